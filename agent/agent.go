@@ -1,0 +1,285 @@
+// Package agent watches a Go service from inside. One line starts it:
+//
+//	a, err := agent.Start()
+//
+// From then on it samples the scheduler, memory, process, container and host
+// each second, ties the samples to the OpenTelemetry spans that are active, and
+// serves them at http://127.0.0.1:9464/metrics for Prometheus. The environment
+// adds a stream to Fluentd and moves or closes the listener, see [Variables];
+// options do the same in code and overrule it.
+//
+// Spans are seen as soon as the application has set a global TracerProvider of
+// the OpenTelemetry SDK, before or after Start. Where it keeps its provider to
+// itself, register [Agent.SpanProcessor] with it.
+//
+// Package agent links the clients of Prometheus and Fluentd. A program that
+// cannot afford that (fluent-logger-golang registers a msgpack extension when it
+// is initialised, which panics beside another library that does the same)
+// assembles what it needs with package engine.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// running guards against two agents in one process: they would double every
+// series and every record.
+var running atomic.Bool //nolint:gochecknoglobals // the process is what there may be one of
+
+// Agent is a running agent. Make one with [Start]. All methods may be called
+// from any goroutine.
+type Agent struct {
+	service   string
+	logger    *slog.Logger
+	engine    *engine.Engine // nil when disabled
+	processor *tracectx.Processor
+	handler   http.Handler
+	server    *server // nil when off
+
+	stopping atomic.Bool
+	wg       sync.WaitGroup // the goroutine of the engine
+	stopped  chan struct{}  // closed when the agent has stopped
+	stopErr  error          // set before stopped is closed
+}
+
+// Start starts the agent and returns at once: it dials nobody and waits for
+// nothing. It fails on misconfiguration only, never because a backend cannot be
+// reached, and it fails when an agent runs in this process already.
+//
+// With OTEL_SDK_DISABLED=true it returns an agent that does nothing.
+func Start(opts ...Option) (*Agent, error) {
+	s, err := fromEnvironment(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range opts {
+		o(&s)
+	}
+	for _, w := range s.warnings {
+		s.logger.Warn("gmpulse: " + w) //nolint:sloglint // static texts of settings.go
+	}
+	if s.disabled {
+		return disabled(&s)
+	}
+	if !running.CompareAndSwap(false, true) {
+		return nil, errors.New("agent: an agent runs in this process already; keep the one that Start returned, or Stop it first")
+	}
+	a, err := start(&s)
+	if err != nil {
+		running.Store(false)
+		return nil, err
+	}
+	return a, nil
+}
+
+// disabled returns an agent that does nothing.
+func disabled(s *settings) (*Agent, error) {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{logger: s.logger, processor: p}
+	a.handler = newHandler(a, http.NotFoundHandler())
+	s.logger.Info("gmpulse: disabled by OTEL_SDK_DISABLED")
+	return a, p.Shutdown(context.Background())
+}
+
+func start(s *settings) (*Agent, error) {
+	resource := describe(s.service, s.resource)
+	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
+	metrics, err := a.assemble(s, resource)
+	if err != nil {
+		return nil, err
+	}
+	a.handler = newHandler(a, metrics)
+	if s.listen != "" {
+		l, err := listen(s)
+		if err != nil {
+			return nil, err
+		}
+		a.server = serve(l, a.handler, a.logger)
+	}
+	a.wg.Go(func() {
+		_ = a.engine.Run(context.Background()) // Stop reports its error
+	})
+	a.announce(s)
+	return a, nil
+}
+
+// assemble makes the engine with everything that the settings ask for, and
+// returns the handler of /metrics.
+func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler, error) {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		return nil, err
+	}
+	a.processor = p
+	spans := &globalSpans{processor: p}
+	spans.attach() // now, for spans that start before the first tick
+	metrics, err := prom.New(prom.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("agent: %w", err)
+	}
+	opts := []engine.Option{
+		engine.WithInterval(s.interval),
+		engine.WithHostInterval(s.hostInterval),
+		engine.WithLogger(s.logger),
+		engine.WithResource(resource...),
+		engine.WithSpans(spans),
+		engine.WithExporter("prometheus", metrics),
+	}
+	if s.fluentd.URL != "" {
+		stream, err := newFluentd(s.fluentd, a.service)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, engine.WithExporter("fluentd", stream))
+	}
+	for _, x := range s.exporters {
+		opts = append(opts, engine.WithExporter(x.name, x.exporter))
+	}
+	a.engine, err = engine.New(opts...)
+	return metrics.Handler(), err
+}
+
+func newFluentd(c fluentd.Config, service string) (*fluentd.Exporter, error) {
+	if c.Tag == "" {
+		c.Tag = "gmpulse"
+	}
+	if c.Service == "" {
+		c.Service = service
+	}
+	e, err := fluentd.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD or WithFluentd: %w", err)
+	}
+	return e, nil
+}
+
+// announce logs the effective configuration, once.
+func (a *Agent) announce(s *settings) {
+	attrs := []slog.Attr{slog.String("service", a.service), slog.Duration("interval", a.engine.Stats().Interval)}
+	if a.server != nil {
+		attrs = append(attrs, slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
+	}
+	if s.fluentd.URL != "" {
+		attrs = append(attrs, slog.String("fluentd", masked(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag))
+	}
+	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", attrs...)
+}
+
+// Stop takes a last sample, delivers it, shuts the exporters and the listener
+// down and leaves the TracerProvider. It returns by the deadline of ctx with what
+// kept it. Calling it again waits for the same end and returns the same error.
+func (a *Agent) Stop(ctx context.Context) error {
+	if a.engine == nil {
+		return nil
+	}
+	if a.stopping.CompareAndSwap(false, true) {
+		a.stopErr = a.stop(ctx)
+		a.farewell()
+		running.Store(false)
+		close(a.stopped)
+	}
+	select {
+	case <-a.stopped:
+		return a.stopErr
+	case <-ctx.Done():
+		return fmt.Errorf("agent: stop: %w", context.Cause(ctx))
+	}
+}
+
+// stop is the work of the first Stop.
+func (a *Agent) stop(ctx context.Context) error {
+	errs := []error{a.engine.Stop(ctx)}
+	if a.server != nil {
+		errs = append(errs, a.server.shutdown(ctx))
+	}
+	// Detaching may wait for a lock of the provider, and the engine's goroutine
+	// for an exporter that was given up: both bounded by ctx.
+	done := make(chan struct{})
+	go func() {
+		a.processor.Detach()
+		a.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("agent: stop: %w", context.Cause(ctx)))
+	}
+	return errors.Join(errs...)
+}
+
+// farewell logs the final account of every exporter.
+func (a *Agent) farewell() {
+	s := a.engine.Stats()
+	attrs := []slog.Attr{slog.Uint64("ticks", s.Ticks), slog.Uint64("ticks_missed", s.TicksMissed)}
+	for i := range s.Exporters {
+		e := &s.Exporters[i]
+		attrs = append(attrs, slog.Group(e.Name,
+			slog.Uint64("accepted", e.Snapshots.Accepted+e.Events.Accepted),
+			slog.Uint64("delivered", e.Snapshots.Delivered+e.Events.Delivered),
+			slog.Uint64("dropped", e.Snapshots.Lost()+e.Events.Lost()),
+			slog.Uint64("pending", e.Snapshots.Pending+e.Events.Pending)))
+	}
+	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: stopped", attrs...)
+}
+
+// Handler serves /metrics, /healthz and an index of both. It works without the
+// agent's own listener too: mount it anywhere with http.StripPrefix.
+func (a *Agent) Handler() http.Handler { return a.handler }
+
+// URL returns the address of the agent's own server, or "" when it is off.
+func (a *Agent) URL() string {
+	if a.server == nil {
+		return ""
+	}
+	return a.server.url("/")
+}
+
+// SpanProcessor returns the processor that tells the agent of spans, for a
+// TracerProvider that is not the global one:
+//
+//	sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()), ...)
+func (a *Agent) SpanProcessor() sdktrace.SpanProcessor { return a.processor }
+
+// Snapshot returns the newest snapshot, or nil before the first or when disabled.
+func (a *Agent) Snapshot() *runtimeinfo.Snapshot {
+	if a.engine == nil {
+		return nil
+	}
+	return a.engine.Snapshot()
+}
+
+// Stats returns the agent's account of itself, zero when disabled.
+func (a *Agent) Stats() engine.Stats {
+	if a.engine == nil {
+		return engine.Stats{}
+	}
+	return a.engine.Stats()
+}
+
+// Gauge adds a number of the application's own, see [engine.Engine.Gauge]. A
+// disabled agent takes it and never calls f.
+func (a *Agent) Gauge(name, unit, help string, f func() float64) error {
+	if a.engine == nil {
+		return nil
+	}
+	return a.engine.Gauge(name, unit, help, f)
+}

@@ -1,0 +1,388 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var quiet = engine.WithLogger(slog.New(slog.DiscardHandler))
+
+// collect is an exporter that keeps what it gets.
+type collect struct{ got []*runtimeinfo.Snapshot }
+
+func (c *collect) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
+	c.got = append(c.got, s)
+	return nil
+}
+
+func (*collect) Shutdown(context.Context) error { return nil }
+
+// run starts an engine in its own goroutine; stop ends it within d.
+func run(t *testing.T, opts ...engine.Option) (e *engine.Engine, stop func(d time.Duration) error) {
+	t.Helper()
+	e, err := engine.New(append([]engine.Option{quiet}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = e.Run(t.Context()) }() // Stop reports its error
+	return e, func(d time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		return e.Stop(ctx)
+	}
+}
+
+// A healthy exporter receives every snapshot while one neighbour hangs until
+// its deadline each time and another panics each time.
+func TestExportersAreIsolated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		healthy := &collect{}
+		hang := exporters.Func(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		panics := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") })
+		e, stop := run(t,
+			engine.WithExporter("healthy", healthy),
+			engine.WithExporter("hangs", hang),
+			engine.WithExporter("panics", panics))
+		time.Sleep(60*time.Second - 1)
+		if err := stop(10 * time.Second); err != nil {
+			t.Error(err)
+		}
+		// 60 ticks from 0 s to 59 s, and the last one by Stop.
+		if len(healthy.got) != 61 {
+			t.Errorf("the healthy exporter received %d snapshots, want 61", len(healthy.got))
+		}
+		for i, s := range healthy.got {
+			if s.Seq != uint64(i+1) {
+				t.Fatalf("snapshot %d has sequence number %d", i+1, s.Seq)
+			}
+		}
+		for _, x := range e.Stats().Exporters {
+			if a := x.Snapshots; a.Accepted != 61 || a.Accepted != a.Delivered+a.Lost()+a.Pending {
+				t.Errorf("%s: %+v", x.Name, a)
+			}
+			switch x.Name {
+			case "hangs":
+				if x.Timeouts < 11 || x.Timeouts > 13 {
+					t.Errorf("hangs: %d timeouts in 60 s at 5 s each", x.Timeouts)
+				}
+			case "panics":
+				if x.Panics != 61 {
+					t.Errorf("panics: %d panics, want 61", x.Panics)
+				}
+			}
+		}
+	})
+}
+
+func TestFirstSampleIsImmediate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, stop := run(t)
+		synctest.Wait()
+		if s := e.Snapshot(); s == nil || s.Seq != 1 || !s.Time.Equal(time.Now()) {
+			t.Errorf("first snapshot %+v", s)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The host pass has its own pace, and its values stay in between.
+func TestHostPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &collect{}
+		_, stop := run(t, engine.WithExporter("c", c), engine.WithHostInterval(10*time.Second))
+		time.Sleep(25 * time.Second)
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		for _, s := range c.got[1:] {
+			age, ok := s.Number("gmpulse.host.age")
+			if !ok || age >= 10.5 {
+				t.Errorf("snapshot %d: host values are %v s old (%v)", s.Seq, age, ok)
+			}
+		}
+		if age, _ := c.got[9].Number("gmpulse.host.age"); age < 8 {
+			t.Errorf("a host pass was made after %v s, want every 10 s", age)
+		}
+	})
+}
+
+// Ten looks a second at the scheduler, and the tick's own.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, stop := run(t)
+		time.Sleep(10*time.Second + 50*time.Millisecond)
+		looks := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
+		if looks < 109 || looks > 111 {
+			t.Errorf("%d looks in 10 s, want 100 pulses and 11 ticks, give or take the one at the same moment", looks)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStop(t *testing.T) {
+	t.Run("again", func(t *testing.T) {
+		_, stop := run(t)
+		for range 3 {
+			if err := stop(time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Run("before Run", func(t *testing.T) {
+		e, err := engine.New(quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+			t.Errorf("Run after Stop: %v", err)
+		}
+	})
+	t.Run("runs once", func(t *testing.T) {
+		e, stop := run(t)
+		for e.Snapshot() == nil {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // waits for another goroutine's first tick
+		}
+		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+			t.Errorf("second Run: %v", err)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("by the context of Run", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := &collect{}
+			e, err := engine.New(quiet, engine.WithExporter("c", c))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+			defer cancel()
+			if err := e.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			if len(c.got) != 5 { // at 0, 1, 2, 3 s and the last one
+				t.Errorf("%d snapshots, want 5", len(c.got))
+			}
+		})
+	})
+	t.Run("with an exporter that hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+				<-release // ignores its context
+				return nil
+			})))
+			time.Sleep(time.Second)
+			begin := time.Now()
+			err := stop(2 * time.Second)
+			if took := time.Since(begin); took != 2*time.Second {
+				t.Errorf("Stop took %v", took)
+			}
+			if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Stop: %v", err)
+			}
+			synctest.Wait()
+			if a := e.Stats().Exporters[0].Snapshots; a.Pending != 0 || a.Accepted != a.Delivered+a.Lost() {
+				t.Errorf("account %+v", a)
+			}
+			close(release)
+		})
+	})
+}
+
+func TestGauge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, stop := run(t)
+		synctest.Wait()
+		var n atomic.Int64
+		for name, f := range map[string]func() float64{
+			"test.count":  func() float64 { return float64(n.Add(1)) },
+			"test.panics": func() float64 { panic("oh") },
+		} {
+			if err := e.Gauge(name, "", "A test.", f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Gauge("test.nil", "", "A test.", nil); err == nil {
+			t.Error("a nil function was taken")
+		}
+		time.Sleep(3*time.Second + 500*time.Millisecond)
+		s := e.Snapshot()
+		if v, ok := s.Number("test.count"); !ok || v != 3 {
+			t.Errorf("test.count is %v, %v", v, ok)
+		}
+		if v, ok := s.Number("test.panics"); ok {
+			t.Errorf("test.panics is %v", v)
+		}
+		if f := e.Stats().GaugeFailures; f != 3 {
+			t.Errorf("%d failures, want 3", f)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A gauge that blocks costs each tick its patience once, and the tick goes on.
+func TestGaugeThatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, stop := run(t)
+		release := make(chan struct{})
+		if err := e.Gauge("test.blocks", "", "A test.", func() float64 { <-release; return 7 }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		if n := e.Stats().Ticks; n != 11 {
+			t.Errorf("%d ticks, want 11", n)
+		}
+		if _, ok := e.Snapshot().Number("test.blocks"); ok {
+			t.Error("a value from nowhere")
+		}
+		close(release)
+		time.Sleep(2 * time.Second)
+		if v, ok := e.Snapshot().Number("test.blocks"); !ok || v != 7 {
+			t.Errorf("afterwards %v, %v", v, ok)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// panicky is a span source that works twice.
+type panicky struct{ calls int }
+
+func (p *panicky) Observe(now time.Time) runtimeinfo.SpanActivity {
+	p.calls++
+	if p.calls > 2 {
+		panic("oh")
+	}
+	return runtimeinfo.SpanActivity{
+		Active:  []runtimeinfo.Span{{Name: "GET /", Start: now.Add(-time.Second)}},
+		Groups:  []runtimeinfo.SpanGroup{{Name: "GET /", Active: 1, Oldest: now.Add(-time.Second)}},
+		Started: 5,
+		Events:  []runtimeinfo.Event{{Name: "span.never_ended"}},
+	}
+}
+
+func TestSpans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &collect{}
+		_, stop := run(t, engine.WithExporter("c", c), engine.WithSpans(&panicky{}))
+		time.Sleep(3*time.Second + 500*time.Millisecond)
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		if len(c.got) != 5 {
+			t.Fatalf("%d snapshots, want 5: a panic of the span source must not end the loop", len(c.got))
+		}
+		s := c.got[1]
+		if len(s.Spans) != 1 || len(s.Events) != 1 {
+			t.Errorf("spans %v, events %v", s.Spans, s.Events)
+		}
+		if v, ok := s.Number("gmpulse.root_spans.started"); !ok || v != 5 {
+			t.Errorf("started %v, %v", v, ok)
+		}
+		var age float64
+		for p := range s.Points() {
+			if p.Metric.Name == "gmpulse.root_span.oldest_age" && p.Labels[0] == "GET /" {
+				age = p.Number
+			}
+		}
+		if age != 1 {
+			t.Errorf("oldest age %v, want 1", age)
+		}
+		if _, ok := c.got[3].Number("gmpulse.root_spans.started"); ok {
+			t.Error("a span source that panicked still gives numbers")
+		}
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	f := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return nil })
+	_, err := engine.New(
+		engine.WithInterval(time.Millisecond),
+		engine.WithHostInterval(-time.Second),
+		engine.WithExportTimeout(24*time.Hour),
+		engine.WithExporter("", f),
+		engine.WithExporter("a", f),
+		engine.WithExporter("a", f),
+		engine.WithExporter("b", nil))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"engine: WithInterval: 1ms is not between 10ms and 1h0m0s",
+		"engine: WithHostInterval: -1s is not between",
+		"engine: WithExportTimeout: 24h0m0s is not between",
+		"the name is empty",
+		`the name "a" is taken`,
+		`the exporter "b" is nil`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestStalled(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, false}, {4 * time.Second, false}, {6 * time.Second, true}} {
+		s := engine.Stats{Interval: time.Second, LastTick: now.Add(-c.age)}
+		if s.Stalled(now) != c.want {
+			t.Errorf("%v after the last tick: %v", c.age, !c.want)
+		}
+	}
+	if s := (engine.Stats{Interval: time.Second}); s.Stalled(now) {
+		t.Error("stalled before the first tick")
+	}
+}
+
+func ExampleNew() {
+	e, err := engine.New(
+		engine.WithInterval(time.Second),
+		engine.WithExporter("log", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			for p := range s.Points() {
+				_, _ = io.Discard.Write([]byte(p.Metric.Key()))
+			}
+			return nil
+		})))
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := e.Run(ctx); err != nil {
+		panic(err)
+	}
+	// Output:
+}

@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// hostLoop makes host passes on a goroutine of its own: reading the machine's
+// files takes longer than a tick may, and can hang with the machine.
+type hostLoop struct {
+	reader   *host.Reader
+	interval time.Duration
+	logger   *slog.Logger
+	last     atomic.Pointer[hostPass]
+}
+
+// hostPass is the result of one pass.
+type hostPass struct {
+	sample   *host.Sample
+	at       time.Time
+	duration time.Duration
+}
+
+func (h *hostLoop) init(c config) {
+	h.reader = host.NewReader(host.Config{Logger: c.logger})
+	h.interval = c.hostInterval
+	h.logger = c.logger
+}
+
+func (h *hostLoop) run(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels("gmpulse", "host"), func(ctx context.Context) {
+		ticker := time.NewTicker(h.interval)
+		defer ticker.Stop()
+		for {
+			start := time.Now()
+			sample := h.reader.Read(ctx)
+			h.last.Store(&hostPass{sample: sample, at: start, duration: time.Since(start)})
+			select {
+			case <-ctx.Done():
+				if err := h.reader.Close(); err != nil {
+					h.logger.Warn("gmpulse: host reader did not close", slog.Any("error", err))
+				}
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+}
+
+// sample returns the newest host values, nil before the first pass.
+func (h *hostLoop) sample() *host.Sample {
+	if p := h.last.Load(); p != nil {
+		return p.sample
+	}
+	return nil
+}

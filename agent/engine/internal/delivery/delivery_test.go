@@ -1,0 +1,309 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const timeout = 5 * time.Second
+
+// script is an exporter that does what the test says.
+type script struct {
+	export func(ctx context.Context, s *runtimeinfo.Snapshot) error
+
+	mu       sync.Mutex
+	got      []*runtimeinfo.Snapshot
+	shutdown int
+}
+
+func (e *script) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+	if e.export != nil {
+		if err := e.export(ctx, s); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.got = append(e.got, s)
+	return nil
+}
+
+func (e *script) Shutdown(context.Context) error {
+	e.shutdown++
+	return nil
+}
+
+// events returns the messages of all events received, in order.
+func (e *script) events() string {
+	var all []string
+	for _, s := range e.got {
+		for _, v := range s.Events {
+			all = append(all, v.Message)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func snapshot(events ...string) *runtimeinfo.Snapshot {
+	s := runtimeinfo.NewSnapshot()
+	for _, e := range events {
+		s.Events = append(s.Events, runtimeinfo.Event{Message: e})
+	}
+	return s
+}
+
+// start runs a delivery; stop ends it within a second.
+func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, log *bytes.Buffer) {
+	t.Helper()
+	log = new(bytes.Buffer)
+	d = delivery.New("test", e, timeout, slog.New(slog.NewTextHandler(log, nil)))
+	go d.Run(t.Context())
+	return d, func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := d.Stop(ctx)
+		balanced(t, d)
+		return err
+	}, log
+}
+
+// balanced asserts the identity of both accounts.
+func balanced(t *testing.T, d *delivery.Delivery) {
+	t.Helper()
+	s := d.Stats()
+	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+		if a.Accepted != a.Delivered+a.Lost()+a.Pending {
+			t.Errorf("%s do not balance: %+v", name, a)
+		}
+	}
+}
+
+func TestDeliversInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{}
+		d, stop, log := start(t, e)
+		for i := range 10 {
+			d.Post(snapshot(fmt.Sprint(i)))
+			synctest.Wait()
+		}
+		d.Post(snapshot("last")) // is delivered by Stop
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if got := e.events(); got != "0 1 2 3 4 5 6 7 8 9 last" {
+			t.Errorf("events %q", got)
+		}
+		if s := d.Stats(); s.Snapshots.Delivered != 11 || s.State != runtimeinfo.ExporterStopped || e.shutdown != 1 {
+			t.Errorf("stats %+v, %d shutdowns", s, e.shutdown)
+		}
+		if log.Len() > 0 {
+			t.Errorf("a healthy exporter logged %s", log)
+		}
+		d.Post(snapshot("too late"))
+		if s := d.Stats(); s.Snapshots.Accepted != 11 {
+			t.Error("a snapshot was accepted after Stop")
+		}
+	})
+}
+
+// While the exporter is busy only the newest snapshot waits; events all do.
+func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release
+			return nil
+		}}
+		d, stop, _ := start(t, e)
+		for i := range 4 {
+			d.Post(snapshot(fmt.Sprint(i)))
+			synctest.Wait()
+			balanced(t, d)
+		}
+		if s := d.Stats(); s.Snapshots.Pending != 2 || s.Snapshots.Dropped[runtimeinfo.DropReplaced] != 2 || s.Events.Pending != 4 {
+			t.Errorf("while busy: %+v", s)
+		}
+		close(release)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if len(e.got) != 2 || e.events() != "0 1 2 3" {
+			t.Errorf("%d snapshots with events %q", len(e.got), e.events())
+		}
+		if s := d.Stats(); s.Events.Delivered != 4 || s.Events.Lost() != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// A failed call loses its snapshot, counted, and keeps its events, in order. The
+// log has one line when it begins to fail and one when it works again.
+func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := true
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			if fail {
+				return errors.New("no route to host")
+			}
+			return nil
+		}}
+		d, stop, log := start(t, e)
+		for i := range 3 {
+			d.Post(snapshot(fmt.Sprint(i)))
+			synctest.Wait()
+			balanced(t, d)
+		}
+		s := d.Stats()
+		if s.State != runtimeinfo.ExporterFailing || s.Errors != 3 || s.LastError != "no route to host" || s.Snapshots.Dropped[runtimeinfo.DropFailed] != 3 || s.Events.Pending != 3 {
+			t.Errorf("while failing: %+v", s)
+		}
+		fail = false
+		d.Post(snapshot("3"))
+		synctest.Wait()
+		if got := e.events(); got != "0 1 2 3" {
+			t.Errorf("events %q", got)
+		}
+		if s := d.Stats(); s.State != runtimeinfo.ExporterOK || s.Events.Delivered != 4 {
+			t.Errorf("afterwards: %+v", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if fails, works := strings.Count(log.String(), "exporter fails"), strings.Count(log.String(), "works again"); fails != 1 || works != 1 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") }}
+		d, stop, _ := start(t, e)
+		const n = delivery.MaxEvents + 100
+		for i := range n {
+			d.Post(snapshot(fmt.Sprint(i)))
+			synctest.Wait()
+		}
+		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped[runtimeinfo.DropOverflow] != 100 {
+			t.Errorf("stats %+v", s.Events)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if s := d.Stats(); s.Events.Dropped[runtimeinfo.DropShutdown] != delivery.MaxEvents || s.Events.Pending != 0 {
+			t.Errorf("after Stop: %+v", s.Events)
+		}
+	})
+}
+
+func TestPanicsAreRecovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") }}
+		d, stop, log := start(t, e)
+		for range 3 {
+			d.Post(snapshot())
+			synctest.Wait()
+		}
+		if s := d.Stats(); s.Panics != 3 || s.LastError != "panic: oh" || s.State != runtimeinfo.ExporterFailing {
+			t.Errorf("stats %+v", s)
+		}
+		if n := strings.Count(log.String(), "panicked"); n != 1 || !strings.Contains(log.String(), "delivery_test.go") {
+			t.Errorf("want one line with the stack, log:\n%s", log)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDeadlineOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		d, stop, _ := start(t, e)
+		d.Post(snapshot())
+		begin := time.Now()
+		time.Sleep(timeout)
+		synctest.Wait()
+		if s := d.Stats(); s.Timeouts != 1 || s.Errors != 0 || s.LastDuration != time.Since(begin) {
+			t.Errorf("stats %+v", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An exporter that ignores its context cannot be stopped, but it is seen while
+// it hangs, counted once, and Stop returns all the same.
+func TestExporterThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release
+			return nil
+		}}
+		d, stop, _ := start(t, e)
+		for range 10 {
+			d.Post(snapshot("e"))
+			time.Sleep(time.Second)
+		}
+		if s := d.Stats(); s.State != runtimeinfo.ExporterFailing || s.Timeouts != 1 {
+			t.Errorf("while hanging: %+v", s)
+		}
+		begin := time.Now()
+		err := stop()
+		if took := time.Since(begin); err == nil || !strings.Contains(err.Error(), "exporter test is still busy") || took != time.Second {
+			t.Errorf("Stop took %v: %v", took, err)
+		}
+		s := d.Stats()
+		if s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 2 || s.Events.Dropped[runtimeinfo.DropShutdown] != 10 {
+			t.Errorf("after Stop: %+v", s)
+		}
+		close(release)
+		synctest.Wait()
+		if after := d.Stats(); after.Snapshots != s.Snapshots || after.Events != s.Events {
+			t.Errorf("a result after Stop counted: %+v", after)
+		}
+	})
+}
+
+// A call under way is cut off when Stop's time is over.
+func TestStopCancelsTheCallUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var ended time.Duration
+		e := &script{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+			<-ctx.Done()
+			ended = time.Since(begin)
+			return ctx.Err()
+		}}
+		d, stop, _ := start(t, e)
+		d.Post(snapshot())
+		synctest.Wait()
+		if err := stop(); err == nil {
+			t.Error("Stop did not say that the exporter was busy")
+		}
+		synctest.Wait()
+		if ended != time.Second {
+			t.Errorf("the call ended after %v, want 1s, the deadline of Stop", ended)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"time"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// newHandler routes the agent's pages.
+func newHandler(a *Agent, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", a.serveHealth)
+	mux.HandleFunc("GET /{$}", a.serveIndex)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// health is the answer of /healthz.
+type health struct {
+	Status    string           `json:"status"` // "starting", "ok", "stalled" or "disabled"
+	Service   string           `json:"service,omitempty"`
+	Interval  float64          `json:"interval_seconds,omitempty"`
+	Age       *float64         `json:"last_sample_age_seconds,omitempty"`
+	Ticks     uint64           `json:"ticks"`
+	Missed    uint64           `json:"ticks_missed"`
+	Exporters []exporterHealth `json:"exporters,omitempty"`
+}
+
+type exporterHealth struct {
+	Name        string                    `json:"name"`
+	State       runtimeinfo.ExporterState `json:"state"`
+	LastSuccess *time.Time                `json:"last_success,omitempty"`
+	LastError   string                    `json:"last_error,omitempty"`
+	Snapshots   accountHealth             `json:"snapshots"`
+	Events      accountHealth             `json:"events"`
+}
+
+type accountHealth struct {
+	Accepted  uint64            `json:"accepted"`
+	Delivered uint64            `json:"delivered"`
+	Pending   uint64            `json:"pending"`
+	Dropped   map[string]uint64 `json:"dropped,omitempty"`
+}
+
+// serveHealth answers 200 while the loop runs, whatever exporters do: restarting
+// the service does not mend a backend. A stalled loop answers 503.
+func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	h, code := a.health(time.Now())
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(h) // the client is gone: nobody to tell
+}
+
+func (a *Agent) health(now time.Time) (health, int) {
+	if a.engine == nil {
+		return health{Status: "disabled"}, http.StatusOK
+	}
+	s := a.engine.Stats()
+	h := health{
+		Status: "ok", Service: a.service, Interval: s.Interval.Seconds(),
+		Ticks: s.Ticks, Missed: s.TicksMissed, Exporters: exportersHealth(&s),
+	}
+	if s.LastTick.IsZero() {
+		h.Status = "starting"
+		return h, http.StatusOK
+	}
+	age := max(0, now.Sub(s.LastTick).Seconds())
+	h.Age = &age
+	if s.Stalled(now) {
+		h.Status = "stalled"
+		return h, http.StatusServiceUnavailable
+	}
+	return h, http.StatusOK
+}
+
+func exportersHealth(s *engine.Stats) []exporterHealth {
+	out := make([]exporterHealth, len(s.Exporters))
+	for i := range s.Exporters {
+		e := &s.Exporters[i]
+		out[i] = exporterHealth{
+			Name: e.Name, State: e.State, LastError: e.LastError,
+			Snapshots: accountOf(&e.Snapshots), Events: accountOf(&e.Events),
+		}
+		if !e.LastSuccess.IsZero() {
+			out[i].LastSuccess = &e.LastSuccess
+		}
+	}
+	return out
+}
+
+func accountOf(a *runtimeinfo.Account) accountHealth {
+	h := accountHealth{Accepted: a.Accepted, Delivered: a.Delivered, Pending: a.Pending}
+	for r, n := range a.Dropped {
+		if n > 0 {
+			if h.Dropped == nil {
+				h.Dropped = map[string]uint64{}
+			}
+			h.Dropped[runtimeinfo.DropReason(r).String()] = n
+		}
+	}
+	return h
+}
+
+// indexPage links with relative addresses, so that it works under any prefix.
+const indexPage = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>gmpulse — {{.Service}}</title>
+<h1>gmpulse — {{.Service}}</h1>
+<p>{{.Status}}, {{.Ticks}} samples, one every {{.Interval}} s</p>
+<ul>
+<li><a href="metrics">metrics</a> for Prometheus
+<li><a href="healthz">healthz</a>: the state of the agent and its exporters
+</ul>
+</html>
+`
+
+func (a *Agent) serveIndex(w http.ResponseWriter, _ *http.Request) {
+	h, _ := a.health(time.Now())
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	_ = template.Must(template.New("index").Parse(indexPage)).Execute(w, h) // the client is gone: nobody to tell
+}

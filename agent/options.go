@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Option configures [Start]. Options overrule the environment.
+type Option func(*settings)
+
+// WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
+// host:port, port 0 for any free one, or "off". Default 127.0.0.1:9464, or the
+// next free port on the loopback address when that is taken. An address beyond
+// the loopback one is open to whoever can reach it.
+func WithListen(address string) Option {
+	return func(s *settings) {
+		s.listen, s.listenFixed = address, true
+		if address == "off" {
+			s.listen = ""
+		}
+	}
+}
+
+// WithInterval sets the time between two samples: 10 ms to one hour, default one
+// second. Zero leaves it as it is.
+func WithInterval(d time.Duration) Option {
+	return func(s *settings) {
+		if d != 0 {
+			s.interval = d
+		}
+	}
+}
+
+// WithHostInterval sets the time between two looks at process, container and
+// machine: 100 ms to one hour, default ten seconds. Zero leaves it as it is.
+func WithHostInterval(d time.Duration) Option {
+	return func(s *settings) {
+		if d != 0 {
+			s.hostInterval = d
+		}
+	}
+}
+
+// WithResource adds attributes that describe the process in every snapshot. A
+// service.name among them is the name of the service; others overrule those of
+// the same key from the environment.
+func WithResource(attrs ...runtimeinfo.Attr) Option {
+	return func(s *settings) {
+		for _, a := range attrs {
+			if a.Key == "service.name" {
+				s.service = a.Value
+				continue
+			}
+			s.resource = append(s.resource, a)
+		}
+	}
+}
+
+// WithFluentd streams every sample and event to a server that speaks Fluentd's
+// Forward protocol, as GMPULSE_FLUENTD does. An empty Tag is "gmpulse", an empty
+// Service that of the agent, an empty URL none: no stream.
+func WithFluentd(c fluentd.Config) Option {
+	return func(s *settings) { s.fluentd = c }
+}
+
+// WithExporter adds an exporter under a name that tells it from others in
+// metrics and logs. "prometheus" and "fluentd" are taken.
+func WithExporter(name string, e exporters.Exporter) Option {
+	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e}) }
+}
+
+// WithLogger sets where the agent logs: one line at start, one at stop, and one
+// for each change of state such as an exporter that begins to fail. Default, and
+// nil, is slog.Default().
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) {
+		if l != nil {
+			s.logger = l
+		}
+	}
+}

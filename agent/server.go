@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// server is the agent's own listener.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	wg       sync.WaitGroup
+}
+
+// listen opens the listener. An address that was asked for is taken or refused;
+// the default one moves on to the next free port, for two services on one machine.
+func listen(s *settings) (net.Listener, error) {
+	var lc net.ListenConfig
+	ctx := context.Background() // binding a socket does not block
+	if s.listenFixed {
+		l, err := lc.Listen(ctx, "tcp", s.listen)
+		if err != nil {
+			return nil, fmt.Errorf("agent: cannot listen on %s: %w; set GMPULSE_LISTEN or WithListen to a free address, to port 0 for any free port, or to off", s.listen, err)
+		}
+		return l, nil
+	}
+	host, port, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return nil, err
+	}
+	first, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	const tries = 16
+	for p := first; p < first+tries; p++ {
+		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+			return l, nil
+		}
+	}
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Handler yourself", host, err)
+	}
+	return l, nil
+}
+
+// serve answers until shutdown.
+func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
+	s := &server{
+		listener: l,
+		http: &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		},
+	}
+	s.wg.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("gmpulse: server ended", slog.Any("error", err))
+		}
+	})
+	return s
+}
+
+// shutdown lets requests under way finish until ctx is done, then cuts them off.
+func (s *server) shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("agent: server: %w", errors.Join(err, s.http.Close()))
+	}
+	s.wg.Wait() // Serve returns at once after Shutdown
+	return err
+}
+
+// url is the address of a page of the server, for people to click on.
+func (s *server) url(path string) string {
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + path
+}

@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// settings is what Start goes by, after defaults, environment and options.
+type settings struct {
+	disabled     bool
+	listen       string // "" is off
+	listenFixed  bool   // asked for: do not move to another port
+	interval     time.Duration
+	hostInterval time.Duration
+	fluentd      fluentd.Config // URL "" is off
+	service      string
+	resource     []runtimeinfo.Attr
+	logger       *slog.Logger
+	exporters    []namedExporter
+	warnings     []string
+}
+
+type namedExporter struct {
+	name     string
+	exporter exporters.Exporter
+}
+
+// Variable is one environment variable that Start reads.
+type Variable struct {
+	Name    string
+	Form    string // the accepted form, as error messages have it
+	Default string
+	Help    string
+
+	set func(*settings, string) error
+}
+
+// Variables returns every environment variable that Start reads, in the order
+// in which they apply: later ones overrule earlier ones, and options overrule
+// all. An empty variable counts as unset.
+func Variables() []Variable {
+	return []Variable{
+		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", setDisabled},
+		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", setResource},
+		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrules the one in OTEL_RESOURCE_ATTRIBUTES.", setService},
+		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Where /metrics is served.", setPrometheusHost},
+		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Where /metrics is served.", setPrometheusPort},
+		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where /metrics and /healthz are served.", setListen},
+		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", setInterval},
+		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
+		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
+		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
+	}
+}
+
+const defaultListen = "127.0.0.1:9464"
+
+// fromEnvironment applies all variables that getenv knows. The error joins
+// every one that is wrong, with its value and the accepted form.
+func fromEnvironment(getenv func(string) string) (settings, error) {
+	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: "gmpulse"}}
+	var errs []error
+	for _, v := range Variables() {
+		value := strings.TrimSpace(getenv(v.Name))
+		if value == "" {
+			continue
+		}
+		if err := v.set(&s, value); err != nil {
+			errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.Name, masked(value), err, v.Form))
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+// masked hides the password of a URL.
+func masked(value string) string {
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return value
+}
+
+func setDisabled(s *settings, v string) error {
+	s.disabled = strings.EqualFold(v, "true")
+	if !s.disabled && !strings.EqualFold(v, "false") {
+		// The specification: anything else is false, with a warning.
+		s.warnings = append(s.warnings, "OTEL_SDK_DISABLED is neither true nor false and counts as false")
+	}
+	return nil
+}
+
+func setResource(s *settings, v string) error {
+	for pair := range strings.SplitSeq(v, ",") {
+		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		key = strings.TrimSpace(key)
+		if !ok || key == "" {
+			return fmt.Errorf("%q is not key=value", pair)
+		}
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if err != nil {
+			return err
+		}
+		if key == "service.name" {
+			s.service = value
+			continue
+		}
+		s.resource = append(s.resource, runtimeinfo.Attr{Key: key, Value: value})
+	}
+	return nil
+}
+
+func setService(s *settings, v string) error {
+	s.service = v
+	return nil
+}
+
+func setPrometheusHost(s *settings, v string) error {
+	if strings.ContainsAny(v, " /") {
+		return errors.New("not a host")
+	}
+	_, port, _ := net.SplitHostPort(s.listen)
+	s.listen, s.listenFixed = net.JoinHostPort(strings.Trim(v, "[]"), port), true
+	return nil
+}
+
+func setPrometheusPort(s *settings, v string) error {
+	if err := checkPort(v); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(s.listen)
+	s.listen, s.listenFixed = net.JoinHostPort(host, v), true
+	return nil
+}
+
+func setListen(s *settings, v string) error {
+	s.listenFixed = true
+	if strings.EqualFold(v, "off") {
+		s.listen = ""
+		return nil
+	}
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return err
+	}
+	s.listen = v
+	return checkPort(port)
+}
+
+func checkPort(port string) error {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q is not a port", port)
+	}
+	return nil
+}
+
+func setInterval(s *settings, v string) (err error) {
+	s.interval, err = duration(v)
+	return err
+}
+
+func setHostInterval(s *settings, v string) (err error) {
+	s.hostInterval, err = duration(v)
+	return err
+}
+
+// duration parses a positive one; the engine checks its limits.
+func duration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && d <= 0 {
+		err = errors.New("not above zero")
+	}
+	return d, err
+}
+
+func setFluentd(s *settings, v string) error {
+	if strings.EqualFold(v, "off") {
+		v = ""
+	}
+	s.fluentd.URL = v
+	return nil
+}
+
+func setFluentdTag(s *settings, v string) error {
+	s.fluentd.Tag = v
+	return nil
+}

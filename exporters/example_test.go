@@ -1,0 +1,69 @@
+package exporters_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func ExampleFunc() {
+	e := exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		for p := range s.Points() {
+			if p.Metric.Kind == runtimeinfo.KindHistogram {
+				fmt.Println(p.Metric.Key(), "has", p.Histogram.Count(), "observations")
+			}
+		}
+		return nil
+	})
+	_ = e.Export(context.Background(), exporttest.Snapshot())
+	// Output:
+	// go.schedule.duration has 1000 observations
+}
+
+func ExampleLog() {
+	noTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: noTime}))
+
+	e := exporters.Log(logger)
+	_ = e.Export(context.Background(), exporttest.Snapshot())
+	// Output:
+	// level=INFO msg=runtime gmpulse.goroutine.user=42 go.processor.limit=4 gmpulse.schedule.duration.p99=0.001953125 gmpulse.memory.heap_alloc=123456789 go.memory.gc.cycles=7 gmpulse.gc.pause.max=0.000244140625 process.memory.usage=268435456 gmpulse.root_spans.started=98765 span.active=2 span.oldest.trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span.oldest.span_id=00f067aa0ba902b7 span.oldest.name="POST /checkout" span.oldest.age=2.5
+}
+
+func ExampleRecord() {
+	for key, value := range exporters.Record(exporttest.Snapshot()) {
+		if strings.HasPrefix(key, "process.") {
+			fmt.Println(key, value)
+		}
+	}
+	// Output:
+	// process.cpu.time.user 12.5
+	// process.cpu.time.system 3.25
+	// process.memory.usage 2.68435456e+08
+}
+
+func ExampleEventRecord() {
+	e := exporttest.Event()
+	for key, value := range exporters.EventRecord(exporttest.Snapshot(), &e) {
+		if !strings.HasPrefix(key, "resource.") && key != "spans" {
+			fmt.Println(key, value)
+		}
+	}
+	// Output:
+	// seq 3600
+	// event.name goroutines.growth
+	// severity WARN
+	// message Goroutines grew from 42 to 1042 within 30 s, most of them blocked sending on a channel.
+	// attributes map[confidence:0.99 from:42 proven:false site:map[function:main.(*pool).submit line:87] to:1042 within:30]
+}

@@ -1,0 +1,212 @@
+package exporters
+
+import (
+	"iter"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Record flattens a snapshot into the one wide record that exporters of logs
+// send per tick. Keys are those of the catalogue ([runtimeinfo.Metric.Key]); no
+// key is a dot-separated prefix of another, as Elasticsearch demands. Values are
+// bool, string, uint64, finite float64, or slices of maps of these. Strings are
+// valid UTF-8, numbers that are not finite are left out: either would make a
+// receiver such as Fluentd refuse the record, or the whole connection with it.
+//
+//   - seq, and resource.* for each resource attribute
+//   - a number for each metric
+//   - KEY.count and KEY.sum for a histogram
+//   - a list of {label: ..., value: ...} for a metric with labels
+//   - spans: the active spans, oldest first
+//
+// Events are not part of it, see [EventRecord].
+func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		if !yield("seq", s.Seq) || !yieldResource(s, yield) || !yieldPoints(s, yield) {
+			return
+		}
+		if len(s.Spans) > 0 {
+			yield("spans", spanMaps(s.Spans, s.Time))
+		}
+	}
+}
+
+// EventRecord flattens one event of a snapshot into a record of its own. The
+// time of the event is not part of it.
+//
+// Attributes become a map under "attributes", groups maps within it, at most
+// eight deep. Durations are seconds, integers uint64 or, below zero, float64. As
+// in [Record], numbers that are not finite are left out: as strings they would
+// change the type of their field. Values of any other type become strings; what a
+// value panics with while it is turned into one becomes part of the string.
+func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		ok := yield("seq", s.Seq) && yieldResource(s, yield) &&
+			yield("event.name", text(e.Name)) &&
+			yield("severity", e.Severity.String()) &&
+			yield("message", text(e.Message))
+		if m := attrMap(e.Attrs, maxDepth); ok && len(m) > 0 {
+			ok = yield("attributes", m)
+		}
+		if ok && len(e.Spans) > 0 {
+			yield("spans", spanMaps(e.Spans, e.Time))
+		}
+	}
+}
+
+func yieldResource(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
+	for _, a := range s.Resource {
+		if !yield("resource."+text(a.Key), text(a.Value)) {
+			return false
+		}
+	}
+	return true
+}
+
+func yieldPoints(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
+	var series []any
+	var open *runtimeinfo.Metric // the metric that series belongs to
+	flush := func() bool {
+		if open == nil {
+			return true
+		}
+		key, list := open.Key(), series
+		open, series = nil, nil
+		return yield(key, list)
+	}
+	for p := range s.Points() {
+		if p.Metric != open && !flush() {
+			return false
+		}
+		if p.Metric.Keys == nil {
+			if !yieldPoint(p, yield) {
+				return false
+			}
+			continue
+		}
+		if finite(p.Number) {
+			open = p.Metric
+			series = append(series, labelled(p))
+		}
+	}
+	return flush()
+}
+
+func yieldPoint(p runtimeinfo.Point, yield func(string, any) bool) bool {
+	key := p.Metric.Key()
+	if h := p.Histogram; h != nil {
+		return yield(key+".count", h.Count()) && (!finite(h.Sum) || yield(key+".sum", h.Sum))
+	}
+	return !finite(p.Number) || yield(key, p.Number)
+}
+
+func labelled(p runtimeinfo.Point) map[string]any {
+	m := map[string]any{"value": p.Number}
+	for k, v := range p.Attrs() {
+		m[k] = text(v)
+	}
+	return m
+}
+
+// spanMaps renders spans with their age at a moment.
+func spanMaps(spans []runtimeinfo.Span, at time.Time) []any {
+	list := make([]any, len(spans))
+	for i := range spans {
+		sp := &spans[i]
+		list[i] = map[string]any{
+			"trace_id": sp.TraceIDString(),
+			"span_id":  sp.SpanIDString(),
+			"name":     text(sp.Name),
+			"age":      age(sp, at),
+		}
+	}
+	return list
+}
+
+// age is in seconds; it is 0 for a span from the future, which a step of the clock makes.
+func age(sp *runtimeinfo.Span, at time.Time) float64 { return max(0, at.Sub(sp.Start).Seconds()) }
+
+// maxDepth bounds groups within groups: a [slog.LogValuer] may return a group
+// that holds itself, and running out of stack is nothing a program recovers from.
+const maxDepth = 8
+
+func attrMap(attrs []slog.Attr, depth int) map[string]any {
+	m := make(map[string]any, len(attrs))
+	addAttrs(m, attrs, depth)
+	return m
+}
+
+// addAttrs goes by the rules for slog handlers: an empty attribute is ignored,
+// a group without a key is part of what it stands in.
+func addAttrs(m map[string]any, attrs []slog.Attr, depth int) {
+	for _, a := range attrs {
+		v := a.Value.Resolve()
+		switch {
+		case a.Equal(slog.Attr{}):
+		case v.Kind() == slog.KindGroup && a.Key == "":
+			if depth > 0 {
+				addAttrs(m, v.Group(), depth-1)
+			}
+		default:
+			if x, ok := attrValue(v, depth); ok {
+				m[attrKey(a.Key)] = x
+			}
+		}
+	}
+}
+
+// attrKey gives a key to what has none, the one that slog itself uses:
+// Elasticsearch refuses a record with an empty key.
+func attrKey(key string) string {
+	if key == "" {
+		return "!BADKEY"
+	}
+	return text(key)
+}
+
+// attrValue turns a resolved value into one that a record may hold; ok is false
+// where it is to be left out.
+func attrValue(v slog.Value, depth int) (x any, ok bool) {
+	switch v.Kind() {
+	case slog.KindBool:
+		return v.Bool(), true
+	case slog.KindInt64:
+		return integer(v.Int64()), true
+	case slog.KindUint64:
+		return v.Uint64(), true
+	case slog.KindDuration:
+		return v.Duration().Seconds(), true
+	case slog.KindFloat64:
+		return v.Float64(), finite(v.Float64())
+	case slog.KindTime:
+		return v.Time().Format(time.RFC3339Nano), true
+	case slog.KindGroup:
+		if depth == 0 {
+			return nil, false
+		}
+		m := attrMap(v.Group(), depth-1)
+		return m, len(m) > 0
+	case slog.KindString, slog.KindAny, slog.KindLogValuer:
+		return text(v.String()), true
+	default:
+		return text(v.String()), true
+	}
+}
+
+// integer keeps every digit of what is not negative: a float64 would round a
+// time in nanoseconds or an id.
+func integer(i int64) any {
+	if i < 0 {
+		return float64(i)
+	}
+	return uint64(i)
+}
+
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+
+// text replaces what is not UTF-8. It returns valid strings as they are.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,0 +1,293 @@
+package exporters_test
+
+import (
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// object is what records are made of.
+type object = map[string]any
+
+func TestRecord(t *testing.T) {
+	want := object{
+		"seq":                            uint64(3600),
+		"resource.service.name":          "checkout",
+		"resource.service.version":       "1.4.2",
+		"resource.service.instance.id":   "checkout-7d9f8b6c5-x2x9k",
+		"go.goroutine.count":             47.0,
+		"gmpulse.goroutine.user":         42.0,
+		"gmpulse.goroutines.runnable":    3.0,
+		"gmpulse.goroutines.waiting":     36.0,
+		"gmpulse.runnable.per_processor": 0.75,
+		"go.processor.limit":             4.0,
+		"go.schedule.duration.count":     uint64(1000),
+		"go.schedule.duration.sum":       3.5,
+		"gmpulse.schedule.duration.p99":  0.001953125,
+		"gmpulse.memory.heap_alloc":      123456789.0,
+		"go.memory.gc.cycles":            7.0,
+		"gmpulse.gc.pause.max":           0.000244140625,
+		"gmpulse.gc.cpu_fraction":        0.015625,
+		"process.cpu.time.user":          12.5,
+		"process.cpu.time.system":        3.25,
+		"process.memory.usage":           268435456.0,
+		"gmpulse.root_spans.started":     98765.0,
+		"gmpulse.root_span.active":       []any{object{"span.name": "GET /orders/{id}", "value": 1.0}, object{"span.name": "POST /checkout", "value": 1.0}},
+		"gmpulse.exporter.dropped":       []any{object{"exporter": "fluentd", "record": "event", "reason": "rejected", "value": 0.0}, object{"exporter": "fluentd", "record": "snapshot", "reason": "replaced", "value": 2.0}},
+		"gmpulse.exporter.up":            []any{object{"exporter": "fluentd", "value": 1.0}},
+		"spans": []any{
+			object{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "name": "POST /checkout", "age": 2.5},
+			object{"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331", "name": "GET /orders/{id}", "age": 0.125},
+		},
+	}
+	diff(t, exporters.Record(exporttest.Snapshot()), want)
+}
+
+func TestEventRecord(t *testing.T) {
+	e := exporttest.Event()
+	want := object{
+		"seq":                          uint64(3600),
+		"resource.service.name":        "checkout",
+		"resource.service.version":     "1.4.2",
+		"resource.service.instance.id": "checkout-7d9f8b6c5-x2x9k",
+		"event.name":                   "goroutines.growth",
+		"severity":                     "WARN",
+		"message":                      "Goroutines grew from 42 to 1042 within 30 s, most of them blocked sending on a channel.",
+		"attributes": object{
+			"from": uint64(42), "to": uint64(1042), "within": 30.0, "confidence": 0.99, "proven": false,
+			"site": object{"function": "main.(*pool).submit", "line": uint64(87)},
+		},
+		"spans": []any{
+			object{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "name": "POST /checkout", "age": 2.4},
+		},
+	}
+	diff(t, exporters.EventRecord(exporttest.Snapshot(), &e), want)
+}
+
+// diff compares a record with what is wanted, key by key.
+func diff(t *testing.T, record iter.Seq2[string, any], want object) {
+	t.Helper()
+	got := object{}
+	for k, v := range record {
+		if _, twice := got[k]; twice {
+			t.Errorf("%s stands twice in the record", k)
+		}
+		got[k] = v
+	}
+	for k, w := range want {
+		if g, ok := got[k]; !ok || !reflect.DeepEqual(g, w) {
+			t.Errorf("%s\n got %#v\nwant %#v", k, g, w)
+		}
+	}
+	for k, g := range got {
+		if _, ok := want[k]; !ok {
+			t.Errorf("%s is %#v, want it absent", k, g)
+		}
+	}
+}
+
+// loop is a LogValuer that never ends: its value holds itself, twice.
+type loop struct{}
+
+func (l loop) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("again", l), slog.Any("", l))
+}
+
+func TestEventRecordAttributes(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600))
+	tests := []struct {
+		attr slog.Attr
+		want object // nil: no attributes at all
+	}{
+		{slog.Int64("k", 9007199254740993), object{"k": uint64(9007199254740993)}},
+		{slog.Int64("k", -5), object{"k": -5.0}},
+		{slog.Uint64("k", math.MaxUint64), object{"k": uint64(math.MaxUint64)}},
+		{slog.Float64("k", math.MaxFloat64), object{"k": math.MaxFloat64}},
+		{slog.Float64("k", math.NaN()), nil},
+		{slog.Float64("k", math.Inf(-1)), nil},
+		{slog.Duration("k", 1500*time.Millisecond), object{"k": 1.5}},
+		{slog.Time("k", at), object{"k": "2026-01-02T03:04:05.000000006+01:00"}},
+		{slog.Any("k", nil), object{"k": "<nil>"}},
+		{slog.Any("k", []int{1, 2}), object{"k": "[1 2]"}},
+		{slog.String("k", "a\xffb"), object{"k": "a\uFFFDb"}},
+		{slog.String("k\xff", "v"), object{"k\uFFFD": "v"}},
+		{slog.String("", "v"), object{"!BADKEY": "v"}},
+		{slog.Attr{}, nil},
+		{slog.GroupAttrs("k"), nil},
+		{slog.GroupAttrs("k", slog.Float64("nan", math.NaN())), nil},
+		{slog.GroupAttrs("", slog.Bool("k", true)), object{"k": true}},
+		{slog.GroupAttrs("g", slog.Any("v", slog.AnyValue(time.Second))), object{"g": object{"v": 1.0}}},
+		{slog.Any("loop", loop{}), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.attr.String(), func(t *testing.T) {
+			record := attributes(tt.attr)
+			if !reflect.DeepEqual(record, tt.want) {
+				t.Errorf("got %#v, want %#v", record, tt.want)
+			}
+		})
+	}
+}
+
+// attributes are those of an event with one attribute, as its record has them.
+func attributes(attrs ...slog.Attr) object {
+	e := runtimeinfo.Event{Attrs: attrs}
+	m, _ := maps.Collect(exporters.EventRecord(runtimeinfo.NewSnapshot(), &e))["attributes"].(object)
+	return m
+}
+
+type panicky struct{}
+
+func (panicky) LogValue() slog.Value { panic("oh") }
+
+func TestEventRecordSurvivesLogValue(t *testing.T) {
+	got := attributes(slog.Any("panics", panicky{}), slog.Int("after", 1))
+	if s, _ := got["panics"].(string); !strings.Contains(s, "panicked") || got["after"] != uint64(1) {
+		t.Errorf("attributes %#v, want the panic as text and what follows it", got)
+	}
+}
+
+func TestRecordLeavesOutWhatIsNotFinite(t *testing.T) {
+	rows := map[string]*runtimeinfo.Metric{}
+	for _, m := range exporttest.Snapshot().Metrics() {
+		rows[m.Key()] = m
+	}
+	up, latency := rows["gmpulse.exporter.up"], rows["go.schedule.duration"]
+	s := runtimeinfo.NewSnapshot(
+		runtimeinfo.Point{Metric: rows["go.goroutine.count"], Number: math.Inf(1)},
+		runtimeinfo.Point{Metric: rows["gmpulse.goroutine.user"], Number: runtimeinfo.Absent()},
+		runtimeinfo.Point{Metric: rows["gmpulse.runnable.per_processor"], Number: math.MaxFloat64},
+		runtimeinfo.Point{Metric: latency, Histogram: &runtimeinfo.Histogram{Counts: []uint64{1}, Sum: math.NaN()}},
+		runtimeinfo.Point{Metric: up, Labels: []string{"a\xff"}, Number: 1},
+		runtimeinfo.Point{Metric: up, Labels: []string{"b"}, Number: math.NaN()},
+	)
+	diff(t, exporters.Record(s), object{
+		"seq":                            uint64(1),
+		"gmpulse.runnable.per_processor": math.MaxFloat64,
+		"go.schedule.duration.count":     uint64(1),
+		"gmpulse.exporter.up":            []any{object{"exporter": "a\uFFFD", "value": 1.0}},
+	})
+}
+
+// TestRecordKeys makes a value for every row of the catalogue: Elasticsearch
+// refuses a record in which a.b is a number and a.b.c one too.
+func TestRecordKeys(t *testing.T) {
+	var points []runtimeinfo.Point
+	for _, m := range runtimeinfo.Catalogue() {
+		p := runtimeinfo.Point{Metric: m, Number: 1, Labels: make([]string, len(m.Keys))}
+		if m.Kind == runtimeinfo.KindHistogram {
+			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}
+		}
+		points = append(points, p)
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Resource, s.Spans = exporttest.Snapshot().Resource, exporttest.Snapshot().Spans
+	keys := slices.Sorted(maps.Keys(maps.Collect(exporters.Record(s))))
+	if len(keys) < len(points) {
+		t.Fatalf("%d keys for %d metrics", len(keys), len(points))
+	}
+	if c := clashes(keys); len(c) > 0 {
+		t.Errorf("keys below other keys: %q", c)
+	}
+	if c := clashes([]string{"a", "a.b", "ab"}); len(c) != 1 {
+		t.Errorf("clashes found %q, want only a.b", c)
+	}
+}
+
+func clashes(keys []string) []string {
+	var found []string
+	for _, k := range keys {
+		if slices.ContainsFunc(keys, func(other string) bool { return strings.HasPrefix(k, other+".") }) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+// TestRecordsStop stops each record after every possible number of entries: a
+// yield after the consumer has left panics.
+func TestRecordsStop(t *testing.T) {
+	s, e := exporttest.Snapshot(), exporttest.Event()
+	for _, record := range []iter.Seq2[string, any]{exporters.Record(s), exporters.EventRecord(s, &e)} {
+		all := len(maps.Collect(record))
+		for stop := range all {
+			seen := 0
+			for range record {
+				if seen++; seen > stop {
+					break
+				}
+			}
+			if seen != stop+1 {
+				t.Errorf("%d entries before the stop, want %d", seen, stop+1)
+			}
+		}
+	}
+}
+
+func FuzzEventRecord(f *testing.F) {
+	f.Add("name", "a\xffb", math.NaN(), int64(math.MinInt64))
+	f.Fuzz(func(t *testing.T, key, s string, x float64, i int64) {
+		e := runtimeinfo.Event{
+			Name: s, Message: s, Spans: []runtimeinfo.Span{{Name: s}},
+			Attrs: []slog.Attr{slog.String(key, s), slog.Float64("x", x), slog.Int64("i", i), slog.GroupAttrs(s, slog.Any(key, s))},
+		}
+		for k, v := range exporters.EventRecord(runtimeinfo.NewSnapshot(), &e) {
+			if bad := badValue(k); bad != "" {
+				t.Errorf("key: %s", bad)
+			}
+			if bad := badValue(v); bad != "" {
+				t.Errorf("%s: %s", k, bad)
+			}
+		}
+	})
+}
+
+// badValue says what in v is none of what a record may hold.
+func badValue(v any) string {
+	switch v := v.(type) {
+	case bool, uint64:
+		return ""
+	case string:
+		if !utf8.ValidString(v) {
+			return fmt.Sprintf("%q is not UTF-8", v)
+		}
+		return ""
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v, " is not finite")
+		}
+		return ""
+	case []any:
+		return firstBad(slices.Values(v))
+	case object:
+		for k := range v {
+			if k == "" {
+				return "empty key"
+			}
+		}
+		return firstBad(maps.Values(v))
+	default:
+		return fmt.Sprintf("%T is no type for a record", v)
+	}
+}
+
+func firstBad(values iter.Seq[any]) string {
+	for v := range values {
+		if bad := badValue(v); bad != "" {
+			return bad
+		}
+	}
+	return ""
+}

@@ -1,0 +1,138 @@
+package runtimeinfo
+
+import (
+	"regexp"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+func TestCatalogueOrder(t *testing.T) {
+	order := []Subsystem{
+		SubsystemScheduler, SubsystemMemory, SubsystemGC, SubsystemCPU, SubsystemProcess,
+		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemAgent,
+	}
+	at := 0
+	closed := map[string]bool{} // families that ended
+	last := ""
+	for _, m := range Catalogue() {
+		i := slices.Index(order, m.Subsystem)
+		if i < at {
+			t.Errorf("%s: subsystem %q after %q", m.Key(), m.Subsystem, order[at])
+		}
+		at = max(at, i)
+		if m.Name != last {
+			closed[last] = true
+		}
+		if closed[m.Name] {
+			t.Errorf("%s: the rows of a family must stand together", m.Key())
+		}
+		last = m.Name
+	}
+}
+
+func TestCatalogueRows(t *testing.T) {
+	name := regexp.MustCompile(gaugeName)
+	units := []string{"s", "By", "1", "%", ""}
+	families := map[string]*Metric{}
+	for _, m := range Catalogue() {
+		if !name.MatchString(m.Name) {
+			t.Errorf("%s: illegal name", m.Key())
+		}
+		if !slices.Contains(units, m.Unit) && !regexp.MustCompile(`^\{[a-z_]+\}$`).MatchString(m.Unit) {
+			t.Errorf("%s: unknown unit %q", m.Key(), m.Unit)
+		}
+		if m.Kind.String() == "unknown" {
+			t.Errorf("%s: no kind", m.Key())
+		}
+		if !strings.HasSuffix(m.Help, ".") {
+			t.Errorf("%s: help is not a sentence: %q", m.Key(), m.Help)
+		}
+		f := families[m.Name]
+		if f == nil {
+			families[m.Name] = m
+			continue
+		}
+		if f.Help != m.Help || f.Unit != m.Unit || f.Kind != m.Kind || f.Attr.Key != m.Attr.Key || m.Attr.Key == "" {
+			t.Errorf("%s: differs from %s in more than the value of its attribute", m.Key(), f.Key())
+		}
+	}
+}
+
+// Elasticsearch makes objects of dots: a key must not be both leaf and parent.
+func TestCatalogueKeys(t *testing.T) {
+	rows := Catalogue()
+	for i, a := range rows {
+		for _, b := range rows[i+1:] {
+			if clash(a.Key(), b.Key()) {
+				t.Errorf("%s and %s clash", a.Key(), b.Key())
+			}
+		}
+		for _, b := range rows {
+			if a.Name != b.Name && flat(a.Name) == flat(b.Name) {
+				t.Errorf("%s and %s are the same without dots", a.Name, b.Name)
+			}
+		}
+	}
+}
+
+// Each row has exactly one form of source, and every runtime/metrics key is
+// known to this toolchain with the kind and the way of accumulating the row says.
+func TestCatalogueSources(t *testing.T) {
+	known := map[string]metrics.Description{}
+	for _, d := range metrics.All() {
+		known[d.Name] = d
+	}
+	for _, m := range Catalogue() {
+		s := m.source
+		forms := 0
+		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.distribution != nil, s.series != nil} {
+			if used {
+				forms++
+			}
+		}
+		if forms != 1 {
+			t.Errorf("%s: %d forms of source, want 1", m.Key(), forms)
+		}
+		if (s.series != nil) != (m.Keys != nil) {
+			t.Errorf("%s: Keys and a series belong together", m.Key())
+		}
+		if isHistogram := s.bounds != nil || s.distribution != nil; isHistogram != (m.Kind == KindHistogram) {
+			t.Errorf("%s: kind %v does not fit its source", m.Key(), m.Kind)
+		}
+		for _, k := range slices.Concat(s.add, s.sub, s.over) {
+			d, ok := known[k]
+			if !ok {
+				t.Errorf("%s: this toolchain has no %s", m.Key(), k)
+			}
+			if s.sub == nil && d.Cumulative != (m.Kind == KindCounter) {
+				t.Errorf("%s: kind %v, but cumulative is %v for %s", m.Key(), m.Kind, d.Cumulative, k)
+			}
+			if unit := map[string]string{"bytes": "By", "seconds": "s", "cpu-seconds": "s", "percent": "%"}[k[strings.IndexByte(k, ':')+1:]]; unit != "" && s.over == nil && unit != m.Unit {
+				t.Errorf("%s: unit %q, but %s", m.Key(), m.Unit, k)
+			}
+		}
+		if s.histogram != "" && known[s.histogram].Kind != metrics.KindFloat64Histogram {
+			t.Errorf("%s: %s is no histogram of this toolchain", m.Key(), s.histogram)
+		}
+	}
+}
+
+// Every value that the host pass reads is published, once. The working set
+// serves the headroom too.
+func TestCatalogueHasEveryHostField(t *testing.T) {
+	var uses [host.NumFields]int
+	for _, m := range Catalogue() {
+		if m.source.isField {
+			uses[m.source.field]++
+		}
+	}
+	for f, n := range uses {
+		if n != 1 {
+			t.Errorf("host field %d is used by %d rows, want 1", f, n)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package runtimeinfo
+
+import "math"
+
+// Histogram is a cumulative distribution with fixed buckets, as OpenTelemetry
+// and Prometheus know it. It is immutable once it is part of a [Snapshot].
+type Histogram struct {
+	// Bounds are the upper bounds of all buckets but the last, ascending. The
+	// last bucket has no upper bound. Shared between snapshots.
+	Bounds []float64
+	// Counts has one number per bucket: len(Bounds)+1. Not cumulative over buckets.
+	Counts []uint64
+	// Sum of all observations. The Go runtime keeps no sums: for what comes from
+	// runtime/metrics it is estimated from the middle of each runtime bucket.
+	Sum float64
+}
+
+// Count returns the number of observations.
+func (h *Histogram) Count() uint64 {
+	var n uint64
+	for _, c := range h.Counts {
+		n += c
+	}
+	return n
+}
+
+// observe adds one observation, O(buckets).
+func (h *Histogram) observe(v float64) {
+	i := 0
+	for i < len(h.Bounds) && v > h.Bounds[i] {
+		i++
+	}
+	h.Counts[i]++
+	h.Sum += v
+}
+
+// window holds the distribution of what one runtime/metrics histogram gained
+// since the last tick, at the runtime's own resolution of 162 buckets.
+type window struct {
+	bounds []float64 // len(counts)+1, may start with -Inf and end with +Inf
+	last   []uint64
+	delta  []uint64
+	total  uint64
+}
+
+// advance takes the newest cumulative counts. The first call only remembers:
+// what happened before the agent started belongs to no tick.
+func (w *window) advance(counts []uint64, bounds []float64) {
+	first := len(w.last) != len(counts)
+	if first {
+		w.last = make([]uint64, len(counts))
+		w.delta = make([]uint64, len(counts))
+		w.bounds = append([]float64(nil), bounds...)
+	}
+	w.total = 0
+	for i, c := range counts {
+		w.delta[i] = 0
+		if !first && c > w.last[i] {
+			w.delta[i] = c - w.last[i]
+		}
+		w.total += w.delta[i]
+		w.last[i] = c
+	}
+}
+
+// quantile interpolates within the bucket that holds rank q (0 to 1). It is
+// NaN, that is absent, where nothing happened in the window.
+func (w *window) quantile(q float64) float64 {
+	if w.total == 0 {
+		return math.NaN()
+	}
+	rank := q * float64(w.total)
+	var seen float64
+	for i, c := range w.delta {
+		if c == 0 {
+			continue
+		}
+		if seen+float64(c) >= rank {
+			lo, hi := finite(w.bounds[i], w.bounds[i+1])
+			return lo + (hi-lo)*(rank-seen)/float64(c)
+		}
+		seen += float64(c)
+	}
+	return w.max()
+}
+
+// max is the upper edge of the highest bucket hit: the true maximum is at most that.
+func (w *window) max() float64 {
+	for i := len(w.delta) - 1; i >= 0; i-- {
+		if w.delta[i] > 0 {
+			_, hi := finite(w.bounds[i], w.bounds[i+1])
+			return hi
+		}
+	}
+	return math.NaN()
+}
+
+// rebucket makes h the sum of the runtime's buckets that lie between its own
+// bounds. A runtime bucket that spans one of them counts above it; ours are all
+// bounds of the runtime too (a test says so), so that nothing is misplaced.
+func (h *Histogram) rebucket(counts []uint64, bounds []float64) {
+	if counts == nil {
+		return // a toolchain that lacks it
+	}
+	if h.Counts == nil {
+		h.Counts = make([]uint64, len(h.Bounds)+1)
+	}
+	clear(h.Counts)
+	h.Sum = 0
+	at := 0
+	for i, c := range counts {
+		lo, hi := finite(bounds[i], bounds[i+1])
+		for at < len(h.Bounds) && hi > h.Bounds[at] {
+			at++
+		}
+		if c > 0 {
+			h.Counts[at] += c
+			h.Sum += float64(c) * (lo + hi) / 2
+		}
+	}
+}
+
+// finite replaces an infinite edge of a bucket by its other edge, and a lower
+// edge of minus infinity by zero: durations are not negative.
+func finite(lo, hi float64) (float64, float64) {
+	if math.IsInf(lo, -1) {
+		lo = min(0, hi)
+	}
+	if math.IsInf(hi, 1) {
+		hi = lo
+	}
+	return lo, hi
+}

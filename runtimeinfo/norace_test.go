@@ -1,0 +1,5 @@
+//go:build !race
+
+package runtimeinfo_test
+
+const raceEnabled = false

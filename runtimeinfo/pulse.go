@@ -1,0 +1,106 @@
+package runtimeinfo
+
+import (
+	"math"
+	"runtime/metrics"
+	"sync"
+	"time"
+)
+
+// pulse looks at the scheduler more often than the tick and keeps the extremes,
+// so that a peak between two ticks is not lost. One look costs about 0.1 µs
+// hot and allocates nothing.
+type pulse struct {
+	mu      sync.Mutex
+	samples []metrics.Sample
+	window  pulseWindow
+}
+
+// pulseWindow is what the pulses since the last tick saw.
+type pulseWindow struct {
+	states       [numStates]extremes
+	perP         extremes
+	lateness     extremes
+	repairs      uint64
+	distribution Histogram // of runnable goroutines per P; never reset
+}
+
+// extremes keeps minimum, mean and maximum; all NaN, that is absent, while empty.
+type extremes struct {
+	min, max, sum float64
+	n             int
+}
+
+func (e *extremes) add(v float64) {
+	if math.IsNaN(v) {
+		return
+	}
+	if e.n == 0 {
+		e.min, e.max = v, v
+	}
+	e.min, e.max = min(e.min, v), max(e.max, v)
+	e.sum += v
+	e.n++
+}
+
+func (e *extremes) mean() float64 { return e.sum / float64(e.n) } // NaN while empty
+
+func (e *extremes) reset() { *e = extremes{min: math.NaN(), max: math.NaN()} }
+
+func newPulse() *pulse {
+	keys := schedKeys()
+	p := &pulse{samples: make([]metrics.Sample, len(keys))}
+	for i, k := range keys {
+		p.samples[i].Name = k
+	}
+	bounds := runnableBounds()
+	p.window.distribution = Histogram{Bounds: bounds, Counts: make([]uint64, len(bounds)+1)}
+	p.window.reset()
+	return p
+}
+
+// runnableBounds are bounds for runnable goroutines per P: below 1 nobody
+// queues for long, from about 8 on latency suffers, hundreds are an explosion.
+func runnableBounds() []float64 {
+	return []float64{0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+}
+
+// beat takes one look at the scheduler. A negative lateness is one not known.
+func (p *pulse) beat(lateness time.Duration) sched {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	metrics.Read(p.samples)
+	s := look(p.samples)
+	for i := range s.states {
+		p.window.states[i].add(s.states[i])
+	}
+	if perP := s.runnablePerP(); !math.IsNaN(perP) {
+		p.window.perP.add(perP)
+		p.window.distribution.observe(perP)
+	}
+	if lateness >= 0 {
+		p.window.lateness.add(lateness.Seconds())
+	}
+	p.window.repairs += s.repairs
+	return s
+}
+
+// take moves the window since the last take into w, whose distribution is a
+// copy in w's own memory.
+func (p *pulse) take(w *pulseWindow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	counts := append(w.distribution.Counts[:0], p.window.distribution.Counts...)
+	*w = p.window
+	w.distribution.Counts = counts
+	p.window.reset()
+}
+
+func (w *pulseWindow) reset() {
+	for i := range w.states {
+		w.states[i].reset()
+	}
+	w.perP.reset()
+	w.lateness.reset()
+	w.repairs = 0
+}

@@ -1,0 +1,438 @@
+package runtimeinfo_test
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// read takes one sample.
+func read(r *runtimeinfo.Reader) *runtimeinfo.Snapshot {
+	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	return r.Snapshot()
+}
+
+func number(t *testing.T, s *runtimeinfo.Snapshot, key string) float64 {
+	t.Helper()
+	v, ok := s.Number(key)
+	if !ok {
+		t.Fatalf("%s is absent", key)
+	}
+	return v
+}
+
+// MemStats and our rows are read at two instants, so that they may differ by
+// what was allocated in between: the tolerance of each row, in bytes or
+// objects, is that. Zero means equal.
+func TestMemStats(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	runtime.GC()
+	read(r) // warm: what the first read allocates is there
+	runtime.GC()
+	var ms runtime.MemStats
+	runtime.ReadMemStats(&ms)
+	s := read(r)
+	get := func(keys ...string) (sum float64) {
+		for _, k := range keys {
+			sum += number(t, s, k)
+		}
+		return sum
+	}
+	const some = 64 << 10
+	for _, row := range []struct {
+		field     string
+		want      float64
+		got       float64
+		tolerance float64
+	}{
+		{"Alloc", float64(ms.Alloc), get("gmpulse.memory.heap_alloc"), some},
+		{"TotalAlloc", float64(ms.TotalAlloc), get("go.memory.allocated"), some},
+		{"Sys", float64(ms.Sys), get("gmpulse.memory.sys"), 0},
+		{"Mallocs", float64(ms.Mallocs), get("go.memory.allocations", "gmpulse.memory.tiny_allocations"), 1000},
+		{"Frees", float64(ms.Frees), get("gmpulse.memory.frees", "gmpulse.memory.tiny_allocations"), 1000},
+		{"HeapAlloc", float64(ms.HeapAlloc), get("gmpulse.memory.heap_alloc"), some},
+		{"HeapSys", float64(ms.HeapSys), get("gmpulse.memory.heap_sys"), some},
+		{"HeapIdle", float64(ms.HeapIdle), get("gmpulse.memory.heap_idle"), some},
+		{"HeapInuse", float64(ms.HeapInuse), get("gmpulse.memory.heap_inuse"), some},
+		{"HeapReleased", float64(ms.HeapReleased), get("gmpulse.memory.heap_released"), 4 << 20}, // the scavenger works in the background
+		{"HeapObjects", float64(ms.HeapObjects), get("gmpulse.memory.heap_objects"), 1000},
+		{"StackInuse", float64(ms.StackInuse), get("go.memory.used.stack"), some},
+		{"StackSys", float64(ms.StackSys), get("gmpulse.memory.stack_sys"), some},
+		{"MSpanInuse", float64(ms.MSpanInuse), get("gmpulse.memory.mspan_inuse"), 16 << 10},
+		{"MSpanSys", float64(ms.MSpanSys), get("gmpulse.memory.mspan_sys"), 0},
+		{"MCacheInuse", float64(ms.MCacheInuse), get("gmpulse.memory.mcache_inuse"), 0},
+		{"MCacheSys", float64(ms.MCacheSys), get("gmpulse.memory.mcache_sys"), 0},
+		{"BuckHashSys", float64(ms.BuckHashSys), get("gmpulse.memory.buck_hash_sys"), 0},
+		{"GCSys", float64(ms.GCSys), get("gmpulse.memory.gc_sys"), some},
+		{"OtherSys", float64(ms.OtherSys), get("gmpulse.memory.other_sys"), some},
+		{"NextGC", float64(ms.NextGC), get("go.memory.gc.goal"), 0},
+		{"LastGC", float64(ms.LastGC) / 1e9, get("gmpulse.gc.last_time"), 1e-6},
+		{"PauseTotalNs", float64(ms.PauseTotalNs) / 1e9, get("gmpulse.gc.pause.time"), 1e-9},
+		{"NumGC", float64(ms.NumGC), get("go.memory.gc.cycles"), 0},
+		{"NumForcedGC", float64(ms.NumForcedGC), get("gmpulse.gc.forced_cycles"), 0},
+		{"GCCPUFraction", ms.GCCPUFraction, get("gmpulse.gc.cpu_fraction"), 1e-6},
+	} {
+		if math.Abs(row.got-row.want) > row.tolerance {
+			t.Errorf("%s: got %v, MemStats says %v, tolerance %v", row.field, row.got, row.want, row.tolerance)
+		}
+		if row.field != "Frees" && row.want == 0 {
+			t.Errorf("%s: MemStats says 0: this row proves nothing", row.field)
+		}
+	}
+}
+
+// A runtime.NumGoroutine of n more must show in the totals and, as the n are
+// blocked, among the waiting ones.
+func TestGoroutines(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	before := read(r)
+	stop := make(chan struct{})
+	defer close(stop)
+	const n = 500
+	for range n {
+		go func() { <-stop }()
+	}
+	for runtime.NumGoroutine() < n {
+		runtime.Gosched()
+	}
+	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the new goroutines must have run to be waiting; scheduling has no event to wait for
+	after := read(r)
+	for _, key := range []string{"go.goroutine.count", "gmpulse.goroutine.user", "gmpulse.goroutines.waiting", "gmpulse.goroutine.creations"} {
+		grew := number(t, after, key) - number(t, before, key)
+		if grew < n-10 || grew > n+50 {
+			t.Errorf("%s grew by %v, want about %d", key, grew, n)
+		}
+	}
+	if total, user := number(t, after, "go.goroutine.count"), number(t, after, "gmpulse.goroutine.user"); total <= user {
+		t.Errorf("total %v is not above user %v: since Go 1.26 it has the runtime's own too", total, user)
+	}
+}
+
+// The sum of the four states is not the total, and nobody must make it so.
+func TestStatesAreNotForced(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	s := read(r)
+	rows := 0
+	for p := range s.Points() {
+		if p.Metric.Name == "gmpulse.goroutines" {
+			rows++
+			if p.Number < 0 || p.Number > 1e6 {
+				t.Errorf("%s is %v", p.Metric.Key(), p.Number)
+			}
+		}
+	}
+	if rows != 4 {
+		t.Errorf("%d states, want 4", rows)
+	}
+}
+
+func TestSentinelsAreAbsent(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	for _, key := range []string{"go.memory.limit", "gmpulse.memory.headroom.gomemlimit"} {
+		if v, ok := read(r).Number(key); ok {
+			t.Errorf("%s is %v without a limit", key, v)
+		}
+	}
+	t.Cleanup(func() { debug.SetGCPercent(100) })
+	old := debug.SetGCPercent(-1)
+	if v, ok := read(r).Number("go.config.gogc"); ok {
+		t.Errorf("go.config.gogc is %v when collection is off", v)
+	}
+	debug.SetGCPercent(old)
+	oldLimit := debug.SetMemoryLimit(1 << 40)
+	defer debug.SetMemoryLimit(oldLimit)
+	s := read(r)
+	limit, room := number(t, s, "go.memory.limit"), number(t, s, "gmpulse.memory.headroom.gomemlimit")
+	used := number(t, s, "go.memory.used.stack") + number(t, s, "go.memory.used.other")
+	if limit != 1<<40 || room != limit-used {
+		t.Errorf("limit %v, used %v, headroom %v", limit, used, room)
+	}
+}
+
+// runtime/metrics reuses a histogram's memory at the next read: a snapshot must
+// have its own.
+func TestSnapshotIsImmutable(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	runtime.GC()
+	s := read(r)
+	type state struct {
+		counts []uint64
+		bounds []float64
+	}
+	var before []state
+	for p := range s.Points() {
+		if p.Histogram != nil {
+			before = append(before, state{slices.Clone(p.Histogram.Counts), slices.Clone(p.Histogram.Bounds)})
+		}
+	}
+	if len(before) != 4 {
+		t.Fatalf("%d histograms, want 4", len(before))
+	}
+	numbers := map[string]float64{}
+	for p := range s.Points() {
+		numbers[p.Metric.Key()] = p.Number
+	}
+	for range 5 {
+		runtime.GC()
+		r.Pulse(0)
+		read(r)
+	}
+	i := 0
+	for p := range s.Points() {
+		if p.Number != numbers[p.Metric.Key()] {
+			t.Errorf("%s changed", p.Metric.Key())
+		}
+		if p.Histogram != nil {
+			if !slices.Equal(p.Histogram.Counts, before[i].counts) || !slices.Equal(p.Histogram.Bounds, before[i].bounds) {
+				t.Errorf("%s changed", p.Metric.Key())
+			}
+			i++
+		}
+	}
+}
+
+// Our re-bucketed histogram has the runtime's count, and all of our bounds are
+// bounds of the runtime, so that no observation is misplaced.
+func TestHistogramsMatchTheRuntime(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	runtime.GC()
+	s := read(r)
+	for key, ours := range map[string]string{
+		"/sched/pauses/total/gc:seconds":    "go.memory.gc.pause.duration",
+		"/sched/pauses/total/other:seconds": "gmpulse.stw.other.duration",
+	} {
+		sample := []metrics.Sample{{Name: key}}
+		metrics.Read(sample)
+		theirs := sample[0].Value.Float64Histogram()
+		h := s.Histogram(ours)
+		var want uint64
+		for _, c := range theirs.Counts {
+			want += c
+		}
+		if h.Count() != want {
+			t.Errorf("%s has %d observations, the runtime %d", ours, h.Count(), want)
+		}
+		for _, b := range h.Bounds {
+			if !slices.ContainsFunc(theirs.Buckets, func(x float64) bool { return math.Abs(x-b) < b*1e-9 }) {
+				t.Errorf("%s: bound %v is not one of the runtime's", ours, b)
+			}
+		}
+		var cumulative uint64
+		for i, b := range h.Bounds {
+			cumulative += h.Counts[i]
+			var want uint64
+			for j, c := range theirs.Counts {
+				if theirs.Buckets[j+1] <= b*(1+1e-9) {
+					want += c
+				}
+			}
+			if cumulative != want {
+				t.Errorf("%s: %d observations up to %v, the runtime has %d", ours, cumulative, b, want)
+			}
+		}
+	}
+}
+
+// Quantiles are those of the last tick, not those since the start.
+func TestQuantilesAreOfTheLastTick(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	read(r)
+	runtime.GC()
+	s := read(r)
+	p50, largest := number(t, s, "gmpulse.gc.pause.p50"), number(t, s, "gmpulse.gc.pause.max")
+	if p50 <= 0 || p50 > largest {
+		t.Errorf("p50 %v, max %v", p50, largest)
+	}
+	if v, ok := read(r).Number("gmpulse.gc.pause.max"); ok {
+		t.Errorf("a tick without a collection has a greatest pause of %v", v)
+	}
+}
+
+func TestHostValues(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	if v, ok := read(r).Number("process.memory.usage"); ok {
+		t.Errorf("process.memory.usage is %v before the first host pass", v)
+	}
+	h := host.NewSample()
+	h.Set(host.ProcessMemoryRSS, 123)
+	h.Set(host.CgroupMemoryMax, 1000)
+	h.Set(host.CgroupMemoryWorkingSet, 400)
+	r.Read(runtimeinfo.Tick{Host: h})
+	s := r.Snapshot()
+	if v := number(t, s, "process.memory.usage"); v != 123 {
+		t.Errorf("process.memory.usage is %v, want 123", v)
+	}
+	if v := number(t, s, "gmpulse.memory.headroom.container"); v != 600 {
+		t.Errorf("container headroom is %v, want 600", v)
+	}
+	if v, ok := s.Number("process.memory.virtual"); ok {
+		t.Errorf("process.memory.virtual is %v, want absent", v)
+	}
+}
+
+// A peak between two ticks shows in the extremes and in the distribution.
+func TestPulseSeesPeakBetweenTicks(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	read(r)
+	stop := make(chan struct{})
+	const n = 400
+	for range n {
+		go func() { <-stop }()
+	}
+	for runtime.NumGoroutine() < n {
+		runtime.Gosched()
+	}
+	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // see TestGoroutines
+	r.Pulse(3 * time.Millisecond)
+	close(stop)
+	for runtime.NumGoroutine() > n/2 {
+		runtime.Gosched()
+	}
+	s := read(r)
+	now, most := number(t, s, "gmpulse.goroutines.waiting"), number(t, s, "gmpulse.pulse.goroutines.max.waiting")
+	least, mean := number(t, s, "gmpulse.pulse.goroutines.min.waiting"), number(t, s, "gmpulse.pulse.goroutines.mean.waiting")
+	if most < n || now > most-n/2 || least > now || mean <= least || mean >= most {
+		t.Errorf("waiting now %v, min %v, mean %v, max %v", now, least, mean, most)
+	}
+	if v := number(t, s, "gmpulse.pulse.lateness.max"); v != 0.003 {
+		t.Errorf("lateness %v, want 0.003", v)
+	}
+	if n := s.Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count(); n != 3 {
+		t.Errorf("%d looks at the scheduler, want 3: two ticks and a pulse", n)
+	}
+	if v := number(t, read(r), "gmpulse.pulse.goroutines.max.waiting"); v > most-n/2 {
+		t.Errorf("the peak of the tick before is still there: %v", v)
+	}
+}
+
+func TestReadAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	if _, err := r.AddGauge("test.gauge", "", "A gauge."); err != nil {
+		t.Fatal(err)
+	}
+	tick := runtimeinfo.Tick{Host: host.NewSample(), Gauges: []float64{1}}
+	r.Read(tick)
+	r.Snapshot()
+	if n := testing.AllocsPerRun(100, func() { r.Read(tick) }); n != 0 {
+		t.Errorf("Read allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Pulse(0) }); n != 0 {
+		t.Errorf("Pulse allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Snapshot() }); n > 6 {
+		t.Errorf("Snapshot allocates %v times, want at most 6", n)
+	}
+}
+
+func TestAddGauge(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
+		if _, err := r.AddGauge(bad, "", "Help."); err == nil {
+			t.Errorf("the name %q was taken", bad)
+		}
+	}
+	if _, err := r.AddGauge("queue.depth", "", ""); err == nil {
+		t.Error("a gauge without help was taken")
+	}
+	i, err := r.AddGauge("queue.depth", "{item}", "Items that wait.")
+	if err != nil || i != 0 {
+		t.Fatalf("index %d, error %v", i, err)
+	}
+	if _, err := r.AddGauge("queue.depth", "", "Again."); err == nil {
+		t.Error("a name was taken twice")
+	}
+	j, err := r.AddGauge("pool.idle", "", "Idle workers.")
+	if err != nil || j != 1 {
+		t.Fatalf("index %d, error %v", j, err)
+	}
+	r.Read(runtimeinfo.Tick{Gauges: []float64{7, math.Inf(1)}})
+	s := r.Snapshot()
+	if v := number(t, s, "queue.depth"); v != 7 {
+		t.Errorf("queue.depth is %v, want 7", v)
+	}
+	if v, ok := s.Number("pool.idle"); ok {
+		t.Errorf("pool.idle is %v, want absent: infinity is no value", v)
+	}
+	r.Read(runtimeinfo.Tick{})
+	if v, ok := r.Snapshot().Number("queue.depth"); ok {
+		t.Errorf("queue.depth is %v, want absent: no value was given", v)
+	}
+	for n := 2; n < runtimeinfo.MaxGauges; n++ {
+		if _, err := r.AddGauge("g"+string(rune('a'+n%26))+string(rune('a'+n/26)), "", "Help."); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.AddGauge("one.too.many", "", "Help."); err == nil {
+		t.Error("more gauges than MaxGauges were taken")
+	}
+}
+
+// AddGauge from other goroutines while the agent reads.
+func TestAddGaugeWhileReading(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range 50 {
+			if _, err := r.AddGauge("g"+string(rune('a'+n%26))+string(rune('a'+n/26)), "", "Help."); err != nil {
+				t.Error(err)
+			}
+			r.Pulse(0)
+		}
+	}()
+	for range 50 {
+		for p := range read(r).Points() {
+			_ = p.Metric.Key()
+		}
+	}
+	<-done
+}
+
+func BenchmarkRead(b *testing.B) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	tick := runtimeinfo.Tick{Host: host.NewSample()}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Read(tick)
+	}
+}
+
+func BenchmarkPulse(b *testing.B) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Pulse(0)
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r.Read(runtimeinfo.Tick{Host: host.NewSample()})
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Snapshot()
+	}
+}
+
+func BenchmarkMetricsRead(b *testing.B) {
+	var samples []metrics.Sample
+	for _, d := range metrics.All() {
+		if len(d.Name) > 8 && d.Name[:9] != "/godebug/" {
+			samples = append(samples, metrics.Sample{Name: d.Name})
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		metrics.Read(samples)
+	}
+}

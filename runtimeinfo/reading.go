@@ -1,0 +1,84 @@
+package runtimeinfo
+
+import (
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// Tick is what only the agent knows about one tick; the [Reader] adds the rest.
+type Tick struct {
+	// Time of the tick.
+	Time time.Time
+	// Lateness is how late the agent's goroutine woke.
+	Lateness time.Duration
+	// Host is the newest host pass, nil before the first.
+	Host *host.Sample
+	// Spans is what the span source saw, nil without one.
+	Spans *SpanActivity
+	// Gauges are the values of the user's gauges in the order of
+	// [Reader.AddGauge]; NaN, or none, is an absent value.
+	Gauges []float64
+	Self   Self
+	// Events are those of the agent itself; those of Spans are added to them.
+	Events []Event
+}
+
+// reading is everything read at one tick, in memory that the next tick reuses.
+type reading struct {
+	samples []metrics.Sample
+	windows map[string]*window // by histogram key
+	sched   sched
+	pulse   pulseWindow
+	gc      debug.GCStats
+	repairs uint64 // since the start
+	tick    Tick
+}
+
+// sum adds the samples with the given indexes. It is NaN, that is absent, where
+// any of them is: unknown to this toolchain, or a sentinel that means "no limit".
+func (r *reading) sum(indexes []int) float64 {
+	var v float64
+	for _, i := range indexes {
+		v += scalar(&r.samples[i])
+	}
+	return v
+}
+
+func scalar(s *metrics.Sample) float64 {
+	switch s.Value.Kind() {
+	case metrics.KindUint64:
+		n := s.Value.Uint64()
+		if n >= math.MaxInt64 { // GOMEMLIMIT unset, GOGC off, or wrapped below zero
+			return math.NaN()
+		}
+		return float64(n)
+	case metrics.KindFloat64:
+		return s.Value.Float64()
+	case metrics.KindBad, metrics.KindFloat64Histogram:
+		return math.NaN()
+	default:
+		return math.NaN()
+	}
+}
+
+// The sources of rows that need more than one kind of value.
+
+func containerHeadroom(r *reading) float64 {
+	limit, ok := r.tick.Host.Get(host.CgroupMemoryMax)
+	used, usedOK := r.tick.Host.Get(host.CgroupMemoryWorkingSet)
+	if !ok || !usedOK {
+		return math.NaN()
+	}
+	return max(0, limit-used)
+}
+
+func lastGC(r *reading) float64 {
+	if r.gc.NumGC == 0 {
+		return math.NaN()
+	}
+	return float64(r.gc.LastGC.UnixNano()) / 1e9
+}

@@ -1,0 +1,170 @@
+package runtimeinfo
+
+import (
+	"math"
+	"time"
+)
+
+// Self is what the agent reports of itself.
+type Self struct {
+	Ticks       uint64
+	TicksMissed uint64
+	// TickDuration is how long the previous tick took.
+	TickDuration time.Duration
+	// HostDuration and HostAge are of the last host pass; negative before the first.
+	HostDuration, HostAge time.Duration
+	HostFailures          uint64
+	GaugeFailures         uint64
+	Exporters             []ExporterStats
+}
+
+// ExporterState is how the last call of an exporter ended.
+type ExporterState string
+
+// The states of an exporter.
+const (
+	ExporterIdle    ExporterState = "idle" // not called yet
+	ExporterOK      ExporterState = "ok"
+	ExporterFailing ExporterState = "failing"
+	ExporterStopped ExporterState = "stopped"
+)
+
+// ExporterStats is the account of one exporter.
+type ExporterStats struct {
+	Name  string
+	State ExporterState
+	// Snapshots and Events are accounted for apart: a snapshot that a newer one
+	// replaced loses resolution, a lost event is lost.
+	Snapshots, Events Account
+	// Failed calls, by how they failed.
+	Errors, Timeouts, Panics uint64
+	LastSuccess              time.Time
+	LastDuration             time.Duration
+	LastError                string // of the last failed call
+}
+
+// Account is a balance that holds at every moment:
+//
+//	Accepted == Delivered + the sum of Dropped + Pending
+type Account struct {
+	Accepted, Delivered, Pending uint64
+	Dropped                      [NumDropReasons]uint64
+}
+
+// Lost returns the sum of Dropped.
+func (a *Account) Lost() uint64 {
+	var n uint64
+	for _, d := range a.Dropped {
+		n += d
+	}
+	return n
+}
+
+// DropReason says why something accepted was not delivered.
+type DropReason uint8
+
+// The reasons for a drop.
+const (
+	DropReplaced DropReason = iota // a newer snapshot took its place in the mailbox
+	DropFailed                     // the exporter's call failed
+	DropOverflow                   // too many events waited
+	DropShutdown                   // still waiting when the agent's time to stop was over
+
+	NumDropReasons int = iota
+)
+
+// String returns the reason as the metrics label has it.
+func (r DropReason) String() string {
+	return [NumDropReasons]string{"replaced", "failed", "overflow", "shutdown"}[r]
+}
+
+const (
+	recordSnapshot = "snapshot"
+	recordEvent    = "event"
+)
+
+func exporterRecord() []string { return []string{"exporter", "record"} }
+
+// self makes a source of one number in the agent's own report.
+func self(f func(*Self) float64) source {
+	return computed(func(r *reading) float64 { return f(&r.tick.Self) })
+}
+
+// seconds returns d in seconds, absent when negative.
+func seconds(d time.Duration) float64 {
+	if d < 0 {
+		return math.NaN()
+	}
+	return d.Seconds()
+}
+
+// perRecord makes a series of one number in each exporter's two accounts.
+func perRecord(f func(*Account) uint64) source {
+	return source{series: func(t *Tick, add emit) {
+		for i := range t.Self.Exporters {
+			e := &t.Self.Exporters[i]
+			add(float64(f(&e.Snapshots)), e.Name, recordSnapshot)
+			add(float64(f(&e.Events)), e.Name, recordEvent)
+		}
+	}}
+}
+
+func exporterDrops(t *Tick, add emit) {
+	for i := range t.Self.Exporters {
+		e := &t.Self.Exporters[i]
+		add(float64(e.Snapshots.Dropped[DropReplaced]), e.Name, recordSnapshot, DropReplaced.String())
+		add(float64(e.Snapshots.Dropped[DropFailed]), e.Name, recordSnapshot, DropFailed.String())
+		add(float64(e.Snapshots.Dropped[DropShutdown]), e.Name, recordSnapshot, DropShutdown.String())
+		add(float64(e.Events.Dropped[DropOverflow]), e.Name, recordEvent, DropOverflow.String())
+		add(float64(e.Events.Dropped[DropShutdown]), e.Name, recordEvent, DropShutdown.String())
+	}
+}
+
+func exporterFailures(t *Tick, add emit) {
+	for i := range t.Self.Exporters {
+		e := &t.Self.Exporters[i]
+		add(float64(e.Errors), e.Name, "error")
+		add(float64(e.Timeouts), e.Name, "timeout")
+		add(float64(e.Panics), e.Name, "panic")
+	}
+}
+
+func exporterUp(t *Tick, add emit) {
+	for i := range t.Self.Exporters {
+		switch e := &t.Self.Exporters[i]; e.State {
+		case ExporterOK:
+			add(1, e.Name)
+		case ExporterFailing:
+			add(0, e.Name)
+		case ExporterIdle, ExporterStopped: // nothing is known: absent
+		}
+	}
+}
+
+// spans makes a source of one number of the span source.
+func spans(f func(*SpanActivity) uint64) source {
+	return computed(func(r *reading) float64 {
+		if r.tick.Spans == nil {
+			return math.NaN()
+		}
+		return float64(f(r.tick.Spans))
+	})
+}
+
+func activeSpans(t *Tick, add emit) {
+	if t.Spans == nil {
+		return
+	}
+	for _, g := range t.Spans.Groups {
+		add(float64(g.Active), g.Name)
+	}
+}
+
+func oldestSpans(t *Tick, add emit) {
+	if t.Spans == nil {
+		return
+	}
+	for _, g := range t.Spans.Groups {
+		add(max(0, t.Time.Sub(g.Oldest).Seconds()), g.Name)
+	}
+}

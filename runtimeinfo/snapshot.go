@@ -1,0 +1,119 @@
+package runtimeinfo
+
+import (
+	"iter"
+	"math"
+	"time"
+)
+
+// Snapshot is the state of the process at one tick. It is immutable: any number
+// of goroutines may read it, for as long as they like.
+type Snapshot struct {
+	// Seq is 1 for the first snapshot of an agent and rises by one each tick.
+	Seq uint64
+	// Time is when the sample was taken.
+	Time time.Time
+	// Start is when the process began: the start time of every counter.
+	Start time.Time
+	// Resource describes the process: service.name, service.instance.id and so on.
+	Resource []Attr
+	// Spans are the oldest active local root spans, oldest first, at most [MaxSpans].
+	Spans []Span
+	// Events are what happened since the previous snapshot.
+	Events []Event
+
+	metrics    []*Metric
+	numbers    []float64 // NaN: absent
+	histograms []Histogram
+	series     []Point
+}
+
+// Point is one value of one metric.
+type Point struct {
+	Metric *Metric
+	// Labels are the values of Metric.Keys, in the same order.
+	Labels []string
+	// Number is the value of anything but a histogram. Always finite.
+	Number float64
+	// Histogram is the value of a [KindHistogram] metric, else nil.
+	Histogram *Histogram
+}
+
+// Attrs iterates over the attributes of the point: the metric's own and the
+// labels. It does not allocate.
+func (p Point) Attrs() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if a := p.Metric.Attr; a.Key != "" && !yield(a.Key, a.Value) {
+			return
+		}
+		for i, k := range p.Metric.Keys {
+			if !yield(k, p.Labels[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Points iterates over every value that is present, in catalogue order. What
+// the platform or the toolchain lacks is absent. It does not allocate.
+func (s *Snapshot) Points() iter.Seq[Point] {
+	return func(yield func(Point) bool) {
+		series := s.series
+		for _, m := range s.metrics {
+			if m.Keys == nil {
+				if p, ok := s.point(m); ok && !yield(p) {
+					return
+				}
+				continue
+			}
+			for len(series) > 0 && series[0].Metric == m {
+				if !yield(series[0]) {
+					return
+				}
+				series = series[1:]
+			}
+		}
+	}
+}
+
+// Metrics returns the catalogue that this snapshot was read with, absent
+// metrics included. The slice must not be changed.
+func (s *Snapshot) Metrics() []*Metric { return s.metrics }
+
+// Number returns the value of the metric with the given [Metric.Key]. ok is
+// false where it is absent, unknown, a histogram or has labels.
+func (s *Snapshot) Number(key string) (v float64, ok bool) {
+	p, ok := s.find(key)
+	return p.Number, ok && p.Histogram == nil
+}
+
+// Histogram returns the histogram with the given [Metric.Key], or nil.
+func (s *Snapshot) Histogram(key string) *Histogram {
+	p, _ := s.find(key)
+	return p.Histogram
+}
+
+// WithEvents returns a copy of the snapshot with other events.
+func (s *Snapshot) WithEvents(events []Event) *Snapshot {
+	c := *s
+	c.Events = events
+	return &c
+}
+
+func (s *Snapshot) find(key string) (Point, bool) {
+	for _, m := range s.metrics {
+		if m.Keys == nil && m.Key() == key {
+			return s.point(m)
+		}
+	}
+	return Point{}, false
+}
+
+func (s *Snapshot) point(m *Metric) (Point, bool) {
+	if m.Kind == KindHistogram {
+		h := &s.histograms[m.slot]
+		return Point{Metric: m, Histogram: h}, h.Counts != nil
+	}
+	v := s.numbers[m.slot]
+	return Point{Metric: m, Number: v}, !math.IsNaN(v)
+}

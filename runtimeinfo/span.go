@@ -1,0 +1,45 @@
+package runtimeinfo
+
+import (
+	"encoding/hex"
+	"time"
+)
+
+// MaxSpans is the most active spans that a [Snapshot] names.
+const MaxSpans = 32
+
+// Span is one active local root span: a request in flight. It holds plain
+// bytes, so that this package needs no tracing library. Names and ids only: a
+// span's attributes may hold secrets and stay out of telemetry about the runtime.
+type Span struct {
+	TraceID [16]byte
+	SpanID  [8]byte
+	Name    string
+	Start   time.Time
+}
+
+// TraceIDString returns the trace id as 32 lower-case hex digits.
+func (s *Span) TraceIDString() string { return hex.EncodeToString(s.TraceID[:]) }
+
+// SpanIDString returns the span id as 16 lower-case hex digits.
+func (s *Span) SpanIDString() string { return hex.EncodeToString(s.SpanID[:]) }
+
+// SpanGroup sums up the active local root spans of one name.
+type SpanGroup struct {
+	Name   string
+	Active int
+	Oldest time.Time // start of the oldest of them
+}
+
+// SpanActivity is what a span source saw up to one moment.
+type SpanActivity struct {
+	// Active are the oldest active local root spans, oldest first, at most [MaxSpans].
+	Active []Span
+	// Groups has one entry per root-span name with active spans. Bounded by the source.
+	Groups []SpanGroup
+	// Cumulative counts of local root spans: started and ended ones, ones that
+	// found no room in the source's table, and ones given up as never ended.
+	Started, Ended, Untracked, NeverEnded uint64
+	// Events since the last observation.
+	Events []Event
+}

@@ -1,0 +1,43 @@
+package runtimeinfo
+
+// What gmpulse knows of the requests in flight, and of itself.
+
+func spanRows() []Metric {
+	return in(SubsystemSpans, []Metric{
+		// Requests in flight by endpoint: which one do the goroutines belong to?
+		{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: KindUpDownCounter, Help: "Active local root spans by name.", Keys: []string{"span.name"}, source: source{series: activeSpans}},
+		// An age that grows with the clock is a request that hangs.
+		{Name: "gmpulse.root_span.oldest_age", Unit: "s", Kind: KindGauge, Help: "Age of the oldest active local root span by name.", Keys: []string{"span.name"}, source: source{series: oldestSpans}},
+		// The load that everything else is to be read against.
+		{Name: "gmpulse.root_spans.started", Unit: "{span}", Kind: KindCounter, Help: "Local root spans started.", Headline: true, source: spans(func(s *SpanActivity) uint64 { return s.Started })},
+		{Name: "gmpulse.root_spans.ended", Unit: "{span}", Kind: KindCounter, Help: "Local root spans ended.", source: spans(func(s *SpanActivity) uint64 { return s.Ended })},
+		// Above zero the two metrics by name are too low.
+		{Name: "gmpulse.root_spans.untracked", Unit: "{span}", Kind: KindCounter, Help: "Local root spans that found no room in the table of active spans.", source: spans(func(s *SpanActivity) uint64 { return s.Untracked })},
+		// A missing defer span.End(): the trace backend never tells of it.
+		{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: KindCounter, Help: "Local root spans given up after their time to live.", source: spans(func(s *SpanActivity) uint64 { return s.NeverEnded })},
+	})
+}
+
+func agentRows() []Metric {
+	return in(SubsystemAgent, []Metric{
+		// Users judge an agent by whether it reports its own cost.
+		{Name: "gmpulse.ticks", Unit: "{tick}", Kind: KindCounter, Help: "Samples taken.", source: self(func(s *Self) float64 { return float64(s.Ticks) })},
+		{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: KindCounter, Help: "Ticks left out because the one before took too long.", source: self(func(s *Self) float64 { return float64(s.TicksMissed) })},
+		{Name: "gmpulse.tick.duration", Unit: "s", Kind: KindGauge, Help: "Time that the previous tick took.", source: self(func(s *Self) float64 { return seconds(s.TickDuration) })},
+		{Name: "gmpulse.host.duration", Unit: "s", Kind: KindGauge, Help: "Time that the last host pass took; absent before the first.", source: self(func(s *Self) float64 { return seconds(s.HostDuration) })},
+		// Stale host values look like a calm machine.
+		{Name: "gmpulse.host.age", Unit: "s", Kind: KindGauge, Help: "Age of the host values in this snapshot; absent before the first host pass.", source: self(func(s *Self) float64 { return seconds(s.HostAge) })},
+		{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: KindCounter, Help: "Host sources that failed or panicked.", source: self(func(s *Self) float64 { return float64(s.HostFailures) })},
+		// How often the runtime's numbers were impossible: golang wraps below zero in Go 1.26.
+		{Name: "gmpulse.repairs", Unit: "{repair}", Kind: KindCounter, Help: "Impossible scheduler values that were repaired.", source: computed(func(r *reading) float64 { return float64(r.repairs) })},
+		{Name: "gmpulse.gauge.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of the application's own gauges that panicked, took too long or returned no finite number.", source: self(func(s *Self) float64 { return float64(s.GaugeFailures) })},
+		// accepted = delivered + dropped + pending, at every moment, for snapshots and for events.
+		{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events handed to an exporter.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Accepted })},
+		{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter delivered.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Delivered })},
+		{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}, source: source{series: exporterDrops}},
+		{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: KindUpDownCounter, Help: "Snapshots and events that wait for an exporter.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Pending })},
+		// One dead backend must be visible at all the living ones.
+		{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}, source: source{series: exporterFailures}},
+		{Name: "gmpulse.exporter.up", Unit: "", Kind: KindGauge, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}, source: source{series: exporterUp}},
+	})
+}
