@@ -25,7 +25,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -52,9 +51,8 @@ type Agent struct {
 	server    *server // nil when off
 
 	stopping atomic.Bool
-	wg       sync.WaitGroup // the goroutine of the engine
-	stopped  chan struct{}  // closed when the agent has stopped
-	stopErr  error          // set before stopped is closed
+	stopped  chan struct{} // closed when the agent has stopped
+	stopErr  error         // set before stopped is closed
 }
 
 // Start starts the agent and returns at once: it dials nobody and waits for
@@ -114,11 +112,8 @@ func start(s *settings) (*Agent, error) {
 		}
 		a.server = serve(l, a.handler, a.logger)
 	}
-	a.wg.Go(func() {
-		_ = a.engine.Run(context.Background()) // Stop reports its error
-	})
 	a.announce(s)
-	return a, nil
+	return a, a.engine.Start(context.Background())
 }
 
 // assemble makes the engine with everything that the settings ask for, and
@@ -210,12 +205,9 @@ func (a *Agent) stop(ctx context.Context) error {
 	if a.server != nil {
 		errs = append(errs, a.server.shutdown(ctx))
 	}
-	// Detaching may wait for a lock of the provider, and the engine's goroutine
-	// for an exporter that was given up: both bounded by ctx.
 	done := make(chan struct{})
-	go func() {
+	go func() { // detaching may wait for a lock of the provider
 		a.processor.Detach()
-		a.wg.Wait()
 		close(done)
 	}()
 	select {

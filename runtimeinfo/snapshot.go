@@ -13,7 +13,8 @@ type Snapshot struct {
 	Seq uint64
 	// Time is when the sample was taken.
 	Time time.Time
-	// Start is when the process began: the start time of every counter.
+	// Start is when this agent began to sample. Counters of the runtime and the
+	// host may have begun earlier, with the process or the machine.
 	Start time.Time
 	// Resource describes the process: service.name, service.instance.id and so on.
 	Resource []Attr
@@ -80,8 +81,8 @@ func (s *Snapshot) Points() iter.Seq[Point] {
 // metrics included. The slice must not be changed.
 func (s *Snapshot) Metrics() []*Metric { return s.metrics }
 
-// Number returns the value of the metric with the given [Metric.Key]. ok is
-// false where it is absent, unknown, a histogram or has labels.
+// Number returns the value of the metric with the given [Metric.Key]. Where it
+// is absent, unknown, a histogram or has labels it returns 0 and false.
 func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	p, ok := s.find(key)
 	return p.Number, ok && p.Histogram == nil
@@ -112,8 +113,14 @@ func (s *Snapshot) find(key string) (Point, bool) {
 func (s *Snapshot) point(m *Metric) (Point, bool) {
 	if m.Kind == KindHistogram {
 		h := &s.histograms[m.slot]
-		return Point{Metric: m, Histogram: h}, h.Counts != nil
+		if h.Counts == nil {
+			return Point{}, false
+		}
+		return Point{Metric: m, Histogram: h}, true
 	}
 	v := s.numbers[m.slot]
-	return Point{Metric: m, Number: v}, !math.IsNaN(v)
+	if math.IsNaN(v) {
+		return Point{}, false
+	}
+	return Point{Metric: m, Number: v}, true
 }

@@ -3,7 +3,7 @@
 //
 //	e, err := engine.New(engine.WithExporter("log", exporters.Log(nil)))
 //	if err != nil { ... }
-//	go e.Run(ctx)
+//	if err := e.Start(ctx); err != nil { ... }
 //	defer e.Stop(ctx)
 //
 // Most programs call agent.Start, which is New with the standard exporters and
@@ -31,7 +31,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// ErrStopped is what Run returns when the engine was stopped before it ran, or
+// ErrStopped is what Run and Start return when the engine was stopped before it ran, or
 // ran before.
 var ErrStopped = errors.New("engine: stopped; an engine runs once, make a new one")
 
@@ -93,12 +93,20 @@ func (e *Engine) Run(ctx context.Context) error {
 	if !e.started.CompareAndSwap(false, true) {
 		return ErrStopped
 	}
-	defer close(e.done)
-	pprof.Do(ctx, pprof.Labels("gmpulse", "tick"), func(ctx context.Context) { e.err = e.run(ctx) })
+	e.work(ctx)
 	return e.err
 }
 
-// Stop ends Run: a last sample is taken and delivered, and the exporters are
+// Start is Run on a goroutine of its own, which Stop waits for.
+func (e *Engine) Start(ctx context.Context) error {
+	if !e.started.CompareAndSwap(false, true) {
+		return ErrStopped
+	}
+	go e.work(ctx)
+	return nil
+}
+
+// Stop ends Run or Start: a last sample is taken and delivered, and the exporters are
 // shut down. It returns by the deadline of ctx, whatever an exporter does, and
 // then says which one was still busy. Calling it again waits for the same end.
 func (e *Engine) Stop(ctx context.Context) error {
@@ -136,7 +144,12 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	return e.gauges.add(e.reader, name, unit, help, f)
 }
 
-// run is Run under its profiler label.
+// work is the life of the engine, under its profiler label.
+func (e *Engine) work(ctx context.Context) {
+	defer close(e.done)
+	pprof.Do(ctx, pprof.Labels("gmpulse", "tick"), func(ctx context.Context) { e.err = e.run(ctx) })
+}
+
 func (e *Engine) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -237,14 +250,20 @@ func (e *Engine) spans(now time.Time) (activity *runtimeinfo.SpanActivity) {
 	return &a
 }
 
-// shutdownContext says how long the end of Run may take.
+// shutdownContext says how long the end of Run may take: a little less than Stop
+// waits, so that Stop can say who kept it.
 func (e *Engine) shutdownContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	select {
 	case <-e.stop:
-		return context.WithCancel(e.stopCtx)
 	default:
 		return context.WithTimeoutCause(context.WithoutCancel(ctx), shutdownTimeout, errors.New("engine: shutdown took longer than 5 s"))
 	}
+	deadline, ok := e.stopCtx.Deadline()
+	if !ok {
+		return context.WithCancel(e.stopCtx)
+	}
+	margin := min(50*time.Millisecond, time.Until(deadline)/10)
+	return context.WithDeadline(e.stopCtx, deadline.Add(-margin))
 }
 
 // stopDeliveries stops all exporters at once.

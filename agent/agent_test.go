@@ -1,0 +1,460 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.uber.org/goleak"
+
+	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lines is a logger's output.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// start starts an agent that ticks fast and stops with the test.
+func start(t *testing.T, opts ...agent.Option) (*agent.Agent, *lines) {
+	t.Helper()
+	log := new(lines)
+	opts = append([]agent.Option{
+		agent.WithInterval(20 * time.Millisecond),
+		agent.WithListen("127.0.0.1:0"),
+		agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
+	}, opts...)
+	a, err := agent.Start(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, a) })
+	return a, log
+}
+
+func stop(t *testing.T, a *agent.Agent) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := a.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// eventually asks until it is so; what it waits for is another goroutine's tick.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so after 10 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls a real agent over real HTTP
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestStartServes(t *testing.T) {
+	a, log := start(t)
+	eventually(t, "/metrics has ours", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, "gmpulse_goroutine_user ") && strings.Contains(body, "\ngo_goroutines ")
+	})
+	code, body := get(t, a.URL()+"healthz")
+	var h struct {
+		Status    string
+		Age       *float64 `json:"last_sample_age_seconds"`
+		Exporters []struct{ Name, State string }
+	}
+	if err := json.Unmarshal([]byte(body), &h); err != nil {
+		t.Fatal(err)
+	}
+	if code != http.StatusOK || h.Status != "ok" || h.Age == nil || len(h.Exporters) != 1 || h.Exporters[0].State != "ok" {
+		t.Errorf("healthz answers %d: %s", code, body)
+	}
+	if code, body := get(t, a.URL()); code != http.StatusOK || !strings.Contains(body, `href="metrics"`) {
+		t.Errorf("index answers %d: %s", code, body)
+	}
+	if code, _ := get(t, a.URL()+"debug/pprof/"); code != http.StatusNotFound {
+		t.Errorf("/debug/pprof/ answers %d", code)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), a.URL()+"metrics") {
+		t.Errorf("want one line with the address, log:\n%s", log)
+	}
+	stop(t, a)
+	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "prometheus.accepted=") {
+		t.Errorf("want a closing line with the account, log:\n%s", log)
+	}
+}
+
+// The loop stalls: that is what orchestrators restart for.
+func TestHealthWhenStalled(t *testing.T) {
+	// A gauge cannot stall the loop, and neither can an exporter; a span source
+	// that blocks would, so the provider below blocks the tick.
+	a, _ := start(t)
+	eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
+	release := make(chan struct{})
+	blocking := &blockingProvider{TracerProvider: sdktrace.NewTracerProvider(), release: release}
+	old := otel.GetTracerProvider()
+	otel.SetTracerProvider(blocking)
+	defer otel.SetTracerProvider(old)
+	defer close(release)
+	eventually(t, "healthz answers 503", func() bool {
+		code, body := get(t, a.URL()+"healthz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, `"stalled"`)
+	})
+}
+
+type blockingProvider struct {
+	*sdktrace.TracerProvider
+	release chan struct{}
+}
+
+func (p *blockingProvider) RegisterSpanProcessor(sdktrace.SpanProcessor) { <-p.release }
+
+func TestSecondStart(t *testing.T) {
+	a, _ := start(t)
+	if _, err := agent.Start(agent.WithListen("off")); err == nil || !strings.Contains(err.Error(), "an agent runs in this process already") {
+		t.Errorf("second Start: %v", err)
+	}
+	stop(t, a)
+	stop(t, a) // again does no harm
+	b, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatalf("Start after Stop: %v", err)
+	}
+	stop(t, b)
+}
+
+// The application installs its provider before Start, after Start, and another
+// one later.
+func TestAttachesToTheGlobalProvider(t *testing.T) {
+	old := otel.GetTracerProvider()
+	defer otel.SetTracerProvider(old)
+	before := sdktrace.NewTracerProvider()
+	otel.SetTracerProvider(before)
+	a, _ := start(t)
+	_, span := otel.Tracer("t").Start(t.Context(), "GET /before")
+	defer span.End()
+	later := sdktrace.NewTracerProvider()
+	otel.SetTracerProvider(later)
+	eventually(t, "spans of the later provider are seen", func() bool {
+		_, span := otel.Tracer("t").Start(t.Context(), "GET /later")
+		defer span.End()
+		return active(t, a, "GET /before") == 1 && active(t, a, "GET /later") >= 1
+	})
+	s := a.Snapshot()
+	if len(s.Spans) == 0 || s.Spans[0].Name != "GET /before" || s.Spans[0].TraceIDString() != span.SpanContext().TraceID().String() {
+		t.Errorf("spans %+v", s.Spans)
+	}
+}
+
+// A provider that is not the global one.
+func TestSpanProcessor(t *testing.T) {
+	a, _ := start(t)
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()))
+	_, span := tp.Tracer("t").Start(t.Context(), "job")
+	eventually(t, "the span is seen", func() bool { return active(t, a, "job") == 1 })
+	span.End()
+	eventually(t, "its end is seen", func() bool { return active(t, a, "job") == 0 })
+}
+
+// active waits for the next snapshot and returns how many spans of a name it has.
+func active(t *testing.T, a *agent.Agent, name string) (n int) {
+	t.Helper()
+	var seen uint64
+	if s := a.Snapshot(); s != nil {
+		seen = s.Seq
+	}
+	eventually(t, "the next tick", func() bool { s := a.Snapshot(); return s != nil && s.Seq > seen+1 })
+	for p := range a.Snapshot().Points() {
+		if p.Metric.Name == "gmpulse.root_span.active" && p.Labels[0] == name {
+			n = int(p.Number)
+		}
+	}
+	return n
+}
+
+func TestGaugeReachesMetrics(t *testing.T) {
+	a, _ := start(t)
+	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 42 }); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the gauge is scraped", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, "\ngmpulse_queue_depth 42\n")
+	})
+}
+
+func TestHandlerWithoutListener(t *testing.T) {
+	a, _ := start(t, agent.WithListen("off"))
+	if a.URL() != "" {
+		t.Errorf("URL %q", a.URL())
+	}
+	srv := httptest.NewServer(http.StripPrefix("/debug/gmpulse", a.Handler()))
+	defer srv.Close()
+	if code, body := get(t, srv.URL+"/debug/gmpulse/healthz"); code != http.StatusOK {
+		t.Errorf("%d: %s", code, body)
+	}
+}
+
+func TestListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := agent.Start(agent.WithListen(taken.Addr().String())); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "GMPULSE_LISTEN") {
+		t.Errorf("a taken address: %v", err)
+	}
+
+	// The default moves on: two services on one machine.
+	block, err := net.Listen("tcp", "127.0.0.1:9464") //nolint:noctx // a test's socket
+	if err == nil {
+		defer block.Close()
+	} // else someone else has it, which serves as well
+	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, a)
+	if u := a.URL(); !strings.HasPrefix(u, "http://127.0.0.1:") || strings.Contains(u, ":9464/") {
+		t.Errorf("URL %q", u)
+	}
+	if code, _ := get(t, a.URL()+"metrics"); code != http.StatusOK {
+		t.Errorf("/metrics answers %d", code)
+	}
+}
+
+func TestDisabled(t *testing.T) {
+	t.Setenv("OTEL_SDK_DISABLED", "TRUE")
+	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.URL() != "" || a.Snapshot() != nil || a.Stats().Ticks != 0 || a.Gauge("x", "", "X.", nil) != nil {
+		t.Error("a disabled agent does something")
+	}
+	srv := httptest.NewServer(a.Handler())
+	defer srv.Close()
+	if code, body := get(t, srv.URL+"/healthz"); code != http.StatusOK || !strings.Contains(body, `"disabled"`) {
+		t.Errorf("healthz answers %d: %s", code, body)
+	}
+	if code, _ := get(t, srv.URL+"/metrics"); code != http.StatusNotFound {
+		t.Errorf("/metrics answers %d", code)
+	}
+	stop(t, a)
+}
+
+// Junk in the environment: one error that names every variable, its value and
+// what would be accepted, and no secret.
+func TestJunkInTheEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"GMPULSE_INTERVAL":              "soon",
+		"GMPULSE_HOST_INTERVAL":         "-1s",
+		"GMPULSE_LISTEN":                "nowhere",
+		"OTEL_EXPORTER_PROMETHEUS_PORT": "99999",
+		"OTEL_RESOURCE_ATTRIBUTES":      "a=b,novalue",
+	} {
+		t.Setenv(name, value)
+	}
+	_, err := agent.Start()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`GMPULSE_INTERVAL="soon"`, "want a duration such as 1s",
+		`GMPULSE_HOST_INTERVAL="-1s"`,
+		`GMPULSE_LISTEN="nowhere"`, "want host:port",
+		`OTEL_EXPORTER_PROMETHEUS_PORT="99999"`,
+		`OTEL_RESOURCE_ATTRIBUTES="a=b,novalue"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %s:\n%v", want, err)
+		}
+	}
+	for _, bad := range []string{"udp://host:1", "tcp://", "tcp://h:port", "%zz"} {
+		t.Run(bad, func(t *testing.T) {
+			for _, v := range agent.Variables() {
+				t.Setenv(v.Name, "")
+			}
+			t.Setenv("GMPULSE_FLUENTD", bad)
+			if _, err := agent.Start(); err == nil || !strings.Contains(err.Error(), "GMPULSE_FLUENTD") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	t.Run("out of range", func(t *testing.T) {
+		for _, v := range agent.Variables() {
+			t.Setenv(v.Name, "")
+		}
+		t.Setenv("GMPULSE_INTERVAL", "1ms")
+		if _, err := agent.Start(); err == nil || !strings.Contains(err.Error(), "not between 10ms and 1h") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// option > GMPULSE_* > OTEL_* > default.
+func TestPrecedence(t *testing.T) {
+	t.Setenv("OTEL_SERVICE_NAME", "from-otel")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=never,deployment.environment.name=a%20b,team=x")
+	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "1") // cannot be had
+	t.Setenv("GMPULSE_LISTEN", "127.0.0.1:0")
+	t.Setenv("GMPULSE_INTERVAL", "1h")
+	var first *runtimeinfo.Snapshot
+	got := make(chan struct{})
+	a, err := agent.Start(
+		agent.WithLogger(slog.New(slog.DiscardHandler)),
+		agent.WithInterval(30*time.Minute),
+		agent.WithResource(runtimeinfo.Attr{Key: "team", Value: "y"}),
+		agent.WithExporter("first", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			if first == nil {
+				first = s
+				close(got)
+			}
+			return nil
+		})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, a)
+	if a.Stats().Interval != 30*time.Minute {
+		t.Errorf("interval %v", a.Stats().Interval)
+	}
+	<-got
+	attrs := map[string]string{}
+	for _, r := range first.Resource {
+		if _, twice := attrs[r.Key]; twice {
+			t.Errorf("%s twice", r.Key)
+		}
+		attrs[r.Key] = r.Value
+	}
+	for key, want := range map[string]string{"service.name": "from-otel", "deployment.environment.name": "a b", "team": "y"} {
+		if attrs[key] != want {
+			t.Errorf("%s is %q, want %q", key, attrs[key], want)
+		}
+	}
+	if len(attrs["service.instance.id"]) != 36 {
+		t.Errorf("service.instance.id is %q", attrs["service.instance.id"])
+	}
+}
+
+// Nobody is there: Start does not wait, Stop ends in time, and the log says it once.
+func TestUnreachableFluentd(t *testing.T) {
+	begin := time.Now()
+	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://127.0.0.1:1"}))
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("Start took %v", took)
+	}
+	eventually(t, "failures are counted", func() bool {
+		for _, e := range a.Stats().Exporters {
+			if e.Name == "fluentd" {
+				return e.Errors+e.Timeouts > 3
+			}
+		}
+		return false
+	})
+	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
+		t.Errorf("%d lines about it, want 1:\n%s", n, log)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := a.Stop(ctx); errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+// Stop by two goroutines: both return by their own deadline.
+func TestStopTwiceAtOnce(t *testing.T) {
+	release := make(chan struct{})
+	a, err := agent.Start(
+		agent.WithListen("off"),
+		agent.WithLogger(slog.New(slog.DiscardHandler)),
+		agent.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release
+			return nil
+		})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer close(release)
+	long, cancelLong := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancelLong()
+	short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancelShort()
+	done := make(chan error, 1)
+	go func() { done <- a.Stop(long) }()
+	begin := time.Now()
+	if err := a.Stop(short); err == nil {
+		t.Error("Stop did not say that it ran out of time")
+	}
+	if first := time.Since(begin); first > 2500*time.Millisecond {
+		t.Errorf("took %v", first)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "stuck") {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+func ExampleStart() {
+	a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		slog.Error("gmpulse", slog.Any("error", err)) // the service runs without it
+		return
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = a.Stop(ctx)
+	}()
+	// Output:
+}
