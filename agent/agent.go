@@ -187,7 +187,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 	}
 	if a.stopping.CompareAndSwap(false, true) {
 		a.stopErr = a.stop(ctx)
-		a.farewell()
+		a.farewell() //nolint:contextcheck // a log line needs none
 		running.Store(false)
 		close(a.stopped)
 	}

@@ -79,7 +79,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not so after 10 s: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls a real agent over real HTTP
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestHandlerWithoutListener(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's socket
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestListen(t *testing.T) {
 	}
 
 	// The default moves on: two services on one machine.
-	block, err := net.Listen("tcp", "127.0.0.1:9464") //nolint:noctx // a test's socket
+	block, err := net.Listen("tcp", "127.0.0.1:9464")
 	if err == nil {
 		defer block.Close()
 	} // else someone else has it, which serves as well

@@ -1,6 +1,9 @@
 package runtimeinfo
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Histogram is a cumulative distribution with fixed buckets, as OpenTelemetry
 // and Prometheus know it. It is immutable once it is part of a [Snapshot].
@@ -86,8 +89,8 @@ func (w *window) quantile(q float64) float64 {
 
 // max is the upper edge of the highest bucket hit: the true maximum is at most that.
 func (w *window) max() float64 {
-	for i := len(w.delta) - 1; i >= 0; i-- {
-		if w.delta[i] > 0 {
+	for i, n := range slices.Backward(w.delta) {
+		if n > 0 {
 			_, hi := finite(w.bounds[i], w.bounds[i+1])
 			return hi
 		}

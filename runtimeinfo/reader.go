@@ -100,11 +100,10 @@ func (r *Reader) add(m *Metric, index map[string]int) {
 		w.gauge = r.gauges
 		r.gauges++
 	}
-	switch {
-	case m.Kind == KindHistogram:
+	if m.Kind == KindHistogram {
 		m.slot = len(r.histograms)
 		r.histograms = append(r.histograms, Histogram{Bounds: m.source.bounds})
-	default:
+	} else {
 		m.slot = len(r.numbers)
 		r.numbers = append(r.numbers, math.NaN())
 	}

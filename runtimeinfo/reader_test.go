@@ -19,6 +19,21 @@ func read(r *runtimeinfo.Reader) *runtimeinfo.Snapshot {
 	return r.Snapshot()
 }
 
+// settled reads until it is so: new goroutines need a moment to run and block.
+func settled(t *testing.T, r *runtimeinfo.Reader, ok func(*runtimeinfo.Snapshot) bool) *runtimeinfo.Snapshot {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		s := read(r)
+		if ok(s) {
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not so after 10 s")
+		}
+		runtime.Gosched()
+	}
+}
+
 func number(t *testing.T, s *runtimeinfo.Snapshot, key string) float64 {
 	t.Helper()
 	v, ok := s.Number(key)
@@ -99,11 +114,9 @@ func TestGoroutines(t *testing.T) {
 	for range n {
 		go func() { <-stop }()
 	}
-	for runtime.NumGoroutine() < n {
-		runtime.Gosched()
-	}
-	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the new goroutines must have run to be waiting; scheduling has no event to wait for
-	after := read(r)
+	after := settled(t, r, func(s *runtimeinfo.Snapshot) bool {
+		return number(t, s, "gmpulse.goroutines.waiting") >= number(t, before, "gmpulse.goroutines.waiting")+n-10
+	})
 	for _, key := range []string{"go.goroutine.count", "gmpulse.goroutine.user", "gmpulse.goroutines.waiting", "gmpulse.goroutine.creations"} {
 		grew := number(t, after, key) - number(t, before, key)
 		if grew < n-10 || grew > n+50 {
@@ -279,22 +292,18 @@ func TestHostValues(t *testing.T) {
 
 // A peak between two ticks shows in the extremes and in the distribution.
 func TestPulseSeesPeakBetweenTicks(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r, other := runtimeinfo.NewReader(runtimeinfo.Config{}), runtimeinfo.NewReader(runtimeinfo.Config{})
 	read(r)
 	stop := make(chan struct{})
 	const n = 400
 	for range n {
 		go func() { <-stop }()
 	}
-	for runtime.NumGoroutine() < n {
-		runtime.Gosched()
-	}
-	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // see TestGoroutines
+	blocked := func(s *runtimeinfo.Snapshot) float64 { return number(t, s, "gmpulse.goroutines.waiting") }
+	settled(t, other, func(s *runtimeinfo.Snapshot) bool { return blocked(s) >= n })
 	r.Pulse(3 * time.Millisecond)
 	close(stop)
-	for runtime.NumGoroutine() > n/2 {
-		runtime.Gosched()
-	}
+	settled(t, other, func(s *runtimeinfo.Snapshot) bool { return blocked(s) < n/2 })
 	s := read(r)
 	now, most := number(t, s, "gmpulse.goroutines.waiting"), number(t, s, "gmpulse.pulse.goroutines.max.waiting")
 	least, mean := number(t, s, "gmpulse.pulse.goroutines.min.waiting"), number(t, s, "gmpulse.pulse.goroutines.mean.waiting")

@@ -59,20 +59,19 @@ func (p Point) Attrs() iter.Seq2[string, string] {
 // the platform or the toolchain lacks is absent. It does not allocate.
 func (s *Snapshot) Points() iter.Seq[Point] {
 	return func(yield func(Point) bool) {
-		series := s.series
+		rest := s.series // in catalogue order too
 		for _, m := range s.metrics {
-			if m.Keys == nil {
-				if p, ok := s.point(m); ok && !yield(p) {
+			if p, ok := s.point(m); ok && !yield(p) {
+				return
+			}
+			n := 0
+			for n < len(rest) && rest[n].Metric == m {
+				if !yield(rest[n]) {
 					return
 				}
-				continue
+				n++
 			}
-			for len(series) > 0 && series[0].Metric == m {
-				if !yield(series[0]) {
-					return
-				}
-				series = series[1:]
-			}
+			rest = rest[n:]
 		}
 	}
 }
@@ -103,14 +102,18 @@ func (s *Snapshot) WithEvents(events []Event) *Snapshot {
 
 func (s *Snapshot) find(key string) (Point, bool) {
 	for _, m := range s.metrics {
-		if m.Keys == nil && m.Key() == key {
+		if m.Key() == key {
 			return s.point(m)
 		}
 	}
 	return Point{}, false
 }
 
+// point returns the one value of a metric without labels, if it is present.
 func (s *Snapshot) point(m *Metric) (Point, bool) {
+	if m.Keys != nil {
+		return Point{}, false
+	}
 	if m.Kind == KindHistogram {
 		h := &s.histograms[m.slot]
 		if h.Counts == nil {

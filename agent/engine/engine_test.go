@@ -167,7 +167,7 @@ func TestStop(t *testing.T) {
 	t.Run("runs once", func(t *testing.T) {
 		e, stop := run(t)
 		for e.Snapshot() == nil {
-			time.Sleep(time.Millisecond) //nolint:forbidigo // waits for another goroutine's first tick
+			time.Sleep(time.Millisecond)
 		}
 		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
 			t.Errorf("second Run: %v", err)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,7 @@ func (g *gauges) add(r *runtimeinfo.Reader, name, unit, help string, f func() fl
 // Absent values are NaN; none at all is nil.
 func (g *gauges) values() []float64 {
 	g.mu.Lock()
-	functions := g.functions[:len(g.functions):len(g.functions)]
+	functions := slices.Clip(g.functions)
 	g.mu.Unlock()
 	if len(functions) == 0 {
 		return nil

@@ -49,14 +49,14 @@ func run(ctx context.Context, rate int) (err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 
-	shop, err := newShop()
+	shop, err := newShop(ctx)
 	if err != nil {
 		return err
 	}
 
 	// The one line. The option only adds the summary that this example prints.
 	view := &view{shop: shop}
-	a, err := agent.Start(agent.WithExporter("summary", view))
+	a, err := agent.Start(agent.WithExporter("summary", view)) //nolint:contextcheck // the agent outlives its starter
 	if err != nil {
 		return err
 	}

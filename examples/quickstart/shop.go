@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +33,9 @@ type shop struct {
 	failed    atomic.Uint64
 }
 
-func newShop() (*shop, error) {
+func newShop(ctx context.Context) (*shop, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (s *shop) search(_ context.Context, w io.Writer) error {
 		for range 20 {
 			sum = sha256.Sum256(sum[:])
 		}
-		hits = append(hits, fmt.Sprintf("%x", sum))
+		hits = append(hits, hex.EncodeToString(sum[:]))
 	}
 	return json.NewEncoder(w).Encode(hits)
 }

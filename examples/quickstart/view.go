@@ -93,7 +93,7 @@ func (v *view) table(s engine.Stats) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer w.Flush()
+	defer func() { _ = w.Flush() }() // to standard output: nobody to tell
 	fmt.Fprintf(w, "\n\tleast\tmost\tlast\t\n")
 	for _, r := range v.rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", r.name, r.format(r.least), r.format(r.most), r.format(r.end))

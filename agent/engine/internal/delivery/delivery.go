@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,8 +89,8 @@ func (d *Delivery) Run(ctx context.Context) {
 				d.deliver(ctx)
 				continue
 			}
-			d.deliver(closing)
-			d.shutdown(closing)
+			d.deliver(closing)  //nolint:contextcheck // the last calls have as long as the caller of Stop waits
+			d.shutdown(closing) //nolint:contextcheck // see above
 			return
 		}
 	})
@@ -219,7 +220,7 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 	if len(events) == 0 {
 		return
 	}
-	d.events = append(d.events[:len(d.events):len(d.events)], events...)
+	d.events = append(slices.Clip(d.events), events...)
 	if n := len(d.events) - MaxEvents; n > 0 {
 		d.events = d.events[n:]
 		d.stats.Events.Dropped[runtimeinfo.DropOverflow] += uint64(n)

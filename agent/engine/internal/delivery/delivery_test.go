@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -98,7 +98,7 @@ func TestDeliversInOrder(t *testing.T) {
 		e := &script{}
 		d, stop, log := start(t, e)
 		for i := range 10 {
-			d.Post(snapshot(fmt.Sprint(i)))
+			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 		}
 		d.Post(snapshot("last")) // is delivered by Stop
@@ -131,7 +131,7 @@ func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
 		}}
 		d, stop, _ := start(t, e)
 		for i := range 4 {
-			d.Post(snapshot(fmt.Sprint(i)))
+			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 			balanced(t, d)
 		}
@@ -164,7 +164,7 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 		}}
 		d, stop, log := start(t, e)
 		for i := range 3 {
-			d.Post(snapshot(fmt.Sprint(i)))
+			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 			balanced(t, d)
 		}
@@ -196,7 +196,7 @@ func TestEventsAreBounded(t *testing.T) {
 		d, stop, _ := start(t, e)
 		const n = delivery.MaxEvents + 100
 		for i := range n {
-			d.Post(snapshot(fmt.Sprint(i)))
+			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 		}
 		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped[runtimeinfo.DropOverflow] != 100 {
