@@ -88,11 +88,11 @@ func TestMemStats(t *testing.T) {
 		{"GCSys", float64(ms.GCSys), get("gmpulse.memory.gc_sys"), some},
 		{"OtherSys", float64(ms.OtherSys), get("gmpulse.memory.other_sys"), some},
 		{"NextGC", float64(ms.NextGC), get("go.memory.gc.goal"), 0},
-		{"LastGC", float64(ms.LastGC) / 1e9, get("gmpulse.gc.last_time"), 1e-6},
+		{"LastGC", float64(ms.LastGC) / 1e9, get("gmpulse.gc.last.timestamp"), 1e-6},
 		{"PauseTotalNs", float64(ms.PauseTotalNs) / 1e9, get("gmpulse.gc.pause.time"), 1e-9},
 		{"NumGC", float64(ms.NumGC), get("go.memory.gc.cycles"), 0},
 		{"NumForcedGC", float64(ms.NumForcedGC), get("gmpulse.gc.forced_cycles"), 0},
-		{"GCCPUFraction", ms.GCCPUFraction, get("gmpulse.gc.cpu_fraction"), 1e-6},
+		{"GCCPUFraction", ms.GCCPUFraction, get("gmpulse.gc.cpu"), 1e-6},
 	} {
 		if math.Abs(row.got-row.want) > row.tolerance {
 			t.Errorf("%s: got %v, MemStats says %v, tolerance %v", row.field, row.got, row.want, row.tolerance)

@@ -30,7 +30,7 @@ func agentRows() []Metric {
 		{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: KindCounter, Help: "Host sources that failed or panicked.", source: self(func(s *Self) float64 { return float64(s.HostFailures) })},
 		// How often the runtime's numbers were impossible: golang wraps below zero in Go 1.26.
 		{Name: "gmpulse.repairs", Unit: "{repair}", Kind: KindCounter, Help: "Impossible scheduler values that were repaired.", source: computed(func(r *reading) float64 { return float64(r.repairs) })},
-		{Name: "gmpulse.gauge.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of the application's own gauges that panicked, took too long or returned no finite number.", source: self(func(s *Self) float64 { return float64(s.GaugeFailures) })},
+		{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: KindCounter, Help: "Calls of the application's own gauges that panicked, took too long or returned no finite number.", source: self(func(s *Self) float64 { return float64(s.GaugeFailures) })},
 		// accepted = delivered + dropped + pending, at every moment, for snapshots and for events.
 		{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events handed to an exporter.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Accepted })},
 		{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter delivered.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Delivered })},

@@ -132,7 +132,7 @@ func gcRows() []Metric {
 		{Name: "gmpulse.gc.finalizers_pending", Unit: "{finalizer}", Kind: KindUpDownCounter, Help: "Finalizers queued and not yet run.", source: rt("/gc/finalizers/queued:finalizers").minus("/gc/finalizers/executed:finalizers")},
 		{Name: "gmpulse.gc.cleanups_pending", Unit: "{cleanup}", Kind: KindUpDownCounter, Help: "Cleanups queued and not yet run.", source: rt("/gc/cleanups/queued:cleanups").minus("/gc/cleanups/executed:cleanups")},
 		// Long ago means a stuck or an idle process (MemStats.LastGC).
-		{Name: "gmpulse.gc.last_time", Unit: "s", Kind: KindGauge, Help: "Unix time of the last collection; absent before the first.", source: computed(lastGC)},
+		{Name: "gmpulse.gc.last.timestamp", Unit: "s", Kind: KindGauge, Help: "Unix time of the last collection; absent before the first.", source: computed(lastGC)},
 		// Misread as 1.8e19 elsewhere when collection is off.
 		{Name: "go.config.gogc", Unit: "%", Kind: KindUpDownCounter, Help: "Heap growth target (GOGC); absent when off.", source: rt("/gc/gogc:percent")},
 	})
@@ -148,7 +148,7 @@ func cpuRows() []Metric {
 		// Time that allocating goroutines were made to mark: collection felt as latency.
 		{Name: "gmpulse.gc.assist.time", Unit: "s", Kind: KindCounter, Help: "CPU time that goroutines spent assisting the collector; moves only when a collection ends.", source: rt("/cpu/classes/gc/mark/assist:cpu-seconds")},
 		// The collector's share of the CPU since start (MemStats.GCCPUFraction).
-		{Name: "gmpulse.gc.cpu_fraction", Unit: "1", Kind: KindGauge, Help: "Share of the available CPU time that collection used since the start; moves only when a collection ends.", source: rt("/cpu/classes/gc/total:cpu-seconds").minus("/cpu/classes/gc/mark/idle:cpu-seconds").dividedBy("/cpu/classes/total:cpu-seconds")},
+		{Name: "gmpulse.gc.cpu", Unit: "1", Kind: KindGauge, Help: "Share of the available CPU time that collection used since the start; moves only when a collection ends.", source: rt("/cpu/classes/gc/total:cpu-seconds").minus("/cpu/classes/gc/mark/idle:cpu-seconds").dividedBy("/cpu/classes/total:cpu-seconds")},
 	})
 }
 

@@ -1,0 +1,338 @@
+package prom_test
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// upstream are the families of client_golang, to the byte: the dashboards 6671,
+// 10826 and 14061 and uncounted alerts query them.
+func upstream() []string {
+	return strings.Fields(`
+		go_build_info go_gc_duration_seconds go_gc_gogc_percent go_gc_gomemlimit_bytes go_goroutines go_info
+		go_memstats_alloc_bytes go_memstats_alloc_bytes_total go_memstats_buck_hash_sys_bytes go_memstats_frees_total
+		go_memstats_gc_sys_bytes go_memstats_heap_alloc_bytes go_memstats_heap_idle_bytes go_memstats_heap_inuse_bytes
+		go_memstats_heap_objects go_memstats_heap_released_bytes go_memstats_heap_sys_bytes
+		go_memstats_last_gc_time_seconds go_memstats_mallocs_total go_memstats_mcache_inuse_bytes
+		go_memstats_mcache_sys_bytes go_memstats_mspan_inuse_bytes go_memstats_mspan_sys_bytes
+		go_memstats_next_gc_bytes go_memstats_other_sys_bytes go_memstats_stack_inuse_bytes
+		go_memstats_stack_sys_bytes go_memstats_sys_bytes go_sched_gomaxprocs_threads go_threads
+		process_cpu_seconds_total process_max_fds process_network_receive_bytes_total
+		process_network_transmit_bytes_total process_open_fds process_resident_memory_bytes
+		process_start_time_seconds process_virtual_memory_bytes process_virtual_memory_max_bytes
+		promhttp_metric_handler_errors_total`)
+}
+
+func TestPageBeforeTheFirstExportHasUpstreamFamiliesOnly(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the process collector has other families on " + runtime.GOOS)
+	}
+	e := newExporter(t, prom.Config{})
+	got := slices.Sorted(maps.Keys(parse(t, scrape(t, e, acceptText))))
+	if want := upstream(); !slices.Equal(got, want) {
+		t.Errorf("families\n got  %q\n want %q", got, want)
+	}
+}
+
+// TestPageHasEveryPoint parses the page back: each point of a live snapshot is
+// there exactly once with its value, and nothing else of ours is.
+func TestPageHasEveryPoint(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	s := live(t)
+	export(t, e, s)
+	want := samplesOfSnapshot(s)
+	for _, accept := range []string{acceptText, acceptOpenMetrics} {
+		page := scrape(t, e, accept)
+		if strings.HasSuffix(page, "\n# EOF\n") != (accept == acceptOpenMetrics) {
+			t.Errorf("%s: ends in %q", accept, page[len(page)-20:])
+		}
+		got := samplesOfPage(t, page)
+		for id, v := range want {
+			if values := got[id]; len(values) != 1 || values[0] != v {
+				t.Errorf("%s: %s is %v, want once %v", accept, id, values, v)
+			}
+		}
+		for id, values := range got {
+			if _, known := want[id]; !known {
+				t.Errorf("%s: %s = %v is not in the snapshot", accept, id, values)
+			}
+		}
+	}
+	if n := e.Skipped(); n != 0 {
+		t.Errorf("%d values skipped", n)
+	}
+}
+
+// samplesOfSnapshot says what Prometheus should store of a snapshot, by name and labels.
+func samplesOfSnapshot(s *runtimeinfo.Snapshot) map[string]float64 {
+	all := map[string]float64{}
+	for p := range s.Points() {
+		labels := map[string]string{}
+		for k, v := range p.Attrs() {
+			labels[label(k)] = strings.ToValidUTF8(v, "\uFFFD")
+		}
+		name := prom.Name(p.Metric)
+		if p.Histogram == nil {
+			all[sampleID(name, labels)] = p.Number
+			continue
+		}
+		var n uint64
+		for i, c := range p.Histogram.Counts {
+			n += c
+			labels["le"] = "+Inf"
+			if i < len(p.Histogram.Bounds) {
+				labels["le"] = fmt.Sprint(p.Histogram.Bounds[i])
+			}
+			all[sampleID(name+"_bucket", labels)] = float64(n)
+		}
+		delete(labels, "le")
+		all[sampleID(name+"_sum", labels)] = p.Histogram.Sum
+		all[sampleID(name+"_count", labels)] = float64(n)
+	}
+	return all
+}
+
+// samplesOfPage returns the values of our series by name and labels.
+func samplesOfPage(tb testing.TB, page string) map[string][]float64 {
+	tb.Helper()
+	all := map[string][]float64{}
+	for name, f := range parse(tb, oursOnly(page)) {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			add := func(name string, v float64) {
+				id := sampleID(name, labels)
+				all[id] = append(all[id], v)
+			}
+			switch h := m.GetHistogram(); {
+			case h != nil:
+				add(name+"_sum", h.GetSampleSum())
+				add(name+"_count", float64(h.GetSampleCount()))
+				for _, b := range h.GetBucket() {
+					labels["le"] = fmt.Sprint(b.GetUpperBound())
+					add(name+"_bucket", float64(b.GetCumulativeCount()))
+				}
+			case m.GetCounter() != nil:
+				add(name, m.GetCounter().GetValue())
+			case m.GetGauge() != nil:
+				add(name, m.GetGauge().GetValue())
+			default: // a counter in OpenMetrics, where the type line lacks the suffix
+				add(name, m.GetUntyped().GetValue())
+			}
+		}
+	}
+	return all
+}
+
+// oursOnly drops the lines of others: in OpenMetrics client_golang has two
+// families of one name, go_memstats_alloc_bytes, at which the parser stops.
+func oursOnly(page string) string {
+	var b strings.Builder
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(strings.TrimLeft(line, "# HELPTYUNI"), "gmpulse_") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+func sampleID(name string, labels map[string]string) string {
+	pairs := make([]string, 0, len(labels))
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", k, labels[k]))
+	}
+	return name + "{" + strings.Join(pairs, ",") + "}"
+}
+
+func TestPageTypes(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	s := live(t)
+	export(t, e, s)
+	text, om := parse(t, scrape(t, e, acceptText)), scrape(t, e, acceptOpenMetrics)
+	want := map[runtimeinfo.Kind]dto.MetricType{
+		runtimeinfo.KindGauge:         dto.MetricType_GAUGE,
+		runtimeinfo.KindUpDownCounter: dto.MetricType_GAUGE,
+		runtimeinfo.KindCounter:       dto.MetricType_COUNTER,
+		runtimeinfo.KindHistogram:     dto.MetricType_HISTOGRAM,
+	}
+	for p := range s.Points() {
+		name := prom.Name(p.Metric)
+		if f := text[name]; f.GetType() != want[p.Metric.Kind] || f.GetHelp() != p.Metric.Help {
+			t.Errorf("%s is a %v with help %q, want %v with %q", name, f.GetType(), f.GetHelp(), want[p.Metric.Kind], p.Metric.Help)
+		}
+		if p.Metric.Unit == "s" {
+			family := strings.TrimSuffix(name, "_total")
+			if !strings.Contains(om, "# UNIT "+family+" seconds\n") {
+				t.Errorf("OpenMetrics has no unit for %s", family)
+			}
+		}
+	}
+}
+
+// exceptions are what the linters rightly say of the catalogue and we keep: the
+// names come from OpenTelemetry's semantic conventions, where count is a noun.
+func exceptions() map[string]string {
+	const count = `non-histogram and non-summary metrics should not have "_count" suffix`
+	return map[string]string{
+		"gmpulse_go_goroutine_count":                 count,
+		"gmpulse_process_thread_count":               count,
+		"gmpulse_process_unix_file_descriptor_count": count,
+		"gmpulse_system_cpu_logical_count":           count,
+	}
+}
+
+func TestPromlint(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	export(t, e, live(t))
+	problems, err := promlint.New(strings.NewReader(scrape(t, e, acceptText))).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := exceptions()
+	for _, p := range problems {
+		if open[p.Metric] != p.Text {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+		delete(open, p.Metric)
+	}
+	for name := range open {
+		t.Errorf("the exception for %s is not needed", name)
+	}
+}
+
+// TestPromtool asks the tool that comes with Prometheus about the real page.
+func TestPromtool(t *testing.T) {
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no promtool; apt-get install prometheus")
+		}
+		t.Skip("no promtool; apt-get install prometheus")
+	}
+	e := newExporter(t, prom.Config{})
+	export(t, e, live(t))
+	cmd := exec.CommandContext(t.Context(), tool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(scrape(t, e, acceptText))
+	out, err := cmd.CombinedOutput()
+	open := exceptions()
+	if _, isExit := err.(*exec.ExitError); err != nil && !isExit { //nolint:errorlint // as exec documents it
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if open[name] != text {
+			t.Errorf("promtool: %s", line)
+		}
+		delete(open, name)
+	}
+	for name := range open {
+		t.Errorf("promtool says nothing of %s; did it read the page?\n%s", name, out)
+	}
+}
+
+// TestSeriesBudget counts by hand: a series more is a series more in every
+// Prometheus of every user.
+func TestSeriesBudget(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	t.Run("fixed", func(t *testing.T) {
+		depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Jobs that wait."}
+		delay := &runtimeinfo.Metric{Name: "queue.delay", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "How long jobs wait."}
+		jobs := &runtimeinfo.Metric{Name: "queue.jobs", Kind: runtimeinfo.KindCounter, Help: "Jobs.", Keys: []string{"queue.name"}}
+		export(t, e, runtimeinfo.NewSnapshot(
+			runtimeinfo.Point{Metric: depth, Number: 4},
+			runtimeinfo.Point{Metric: delay, Histogram: &runtimeinfo.Histogram{Bounds: []float64{1, 2}, Counts: []uint64{3, 0, 1}, Sum: 9}},
+			runtimeinfo.Point{Metric: jobs, Labels: []string{"in"}, Number: 5},
+			runtimeinfo.Point{Metric: jobs, Labels: []string{"out"}, Number: 6},
+		))
+		// 1 gauge; 3 buckets, sum and count; 2 queues.
+		families, series := count(t, e)
+		if families != 3 || series != 8 {
+			t.Errorf("%d families with %d series, want 3 with 8", families, series)
+		}
+	})
+	t.Run("live", func(t *testing.T) {
+		export(t, e, live(t))
+		families, series := count(t, e)
+		t.Logf("%d families, %d series", families, series)
+		if families > 130 || series > 260 {
+			t.Errorf("%d families with %d series, the budget is 130 with 260", families, series)
+		}
+		if families < 80 || series < 150 {
+			t.Errorf("%d families with %d series: the snapshot is not what it should be", families, series)
+		}
+	})
+}
+
+// count returns how many families and series of ours are on the page.
+func count(t *testing.T, e *prom.Exporter) (families, series int) {
+	t.Helper()
+	page := scrape(t, e, acceptText)
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "gmpulse_") {
+			series++
+		}
+	}
+	return len(ours(parse(t, page))), series
+}
+
+func TestPageWithGzip(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	export(t, e, live(t))
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	e.Handler().ServeHTTP(w, r)
+	if got := w.Header().Get("Content-Encoding"); got != "gzip" {
+		t.Fatalf("Content-Encoding %q", got)
+	}
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(ours(parse(t, string(plain)))); n < 80 {
+		t.Errorf("%d families of ours", n)
+	}
+}
+
+func TestTargetInfo(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	s := runtimeinfo.NewSnapshot()
+	export(t, e, s)
+	if page := scrape(t, e, acceptText); strings.Contains(page, "target_info") {
+		t.Error("target_info without a resource")
+	}
+	s = runtimeinfo.NewSnapshot()
+	s.Resource = []runtimeinfo.Attr{
+		{Key: "service.name", Value: "shop"},
+		{Key: "k8s.pod.name", Value: "shop-7\xff"},
+		{Key: "service_name", Value: "twin"},
+		{Key: "1st", Value: "digit"},
+		{Key: "__name__", Value: "reserved"},
+	}
+	export(t, e, s)
+	const want = "\ntarget_info{k8s_pod_name=\"shop-7\uFFFD\",key_1st=\"digit\",key__name__=\"reserved\",service_name=\"shop;twin\"} 1\n"
+	if page := scrape(t, e, acceptText); !strings.Contains(page, want) {
+		t.Errorf("want %s in\n%s", want, page[strings.Index(page, "target_info"):])
+	}
+}

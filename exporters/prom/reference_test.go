@@ -1,0 +1,97 @@
+package prom_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// TestMetricReference writes docs/metrics.md, the list of all metrics for
+// people, or fails when it is not what the catalogue says.
+func TestMetricReference(t *testing.T) {
+	golden(t, "../../docs/metrics.md", reference(runtimeinfo.Catalogue()))
+}
+
+const referenceHead = `<!-- Generated from runtimeinfo.Catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
+
+# Metrics
+
+Everything that gmpulse measures. Metrics of the Go runtime, the process and the
+machine have the names of OpenTelemetry's semantic conventions where there are
+any; all others begin with ` + "`gmpulse.`" + `. What the platform, the container or the
+Go version lacks is absent, never zero.
+
+Units are UCUM: ` + "`s`" + ` seconds, ` + "`By`" + ` bytes, ` + "`1`" + ` a ratio from 0 to 1, ` + "`{thing}`" + ` a count of
+things. A counter is cumulative; an updowncounter is a gauge whose sum over
+instances means something, and a gauge to Prometheus. A histogram has the usual
+` + "`_bucket`, `_sum` and `_count`" + ` series in Prometheus.
+
+The attributes column lists the values of an attribute where they are known
+beforehand. In Prometheus an attribute is a label with underscores in place of dots.
+
+`
+
+func reference(all []*runtimeinfo.Metric) string {
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	for section := range sections(all) {
+		fmt.Fprintf(&b, "- [%s](#%s)\n", title(section), section)
+	}
+	rest := all
+	for section := range sections(all) {
+		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Attributes | Prometheus | Kind | Unit | What it says |\n|---|---|---|---|---|---|\n", title(section))
+		for len(rest) > 0 && rest[0].Subsystem == section {
+			n := 1
+			for n < len(rest) && rest[n].Name == rest[0].Name {
+				n++
+			}
+			b.WriteString(referenceRow(rest[:n]))
+			rest = rest[n:]
+		}
+	}
+	return b.String()
+}
+
+// sections iterates over the subsystems in the order of the catalogue.
+func sections(all []*runtimeinfo.Metric) func(func(runtimeinfo.Subsystem) bool) {
+	return func(yield func(runtimeinfo.Subsystem) bool) {
+		for i, m := range all {
+			if (i == 0 || all[i-1].Subsystem != m.Subsystem) && !yield(m.Subsystem) {
+				return
+			}
+		}
+	}
+}
+
+// referenceRow writes one line for the rows of one family.
+func referenceRow(rows []*runtimeinfo.Metric) string {
+	m := rows[0]
+	var attributes []string
+	if m.Attr.Key != "" {
+		values := make([]string, len(rows))
+		for i, row := range rows {
+			values[i] = row.Attr.Value
+		}
+		attributes = append(attributes, fmt.Sprintf("`%s`: %s", m.Attr.Key, strings.Join(values, ", ")))
+	}
+	for _, k := range m.Keys {
+		attributes = append(attributes, "`"+k+"`")
+	}
+	unit := ""
+	if m.Unit != "" {
+		unit = "`" + m.Unit + "`"
+	}
+	return fmt.Sprintf("| `%s` | %s | `%s` | %s | %s | %s |\n",
+		m.Name, strings.Join(attributes, "<br>"), prom.Name(m), m.Kind, unit, strings.ReplaceAll(m.Help, "|", `\|`))
+}
+
+// title is the heading of a subsystem.
+func title(s runtimeinfo.Subsystem) string {
+	if s == runtimeinfo.SubsystemGC || s == runtimeinfo.SubsystemCPU {
+		return strings.ToUpper(string(s))
+	}
+	return strings.ToUpper(string(s[:1])) + string(s[1:])
+}

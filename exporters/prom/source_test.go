@@ -1,0 +1,58 @@
+package prom_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// TestNoMetricIsNamedInTheSource says that a metric costs one line in the
+// catalogue and none here.
+func TestNoMetricIsNamedInTheSource(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range runtimeinfo.Catalogue() {
+			for _, name := range []string{m.Name, prom.Name(m)} {
+				if strings.Contains(string(source), name) {
+					t.Errorf("%s mentions %s", file, name)
+				}
+			}
+		}
+	}
+}
+
+// TestCatalogueHasNoClash says that no row of the catalogue is left out: each becomes a
+// descriptor, and rows of one family agree.
+func TestCatalogueHasNoClash(t *testing.T) {
+	all := runtimeinfo.Catalogue()
+	points := make([]runtimeinfo.Point, len(all))
+	for i, m := range all {
+		points[i] = runtimeinfo.Point{Metric: m, Labels: make([]string, len(m.Keys)), Number: 1}
+		if m.Kind == runtimeinfo.KindHistogram {
+			points[i].Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}
+		}
+	}
+	e := newExporter(t, prom.Config{})
+	export(t, e, runtimeinfo.NewSnapshot(points...))
+	got := 0
+	for _, f := range parse(t, oursOnly(scrape(t, e, acceptText))) {
+		got += len(f.GetMetric())
+	}
+	if got != len(all) || e.Skipped() != 0 {
+		t.Errorf("%d of %d rows published, %d skipped", got, len(all), e.Skipped())
+	}
+}
