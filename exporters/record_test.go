@@ -39,7 +39,7 @@ func TestRecord(t *testing.T) {
 		"gmpulse.memory.heap_alloc":      123456789.0,
 		"go.memory.gc.cycles":            7.0,
 		"gmpulse.gc.pause.max":           0.000244140625,
-		"gmpulse.gc.cpu_fraction":        0.015625,
+		"gmpulse.gc.cpu":                 0.015625,
 		"process.cpu.time.user":          12.5,
 		"process.cpu.time.system":        3.25,
 		"process.memory.usage":           268435456.0,
@@ -178,6 +178,21 @@ func TestRecordLeavesOutWhatIsNotFinite(t *testing.T) {
 		"gmpulse.runnable.per_processor": math.MaxFloat64,
 		"go.schedule.duration.count":     uint64(1),
 		"gmpulse.exporter.up":            []any{object{"exporter": "a\uFFFD", "value": 1.0}},
+	})
+}
+
+// TestRecordOfAwkwardSpans has a span from the future, as a step of the clock
+// makes one, and text that is not UTF-8 everywhere.
+func TestRecordOfAwkwardSpans(t *testing.T) {
+	s := runtimeinfo.NewSnapshot()
+	s.Resource = []runtimeinfo.Attr{{Key: "k\xff", Value: "v\xff"}}
+	s.Spans = []runtimeinfo.Span{{Name: "s\xff", Start: s.Time.Add(time.Hour)}}
+	diff(t, exporters.Record(s), object{
+		"seq":              uint64(1),
+		"resource.k\uFFFD": "v\uFFFD",
+		"spans": []any{
+			object{"trace_id": strings.Repeat("0", 32), "span_id": strings.Repeat("0", 16), "name": "s\uFFFD", "age": 0.0},
+		},
 	})
 }
 

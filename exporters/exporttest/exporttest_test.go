@@ -1,0 +1,383 @@
+package exporttest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestRun(t *testing.T) {
+	exporttest.Run(t, func(*testing.T) exporters.Exporter { return &double{} })
+}
+
+// double is an exporter that keeps the contract, unless told how to break it.
+// export runs before everything that is right, shutdown after it.
+type double struct {
+	export   func(ctx context.Context, s *runtimeinfo.Snapshot) error
+	shutdown func(ctx context.Context, calls int32) error
+	forgets  bool // that it was shut down
+
+	exports, shutdowns atomic.Int32
+}
+
+func (d *double) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+	if d.shutdowns.Load() > 0 && !d.forgets {
+		return exporters.ErrShutdown
+	}
+	d.exports.Add(1)
+	if d.export != nil {
+		return d.export(ctx, s)
+	}
+	return ctx.Err()
+}
+
+func (d *double) Shutdown(ctx context.Context) error {
+	calls := d.shutdowns.Add(1)
+	if d.shutdown != nil {
+		return d.shutdown(ctx, calls)
+	}
+	return nil
+}
+
+// broken is an exporter that breaks the contract, and the rules that it breaks.
+type broken struct {
+	exporter func() exporters.Exporter
+	rules    []string
+}
+
+var errTest = errors.New("test")
+
+// failsFor makes an exporter that returns an error for some snapshots.
+func failsFor(is func(s *runtimeinfo.Snapshot) bool) func() exporters.Exporter {
+	return exports(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		if is(s) {
+			return errTest
+		}
+		return nil
+	})
+}
+
+func exports(f func(ctx context.Context, s *runtimeinfo.Snapshot) error) func() exporters.Exporter {
+	return func() exporters.Exporter { return &double{export: f} }
+}
+
+func shutsDown(f func(ctx context.Context, calls int32) error) func() exporters.Exporter {
+	return func() exporters.Exporter { return &double{shutdown: f} }
+}
+
+func brokenOnes() map[string]broken {
+	all := brokenExports()
+	for _, more := range []map[string]broken{brokenChanges(), brokenByValues(), brokenByContexts(), brokenShutdowns()} {
+		maps.Copy(all, more)
+	}
+	return all
+}
+
+func brokenExports() map[string]broken {
+	return map[string]broken{
+		"fails without spans and events": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return s.Time.IsZero() }),
+			[]string{"empty"},
+		},
+		"fails with spans and without events": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Spans) == 2 && len(s.Events) == 0 && s.Seq == 3600 }),
+			[]string{
+				"full", "many", "cancelled-before", "cancelled-meanwhile", "shutdown", "no-goroutine-left", "no-goroutine-left/use",
+				"awkward-quotes", "awkward-control", "awkward-utf8", "awkward-unicode", "awkward-blank", "awkward-long",
+				"awkward-attributes", "awkward-numbers", "awkward-times", "awkward-crowd",
+			},
+		},
+		"fails with two events": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Events) == 2 }),
+			[]string{"events"},
+		},
+		"panics at the 100th snapshot": {
+			exports(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+				if s.Seq == 3699 {
+					panic(errTest)
+				}
+				return nil
+			}),
+			[]string{"many"},
+		},
+	}
+}
+
+func brokenChanges() map[string]broken {
+	return map[string]broken{
+		"renames a metric":   {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { p.Metric.Name += "_total" }), []string{"unchanged"}},
+		"sorts labels":       {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { slices.Sort(p.Labels) }), []string{"unchanged"}},
+		"sums up buckets":    {changes(sumUp), []string{"unchanged"}},
+		"numbers snapshots":  {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { s.Seq = 1 }), []string{"unchanged"}},
+		"sorts spans":        {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { slices.Reverse(s.Spans) }), []string{"unchanged"}},
+		"drops attributes":   {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { clear(s.Events[0].Attrs) }), []string{"unchanged"}},
+		"trims span names":   {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { s.Events[0].Spans[0].Name = "POST" }), []string{"unchanged"}},
+		"adds to a resource": {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { s.Resource[0].Value = "x" }), []string{"unchanged"}},
+	}
+}
+
+func brokenByValues() map[string]broken {
+	return map[string]broken{
+		"refuses text that is not UTF-8": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool {
+				return len(s.Spans) > 0 && strings.ToValidUTF8(s.Spans[0].Name, "") != s.Spans[0].Name
+			}),
+			[]string{"awkward-utf8"},
+		},
+		"refuses long text": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Spans) > 0 && len(s.Spans[0].Name) > 64<<10 }),
+			[]string{"awkward-long"},
+		},
+		"calls LogValue itself": {exports(callLogValue), []string{"awkward-attributes"}},
+		"is poisoned by a value": {
+			poisonedByCrowd,
+			[]string{"awkward-crowd"},
+		},
+	}
+}
+
+func brokenByContexts() map[string]broken {
+	return map[string]broken{
+		"fails for ever after one cancelled call": {poisonedByCancel, []string{"cancelled-before", "cancelled-meanwhile"}},
+		"waits although its context is done": {
+			exports(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+				if _, bounded := ctx.Deadline(); !bounded && ctx.Err() != nil {
+					select {}
+				}
+				return nil
+			}),
+			[]string{"cancelled-before"},
+		},
+		"waits although its context ends": {
+			exports(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+				if _, bounded := ctx.Deadline(); bounded && ctx.Err() == nil {
+					<-ctx.Done()
+					select {}
+				}
+				return nil
+			}),
+			[]string{"cancelled-meanwhile"},
+		},
+	}
+}
+
+func brokenShutdowns() map[string]broken {
+	leaks := make(chan struct{})
+	return map[string]broken{
+		"forgets that it was shut down": {
+			func() exporters.Exporter { return &double{forgets: true} },
+			[]string{"export-after-shutdown"},
+		},
+		"cannot be shut down": {
+			shutsDown(func(context.Context, int32) error { return errTest }),
+			[]string{"shutdown", "shutdown-unused", "no-goroutine-left", "no-goroutine-left/use"},
+		},
+		"is shut down by its user only": {
+			func() exporters.Exporter {
+				d := &double{}
+				d.shutdown = func(context.Context, int32) error {
+					if d.exports.Load() == 0 {
+						return errTest
+					}
+					return nil
+				}
+				return d
+			},
+			[]string{"shutdown-unused"},
+		},
+		"waits after the deadline of Shutdown": {
+			shutsDown(func(ctx context.Context, _ int32) error {
+				if ctx.Err() != nil {
+					select {}
+				}
+				return nil
+			}),
+			[]string{"shutdown-deadline"},
+		},
+		"closes a channel twice": {
+			shutsDown(func(_ context.Context, calls int32) error {
+				if calls > 1 {
+					panic("close of closed channel")
+				}
+				return nil
+			}),
+			[]string{"shutdown-twice"},
+		},
+		"leaks a goroutine": {
+			shutsDown(func(_ context.Context, calls int32) error {
+				if calls == 1 {
+					go func() { <-leaks }()
+				}
+				return nil
+			}),
+			[]string{"no-goroutine-left"},
+		},
+	}
+}
+
+// changes makes an exporter that touches what it must not: f is called for one
+// point after the other, on snapshots that have events.
+func changes(f func(s *runtimeinfo.Snapshot, p runtimeinfo.Point)) func() exporters.Exporter {
+	return exports(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		for p := range s.Points() {
+			if len(s.Events) > 0 && len(s.Spans) > 1 {
+				f(s, p)
+			}
+		}
+		return nil
+	})
+}
+
+func sumUp(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) {
+	if h := p.Histogram; h != nil {
+		for i := range h.Counts[1:] {
+			h.Counts[i+1] += h.Counts[i]
+		}
+	}
+}
+
+func callLogValue(_ context.Context, s *runtimeinfo.Snapshot) error {
+	for _, e := range s.Events {
+		for _, a := range e.Attrs {
+			if a.Value.Kind() == slog.KindLogValuer {
+				a.Value.LogValuer().LogValue()
+			}
+		}
+	}
+	return nil
+}
+
+func poisonedByCrowd() exporters.Exporter {
+	var dead atomic.Bool
+	return &double{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		if dead.Load() {
+			return errTest
+		}
+		dead.Store(len(s.Events) == 1000)
+		return nil
+	}}
+}
+
+func poisonedByCancel() exporters.Exporter {
+	var dead atomic.Bool
+	return &double{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+		if ctx.Err() != nil {
+			dead.Store(true)
+		}
+		if dead.Load() {
+			return errTest
+		}
+		if _, bounded := ctx.Deadline(); bounded {
+			<-ctx.Done()
+			dead.Store(true)
+		}
+		return nil
+	}}
+}
+
+const breakEnv = "GMPULSE_EXPORTTEST_BREAK"
+
+// TestBroken runs the suite on exporters that break it, each in a process of its
+// own as its tests must fail: exactly those of the rules that it breaks.
+func TestBroken(t *testing.T) {
+	if name := os.Getenv(breakEnv); name != "" {
+		exporttest.Run(t, func(*testing.T) exporters.Exporter { return brokenOnes()[name].exporter() })
+		return
+	}
+	// All at once, for some of them wait for seconds.
+	runs := map[string]*run{}
+	for name := range brokenOnes() {
+		runs[name] = start(t, name)
+	}
+	for name, b := range brokenOnes() {
+		t.Run(name, func(t *testing.T) {
+			got := runs[name].failed(t)
+			want := slices.Sorted(slices.Values(b.rules))
+			if !slices.Equal(got, want) {
+				t.Errorf("rules that failed\n got %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// run is one process with TestBroken.
+type run struct {
+	cmd *exec.Cmd
+	out bytes.Buffer
+}
+
+func start(t *testing.T, name string) *run {
+	t.Helper()
+	r := &run{cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBroken$")}
+	r.cmd.Env = append(os.Environ(), breakEnv+"="+name)
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// failed waits for the process and returns the rules that failed in it, sorted.
+func (r *run) failed(t *testing.T) []string {
+	t.Helper()
+	err := r.cmd.Wait()
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+		t.Fatalf("the suite passed: %v\n%s", err, r.out.Bytes())
+	}
+	var failed []string
+	for _, m := range regexp.MustCompile(`--- FAIL: TestBroken/(\S+)`).FindAllSubmatch(r.out.Bytes(), -1) {
+		failed = append(failed, string(m[1]))
+	}
+	slices.Sort(failed)
+	return failed
+}
+
+func TestSnapshotIsLikeALiveOne(t *testing.T) {
+	order := map[string]int{}
+	for i, m := range runtimeinfo.Catalogue() {
+		order[m.Key()] = i
+	}
+	kinds := map[runtimeinfo.Kind]bool{}
+	last := -1
+	for p := range exporttest.Snapshot().Points() {
+		if at := order[p.Metric.Key()]; at < last {
+			t.Errorf("%s stands after metrics that follow it in the catalogue", p.Metric.Key())
+		} else {
+			last = at
+		}
+		kinds[p.Metric.Kind] = true
+	}
+	if len(kinds) != 4 {
+		t.Errorf("kinds %v, want all four", kinds)
+	}
+}
+
+func TestSnapshotIsNew(t *testing.T) {
+	a, b := exporttest.Snapshot(), exporttest.Snapshot()
+	a.Resource[0].Value, a.Spans[0].Name = "changed", "changed"
+	for p := range a.Points() {
+		p.Metric.Name = "changed"
+	}
+	if want := exporttest.Snapshot(); !reflect.DeepEqual(b.Spans, want.Spans) || !reflect.DeepEqual(b.Resource, want.Resource) {
+		t.Errorf("a change of one snapshot shows in another: %+v", b)
+	}
+	for p := range b.Points() {
+		if p.Metric.Name == "changed" {
+			t.Fatal("a change of one snapshot's metrics shows in another")
+		}
+	}
+}
