@@ -1,0 +1,112 @@
+package fluentd_test
+
+import (
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// BenchmarkExport is a whole Export: encoding, loopback, the acknowledgement of
+// a server that does nothing else. Allocations are those of the exporter and the
+// client library: the server makes none.
+func BenchmarkExport(b *testing.B) {
+	for name, s := range map[string]*runtimeinfo.Snapshot{"metrics=all": everything(), "metrics=4": snapshot(1)} {
+		b.Run(name, func(b *testing.B) {
+			exp := newExporter(b, fluentd.Config{URL: "tcp://" + leanPeer(b)})
+			if err := exp.Export(b.Context(), s); err != nil { // connects, which takes 200 ms
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := exp.Export(b.Context(), s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// everything is a snapshot with each metric of the catalogue, two series for
+// those with labels, and as many spans as there can be.
+func everything() *runtimeinfo.Snapshot {
+	var points []runtimeinfo.Point
+	for i, m := range runtimeinfo.Catalogue() {
+		switch {
+		case m.Keys != nil:
+			for _, l := range []string{"one", "two"} {
+				labels := make([]string, len(m.Keys))
+				for k := range labels {
+					labels[k] = l
+				}
+				points = append(points, runtimeinfo.Point{Metric: m, Labels: labels, Number: 1})
+			}
+		case m.Kind == runtimeinfo.KindHistogram:
+			h := &runtimeinfo.Histogram{Bounds: make([]float64, 12), Counts: make([]uint64, 13), Sum: 1.5}
+			points = append(points, runtimeinfo.Point{Metric: m, Histogram: h})
+		default:
+			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(i) + 0.25})
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Time = moment
+	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "checkout"}, {Key: "service.instance.id", Value: "i-1"}}
+	s.Spans = make([]runtimeinfo.Span, runtimeinfo.MaxSpans)
+	return s
+}
+
+// leanPeer acknowledges without allocating.
+func leanPeer(b *testing.B) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { lean(c) })
+		}
+	})
+	b.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait() // the exporter has closed its connection: its cleanup runs first
+	})
+	return l.Addr().String()
+}
+
+func lean(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	r := msgp.NewReader(c)
+	var scratch, ack []byte
+	for {
+		if _, err := r.ReadArrayHeader(); err != nil {
+			return
+		}
+		for range 3 { // tag, time, record
+			if r.Skip() != nil {
+				return
+			}
+		}
+		if _, err := r.ReadMapHeader(); err != nil || r.Skip() != nil { // "chunk"
+			return
+		}
+		chunk, err := r.ReadStringAsBytes(scratch[:0])
+		if err != nil {
+			return
+		}
+		scratch = chunk
+		ack = msgp.AppendStringFromBytes(append(ack[:0], "\x81\xa3ack"...), chunk)
+		if _, err := c.Write(ack); err != nil {
+			return
+		}
+	}
+}

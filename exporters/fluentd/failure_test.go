@@ -1,0 +1,388 @@
+package fluentd_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// ample stands for "no timeout of the exporter's own helps": only ctx does.
+const ample = time.Minute
+
+// slack is what a busy machine may add to a bound. On an idle one it is some
+// milliseconds, see the log of the tests.
+const slack = 2 * time.Second
+
+// Each way in which a server can fail, with timeouts that never come: what
+// bounds Export and Shutdown is their ctx alone.
+func TestCtxBoundsEverything(t *testing.T) {
+	for name, server := range map[string]badServer{
+		"hang":              {mode: hang, stuck: true, says: "gave up while waiting for the acknowledgement"},
+		"hang in the write": {mode: hang, stuck: true, unix: true, says: "gave up while waiting for the acknowledgement"},
+		"hang in TLS":       {mode: hang, tls: true, says: "context deadline exceeded"},
+		"no ack":            {mode: noAck, stuck: true, says: "gave up while waiting for the acknowledgement"},
+		"slow ack":          {mode: heldAck, stuck: true, says: "gave up while waiting for the acknowledgement"},
+		"reset":             {mode: reset, says: "connection broken"},
+		"drop":              {mode: dropUnacked, says: "connection broken"},
+		"wrong ack":         {mode: wrongAck, says: "connection broken, or not answered with the acknowledgement"},
+		"close at once":     {mode: closeAtOnce, says: "closes new connections"},
+		"shared key":        {mode: sharedKey, says: "server requires shared_key"},
+		"speaks first":      {mode: speaksFirst, says: `not a forward server: it speaks first and says "SSH-2.0-OpenSSH_`},
+		"refused":           {refused: true, says: "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server.check(t)
+		})
+	}
+}
+
+type badServer struct {
+	mode    mode
+	unix    bool
+	tls     bool // the client speaks TLS to a server that does not
+	refused bool
+	stuck   bool // in the library, out of reach of ctx
+	says    string
+}
+
+func (b *badServer) check(t *testing.T) {
+	t.Helper()
+	p := peerFor(t, b.unix, b.mode)
+	url := p.url()
+	if b.tls {
+		url = strings.Replace(url, "tcp", "tls", 1)
+	}
+	if b.refused {
+		p.stop()
+	}
+	exp, err := fluentd.New(fluentd.Config{URL: url, Timeout: ample, WriteTimeout: ample, AckTimeout: ample})
+	if err != nil {
+		t.Fatal(err)
+	}
+	export := func(ctx context.Context) error { return exp.Export(ctx, large()) }
+
+	err = within(t, time.Second, export)
+	if err == nil || !strings.Contains(err.Error(), b.says) || !strings.HasPrefix(err.Error(), "fluentd: "+url+": ") {
+		t.Errorf("Export: %v\nwant the address and %q", err, b.says)
+	}
+	if late := b.stuck || b.tls; late != errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Export: %v", err)
+	}
+	err = within(t, 100*time.Millisecond, export)
+	if b.stuck && (err == nil || !strings.Contains(err.Error(), "previous record still in flight")) {
+		t.Errorf("second Export: %v", err)
+	}
+	err = within(t, time.Second, exp.Shutdown)
+	if b.stuck != errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, exporters.ErrShutdown) {
+		t.Errorf("Export after Shutdown: %v", err)
+	}
+	p.stop() // frees what is stuck
+	if err := exp.Shutdown(t.Context()); err != nil {
+		t.Errorf("waiting on: %v", err)
+	}
+	if n := exp.Stats().Acked; n != 0 {
+		t.Errorf("%d records acked", n)
+	}
+}
+
+func peerFor(t *testing.T, unix bool, m mode) *peer {
+	t.Helper()
+	if unix {
+		return newUnixPeer(t, m)
+	}
+	return newPeer(t, m)
+}
+
+// large has one record that no Unix socket's buffer holds.
+func large() *runtimeinfo.Snapshot {
+	ev := event("large")
+	for i := range 30 {
+		ev.Attrs = append(ev.Attrs, slog.String(strconv.Itoa(i), strings.Repeat("x", 32<<10)))
+	}
+	return snapshot(1).WithEvents([]runtimeinfo.Event{ev})
+}
+
+// within calls f with a deadline and checks that it keeps it.
+func within(t *testing.T, d time.Duration, f func(context.Context) error) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	begin := time.Now()
+	err := f(ctx)
+	if took := time.Since(begin); took > d+slack {
+		t.Errorf("took %v with a deadline of %v", took, d)
+	} else {
+		t.Logf("took %v with a deadline of %v", took, d)
+	}
+	return err
+}
+
+// Without a deadline the timeouts of Config bound Export, and Shutdown waits for
+// what is under way and leaves nothing behind.
+func TestTimeoutsBoundEverything(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode mode
+		unix bool
+	}{
+		"hang": {mode: hang}, "hang in the write": {mode: hang, unix: true}, "no ack": {mode: noAck},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exp := newExporter(t, fluentd.Config{URL: peerFor(t, test.unix, test.mode).url()})
+			begin := time.Now()
+			err := exp.Export(t.Context(), large())
+			if err == nil || !strings.Contains(err.Error(), "not written within 300ms or not acknowledged within 300ms") {
+				t.Errorf("Export: %v", err)
+			}
+			if took := time.Since(begin); took > 200*time.Millisecond+600*time.Millisecond+slack {
+				t.Errorf("Export took %v", took)
+			}
+			if err := within(t, time.Second, exp.Shutdown); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+	}
+}
+
+func TestCauseOfCtxIsNamed(t *testing.T) {
+	exp := newExporter(t, fluentd.Config{URL: newPeer(t, noAck).url()})
+	named := errors.New("tick is over")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, named)
+	defer cancel()
+	err := exp.Export(ctx, snapshot(1))
+	if !errors.Is(err, named) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Export: %v", err)
+	}
+}
+
+func TestCancelledBeforeExport(t *testing.T) {
+	p := newPeer(t, ack)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := exp.Export(ctx, snapshot(1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Export: %v", err)
+	}
+	if p.dialled != 0 {
+		t.Error("dialled all the same")
+	}
+}
+
+// What Export gave up may arrive, but what stood behind it may not overtake.
+func TestAbandonedRecord(t *testing.T) {
+	p := newPeer(t, heldAck)
+	exp := newExporter(t, fluentd.Config{URL: p.url(), AckTimeout: ample})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-p.got
+		cancel()
+	}()
+	s := snapshot(1).WithEvents([]runtimeinfo.Event{event("a"), event("b")})
+	if err := exp.Export(ctx, s); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Export: %v", err)
+	}
+	err := within(t, 50*time.Millisecond, func(ctx context.Context) error { return exp.Export(ctx, snapshot(2)) })
+	if err == nil || !strings.Contains(err.Error(), "previous record still in flight (waiting for the acknowledgement)") {
+		t.Errorf("Export meanwhile: %v", err)
+	}
+	p.behave(ack)
+	p.held <- struct{}{}
+	if err := exp.Export(t.Context(), snapshot(3)); err != nil {
+		t.Fatalf("Export afterwards: %v", err)
+	}
+	var arrived []string
+	for _, e := range p.received() {
+		arrived = append(arrived, fmt.Sprintf("%v/%v", e.record["seq"], e.record["event.name"]))
+	}
+	if got := strings.Join(arrived, " "); got != "1/a 3/<nil>" {
+		t.Errorf("arrived: %s", got)
+	}
+}
+
+func TestSharedKeyGetsNothing(t *testing.T) {
+	p := newPeer(t, sharedKey)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	for range 2 {
+		if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, fluentd.ErrSharedKey) {
+			t.Errorf("Export: %v", err)
+		}
+	}
+	p.mu.Lock()
+	if p.bytes != 0 {
+		t.Errorf("%d bytes were sent", p.bytes)
+	}
+	p.mu.Unlock()
+	p.behave(ack) // somebody removed the key from the server
+	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
+		t.Errorf("Export: %v", err)
+	}
+}
+
+// A server that restarted while the exporter was idle, or that closes after each
+// record, is no failure.
+func TestStaleConnectionIsRenewed(t *testing.T) {
+	p := newPeer(t, onePerConn)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	for seq := range uint64(4) {
+		if seq == 2 {
+			p.stop()
+			p.start(t)
+		}
+		if err := exp.Export(t.Context(), snapshot(seq)); err != nil {
+			t.Errorf("Export %d: %v", seq, err)
+		}
+	}
+	if n := len(p.received()); n != 4 {
+		t.Errorf("%d records arrived, want 4", n)
+	}
+}
+
+// 200 records over three crashes, the agent trying again what failed: none may
+// be lost, and none that was reported as sent may be missing.
+func TestNothingAckedIsLost(t *testing.T) {
+	const records = 200
+	p := newPeer(t, ack)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	restart := func() { p.stop(); p.behave(ack); p.start(t) }
+	failures := 0
+	crash := map[uint64]func(){
+		50: restart, // between two records
+		100: func() { // away for one Export
+			p.stop()
+			if err := exp.Export(t.Context(), snapshot(100)); err == nil {
+				t.Error("Export to a server that is away succeeded")
+			}
+			p.start(t)
+		},
+		150: func() { // with the record in hand, not acknowledged
+			p.behave(dropUnacked)
+			if err := exp.Export(t.Context(), snapshot(150)); err == nil {
+				t.Error("Export to a server that crashes meanwhile succeeded")
+			}
+			restart()
+		},
+	}
+	for seq := range uint64(records) {
+		if f := crash[seq]; f != nil {
+			f()
+		}
+		for exp.Export(t.Context(), snapshot(seq)) != nil {
+			if failures++; failures > 100 {
+				t.Fatal("does not recover")
+			}
+		}
+	}
+	unique := map[any]bool{}
+	for _, e := range p.received() {
+		unique[e.record["seq"]] = true
+	}
+	if len(unique) != records {
+		t.Errorf("%d of %d records arrived", len(unique), records)
+	}
+	if n := exp.Stats().Acked; n != records {
+		t.Errorf("%d acked, want %d", n, records)
+	}
+	duplicates := len(p.received()) - len(unique)
+	if duplicates == 0 {
+		t.Error("no duplicate: the third crash did not hit a record in hand")
+	}
+	t.Logf("%d unique, %d duplicates, %d more failures than there were crashes", len(unique), duplicates, failures)
+}
+
+// The library mixes up acknowledgements when two goroutines use one client.
+func TestOneConnectionAtATime(t *testing.T) {
+	p := newPeer(t, ack)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	var wg sync.WaitGroup
+	for g := range uint64(8) {
+		wg.Go(func() {
+			for i := range uint64(25) {
+				if err := exp.Export(t.Context(), snapshot(g*25+i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	unique := map[any]bool{}
+	for _, e := range p.received() {
+		unique[e.record["seq"]] = true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(unique) != 200 || len(p.entries) != 200 {
+		t.Errorf("%d records, %d of them unique, want 200", len(p.entries), len(unique))
+	}
+	if p.most != 1 || p.dialled != 2 { // the probe and the client
+		t.Errorf("%d connections in use at once, %d dialled; want 1 and 2", p.most, p.dialled)
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	p := newUnixPeer(t, ack)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	if err := exp.Export(t.Context(), large()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.received()); n != 2 {
+		t.Errorf("%d records arrived, want 2", n)
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here: ", err)
+	} else {
+		_ = l.Close()
+	}
+	p := startPeer(t, "tcp", "[::1]:0", ack)
+	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	cert := server.TLS.Certificates[0] // for 127.0.0.1, signed by nobody we trust
+	server.Close()
+	p := &peer{network: "tcp", address: "127.0.0.1:0", wrap: func(l net.Listener) net.Listener {
+		return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}})
+	}}
+	p.start(t)
+	t.Cleanup(p.stop)
+	url := strings.Replace(p.url(), "tcp", "tls", 1)
+
+	strict := newExporter(t, fluentd.Config{URL: url})
+	if err := strict.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("Export to a server that nobody vouches for: %v", err)
+	}
+	lenient := newExporter(t, fluentd.Config{URL: url, InsecureSkipVerify: true})
+	if err := lenient.Export(t.Context(), snapshot(2)); err != nil {
+		t.Errorf("Export: %v", err)
+	}
+	plain := newExporter(t, fluentd.Config{URL: p.url()})
+	if err := plain.Export(t.Context(), snapshot(3)); err == nil {
+		t.Error("plain text was acknowledged by a TLS server")
+	}
+	if got := p.received(); len(got) != 1 || got[0].record["seq"] != int64(2) {
+		t.Errorf("arrived: %v", got)
+	}
+}

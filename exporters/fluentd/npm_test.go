@@ -1,0 +1,192 @@
+package fluentd_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// npmPeer is a server that we did not write, with a msgpack decoder that we did
+// not write, in a process of its own: internal/peers/npm/server.js.
+type npmPeer struct {
+	stdin  io.Writer
+	stdout *bufio.Scanner
+	url    string
+}
+
+type npmSummary struct {
+	Entries, Unique int
+	Tags            map[string]struct {
+		Entries, Unique int
+		Last            struct {
+			Time   string
+			Record map[string]any
+		}
+	}
+}
+
+func startNPMPeer(t *testing.T, env ...string) *npmPeer {
+	t.Helper()
+	dir := filepath.Join("..", "..", "internal", "peers", "npm")
+	modules := os.Getenv("GMPULSE_NPM_PEER")
+	if modules == "" {
+		modules = filepath.Join(dir, "node_modules")
+	}
+	missing := t.Skipf
+	if os.Getenv("CI") != "" {
+		missing = t.Fatalf // what is skipped there is tested nowhere
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing("no Node.js: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "@fluent-org", "logger")); err != nil {
+		missing("no real server, get it with: npm ci --prefix internal/peers/npm (%v)", err)
+	}
+	modules, err = filepath.Abs(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	t.Cleanup(cancel) // after the clean end below
+	cmd := exec.CommandContext(ctx, node, filepath.Join(dir, "server.js"))
+	cmd.Env = append(os.Environ(), append(env, "STOP_WITH_STDIN=1", "GMPULSE_NPM_PEER="+modules)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close() // ends it
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server ended with %v: %s", err, stderr.String())
+		}
+	})
+	p := &npmPeer{stdin: stdin, stdout: bufio.NewScanner(stdout)}
+	p.stdout.Buffer(nil, 4<<20)
+	var ready struct{ Listening int }
+	p.read(t, &ready)
+	p.url = "tcp://127.0.0.1:" + strconv.Itoa(ready.Listening)
+	return p
+}
+
+func (p *npmPeer) read(t *testing.T, v any) {
+	t.Helper()
+	if !p.stdout.Scan() {
+		t.Fatal("the server says nothing: ", p.stdout.Err())
+	}
+	if err := json.Unmarshal(p.stdout.Bytes(), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *npmPeer) summary(t *testing.T) (s npmSummary) {
+	t.Helper()
+	if _, err := io.WriteString(p.stdin, "summary\n"); err != nil {
+		t.Fatal(err)
+	}
+	p.read(t, &s)
+	return s
+}
+
+func TestRealServer(t *testing.T) {
+	const snapshots = 500
+	out := filepath.Join(t.TempDir(), "received.ndjson")
+	p := startNPMPeer(t, "OUT="+out)
+	exp := newExporter(t, fluentd.Config{URL: p.url, Service: "checkout", AckTimeout: ample})
+	var last *runtimeinfo.Snapshot
+	for seq := range uint64(snapshots) {
+		last = exporttest.Snapshot()
+		last.Seq = seq + 1
+		last.Time = moment
+		if seq%100 == 99 {
+			last = last.WithEvents([]runtimeinfo.Event{exporttest.Event()})
+		}
+		if err := exp.Export(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	s := p.summary(t)
+	wide, events := s.Tags["gmpulse.checkout.runtime"], s.Tags["gmpulse.checkout.event"]
+	if wide.Entries != snapshots || wide.Unique != snapshots || events.Entries != 5 || events.Unique != 5 || len(s.Tags) != 2 {
+		t.Errorf("received %d wide records (%d unique) and %d events (%d unique) under %d tags; want 500, 5, 2",
+			wide.Entries, wide.Unique, events.Entries, events.Unique, len(s.Tags))
+	}
+	if want := strconv.FormatInt(moment.UnixNano(), 10); wide.Last.Time != want {
+		t.Errorf("time %s ns, want %s", wide.Last.Time, want)
+	}
+	ev := &last.Events[0]
+	for _, test := range []struct {
+		got  map[string]any
+		want map[string]any
+	}{
+		{wide.Last.Record, maps.Collect(exporters.Record(last))},
+		{events.Last.Record, maps.Collect(exporters.EventRecord(last, ev))},
+	} {
+		got, want := asJSON(t, test.got), asJSON(t, test.want)
+		if got != want {
+			t.Errorf("record\n got %s\nwant %s", got, want)
+		}
+	}
+
+	file, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(file), `"tag":"gmpulse.checkout.runtime"`); n != snapshots {
+		t.Errorf("%d lines in the file, want %d", n, snapshots)
+	}
+}
+
+// asJSON sorts keys and makes all numbers alike, as JavaScript has but one kind.
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain any
+	if err := json.Unmarshal(b, &plain); err != nil {
+		t.Fatal(err)
+	}
+	b, err = json.MarshalIndent(plain, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestRealServerWithSharedKey(t *testing.T) {
+	p := startNPMPeer(t, "SHARED_KEY=secret")
+	exp := newExporter(t, fluentd.Config{URL: p.url})
+	err := exp.Export(t.Context(), snapshot(1))
+	if err == nil || !strings.Contains(err.Error(), "server requires shared_key") {
+		t.Errorf("Export: %v", err)
+	}
+	if s := p.summary(t); s.Entries != 0 {
+		t.Errorf("%d records arrived", s.Entries)
+	}
+}

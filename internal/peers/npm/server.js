@@ -1,0 +1,94 @@
+// A real Fluentd forward server (@fluent-org/logger's FluentServer) that counts
+// what arrives, for tests. It acknowledges chunks and reads EventTime.
+//
+//   npm ci --prefix internal/peers/npm
+//   PORT=24224 OUT=received.ndjson node internal/peers/npm/server.js
+//
+// Environment:
+//   PORT             port to listen on, default 0: a free one
+//   HOST             default 127.0.0.1
+//   OUT              file to append to: one JSON object a record, {tag, time, seq}
+//   SHARED_KEY       ask for this shared key
+//   STOP_WITH_STDIN  1: end when stdin ends, so as not to outlive a parent
+//   GMPULSE_NPM_PEER node_modules to load from, default the one beside this file
+//
+// Prints JSON lines on stdout. First {"listening": port}. Then a summary for
+// each line "summary" on stdin, and one at SIGTERM or SIGINT, which end it:
+//
+//   {"entries": 3, "unique": 2,
+//    "tags": {"gmpulse.x.runtime": {"entries": 3, "unique": 2, "last": {"time": "...", "record": {...}}}}}
+//
+// Times are nanoseconds since 1970 as decimal strings: they are beyond what a
+// JSON number keeps. A record is unique by resource.service.instance.id and seq,
+// an event by its name and time as well.
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+const readline = require('readline');
+
+const modules = process.env.GMPULSE_NPM_PEER || path.join(__dirname, 'node_modules');
+const {FluentServer} = require(path.resolve(modules, '@fluent-org/logger'));
+
+// Opened for appending and written synchronously: what was counted is on file
+// even if this process is killed.
+const out = process.env.OUT ? fs.openSync(process.env.OUT, 'a') : null;
+const tags = new Map(); // tag -> {entries, ids, last}
+
+function nanoseconds(time) {
+  if (typeof time === 'number') return BigInt(time) * 1000000000n;
+  return BigInt(time.epoch) * 1000000000n + BigInt(time.nano);
+}
+
+function json(value) {
+  return JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? v.toString() : v));
+}
+
+function received(tag, time, record) {
+  const ns = nanoseconds(time);
+  const id = [record['resource.service.instance.id'], record.seq];
+  if ('event.name' in record) id.push(record['event.name'], ns.toString());
+  if (!tags.has(tag)) tags.set(tag, {entries: 0, ids: new Set(), last: null});
+  const t = tags.get(tag);
+  t.entries++;
+  t.ids.add(id.join('\0'));
+  t.last = {time: ns, record};
+  if (out !== null) fs.writeSync(out, json({tag, time: ns, seq: record.seq}) + '\n');
+}
+
+function summary() {
+  const s = {entries: 0, unique: 0, tags: {}};
+  for (const [tag, t] of tags) {
+    s.entries += t.entries;
+    s.unique += t.ids.size;
+    s.tags[tag] = {entries: t.entries, unique: t.ids.size, last: t.last};
+  }
+  return s;
+}
+
+function end() {
+  fs.writeSync(1, json(summary()) + '\n'); // console.log could be cut off by exit
+  process.exit(0);
+}
+
+const server = new FluentServer({
+  listenOptions: {port: Number(process.env.PORT || 0), host: process.env.HOST || '127.0.0.1'},
+  security: process.env.SHARED_KEY
+    ? {serverHostname: 'peer', sharedKey: process.env.SHARED_KEY, authorize: false, userDict: {}}
+    : undefined,
+});
+server.on('entry', received);
+server.server.on('error', err => {
+  console.error(err.message);
+  process.exit(1);
+});
+process.on('SIGTERM', end);
+process.on('SIGINT', end);
+const lines = readline.createInterface({input: process.stdin});
+lines.on('line', line => {
+  if (line === 'summary') console.log(json(summary()));
+});
+lines.on('close', () => {
+  if (process.env.STOP_WITH_STDIN === '1') process.exit(0);
+});
+server.listen().then(() => console.log(json({listening: server.port})));

@@ -1,0 +1,6 @@
+//go:build !linux && (!darwin || cgo)
+
+package host
+
+// startsPrograms is false: gopsutil calls the system directly.
+const startsPrograms = false

@@ -1,0 +1,228 @@
+package host
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// ownSources returns the sources for process, control group and pressure.
+func ownSources(root string) ([]source, func() error) {
+	f := new(files)
+	p := newProcess(root, f)
+	c := &cgroup{files: f, root: root}
+	return []source{
+		{name: "process.stat", read: p.readStat},
+		{name: "process.rusage", read: p.readUsage},
+		{name: "process.status", read: p.readStatus},
+		{name: "process.limits", read: p.readLimits},
+		{name: "process.io", read: p.readIO},
+		{name: "process.fd", read: p.fds.read},
+		{name: "process.schedstat", read: p.wait.read},
+		{name: "cgroup.paths", read: c.resolve},
+		{name: "cgroup.cpu", read: c.readCPU},
+		{name: "cgroup.memory", read: c.readMemory},
+		{name: "cgroup.pressure", read: c.readPressure},
+		{name: "system.pressure", read: func(_ context.Context, s *Sample) error {
+			return readSystemPressure(f, root, s)
+		}},
+		// Last, because it needs the affinity mask and the quota of this pass.
+		{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
+			put(s, CPUUsable, least(p.affinity, c.quota))
+			return nil
+		}},
+	}, p.close
+}
+
+// process reads the own process. /proc/self is always this process, also in a
+// container and also where another process's view of /proc is mounted.
+type process struct {
+	files    *files
+	live     bool // the tree is the kernel's: system calls tell the same, and more exactly
+	stat     *keptFile
+	status   *keptFile
+	limits   *keptFile
+	io       *keptFile
+	fds      *fdCount
+	wait     *runQueue
+	affinity float64 // CPUs in the affinity mask, of the current pass
+}
+
+func newProcess(root string, f *files) *process {
+	self := filepath.Join(root, "proc", "self")
+	live := root == "/" || isProcfs(self)
+	return &process{
+		files:    f,
+		live:     live,
+		stat:     newKeptFile(filepath.Join(self, "stat")),
+		status:   newKeptFile(filepath.Join(self, "status")),
+		limits:   newKeptFile(filepath.Join(self, "limits")),
+		io:       newKeptFile(filepath.Join(self, "io")),
+		fds:      &fdCount{path: filepath.Join(self, "fd"), live: live},
+		wait:     newRunQueue(filepath.Join(self, "task"), f),
+		affinity: math.NaN(),
+	}
+}
+
+func (p *process) close() error {
+	p.stat.close()
+	p.status.close()
+	p.limits.close()
+	p.io.close()
+	return p.fds.close()
+}
+
+// isProcfs reports whether path lies in the kernel's proc file system, and not
+// in a recording of one.
+func isProcfs(path string) bool {
+	const procSuperMagic = 0x9fa0
+	var st syscall.Statfs_t
+	return syscall.Statfs(path, &st) == nil && st.Type == procSuperMagic
+}
+
+func (p *process) readStat(_ context.Context, s *Sample) error {
+	text, err := p.stat.read(p.files)
+	if err != nil {
+		return err
+	}
+	st, ok := parseStat(text)
+	if !ok {
+		return errMalformed
+	}
+	put(s, ProcessThreads, st.threads)
+	put(s, ProcessMemoryVirtual, st.virtual)
+	put(s, ProcessMemoryRSS, st.rssPages*float64(os.Getpagesize()))
+	if !p.live {
+		const ticks = 100 // USER_HZ, fixed on every architecture that Go knows
+		put(s, ProcessCPUUser, st.user/ticks)
+		put(s, ProcessCPUSystem, st.system/ticks)
+		put(s, ProcessFaultsMinor, st.minor)
+		put(s, ProcessFaultsMajor, st.major)
+	}
+	return nil
+}
+
+// readUsage asks the kernel for what the files of a live process tell less well:
+// stat has CPU times in steps of 10 ms, and the context switches in status are
+// those of the main thread alone.
+func (p *process) readUsage(_ context.Context, s *Sample) error {
+	if !p.live {
+		return nil
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return err
+	}
+	put(s, ProcessCPUUser, float64(u.Utime.Nano())/1e9)
+	put(s, ProcessCPUSystem, float64(u.Stime.Nano())/1e9)
+	put(s, ProcessFaultsMinor, float64(u.Minflt))
+	put(s, ProcessFaultsMajor, float64(u.Majflt))
+	put(s, ProcessContextSwitchesVoluntary, float64(u.Nvcsw))
+	put(s, ProcessContextSwitchesInvoluntary, float64(u.Nivcsw))
+	return nil
+}
+
+// readStatus gets the affinity mask, that of the main thread. The kernel keeps it
+// within the cpuset of the control group, so the cpuset files need no look. It
+// beats runtime.NumCPU, which is the mask at the start of the program.
+func (p *process) readStatus(_ context.Context, s *Sample) error {
+	p.affinity = math.NaN()
+	if p.live {
+		p.affinity = float64(runtime.NumCPU())
+	}
+	text, err := p.status.read(p.files)
+	if err != nil {
+		return err
+	}
+	if !p.live {
+		put(s, ProcessContextSwitchesVoluntary, keyed(text, "voluntary_ctxt_switches:"))
+		put(s, ProcessContextSwitchesInvoluntary, keyed(text, "nonvoluntary_ctxt_switches:"))
+	}
+	n := countList(keyedWord(text, "Cpus_allowed_list:"))
+	if math.IsNaN(n) {
+		return errMalformed
+	}
+	p.affinity = n
+	return nil
+}
+
+func (p *process) readLimits(_ context.Context, s *Sample) error {
+	text, err := p.limits.read(p.files)
+	if err != nil {
+		return err
+	}
+	soft := keyedWord(text, "Max open files")
+	if soft == "unlimited" {
+		return nil
+	}
+	n := parseCount(soft)
+	if math.IsNaN(n) {
+		return errMalformed
+	}
+	put(s, ProcessFDLimit, n)
+	return nil
+}
+
+func (p *process) readIO(_ context.Context, s *Sample) error {
+	text, err := p.io.read(p.files)
+	if err != nil {
+		return err
+	}
+	put(s, ProcessDiskRead, keyed(text, "read_bytes:"))
+	put(s, ProcessDiskWrite, keyed(text, "write_bytes:"))
+	return nil
+}
+
+// statLine is what is used of /proc/self/stat, see proc_pid_stat(5).
+type statLine struct {
+	minor, major float64 // faults
+	user, system float64 // ticks
+	threads      float64
+	virtual      float64 // bytes
+	rssPages     float64
+}
+
+// parseStat parses /proc/self/stat. The name in parentheses may hold anything,
+// parentheses and spaces too.
+func parseStat(text string) (st statLine, ok bool) {
+	end := strings.LastIndexByte(text, ')')
+	if end < 0 {
+		return statLine{}, false
+	}
+	fields := strings.Fields(text[end+1:])
+	const first = 3 // number, in the manual page, of the field behind the name
+	if len(fields) <= 24-first {
+		return statLine{}, false
+	}
+	at := func(n int) float64 { return parseCount(fields[n-first]) }
+	st = statLine{
+		minor: at(10), major: at(12),
+		user: at(14), system: at(15),
+		threads: at(20), virtual: at(23), rssPages: at(24),
+	}
+	return st, st.threads > 0 // a line shifted by garbage has a zero or nothing there
+}
+
+// countList counts the numbers in a list like "0-3,8".
+func countList(list string) float64 {
+	const maxCPU = 1 << 16
+	n := 0
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		lo, errLo := strconv.ParseUint(from, 10, 64)
+		hi, errHi := strconv.ParseUint(to, 10, 64)
+		if errLo != nil || errHi != nil || hi < lo || hi >= maxCPU {
+			return math.NaN()
+		}
+		n += int(hi-lo) + 1
+	}
+	return float64(n)
+}

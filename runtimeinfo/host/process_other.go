@@ -1,0 +1,60 @@
+//go:build !linux
+
+package host
+
+import (
+	"context"
+	"os"
+	"runtime"
+
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+// ownSources returns the sources for the own process. The system calls behind
+// them take a process id, so HOST_PROC plays no part.
+func ownSources(string) ([]source, func() error) {
+	sources := []source{{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
+		put(s, CPUUsable, float64(runtime.NumCPU()))
+		return nil
+	}}}
+	if startsPrograms {
+		return sources, nil
+	}
+	p := &process.Process{Pid: int32(os.Getpid())} // its constructor only makes sure that the process exists
+	return append(sources,
+		source{name: "process.cpu", foreign: true, read: func(ctx context.Context, s *Sample) error {
+			t, err := p.TimesWithContext(ctx)
+			if err != nil {
+				return err
+			}
+			put(s, ProcessCPUUser, t.User)
+			put(s, ProcessCPUSystem, t.System)
+			return nil
+		}},
+		source{name: "process.memory", foreign: true, read: func(ctx context.Context, s *Sample) error {
+			m, err := p.MemoryInfoWithContext(ctx)
+			if err != nil {
+				return err
+			}
+			put(s, ProcessMemoryRSS, float64(m.RSS))
+			put(s, ProcessMemoryVirtual, float64(m.VMS))
+			return nil
+		}},
+		source{name: "process.threads", foreign: true, read: func(ctx context.Context, s *Sample) error {
+			n, err := p.NumThreadsWithContext(ctx)
+			if err != nil {
+				return err
+			}
+			put(s, ProcessThreads, float64(n))
+			return nil
+		}},
+		source{name: "process.fd", foreign: true, read: func(ctx context.Context, s *Sample) error {
+			n, err := p.NumFDsWithContext(ctx)
+			if err != nil {
+				return err
+			}
+			put(s, ProcessFDs, float64(n))
+			return nil
+		}},
+	), nil
+}

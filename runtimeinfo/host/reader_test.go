@@ -1,0 +1,68 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+func TestReadOnEverySystem(t *testing.T) {
+	r := host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)})
+	s := r.Read(t.Context())
+	if n, ok := s.Get(host.CPUUsable); !ok || n <= 0 || n > float64(runtime.NumCPU()) {
+		t.Errorf("usable CPUs %v, %v", n, ok)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error("second close:", err)
+	}
+	if _, ok := r.Read(t.Context()).Get(host.CPUUsable); ok {
+		t.Error("reads after Close")
+	}
+	if _, ok := s.Get(host.CPUUsable); !ok {
+		t.Error("a later Read changed an earlier sample")
+	}
+}
+
+func TestDoneContextReadsNothing(t *testing.T) {
+	r := host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)})
+	defer r.Close() //nolint:errcheck // tested above
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := r.Read(ctx)
+	for i := range host.NumFields {
+		if v, ok := s.Get(host.Field(i)); ok {
+			t.Errorf("field %d is %v", i, v)
+		}
+	}
+	if n := r.Failures(); n != 0 {
+		t.Errorf("%d failures, want none: it was the caller who gave up", n)
+	}
+}
+
+func ExampleReader() {
+	r := host.NewReader(host.Config{})
+	defer r.Close() //nolint:errcheck // nothing to do about it here
+	s := r.Read(context.Background())
+	if cpus, ok := s.Get(host.CPUUsable); ok {
+		fmt.Println(cpus > 0)
+	}
+	// Output: true
+}
+
+// One pass over this machine, everything in cache. With 2 vCPUs and 12 threads
+// on Linux 6.18 it takes 0.4 ms, of which gopsutil has half.
+func BenchmarkRead(b *testing.B) {
+	r := host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)})
+	defer r.Close() //nolint:errcheck // tested above
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Read(b.Context())
+	}
+}

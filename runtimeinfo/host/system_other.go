@@ -1,0 +1,57 @@
+//go:build !linux
+
+package host
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/mem"
+)
+
+// avoid reports whether gopsutil would answer by means that have no place inside
+// somebody's service: starting netstat or vm_stat on macOS, and on Windows a
+// goroutine that never ends, for a load average that Windows does not have.
+func avoid(name string) bool {
+	switch name {
+	case "system.network":
+		return runtime.GOOS == "darwin"
+	case "system.memory":
+		return startsPrograms
+	case "system.load":
+		return runtime.GOOS == "windows"
+	default:
+		return false
+	}
+}
+
+func (m *system) unread(string) error { return errMalformed }
+
+func countCPUs(ctx context.Context) (int, error) { return cpu.CountsWithContext(ctx, true) }
+
+func loadRecorded(string) bool { return true }
+
+func memoryWhole(*mem.VirtualMemoryStat) bool { return true }
+
+// putKnown sets a field that not every system has: which ones gopsutil fills
+// varies, and it leaves the others zero.
+func putKnown(s *Sample, f Field, v float64) {
+	if v > 0 {
+		put(s, f, v)
+	}
+}
+
+func swap(ctx context.Context, _ *mem.VirtualMemoryStat) (used, free float64, err error) {
+	v, err := mem.SwapMemoryWithContext(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return float64(v.Used), float64(v.Free), nil
+}
+
+// disksListed is false: gopsutil reports whole disks on macOS and FreeBSD and
+// drive letters on Windows, none of which overlap.
+const disksListed = false
+
+func wholeDisks(string) []string { return nil }

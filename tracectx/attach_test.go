@@ -1,0 +1,220 @@
+package tracectx_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+func TestAttach(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp := newProvider(t)
+	_, before := tp.Tracer("").Start(t.Context(), "before")
+	for range 3 {
+		if !p.Attach(tp) {
+			t.Fatal("not attached")
+		}
+	}
+	_, span := tp.Tracer("").Start(t.Context(), "a")
+	expect(t, p, counts{active: 1, started: 1})
+	before.End()
+	expect(t, p, counts{active: 1, started: 1})
+	span.End()
+	expect(t, p, counts{started: 1, ended: 1})
+}
+
+// countingProvider counts the processors it is given.
+type countingProvider struct {
+	*sdktrace.TracerProvider
+	registered, unregistered int
+}
+
+func (c *countingProvider) RegisterSpanProcessor(sp sdktrace.SpanProcessor) {
+	c.registered++
+	c.TracerProvider.RegisterSpanProcessor(sp)
+}
+
+func (c *countingProvider) UnregisterSpanProcessor(sp sdktrace.SpanProcessor) {
+	c.unregistered++
+	c.TracerProvider.UnregisterSpanProcessor(sp)
+}
+
+func TestAttachRegistersOnce(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp := &countingProvider{TracerProvider: newProvider(t)}
+	for range 3 {
+		p.Attach(tp)
+	}
+	p.Detach()
+	p.Detach()
+	if tp.registered != 1 || tp.unregistered != 1 {
+		t.Errorf("registered %d times, unregistered %d times", tp.registered, tp.unregistered)
+	}
+}
+
+func TestAttachBesideWithSpanProcessor(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp := newProvider(t, sdktrace.WithSpanProcessor(p))
+	if !p.Attach(tp) {
+		t.Fatal("not attached")
+	}
+	_, span := tp.Tracer("").Start(t.Context(), "a")
+	expect(t, p, counts{active: 1, started: 1})
+	span.End()
+	expect(t, p, counts{started: 1, ended: 1})
+}
+
+// uncomparable is a provider by value that == panics on.
+type uncomparable struct {
+	*sdktrace.TracerProvider
+	_ []int
+}
+
+// unregistrable takes processors but does not give them back.
+type unregistrable struct {
+	trace.TracerProvider
+	tp *sdktrace.TracerProvider
+}
+
+func (u *unregistrable) RegisterSpanProcessor(sp sdktrace.SpanProcessor) {
+	u.tp.RegisterSpanProcessor(sp)
+}
+
+func TestAttachRefuses(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	for name, tp := range map[string]trace.TracerProvider{
+		"nil":          nil,
+		"no-op":        noop.NewTracerProvider(),
+		"uncomparable": uncomparable{TracerProvider: newProvider(t)},
+	} {
+		if p.Attach(tp) || p.Attach(tp) {
+			t.Errorf("attached to %s", name)
+		}
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p.Attach(newProvider(t)) {
+		t.Error("attached after Shutdown")
+	}
+}
+
+func TestAttachIsBounded(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	var tps []*sdktrace.TracerProvider
+	for range 16 {
+		tps = append(tps, newProvider(t))
+		if !p.Attach(tps[len(tps)-1]) {
+			t.Fatalf("refused provider %d", len(tps))
+		}
+	}
+	if p.Attach(newProvider(t)) {
+		t.Error("no bound")
+	}
+	if err := tps[3].Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p.Attach(tps[3]) {
+		t.Error("attached to a provider that has shut down")
+	}
+	if !p.Attach(newProvider(t)) {
+		t.Error("the place of a provider that has shut down is not free")
+	}
+}
+
+func TestProviderShutdownForgetsItsSpansOnly(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	a, b := newProvider(t), newProvider(t)
+	p.Attach(a)
+	p.Attach(b)
+	_, spanA := a.Tracer("").Start(t.Context(), "a")
+	_, spanB := b.Tracer("").Start(t.Context(), "b")
+	if err := a.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	spanA.End()
+	got := expect(t, p, counts{active: 1, started: 2, untracked: 1})
+	if got.Active[0].Name != "b" {
+		t.Errorf("%q is left", got.Active[0].Name)
+	}
+	spanB.End()
+	b.Tracer("").Start(t.Context(), "c")
+	expect(t, p, counts{active: 1, started: 3, ended: 1, untracked: 1})
+}
+
+func TestDetach(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp, stubborn := newProvider(t), newProvider(t)
+	p.Attach(tp)
+	p.Attach(&unregistrable{tp, stubborn})
+	tp.Tracer("").Start(t.Context(), "a")
+	stubborn.Tracer("").Start(t.Context(), "b")
+	p.Detach()
+	expect(t, p, counts{started: 2, untracked: 2})
+	tp.Tracer("").Start(t.Context(), "late")
+	stubborn.Tracer("").Start(t.Context(), "late")
+	expect(t, p, counts{started: 2, untracked: 2})
+	if !p.Attach(tp) {
+		t.Fatal("not attached again")
+	}
+	tp.Tracer("").Start(t.Context(), "again")
+	expect(t, p, counts{active: 1, started: 3, untracked: 2})
+}
+
+func TestShutdownWhileAttached(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp := newProvider(t)
+	p.Attach(tp)
+	tp.Tracer("").Start(t.Context(), "a")
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tp.Tracer("").Start(t.Context(), "late")
+	expect(t, p, counts{started: 1, untracked: 1})
+	if p.Attach(tp) {
+		t.Error("attached after Shutdown")
+	}
+	p.Detach()
+}
+
+// TestAttachDuringShutdown looks for a deadlock between the provider's lock and
+// ours, and for spans that stay behind.
+func TestAttachDuringShutdown(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	for range 200 {
+		tp := sdktrace.NewTracerProvider()
+		p.Attach(tp)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := tp.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() { p.Attach(tp) })
+		wg.Go(func() { tp.Tracer("").Start(context.Background(), "a") })
+		wg.Wait()
+	}
+	if c, _ := observe(t, p); c.active != 0 {
+		t.Errorf("%+v", c)
+	}
+	for range 200 {
+		tp := sdktrace.NewTracerProvider()
+		var wg sync.WaitGroup
+		wg.Go(func() { p.Attach(tp) })
+		wg.Go(p.Detach)
+		wg.Go(func() { tp.Tracer("").Start(context.Background(), "a") })
+		wg.Wait()
+		if err := tp.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	p.Detach()
+	if c, _ := observe(t, p); c.active != 0 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,0 +1,112 @@
+package tracectx_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// BenchmarkSpan is the start and end of one root span with the SDK, without any
+// processor, with one that does nothing, and with ours. Compare ours to empty.
+func BenchmarkSpan(b *testing.B) {
+	for _, bench := range []struct {
+		name      string
+		processor func() sdktrace.SpanProcessor
+	}{
+		{"none", func() sdktrace.SpanProcessor { return nil }},
+		{"empty", func() sdktrace.SpanProcessor { return empty{} }},
+		{"ours", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{}) }},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			tracer := benchTracer(b, bench.processor())
+			b.ReportAllocs()
+			for b.Loop() {
+				_, span := tracer.Start(context.Background(), "GET /")
+				span.End()
+			}
+		})
+		b.Run("parallel/"+bench.name, func(b *testing.B) {
+			tracer := benchTracer(b, bench.processor())
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					_, span := tracer.Start(context.Background(), "GET /")
+					span.End()
+				}
+			})
+		})
+	}
+}
+
+func benchTracer(b *testing.B, processor sdktrace.SpanProcessor) trace.Tracer {
+	b.Helper()
+	if processor == nil {
+		return newProvider(b).Tracer("")
+	}
+	return newProvider(b, sdktrace.WithSpanProcessor(processor)).Tracer("")
+}
+
+// BenchmarkOnStartOnEnd is the two calls alone, 64 spans in flight in turn.
+func BenchmarkOnStartOnEnd(b *testing.B) {
+	ctx := context.Background()
+	for _, bench := range []struct {
+		name      string
+		ctx       context.Context
+		processor sdktrace.SpanProcessor
+	}{
+		{"root/empty", ctx, empty{}},
+		{"root/ours", ctx, newProcessor(b, tracectx.Config{})},
+		{"child/empty", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), empty{}},
+		{"child/ours", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), newProcessor(b, tracectx.Config{})},
+	} {
+		b.Run(bench.name, func(b *testing.B) { benchCalls(b, bench.ctx, bench.processor) })
+		b.Run("parallel/"+bench.name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				start, end := prebuilt(b, bench.ctx)
+				for pb.Next() {
+					bench.processor.OnStart(bench.ctx, start)
+					bench.processor.OnEnd(end)
+				}
+			})
+		})
+	}
+}
+
+func benchCalls(b *testing.B, ctx context.Context, p sdktrace.SpanProcessor) {
+	b.Helper()
+	const inFlight = 64
+	var starts [inFlight]sdktrace.ReadWriteSpan
+	var ends [inFlight]sdktrace.ReadOnlySpan
+	for i := range starts {
+		starts[i], ends[i] = prebuilt(b, ctx)
+		p.OnStart(ctx, starts[i])
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p.OnEnd(ends[i%inFlight])
+		p.OnStart(ctx, starts[i%inFlight])
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	for _, active := range []uint64{0, 100, 5000} {
+		b.Run(fmt.Sprintf("active=%d", active), func(b *testing.B) {
+			p := newProcessor(b, tracectx.Config{Capacity: 8192})
+			now := time.Now()
+			for i := range active {
+				span := root(i/100+1, i+1, fmt.Sprint("GET /", i%20))
+				span.start = now.Add(-time.Duration(i*2654435761%1_000_000) * time.Microsecond)
+				p.OnStart(b.Context(), span)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Observe(now)
+			}
+		})
+	}
+}

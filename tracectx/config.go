@@ -1,0 +1,76 @@
+package tracectx
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	defaultCapacity = 4096
+	defaultMaxNames = 100
+	defaultTTL      = 10 * time.Minute
+
+	// A table for 2^20 spans takes 100 MB, and 10,000 names are no use to
+	// anybody's dashboard: above these a number is a slip of the pen.
+	maxCapacity = 1 << 20
+	maxMaxNames = 10_000
+)
+
+// Config says how much a [Processor] may remember. The zero value is ready to
+// use: every field's zero means its default.
+type Config struct {
+	// Capacity is how many local root spans can be active at once, in spans.
+	// The table has a fixed size, about 90 to 180 bytes per span of capacity,
+	// and room to spare: below Capacity practically no span is turned away,
+	// somewhere above it spans are, and count as Untracked. At most 1,048,576.
+	// Zero means 4096.
+	Capacity int
+
+	// MaxNames is how many distinct root-span names are told apart, in names. Names
+	// that come later, are longer than 256 bytes or are not valid UTF-8 are
+	// shown as "other". A name stays known for the processor's life. At most
+	// 10,000. Zero means 100.
+	MaxNames int
+
+	// TTL is how long a span may stay active, counted from the first
+	// [Processor.Observe] that saw it, before it is given up as never ended.
+	// Raise it where roots live long on purpose (streams, websockets): one
+	// that is given up is forgotten, and its end is not seen any more. Zero
+	// means 10 minutes.
+	TTL time.Duration
+}
+
+// withDefaults returns c with its zeros filled in, or everything that is wrong
+// with it.
+func (c Config) withDefaults() (Config, error) {
+	err := errors.Join(
+		checkCount("Capacity", c.Capacity, maxCapacity),
+		checkCount("MaxNames", c.MaxNames, maxMaxNames),
+		checkTTL(c.TTL),
+	)
+	if c.Capacity == 0 {
+		c.Capacity = defaultCapacity
+	}
+	if c.MaxNames == 0 {
+		c.MaxNames = defaultMaxNames
+	}
+	if c.TTL == 0 {
+		c.TTL = defaultTTL
+	}
+	return c, err
+}
+
+func checkCount(field string, n, most int) error {
+	if n < 0 || n > most {
+		return fmt.Errorf("tracectx: Config.%s is %d: set it between 1 and %d, or to 0 for the default", field, n, most)
+	}
+	return nil
+}
+
+func checkTTL(ttl time.Duration) error {
+	if ttl < 0 {
+		return fmt.Errorf("tracectx: Config.TTL is %v: set a positive duration, or 0 for the default", ttl)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package tracectx answers "which requests are in flight?": it keeps a bounded
+// table of the active OpenTelemetry root spans of this process, and says once
+// per tick which are the oldest, how many there are of each name, and which of
+// them were never ended.
+//
+// One line puts it into a program that has a tracer provider:
+//
+//	p, err := tracectx.New(tracectx.Config{})
+//	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p))
+//
+// and [Processor.Attach] adds it to a provider that exists already. Then
+// [Processor.Observe] at every tick.
+//
+// # What it sees
+//
+// Local roots only: spans without a parent in this process, so one per request,
+// whatever the number of spans below it. A span that is not recorded (sampled
+// out) never reaches any span processor: at 1 % head sampling this package
+// sees 1 % of the requests. A span's name is the one it was started with; a
+// later SetName is not seen, because following it would mean to keep every span
+// alive here and to lock each of them at every tick. Ids, names and start times
+// are all that is read, never attributes.
+//
+// # Cost
+//
+// About 60 ns per local root and 20 ns per other span, start and end together,
+// beside a processor that does nothing, and no allocation; the first processor of a
+// provider costs another 100 ns and one allocation, which is the SDK making a
+// snapshot of each span that ends. An observation of 5,000 active spans takes
+// about 20 µs. See BenchmarkSpan and BenchmarkObserve.
+package tracectx

@@ -1,0 +1,59 @@
+package tracectx_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+func Example() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p))
+	tracer := tp.Tracer("example")
+
+	ctx, request := tracer.Start(context.Background(), "GET /orders")
+	_, query := tracer.Start(ctx, "SELECT orders") // a child: not counted
+	query.End()
+	_, job := tracer.Start(context.Background(), "nightly report")
+	job.End()
+
+	activity := p.Observe(time.Now())
+	for _, g := range activity.Groups {
+		fmt.Println(g.Active, g.Name)
+	}
+	fmt.Println(activity.Started, "started,", activity.Ended, "ended")
+	request.End()
+	// Output:
+	// 1 GET /orders
+	// 2 started, 1 ended
+}
+
+func ExampleProcessor_Attach() {
+	// The provider was set up elsewhere, as otel.GetTracerProvider would return it.
+	var tp trace.TracerProvider = sdktrace.NewTracerProvider()
+
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("attached:", p.Attach(tp))
+	defer p.Detach()
+
+	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders")
+	defer span.End()
+	for _, s := range p.Observe(time.Now()).Active {
+		fmt.Println("active:", s.Name)
+	}
+	// Output:
+	// attached: true
+	// active: GET /orders
+}

@@ -1,0 +1,90 @@
+package tracectx_test
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// fakeSpan is a span whose every fact the test decides. The embedded interface
+// is nil: whatever the processor asks beyond these panics.
+type fakeSpan struct {
+	sdktrace.ReadWriteSpan
+	id, parent trace.SpanContext
+	name       string
+	start      time.Time
+}
+
+func (s *fakeSpan) SpanContext() trace.SpanContext { return s.id }
+func (s *fakeSpan) Parent() trace.SpanContext      { return s.parent }
+func (s *fakeSpan) Name() string                   { return s.name }
+func (s *fakeSpan) StartTime() time.Time           { return s.start }
+
+// spanContext makes ids of two numbers.
+func spanContext(traceID, spanID uint64) trace.SpanContext {
+	var t trace.TraceID
+	var s trace.SpanID
+	binary.BigEndian.PutUint64(t[8:], traceID)
+	binary.BigEndian.PutUint64(s[:], spanID)
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: s, TraceFlags: trace.FlagsSampled})
+}
+
+func root(traceID, spanID uint64, name string) *fakeSpan {
+	return &fakeSpan{id: spanContext(traceID, spanID), name: name, start: time.Now()}
+}
+
+func newProcessor(t testing.TB, config tracectx.Config) *tracectx.Processor {
+	t.Helper()
+	p, err := tracectx.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// counts are the numbers of an observation, for comparing by ==.
+type counts struct {
+	active                                int
+	started, ended, untracked, neverEnded uint64
+}
+
+// observe returns the counts and the whole of an observation, whose parts it
+// checks against each other.
+func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActivity) {
+	t.Helper()
+	a := p.Observe(time.Now())
+	c := counts{0, a.Started, a.Ended, a.Untracked, a.NeverEnded}
+	for i, g := range a.Groups {
+		c.active += g.Active
+		if g.Active <= 0 || i > 0 && a.Groups[i-1].Name >= g.Name {
+			t.Errorf("group %d %+v is empty or out of order", i, g)
+		}
+	}
+	if sum := a.Ended + a.Untracked + a.NeverEnded + uint64(c.active); a.Started != sum {
+		t.Errorf("%d started, but %+v sum up to %d", a.Started, c, sum)
+	}
+	if len(a.Active) != min(c.active, runtimeinfo.MaxSpans) {
+		t.Errorf("%d spans named of %d", len(a.Active), c.active)
+	}
+	for i := 1; i < len(a.Active); i++ {
+		if a.Active[i].Start.Before(a.Active[i-1].Start) {
+			t.Errorf("span %d is older than the one before", i)
+		}
+	}
+	return c, a
+}
+
+// expect observes and compares the counts.
+func expect(t testing.TB, p *tracectx.Processor, want counts) runtimeinfo.SpanActivity {
+	t.Helper()
+	got, a := observe(t, p)
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	return a
+}

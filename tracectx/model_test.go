@@ -1,0 +1,201 @@
+package tracectx_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// A model says what the processor should say, in the plainest way: a map.
+type model struct {
+	t         testing.TB
+	p         *tracectx.Processor
+	now       time.Time
+	ttl       time.Duration
+	live      map[[2]uint64]*modelSpan
+	want      counts
+	shutdowns int
+}
+
+type modelSpan struct {
+	*fakeSpan
+	seen time.Time // zero until observed
+}
+
+func newModel(t testing.TB) *model {
+	const ttl = time.Minute
+	return &model{
+		t: t, ttl: ttl,
+		p:    newProcessor(t, tracectx.Config{TTL: ttl, MaxNames: 4}),
+		now:  time.Now(),
+		live: map[[2]uint64]*modelSpan{},
+	}
+}
+
+// do performs one operation. Few ids, so that they meet again.
+func (m *model) do(op, traceID, spanID uint8) {
+	id := [2]uint64{uint64(traceID % 8), uint64(spanID % 128)}
+	span := root(id[0], id[1], fmt.Sprint("n", spanID%6))
+	span.start = m.now
+	switch op % 16 {
+	case 0, 1, 2, 3, 4, 5, 6:
+		m.start(id, span)
+	case 7, 8, 9, 10, 11, 12:
+		m.end(id, span)
+	case 13:
+		m.notRoot(span)
+	case 14:
+		m.now = m.now.Add(time.Duration(traceID) * time.Second / 8)
+	case 15:
+		m.observe()
+	}
+}
+
+func (m *model) start(id [2]uint64, span *fakeSpan) {
+	m.p.OnStart(m.t.Context(), span)
+	if m.live[id] == nil {
+		m.live[id] = &modelSpan{fakeSpan: span}
+		m.want.started++
+	}
+}
+
+func (m *model) end(id [2]uint64, span *fakeSpan) {
+	m.p.OnEnd(span)
+	if m.live[id] != nil {
+		delete(m.live, id)
+		m.want.ended++
+	}
+}
+
+func (m *model) notRoot(span *fakeSpan) {
+	span.parent = spanContext(99, 99)
+	m.p.OnStart(m.t.Context(), span)
+	m.p.OnEnd(span)
+}
+
+func (m *model) observe() {
+	m.t.Helper()
+	lost := 0
+	for id, span := range m.live {
+		if span.seen.IsZero() {
+			span.seen = m.now
+		}
+		if m.now.Sub(span.seen) >= m.ttl {
+			delete(m.live, id)
+			lost++
+		}
+	}
+	m.want.neverEnded += uint64(lost)
+	m.want.active = len(m.live)
+	a := m.p.Observe(m.now)
+	got := counts{0, a.Started, a.Ended, a.Untracked, a.NeverEnded}
+	for _, g := range a.Groups {
+		got.active += g.Active
+	}
+	if got != m.want {
+		m.t.Fatalf("got  %+v\nwant %+v", got, m.want)
+	}
+	if len(a.Events) != min(lost, 8) || len(a.Groups) > 5 {
+		m.t.Fatalf("%d events of %d, %d groups", len(a.Events), lost, len(a.Groups))
+	}
+	m.checkSpans(a.Active)
+}
+
+// checkSpans wants each of them live, once, in order, and none that is older left out.
+func (m *model) checkSpans(spans []runtimeinfo.Span) {
+	m.t.Helper()
+	if len(spans) != min(len(m.live), runtimeinfo.MaxSpans) {
+		m.t.Fatalf("%d spans of %d", len(spans), len(m.live))
+	}
+	named := map[[2]uint64]bool{}
+	for i, span := range spans {
+		id := [2]uint64{binary.BigEndian.Uint64(span.TraceID[8:]), binary.BigEndian.Uint64(span.SpanID[:])}
+		if live := m.live[id]; live == nil || named[id] || !live.start.Equal(span.Start) {
+			m.t.Fatalf("span %v is not live, twice here, or started at another time", id)
+		}
+		if i > 0 && span.Start.Before(spans[i-1].Start) {
+			m.t.Fatalf("span %d is older than the one before", i)
+		}
+		named[id] = true
+	}
+	for id, span := range m.live {
+		if !named[id] && span.start.Before(spans[len(spans)-1].Start) {
+			m.t.Fatalf("span %v is older than the last named", id)
+		}
+	}
+}
+
+// finish ends what is live and wants nothing left.
+func (m *model) finish() {
+	m.t.Helper()
+	m.observe()
+	for id, span := range m.live {
+		m.end(id, span.fakeSpan)
+	}
+	m.observe()
+}
+
+func TestAgainstModel(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // reproducible on purpose
+		m := newModel(t)
+		for range 5000 {
+			m.do(uint8(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32()))
+		}
+		m.finish()
+	}
+}
+
+func FuzzTracker(f *testing.F) {
+	f.Add([]byte{0, 1, 1, 15, 0, 0, 7, 1, 1})
+	f.Add([]byte{0, 1, 1, 0, 2, 1, 15, 0, 0, 14, 255, 0, 14, 255, 0, 15, 0, 0, 7, 1, 1})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 13, 0, 0, 7, 0, 0})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		m := newModel(t)
+		for ; len(ops) >= 3; ops = ops[3:] {
+			m.do(ops[0], ops[1], ops[2])
+		}
+		m.finish()
+	})
+}
+
+// TestOverflowAgainstModel does the same with a table that is too small, where the model
+// cannot know which spans find room, only that the sum is right.
+func TestOverflowAgainstModel(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{Capacity: 8})
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
+	live := map[uint64]*fakeSpan{}
+	var started uint64
+	most := 0
+	for i := range uint64(20_000) {
+		if key := r.Uint64N(300) + 1; live[key] == nil {
+			live[key] = root(i+1, key, "a")
+			p.OnStart(t.Context(), live[key])
+			started++
+		} else {
+			p.OnEnd(live[key])
+			delete(live, key)
+		}
+		if i%100 == 0 {
+			c, _ := observe(t, p)
+			if c.started != started || c.active > len(live) {
+				t.Fatalf("%+v with %d started and %d live", c, started, len(live))
+			}
+			most = max(most, c.active)
+		}
+	}
+	if most > 100 {
+		t.Errorf("%d active in a table for 8", most)
+	}
+	for _, span := range live {
+		p.OnEnd(span)
+	}
+	if c, _ := observe(t, p); c.active != 0 || c.untracked == 0 {
+		t.Errorf("%+v", c)
+	}
+}

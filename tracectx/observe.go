@@ -1,0 +1,198 @@
+package tracectx
+
+import (
+	"cmp"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// maxEvents bounds the events of one observation: a program that leaks spans
+// leaks thousands, and the first few say everything.
+const maxEvents = 8
+
+// Observe returns what is active at now, and the counts since New. Spans that
+// have been active for the TTL are given up: they count as NeverEnded, and up to
+// eight of them per observation come with a warning event "span.never_ended".
+//
+// Every count belongs to the same moment for each span, so at any time, however
+// many spans start and end meanwhile,
+//
+//	Started = Ended + NeverEnded + Untracked + the sum of Groups' Active
+//
+// Untracked spans found no room in the table, or their provider shut down before
+// they ended.
+//
+// now should come from time.Now: its monotonic reading keeps a step of the wall
+// clock from ending the patience with every span at once. Without one, a now
+// before an earlier now counts as no time passed. Start times are the ones the
+// spans claim, which may lie in the future; times outside the years 1678 to 2262
+// are moved to their edge.
+//
+// It is meant for one caller, once per tick: two would share the events. It takes
+// about 20 µs at 5,000 active spans and 5 µs at none, and allocates its result.
+func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	o := &p.observer
+	o.begin(now)
+	for i := range p.table.buckets {
+		o.bucket(&p.table.buckets[i], &p.table.slots[i])
+	}
+	full := p.table.full.Load()
+	names := p.names.all()
+	return runtimeinfo.SpanActivity{
+		Active:  o.spans(o.oldest.spans(), names),
+		Groups:  o.groups(names),
+		Started: o.started + full,
+		// Not counted but followed from: a tracked span that was neither given
+		// up nor cleared and is not there any more has ended.
+		Ended:      o.started - o.active - o.neverEnded - p.cleared,
+		Untracked:  full + p.cleared,
+		NeverEnded: o.neverEnded,
+		Events:     o.events(names),
+	}
+}
+
+// An observer is the state and the scratch space of Observe.
+type observer struct {
+	epoch time.Time
+	ttl   int64
+
+	now     time.Time
+	elapsed int64 // nanoseconds from epoch to now, at least 1, never falls
+
+	started, neverEnded uint64 // since the epoch
+	active              uint64 // at this observation
+	tallies             []tally
+	oldest              oldest
+	lost                []tracked
+}
+
+// A tally is the count of one name.
+type tally struct {
+	active int
+	oldest int64
+}
+
+// tracked is a table entry, copied out.
+type tracked struct {
+	key uint64
+	slot
+}
+
+func newObserver(config Config, now time.Time) observer {
+	return observer{
+		epoch:   now.Add(-1), // for 0 in a slot means that no observation has seen it
+		elapsed: 1,
+		ttl:     int64(config.TTL),
+		tallies: make([]tally, config.MaxNames+1),
+		lost:    make([]tracked, 0, maxEvents),
+	}
+}
+
+func (o *observer) begin(now time.Time) {
+	o.now = now
+	o.elapsed = max(o.elapsed, int64(now.Sub(o.epoch)))
+	o.active = 0
+	o.oldest.reset()
+	o.lost = o.lost[:0]
+	for i := range o.tallies {
+		o.tallies[i] = tally{oldest: math.MaxInt64}
+	}
+}
+
+// bucket adds one bucket of the table to the observation.
+func (o *observer) bucket(b *bucket, slots *[ways]slot) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o.started += uint64(b.started)
+	b.started = 0
+	for j := int(b.used) - 1; j >= 0; j-- { // downwards: drop moves the last one
+		s := &slots[j]
+		if s.seen == 0 {
+			s.seen = o.elapsed
+		}
+		if o.elapsed-s.seen >= o.ttl {
+			o.giveUp(b.keys[j], s)
+			b.drop(j, slots)
+			continue
+		}
+		o.count(b.keys[j], s)
+	}
+}
+
+func (o *observer) count(key uint64, s *slot) {
+	o.active++
+	t := &o.tallies[s.name]
+	t.active++
+	t.oldest = min(t.oldest, s.start)
+	if s.start <= o.oldest.newest {
+		o.oldest.add(&tracked{key, *s})
+	}
+}
+
+func (o *observer) giveUp(key uint64, s *slot) {
+	o.neverEnded++
+	if len(o.lost) < maxEvents {
+		o.lost = append(o.lost, tracked{key, *s})
+	}
+}
+
+// groups returns the tallies of names with active spans, by name.
+func (o *observer) groups(names []*rootName) []runtimeinfo.SpanGroup {
+	n := 0
+	for i := range o.tallies {
+		n += min(o.tallies[i].active, 1)
+	}
+	groups := make([]runtimeinfo.SpanGroup, 0, n)
+	for i, t := range o.tallies {
+		if t.active > 0 {
+			groups = append(groups, runtimeinfo.SpanGroup{
+				Name: names[i].text, Active: t.active, Oldest: time.Unix(0, t.oldest),
+			})
+		}
+	}
+	slices.SortFunc(groups, func(a, b runtimeinfo.SpanGroup) int { return cmp.Compare(a.Name, b.Name) })
+	return groups
+}
+
+func (o *observer) spans(list []tracked, names []*rootName) []runtimeinfo.Span {
+	spans := make([]runtimeinfo.Span, len(list))
+	for i := range list {
+		spans[i] = list[i].span(names)
+	}
+	return spans
+}
+
+func (o *observer) events(names []*rootName) []runtimeinfo.Event {
+	events := make([]runtimeinfo.Event, len(o.lost))
+	for i := range o.lost {
+		span := o.lost[i].span(names)
+		events[i] = runtimeinfo.Event{
+			Time:     o.now,
+			Name:     "span.never_ended",
+			Severity: slog.LevelWarn,
+			Message:  "a root span has been active for too long and is given up: is its End missing?",
+			Attrs: []slog.Attr{
+				slog.String("span.name", span.Name),
+				slog.Float64("span.age", max(o.now.Sub(span.Start), 0).Seconds()),
+			},
+			Spans: []runtimeinfo.Span{span},
+		}
+	}
+	return events
+}
+
+func (t *tracked) span(names []*rootName) runtimeinfo.Span {
+	return runtimeinfo.Span{
+		TraceID: t.trace,
+		SpanID:  spanOf(t.key),
+		Name:    names[t.name].text,
+		Start:   time.Unix(0, t.start),
+	}
+}

@@ -1,0 +1,133 @@
+package tracectx
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A Processor is a span processor that knows the active local root spans, those
+// whose parent is remote or missing. Make one with [New]; give it to a tracer
+// provider with sdktrace.WithSpanProcessor or [Processor.Attach]; read it with
+// [Processor.Observe].
+//
+// It never blocks a span, holds on to one, or changes one. What it remembers is
+// bounded by its [Config]. Spans may end twice, on another goroutine, never, or
+// without their start having been seen; the processor may be registered twice
+// with a provider and still counts each span once, save those that find no room.
+//
+// All methods may be called concurrently.
+type Processor struct {
+	table  *table
+	names  *names
+	direct source // spans that come to the Processor itself
+
+	attachments attachments
+
+	mu       sync.Mutex // what follows belongs to Observe and Shutdown
+	observer observer
+	cleared  uint64 // spans whose provider shut down before they ended
+}
+
+// A source is one way for spans to come in.
+type source struct {
+	id     uint32 // 0 is Processor.direct
+	closed atomic.Bool
+}
+
+var _ sdktrace.SpanProcessor = (*Processor)(nil)
+
+// New returns a Processor that is not registered anywhere yet. The error names
+// every field of config that makes no sense.
+func New(config Config) (*Processor, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Processor{
+		table:    newTable(config.Capacity),
+		names:    newNames(config.MaxNames),
+		observer: newObserver(config, time.Now()),
+	}, nil
+}
+
+// OnStart remembers the span if it is a local root. The SDK calls it. About
+// 40 ns for a root, 10 ns for any other span; no allocation.
+func (p *Processor) OnStart(_ context.Context, span sdktrace.ReadWriteSpan) {
+	p.start(&p.direct, span)
+}
+
+// OnEnd forgets the span. The SDK calls it. About 20 ns for a root, 10 ns for
+// any other span; no allocation.
+func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
+	if hasLocalParent(span.Parent()) {
+		return
+	}
+	id := span.SpanContext()
+	p.table.remove(id.SpanID(), id.TraceID())
+}
+
+// Shutdown forgets all active spans and ignores whatever comes later. Spans that
+// were active count as Untracked, for their end will not be seen. It never
+// fails and does not wait, so ctx is not used. Observe keeps working.
+//
+// A provider that the Processor was given to directly calls it from its own
+// Shutdown. One that it was attached to does not: there, only that provider's
+// spans are forgotten.
+func (p *Processor) Shutdown(context.Context) error {
+	for _, s := range p.attachments.close() {
+		p.forget(&s.source)
+	}
+	p.forget(&p.direct)
+	return nil
+}
+
+// ForceFlush does nothing: there is nothing to flush.
+func (*Processor) ForceFlush(context.Context) error { return nil }
+
+// start is OnStart, for the source that the span came by.
+func (p *Processor) start(from *source, span sdktrace.ReadWriteSpan) {
+	if hasLocalParent(span.Parent()) {
+		return
+	}
+	id := span.SpanContext()
+	p.table.add(id.SpanID(), &slot{
+		trace:  id.TraceID(),
+		start:  nanoseconds(span.StartTime()),
+		name:   p.names.intern(span.Name()).index,
+		source: from.id,
+	}, &from.closed)
+}
+
+// forget closes a source and removes its spans.
+func (p *Processor) forget(s *source) {
+	p.mu.Lock() // so that an observation sees all of it or nothing
+	defer p.mu.Unlock()
+	s.closed.Store(true)
+	p.cleared += p.table.removeFrom(s.id)
+}
+
+// hasLocalParent says of a span's parent that it is a span of this process. It
+// goes by the span's own parent and not by the context it was started in: with
+// trace.WithNewRoot they differ. In the order that is soonest done for roots.
+func hasLocalParent(parent trace.SpanContext) bool {
+	return parent.HasSpanID() && !parent.IsRemote() && parent.HasTraceID()
+}
+
+// nanoseconds is t.UnixNano, but for times that do not fit (the user may have
+// given any) the nearest that does.
+func nanoseconds(t time.Time) int64 {
+	const fits = math.MaxInt64/int64(time.Second) - 1
+	switch s := t.Unix(); {
+	case s > fits:
+		return fits * int64(time.Second)
+	case s < -fits:
+		return -fits * int64(time.Second)
+	}
+	return t.UnixNano()
+}
