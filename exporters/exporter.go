@@ -34,6 +34,21 @@ type Exporter interface {
 	Shutdown(ctx context.Context) error
 }
 
+// RejectedError is what Export returns when all that was not delivered can never
+// be: too large, or impossible to encode. The agent counts it and does not hand
+// it over again; everything else in the snapshot counts as delivered.
+type RejectedError struct {
+	Events   int  // how many of the snapshot's events
+	Snapshot bool // the record of the snapshot itself
+	Err      error
+}
+
+// Error is the text of Err.
+func (e *RejectedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
 // ErrShutdown is what Export returns after Shutdown.
 var ErrShutdown = errors.New("exporter is shut down")
 

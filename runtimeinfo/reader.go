@@ -205,7 +205,7 @@ func (r *Reader) Snapshot() *Snapshot {
 		histograms: cloneHistograms(r.histograms),
 	}
 	if t.Spans != nil {
-		s.Spans = t.Spans.Active
+		s.Spans, s.SpanGroups = t.Spans.Active, t.Spans.Groups
 		s.Events = append(slices.Clip(s.Events), t.Spans.Events...)
 	}
 	var m *Metric

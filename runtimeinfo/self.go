@@ -68,6 +68,7 @@ const (
 	DropReplaced DropReason = iota // a newer snapshot took its place in the mailbox
 	DropFailed                     // the exporter's call failed
 	DropOverflow                   // too many events waited
+	DropRejected                   // the exporter refused it for good: too large, for example
 	DropShutdown                   // still waiting when the agent's time to stop was over
 
 	NumDropReasons int = iota
@@ -75,7 +76,7 @@ const (
 
 // String returns the reason as the metrics label has it.
 func (r DropReason) String() string {
-	return [NumDropReasons]string{"replaced", "failed", "overflow", "shutdown"}[r]
+	return [NumDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown"}[r]
 }
 
 const (
@@ -114,8 +115,10 @@ func exporterDrops(t *Tick, add emit) {
 		e := &t.Self.Exporters[i]
 		add(float64(e.Snapshots.Dropped[DropReplaced]), e.Name, recordSnapshot, DropReplaced.String())
 		add(float64(e.Snapshots.Dropped[DropFailed]), e.Name, recordSnapshot, DropFailed.String())
+		add(float64(e.Snapshots.Dropped[DropRejected]), e.Name, recordSnapshot, DropRejected.String())
 		add(float64(e.Snapshots.Dropped[DropShutdown]), e.Name, recordSnapshot, DropShutdown.String())
 		add(float64(e.Events.Dropped[DropOverflow]), e.Name, recordEvent, DropOverflow.String())
+		add(float64(e.Events.Dropped[DropRejected]), e.Name, recordEvent, DropRejected.String())
 		add(float64(e.Events.Dropped[DropShutdown]), e.Name, recordEvent, DropShutdown.String())
 	}
 }
@@ -165,6 +168,9 @@ func oldestSpans(t *Tick, add emit) {
 		return
 	}
 	for _, g := range t.Spans.Groups {
+		if g.Active == 0 {
+			continue
+		}
 		add(max(0, t.Time.Sub(g.Oldest).Seconds()), g.Name)
 	}
 }

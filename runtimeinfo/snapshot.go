@@ -20,6 +20,8 @@ type Snapshot struct {
 	Resource []Attr
 	// Spans are the oldest active local root spans, oldest first, at most [MaxSpans].
 	Spans []Span
+	// SpanGroups sum up the local root spans by name.
+	SpanGroups []SpanGroup
 	// Events are what happened since the previous snapshot.
 	Events []Event
 

@@ -24,18 +24,29 @@ func (s *Span) TraceIDString() string { return hex.EncodeToString(s.TraceID[:]) 
 // SpanIDString returns the span id as 16 lower-case hex digits.
 func (s *Span) SpanIDString() string { return hex.EncodeToString(s.SpanID[:]) }
 
-// SpanGroup sums up the active local root spans of one name.
+// SpanAges is how many buckets of age a [SpanGroup] has: up to about nine hours.
+const SpanAges = 16
+
+// SpanGroup sums up the local root spans of one name.
 type SpanGroup struct {
 	Name   string
 	Active int
-	Oldest time.Time // start of the oldest of them
+	Oldest time.Time // start of the oldest active one; zero when none is active
+	// Ages counts the active ones by age: index 0 those below a second, index i
+	// those from 2^(i-1) to 2^i seconds; the last one has no upper bound.
+	Ages [SpanAges]int
+	// Ended counts those that ended, cumulative.
+	Ended uint64
+	// P50 and P99 are quantiles of the durations of those that ended in the last
+	// few minutes, to a factor of two; zero when none did.
+	P50, P99 time.Duration
 }
 
 // SpanActivity is what a span source saw up to one moment.
 type SpanActivity struct {
 	// Active are the oldest active local root spans, oldest first, at most [MaxSpans].
 	Active []Span
-	// Groups has one entry per root-span name with active spans. Bounded by the source.
+	// Groups has one entry per root-span name. Bounded by the source.
 	Groups []SpanGroup
 	// Cumulative counts of local root spans: started and ended ones, ones that
 	// found no room in the source's table, and ones given up as never ended.

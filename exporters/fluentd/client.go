@@ -85,6 +85,9 @@ func (c *client) attempt(ctx context.Context, m message) (slow bool, err error) 
 		if err := c.connect(ctx); err != nil {
 			return false, err
 		}
+		if ctx.Err() != nil { // given up meanwhile: the library's dial does not notice
+			return false, cause(ctx)
+		}
 	}
 	c.stage.Store(int32(stagePosting))
 	begin := time.Now()

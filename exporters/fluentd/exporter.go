@@ -1,9 +1,12 @@
 // Package fluentd ships snapshots to Fluentd, Fluent Bit or anything else that
 // speaks the forward protocol:
 //
+//	a, err := agent.Start(agent.WithFluentd(fluentd.Config{URL: "tcp://127.0.0.1:24224"}))
+//
+// or, for an engine of one's own parts,
+//
 //	exp, err := fluentd.New(fluentd.Config{URL: "tcp://127.0.0.1:24224", Service: "checkout"})
-//	...
-//	err = exp.Export(ctx, snapshot) // the agent does this for you
+//	e, err := engine.New(engine.WithExporter("fluentd", exp))
 //
 // Each snapshot becomes one wide record ([exporters.Record]) under the tag
 // gmpulse.checkout.runtime, and each of its events a record
@@ -15,11 +18,11 @@
 //
 // A record counts as sent when the server has acknowledged it, never before.
 // That is at-least-once: a record whose acknowledgement got lost, or that Export
-// gave up waiting for, may have arrived nevertheless and arrive again when its
-// events are handed over again. Receivers drop duplicates by
-// resource.service.instance.id and seq (for events also event.name and the
-// time): every record carries them. An acknowledgement is worth what the
-// server's buffer is worth: give Fluentd a file buffer and Fluent Bit
+// gave up waiting for, may have arrived nevertheless, and arrives again when it
+// is handed over again. Receivers drop duplicates by resource.service.instance.id
+// and seq; those of events by event.name and the time instead of seq, for the
+// agent hands events over again with a later snapshot. An acknowledgement is
+// worth what the server's buffer is worth: give Fluentd a file buffer and Fluent Bit
 // "storage.type filesystem" with "storage.checksum off"; a memory buffer loses
 // what it acknowledged when the server is killed.
 //
@@ -132,8 +135,8 @@ func New(cfg Config) (*Exporter, error) {
 // one before is acknowledged. It returns after the last, at the first failure,
 // or when ctx is done, whichever comes first; what comes after a failure is not
 // sent. A record that ctx cut off while under way may still arrive. Until it
-// has, or Timeout (twice), WriteTimeout and AckTimeout have run out, the next
-// Export waits for it, as long as its own ctx lets it.
+// has, or the timeouts of [Config] have run out, the next Export waits for it, as
+// long as its own ctx lets it.
 //
 // The error names the address and the cause. Connections are made when needed:
 // a server that comes back is found by the next Export. A new connection is
@@ -160,10 +163,19 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	}
 	size, err := e.deliver(ctx, e.runtimeTag, s.Time, exporters.Record(s), int(e.last.Load()))
 	e.last.Store(int64(size))
-	if errors.Is(err, ErrTooLarge) {
-		err = fmt.Errorf("snapshot %d: %w", s.Seq, err)
+	rejected := &exporters.RejectedError{Events: len(refused)}
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		rejected.Snapshot = true
+		refused = append(refused, fmt.Errorf("snapshot %d: %w", s.Seq, err))
+	case err != nil:
+		return e.wrap(err) // with it the events are handed over again
 	}
-	return e.wrap(errors.Join(append(refused, err)...))
+	if refused == nil {
+		return nil
+	}
+	rejected.Err = e.wrap(errors.Join(refused...))
+	return rejected
 }
 
 // Shutdown stops the worker and closes the connection. It does not cut off a
@@ -222,7 +234,7 @@ func (e *Exporter) start() error {
 func (e *Exporter) work() {
 	defer close(e.done)
 	defer e.stage.Store(int32(stageIdle))
-	labels := pprof.Labels("gmpulse", "exporters/fluentd")
+	labels := pprof.Labels("gmpulse", "fluentd")
 	pprof.Do(context.Background(), labels, func(context.Context) {
 		c := &client{target: &e.target, stage: &e.stage}
 		defer c.close()

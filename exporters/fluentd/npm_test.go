@@ -122,7 +122,9 @@ func TestRealServer(t *testing.T) {
 		last.Seq = seq + 1
 		last.Time = moment
 		if seq%100 == 99 {
-			last = last.WithEvents([]runtimeinfo.Event{exporttest.Event()})
+			ev := exporttest.Event()
+			ev.Time = ev.Time.Add(time.Duration(seq)) // nanoseconds tell them apart
+			last = last.WithEvents([]runtimeinfo.Event{ev})
 		}
 		if err := exp.Export(t.Context(), last); err != nil {
 			t.Fatal(err)

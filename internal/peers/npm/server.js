@@ -20,7 +20,8 @@
 //
 // Times are nanoseconds since 1970 as decimal strings: they are beyond what a
 // JSON number keeps. A record is unique by resource.service.instance.id and seq,
-// an event by its name and time as well.
+// an event by its name and time instead of seq: the agent hands events over again
+// with a later snapshot.
 'use strict';
 
 const fs = require('fs');
@@ -46,8 +47,9 @@ function json(value) {
 
 function received(tag, time, record) {
   const ns = nanoseconds(time);
-  const id = [record['resource.service.instance.id'], record.seq];
-  if ('event.name' in record) id.push(record['event.name'], ns.toString());
+  const id = [record['resource.service.instance.id']];
+  if ('event.name' in record) id.push(record['event.name'], ns);
+  else id.push(record.seq);
   if (!tags.has(tag)) tags.set(tag, {entries: 0, ids: new Set(), last: null});
   const t = tags.get(tag);
   t.entries++;

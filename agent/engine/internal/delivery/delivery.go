@@ -197,12 +197,13 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	}
 	was := d.stats.State
 	d.stats.LastDuration = took
-	if err == nil {
-		d.stats.Snapshots.Delivered++
-		d.stats.Events.Delivered += uint64(len(events))
-		d.stats.State = runtimeinfo.ExporterOK
-		d.stats.LastSuccess = time.Now()
-	} else {
+	var rejected *exporters.RejectedError
+	switch {
+	case err == nil:
+		d.countSuccess(1, len(events))
+	case errors.As(err, &rejected):
+		d.countRejected(rejected, len(events))
+	default:
 		d.stats.Snapshots.Dropped[runtimeinfo.DropFailed]++
 		newer := d.events
 		d.events = nil
@@ -213,6 +214,28 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	d.overdue = false
 	d.mu.Unlock()
 	d.logChange(was, err)
+}
+
+// countSuccess counts what was delivered. mu is held.
+func (d *Delivery) countSuccess(snapshots, events int) {
+	d.stats.Snapshots.Delivered += uint64(snapshots)
+	d.stats.Events.Delivered += uint64(events)
+	d.stats.State = runtimeinfo.ExporterOK
+	d.stats.LastSuccess = time.Now()
+}
+
+// countRejected counts what an exporter refused for good, and the rest as
+// delivered. mu is held.
+func (d *Delivery) countRejected(r *exporters.RejectedError, events int) {
+	refused := min(max(r.Events, 0), events) // foreign code: the account must balance
+	d.stats.Events.Dropped[runtimeinfo.DropRejected] += uint64(refused)
+	snapshots := 1
+	if r.Snapshot {
+		snapshots = 0
+		d.stats.Snapshots.Dropped[runtimeinfo.DropRejected]++
+	}
+	d.countSuccess(snapshots, events-refused)
+	d.countFailure(r)
 }
 
 // queue appends events, dropping the oldest beyond the bound. mu is held.

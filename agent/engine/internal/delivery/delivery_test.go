@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -185,6 +186,35 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 			t.Error(err)
 		}
 		if fails, works := strings.Count(log.String(), "exporter fails"), strings.Count(log.String(), "works again"); fails != 1 || works != 1 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// What an exporter refuses for good is counted and not handed over again.
+func TestRejectedEventsAreNotHandedOverAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			if len(s.Events) == 0 {
+				return nil
+			}
+			return &exporters.RejectedError{Events: 1, Err: errors.New("too large")}
+		}}
+		d, stop, log := start(t, e)
+		d.Post(snapshot("a", "b", "c"))
+		synctest.Wait()
+		s := d.Stats()
+		if s.Events.Delivered != 2 || s.Events.Dropped[runtimeinfo.DropRejected] != 1 || s.Events.Pending != 0 || s.Snapshots.Delivered != 1 || s.State != runtimeinfo.ExporterFailing || s.LastError != "too large" {
+			t.Errorf("stats %+v", s)
+		}
+		d.Post(snapshot())
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if len(e.got) != 1 || e.events() != "" {
+			t.Errorf("%d snapshots with events %q", len(e.got), e.events())
+		}
+		if n := strings.Count(log.String(), "too large"); n != 1 {
 			t.Errorf("log:\n%s", log)
 		}
 	})
