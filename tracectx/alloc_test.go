@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // empty is a processor that does nothing: what every first processor costs.
@@ -19,10 +20,10 @@ func (empty) Shutdown(context.Context) error                  { return nil }
 func (empty) ForceFlush(context.Context) error                { return nil }
 
 // prebuilt returns a live span of the SDK and the snapshot that its End makes.
-func prebuilt(t testing.TB, ctx context.Context) (sdktrace.ReadWriteSpan, sdktrace.ReadOnlySpan) {
-	t.Helper()
+func prebuilt(tb testing.TB, ctx context.Context) (sdktrace.ReadWriteSpan, sdktrace.ReadOnlySpan) {
+	tb.Helper()
 	var end keepEnd
-	tracer := newProvider(t, sdktrace.WithSpanProcessor(&end)).Tracer("")
+	tracer := newProvider(tb, sdktrace.WithSpanProcessor(&end)).Tracer("")
 	_, ended := tracer.Start(ctx, "GET /")
 	ended.End()
 	return ended.(sdktrace.ReadWriteSpan), end.snapshot

@@ -5,10 +5,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 func TestAttach(t *testing.T) {
@@ -92,7 +93,7 @@ func TestAttachRefuses(t *testing.T) {
 		"no-op":        noop.NewTracerProvider(),
 		"uncomparable": uncomparable{TracerProvider: newProvider(t)},
 	} {
-		if p.Attach(tp) || p.Attach(tp) {
+		if first, again := p.Attach(tp), p.Attach(tp); first || again {
 			t.Errorf("attached to %s", name)
 		}
 	}

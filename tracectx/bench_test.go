@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // BenchmarkSpan is the start and end of one root span with the SDK, without any

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 func Example() {

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // fakeSpan is a span whose every fact the test decides. The embedded interface
@@ -38,11 +39,11 @@ func root(traceID, spanID uint64, name string) *fakeSpan {
 	return &fakeSpan{id: spanContext(traceID, spanID), name: name, start: time.Now()}
 }
 
-func newProcessor(t testing.TB, config tracectx.Config) *tracectx.Processor {
-	t.Helper()
+func newProcessor(tb testing.TB, config tracectx.Config) *tracectx.Processor {
+	tb.Helper()
 	p, err := tracectx.New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }

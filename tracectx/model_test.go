@@ -13,13 +13,12 @@ import (
 
 // A model says what the processor should say, in the plainest way: a map.
 type model struct {
-	t         testing.TB
-	p         *tracectx.Processor
-	now       time.Time
-	ttl       time.Duration
-	live      map[[2]uint64]*modelSpan
-	want      counts
-	shutdowns int
+	t    testing.TB
+	p    *tracectx.Processor
+	now  time.Time
+	ttl  time.Duration
+	live map[[2]uint64]*modelSpan
+	want counts
 }
 
 type modelSpan struct {

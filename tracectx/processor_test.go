@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,10 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/tracectx"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // newTracer returns a tracer of a real provider that has p.
@@ -201,7 +203,7 @@ func TestNeverEnded(t *testing.T) {
 		if a := expect(t, p, counts{active: 1, started: 1}); len(a.Events) != 0 {
 			t.Errorf("events before the time: %v", a.Events)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		a := expect(t, p, counts{started: 1, neverEnded: 1})
 		checkLost(t, a, lost, "1h10m0s")
 		p.OnEnd(lost)
@@ -275,7 +277,7 @@ func TestStartTimesOfTheUser(t *testing.T) {
 			now.Add(time.Hour), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(math.MaxInt64/4, 0),
 		}
 		for i, start := range starts {
-			tracer.Start(t.Context(), fmt.Sprint(i), trace.WithTimestamp(start))
+			tracer.Start(t.Context(), strconv.Itoa(i), trace.WithTimestamp(start))
 		}
 		a := expect(t, p, counts{active: len(starts), started: uint64(len(starts))})
 		order := map[string]int{}

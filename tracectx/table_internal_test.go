@@ -58,7 +58,7 @@ func addIDs(tab *table, ids func(uint64) (uint64, uint64), i uint64) {
 // TestAddChecksAgain calls add as two goroutines do that both found the name missing.
 func TestAddChecksAgain(t *testing.T) {
 	n := newNames(2)
-	if n.add("a") != n.add("a") {
+	if first, again := n.add("a"), n.add("a"); first != again {
 		t.Error("one name twice")
 	}
 	n.add("b")

@@ -34,7 +34,7 @@ func (f *files) read(path string) (string, error) {
 	n := 0
 	for n < len(f.buf) {
 		m, err := syscall.Read(fd, f.buf[n:])
-		if err == syscall.EINTR { //nolint:errorlint // a bare errno
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
@@ -118,7 +118,7 @@ func (k *keptFile) read(f *files) (string, error) {
 
 func (k *keptFile) close() {
 	if k.fd >= 0 {
-		syscall.Close(k.fd) //nolint:errcheck // read only
+		_ = syscall.Close(k.fd) // read only
 		k.fd = -1
 	}
 }
@@ -126,7 +126,7 @@ func (k *keptFile) close() {
 func open(path string) (int, error) {
 	for {
 		fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if err == syscall.EINTR { //nolint:errorlint // a bare errno
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {

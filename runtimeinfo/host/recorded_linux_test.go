@@ -187,12 +187,12 @@ func systemdValues() values {
 	}
 }
 
-func newReader(t testing.TB, root string) *host.Reader {
-	t.Helper()
+func newReader(tb testing.TB, root string) *host.Reader {
+	tb.Helper()
 	r := host.NewReader(host.Config{Root: root, Logger: slog.New(slog.DiscardHandler)})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := r.Close(); err != nil {
-			t.Error("close:", err)
+			tb.Error("close:", err)
 		}
 	})
 	return r

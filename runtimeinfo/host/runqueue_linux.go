@@ -68,7 +68,7 @@ func (q *runQueue) threads() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close() //nolint:errcheck // read only
+	defer dir.Close()
 	tids, err := dir.Readdirnames(maxThreads + 1)
 	if errors.Is(err, io.EOF) {
 		err = nil

@@ -82,7 +82,7 @@ func wholeDisks(root string) []string {
 	if err != nil {
 		return nil
 	}
-	defer dir.Close() //nolint:errcheck // read only
+	defer dir.Close()
 	names, _ := dir.Readdirnames(maxDisks)
 	var disks []string
 	for _, name := range names {
