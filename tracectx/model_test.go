@@ -27,6 +27,7 @@ type modelSpan struct {
 }
 
 func newModel(t testing.TB) *model {
+	t.Helper()
 	const ttl = time.Minute
 	return &model{
 		t: t, ttl: ttl,
