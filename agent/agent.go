@@ -33,6 +33,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -47,6 +48,7 @@ type Agent struct {
 	logger    *slog.Logger
 	engine    *engine.Engine // nil when disabled
 	processor *tracectx.Processor
+	detective *goroutines.Detective // nil when disabled
 	handler   http.Handler
 	server    *server // nil when off
 
@@ -119,11 +121,16 @@ func start(s *settings) (*Agent, error) {
 // assemble makes the engine with everything that the settings ask for, and
 // returns the handler of /metrics.
 func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler, error) {
-	p, err := tracectx.New(tracectx.Config{})
+	p, err := tracectx.New(tracectx.Config{NoLabels: s.noLabels})
 	if err != nil {
 		return nil, err
 	}
 	a.processor = p
+	a.detective = goroutines.NewDetective(goroutines.DetectiveConfig{
+		Survey:  goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
+		Origins: p,
+		Logger:  s.logger,
+	})
 	spans := &globalSpans{processor: p}
 	spans.attach() // now, for spans that start before the first tick
 	metrics, err := prom.New(prom.Config{})
@@ -136,6 +143,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 		engine.WithLogger(s.logger),
 		engine.WithResource(resource...),
 		engine.WithSpans(spans),
+		engine.WithDetective(a.detective),
 		engine.WithExporter("prometheus", metrics),
 	}
 	if s.fluentd.URL != "" {
@@ -257,6 +265,16 @@ func (a *Agent) Snapshot() *runtimeinfo.Snapshot {
 		return nil
 	}
 	return a.engine.Snapshot()
+}
+
+// Goroutines returns what the goroutine detective knows: the last survey of all
+// goroutines in groups, and the verdicts that stand, worst first. It is empty
+// before the first survey and when disabled.
+func (a *Agent) Goroutines() goroutines.Report {
+	if a.detective == nil {
+		return goroutines.Report{}
+	}
+	return a.detective.Report()
 }
 
 // Stats returns the agent's account of itself, zero when disabled.

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
 )
 
 // server is the agent's own listener.
@@ -66,10 +69,12 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
 	}
-	s.wg.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("gmpulse: server ended", slog.Any("error", err))
-		}
+	s.wg.Go(func() { // labelled as the agent's, and so are the goroutines of its connections
+		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				logger.Error("gmpulse: server ended", slog.Any("error", err))
+			}
+		})
 	})
 	return s
 }

@@ -23,6 +23,7 @@ type settings struct {
 	interval     time.Duration
 	hostInterval time.Duration
 	fluentd      fluentd.Config // URL "" is off
+	noLabels     bool
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -58,6 +59,7 @@ func Variables() []Variable {
 		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where /metrics and /healthz are served.", setListen},
 		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", setInterval},
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
+		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
 	}
@@ -180,6 +182,14 @@ func duration(v string) (time.Duration, error) {
 		err = errors.New("not above zero")
 	}
 	return d, err
+}
+
+func setLabels(s *settings, v string) error {
+	s.noLabels = strings.EqualFold(v, "off")
+	if !s.noLabels && !strings.EqualFold(v, "on") {
+		return errors.New("neither on nor off")
+	}
+	return nil
 }
 
 func setFluentd(s *settings, v string) error {

@@ -48,6 +48,7 @@ const (
 	SubsystemContainer Subsystem = "container"
 	SubsystemSystem    Subsystem = "system"
 	SubsystemSpans     Subsystem = "spans"
+	SubsystemLeaks     Subsystem = "leaks"
 	SubsystemAgent     Subsystem = "agent"
 	SubsystemUser      Subsystem = "user"
 )

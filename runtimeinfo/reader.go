@@ -208,6 +208,9 @@ func (r *Reader) Snapshot() *Snapshot {
 		s.Spans, s.SpanGroups = t.Spans.Active, t.Spans.Groups
 		s.Events = append(slices.Clip(s.Events), t.Spans.Events...)
 	}
+	if t.Findings != nil {
+		s.Events = append(slices.Clip(s.Events), t.Findings.Events...)
+	}
 	var m *Metric
 	add := func(v float64, labels ...string) {
 		s.series = append(s.series, Point{Metric: m, Number: v, Labels: labels})

@@ -19,11 +19,13 @@ type Tick struct {
 	Host *host.Sample
 	// Spans is what the span source saw, nil without one.
 	Spans *SpanActivity
+	// Findings is what the goroutine detective reports, nil without one.
+	Findings *Findings
 	// Gauges are the values of the user's gauges in the order of
 	// [Reader.AddGauge]; NaN, or none, is an absent value.
 	Gauges []float64
 	Self   Self
-	// Events are those of the agent itself; those of Spans are added to them.
+	// Events are those of the agent itself; those of Spans and Findings are added.
 	Events []Event
 }
 

@@ -42,6 +42,13 @@ type SpanGroup struct {
 	P50, P99 time.Duration
 }
 
+// Origin is the time in which the local root spans of one name began whose
+// labels a goroutine inherited, and some of those spans.
+type Origin struct {
+	From, To time.Time
+	Examples []Span
+}
+
 // SpanActivity is what a span source saw up to one moment.
 type SpanActivity struct {
 	// Active are the oldest active local root spans, oldest first, at most [MaxSpans].

@@ -18,6 +18,20 @@ func spanRows() []Metric {
 	})
 }
 
+func leakRows() []Metric {
+	return in(SubsystemLeaks, []Metric{
+		// What the goroutines are: the profile that people take by hand, as a timeline. Bounded to the largest groups.
+		{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: KindGauge, Help: "Goroutines of the largest groups, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}, source: source{series: goroutineGroups}},
+		// The one number to alert on.
+		{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: KindGauge, Headline: true, Help: "Groups of goroutines that leak or are stuck.", source: findings(func(f *Findings) float64 { return float64(f.Suspects) })},
+		// Beyond doubt, where the runtime can prove it.
+		{Name: "gmpulse.leaked_goroutines", Unit: "{goroutine}", Kind: KindGauge, Help: "Goroutines that the garbage collector has proved leaked.", source: findings(func(f *Findings) float64 { return float64(f.Leaked) })},
+		// No survey, no verdict: silence must not look like health.
+		{Name: "gmpulse.surveys", Unit: "{survey}", Kind: KindCounter, Help: "Surveys of all goroutines taken.", source: findings(func(f *Findings) float64 { return float64(f.Surveys) })},
+		{Name: "gmpulse.surveys_skipped", Unit: "{survey}", Kind: KindCounter, Help: "Surveys left out because they would have cost too much.", source: findings(func(f *Findings) float64 { return float64(f.SurveysSkipped) })},
+	})
+}
+
 func agentRows() []Metric {
 	return in(SubsystemAgent, []Metric{
 		// Users judge an agent by whether it reports its own cost.

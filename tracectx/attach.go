@@ -34,8 +34,8 @@ type attachment struct {
 
 var _ sdktrace.SpanProcessor = (*attachment)(nil)
 
-func (a *attachment) OnStart(_ context.Context, span sdktrace.ReadWriteSpan) {
-	a.processor.start(&a.source, span)
+func (a *attachment) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
+	a.processor.start(ctx, &a.source, span)
 }
 
 func (a *attachment) OnEnd(span sdktrace.ReadOnlySpan) { a.processor.OnEnd(span) }

@@ -21,6 +21,7 @@ func BenchmarkSpan(b *testing.B) {
 	}{
 		{"none", func() sdktrace.SpanProcessor { return nil }},
 		{"empty", func() sdktrace.SpanProcessor { return empty{} }},
+		{"no-labels", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{NoLabels: true}) }},
 		{"ours", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{}) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {

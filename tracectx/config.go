@@ -39,6 +39,12 @@ type Config struct {
 	// that is given up is forgotten, and its end is not seen any more. Zero
 	// means 10 minutes.
 	TTL time.Duration
+
+	// NoLabels leaves the profiler labels of goroutines alone. Otherwise a
+	// goroutine that begins a local root span gets two ([RootLabel],
+	// [EpochLabel]), and so do the goroutines that it starts: they tell under
+	// which span a goroutine was created, and when.
+	NoLabels bool
 }
 
 // withDefaults returns c with its zeros filled in, or everything that is wrong

@@ -34,6 +34,7 @@ func Example() {
 	request.End()
 	// Output:
 	// 1 GET /orders
+	// 0 nightly report
 	// 2 started, 1 ended
 }
 

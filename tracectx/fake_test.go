@@ -19,12 +19,14 @@ type fakeSpan struct {
 	id, parent trace.SpanContext
 	name       string
 	start      time.Time
+	took       time.Duration
 }
 
 func (s *fakeSpan) SpanContext() trace.SpanContext { return s.id }
 func (s *fakeSpan) Parent() trace.SpanContext      { return s.parent }
 func (s *fakeSpan) Name() string                   { return s.name }
 func (s *fakeSpan) StartTime() time.Time           { return s.start }
+func (s *fakeSpan) EndTime() time.Time             { return s.start.Add(s.took) }
 
 // spanContext makes ids of two numbers.
 func spanContext(traceID, spanID uint64) trace.SpanContext {
@@ -62,7 +64,14 @@ func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActiv
 	c := counts{0, a.Started, a.Ended, a.Untracked, a.NeverEnded}
 	for i, g := range a.Groups {
 		c.active += g.Active
-		if g.Active <= 0 || i > 0 && a.Groups[i-1].Name >= g.Name {
+		ages := 0
+		for _, n := range g.Ages {
+			ages += n
+		}
+		if ages != g.Active || g.Oldest.IsZero() != (g.Active == 0) {
+			t.Errorf("group %+v: ages of %d", g, ages)
+		}
+		if g.Active == 0 && g.Ended == 0 || i > 0 && a.Groups[i-1].Name >= g.Name {
 			t.Errorf("group %d %+v is empty or out of order", i, g)
 		}
 	}

@@ -15,8 +15,10 @@ const (
 
 // A rootName is what the processor keeps per distinct name of root spans.
 type rootName struct {
-	text  string
-	index uint32 // in names.list
+	text      string
+	index     uint32 // in names.list
+	labels    labels
+	durations durations
 }
 
 // names gives every root-span name a small number, so that an observation
@@ -29,8 +31,9 @@ type names struct {
 	limit int // names beside other
 	full  atomic.Bool
 
-	mu   sync.Mutex  // writers of table and list
-	list []*rootName // by index; list[0] is other
+	mu    sync.Mutex                  // writers of table and list
+	list  []*rootName                 // by index; list[0] is other
+	index atomic.Pointer[[]*rootName] // list, for readers without the lock
 }
 
 func newNames(limit int) *names {
@@ -83,12 +86,18 @@ func (n *names) add(text string) *rootName {
 		return n.other
 	}
 	// Cloned: the caller's string may be a piece of a large request.
-	added := &rootName{text: strings.Clone(text), index: uint32(len(n.list))}
+	text = strings.Clone(text)
+	added := &rootName{text: text, index: uint32(len(n.list)), labels: labels{value: labelValue(text)}}
 	n.list = append(n.list, added)
+	list := n.list
+	n.index.Store(&list)
 	n.full.Store(len(n.list) > n.limit)
 	place.Store(added)
 	return added
 }
+
+// at returns the entry with an index that intern gave, without a lock.
+func (n *names) at(index uint32) *rootName { return (*n.index.Load())[index] }
 
 // all returns every name by its index. The entries never change.
 func (n *names) all() []*rootName {

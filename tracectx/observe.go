@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -64,12 +65,14 @@ type observer struct {
 	ttl   int64
 
 	now     time.Time
-	elapsed int64 // nanoseconds from epoch to now, at least 1, never falls
+	elapsed int64         // nanoseconds from epoch to now, at least 1, never falls
+	passed  time.Duration // since the observation before
 
 	started, neverEnded uint64 // since the epoch
 	active              uint64 // at this observation
 	tallies             []tally
 	oldest              oldest
+	labeller            *labeller
 	lost                []tracked
 }
 
@@ -77,6 +80,7 @@ type observer struct {
 type tally struct {
 	active int
 	oldest int64
+	ages   [runtimeinfo.SpanAges]int
 }
 
 // tracked is a table entry, copied out.
@@ -97,7 +101,9 @@ func newObserver(config Config, now time.Time) observer {
 
 func (o *observer) begin(now time.Time) {
 	o.now = now
+	before := o.elapsed
 	o.elapsed = max(o.elapsed, int64(now.Sub(o.epoch)))
+	o.passed = time.Duration(o.elapsed - before)
 	o.active = 0
 	o.oldest.reset()
 	o.lost = o.lost[:0]
@@ -119,6 +125,7 @@ func (o *observer) bucket(b *bucket, slots *[ways]slot) {
 		}
 		if o.elapsed-s.seen >= o.ttl {
 			o.giveUp(b.keys[j], s)
+			o.forget(b.keys[j], s)
 			b.drop(j, slots)
 			continue
 		}
@@ -131,8 +138,16 @@ func (o *observer) count(key uint64, s *slot) {
 	t := &o.tallies[s.name]
 	t.active++
 	t.oldest = min(t.oldest, s.start)
+	t.ages[ageBucket(o.now.UnixNano()-s.start)]++
 	if s.start <= o.oldest.newest {
 		o.oldest.add(&tracked{key, *s})
+	}
+}
+
+// forget lets go of what was kept for restoring labels.
+func (o *observer) forget(key uint64, s *slot) {
+	if s.merged {
+		o.labeller.forget(key)
 	}
 }
 
@@ -143,19 +158,28 @@ func (o *observer) giveUp(key uint64, s *slot) {
 	}
 }
 
-// groups returns the tallies of names with active spans, by name.
+// ageBucket returns the index of an age in SpanGroup.Ages.
+func ageBucket(ns int64) int {
+	return min(bits.Len64(uint64(max(ns, 0))/uint64(time.Second)), runtimeinfo.SpanAges-1)
+}
+
+// groups returns the names that had spans, by name.
 func (o *observer) groups(names []*rootName) []runtimeinfo.SpanGroup {
-	n := 0
-	for i := range o.tallies {
-		n += min(o.tallies[i].active, 1)
-	}
-	groups := make([]runtimeinfo.SpanGroup, 0, n)
-	for i, t := range o.tallies {
-		if t.active > 0 {
-			groups = append(groups, runtimeinfo.SpanGroup{
-				Name: names[i].text, Active: t.active, Oldest: time.Unix(0, t.oldest),
-			})
+	var groups []runtimeinfo.SpanGroup
+	for i, name := range names {
+		t, d := &o.tallies[i], &name.durations
+		d.observe(o.passed)
+		if t.active == 0 && d.ended == 0 {
+			continue
 		}
+		g := runtimeinfo.SpanGroup{
+			Name: name.text, Active: t.active, Ages: t.ages,
+			Ended: d.ended, P50: d.quantile(0.5), P99: d.quantile(0.99),
+		}
+		if t.active > 0 {
+			g.Oldest = time.Unix(0, t.oldest)
+		}
+		groups = append(groups, g)
 	}
 	slices.SortFunc(groups, func(a, b runtimeinfo.SpanGroup) int { return cmp.Compare(a.Name, b.Name) })
 	return groups

@@ -27,6 +27,8 @@ type Processor struct {
 	names  *names
 	direct source // spans that come to the Processor itself
 
+	labeller labeller
+
 	attachments attachments
 
 	mu       sync.Mutex // what follows belongs to Observe and Shutdown
@@ -49,17 +51,21 @@ func New(config Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Processor{
+	now := time.Now()
+	p := &Processor{
 		table:    newTable(config.Capacity),
 		names:    newNames(config.MaxNames),
-		observer: newObserver(config, time.Now()),
-	}, nil
+		labeller: labeller{off: config.NoLabels, start: now, merged: map[uint64]context.Context{}},
+		observer: newObserver(config, now),
+	}
+	p.observer.labeller = &p.labeller
+	return p, nil
 }
 
 // OnStart remembers the span if it is a local root. The SDK calls it. About
 // 40 ns for a root, 10 ns for any other span; no allocation.
-func (p *Processor) OnStart(_ context.Context, span sdktrace.ReadWriteSpan) {
-	p.start(&p.direct, span)
+func (p *Processor) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
+	p.start(ctx, &p.direct, span)
 }
 
 // OnEnd forgets the span. The SDK calls it. About 20 ns for a root, 10 ns for
@@ -69,7 +75,14 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 		return
 	}
 	id := span.SpanContext()
-	p.table.remove(id.SpanID(), id.TraceID())
+	s, ok := p.table.remove(id.SpanID(), id.TraceID())
+	if !ok {
+		return
+	}
+	p.names.at(s.name).durations.add(nanoseconds(span.EndTime()) - s.start)
+	if !p.labeller.off {
+		p.labeller.unset(keyOf(id.SpanID()), &s)
+	}
 }
 
 // Shutdown forgets all active spans and ignores whatever comes later. Spans that
@@ -91,17 +104,25 @@ func (p *Processor) Shutdown(context.Context) error {
 func (*Processor) ForceFlush(context.Context) error { return nil }
 
 // start is OnStart, for the source that the span came by.
-func (p *Processor) start(from *source, span sdktrace.ReadWriteSpan) {
+func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadWriteSpan) {
 	if hasLocalParent(span.Parent()) {
 		return
 	}
 	id := span.SpanContext()
-	p.table.add(id.SpanID(), &slot{
+	name := p.names.intern(span.Name())
+	s := slot{
 		trace:  id.TraceID(),
 		start:  nanoseconds(span.StartTime()),
-		name:   p.names.intern(span.Name()).index,
+		name:   name.index,
 		source: from.id,
-	}, &from.closed)
+	}
+	if !p.labeller.off {
+		s.stack = here()
+		s.merged = labelled(ctx)
+	}
+	if p.table.add(id.SpanID(), &s, &from.closed) && !p.labeller.off {
+		p.labeller.set(ctx, keyOf(id.SpanID()), name, &s)
+	}
 }
 
 // forget closes a source and removes its spans.
@@ -110,6 +131,7 @@ func (p *Processor) forget(s *source) {
 	defer p.mu.Unlock()
 	s.closed.Store(true)
 	p.cleared += p.table.removeFrom(s.id)
+	p.labeller.forgetAll()
 }
 
 // hasLocalParent says of a span's parent that it is a span of this process. It

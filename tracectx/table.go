@@ -48,10 +48,12 @@ type bucket struct {
 
 type slot struct {
 	trace  trace.TraceID
-	start  int64  // the span's own start, in nanoseconds since 1970
-	seen   int64  // when an observation first saw it, on the processor's clock; 0 = not yet
-	name   uint32 // index into names
-	source uint32 // which source added it
+	start  int64   // the span's own start, in nanoseconds since 1970
+	seen   int64   // when an observation first saw it, on the processor's clock; 0 = not yet
+	name   uint32  // index into names
+	source uint32  // which source added it
+	stack  uintptr // where its goroutine's stack was when it began
+	merged bool    // it began under labels of the application's
 }
 
 // newTable returns a table in which capacity spans find room.
@@ -69,50 +71,53 @@ func newTable(capacity int) *table {
 
 // add puts a span into the table, unless it is there already or the source is
 // closed. Without room it counts the span as turned away.
-func (t *table) add(span trace.SpanID, s *slot, closed *atomic.Bool) {
+func (t *table) add(span trace.SpanID, s *slot, closed *atomic.Bool) (added bool) {
 	key := keyOf(span)
 	first, step := hash(key, s.trace)
 	for i := range uint64(choices) {
-		if t.tryAdd((first+i*step)&t.mask, key, s, closed) {
-			return
+		if settled, added := t.tryAdd((first+i*step)&t.mask, key, s, closed); settled {
+			return added
 		}
 	}
 	t.full.Add(1)
+	return false
 }
 
-// tryAdd reports whether bucket i settled the matter.
-func (t *table) tryAdd(i, key uint64, s *slot, closed *atomic.Bool) bool {
+// tryAdd reports whether bucket i settled the matter, and by adding.
+func (t *table) tryAdd(i, key uint64, s *slot, closed *atomic.Bool) (settled, added bool) {
 	b, slots := &t.buckets[i], &t.slots[i]
 	b.mu.Lock()
 	// Asked under the lock: whoever closes a source sets the flag first and then
 	// clears bucket by bucket, so that no span slips in behind the clearing.
-	settled := closed.Load() || b.find(key, &s.trace, slots) >= 0
+	settled = closed.Load() || b.find(key, &s.trace, slots) >= 0
 	if !settled && b.used < ways {
 		b.keys[b.used], slots[b.used] = key, *s
 		b.used++
 		b.started++
-		settled = true
+		settled, added = true, true
 	}
 	b.mu.Unlock()
-	return settled
+	return settled, added
 }
 
-// remove takes a span out of the table, if it is there.
-func (t *table) remove(span trace.SpanID, id trace.TraceID) {
+// remove takes a span out of the table and returns it, if it is there.
+func (t *table) remove(span trace.SpanID, id trace.TraceID) (s slot, ok bool) {
 	key := keyOf(span)
 	first, step := hash(key, id)
 	for i := range uint64(choices) {
-		if t.tryRemove((first+i*step)&t.mask, key, &id) {
-			return
+		if t.tryRemove((first+i*step)&t.mask, key, &id, &s) {
+			return s, true
 		}
 	}
+	return s, false
 }
 
-func (t *table) tryRemove(i, key uint64, id *trace.TraceID) bool {
+func (t *table) tryRemove(i, key uint64, id *trace.TraceID, s *slot) bool {
 	b, slots := &t.buckets[i], &t.slots[i]
 	b.mu.Lock()
 	j := b.find(key, id, slots)
 	if j >= 0 {
+		*s = slots[j]
 		b.drop(j, slots)
 	}
 	b.mu.Unlock()

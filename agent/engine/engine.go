@@ -35,6 +35,10 @@ import (
 // ran before.
 var ErrStopped = errors.New("engine: stopped; an engine runs once, make a new one")
 
+// ProfilerLabel is the pprof label on every goroutine of the agent's own, so that
+// its cost can be told from the application's.
+const ProfilerLabel = delivery.ProfilerLabel
+
 // shutdownTimeout bounds the end of Run when its context is cancelled and nobody
 // calls Stop with a deadline.
 const shutdownTimeout = 5 * time.Second
@@ -147,7 +151,7 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 // work is the life of the engine, under its profiler label.
 func (e *Engine) work(ctx context.Context) {
 	defer close(e.done)
-	pprof.Do(ctx, pprof.Labels("gmpulse", "tick"), func(ctx context.Context) { e.err = e.run(ctx) })
+	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "tick"), func(ctx context.Context) { e.err = e.run(ctx) })
 }
 
 func (e *Engine) run(ctx context.Context) error {
@@ -160,6 +164,9 @@ func (e *Engine) run(ctx context.Context) error {
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
 	wg.Go(func() { e.gauges.run(background) })
+	if d := e.config.detective; d != nil {
+		wg.Go(func() { d.Run(background, e.Snapshot) })
+	}
 
 	e.sample(ctx)
 
@@ -197,7 +204,7 @@ func (e *Engine) pulse(ctx context.Context) {
 	if e.config.interval <= pulseInterval {
 		return // every tick is a pulse
 	}
-	pprof.Do(ctx, pprof.Labels("gmpulse", "pulse"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "pulse"), func(ctx context.Context) {
 		ticker := time.NewTicker(pulseInterval)
 		defer ticker.Stop()
 		beat := metronome{origin: time.Now(), interval: pulseInterval}
@@ -220,6 +227,7 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 		Lateness: lateness,
 		Host:     e.host.sample(),
 		Spans:    e.spans(now),
+		Findings: e.findings(),
 		Gauges:   e.gauges.values(),
 		Self:     e.self(now),
 	}
@@ -248,6 +256,14 @@ func (e *Engine) spans(now time.Time) (activity *runtimeinfo.SpanActivity) {
 	}()
 	a := e.config.spans.Observe(now)
 	return &a
+}
+
+// findings asks the detective.
+func (e *Engine) findings() *runtimeinfo.Findings {
+	if e.config.detective == nil {
+		return nil
+	}
+	return e.config.detective.Findings()
 }
 
 // shutdownContext says how long the end of Run may take: a little less than Stop

@@ -75,7 +75,7 @@ func (g *gauges) values() []float64 {
 }
 
 func (g *gauges) run(ctx context.Context) {
-	pprof.Do(ctx, pprof.Labels("gmpulse", "gauges"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "gauges"), func(ctx context.Context) {
 		for {
 			select {
 			case <-ctx.Done():

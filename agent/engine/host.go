@@ -33,7 +33,7 @@ func (h *hostLoop) init(c config) {
 }
 
 func (h *hostLoop) run(ctx context.Context) {
-	pprof.Do(ctx, pprof.Labels("gmpulse", "host"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "host"), func(ctx context.Context) {
 		ticker := time.NewTicker(h.interval)
 		defer ticker.Stop()
 		for {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,18 @@ type SpanSource interface {
 	Observe(now time.Time) runtimeinfo.SpanActivity
 }
 
+// Detective looks into what the goroutines do. [goroutines.Detective] is one;
+// the engine does not link it.
+//
+// [goroutines.Detective]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/goroutines#Detective
+type Detective interface {
+	// Run investigates until ctx is done, on a goroutine of its own.
+	Run(ctx context.Context, latest func() *runtimeinfo.Snapshot)
+	// Findings returns what is to go into the next snapshot. It is called once a
+	// tick and must not block.
+	Findings() *runtimeinfo.Findings
+}
+
 // Option configures an engine, see [New].
 type Option func(*config)
 
@@ -46,6 +59,7 @@ type config struct {
 	exportTimeout time.Duration
 	logger        *slog.Logger
 	spans         SpanSource
+	detective     Detective
 	resource      []runtimeinfo.Attr
 	exporters     []namedExporter
 }
@@ -91,6 +105,11 @@ func WithExporter(name string, e exporters.Exporter) Option {
 // WithSpans sets the source of active spans. Default none: snapshots have no spans.
 func WithSpans(s SpanSource) Option {
 	return func(c *config) { c.spans = s }
+}
+
+// WithDetective sets who looks into what the goroutines do. Default nobody.
+func WithDetective(d Detective) Option {
+	return func(c *config) { c.detective = d }
 }
 
 // WithResource sets the attributes that describe the process in every snapshot:

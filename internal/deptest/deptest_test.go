@@ -21,6 +21,7 @@ const module = "github.com/gmpulse/gmpulse"
 var rooms = map[string][]string{
 	"./runtimeinfo":                    {"./runtimeinfo/host"},
 	"./runtimeinfo/host":               {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
+	"./runtimeinfo/goroutines":         {"./runtimeinfo", "github.com/google/pprof/profile"},
 	"./tracectx":                       {"./runtimeinfo", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
 	"./exporters":                      {"./runtimeinfo"},
 	"./exporters/exporttest":           {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
@@ -29,7 +30,7 @@ var rooms = map[string][]string{
 	"./exporters/fluentd":              {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./agent/engine":                   {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
 	"./agent/engine/internal/delivery": {"./runtimeinfo", "./exporters"},
-	"./agent":                          {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./runtimeinfo", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
+	"./agent":                          {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
 }
 
 // banned packages must not be linked, directly or through others.

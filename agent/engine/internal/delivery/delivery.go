@@ -18,6 +18,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+// ProfilerLabel is the pprof label on every goroutine of the agent's own.
+const ProfilerLabel = "gmpulse"
+
 // MaxEvents is how many events wait for a failing exporter. Beyond it the
 // oldest are dropped and counted. Events are rare: this is hours of trouble.
 const MaxEvents = 1024
@@ -82,7 +85,7 @@ func (d *Delivery) Run(ctx context.Context) {
 	d.mu.Lock()
 	d.cancel = cancel
 	d.mu.Unlock()
-	pprof.Do(ctx, pprof.Labels("gmpulse", "exporter"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "exporter"), func(ctx context.Context) {
 		for range d.wake {
 			closing := d.closingContext()
 			if closing == nil {

@@ -1,0 +1,161 @@
+// Explosion runs one kind of goroutine explosion under load, inside spans, and
+// prints what gmpulse says of it:
+//
+//	go run ./examples/explosion -kind=channel
+//	go run ./examples/explosion -list
+//
+// It ends when the verdict is there, with status 0 if it is the right one, or
+// after -for (default 60 s), with status 1.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+func main() {
+	name := flag.String("kind", "", "which explosion, see -list")
+	list := flag.Bool("list", false, "list the kinds")
+	length := flag.Duration("for", time.Minute, "give up after this time")
+	flag.Parse()
+	if *list {
+		describe(os.Stdout)
+		return
+	}
+	k, ok := find(*name)
+	if !ok || flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "there is no kind %q; the kinds are:\n\n", *name)
+		describe(os.Stderr)
+		os.Exit(2)
+	}
+	right, err := run(k, *length)
+	if err != nil {
+		slog.Error("explosion", slog.Any("error", err))
+		os.Exit(1)
+	}
+	if !right {
+		os.Exit(1)
+	}
+}
+
+// describe lists the kinds.
+func describe(w *os.File) {
+	for _, k := range kinds() {
+		fmt.Fprintf(w, "  %-12s %s\n", k.name, k.story)
+	}
+}
+
+func find(name string) (kind, bool) {
+	for _, k := range kinds() {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return kind{}, false
+}
+
+// run lets a kind loose and waits for the verdict.
+func run(k kind, length time.Duration) (right bool, err error) {
+	provider := sdktrace.NewTracerProvider()
+	otel.SetTracerProvider(provider)
+	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), length)
+	defer cancel()
+	fmt.Printf("%s: %s\nmetrics  %smetrics\n\n", k.name, k.story, a.URL())
+
+	w := newWorld(k.root)
+	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
+	verdict, right := await(ctx, a, k)
+	report(k, verdict, right)
+
+	end, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	return right, a.Stop(end)
+}
+
+// await returns the verdict that the kind is meant to get as soon as it stands,
+// or the worst one at the end.
+func await(ctx context.Context, a *agent.Agent, k kind) (*goroutines.Verdict, bool) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	start := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			vs := a.Goroutines().Verdicts
+			if len(vs) == 0 {
+				return nil, k.benign()
+			}
+			return &vs[0], k.benign() && !vs[0].Kind.Suspect()
+		case <-ticker.C:
+		}
+		n := 0
+		if s := a.Snapshot(); s != nil {
+			v, _ := s.Number("gmpulse.goroutine.user")
+			n = int(v)
+		}
+		vs := a.Goroutines().Verdicts
+		fmt.Printf("%3.0f s  %5d goroutines  %d verdicts\n", time.Since(start).Seconds(), n, len(vs))
+		for i := range vs {
+			if k.matches(&vs[i]) && !k.benign() {
+				return &vs[i], true
+			}
+			if vs[i].Kind.Suspect() && k.benign() {
+				return &vs[i], false
+			}
+		}
+	}
+}
+
+// report prints the verdict.
+func report(k kind, v *goroutines.Verdict, right bool) {
+	fmt.Println()
+	if v == nil {
+		fmt.Printf("verdict  none; expected %s\n", k.expectation())
+		return
+	}
+	fmt.Printf("verdict  %s\n", v.Kind)
+	fmt.Printf("what     %d goroutines in %s, %.0f more a minute\n", v.Count, v.Key.Class, v.PerMinute)
+	fmt.Printf("where    %s\n", v.Key.Site)
+	fmt.Printf("started  %s\n", v.Key.Entry)
+	for _, r := range v.Roots {
+		fmt.Printf("under    %s (%d)", r.Name, r.Count)
+		for i := range r.Examples {
+			fmt.Printf("  trace %s", r.Examples[i].TraceIDString())
+		}
+		fmt.Println()
+	}
+	fmt.Printf("why      %s\n", v.Evidence)
+	if v.Hint != "" {
+		fmt.Printf("hint     %s\n", v.Hint)
+	}
+	if !right {
+		fmt.Printf("\nexpected %s\n", k.expectation())
+	}
+}
+
+// expectation says in words what the verdict should be.
+func (k *kind) expectation() string {
+	if k.benign() {
+		return "no leak and nothing stuck"
+	}
+	var all []string
+	for _, v := range k.verdicts {
+		all = append(all, string(v))
+	}
+	return strings.Join(all, " or ") + " in " + k.where + ", created under " + k.root
+}

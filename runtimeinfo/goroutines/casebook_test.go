@@ -1,0 +1,367 @@
+package goroutines
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// town is a made-up process: groups of goroutines with births, judged every five
+// seconds. The rules are pure functions of surveys, so that hours take no time.
+type town struct {
+	t     *testing.T
+	c     *casebook
+	now   time.Time
+	start time.Time
+	rate  float64 // goroutines created a second, in all
+	made  float64
+	spans map[string]runtimeinfo.SpanGroup
+	sure  map[Key]int
+}
+
+const testSlot = 5 * time.Second
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	w := &town{t: t, start: start, now: start, rate: 100, made: 1, spans: map[string]runtimeinfo.SpanGroup{}, sure: map[Key]int{}}
+	w.c = newCasebook(rules{slot: testSlot, minGrowth: 20, minAge: 4 * testSlot}, w)
+	return w
+}
+
+// Origin makes ten-second epochs named by their start.
+func (w *town) Origin(root, epoch string) (runtimeinfo.Origin, bool) {
+	s, err := strconv.Atoi(epoch)
+	if err != nil {
+		return runtimeinfo.Origin{}, false
+	}
+	from := w.start.Add(time.Duration(s) * time.Second)
+	return runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Examples: []runtimeinfo.Span{{Name: root}}}, true
+}
+
+func (w *town) epoch(ago time.Duration) string {
+	s := int(w.now.Add(-ago).Sub(w.start).Seconds())
+	return strconv.Itoa(s / 10 * 10)
+}
+
+// look adds one survey and moves on by a slot.
+func (w *town) look(groups ...Group) []Verdict {
+	s := &Survey{Time: w.now, Groups: groups}
+	for i := range groups {
+		s.Goroutines += groups[i].Count
+	}
+	w.made += w.rate * testSlot.Seconds()
+	v := w.c.add(s, circumstances{
+		now: w.now, created: w.made, spans: w.spans, stack: float64(s.Goroutines) * 8192, headroom: 1 << 30,
+		proven: func(k Key) int { return w.sure[k] },
+	})
+	w.now = w.now.Add(testSlot)
+	return v
+}
+
+func group(class WaitClass, site string, count int, births ...Birth) Group {
+	return Group{Key: Key{Class: class, Site: Site{Function: site, File: "/src/" + site + ".go", Line: 42}, Entry: site + ".func1"}, Count: count, Births: births}
+}
+
+// births spreads n members evenly over the last d, under one root.
+func (w *town) births(root string, n int, d time.Duration) (bs []Birth) {
+	steps := max(1, int(d/(10*time.Second)))
+	for i := range steps {
+		k := n / steps
+		if i < n%steps {
+			k++
+		}
+		if k > 0 {
+			bs = append(bs, Birth{Root: root, Epoch: w.epoch(time.Duration(i) * 10 * time.Second), Count: k})
+		}
+	}
+	return bs
+}
+
+func kinds(vs []Verdict) string {
+	var all []string
+	for _, v := range vs {
+		all = append(all, string(v.Kind))
+	}
+	return strings.Join(all, " ")
+}
+
+// The article's case: a request starts a goroutine that waits for ever.
+func TestLeakUnderASpan(t *testing.T) {
+	w := newTown(t)
+	for range 12 {
+		if v := w.look(); len(v) > 0 {
+			t.Fatalf("a verdict on nothing: %v", v)
+		}
+	}
+	began := w.now
+	var first *Verdict
+	var after time.Duration
+	for i := range 24 {
+		n := 10 * (i + 1) // two a second: 110 more after 11 slots
+		vs := w.look(group(ChanReceive, "shop.checkout", n, w.births("GET /checkout", n, time.Duration(i+1)*testSlot)...))
+		if len(vs) > 0 && first == nil {
+			first, after = &vs[0], w.now.Sub(began)
+			if first.Kind != Leak {
+				t.Fatalf("first verdict after %v: %v", after, first)
+			}
+		}
+	}
+	if first == nil || after > 70*time.Second {
+		t.Fatalf("verdict %v after %v, want one within 70 s", first, after)
+	}
+	if len(first.Roots) != 1 || first.Roots[0].Name != "GET /checkout" || len(first.Roots[0].Examples) == 0 {
+		t.Errorf("roots %+v", first.Roots)
+	}
+	if first.PerMinute < 100 || first.PerMinute > 140 {
+		t.Errorf("growth of %v a minute, want 120", first.PerMinute)
+	}
+	if first.Memory != float64(first.Count)*8192 {
+		t.Errorf("memory %v for %d goroutines with 8 KiB each", first.Memory, first.Count)
+	}
+	if want := time.Duration(float64(1<<30) / (120 * 8192) * float64(time.Minute)); first.ToLimit < want/2 || first.ToLimit > 2*want {
+		t.Errorf("limit in %v, want about %v", first.ToLimit, want)
+	}
+	if !strings.Contains(first.String(), "leak: ") || !strings.Contains(first.String(), "created under GET /checkout") || strings.Contains(first.String(), "caused") {
+		t.Errorf("says %q", first)
+	}
+	names := ""
+	for _, e := range w.c.takeEvents() {
+		names += e.Name + " "
+	}
+	if names != "goroutine.verdict.opened goroutine.verdict.doubled " {
+		t.Errorf("events %q", names)
+	}
+	// They are gone.
+	if vs := w.look(); len(vs) > 0 {
+		t.Errorf("verdicts on nothing: %v", vs)
+	}
+	if e := w.c.takeEvents(); len(e) != 1 || e[0].Name != "goroutine.verdict.closed" {
+		t.Errorf("events %v", e)
+	}
+}
+
+// A leak that stops growing is a leak still.
+func TestLeakStands(t *testing.T) {
+	w := newTown(t)
+	n := 0
+	for i := range 20 {
+		n = 10 * (i + 1)
+		w.look(group(ChanSend, "shop.notify", n, w.births("POST /order", n, time.Duration(i+1)*testSlot)...))
+	}
+	for range 40 {
+		old := []Birth{{Root: "POST /order", Epoch: "0", Count: n / 2}, {Root: "POST /order", Epoch: "10", Count: n / 2}}
+		if got := kinds(w.look(group(ChanSend, "shop.notify", n, old...))); got != "leak" {
+			t.Fatalf("after growth: %q", got)
+		}
+	}
+}
+
+// Requests in flight: Poisson, young, at ten times the load.
+func TestLoadIsNotALeak(t *testing.T) {
+	w := newTown(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 60 {
+		w.rate = 100 + 30*float64(i)
+		n := int(w.rate/10 + r.NormFloat64()*math.Sqrt(w.rate/10))
+		vs := w.look(group(Select, "shop.serve", n, w.births("GET /", n, 5*time.Second)...))
+		for _, v := range vs {
+			if v.Kind != Load && v.Kind != Pool {
+				t.Errorf("slot %d: %v", i, v)
+			}
+		}
+	}
+}
+
+// A dependency slows down: members turn over, each staying longer.
+func TestPressure(t *testing.T) {
+	w := newTown(t)
+	w.spans["GET /"] = runtimeinfo.SpanGroup{P99: 2 * time.Second}
+	seen := ""
+	for i := range 40 {
+		n := 20 + 10*i
+		vs := w.look(group(IO, "shop.query", n, w.births("GET /", n, 10*time.Second)...))
+		seen += kinds(vs)
+	}
+	if !strings.Contains(seen, "pressure") || strings.Contains(seen, "leak") || strings.Contains(seen, "stuck") {
+		t.Errorf("verdicts %q", seen)
+	}
+}
+
+// The members' spans are still open: they block their requests.
+func TestStuck(t *testing.T) {
+	w := newTown(t)
+	got := ""
+	for i := range 30 {
+		n := 5 * (i + 1)
+		g := runtimeinfo.SpanGroup{Name: "GET /report", Active: n, P99: 50 * time.Millisecond}
+		for k := range n { // one began every second
+			age := float64(k)
+			bucket := 0
+			for b := 1.0; b <= age; b *= 2 {
+				bucket++
+			}
+			g.Ages[bucket]++
+		}
+		w.spans["GET /report"] = g
+		got = kinds(w.look(group(Mutex, "shop.report", n, w.births("GET /report", n, time.Duration(n)*time.Second)...)))
+	}
+	if got != "stuck" {
+		t.Errorf("verdict %q, want stuck", got)
+	}
+}
+
+func TestConnections(t *testing.T) {
+	w := newTown(t)
+	var vs []Verdict
+	for i := range 20 {
+		g := group(IO, "net/http.(*connReader).Read", 20*(i+1), w.births("GET /first", 20*(i+1), time.Duration(i+1)*testSlot)...)
+		g.Entry = "net/http.(*conn).serve"
+		vs = w.look(g)
+	}
+	if kinds(vs) != "connections" || len(vs[0].Roots) != 0 {
+		t.Errorf("verdicts %v, roots %v: a connection is not of the first request that it served", vs, vs[0].Roots)
+	}
+}
+
+// A pool that is filled on demand and then stays: no leak before, none after.
+func TestPool(t *testing.T) {
+	w := newTown(t)
+	for i := range 80 {
+		n := min(4+2*i, 32)
+		vs := w.look(group(ChanReceive, "pool.worker", n, w.births("GET /first", n, time.Duration(min(i, 14)+1)*testSlot)...))
+		for _, v := range vs {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, v)
+			}
+		}
+	}
+}
+
+// Two goroutines of every HTTP client connection are one incident.
+func TestIncident(t *testing.T) {
+	w := newTown(t)
+	var vs []Verdict
+	for i := range 20 {
+		n := 10 * (i + 1)
+		read, write := group(Select, "net/http.(*persistConn).readLoop", n, w.births("GET /", n, time.Duration(i+1)*testSlot)...), group(Select, "net/http.(*persistConn).writeLoop", n, w.births("GET /", n, time.Duration(i+1)*testSlot)...)
+		read.Entry, write.Entry = read.Site.Function, write.Site.Function
+		vs = w.look(read, write)
+	}
+	if kinds(vs) != "leak leak" {
+		t.Fatalf("verdicts %v", vs)
+	}
+	if len(vs[0].Also)+len(vs[1].Also) != 1 || !strings.Contains(vs[0].Hint, "body") {
+		t.Errorf("also %v and %v, hint %q", vs[0].Also, vs[1].Also, vs[0].Hint)
+	}
+	opened := 0
+	for _, e := range w.c.takeEvents() {
+		if e.Name == "goroutine.verdict.opened" {
+			opened++
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d events for one incident", opened)
+	}
+}
+
+func TestProven(t *testing.T) {
+	w := newTown(t)
+	g := group(ChanSend, "shop.notify", 7)
+	w.sure[g.Key] = 7
+	vs := w.look(g)
+	if kinds(vs) != "leak-proven" || vs[0].Leaked != 7 {
+		t.Errorf("verdicts %v", vs)
+	}
+}
+
+// Without labels: growth that does not follow the load and never falls is
+// suspected, growth with the load is not.
+func TestUnlabelled(t *testing.T) {
+	w := newTown(t)
+	var vs []Verdict
+	for i := range 16 {
+		vs = w.look(group(ChanSend, "shop.notify", 10*(i+1)))
+	}
+	if kinds(vs) != "leak" || !strings.HasPrefix(vs[0].Evidence, "suspected") {
+		t.Errorf("verdicts %v", vs)
+	}
+	w = newTown(t)
+	for i := range 30 {
+		w.rate = 100 * float64(i+1)
+		for _, v := range w.look(group(Select, "shop.serve", 10*(i+1))) {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, v)
+			}
+		}
+	}
+}
+
+// Ten thousand groups: bounded memory and time.
+func TestManyGroups(t *testing.T) {
+	w := newTown(t)
+	var groups []Group
+	for i := range 10_000 {
+		groups = append(groups, group(ChanSend, "f"+strconv.Itoa(i), 3))
+	}
+	for range 5 {
+		w.look(groups...)
+	}
+	if n := len(w.c.tracks); n != 10_000 {
+		t.Errorf("%d tracks", n)
+	}
+	for range 2*slots + 2 {
+		w.look()
+	}
+	if n := len(w.c.tracks); n != 0 {
+		t.Errorf("%d tracks of groups long gone", n)
+	}
+}
+
+func TestGrows(t *testing.T) {
+	for name, c := range map[string]struct {
+		x    []float64
+		want bool
+	}{
+		"steady":       {[]float64{0, 10, 20, 30, 40, 50, 60, 70, 80, 90}, true},
+		"one step":     {[]float64{10, 10, 10, 10, 10, 60, 60, 60, 60, 60}, false},
+		"has stopped":  {[]float64{0, 20, 40, 60, 80, 80, 80, 80, 80, 80}, false},
+		"too little":   {[]float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
+		"too short":    {[]float64{0, 10, 20, 30, 40, 50, 60}, false},
+		"noise":        {[]float64{50, 40, 60, 45, 55, 41, 66, 43, 58, 70}, false},
+		"noisy growth": {[]float64{0, 12, 19, 33, 38, 52, 59, 73, 78, 92}, true},
+	} {
+		if grows(c.x, 20) != c.want {
+			t.Errorf("%s: %v", name, !c.want)
+		}
+	}
+}
+
+func TestFloors(t *testing.T) {
+	var f floors
+	for _, v := range []struct {
+		slot int64
+		v    float64
+	}{{0, 5}, {0, 3}, {0, 9}, {1, 7}, {4, 2}, {3, 1}} {
+		f.add(v.slot, v.v)
+	}
+	want := []float64{3, 7, 7, 7, 1} // gaps repeat, a step back of the clock counts for the slot under way
+	got := f.series()
+	if len(got) != len(want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	}
+	f.add(1000, 4)
+	if got := f.series(); len(got) != slots || got[slots-1] != 4 || got[0] != 1 {
+		t.Errorf("after a long gap %v", got)
+	}
+}

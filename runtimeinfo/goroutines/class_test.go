@@ -1,0 +1,126 @@
+package goroutines_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// Stacks that a test cannot bring about on every system; the others are in
+// waits_test.go, from live goroutines.
+func TestClassify(t *testing.T) {
+	tests := map[string]struct {
+		stack string // leaf first
+		class goroutines.WaitClass
+		site  int
+	}{
+		"cgo":                     {"runtime.cgocall main._Cfunc_sleep main.nap main.main runtime.main", goroutines.Syscall, 2},
+		"signal.Notify":           {"runtime.notetsleepg os/signal.signal_recv os/signal.loop", goroutines.Syscall, 1},
+		"read, Linux":             {"internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 syscall.Syscall syscall.read syscall.Read main.f", goroutines.Syscall, 5},
+		"read, Darwin":            {"syscall.syscall syscall.read syscall.Read internal/poll.ignoringEINTRIO internal/poll.(*FD).Read os.(*File).read os.(*File).Read main.f", goroutines.Syscall, 7},
+		"DLL, Windows":            {"runtime.cgocall syscall.SyscallN syscall.(*Proc).Call main.f", goroutines.Syscall, 3},
+		"x/sys":                   {"syscall.Syscall golang.org/x/sys/unix.Read main.f", goroutines.Syscall, 2},
+		"lock of package syscall": {"runtime.gopark runtime.goparkunlock runtime.semacquire1 sync.runtime_SemacquireRWMutex sync.(*RWMutex).Lock syscall.forkExec syscall.StartProcess os.startProcess os.StartProcess os/exec.(*Cmd).Start main.f", goroutines.RWMutexWrite, 9},
+		"no system call":          {"syscall.Getenv os.Getenv main.f", goroutines.Running, 2},
+		"GC assist":               {"runtime.gopark runtime.goparkunlock runtime.gcParkAssist runtime.gcAssistAlloc runtime.mallocgc runtime.newobject main.f", goroutines.Parked, 6},
+		"TLS connection":          {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read crypto/tls.(*atLeastReader).Read bytes.(*Buffer).ReadFrom net/http.(*persistConn).readLoop", goroutines.IO, 8},
+		"accept":                  {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*FD).Accept net.(*netFD).accept net.(*TCPListener).Accept net/http.(*Server).Serve main.f", goroutines.IO, 6},
+		"plumbing to the end":     {"runtime.gopark runtime.selectgo net.(*netFD).connect.func2", goroutines.Select, 2},
+		"database/sql":            {"runtime.gopark runtime.selectgo database/sql.(*DB).conn database/sql.(*DB).query main.f", goroutines.Select, 2},
+		"nested wait":             {"runtime.gopark runtime.chanrecv runtime.chanrecv1 main.f runtime.selectgo", goroutines.ChanReceive, 3},
+		"preempted":               {"runtime.asyncPreempt main.f", goroutines.Running, 1},
+		"not begun":               {"main.main.gowrap1", goroutines.Running, 0},
+		"runtime to the end":      {"runtime.gopark runtime.runFinalizers", goroutines.Parked, 1},
+		"type arguments":          {"runtime.gopark runtime.chansend runtime.chansend1 main.F[example.com/sync.T].func1", goroutines.ChanSend, 3},
+		"not package sync":        {"runtime.gopark runtime.chansend runtime.chansend1 example.com/sync.(*T).put", goroutines.ChanSend, 3},
+		"empty":                   {"", goroutines.Running, -1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			class, site := goroutines.Classify(strings.Fields(tt.stack))
+			if class != tt.class || site != tt.site {
+				t.Errorf("got %v at frame %d, want %v at frame %d", class, site, tt.class, tt.site)
+			}
+		})
+	}
+}
+
+func TestClassNames(t *testing.T) {
+	seen := map[string]bool{}
+	for c := goroutines.Running; c <= goroutines.Parked; c++ {
+		if c.String() == "" || seen[c.String()] {
+			t.Errorf("class %d is called %q", c, c)
+		}
+		if c.Family() == "" {
+			t.Errorf("%v has no family", c)
+		}
+		seen[c.String()] = true
+	}
+	beyond := goroutines.Parked + 1
+	if beyond.String() != "unknown" || beyond.Family() != goroutines.FamilyOther {
+		t.Errorf("beyond the last class: %v, %v", beyond, beyond.Family())
+	}
+}
+
+func TestClassifyAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Read main.f")
+	if n := testing.AllocsPerRun(100, func() { goroutines.Classify(stack) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	f.Add("runtime.gopark runtime.chanrecv main.f")
+	f.Add("")
+	f.Add(" . [ ]. /.[/")
+	f.Add("internal/runtime/syscall syscall. golang.org/x/sys/")
+	f.Fuzz(func(t *testing.T, stack string) {
+		functions := strings.Split(stack, " ")
+		if stack == "" {
+			functions = nil
+		}
+		class, site := goroutines.Classify(functions)
+		if class > goroutines.Parked {
+			t.Errorf("class %d", class)
+		}
+		if site >= len(functions) || site < 0 && len(functions) > 0 {
+			t.Errorf("frame %d of %d", site, len(functions))
+		}
+	})
+}
+
+func BenchmarkClassify(b *testing.B) {
+	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait " +
+		"internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read bufio.(*Reader).fill net/http.(*persistConn).readLoop")
+	b.ReportAllocs()
+	for b.Loop() {
+		goroutines.Classify(stack)
+	}
+}
+
+func ExampleClassify() {
+	stack := []string{"runtime.gopark", "runtime.chansend", "runtime.chansend1", "shop.(*Cart).notify", "shop.serve"}
+	class, site := goroutines.Classify(stack)
+	fmt.Println(class, "in", stack[site])
+	// Output: chan send in shop.(*Cart).notify
+}
+
+func TestKeyString(t *testing.T) {
+	k := goroutines.Key{
+		Class: goroutines.ChanSend,
+		Site:  goroutines.Site{Function: "shop.(*Cart).notify", File: "/src/shop/cart.go", Line: 88},
+		Entry: "shop.serve",
+	}
+	if got, want := k.String(), "chan send at shop.(*Cart).notify (cart.go:88) of shop.serve"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	k.Site.Line, k.Entry = 0, ""
+	if got, want := k.String(), "chan send at shop.(*Cart).notify (cart.go)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,233 @@
+package goroutines
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// DetectiveConfig configures a [Detective]. The zero value is ready to use, but
+// knows no spans.
+type DetectiveConfig struct {
+	// Survey says how goroutines are surveyed, and by which labels they are
+	// told apart.
+	Survey Config
+	// Origins tells of the spans behind the labels. Default none: then ages are
+	// not known, and a leak is suspected only.
+	Origins Origins
+	// Slot is the shortest slot of a trend, and how often surveys are taken at
+	// most. Default 5 s: a leak is named after 8 slots at the earliest.
+	Slot time.Duration
+	// MinGrowth is how many goroutines a group must have grown by before it is
+	// spoken of. Default 20.
+	MinGrowth int
+	// MinAge is the age below which a goroutine is in flight. Default 4 slots.
+	MinAge time.Duration
+	// Share of one core that surveys may use. Default 0.001.
+	Share float64
+	// Top is how many groups are published as metrics. Default 20, at most 100.
+	Top int
+	// Logger gets one line when surveys cannot be taken any more. Default
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+func (c DetectiveConfig) withDefaults() DetectiveConfig {
+	c.Slot = cmp.Or(c.Slot, 5*time.Second)
+	c.MinGrowth = cmp.Or(c.MinGrowth, 20)
+	c.MinAge = cmp.Or(c.MinAge, 4*c.Slot)
+	c.Share = cmp.Or(c.Share, defaultShare)
+	c.Top = min(cmp.Or(c.Top, 20), 100)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return c
+}
+
+// Detective surveys the goroutines from time to time, watches the groups, and
+// says which of them leak, where they are stuck and under which span they were
+// created. Make one with [NewDetective].
+//
+// On average it uses no more than a thousandth of a core. Where surveys have
+// become too dear for that, it takes fewer; above Config.MaxGoroutines it takes
+// none, and says so.
+type Detective struct {
+	config   DetectiveConfig
+	surveyor *Surveyor
+	governor *Governor
+	prover   *Prover
+
+	mu      sync.Mutex
+	cases   *casebook
+	report  Report
+	skipped uint64
+	taken   uint64
+	failing bool
+}
+
+// Report is what the detective knows at one moment.
+type Report struct {
+	// Survey is the last one, nil before the first.
+	Survey *Survey
+	// Verdicts are those that stand, worst first.
+	Verdicts []Verdict
+}
+
+// NewDetective returns a Detective. It starts nothing.
+func NewDetective(c DetectiveConfig) *Detective {
+	c = c.withDefaults()
+	return &Detective{
+		config:   c,
+		surveyor: NewSurveyor(c.Survey),
+		governor: NewGovernor(c.Share),
+		prover:   NewProver(ProverConfig{Config: c.Survey}),
+		cases:    newCasebook(rules{slot: c.Slot, minGrowth: c.MinGrowth, minAge: c.MinAge}, c.Origins),
+	}
+}
+
+// Run investigates until ctx is done. latest returns the newest snapshot, or
+// nil; from it come the circumstances that groups are judged in.
+func (d *Detective) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
+	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, "detective"), func(ctx context.Context) {
+		ticker := time.NewTicker(d.config.Slot)
+		defer ticker.Stop()
+		for {
+			d.look(ctx, latest())
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+}
+
+// look takes a survey, if one can be afforded, and judges it.
+func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
+	now, n := time.Now(), runtime.NumGoroutine()
+	if !d.governor.Allow(now, n) && !(d.suspicious() && d.governor.Borrow(now, n)) {
+		d.skip()
+		return
+	}
+	s, err := d.surveyor.Take(ctx)
+	if err != nil {
+		d.complain(err)
+		d.skip()
+		return
+	}
+	d.governor.Spend(now, n, s.CPU)
+	d.Consider(s, latest)
+	d.prove(ctx, s)
+}
+
+// Consider judges a survey in the light of a snapshot, which may be nil. Run
+// calls it; tests and tools that have surveys of their own may.
+func (d *Detective) Consider(s *Survey, latest *runtimeinfo.Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken++
+	verdicts := d.cases.add(s, circumstancesOf(s, latest, d.prover.Proven))
+	d.report = Report{Survey: s, Verdicts: verdicts}
+}
+
+// prove asks the garbage collector about a suspicion, where the runtime can and
+// it is not too dear; the prover has its own cooldown.
+func (d *Detective) prove(ctx context.Context, s *Survey) {
+	if !Provable() || !d.suspicious() {
+		return
+	}
+	_, err := d.prover.Prove(ctx, s)
+	if errors.Is(err, ErrProfiler) {
+		d.complain(err)
+	}
+}
+
+// suspicious tells whether a verdict stands that is worth a proof, or a survey
+// out of turn.
+func (d *Detective) suspicious() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.report.Verdicts, func(v Verdict) bool { return v.Kind.Suspect() })
+}
+
+func (d *Detective) skip() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.skipped++
+}
+
+// complain logs the first failure of a kind: there are too many goroutines, or
+// the profiler is broken.
+func (d *Detective) complain(err error) {
+	d.mu.Lock()
+	said := d.failing
+	d.failing = true
+	d.mu.Unlock()
+	if !said && !errors.Is(err, context.Canceled) {
+		d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
+	}
+}
+
+// Report returns what is known now.
+func (d *Detective) Report() Report {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.report
+}
+
+// Findings returns what goes into the next snapshot, with the events since the
+// last call.
+func (d *Detective) Findings() *runtimeinfo.Findings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := &runtimeinfo.Findings{Surveys: d.taken, SurveysSkipped: d.skipped, Events: d.cases.takeEvents()}
+	if d.report.Survey == nil {
+		return f
+	}
+	kinds := map[Key]Kind{}
+	for _, v := range d.report.Verdicts {
+		kinds[v.Key] = v.Kind
+		f.Leaked += v.Leaked
+		if v.Kind.Suspect() {
+			f.Suspects++
+		}
+	}
+	groups := d.report.Survey.Groups
+	for i := range groups[:min(len(groups), d.config.Top)] {
+		g := &groups[i]
+		f.Groups = append(f.Groups, runtimeinfo.GoroutineGroup{
+			Wait: g.Class.String(), Site: g.Site.String(), Entry: g.Entry,
+			Verdict: string(kinds[g.Key]), Goroutines: g.Count,
+		})
+	}
+	return f
+}
+
+// circumstancesOf reads what verdicts need from a snapshot.
+func circumstancesOf(s *Survey, latest *runtimeinfo.Snapshot, proven func(Key) int) circumstances {
+	in := circumstances{now: s.Time, created: math.NaN(), proven: proven}
+	if latest == nil {
+		return in
+	}
+	if v, ok := latest.Number("gmpulse.goroutine.creations"); ok {
+		in.created = v
+	}
+	in.stack, _ = latest.Number("go.memory.used.stack")
+	for _, key := range []string{"gmpulse.memory.headroom.gomemlimit", "gmpulse.memory.headroom.container"} {
+		if v, ok := latest.Number(key); ok && (in.headroom == 0 || v < in.headroom) {
+			in.headroom = v
+		}
+	}
+	in.spans = make(map[string]runtimeinfo.SpanGroup, len(latest.SpanGroups))
+	for _, g := range latest.SpanGroups {
+		in.spans[g.Name] = g
+	}
+	return in
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package goroutines_test
+
+const raceEnabled = false

@@ -1,0 +1,149 @@
+package goroutines
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Kind is what a [Verdict] says of a group, or of the whole process.
+type Kind string
+
+// The kinds of verdict, worst first.
+const (
+	// LeakProven: the garbage collector found that nothing can ever wake them.
+	LeakProven Kind = "leak-proven"
+	// Leak: the group grows, and its members outlive the spans they began under.
+	Leak Kind = "leak"
+	// Stuck: members wait far longer than such spans take, and their spans are
+	// still open: they block their request.
+	Stuck Kind = "stuck"
+	// Pressure: the group grows, but its members come and go, each staying
+	// longer: something downstream is slow.
+	Pressure Kind = "pressure"
+	// Load: the group grows with the load; each member stays as long as ever.
+	Load Kind = "load"
+	// Connections: more clients are connected.
+	Connections Kind = "connections"
+	// Pool: the group grew and has stopped growing; its members stay.
+	Pool Kind = "pool"
+	// Burst: many goroutines at once, which have not stayed long enough to judge.
+	Burst Kind = "burst"
+)
+
+// Suspect tells whether the kind is one to look into.
+func (k Kind) Suspect() bool { return k == LeakProven || k == Leak || k == Stuck }
+
+// severity is that of the event which opens a verdict.
+func (k Kind) severity() slog.Level {
+	switch k {
+	case LeakProven, Leak:
+		return slog.LevelError
+	case Stuck, Pressure:
+		return slog.LevelWarn
+	case Load, Connections, Pool, Burst:
+		return slog.LevelInfo
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// Verdict is what is known of one group of goroutines.
+type Verdict struct {
+	Kind Kind
+	Key  Key
+	// Since is when the group was first seen to grow or to be stuck.
+	Since time.Time
+	// Count is the members now, Leaked how many of them the collector proved
+	// leaked, Old how many are older than any span of their root should be.
+	Count, Leaked, Old int
+	// PerMinute is the growth of the group's floor.
+	PerMinute float64
+	// Roots are the local root spans that the members were created under, most
+	// first. A goroutine that was not created under a span has none.
+	Roots []Root
+	// Ages are the members by age, youngest first, as far as they were created
+	// under a span.
+	Ages []Age
+	// Memory is the stacks of the members, in bytes, at the process's mean.
+	Memory float64
+	// ToLimit is how long the memory limit holds out at this rate; 0 is unknown.
+	ToLimit time.Duration
+	// Evidence says why, Hint what to look for, each in a sentence. Hint may be empty.
+	Evidence, Hint string
+	// Also are other groups of the same incident, such as the second of the two
+	// goroutines of every HTTP client connection.
+	Also []Key
+}
+
+// Root is one root-span name that members of a group were created under.
+type Root struct {
+	Name  string
+	Count int
+	// Examples are spans of that name that were active when members were born.
+	Examples []runtimeinfo.Span
+}
+
+// Age counts the members of a group that are at least so old.
+type Age struct {
+	AtLeast time.Duration
+	Count   int
+}
+
+// String says it in one line.
+func (v *Verdict) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d goroutines in %s at %s", v.Kind, v.Count, v.Key.Class, v.Key.Site)
+	if v.PerMinute >= 1 {
+		fmt.Fprintf(&b, ", %.0f more a minute", v.PerMinute)
+	}
+	if len(v.Roots) > 0 {
+		fmt.Fprintf(&b, ", created under %s (%d)", v.Roots[0].Name, v.Roots[0].Count)
+	}
+	if v.Evidence != "" {
+		b.WriteString("; " + v.Evidence)
+	}
+	return b.String()
+}
+
+// event makes the record that exporters ship.
+func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
+	attrs := []slog.Attr{
+		slog.String("verdict", string(v.Kind)),
+		slog.Int("goroutines", v.Count),
+		slog.Float64("growth_per_minute", v.PerMinute),
+		slog.String("wait", v.Key.Class.String()),
+		slog.String("wait_family", string(v.Key.Class.Family())),
+		slog.String("site", v.Key.Site.String()),
+		slog.String("function", v.Key.Site.Function),
+		slog.String("file", v.Key.Site.File),
+		slog.Int("line", v.Key.Site.Line),
+		slog.String("entry", v.Key.Entry),
+		slog.Time("since", v.Since),
+		slog.Int("old", v.Old),
+		slog.Int("leaked", v.Leaked),
+		slog.Float64("stack_bytes", v.Memory),
+	}
+	if v.ToLimit > 0 {
+		attrs = append(attrs, slog.Duration("until_memory_limit", v.ToLimit))
+	}
+	if v.Hint != "" {
+		attrs = append(attrs, slog.String("hint", v.Hint))
+	}
+	if v.Evidence != "" {
+		attrs = append(attrs, slog.String("evidence", v.Evidence))
+	}
+	e := runtimeinfo.Event{Time: now, Name: name, Severity: v.Kind.severity(), Message: v.String(), Attrs: attrs}
+	var roots []slog.Attr
+	for _, r := range v.Roots {
+		roots = append(roots, slog.Int(r.Name, r.Count))
+		e.Spans = append(e.Spans, r.Examples...)
+	}
+	if roots != nil {
+		e.Attrs = append(e.Attrs, slog.GroupAttrs("created_under", roots...))
+	}
+	return e
+}

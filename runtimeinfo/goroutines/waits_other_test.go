@@ -1,0 +1,5 @@
+//go:build !unix
+
+package goroutines_test
+
+func startFiles(*scene) []wait { return nil }

@@ -1,0 +1,511 @@
+package goroutines_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"iter"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// Each of these functions waits in its own way, at the line that names it.
+
+func waitSend(c chan<- int) {
+	c <- 1 // waitSend
+}
+
+func waitReceive(c <-chan int) {
+	<-c // waitReceive
+}
+
+func waitRange(c <-chan int) {
+	for range c { // waitRange
+	}
+}
+
+func waitNilSend() {
+	var c chan int
+	c <- 1 // waitNilSend
+}
+
+func waitNilReceive() {
+	var c chan int
+	<-c // waitNilReceive
+}
+
+func waitForever() {
+	select {} // waitForever
+}
+
+func waitSelect(a, b <-chan int) {
+	select { // waitSelect
+	case <-a:
+	case <-b:
+	}
+}
+
+func waitReflectSelect(a, b <-chan int) {
+	cases := []reflect.SelectCase{
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(a)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(b)},
+	}
+	reflect.Select(cases) // waitReflectSelect
+}
+
+func waitContext(ctx context.Context) {
+	<-ctx.Done() // waitContext
+}
+
+func waitTimer(timer *time.Timer) {
+	<-timer.C // waitTimer
+}
+
+func waitSlot(slots chan struct{}) {
+	slots <- struct{}{} // waitSlot
+	<-slots
+}
+
+func waitMutex(mu *sync.Mutex) {
+	mu.Lock() // waitMutex
+	defer mu.Unlock()
+}
+
+func waitReadLock(mu *sync.RWMutex) {
+	mu.RLock() // waitReadLock
+	defer mu.RUnlock()
+}
+
+func waitWriteLock(mu *sync.RWMutex) {
+	mu.Lock() // waitWriteLock
+	defer mu.Unlock()
+}
+
+func waitSecondWriteLock(mu *sync.RWMutex) {
+	mu.Lock() // waitSecondWriteLock
+	defer mu.Unlock()
+}
+
+func waitGroup(wg *sync.WaitGroup) {
+	wg.Wait() // waitGroup
+}
+
+func waitCond(c *sync.Cond) {
+	c.L.Lock()
+	defer c.L.Unlock()
+	c.Wait() // waitCond
+}
+
+func waitOnce(once *sync.Once) {
+	once.Do(func() {}) // waitOnce
+}
+
+func waitConn(c net.Conn) {
+	c.Read(make([]byte, 1)) // waitConn
+}
+
+func waitBuffered(c net.Conn) {
+	bufio.NewReader(c).ReadByte() // waitBuffered
+}
+
+func waitAccept(l net.Listener) {
+	l.Accept() // waitAccept
+}
+
+func waitFile(f *os.File) {
+	f.Read(make([]byte, 1)) // waitFile
+}
+
+func waitFileLock(f *os.File) {
+	f.Read(make([]byte, 1)) // waitFileLock
+}
+
+func waitIOPipe(r *io.PipeReader) {
+	r.Read(make([]byte, 1)) // waitIOPipe
+}
+
+func waitSleep(stop *atomic.Bool) {
+	for !stop.Load() {
+		time.Sleep(50 * time.Millisecond) // waitSleep
+	}
+}
+
+func waitYield(yield func(int) bool) {
+	yield(1) // waitYield
+}
+
+func waitPull(seq iter.Seq[int]) {
+	next, stop := iter.Pull(seq)
+	defer stop()
+	next() // waitPull
+}
+
+func waitGeneric[T any](c <-chan T) {
+	<-c // waitGeneric
+}
+
+type waiter struct{ c chan int }
+
+func (w *waiter) waitMethod() {
+	<-w.c // waitMethod
+}
+
+func spin(stop *atomic.Bool) {
+	for !stop.Load() {
+	}
+}
+
+// scene starts goroutines that wait, and ends them with the test.
+type scene struct {
+	t    *testing.T
+	held []func() // what lets them go
+	done sync.WaitGroup
+}
+
+func (s *scene) start(f func(), release func()) {
+	s.done.Add(1)
+	go func() {
+		defer s.done.Done()
+		f()
+	}()
+	s.held = append(s.held, release)
+}
+
+func (s *scene) end() {
+	for _, release := range s.held {
+		release()
+	}
+	s.done.Wait()
+}
+
+// wait is one way to wait, and what a survey has to say of it.
+type wait struct {
+	function string // unqualified; the line that names it is where it waits
+	class    goroutines.WaitClass
+	reason   string // the runtime's word; that of class if empty
+}
+
+func startChannels(s *scene) []wait {
+	send, receive, generic := make(chan int), make(chan int), make(chan string)
+	a, b := make(chan int), make(chan int)
+	w := &waiter{make(chan int)}
+	method := w.waitMethod
+	slots := make(chan struct{}, 1)
+	slots <- struct{}{}
+	ctx, cancel := context.WithCancel(context.Background())
+	timer := time.NewTimer(time.Hour)
+	s.start(func() { waitSend(send) }, func() { <-send })
+	s.start(func() { waitReceive(receive) }, func() { close(receive) })
+	s.start(func() { waitRange(receive) }, func() {})
+	s.start(func() { waitGeneric(generic) }, func() { close(generic) })
+	s.start(func() { waitSelect(a, b) }, func() { close(a) })
+	s.start(func() { waitReflectSelect(a, b) }, func() {})
+	s.start(method, func() { close(w.c) })
+	s.start(func() { waitSlot(slots) }, func() { <-slots })
+	s.start(func() { waitContext(ctx) }, cancel)
+	s.start(func() { waitTimer(timer) }, func() { timer.Reset(0) })
+	go waitNilSend()    // for as long as the tests run, and so do
+	go waitNilReceive() // these
+	go waitForever()
+	return []wait{
+		{"waitSend", goroutines.ChanSend, ""},
+		{"waitReceive", goroutines.ChanReceive, ""},
+		{"waitRange", goroutines.ChanReceive, ""},
+		{"waitGeneric[go.shape.string]", goroutines.ChanReceive, ""},
+		{"waitSelect", goroutines.Select, ""},
+		{"waitReflectSelect", goroutines.Select, ""},
+		{"(*waiter).waitMethod", goroutines.ChanReceive, ""},
+		{"waitSlot", goroutines.ChanSend, ""},
+		{"waitContext", goroutines.ChanReceive, ""},
+		{"waitTimer", goroutines.ChanReceive, ""},
+		{"waitNilSend", goroutines.ChanSend, "chan send (nil chan)"},
+		{"waitNilReceive", goroutines.ChanReceive, "chan receive (nil chan)"},
+		{"waitForever", goroutines.SelectForever, ""},
+	}
+}
+
+func startLocks(s *scene) []wait {
+	var mu sync.Mutex
+	var read, write sync.RWMutex
+	var wg sync.WaitGroup
+	var lock sync.Mutex
+	cond := sync.NewCond(&lock)
+	mu.Lock()
+	read.Lock()
+	write.RLock()
+	wg.Add(1)
+	s.start(func() { waitMutex(&mu) }, mu.Unlock)
+	s.start(func() { waitReadLock(&read) }, read.Unlock)
+	s.start(func() { waitWriteLock(&write) }, write.RUnlock)
+	s.start(func() { waitGroup(&wg) }, wg.Done)
+	s.start(func() { waitCond(cond) }, func() {
+		lock.Lock() // so that it waits by now
+		defer lock.Unlock()
+		cond.Signal()
+	})
+
+	// The second writer waits for the mutex within the RWMutex, that is, for the
+	// first one to get its turn.
+	var second sync.RWMutex
+	second.Lock()
+	s.start(func() { waitSecondWriteLock(&second) }, second.Unlock)
+
+	// Who comes second to a sync.Once waits for the mutex within.
+	var once sync.Once
+	inside, leave := make(chan struct{}), make(chan struct{})
+	s.start(func() { once.Do(func() { close(inside); <-leave }) }, func() { close(leave) })
+	<-inside
+	s.start(func() { waitOnce(&once) }, func() {})
+	return []wait{
+		{"waitMutex", goroutines.Mutex, ""},
+		{"waitReadLock", goroutines.RWMutexRead, ""},
+		{"waitWriteLock", goroutines.RWMutexWrite, ""},
+		{"waitSecondWriteLock", goroutines.Mutex, ""},
+		{"waitGroup", goroutines.WaitGroup, ""},
+		{"waitCond", goroutines.Cond, ""},
+		{"waitOnce", goroutines.Mutex, ""},
+	}
+}
+
+func startIO(s *scene) []wait {
+	l := listen(s.t)
+	near, far := connect(s.t, l)
+	near2, far2 := connect(s.t, l)
+	s.start(func() { waitConn(near) }, func() { far.Close(); near.Close() })
+	s.start(func() { waitBuffered(near2) }, func() { far2.Close(); near2.Close() })
+	s.start(func() { waitAccept(l) }, func() { l.Close() })
+	pr, pw := io.Pipe()
+	s.start(func() { waitIOPipe(pr) }, func() { pw.Close() })
+	return []wait{
+		{"waitConn", goroutines.IO, ""},
+		{"waitBuffered", goroutines.IO, ""},
+		{"waitAccept", goroutines.IO, ""},
+		{"waitIOPipe", goroutines.Select, ""},
+	}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func connect(t *testing.T, l net.Listener) (near, far net.Conn) {
+	t.Helper()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
+}
+
+func startOthers(s *scene) []wait {
+	var stop atomic.Bool
+	s.start(func() { waitSleep(&stop) }, func() { stop.Store(true) })
+
+	next, end := iter.Pull(waitYield) // a coroutine waits until it is asked
+	next()
+	s.held = append(s.held, end)
+
+	hold := make(chan int) // and who asked waits until it answers
+	s.start(func() { waitPull(func(func(int) bool) { <-hold }) }, func() { close(hold) })
+	return []wait{
+		{"waitSleep", goroutines.Sleep, ""},
+		{"waitYield", goroutines.Coroutine, ""},
+		{"waitPull", goroutines.Coroutine, ""},
+	}
+}
+
+// The class of every wait that we know how to bring about, its place down to the
+// line, and that the runtime itself calls it so.
+func TestSurveyKnowsWaits(t *testing.T) {
+	for name, start := range map[string]func(*scene) []wait{
+		"channels": startChannels,
+		"locks":    startLocks,
+		"IO":       startIO,
+		"files":    startFiles,
+		"others":   startOthers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scene{t: t}
+			waits := start(s)
+			defer s.end()
+			for _, w := range waits {
+				t.Run(w.function, func(t *testing.T) { checkWait(t, w) })
+			}
+		})
+	}
+}
+
+func checkWait(t *testing.T, w wait) {
+	function := packagePath + w.function
+	place := goroutines.Site{Function: function, Line: lineNamed(t, w.function)}
+	var last string
+	eventually(t, func() bool {
+		g := groupAt(take(t), function)
+		if g == nil {
+			last = "no group is there"
+			return false
+		}
+		last = g.Key.String()
+		site := g.Site
+		file := filepath.Base(site.File)
+		site.File = ""
+		return g.Class == w.class && site == place && strings.HasPrefix(file, "waits_") && g.Count == 1
+	}, func() string { return last + "; want " + w.class.String() + " at " + place.String() })
+	want := w.reason
+	if want == "" {
+		want = w.class.String()
+	}
+	eventually(t, func() bool {
+		last = reasonOf(function)
+		return last == want
+	}, func() string { return "the runtime says " + last + ", want " + want })
+}
+
+const packagePath = "github.com/gmpulse/gmpulse/runtimeinfo/goroutines_test."
+
+// lineNamed finds the line that ends in a comment with the function's name.
+func lineNamed(t *testing.T, function string) int {
+	t.Helper()
+	name, _, _ := strings.Cut(function, "[")
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	files, err := filepath.Glob("waits_*test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		source, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(source), "\n") {
+			if strings.HasSuffix(line, " // "+name) {
+				return i + 1
+			}
+		}
+	}
+	t.Fatalf("no line names %s", name)
+	return 0
+}
+
+func groupAt(s *goroutines.Survey, function string) *goroutines.Group {
+	for i := range s.Groups {
+		if s.Groups[i].Site.Function == function {
+			return &s.Groups[i]
+		}
+	}
+	return nil
+}
+
+// reasonOf returns the runtime's wait reason of the goroutine that is in the
+// function.
+func reasonOf(function string) string {
+	if name, _, generic := strings.Cut(function, "["); generic {
+		function = name + "[...]" // as tracebacks have it
+	}
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	header := regexp.MustCompile(`^goroutine \d+ \[([^],]+)`)
+	for g := range strings.SplitSeq(string(buf), "\n\n") {
+		if !strings.Contains(g, "\n"+function+"(") {
+			continue
+		}
+		if m := header.FindStringSubmatch(g); m != nil {
+			return m[1]
+		}
+	}
+	return "nothing"
+}
+
+// eventually asks again until yes: goroutines take their time to get stuck.
+func eventually(t *testing.T, yes func() bool, what func() string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !yes() {
+		if time.Now().After(deadline) {
+			t.Fatal(what())
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func take(t *testing.T) *goroutines.Survey {
+	t.Helper()
+	s, err := goroutines.NewSurveyor(goroutines.Config{}).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A goroutine that runs is at another line in every survey, which must not make
+// a group of each.
+func TestRunningGoroutinesAreOneGroup(t *testing.T) {
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Add(1)
+		go func() { defer wg.Done(); spin(&stop) }()
+	}
+	defer wg.Wait()
+	defer stop.Store(true)
+	entry := packagePath + "TestRunningGoroutinesAreOneGroup.func1"
+	eventually(t, func() bool {
+		n := 0
+		for _, g := range take(t).Groups {
+			if g.Entry == entry && g.Class == goroutines.Running && g.Site.Function == entry && g.Site.Line == 0 {
+				n += g.Count
+			}
+		}
+		return n == 20
+	}, func() string { return "not 20 in one group" })
+}
+
+// The goroutines of WaitGroup.Go begin in package sync, which is not where
+// anybody would look.
+func TestEntryIsWhatSomebodyWrote(t *testing.T) {
+	c := make(chan int)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(c)
+	go waitReceive(c)
+	wg.Go(func() { waitReceive(c) })
+	time.AfterFunc(0, func() { waitReceive(c) })
+	next, stop := iter.Pull(func(yield func(int) bool) { yield(1) })
+	defer stop()
+	next()
+	in := packagePath + "TestEntryIsWhatSomebodyWrote."
+	want := map[string]goroutines.WaitClass{
+		packagePath + "waitReceive": goroutines.ChanReceive, // go f(x)
+		in + "func1":                goroutines.ChanReceive,
+		in + "func2":                goroutines.ChanReceive,
+		in + "func3":                goroutines.Coroutine,
+	}
+	eventually(t, func() bool {
+		found := 0
+		for _, g := range take(t).Groups {
+			if class, ok := want[g.Entry]; ok && g.Class == class && g.Count == 1 {
+				found++
+			}
+		}
+		return found == len(want)
+	}, func() string { return "not every entry is there" })
+}

@@ -1,0 +1,39 @@
+//go:build unix
+
+package goroutines_test
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+func waitKernel(fd int) {
+	syscall.Read(fd, make([]byte, 1)) // waitKernel
+}
+
+// startFiles: only on Unix does a pipe use the poller, and a raw descriptor block.
+func startFiles(s *scene) []wait {
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.start(func() { waitFile(r) }, func() { w.Close() })
+	eventually(s.t, func() bool { return reasonOf(packagePath+"waitFile") == "IO wait" },
+		func() string { return "nobody reads" })
+	s.start(func() { waitFileLock(r) }, func() {}) // there can be one reader only
+
+	var fds [2]int
+	if err := syscall.Pipe(fds[:]); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start(func() { waitKernel(fds[0]) }, func() {
+		syscall.Close(fds[1])
+	})
+	return []wait{
+		{"waitFile", goroutines.IO, ""},
+		{"waitFileLock", goroutines.Semaphore, "semacquire"},
+		{"waitKernel", goroutines.Syscall, ""},
+	}
+}

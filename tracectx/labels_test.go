@@ -1,0 +1,200 @@
+package tracectx_test
+
+import (
+	"context"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// spawn starts a goroutine that does nothing but be there; its labels are those
+// of the goroutine that started it.
+func spawn(stop <-chan struct{}) {
+	runs := make(chan struct{})
+	go func() {
+		close(runs)
+		<-stop
+	}()
+	<-runs
+}
+
+// born surveys what spawn started, by root label.
+func born(t *testing.T) map[string]int {
+	t.Helper()
+	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel}).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := map[string]int{}
+	for i := range s.Groups {
+		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.spawn.func1") {
+			for _, b := range s.Groups[i].Births {
+				roots[b.Root] += b.Count
+			}
+		}
+	}
+	return roots
+}
+
+// Goroutines started under a root span carry its name; those started after its
+// end, and those of child spans' own, do not carry another.
+func TestGoroutinesInheritTheRootsName(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	stop := make(chan struct{})
+	defer close(stop)
+
+	spawn(stop) // before
+	ctx, span := tracer.Start(t.Context(), "GET /checkout")
+	spawn(stop)
+	_, child := tracer.Start(ctx, "query")
+	spawn(stop)
+	child.End()
+	spawn(stop)
+	span.End()
+	spawn(stop) // after
+	_, other := tracer.Start(t.Context(), "GET /search")
+	spawn(stop)
+	other.End()
+
+	got := born(t)
+	if got["GET /checkout"] != 3 || got["GET /search"] != 1 || got[""] != 2 || len(got) != 3 {
+		t.Errorf("goroutines by root: %v", got)
+	}
+}
+
+func TestNoLabels(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{NoLabels: true})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	stop := make(chan struct{})
+	defer close(stop)
+	_, span := tracer.Start(t.Context(), "GET /")
+	spawn(stop)
+	span.End()
+	if got := born(t); got[""] != 1 || len(got) != 1 {
+		t.Errorf("goroutines by root: %v", got)
+	}
+}
+
+// The application's own labels are kept beside ours, and are what remains.
+func TestLabelsOfTheApplication(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	stop := make(chan struct{})
+	defer close(stop)
+	pprof.Do(t.Context(), pprof.Labels("tenant", "acme"), func(ctx context.Context) {
+		_, span := tracer.Start(ctx, "GET /")
+		spawn(stop)
+		span.End()
+		spawn(stop)
+	})
+	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: "tenant"}).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var with, after int
+	for i := range s.Groups {
+		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.spawn.func1") {
+			continue
+		}
+		for _, b := range s.Groups[i].Births {
+			switch {
+			case b.Root == "GET /" && b.Epoch == "acme":
+				with += b.Count
+			case b.Root == "" && b.Epoch == "acme":
+				after += b.Count
+			}
+		}
+	}
+	if with != 1 || after != 1 {
+		t.Errorf("%d goroutines with both labels, %d with the application's alone", with, after)
+	}
+}
+
+// A span that ends on another goroutine leaves that goroutine's labels alone.
+func TestEndElsewhere(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	stop := make(chan struct{})
+	defer close(stop)
+	_, theirs := tracer.Start(t.Context(), "POST /theirs")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, own := tracer.Start(context.Background(), "GET /own")
+		theirs.End()
+		spawn(stop)
+		own.End()
+	}()
+	<-done
+	if got := born(t); got["GET /own"] != 1 {
+		t.Errorf("goroutines by root: %v", got)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	_, span := tracer.Start(t.Context(), "GET /")
+	defer span.End()
+	o, ok := p.Origin("GET /", "0")
+	if !ok || o.To.Sub(o.From) != 10*time.Second || time.Since(o.From) > 10*time.Second {
+		t.Fatalf("origin %+v, %v", o, ok)
+	}
+	if len(o.Examples) != 1 || o.Examples[0].TraceIDString() != span.SpanContext().TraceID().String() {
+		t.Errorf("examples %+v", o.Examples)
+	}
+	for _, bad := range [][2]string{{"GET /", "x"}, {"GET /", "-10"}, {"nobody", "0"}} {
+		if o, ok := p.Origin(bad[0], bad[1]); ok {
+			t.Errorf("%q: %+v", bad, o)
+		}
+	}
+}
+
+// Long names are cut to what profilers outside the process can read.
+func TestLongName(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	stop := make(chan struct{})
+	defer close(stop)
+	_, span := tracer.Start(t.Context(), "获取"+strings.Repeat("订单", 40))
+	spawn(stop)
+	span.End()
+	for root := range born(t) {
+		if root == "" || len(root) > 47 || !strings.HasPrefix(root, "获取") || strings.ContainsRune(root, '\uFFFD') {
+			t.Errorf("label %q", root)
+		}
+		if _, ok := p.Origin(root, "0"); !ok {
+			t.Errorf("no origin for %q", root)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	for i := range 100 {
+		s := root(1, uint64(i+1), "GET /")
+		p.OnStart(t.Context(), s)
+		s.took = time.Millisecond
+		if i >= 95 {
+			s.took = time.Second
+		}
+		p.OnEnd(s)
+	}
+	_, a := observe(t, p)
+	if len(a.Groups) != 1 || a.Groups[0].Ended != 100 {
+		t.Fatalf("groups %+v", a.Groups)
+	}
+	if g := a.Groups[0]; g.P50 < time.Millisecond || g.P50 > 2*time.Millisecond || g.P99 < time.Second || g.P99 > 2*time.Second {
+		t.Errorf("p50 %v, p99 %v", g.P50, g.P99)
+	}
+	if g := p.Observe(time.Now().Add(time.Hour)).Groups; len(g) != 1 || g[0].P99 != 0 || g[0].Ended != 100 {
+		t.Errorf("an hour later %+v", g)
+	}
+}
