@@ -143,14 +143,14 @@ func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot)
 		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start)})
 	}
 	if !s.merged {
-		pprof.SetGoroutineLabels(e.ctx)
+		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only
 		return
 	}
 	pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels(RootLabel, name.labels.value, EpochLabel, strconv.FormatInt(e.begin, 10))))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.merged) < maxMerged {
-		l.merged[key] = ctx
+		l.merged[key] = ctx //nolint:fatcontext // kept to restore its labels, bounded, and let go at the end of the span
 	}
 }
 

@@ -2,25 +2,58 @@ package tracectx_test
 
 import (
 	"context"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
+// nursery is the goroutines of one test.
+type nursery struct {
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// newNursery ends its goroutines, and waits for them, with the test.
+func newNursery(t *testing.T) *nursery {
+	t.Helper()
+	n := &nursery{stop: make(chan struct{})}
+	t.Cleanup(func() {
+		close(n.stop)
+		n.wg.Wait()
+	})
+	return n
+}
+
+// still keeps the stack of the calling goroutine where it is: it grows it by one
+// span, and lets no collection shrink it. A stack that moves during a span keeps
+// the labels from being restored.
+func still(t *testing.T, tracer trace.Tracer) {
+	t.Helper()
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	for range 2 {
+		_, span := tracer.Start(t.Context(), "warm")
+		span.End()
+	}
+}
+
 // spawn starts a goroutine that does nothing but be there; its labels are those
 // of the goroutine that started it.
-func spawn(stop <-chan struct{}) {
+func (n *nursery) spawn() {
 	runs := make(chan struct{})
-	go func() {
+	n.wg.Go(func() {
 		close(runs)
-		<-stop
-	}()
+		<-n.stop
+	})
 	<-runs
 }
 
@@ -33,7 +66,7 @@ func born(t *testing.T) map[string]int {
 	}
 	roots := map[string]int{}
 	for i := range s.Groups {
-		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.spawn.func1") {
+		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
 			for _, b := range s.Groups[i].Births {
 				roots[b.Root] += b.Count
 			}
@@ -47,20 +80,19 @@ func born(t *testing.T) map[string]int {
 func TestGoroutinesInheritTheRootsName(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	stop := make(chan struct{})
-	defer close(stop)
-
-	spawn(stop) // before
+	still(t, tracer)
+	n := newNursery(t)
+	n.spawn() // before
 	ctx, span := tracer.Start(t.Context(), "GET /checkout")
-	spawn(stop)
+	n.spawn()
 	_, child := tracer.Start(ctx, "query")
-	spawn(stop)
+	n.spawn()
 	child.End()
-	spawn(stop)
+	n.spawn()
 	span.End()
-	spawn(stop) // after
+	n.spawn() // after
 	_, other := tracer.Start(t.Context(), "GET /search")
-	spawn(stop)
+	n.spawn()
 	other.End()
 
 	got := born(t)
@@ -72,10 +104,9 @@ func TestGoroutinesInheritTheRootsName(t *testing.T) {
 func TestNoLabels(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{NoLabels: true})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	stop := make(chan struct{})
-	defer close(stop)
+	n := newNursery(t)
 	_, span := tracer.Start(t.Context(), "GET /")
-	spawn(stop)
+	n.spawn()
 	span.End()
 	if got := born(t); got[""] != 1 || len(got) != 1 {
 		t.Errorf("goroutines by root: %v", got)
@@ -86,13 +117,13 @@ func TestNoLabels(t *testing.T) {
 func TestLabelsOfTheApplication(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	stop := make(chan struct{})
-	defer close(stop)
+	still(t, tracer)
+	n := newNursery(t)
 	pprof.Do(t.Context(), pprof.Labels("tenant", "acme"), func(ctx context.Context) {
 		_, span := tracer.Start(ctx, "GET /")
-		spawn(stop)
+		n.spawn()
 		span.End()
-		spawn(stop)
+		n.spawn()
 	})
 	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: "tenant"}).Take(t.Context())
 	if err != nil {
@@ -100,7 +131,7 @@ func TestLabelsOfTheApplication(t *testing.T) {
 	}
 	var with, after int
 	for i := range s.Groups {
-		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.spawn.func1") {
+		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
 			continue
 		}
 		for _, b := range s.Groups[i].Births {
@@ -121,15 +152,14 @@ func TestLabelsOfTheApplication(t *testing.T) {
 func TestEndElsewhere(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	stop := make(chan struct{})
-	defer close(stop)
+	n := newNursery(t)
 	_, theirs := tracer.Start(t.Context(), "POST /theirs")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_, own := tracer.Start(context.Background(), "GET /own")
 		theirs.End()
-		spawn(stop)
+		n.spawn()
 		own.End()
 	}()
 	<-done
@@ -161,10 +191,9 @@ func TestOrigin(t *testing.T) {
 func TestLongName(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	stop := make(chan struct{})
-	defer close(stop)
+	n := newNursery(t)
 	_, span := tracer.Start(t.Context(), "获取"+strings.Repeat("订单", 40))
-	spawn(stop)
+	n.spawn()
 	span.End()
 	for root := range born(t) {
 		if root == "" || len(root) > 47 || !strings.HasPrefix(root, "获取") || strings.ContainsRune(root, '\uFFFD') {

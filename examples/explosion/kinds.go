@@ -85,14 +85,14 @@ func unreadChannel(ctx context.Context, _ *world) {
 	}
 }
 
-func lostContext(_ context.Context, _ *world) {
+func lostContext(_ context.Context, _ *world) { //nolint:contextcheck // that is the leak
 	ctx, cancel := context.WithCancel(context.Background()) // not the request's
 	_ = cancel
 	go func() { <-ctx.Done() }()
 }
 
 func openBody(_ context.Context, w *world) {
-	resp, err := w.client.Get(w.upstream.URL)
+	resp, err := w.client.Get(w.upstream.URL) //nolint:bodyclose,noctx // that is the leak
 	if err != nil {
 		return
 	}
@@ -103,8 +103,8 @@ func heldLock(_ context.Context, w *world) {
 	w.lock.Lock() // there is no Unlock
 }
 
-func silentPeer(_ context.Context, w *world) {
-	c, err := net.Dial("tcp", w.silent.Addr().String())
+func silentPeer(ctx context.Context, w *world) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.silent.Addr().String())
 	if err != nil {
 		return
 	}
@@ -131,8 +131,8 @@ func fanOut(_ context.Context, _ *world) {
 
 // connect is a client that stays; the root span is that of the server's handler
 // in real life, here of the request that opens the connection.
-func connect(_ context.Context, w *world) {
-	c, err := net.Dial("tcp", strings.TrimPrefix(w.upstream.URL, "http://"))
+func connect(ctx context.Context, w *world) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.upstream.URL, "http://"))
 	if err != nil {
 		return
 	}

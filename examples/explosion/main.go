@@ -77,7 +77,7 @@ func run(k kind, length time.Duration) (right bool, err error) {
 	defer cancel()
 	fmt.Printf("%s: %s\nmetrics  %smetrics\n\n", k.name, k.story, a.URL())
 
-	w := newWorld(k.root)
+	w := newWorld(ctx, k.root)
 	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
 	verdict, right := await(ctx, a, k)
 	report(k, verdict, right)
@@ -96,29 +96,42 @@ func await(ctx context.Context, a *agent.Agent, k kind) (*goroutines.Verdict, bo
 	for {
 		select {
 		case <-ctx.Done():
-			vs := a.Goroutines().Verdicts
-			if len(vs) == 0 {
-				return nil, k.benign()
+			if vs := a.Goroutines().Verdicts; len(vs) > 0 {
+				return &vs[0], k.benign() && !vs[0].Kind.Suspect()
 			}
-			return &vs[0], k.benign() && !vs[0].Kind.Suspect()
+			return nil, k.benign()
 		case <-ticker.C:
 		}
-		n := 0
-		if s := a.Snapshot(); s != nil {
-			v, _ := s.Number("gmpulse.goroutine.user")
-			n = int(v)
-		}
 		vs := a.Goroutines().Verdicts
-		fmt.Printf("%3.0f s  %5d goroutines  %d verdicts\n", time.Since(start).Seconds(), n, len(vs))
-		for i := range vs {
-			if k.matches(&vs[i]) && !k.benign() {
-				return &vs[i], true
-			}
-			if vs[i].Kind.Suspect() && k.benign() {
-				return &vs[i], false
-			}
+		fmt.Printf("%3.0f s  %5d goroutines  %d verdicts\n", time.Since(start).Seconds(), count(a), len(vs))
+		if v, right := settles(k, vs); v != nil {
+			return v, right
 		}
 	}
+}
+
+// settles returns the verdict that ends the wait: the right one, or for a benign
+// kind a wrong one.
+func settles(k kind, vs []goroutines.Verdict) (v *goroutines.Verdict, right bool) {
+	for i := range vs {
+		if k.benign() && vs[i].Kind.Suspect() {
+			return &vs[i], false
+		}
+		if !k.benign() && k.matches(&vs[i]) {
+			return &vs[i], true
+		}
+	}
+	return nil, false
+}
+
+// count is the number of goroutines in the newest sample.
+func count(a *agent.Agent) int {
+	s := a.Snapshot()
+	if s == nil {
+		return 0
+	}
+	n, _ := s.Number("gmpulse.goroutine.user") // absent reads as zero
+	return int(n)
 }
 
 // report prints the verdict.

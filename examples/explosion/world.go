@@ -28,7 +28,7 @@ type world struct {
 }
 
 // A world lives as long as the program: closing what leaks is not its business.
-func newWorld(root string) *world {
+func newWorld(ctx context.Context, root string) *world {
 	w := &world{
 		root: root, tracer: otel.Tracer("explosion"), started: time.Now(),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
@@ -42,7 +42,7 @@ func newWorld(root string) *world {
 			<-r.Context().Done()
 		})),
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err) // no loopback: nothing to show
 	}
