@@ -62,6 +62,7 @@ func BenchmarkOnStartOnEnd(b *testing.B) {
 		processor sdktrace.SpanProcessor
 	}{
 		{"root/empty", ctx, empty{}},
+		{"root/no-labels", ctx, newProcessor(b, tracectx.Config{NoLabels: true})},
 		{"root/ours", ctx, newProcessor(b, tracectx.Config{})},
 		{"child/empty", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), empty{}},
 		{"child/ours", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), newProcessor(b, tracectx.Config{})},

@@ -75,8 +75,8 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 		return
 	}
 	id := span.SpanContext()
-	s, ok := p.table.remove(id.SpanID(), id.TraceID())
-	if !ok {
+	s := slot{trace: id.TraceID()}
+	if !p.table.remove(id.SpanID(), &s) {
 		return
 	}
 	p.names.at(s.name).durations.add(nanoseconds(span.EndTime()) - s.start)

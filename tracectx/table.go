@@ -100,22 +100,23 @@ func (t *table) tryAdd(i, key uint64, s *slot, closed *atomic.Bool) (settled, ad
 	return settled, added
 }
 
-// remove takes a span out of the table and returns it, if it is there.
-func (t *table) remove(span trace.SpanID, id trace.TraceID) (s slot, ok bool) {
+// remove takes a span out of the table and into s, if it is there. Only s.trace
+// is looked at.
+func (t *table) remove(span trace.SpanID, s *slot) (ok bool) {
 	key := keyOf(span)
-	first, step := hash(key, id)
+	first, step := hash(key, s.trace)
 	for i := range uint64(choices) {
-		if t.tryRemove((first+i*step)&t.mask, key, &id, &s) {
-			return s, true
+		if t.tryRemove((first+i*step)&t.mask, key, s) {
+			return true
 		}
 	}
-	return s, false
+	return false
 }
 
-func (t *table) tryRemove(i, key uint64, id *trace.TraceID, s *slot) bool {
+func (t *table) tryRemove(i, key uint64, s *slot) bool {
 	b, slots := &t.buckets[i], &t.slots[i]
 	b.mu.Lock()
-	j := b.find(key, id, slots)
+	j := b.find(key, &s.trace, slots)
 	if j >= 0 {
 		*s = slots[j]
 		b.drop(j, slots)
