@@ -19,18 +19,19 @@ const module = "github.com/gmpulse/gmpulse"
 // standard library. Prefixes, relative to the module where they begin with ".".
 // Programs (examples, cmd) may import anything.
 var rooms = map[string][]string{
-	"./runtimeinfo":                    {"./runtimeinfo/host"},
-	"./runtimeinfo/host":               {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
-	"./runtimeinfo/goroutines":         {"./runtimeinfo", "github.com/google/pprof/profile"},
-	"./tracectx":                       {"./runtimeinfo", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
-	"./exporters":                      {"./runtimeinfo"},
-	"./exporters/exporttest":           {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
-	"./exporters/jsonl":                {"./exporters", "./runtimeinfo"},
-	"./exporters/prom":                 {"./exporters", "./runtimeinfo", "github.com/prometheus/"},
-	"./exporters/fluentd":              {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
-	"./agent/engine":                   {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
-	"./agent/engine/internal/delivery": {"./runtimeinfo", "./exporters"},
-	"./agent":                          {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
+	"./runtimeinfo":                     {"./runtimeinfo/host"},
+	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
+	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
+	"./runtimeinfo/goroutines":          {"./runtimeinfo", "github.com/google/pprof/profile"},
+	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
+	"./exporters":                       {"./runtimeinfo"},
+	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
+	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
+	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/"},
+	"./exporters/fluentd":               {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
+	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters"},
+	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
 }
 
 // banned packages must not be linked, directly or through others.

@@ -102,7 +102,7 @@ func (c WaitClass) Family() Family {
 // bufio and the like), so that two readers of connections are told apart. Where
 // there is no such frame, site is the first outside the runtime, or else the
 // last; -1 for an empty stack. The functions are fully qualified names, leaf
-// first. Classify costs about 0.2 µs and allocates nothing.
+// first. Classify costs about 0.5 µs and allocates nothing.
 func Classify(functions []string) (class WaitClass, site int) {
 	outside := len(functions) // of the runtime
 	for i, f := range functions {

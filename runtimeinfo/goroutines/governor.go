@@ -6,12 +6,13 @@ import (
 )
 
 const (
-	// A survey of nobody: buffers, compression, two short stops of the world.
-	surveyBase = 500 * time.Microsecond
+	// A survey of nobody (BenchmarkTakeNobody): for the most part the buffers of
+	// the compression.
+	surveyBase = 800 * time.Microsecond
 	// No survey is cheaper than this, whatever the clock says.
 	leastPerGoroutine = time.Microsecond
 	// What is expected of the first survey: a dozen frames, two or three labels.
-	usualPerGoroutine = 3 * time.Microsecond
+	usualPerGoroutine = 3500 * time.Nanosecond
 
 	// defaultShare of one core is for surveys.
 	defaultShare = 0.001

@@ -50,16 +50,17 @@ func TestProof(t *testing.T) {
 	wg.Go(func() { waitReceive(reachable) })
 	defer wg.Wait()
 	defer close(reachable)
+	earlier := waiting(t, "leakSend")
 	for range 5 {
 		go leakSend(make(chan int))
 	}
 	p := goroutines.NewProver(goroutines.ProverConfig{Cooldown: time.Nanosecond})
-	s, k := surveyAt(t, "leakSend", 5)
+	s, k := surveyAt(t, "leakSend", earlier+5)
 	proof, err := p.Prove(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g := proof.Get(k); g == nil || g.Count != 5 {
+	if g := proof.Get(k); g == nil || g.Count != earlier+5 {
 		t.Fatalf("%v leaks, got %v", k, proof.Groups)
 	}
 	if g := groupAt(proof, packagePath+"waitReceive"); g != nil {
@@ -72,15 +73,25 @@ func TestProof(t *testing.T) {
 	for range 3 {
 		go leakSend(make(chan int))
 	}
-	if s, _ = surveyAt(t, "leakSend", 8); s.Get(k).Count != 8 { // also those that are proven
+	if s, _ = surveyAt(t, "leakSend", earlier+8); s.Get(k).Count != earlier+8 { // also those that are proven
 		t.Errorf("%d wait after the proof", s.Get(k).Count)
 	}
 	if _, err := p.Prove(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if n := p.Proven(k); n != 5 {
-		t.Errorf("%d proven by proofs of 5 and 8", n)
+	if n := p.Proven(k); n != earlier+5 {
+		t.Errorf("%d proven by proofs of %d and %d", n, earlier+5, earlier+8)
 	}
+}
+
+// waiting returns how many wait in the function already: those of an earlier
+// run of the test.
+func waiting(t *testing.T, function string) int {
+	t.Helper()
+	if g := groupAt(take(t), packagePath+function); g != nil {
+		return g.Count
+	}
+	return 0
 }
 
 // surveyAt takes surveys until n wait in the function.
@@ -142,16 +153,17 @@ func TestProofRefusesACrowdAtALock(t *testing.T) {
 func TestLeaksHaveBirths(t *testing.T) {
 	needProof(t)
 	c := goroutines.Config{RootLabel: "route"}
+	earlier := waiting(t, "leakAnother")
 	for range 2 {
 		crowd(1, pprof.Labels("route", "/cart"), func(<-chan int) { leakAnother(make(chan int)) })
 	}
-	s, k := surveyAt(t, "leakAnother", 2)
+	s, k := surveyAt(t, "leakAnother", earlier+2)
 	proof, err := goroutines.NewProver(goroutines.ProverConfig{Config: c}).Prove(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := proof.Get(k)
-	if g == nil || len(g.Births) != 1 || g.Births[0] != (goroutines.Birth{Root: "/cart", Count: 2}) {
+	if g == nil || len(g.Births) != 1 || g.Births[0] != (goroutines.Birth{Root: "/cart", Count: earlier + 2}) {
 		t.Errorf("got %+v", g)
 	}
 }

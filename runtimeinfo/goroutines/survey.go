@@ -7,7 +7,7 @@
 //	}
 //
 // A survey reads the goroutine profile of runtime/pprof, which stops the world
-// for some 10–80 µs whatever the number of goroutines, and costs about 3 µs of
+// for some 10–160 µs whatever the number of goroutines, and costs about 3.5 µs of
 // CPU time for each (BenchmarkTake). A [Governor] says when it is worth that. A
 // [Prover] asks the garbage collector, from Go 1.27 on, which goroutines can
 // never run again.
@@ -74,7 +74,7 @@ type Config struct {
 	MaxGroups int
 	// MaxGoroutines is the number of goroutines above which there is no survey.
 	// It bounds time and memory: at the default of 200,000 (zero or less) about
-	// 0.6 s of CPU time and 160 MB of garbage. A [Prover]'s default is 100,000.
+	// 0.7 s of CPU time and 200 MB of garbage. A [Prover]'s default is 100,000.
 	MaxGoroutines int
 }
 
@@ -110,7 +110,7 @@ func NewSurveyor(c Config) *Surveyor {
 }
 
 // Take looks at all goroutines but the agent's and those that are in Take. It
-// cannot be interrupted, and keeps one core busy for about 3 µs for each
+// cannot be interrupted, and keeps one core busy for about 3.5 µs for each
 // goroutine; ctx is only looked at before the costly steps.
 //
 // The error is ErrTooMany where there are too many, ErrProfiler where the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func profileOf(stack []string, counts []int) *profile.Profile {
 	for i, n := range counts {
 		own := locationOf(fmt.Sprintf("main.f%05d", i))
 		p.Sample = append(p.Sample, &profile.Sample{
-			Location: append(below[:len(below):len(below)], own),
+			Location: append(slices.Clip(below), own),
 			Value:    []int64{int64(n)},
 		})
 	}

@@ -32,8 +32,8 @@ func startFiles(s *scene) []wait {
 		syscall.Close(fds[1])
 	})
 	return []wait{
-		{"waitFile", goroutines.IO, ""},
-		{"waitFileLock", goroutines.Semaphore, "semacquire"},
-		{"waitKernel", goroutines.Syscall, ""},
+		{"waitFile", goroutines.IO, "", false},
+		{"waitFileLock", goroutines.Semaphore, "semacquire", false},
+		{"waitKernel", goroutines.Syscall, "", false},
 	}
 }

@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// Two explosions and one that only looks like one, as their reader runs them:
+// the verdict names kind, place and span, and the exit status says it is right.
+func TestExplosion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	program := build(t, "./examples/explosion")
+	for kind, want := range map[string][]string{
+		"channel": {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "under    GET /checkout"},
+		"lock":    {"verdict  stuck", "main.heldLock (kinds.go:", "under    POST /order"},
+		"ramp":    {},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			p := spawn(t, nil, program, "-kind="+kind, "-for=90s")
+			<-p.done
+			if p.err != nil {
+				t.Errorf("%v", p.err)
+			}
+			for _, w := range want {
+				if !strings.Contains(p.output(), w) {
+					t.Errorf("it does not say %q", w)
+				}
+			}
+		})
+	}
+	list := spawn(t, nil, program, "-list")
+	<-list.done
+	if n := strings.Count(list.output(), "\n"); list.err != nil || n < 9 {
+		t.Errorf("-list prints %d lines: %v", n, list.err)
+	}
+	bad := spawn(t, nil, program, "-kind=nonsense")
+	<-bad.done
+	if code := bad.cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(bad.output(), "http-body") {
+		t.Errorf("a bad kind exits with %d:\n%s", code, bad.output())
+	}
+}
