@@ -27,58 +27,77 @@ const maxExamples = 3
 
 // ages evaluates the labels of a group.
 func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
-	steps := ageSteps()
-	counts := make([]int, len(steps))
-	byRoot := map[string]*Root{}
-	oldByRoot := map[string]int{}
-	epochs := map[string]bool{}
+	if c.origins == nil {
+		return a
+	}
+	t := agetally{counts: make([]int, len(ageSteps())), byRoot: map[string]*Root{}, oldByRoot: map[string]int{}, oldEpochs: map[string]bool{}}
 	for _, b := range g.Births {
-		if b.Root == "" || c.origins == nil {
-			continue
-		}
-		a.labelled += b.Count
-		r := byRoot[b.Root]
-		if r == nil {
-			r = &Root{Name: b.Root}
-			byRoot[b.Root] = r
-		}
-		r.Count += b.Count
-		o, ok := c.origins.Origin(b.Root, b.Epoch)
-		if !ok {
-			continue
-		}
-		if room := maxExamples - len(r.Examples); room > 0 {
-			r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
-		}
-		age := in.now.Sub(o.To)
-		for i, s := range steps {
-			if age >= s || i == 0 {
-				counts[i] += b.Count
-			}
-		}
-		if t := c.threshold(b.Root, in); age >= t {
-			a.old += b.Count
-			oldByRoot[b.Root] += b.Count
-			epochs[b.Epoch] = true
-			a.threshold = max(a.threshold, t)
+		if b.Root != "" {
+			a.labelled += b.Count
+			c.birth(&t, b, in)
 		}
 	}
-	a.oldEpochs = len(epochs)
-	for root, old := range oldByRoot {
+	a.old, a.oldEpochs, a.threshold = t.old, len(t.oldEpochs), t.threshold
+	for root, old := range t.oldByRoot {
 		a.stillOpen += min(old, openOlder(in, root, c.threshold(root, in)))
 	}
-	for _, r := range byRoot {
-		a.roots = append(a.roots, *r)
-	}
-	slices.SortFunc(a.roots, func(x, y Root) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name))
-	})
-	for i, n := range counts {
+	a.roots = t.roots()
+	for i, n := range t.counts {
 		if n > 0 {
-			a.ages = append(a.ages, Age{AtLeast: steps[i], Count: n})
+			a.ages = append(a.ages, Age{AtLeast: ageSteps()[i], Count: n})
 		}
 	}
 	return a
+}
+
+// agetally is an ageing in the making.
+type agetally struct {
+	counts    []int // by ageSteps, cumulative
+	byRoot    map[string]*Root
+	oldByRoot map[string]int
+	oldEpochs map[string]bool
+	old       int
+	threshold time.Duration
+}
+
+// birth adds the members with one pair of labels.
+func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
+	r := t.byRoot[b.Root]
+	if r == nil {
+		r = &Root{Name: b.Root}
+		t.byRoot[b.Root] = r
+	}
+	r.Count += b.Count
+	o, ok := c.origins.Origin(b.Root, b.Epoch)
+	if !ok {
+		return
+	}
+	if room := maxExamples - len(r.Examples); room > 0 {
+		r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
+	}
+	age := max(0, in.now.Sub(o.To))
+	for i, step := range ageSteps() {
+		if age >= step {
+			t.counts[i] += b.Count
+		}
+	}
+	if threshold := c.threshold(b.Root, in); age >= threshold {
+		t.old += b.Count
+		t.oldByRoot[b.Root] += b.Count
+		t.oldEpochs[b.Epoch] = true
+		t.threshold = max(t.threshold, threshold)
+	}
+}
+
+// roots returns the roots, those with most members first.
+func (t *agetally) roots() (roots []Root) {
+	for _, r := range t.byRoot {
+		roots = append(roots, *r)
+	}
+	slices.SortFunc(roots, func(x, y Root) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name))
+	})
+	return roots
 }
 
 // threshold is the age from which a member that was created under spans of one

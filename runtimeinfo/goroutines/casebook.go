@@ -50,9 +50,6 @@ const (
 	steadyResidence = 1.25
 	// A group is forgotten when it was empty for so many of the shortest slots.
 	forgetAfter = 2 * slots
-	// An event about one group is repeated at the earliest after this time, but
-	// for a doubling.
-	quietFor = 30 * time.Minute
 )
 
 // casebook remembers groups from survey to survey and the verdicts on them.
@@ -186,14 +183,14 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		v.Kind, v.Evidence, v.Roots = sig.kind, "they grow with the number of connections", nil
 		return v
 	}
-	if v.Kind, v.Evidence = c.weigh(g, t, &a, level, growing, in); v.Kind == "" {
+	if v.Kind, v.Evidence = c.weigh(g, t, &a, level, growing); v.Kind == "" {
 		return nil
 	}
 	return v
 }
 
 // weigh sets growth against age, for a group that is not known by its frames.
-func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing bool, in *circumstances) (Kind, string) {
+func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing bool) (Kind, string) {
 	open := a.old > 0 && 5*a.stillOpen >= 4*a.old
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:

@@ -3,6 +3,7 @@ package goroutines
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,11 +131,11 @@ func TestLeakUnderASpan(t *testing.T) {
 	if !strings.Contains(first.String(), "leak: ") || !strings.Contains(first.String(), "created under GET /checkout") || strings.Contains(first.String(), "caused") {
 		t.Errorf("says %q", first)
 	}
-	names := ""
+	var names []string
 	for _, e := range w.c.takeEvents() {
-		names += e.Name + " "
+		names = append(names, e.Name)
 	}
-	if names != "goroutine.verdict.opened goroutine.verdict.doubled " {
+	if !slices.Equal(names, []string{"goroutine.verdict.opened", "goroutine.verdict.doubled"}) {
 		t.Errorf("events %q", names)
 	}
 	// They are gone.
@@ -182,12 +183,13 @@ func TestLoadIsNotALeak(t *testing.T) {
 func TestPressure(t *testing.T) {
 	w := newTown(t)
 	w.spans["GET /"] = runtimeinfo.SpanGroup{P99: 2 * time.Second}
-	seen := ""
+	var all []string
 	for i := range 40 {
 		n := 20 + 10*i
 		vs := w.look(group(IO, "shop.query", n, w.births("GET /", n, 10*time.Second)...))
-		seen += kinds(vs)
+		all = append(all, kinds(vs))
 	}
+	seen := strings.Join(all, " ")
 	if !strings.Contains(seen, "pressure") || strings.Contains(seen, "leak") || strings.Contains(seen, "stuck") {
 		t.Errorf("verdicts %q", seen)
 	}

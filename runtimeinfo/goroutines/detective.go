@@ -112,7 +112,7 @@ func (d *Detective) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot
 // look takes a survey, if one can be afforded, and judges it.
 func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
-	if !d.governor.Allow(now, n) && !(d.suspicious() && d.governor.Borrow(now, n)) {
+	if affordable := d.governor.Allow(now, n) || d.suspicious() && d.governor.Borrow(now, n); !affordable {
 		d.skip()
 		return
 	}

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// A survey of nobody (BenchmarkTakeNobody): for the most part the buffers of
-	// the compression.
+	// A survey of nobody, in a young process (BenchmarkTakeNobody): for the most
+	// part the buffers of the compression.
 	surveyBase = 800 * time.Microsecond
 	// No survey is cheaper than this, whatever the clock says.
 	leastPerGoroutine = time.Microsecond
@@ -37,9 +37,10 @@ type Governor struct {
 	// paid is the moment by which everything spent has been earned. What was
 	// earned since is there to be spent; when it lies ahead there is a debt.
 	paid time.Time
-	// cost and size are of the last surveys, a later one counting for more: CPU
-	// time above surveyBase, in nanoseconds, and goroutines.
-	cost, size float64
+	// What a survey is expected to cost, in nanoseconds: base and each for every
+	// goroutine. Both are learned. The base rises when goroutines have been many
+	// once, by 3 ms for 100,000: the runtime visits the dead as well.
+	base, each float64
 }
 
 // NewGovernor returns a Governor that lets surveys have a share of one core:
@@ -48,8 +49,7 @@ func NewGovernor(share float64) *Governor {
 	if !(share > 0 && share <= 1) {
 		share = defaultShare
 	}
-	// The expectation weighs as much as one survey of 100 goroutines.
-	return &Governor{share: share, cost: 100 * float64(usualPerGoroutine), size: 100}
+	return &Governor{share: share, base: float64(surveyBase), each: float64(usualPerGoroutine)}
 }
 
 // Next returns how long to wait after a survey that cost so much CPU time, so
@@ -60,8 +60,7 @@ func (g *Governor) Next(cost time.Duration) time.Duration {
 
 // Estimate returns the CPU time that a survey of so many goroutines will cost.
 func (g *Governor) Estimate(goroutines int) time.Duration {
-	perGoroutine := max(g.cost/g.size, float64(leastPerGoroutine))
-	return duration(float64(surveyBase) + perGoroutine*float64(max(goroutines, 0)))
+	return duration(g.base + g.each*float64(max(goroutines, 0)))
 }
 
 // Allow tells whether a survey of so many goroutines can be paid for now from
@@ -87,9 +86,18 @@ func (g *Governor) Spend(now time.Time, goroutines int, cost time.Duration) {
 	if saved := now.Add(-savings); g.paid.Before(saved) {
 		g.paid = saved
 	}
-	const keep = 0.7 // of the past: a change shows in three surveys
-	g.cost = keep*g.cost + float64(max(cost-surveyBase, 0))
-	g.size = keep*g.size + float64(goroutines)
+	g.learn(float64(goroutines), float64(cost))
+}
+
+// learn mends half of the error of the last estimate (normalised least mean
+// squares). A survey of few goroutines mends the base, one of many the cost of
+// each: a hundred goroutines that took 4 ms do not tell that 100,000 take 4 s.
+func (g *Governor) learn(goroutines, cost float64) {
+	const few = 1000
+	size := goroutines / few
+	step := 0.5 * (cost - g.base - g.each*goroutines) / (1 + size*size)
+	g.base = max(g.base+step, 0)
+	g.each = max(g.each+step*size/few, float64(leastPerGoroutine))
 }
 
 // earned returns for how long the share has accrued unspent; negative is a debt.

@@ -42,18 +42,50 @@ func TestEstimateLearns(t *testing.T) {
 	if got, want := g.Estimate(10_000), 35800*time.Microsecond; got != want { // 0.8 ms + 3.5 µs each
 		t.Errorf("before the first survey: %v, want %v", got, want)
 	}
-	for range 10 { // deep stacks: 8 µs each
-		g.Spend(start(), 1000, 8800*time.Microsecond)
+	learn := func(goroutines int, cost time.Duration) {
+		for range 10 {
+			g.Spend(start(), goroutines, cost)
+		}
 	}
-	if got, low, high := g.Estimate(100_000), 790*time.Millisecond, 801*time.Millisecond; got < low || got > high {
-		t.Errorf("after costly surveys: %v, want %v to %v", got, low, high)
+	between := func(what string, goroutines int, low, high time.Duration) {
+		t.Helper()
+		if got := g.Estimate(goroutines); got < low || got > high {
+			t.Errorf("%s: %v, want %v to %v", what, got, low, high)
+		}
 	}
-	for range 10 { // a clock that stands still does not make them free: 1 µs each
-		g.Spend(start(), 100_000, 0)
+	learn(1000, 8800*time.Microsecond) // deep stacks: 8 µs each
+	between("from few to many", 100_000, 500*time.Millisecond, 801*time.Millisecond)
+	between("as many", 1000, 8700*time.Microsecond, 8900*time.Microsecond)
+	learn(100_000, 801*time.Millisecond)
+	between("many", 100_000, 800*time.Millisecond, 802*time.Millisecond)
+
+	// A clock that stands still does not make them free: 1 µs each.
+	learn(100_000, 0)
+	between("free", 100_000, 100*time.Millisecond, 105*time.Millisecond)
+}
+
+// Once there have been 100,000 goroutines every survey takes 3 ms longer, which
+// must not be put down to the hundred that are left.
+func TestEstimateAfterAnExplosion(t *testing.T) {
+	g := goroutines.NewGovernor(0.001)
+	now := start()
+	for range 100 {
+		g.Spend(now, 100, 4150*time.Microsecond)
+		now = now.Add(time.Minute)
 	}
-	if got, want := g.Estimate(100_000), 100800*time.Microsecond; got != want {
-		t.Errorf("after free surveys: %v, want %v", got, want)
+	if got := g.Estimate(100).Round(100 * time.Microsecond); got != 4200*time.Microsecond {
+		t.Errorf("100 are expected to cost %v, want 4.2 ms", got)
 	}
+	if got := g.Estimate(100_000); got > 420*time.Millisecond { // 350 ms by the usual cost of each
+		t.Errorf("100,000 are expected to cost %v", got)
+	}
+	if !g.Borrow(now, 100_000) {
+		t.Error("no credit for the second explosion")
+	}
+}
+
+func TestEstimateOfFewerThanNone(t *testing.T) {
+	g := goroutines.NewGovernor(0.001)
 	if got, want := g.Estimate(-1), 800*time.Microsecond; got != want {
 		t.Errorf("of fewer than none: %v, want %v", got, want)
 	}

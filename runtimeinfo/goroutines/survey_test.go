@@ -129,24 +129,24 @@ func TestConcurrentSurveys(t *testing.T) {
 }
 
 func TestSurveyIsSortedAndBounded(t *testing.T) {
-	defer crowd(40, pprof.Labels(), waitBorn)()
-	defer crowd(30, pprof.Labels(), waitAgent)()
+	defer crowd(400, pprof.Labels(), waitBorn)()
+	defer crowd(300, pprof.Labels(), waitAgent)()
 	eventually(t, func() bool {
 		g := groupAt(take(t), packagePath+"waitAgent")
-		return g != nil && g.Count == 30
-	}, func() string { return "30 do not wait" })
+		return g != nil && g.Count == 300
+	}, func() string { return "300 do not wait" })
 	whole := take(t)
 	s, err := goroutines.NewSurveyor(goroutines.Config{MaxGroups: 2}).Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Groups) != 2 || s.Groups[0].Count != 40 || s.Groups[1].Count != 30 {
+	if len(s.Groups) != 2 || s.Groups[0].Count != 400 || s.Groups[1].Count != 300 {
 		t.Fatalf("groups: %v", s.Groups)
 	}
-	if want := whole.Goroutines - 70; s.Goroutines != whole.Goroutines || s.Rest != want || s.Rest == 0 {
+	if want := whole.Goroutines - 700; s.Goroutines != whole.Goroutines || s.Rest != want || s.Rest == 0 {
 		t.Errorf("%d of %d are beyond the bound, want %d of %d", s.Rest, s.Goroutines, want, whole.Goroutines)
 	}
-	if g := whole.Get(s.Groups[1].Key); g == nil || g.Count != 30 {
+	if g := whole.Get(s.Groups[1].Key); g == nil || g.Count != 300 {
 		t.Errorf("Get finds %v", g)
 	}
 	if g := s.Get(goroutines.Key{}); g != nil {
