@@ -136,14 +136,32 @@ func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 	if v.Evidence != "" {
 		attrs = append(attrs, slog.String("evidence", v.Evidence))
 	}
+	if len(v.Roots) > 0 {
+		attrs = append(attrs, slog.String("created_under", v.Roots[0].Name), slog.String("roots", v.roots()), slog.String("ages", v.ages()))
+	}
 	e := runtimeinfo.Event{Time: now, Name: name, Severity: v.Kind.severity(), Message: v.String(), Attrs: attrs}
-	var roots []slog.Attr
 	for _, r := range v.Roots {
-		roots = append(roots, slog.Int(r.Name, r.Count))
 		e.Spans = append(e.Spans, r.Examples...)
 	}
-	if roots != nil {
-		e.Attrs = append(e.Attrs, slog.GroupAttrs("created_under", roots...))
-	}
 	return e
+}
+
+// roots lists the roots as text: their names are the application's, and as keys
+// they would be new fields in whatever stores the event.
+func (v *Verdict) roots() string {
+	const most = 10
+	var all []string
+	for _, r := range v.Roots[:min(len(v.Roots), most)] {
+		all = append(all, fmt.Sprintf("%s (%d)", r.Name, r.Count))
+	}
+	return strings.Join(all, ", ")
+}
+
+// ages lists the ages as text: "0s+ 891, 10s+ 711".
+func (v *Verdict) ages() string {
+	var all []string
+	for _, a := range v.Ages {
+		all = append(all, fmt.Sprintf("%v+ %d", a.AtLeast, a.Count))
+	}
+	return strings.Join(all, ", ")
 }
