@@ -25,6 +25,7 @@ func TestClassify(t *testing.T) {
 		"lock of package syscall": {"runtime.gopark runtime.goparkunlock runtime.semacquire1 sync.runtime_SemacquireRWMutex sync.(*RWMutex).Lock syscall.forkExec syscall.StartProcess os.startProcess os.StartProcess os/exec.(*Cmd).Start main.f", goroutines.RWMutexWrite, 9},
 		"no system call":          {"syscall.Getenv os.Getenv main.f", goroutines.Running, 2},
 		"GC assist":               {"runtime.gopark runtime.goparkunlock runtime.gcParkAssist runtime.gcAssistAlloc runtime.mallocgc runtime.newobject main.f", goroutines.Parked, 6},
+		"GC assist in a call":     {"runtime.gopark runtime.gcParkAssist runtime.mallocgc syscall.SyscallN main.f", goroutines.Parked, 4},
 		"TLS connection":          {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read crypto/tls.(*atLeastReader).Read bytes.(*Buffer).ReadFrom net/http.(*persistConn).readLoop", goroutines.IO, 8},
 		"accept":                  {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*FD).Accept net.(*netFD).accept net.(*TCPListener).Accept net/http.(*Server).Serve main.f", goroutines.IO, 6},
 		"plumbing to the end":     {"runtime.gopark runtime.selectgo net.(*netFD).connect.func2", goroutines.Select, 2},

@@ -131,6 +131,15 @@ func TestCreditIsBoundedAndPaidBack(t *testing.T) {
 	}
 }
 
+// Where the clock is too coarse to see a survey, it is charged 1 µs for each.
+func TestNoSurveyIsFree(t *testing.T) {
+	g := goroutines.NewGovernor(0.001)
+	g.Spend(start(), 200_000, 0) // 200 s of its share, of which 60 s were saved
+	if g.Allow(start().Add(140*time.Second), 0) {
+		t.Error("allowed while in debt")
+	}
+}
+
 // Whatever surveys cost and whenever they are wanted, over a day they take
 // their share, a minute saved up, the credit, and one wrong estimate.
 func TestShareHoldsOverADay(t *testing.T) {
