@@ -31,6 +31,7 @@ type health struct {
 	Age       *float64         `json:"last_sample_age_seconds,omitempty"`
 	Ticks     uint64           `json:"ticks"`
 	Missed    uint64           `json:"ticks_missed"`
+	Verdicts  []string         `json:"goroutine_verdicts,omitempty"` // worst first
 	Exporters []exporterHealth `json:"exporters,omitempty"`
 }
 
@@ -70,6 +71,9 @@ func (a *Agent) health(now time.Time) (health, int) {
 	h := health{
 		Status: "ok", Service: a.service, Interval: s.Interval.Seconds(),
 		Ticks: s.Ticks, Missed: s.TicksMissed, Exporters: exportersHealth(&s),
+	}
+	for _, v := range a.Goroutines().Verdicts {
+		h.Verdicts = append(h.Verdicts, v.String())
 	}
 	if s.LastTick.IsZero() {
 		h.Status = "starting"
@@ -122,6 +126,7 @@ const indexPage = `<!doctype html>
 <title>gmpulse — %[1]s</title>
 <h1>gmpulse — %[1]s</h1>
 <p>%[2]s, %[3]d samples, one every %[4]v s</p>
+<p>%[5]s</p>
 <ul>
 <li><a href="metrics">metrics</a> for Prometheus
 <li><a href="healthz">healthz</a>: the state of the agent and its exporters
@@ -131,7 +136,11 @@ const indexPage = `<!doctype html>
 
 func (a *Agent) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	h, _ := a.health(time.Now())
+	verdict := "no verdict on any group of goroutines"
+	if len(h.Verdicts) > 0 {
+		verdict = h.Verdicts[0]
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval) // the client is gone: nobody to tell
+	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval, html.EscapeString(verdict)) // the client is gone: nobody to tell
 }
