@@ -48,6 +48,9 @@ const (
 	minOldEpochs = 3
 	// At a steady load the ratio of members to creations may vary by so much.
 	steadyResidence = 1.25
+	// A group that has doubled, and gained this many times the least growth, since
+	// its floor of the last minute has burst.
+	burst = 10
 	// A group is forgotten when it was empty for so many of the shortest slots.
 	forgetAfter = 2 * slots
 )
@@ -195,8 +198,10 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing bool)
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
 		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))
-	case open || !growing:
-		return "", "" // too early to tell, or nothing to tell
+	case open:
+		return "", "" // too early to tell
+	case !growing:
+		return c.weighBurst(g, t)
 	}
 	if 2*a.labelled >= g.Count {
 		if a.oldEpochs >= minOldEpochs && 4*a.old >= g.Count {
@@ -211,6 +216,19 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing bool)
 		return Load, "members come and go as before, only more of them"
 	}
 	return c.weighUnlabelled(t, level)
+}
+
+// weighBurst speaks of many goroutines at once, before there is a trend.
+func (c *casebook) weighBurst(g *Group, t *track) (Kind, string) {
+	x := t.levels[0].series()
+	if len(x) < 2 {
+		return "", "" // it may have been so for long
+	}
+	before := slices.Min(x[:len(x)-1])
+	if g.Count < 2*int(before) || g.Count-int(before) < burst*c.rules.minGrowth {
+		return "", ""
+	}
+	return Burst, fmt.Sprintf("%.0f a minute ago; they have not stayed long enough to judge", before)
 }
 
 // weighUnlabelled has no ages to go by: goroutines that were not created under a
@@ -304,6 +322,8 @@ func (c *casebook) revise(o *openCase, g *Group, in *circumstances) {
 		c.shut(o, in.now)
 	case o.Kind.Suspect(): // it stands: they are still there
 	case o.Kind == Pool:
+	case o.Kind == Burst && 4*g.Count < 3*o.peak:
+		c.shut(o, in.now) // it ebbs away
 	default:
 		o.Kind, o.Evidence = Pool, "it grew and has stopped growing"
 	}

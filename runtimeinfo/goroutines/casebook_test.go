@@ -218,6 +218,25 @@ func TestStuck(t *testing.T) {
 	}
 }
 
+// A thousand at once, which go as they came.
+func TestBurst(t *testing.T) {
+	w := newTown(t)
+	for range 6 {
+		w.look(group(Select, "shop.serve", 20, w.births("GET /", 20, 5*time.Second)...))
+	}
+	var seen []string
+	for _, n := range []int{1000, 900, 150, 20, 20} {
+		seen = append(seen, kinds(w.look(group(Select, "shop.serve", n, w.births("GET /", n, 5*time.Second)...))))
+	}
+	if !slices.Equal(seen, []string{"burst", "burst", "", "", ""}) {
+		t.Errorf("verdicts %q", seen)
+	}
+	r := Report{Verdicts: w.c.standing()}
+	if r.Process() != "" {
+		t.Errorf("afterwards the process is in %s", r.Process())
+	}
+}
+
 func TestConnections(t *testing.T) {
 	w := newTown(t)
 	var vs []Verdict

@@ -80,6 +80,15 @@ type Report struct {
 	Verdicts []Verdict
 }
 
+// Process is the verdict on the process as a whole: the worst on any group, ""
+// when there is none.
+func (r *Report) Process() Kind {
+	if len(r.Verdicts) == 0 {
+		return ""
+	}
+	return r.Verdicts[0].Kind
+}
+
 // NewDetective returns a Detective. It starts nothing.
 func NewDetective(c DetectiveConfig) *Detective {
 	c = c.withDefaults()
@@ -122,6 +131,7 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 		d.skip()
 		return
 	}
+	d.recovered()
 	d.governor.Spend(now, n, s.CPU)
 	d.Consider(s, latest)
 	d.prove(ctx, s)
@@ -163,16 +173,29 @@ func (d *Detective) skip() {
 	d.skipped++
 }
 
-// complain logs the first failure of a kind: there are too many goroutines, or
+// complain logs that surveys fail from now on: there are too many goroutines, or
 // the profiler is broken.
 func (d *Detective) complain(err error) {
-	d.mu.Lock()
-	said := d.failing
-	d.failing = true
-	d.mu.Unlock()
-	if !said && !errors.Is(err, context.Canceled) {
-		d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
+	if errors.Is(err, context.Canceled) || !d.turns(true) {
+		return
 	}
+	d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
+}
+
+// recovered logs that surveys work again.
+func (d *Detective) recovered() {
+	if d.turns(false) {
+		d.config.Logger.Info("gmpulse: goroutines are surveyed again")
+	}
+}
+
+// turns sets whether surveys fail and tells whether that is new.
+func (d *Detective) turns(failing bool) (changed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	changed = d.failing != failing
+	d.failing = failing
+	return changed
 }
 
 // Report returns what is known now.
