@@ -125,7 +125,7 @@ func TestForwardServer(t *testing.T) {
 	seqs := sequence(t, received, "gmpulse.e2e.runtime")
 	unique := slices.Compact(slices.Sorted(slices.Values(seqs)))
 	t.Logf("accepted %s, delivered %d, dropped %s; received %d, %d unique", fields[1], delivered, fields[3], len(seqs), len(unique))
-	if len(unique) != delivered || delivered < 80 {
+	if len(unique) != delivered || delivered < 40 {
 		t.Errorf("received %d unique records, the agent delivered %d in 5 s at 50 ms", len(unique), delivered)
 	}
 }
