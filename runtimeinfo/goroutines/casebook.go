@@ -324,7 +324,7 @@ func (c *casebook) revise(o *openCase, g *Group, in *circumstances) {
 	case o.Kind == Pool:
 	case o.Kind == Burst && 4*g.Count < 3*o.peak:
 		c.shut(o, in.now) // it ebbs away
-	default:
+	case c.tracks[o.Key].level():
 		o.Kind, o.Evidence = Pool, "it grew and has stopped growing"
 	}
 }

@@ -237,6 +237,21 @@ func TestBurst(t *testing.T) {
 	}
 }
 
+// A burst that goes on growing is no pool on its way to being a leak.
+func TestBurstBecomesLeak(t *testing.T) {
+	w := newTown(t)
+	var seen []string
+	for i := range 20 {
+		n := 60 * (i + 1)
+		if k := kinds(w.look(group(ChanSend, "shop.notify", n, w.births("POST /order", n, time.Duration(i+1)*testSlot)...))); len(seen) == 0 || seen[len(seen)-1] != k {
+			seen = append(seen, k)
+		}
+	}
+	if !slices.Equal(seen, []string{"", "burst", "leak"}) {
+		t.Errorf("verdicts %q", seen)
+	}
+}
+
 func TestConnections(t *testing.T) {
 	w := newTown(t)
 	var vs []Verdict

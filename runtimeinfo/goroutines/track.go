@@ -140,6 +140,12 @@ func (t *track) add(slot int64, now time.Time, count int) {
 // like a leak for a minute.
 const hasty = 5
 
+// level tells whether the group has stopped growing on the shortest horizon.
+func (t *track) level() bool {
+	x := t.levels[0].series()
+	return len(x) >= minSlots && theilSen(x[len(x)/2:]) <= 0
+}
+
 // growth returns the horizon on which the group grows, shortest first, and how
 // fast, in goroutines per shortest slot; ok is false where it does not grow.
 func (t *track) growth(net int) (level int, perSlot float64, ok bool) {
