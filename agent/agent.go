@@ -102,20 +102,31 @@ func disabled(s *settings) (*Agent, error) {
 func start(s *settings) (*Agent, error) {
 	resource := describe(s.service, s.resource)
 	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
+	if err := a.begin(s, resource); err != nil {
+		if a.processor != nil {
+			a.processor.Detach() // an agent that did not start leaves no trace
+		}
+		return nil, err
+	}
+	a.announce(s)
+	return a, nil
+}
+
+// begin assembles the agent, listens, and starts to sample.
+func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 	metrics, err := a.assemble(s, resource)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.handler = newHandler(a, metrics)
 	if s.listen != "" {
 		l, err := listen(s)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.server = serve(l, a.handler, a.logger)
 	}
-	a.announce(s)
-	return a, a.engine.Start(context.Background())
+	return a.engine.Start(context.Background())
 }
 
 // assemble makes the engine with everything that the settings ask for, and

@@ -197,6 +197,35 @@ func TestAttachesToTheGlobalProvider(t *testing.T) {
 	}
 }
 
+// An agent that does not start leaves the provider alone.
+func TestFailedStartDetaches(t *testing.T) {
+	old := otel.GetTracerProvider()
+	defer otel.SetTracerProvider(old)
+	p := &countingProvider{TracerProvider: sdktrace.NewTracerProvider()}
+	otel.SetTracerProvider(p)
+	if _, err := agent.Start(agent.WithListen("256.0.0.1:1"), agent.WithLogger(slog.New(slog.DiscardHandler))); err == nil {
+		t.Fatal("started on an address that is none")
+	}
+	if p.registered != 1 || p.unregistered != 1 {
+		t.Errorf("registered %d times, unregistered %d times", p.registered, p.unregistered)
+	}
+}
+
+type countingProvider struct {
+	*sdktrace.TracerProvider
+	registered, unregistered int
+}
+
+func (p *countingProvider) RegisterSpanProcessor(sp sdktrace.SpanProcessor) {
+	p.registered++
+	p.TracerProvider.RegisterSpanProcessor(sp)
+}
+
+func (p *countingProvider) UnregisterSpanProcessor(sp sdktrace.SpanProcessor) {
+	p.unregistered++
+	p.TracerProvider.UnregisterSpanProcessor(sp)
+}
+
 // A provider that is not the global one.
 func TestSpanProcessor(t *testing.T) {
 	a, _ := start(t)
