@@ -13,6 +13,7 @@ type ageing struct {
 	oldEpochs int // different times at which old members were created
 	stillOpen int // old members whose root may still be in flight
 	threshold time.Duration
+	usual     bool // spans of a root ended of late, so that a usual duration is known
 	roots     []Root
 	ages      []Age
 }
@@ -34,6 +35,7 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 	for _, b := range g.Births {
 		if b.Root != "" {
 			a.labelled += b.Count
+			a.usual = a.usual || in.spans[b.Root].P99 > 0
 			c.birth(&t, b, in)
 		}
 	}
@@ -110,7 +112,7 @@ func (c *casebook) threshold(root string, in *circumstances) time.Duration {
 func openOlder(in *circumstances, root string, d time.Duration) (n int) {
 	g := in.spans[root]
 	for i, count := range g.Ages {
-		if lower := time.Second << i / 2; lower >= d/2 {
+		if youngest := time.Second << i / 2; i > 0 && youngest >= d/2 {
 			n += count
 		}
 	}

@@ -179,22 +179,30 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		v.Evidence = fmt.Sprintf("the garbage collector found twice that nothing can wake %d of them", v.Leaked)
 		return v
 	}
-	if known && sig.kind != "" {
-		if !growing {
-			return nil
-		}
-		v.Kind, v.Evidence, v.Roots = sig.kind, "they grow with the number of connections", nil
+	connection := known && sig.kind == Connections || staysConnected(g, &a)
+	switch {
+	case connection && !growing:
+		return nil
+	case connection:
+		v.Kind, v.Evidence, v.Roots = Connections, "they grow with the number of connections", nil
 		return v
 	}
-	if v.Kind, v.Evidence = c.weigh(g, t, &a, level, growing); v.Kind == "" {
+	if v.Kind, v.Evidence = c.weigh(g, t, &a, level, growing, sig.background); v.Kind == "" {
 		return nil
 	}
 	return v
 }
 
+// staysConnected tells a handler that lasts as long as its connection (a stream,
+// a web socket) from one that is stuck: nothing is known of spans like its own
+// that ended sooner, and it does not wait for a lock.
+func staysConnected(g *Group, a *ageing) bool {
+	return servesConnection(g.Entry) && !a.usual && g.Class.Family() != FamilyLock
+}
+
 // weigh sets growth against age, for a group that is not known by its frames.
-func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing bool) (Kind, string) {
-	open := a.old > 0 && 5*a.stillOpen >= 4*a.old
+func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, background bool) (Kind, string) {
+	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
 		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))

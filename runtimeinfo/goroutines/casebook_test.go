@@ -265,6 +265,52 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// Handlers that last as long as their connection, and one that is stuck though
+// others like it have ended.
+func TestHandlersThatStay(t *testing.T) {
+	handlers := func(class WaitClass, usual time.Duration) string {
+		w := newTown(t)
+		got := ""
+		for i := range 30 {
+			n := 10 * (i + 1)
+			g := runtimeinfo.SpanGroup{Name: "GET /events", Active: n, P99: usual}
+			g.Ages[6] = n
+			w.spans["GET /events"] = g
+			h := group(class, "shop.events", n, w.births("GET /events", n, time.Duration(i+1)*testSlot)...)
+			h.Entry = "net/http.(*conn).serve"
+			got = kinds(w.look(h))
+		}
+		return got
+	}
+	if got := handlers(Select, 0); got != "connections" {
+		t.Errorf("streams: %q", got)
+	}
+	if got := handlers(Select, 20*time.Millisecond); got != "stuck" {
+		t.Errorf("though such requests take 20 ms: %q", got)
+	}
+	if got := handlers(Mutex, 0); got != "stuck" {
+		t.Errorf("at a lock: %q", got)
+	}
+}
+
+// The loops of kept connections have the label of the first request, and such
+// requests are always in flight: that does not make them stuck.
+func TestKeptConnectionsAreNotStuck(t *testing.T) {
+	w := newTown(t)
+	for range 30 {
+		g := runtimeinfo.SpanGroup{Name: "GET /first", Active: 100, P99: 50 * time.Millisecond}
+		g.Ages[7] = 100
+		w.spans["GET /first"] = g
+		loop := group(Select, "net/http.(*persistConn).writeLoop", 50, Birth{Root: "GET /first", Epoch: "0", Count: 50})
+		loop.Entry = loop.Site.Function
+		for _, v := range w.look(loop) {
+			if v.Kind.Suspect() {
+				t.Fatal(v.String())
+			}
+		}
+	}
+}
+
 // A pool that is filled on demand and then stays: no leak before, none after.
 func TestPool(t *testing.T) {
 	w := newTown(t)

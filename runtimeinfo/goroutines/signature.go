@@ -11,6 +11,9 @@ type signature struct {
 	// kind, if set, is what growth of the group means; else the evidence decides.
 	kind Kind
 	hint string
+	// background goroutines serve whoever comes: they keep the label of the request
+	// that happened to start them, and do not hold it up.
+	background bool
 	// incident joins groups that grow in step for one reason.
 	incident string
 }
@@ -20,11 +23,11 @@ func signatures() []signature {
 	const body = "an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; " +
 		"so does each http.Transport that is made for one request and never closed"
 	return []signature{
-		{entry: "net/http.(*persistConn).readLoop", hint: body, incident: "http client connections"},
-		{entry: "net/http.(*persistConn).writeLoop", hint: body, incident: "http client connections"},
+		{entry: "net/http.(*persistConn).readLoop", background: true, hint: body, incident: "http client connections"},
+		{entry: "net/http.(*persistConn).writeLoop", background: true, hint: body, incident: "http client connections"},
 		{entry: "net/http.(*Transport).dialConn", hint: body, incident: "http client connections"},
 		{entry: "net/http.(*Transport).dialConnFor", hint: "the upstream takes no connections: set a dial timeout", incident: "http dials"},
-		{entry: "net/http.(*http2ClientConn).readLoop", hint: body, incident: "http client connections"},
+		{entry: "net/http.(*http2ClientConn).readLoop", background: true, hint: body, incident: "http client connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*conn).serve", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*connReader).", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "bufio.", kind: Connections, incident: "http server connections"},
@@ -37,8 +40,8 @@ func signatures() []signature {
 		{entry: "google.golang.org/grpc.(*Server).Serve", kind: Connections, incident: "grpc server connections"},
 		{entry: "google.golang.org/grpc/internal/transport.newHTTP2Client", hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
 		{entry: "google.golang.org/grpc/internal/transport.NewHTTP2Client", hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc.", hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
-		{entry: "database/sql.OpenDB", hint: "sql.Open is called for each request: open one DB and share it", incident: "sql pools"},
+		{entry: "google.golang.org/grpc.", background: true, hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
+		{entry: "database/sql.OpenDB", background: true, hint: "sql.Open is called for each request: open one DB and share it", incident: "sql pools"},
 		{site: "database/sql.(*DB).conn", hint: "the pool of connections is exhausted: sql.Rows or a sql.Tx is not closed, or SetMaxOpenConns is too low"},
 		{entry: "database/sql.(*Tx).awaitDone", hint: "a sql.Tx is neither committed nor rolled back"},
 		{entry: "database/sql.(*Rows).awaitDone", hint: "sql.Rows are not closed"},
@@ -57,6 +60,19 @@ func recognise(all []signature, g *Group) (s signature, ok bool) {
 		}
 	}
 	return signature{}, false
+}
+
+// servesConnection tells the functions in which the goroutines of servers begin.
+func servesConnection(entry string) bool {
+	for _, prefix := range []string{
+		"net/http.(*conn).serve", "net/http.(*Server).Serve.gowrap",
+		"net/http.(*http2serverConn)", "google.golang.org/grpc.(*Server).serveStreams",
+	} {
+		if strings.HasPrefix(entry, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // hintFor says what people usually did who ended up with such a group.

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/gmpulse/gmpulse/benchmarks/leaks/watch"
+)
+
+// table sums up the runs.
+type table struct{ runs []*run }
+
+// rule is one way to find leaks: flagged returns the groups that it flagged in a run,
+// and whether it would have raised an alarm at all; some only say "too many".
+type rule struct {
+	name    string
+	flagged func(r *result) (keys []string, any bool)
+}
+
+func rules() []rule {
+	return []rule{
+		{"gmpulse", func(r *result) (keys []string, any bool) {
+			for _, v := range r.Suspects() {
+				keys = append(keys, v.Key)
+			}
+			return keys, len(keys) > 0
+		}},
+		{"holmes: 20 % above the mean of ten", func(r *result) ([]string, bool) { return nil, r.Holmes }},
+		{"monigo: rose five times", func(r *result) ([]string, bool) { return r.Rising, len(r.Rising) > 0 }},
+		{"goleak: there at the end", func(r *result) ([]string, bool) { return r.Left, len(r.Left) > 0 }},
+		{"goroutineleak profile, twice", func(r *result) ([]string, bool) { return r.Proven, len(r.Proven) > 0 }},
+	}
+}
+
+func (t *table) print(w io.Writer, verbose bool) {
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Fprintln(w, "| rule | leaking programs found | leaking groups named | drained groups flagged | benign workloads flagged |")
+	fmt.Fprintln(w, "| --- | --- | --- | --- | --- |")
+	for _, rule := range rules() {
+		fmt.Fprintln(w, t.row(rule))
+	}
+	fmt.Fprintln(w)
+	t.printKinds(w)
+	if verbose {
+		t.printMisses(w)
+	}
+}
+
+// row scores one rule on corpus and kinds, and on the benign workloads.
+func (t *table) row(rule rule) string {
+	var programs, leaking, named, groups, drained, benign, benigns int
+	for _, r := range t.runs {
+		if r.err != nil {
+			continue
+		}
+		keys, any := rule.flagged(&r.result)
+		switch {
+		case r.benign:
+			benigns++
+			if any {
+				benign++
+			}
+			continue
+		case len(r.result.Truth) == 0:
+		default:
+			leaking++
+			if any {
+				programs++
+			}
+		}
+		groups += len(r.result.Truth)
+		for _, k := range keys {
+			if slices.ContainsFunc(r.result.Truth, func(f watch.Finding) bool { return f.Key == k }) {
+				named++
+			} else {
+				drained++
+			}
+		}
+	}
+	return fmt.Sprintf("| %s | %d of %d | %d of %d | %d | %d of %d |", rule.name, programs, leaking, named, groups, drained, benign, benigns)
+}
+
+// printKinds says how many of our own kinds were named at the right place, and
+// under the right span.
+func (t *table) printKinds(w io.Writer) {
+	var kinds, placed, spans int
+	for _, r := range t.runs {
+		if r.kind == nil {
+			continue
+		}
+		kinds++
+		place, span := r.named()
+		if place {
+			placed++
+		}
+		if span {
+			spans++
+		}
+	}
+	fmt.Fprintf(w, "Own kinds: %d of %d named at the right place, %d of %d under the right root span.\n", placed, kinds, spans, kinds)
+}
+
+// named tells whether a suspect names a kind's place, and its root span.
+func (r *run) named() (place, span bool) {
+	for _, v := range r.result.Suspects() {
+		if !strings.Contains(v.Key, r.kind.mark) {
+			continue
+		}
+		if file := filepath.Base(v.File); !r.kind.lib && strings.Contains(v.Function, r.kind.mark) && (file != "kinds.go" || v.Line == 0) && v.Kind != "running" {
+			continue
+		}
+		place = true
+		span = span || v.Root == rootOf(*r.kind)
+	}
+	return place, span
+}
+
+// sound tells whether the detective missed no kind and flagged nothing benign.
+func (t *table) sound() bool {
+	for _, r := range t.runs {
+		if r.err != nil || r.benign && len(r.result.Suspects()) > 0 {
+			return false
+		}
+		if r.kind != nil {
+			if place, span := r.named(); !place || !span {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (t *table) printMisses(w io.Writer) {
+	fmt.Fprintln(w)
+	for _, r := range t.runs {
+		switch {
+		case r.err != nil:
+			fmt.Fprintf(w, "%s: %v\n", r.name, r.err)
+		case r.benign:
+			for _, v := range r.result.Suspects() {
+				fmt.Fprintf(w, "%s: flagged %s %s (%d, under %s)\n", r.name, v.Kind, v.Key, v.Count, v.Root)
+			}
+		case len(r.result.Truth) > 0 && len(r.result.Suspects()) == 0:
+			fmt.Fprintf(w, "%s: nothing found of %d groups: %v\n", r.name, len(r.result.Truth), r.result.Truth)
+		case r.kind != nil:
+			if place, span := r.named(); !place || !span {
+				fmt.Fprintf(w, "%s: place %v, span %v: %v\n", r.name, place, span, r.result.Suspects())
+			}
+		}
+		for _, v := range r.result.Suspects() {
+			if !r.benign && !slices.ContainsFunc(r.result.Truth, func(f watch.Finding) bool { return f.Key == v.Key }) {
+				fmt.Fprintf(w, "%s: drained, but flagged %s %s (%d)\n", r.name, v.Kind, v.Key, v.Count)
+			}
+		}
+	}
+}
