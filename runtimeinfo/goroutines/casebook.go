@@ -223,7 +223,7 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, back
 		}
 		return Load, "members come and go as before, only more of them"
 	}
-	return c.weighUnlabelled(t, level)
+	return c.weighUnlabelled(g, t, level)
 }
 
 // weighBurst speaks of many goroutines at once, before there is a trend.
@@ -241,9 +241,11 @@ func (c *casebook) weighBurst(g *Group, t *track) (Kind, string) {
 
 // weighUnlabelled has no ages to go by: goroutines that were not created under a
 // span. A leak never falls, and does not follow the load.
-func (c *casebook) weighUnlabelled(t *track, level int) (Kind, string) {
+func (c *casebook) weighUnlabelled(g *Group, t *track, level int) (Kind, string) {
 	x := t.levels[level].series()
 	switch {
+	case g.Class == Running:
+		return Pressure, "they are ready to run and wait for a processor"
 	case !c.residenceRises(t, level):
 		return Load, "it grows as the creation of goroutines does"
 	case neverFalls(x) && len(x) == slots:

@@ -384,6 +384,18 @@ func TestUnlabelled(t *testing.T) {
 	}
 }
 
+// More and more goroutines that are ready to run: the processors are short.
+func TestRunnable(t *testing.T) {
+	w := newTown(t)
+	var got string
+	for i := range 16 {
+		got = kinds(w.look(group(Running, "shop.hash", 10*(i+1))))
+	}
+	if got != "pressure" {
+		t.Errorf("verdict %q", got)
+	}
+}
+
 // Ten thousand groups: bounded memory and time.
 func TestManyGroups(t *testing.T) {
 	w := newTown(t)
