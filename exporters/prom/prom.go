@@ -3,7 +3,7 @@
 //
 //	e, err := prom.New(prom.Config{})
 //	mux.Handle("/metrics", e.Handler())            // the page, or
-//	err = prometheus.DefaultRegisterer.Register(e) // your registry
+//	err = registry.Register(e)              // your registry
 //
 // Nothing of gmpulse's is sampled for a scrape: it renders the snapshot that the
 // agent handed over last, so any number of scrapers cost the sampler nothing, and

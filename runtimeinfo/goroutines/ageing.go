@@ -23,6 +23,10 @@ func ageSteps() []time.Duration {
 	return []time.Duration{0, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 12 * time.Hour}
 }
 
+// oldFactor says when a member is old: when it has lived this many times as long
+// as the spans of its root take at the 99th percentile.
+const oldFactor = 10
+
 // maxExamples is how many example spans a root has in a verdict.
 const maxExamples = 3
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -39,21 +38,8 @@ type rules struct {
 	minAge    time.Duration // younger members are in flight
 }
 
-const (
-	// A member is old when it has lived this many times as long as the spans of
-	// its root take at the 99th percentile.
-	oldFactor = 10
-	// Members from one or two epochs are a pool that was filled once; a leak has
-	// members from many.
-	minOldEpochs = 3
-	// At a steady load the ratio of members to creations may vary by so much.
-	steadyResidence = 1.25
-	// A group that has doubled, and gained this many times the least growth, since
-	// its floor of the last minute has burst.
-	burst = 10
-	// A group is forgotten when it was empty for so many of the shortest slots.
-	forgetAfter = 2 * slots
-)
+// forgetAfter is for how many of the shortest slots an empty group is remembered.
+const forgetAfter = 2 * slots
 
 // casebook remembers groups from survey to survey and the verdicts on them.
 type casebook struct {
@@ -191,89 +177,6 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		return nil
 	}
 	return v
-}
-
-// staysConnected tells a handler that lasts as long as its connection (a stream,
-// a web socket) from one that is stuck: nothing is known of spans like its own
-// that ended sooner, and it does not wait for a lock.
-func staysConnected(g *Group, a *ageing) bool {
-	return servesConnection(g.Entry) && !a.usual && g.Class.Family() != FamilyLock
-}
-
-// weigh sets growth against age, for a group that is not known by its frames.
-func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, background bool) (Kind, string) {
-	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background
-	switch {
-	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
-		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))
-	case open:
-		return "", "" // too early to tell
-	case !growing:
-		return c.weighBurst(g, t)
-	}
-	if 2*a.labelled >= g.Count {
-		if a.oldEpochs >= minOldEpochs && 4*a.old >= g.Count {
-			return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.old, a.threshold.Round(time.Millisecond), a.oldEpochs)
-		}
-		if a.old > 0 {
-			return "", "" // too early to tell
-		}
-		if c.residenceRises(t, level) {
-			return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
-		}
-		return Load, "members come and go as before, only more of them"
-	}
-	return c.weighUnlabelled(g, t, level)
-}
-
-// weighBurst speaks of many goroutines at once, before there is a trend.
-func (c *casebook) weighBurst(g *Group, t *track) (Kind, string) {
-	x := t.levels[0].series()
-	if len(x) < 2 {
-		return "", "" // it may have been so for long
-	}
-	before := slices.Min(x[:len(x)-1])
-	if g.Count < 2*int(before) || g.Count-int(before) < burst*c.rules.minGrowth {
-		return "", ""
-	}
-	return Burst, fmt.Sprintf("%.0f a minute ago; they have not stayed long enough to judge", before)
-}
-
-// weighUnlabelled has no ages to go by: goroutines that were not created under a
-// span. A leak never falls, and does not follow the load.
-func (c *casebook) weighUnlabelled(g *Group, t *track, level int) (Kind, string) {
-	x := t.levels[level].series()
-	switch {
-	case g.Class == Running:
-		return Pressure, "they are ready to run and wait for a processor"
-	case !c.residenceRises(t, level):
-		return Load, "it grows as the creation of goroutines does"
-	case neverFalls(x) && len(x) == slots:
-		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
-	default:
-		return "", ""
-	}
-}
-
-// residenceRises compares the members per creation (Little's law: the mean time
-// that one stays) at the end and at the start of a horizon.
-func (c *casebook) residenceRises(t *track, level int) bool {
-	x, rate := t.levels[level].series(), c.rates[level].series()
-	n := min(len(x), len(rate)) / 3
-	if n == 0 {
-		return true
-	}
-	x, rate = x[len(x)-3*n:], rate[len(rate)-3*n:]
-	before, after := mean(x[:n])*mean(rate[2*n:]), mean(x[2*n:])*mean(rate[:n])
-	chance := 2 / math.Sqrt(mean(x[:n])+1) // two standard deviations of so few arrivals
-	return after > (steadyResidence+chance)*before
-}
-
-func mean(x []float64) (m float64) {
-	for _, v := range x {
-		m += v / float64(len(x))
-	}
-	return m
 }
 
 // file keeps a verdict and makes an event of what is new in it.
