@@ -126,10 +126,15 @@ func labelValue(name string) string {
 type labeller struct {
 	off   bool
 	start time.Time
+	seen  atomic.Int64 // seconds from start to the last observation
 
 	mu     sync.Mutex
 	merged map[uint64]context.Context // what to restore, for roots that began under labels of the application's
 }
+
+// maxAhead is how many seconds a span may begin after the last observation, which
+// is a tick ago.
+const maxAhead = 60
 
 // maxMerged bounds the contexts kept for restoring. Beyond it goroutines keep
 // their labels until they begin another root.
@@ -138,7 +143,10 @@ const maxMerged = 8192
 // set labels the calling goroutine, which begins the root s. Labels of the
 // application that ctx carries stay: ours are merged with them.
 func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot) {
-	e, isNew := name.labels.at((s.start - l.start.UnixNano()) / int64(time.Second))
+	// A start in the future, of the user's choosing, must not open an epoch that
+	// every later span would then belong to.
+	since := min((s.start-l.start.UnixNano())/int64(time.Second), l.seen.Load()+maxAhead)
+	e, isNew := name.labels.at(since)
 	if isNew {
 		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start)})
 	}

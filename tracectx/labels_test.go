@@ -187,6 +187,29 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// A span that claims to begin in a hundred years does not take the others along.
+func TestFutureStart(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
+	n := newNursery(t)
+	_, far := tracer.Start(t.Context(), "GET /", trace.WithTimestamp(time.Now().AddDate(100, 0, 0)))
+	defer far.End()
+	_, span := tracer.Start(t.Context(), "GET /")
+	defer span.End()
+	n.spawn()
+	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel}).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Groups {
+		for _, b := range s.Groups[i].Births {
+			if o, ok := p.Origin(b.Root, b.Epoch); ok && time.Until(o.From) > 2*time.Minute {
+				t.Errorf("created %v from now", time.Until(o.From))
+			}
+		}
+	}
+}
+
 // Long names are cut to what profilers outside the process can read.
 func TestLongName(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})

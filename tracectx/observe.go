@@ -41,6 +41,7 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 
 	o := &p.observer
 	o.begin(now)
+	p.labeller.seen.Store(int64(max(0, now.Sub(p.labeller.start)) / time.Second))
 	for i := range p.table.buckets {
 		o.bucket(&p.table.buckets[i], &p.table.slots[i])
 	}
