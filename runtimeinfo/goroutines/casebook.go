@@ -47,6 +47,7 @@ type casebook struct {
 	origins Origins // may be nil
 	known   []signature
 
+	start   time.Time // of the first survey
 	tracks  map[Key]*track
 	present map[Key]bool // in the newest survey
 	rates   [3]floors    // goroutines created a second
@@ -85,7 +86,10 @@ func (c *casebook) add(s *Survey, in circumstances) []Verdict {
 
 // remember adds the survey to the history.
 func (c *casebook) remember(s *Survey, in circumstances) {
-	slot := in.now.UnixNano() / int64(c.rules.slot)
+	if c.start.IsZero() {
+		c.start = in.now
+	}
+	slot := int64(in.now.Sub(c.start) / c.rules.slot) // monotonic: the wall clock may jump
 	if elapsed := in.now.Sub(c.last.now).Seconds(); c.last.created > 0 && elapsed > 0 {
 		for i, length := range horizons() {
 			c.rates[i].add(slot/length, max(0, in.created-c.last.created)/elapsed)
