@@ -34,7 +34,7 @@ const maxEvents = 8
 // are moved to their edge.
 //
 // It is meant for one caller, once per tick: two would share the events. It takes
-// about 20 µs at 5,000 active spans and 5 µs at none, and allocates its result.
+// about 60 µs at 5,000 active spans and 7 µs at none, and allocates its result.
 func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	p.mu.Lock()
 	defer p.mu.Unlock()

