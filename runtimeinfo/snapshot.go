@@ -24,6 +24,8 @@ type Snapshot struct {
 	SpanGroups []SpanGroup
 	// Events are what happened since the previous snapshot.
 	Events []Event
+	// Bands are what the baselines expect, one for each signal that they watch.
+	Bands []Band
 
 	metrics    []*Metric
 	numbers    []float64 // NaN: absent
