@@ -163,24 +163,29 @@ func (c *census) unfold(sample *profile.Sample) {
 
 // key returns the key of the sample last unfolded.
 func (c *census) key() Key {
-	if len(c.frames) == 0 {
+	return keyOf(c.functions, func(i int) Site { return siteOf(c.frames[i]) })
+}
+
+// keyOf returns the key of a stack, leaf first.
+func keyOf(functions []string, frame func(i int) Site) Key {
+	if len(functions) == 0 {
 		return Key{}
 	}
 	var k Key
-	class, site := Classify(c.functions)
-	entry := entryOf(c.functions)
+	class, site := Classify(functions)
+	entry := entryOf(functions)
 	k.Class = class
-	if len(c.functions) < profiledFrames {
-		k.Entry = c.functions[entry]
+	if len(functions) < profiledFrames {
+		k.Entry = functions[entry]
 	}
 	if class != Running {
-		k.Site = siteOf(c.frames[site])
+		k.Site = frame(site)
 		return k
 	}
 	if k.Entry != "" {
 		site = entry
 	}
-	k.Site = siteOf(c.frames[site])
+	k.Site = frame(site)
 	k.Site.Line = 0
 	return k
 }

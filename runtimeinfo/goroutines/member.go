@@ -1,0 +1,34 @@
+package goroutines
+
+import "context"
+
+// Member is one goroutine of a roll call.
+type Member struct {
+	// ID is the runtime's own, which no later goroutine gets again.
+	ID uint64
+	// Stack has the frames, leaf first, the runtime's among them. Empty is unknown:
+	// a goroutine that was running.
+	Stack []Site
+}
+
+// Key returns the group that the goroutine belongs to, the same as in a survey;
+// ok is false where its stack is unknown.
+func (m *Member) Key() (k Key, ok bool) {
+	if len(m.Stack) == 0 {
+		return Key{}, false
+	}
+	functions := make([]string, len(m.Stack))
+	for i := range m.Stack {
+		functions[i] = m.Stack[i].Function
+	}
+	return keyOf(functions, func(i int) Site { return m.Stack[i] }), true
+}
+
+// RollCaller tells the goroutines of the process apart, one by one, which no
+// profile does. An exectrace.Recorder does, by a flight recording of a moment.
+type RollCaller interface {
+	// RollCall returns every goroutine that it can tell of. An error means that
+	// it could not be done now: too many goroutines, say, or a recorder in use. It
+	// must be back soon after ctx is done.
+	RollCall(ctx context.Context) ([]Member, error)
+}
