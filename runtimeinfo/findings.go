@@ -21,7 +21,9 @@ type Findings struct {
 	// Surveys were taken, SurveysSkipped left out because they would have cost too
 	// much; cumulative.
 	Surveys, SurveysSkipped uint64
-	Events                  []Event
+	// RollCalls were taken, RollCallsFailed tried in vain; cumulative.
+	RollCalls, RollCallsFailed uint64
+	Events                     []Event
 }
 
 func findings(f func(*Findings) float64) source {

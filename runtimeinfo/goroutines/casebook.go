@@ -55,6 +55,11 @@ type casebook struct {
 	last    circumstances
 	open    map[Key]*openCase
 	pending []runtimeinfo.Event
+
+	cohorts  cohorts
+	rollable bool // there is somebody to call the roll
+	rolling  bool // and the last call was none that failed
+	asks     bool // a roll call would tell something of a group that is not a suspect yet
 }
 
 // openCase is a verdict that stands, and what was said of it.
@@ -72,6 +77,7 @@ func newCasebook(r rules, o Origins) *casebook {
 // add takes a survey and returns the verdicts that now stand, worst first.
 func (c *casebook) add(s *Survey, in circumstances) []Verdict {
 	c.remember(s, in)
+	c.asks = false
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		if t := c.tracks[g.Key]; t != nil {
@@ -80,9 +86,13 @@ func (c *casebook) add(s *Survey, in circumstances) []Verdict {
 	}
 	c.closeEmpty(&in)
 	c.forget(s)
+	c.cohorts.forget(in.now, c.apart())
 	c.last = in
 	return c.standing()
 }
+
+// apart is the time from one roll call to the next.
+func (c *casebook) apart() time.Duration { return rollSlots * c.rules.slot }
 
 // remember adds the survey to the history.
 func (c *casebook) remember(s *Survey, in circumstances) {
@@ -128,6 +138,9 @@ func (c *casebook) newTrack() *track {
 func (c *casebook) consider(s *Survey, g *Group, t *track, in *circumstances) {
 	v := c.judge(s, g, t, in)
 	was := c.open[g.Key]
+	if suspect := was != nil && was.Kind.Suspect(); !suspect && !g.labelled() && t.rising(c.rules.minGrowth) {
+		c.asks = c.rollable
+	}
 	if v == nil {
 		if was != nil {
 			c.revise(was, g, in)
@@ -177,7 +190,7 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		v.Kind, v.Evidence, v.Roots = Connections, "they grow with the number of connections", nil
 		return v
 	}
-	if v.Kind, v.Evidence = c.weigh(g, t, &a, level, growing, sig.background); v.Kind == "" {
+	if v.Kind, v.Evidence = c.weigh(g, t, &a, in, level, growing, sig.background); v.Kind == "" {
 		return nil
 	}
 	return v

@@ -384,6 +384,83 @@ func TestUnlabelled(t *testing.T) {
 	}
 }
 
+// roll calls the roll of one group: each member is there for as many slots as
+// stay says, and one more comes in each of ten numbers a slot.
+func (w *town) roll(g Group, slot, stay int) {
+	var members []Member
+	for born := max(0, slot-stay+1); born <= slot; born++ {
+		for i := range 10 {
+			members = append(members, Member{ID: uint64(10*born + i), Stack: []Site{
+				{Function: "runtime.gopark"}, {Function: "runtime.chansend1"}, g.Site, {Function: g.Entry},
+			}})
+		}
+	}
+	w.c.cohorts.add(w.now, w.c.apart(), members)
+}
+
+// Goroutines without a span, told apart by roll calls: those that stay leak, and
+// those that come and go do not, however much their number grows.
+func TestRollCalls(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stay int
+		want string
+	}{
+		{"they stay", 1000, "leak"},
+		{"each stays for half a minute", 6, "pressure"},
+	} {
+		w := newTown(t)
+		w.c.rollable, w.c.rolling = true, true
+		var vs []Verdict
+		for i := range 30 {
+			g := group(ChanSend, "shop.notify", 10*(i+1))
+			vs = w.look(g)
+			if len(vs) > 0 && strings.HasPrefix(vs[0].Evidence, "suspected") {
+				t.Fatalf("%s: slot %d: suspected where the roll can be called: %v", tt.name, i, vs)
+			}
+			if w.c.asks {
+				w.roll(g, i, tt.stay)
+			}
+		}
+		if kinds(vs) != tt.want {
+			t.Errorf("%s: verdicts %v, want %s", tt.name, vs, tt.want)
+		}
+		if tt.want == "leak" && !strings.Contains(vs[0].Evidence, "are still there") {
+			t.Errorf("evidence %q", vs[0].Evidence)
+		}
+	}
+}
+
+// Where the roll call fails, the shape of the growth must do.
+func TestRollCallFails(t *testing.T) {
+	w := newTown(t)
+	w.c.rollable = true
+	var vs []Verdict
+	for i := range 16 {
+		vs = w.look(group(ChanSend, "shop.notify", 10*(i+1)))
+	}
+	if kinds(vs) != "leak" || !strings.HasPrefix(vs[0].Evidence, "suspected") {
+		t.Errorf("verdicts %v", vs)
+	}
+}
+
+// Labelled groups and those that stand still need no roll call.
+func TestRollCallsAreRare(t *testing.T) {
+	w := newTown(t)
+	w.c.rollable, w.c.rolling = true, true
+	for i := range 30 {
+		n := 10 * (i + 1)
+		w.look(
+			group(ChanReceive, "shop.checkout", n, w.births("GET /checkout", n, time.Duration(i+1)*testSlot)...),
+			group(Select, "shop.pool", 500),
+			group(Select, "shop.requests", 100+i%3*30),
+		)
+		if i > 0 && w.c.asks {
+			t.Fatalf("slot %d: a roll call is asked for", i)
+		}
+	}
+}
+
 // More and more goroutines that are ready to run: the processors are short.
 func TestRunnable(t *testing.T) {
 	w := newTown(t)

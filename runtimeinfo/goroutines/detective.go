@@ -24,6 +24,11 @@ type DetectiveConfig struct {
 	// Origins tells of the spans behind the labels. Default none: then ages are
 	// not known, and a leak is suspected only.
 	Origins Origins
+	// RollCaller tells goroutines apart, so that the members of a group which were
+	// not created under a span have an age as well: two roll calls, a minute (12
+	// slots) apart, tell who stays. They are taken only while such a group grows,
+	// and on the account of Share. Default none: then such a leak is suspected only.
+	RollCaller RollCaller
 	// Slot is the shortest slot of a trend, and how often surveys are taken at
 	// most. Default 5 s: a leak is named after 8 slots at the earliest.
 	Slot time.Duration
@@ -70,6 +75,9 @@ type Detective struct {
 	skipped uint64
 	taken   uint64
 	failing bool
+
+	rollTried          time.Time // last
+	rolled, rollFailed uint64
 }
 
 // Report is what the detective knows at one moment.
@@ -92,12 +100,15 @@ func (r *Report) Process() Kind {
 // NewDetective returns a Detective. It starts nothing.
 func NewDetective(c DetectiveConfig) *Detective {
 	c = c.withDefaults()
+	cases := newCasebook(rules{slot: c.Slot, minGrowth: c.MinGrowth, minAge: c.MinAge}, c.Origins)
+	cases.rollable = c.RollCaller != nil
+	cases.rolling = cases.rollable
 	return &Detective{
 		config:   c,
 		surveyor: NewSurveyor(c.Survey),
 		governor: NewGovernor(c.Share),
 		prover:   NewProver(ProverConfig{Config: c.Survey}),
-		cases:    newCasebook(rules{slot: c.Slot, minGrowth: c.MinGrowth, minAge: c.MinAge}, c.Origins),
+		cases:    cases,
 	}
 }
 
@@ -134,6 +145,7 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.recovered()
 	d.governor.Spend(now, n, s.CPU)
 	d.Consider(s, latest)
+	d.callRoll(ctx)
 	d.prove(ctx, s)
 }
 
@@ -210,7 +222,7 @@ func (d *Detective) Report() Report {
 func (d *Detective) Findings() *runtimeinfo.Findings {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f := &runtimeinfo.Findings{Surveys: d.taken, SurveysSkipped: d.skipped, Events: d.cases.takeEvents()}
+	f := &runtimeinfo.Findings{Surveys: d.taken, SurveysSkipped: d.skipped, RollCalls: d.rolled, RollCallsFailed: d.rollFailed, Events: d.cases.takeEvents()}
 	if d.report.Survey == nil {
 		return f
 	}

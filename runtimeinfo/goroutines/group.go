@@ -99,3 +99,14 @@ type Group struct {
 	// stack of more than 32 frames it has the 31 nearest the leaf and the outermost.
 	Stack []Site
 }
+
+// labelled tells whether half of the members or more were created under a span.
+func (g *Group) labelled() bool {
+	n := 0
+	for _, b := range g.Births {
+		if b.Root != "" {
+			n += b.Count
+		}
+	}
+	return 2*n >= g.Count
+}

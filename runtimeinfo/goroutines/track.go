@@ -146,6 +146,17 @@ func (t *track) level() bool {
 	return len(x) >= minSlots && theilSen(x[len(x)/2:]) <= 0
 }
 
+// rising tells whether the group has risen of late, in each of a few slots and by
+// at least net: it may be the beginning of a trend.
+func (t *track) rising(net int) bool {
+	x := t.levels[0].series()
+	if len(x) <= risingSlots {
+		return false
+	}
+	x = x[len(x)-1-risingSlots:]
+	return neverFalls(x) && x[risingSlots]-x[0] >= float64(net)
+}
+
 // growth returns the horizon on which the group grows, shortest first, and how
 // fast, in goroutines per shortest slot; ok is false where it does not grow.
 func (t *track) growth(net int) (level int, perSlot float64, ok bool) {

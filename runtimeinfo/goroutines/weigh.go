@@ -26,7 +26,7 @@ func staysConnected(g *Group, a *ageing) bool {
 }
 
 // weigh sets growth against age, for a group that is not known by its frames.
-func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, background bool) (Kind, string) {
+func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level int, growing, background bool) (Kind, string) {
 	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
@@ -36,7 +36,7 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, back
 	case !growing:
 		return c.weighBurst(g, t)
 	}
-	if 2*a.labelled >= g.Count {
+	if g.labelled() {
 		if a.oldEpochs >= minOldEpochs && 4*a.old >= g.Count {
 			return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.old, a.threshold.Round(time.Millisecond), a.oldEpochs)
 		}
@@ -48,7 +48,7 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, level int, growing, back
 		}
 		return Load, "members come and go as before, only more of them"
 	}
-	return c.weighUnlabelled(g, t, level)
+	return c.weighUnlabelled(g, t, level, in.now)
 }
 
 // weighBurst speaks of many goroutines at once, before there is a trend.
@@ -65,19 +65,25 @@ func (c *casebook) weighBurst(g *Group, t *track) (Kind, string) {
 }
 
 // weighUnlabelled has no ages to go by: goroutines that were not created under a
-// span. A leak never falls, and does not follow the load.
-func (c *casebook) weighUnlabelled(g *Group, t *track, level int) (Kind, string) {
-	x := t.levels[level].series()
-	switch {
-	case g.Class == Running:
+// span. Two roll calls tell whether the members stay. Without them there is only
+// the shape: a leak never falls, and does not follow the load.
+func (c *casebook) weighUnlabelled(g *Group, t *track, level int, now time.Time) (Kind, string) {
+	if g.Class == Running {
 		return Pressure, "they are ready to run and wait for a processor"
-	case !c.residenceRises(t, level):
-		return Load, "it grows as the creation of goroutines does"
-	case neverFalls(x) && len(x) == slots:
-		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
-	default:
-		return "", ""
 	}
+	if !c.residenceRises(t, level) {
+		return Load, "it grows as the creation of goroutines does"
+	}
+	if s, ok := c.cohorts.of(g.Key, now, c.apart()); ok {
+		if s.stays() {
+			return Leak, fmt.Sprintf("%v that were seen %v before are still there; they were not created under a span", s, c.cohorts.since.Round(time.Millisecond))
+		}
+		return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
+	}
+	if x := t.levels[level].series(); !c.rolling && neverFalls(x) && len(x) == slots {
+		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
+	}
+	return "", "" // it may end, or the next roll call tells
 }
 
 // residenceRises compares the members per creation (Little's law: the mean time

@@ -1,0 +1,68 @@
+package goroutines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// rollTimeout bounds a roll call, which works for about 3 µs on each goroutine.
+const rollTimeout = 10 * time.Second
+
+// callRoll takes a roll call, if one would tell something and can be afforded.
+func (d *Detective) callRoll(ctx context.Context) {
+	now, n := time.Now(), runtime.NumGoroutine()
+	if !d.asksForRoll(now) || !d.governor.Borrow(now, n) {
+		return
+	}
+	before := processCPU()
+	members, err := rollCall(ctx, d.config.RollCaller)
+	cost := time.Since(now)
+	if used := processCPU() - before; used > 0 {
+		cost = min(cost, used)
+	}
+	d.governor.Spend(now, n, cost)
+	d.ConsiderRoll(now, members, err)
+}
+
+// rollCall bounds a roll call and turns its panic into an error.
+func rollCall(ctx context.Context, r RollCaller) (members []Member, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, rollTimeout, errors.New("goroutines: the roll call took too long"))
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("goroutines: the roll call panicked: %v", p)
+		}
+	}()
+	return r.RollCall(ctx)
+}
+
+// asksForRoll tells whether a roll call is asked for, and the last try is long ago.
+func (d *Detective) asksForRoll(now time.Time) bool {
+	if d.config.RollCaller == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.cases.asks || !d.rollTried.IsZero() && now.Sub(d.rollTried) < d.cases.apart() {
+		return false
+	}
+	d.rollTried = now
+	return true
+}
+
+// ConsiderRoll takes the roll that was called at a moment, or the error that there
+// was instead. Run calls it; tests and tools that call the roll themselves may.
+func (d *Detective) ConsiderRoll(at time.Time, members []Member, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cases.rolling = err == nil
+	if err != nil {
+		d.rollFailed++
+		return
+	}
+	d.rolled++
+	d.cases.cohorts.add(at, d.cases.apart(), members)
+}
