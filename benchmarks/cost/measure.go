@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// cost is what one step costs.
+type cost struct {
+	Step         string
+	CPU          time.Duration // of the process, the least of all repeats: neighbours only add
+	Pause, Worst time.Duration // the longest stop of the world in a repeat: median and maximum
+	Allocated    uint64        // the least
+	Repeats      int
+}
+
+// step is one thing that the agent does.
+type step struct {
+	name    string
+	inner   int // calls to a repeat, for steps too short for the clock
+	repeats int
+	do      func() error
+}
+
+// measure parks n goroutines and takes each step.
+func measure(n int) []cost {
+	stop := park(n)
+	defer close(stop)
+	runtime.GC() //nolint:forbidigo // so that the first repeat is not charged for the parking
+	var all []cost
+	for _, s := range steps(n) {
+		c, err := s.measure()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%d goroutines, %s: %v\n", n, s.name, err)
+			continue
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func steps(n int) []step {
+	repeats := max(3, min(30, 300_000/n))
+	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	uncapped := goroutines.Config{RootLabel: "root", EpochLabel: "epoch", MaxGoroutines: 1 << 30}
+	surveyor := goroutines.NewSurveyor(uncapped)
+	all := []step{
+		{"tick: sample and snapshot", 1000, 30, func() error {
+			reader.Read(runtimeinfo.Tick{Time: time.Now()})
+			reader.Snapshot()
+			return nil
+		}},
+		{"pulse", 1000, 30, func() error {
+			reader.Pulse(0)
+			return nil
+		}},
+		{"survey", 1, repeats, func() error {
+			_, err := surveyor.Take(context.Background())
+			return err
+		}},
+	}
+	if goroutines.Provable() {
+		all = append(all, proof(uncapped, surveyor, min(repeats, 5)))
+	}
+	return all
+}
+
+// proof has the garbage collector look for leaks.
+func proof(c goroutines.Config, surveyor *goroutines.Surveyor, repeats int) step {
+	prover := goroutines.NewProver(goroutines.ProverConfig{Config: c, Cooldown: time.Nanosecond})
+	var last *goroutines.Survey
+	return step{"proof (goroutineleak)", 1, repeats, func() (err error) {
+		if last == nil || time.Since(last.Time) > 30*time.Second {
+			if last, err = surveyor.Take(context.Background()); err != nil {
+				return err
+			}
+		}
+		_, err = prover.Prove(context.Background(), last)
+		return err
+	}}
+}
+
+func (s *step) measure() (cost, error) {
+	c := cost{Step: s.name, CPU: 1 << 62, Allocated: 1 << 62, Repeats: s.repeats}
+	if err := s.do(); err != nil { // warm
+		return c, err
+	}
+	var pauses []time.Duration
+	for range s.repeats {
+		before, allocated, cpu := pauseCounts(), allocs(), processCPU()
+		for range s.inner {
+			if err := s.do(); err != nil {
+				return c, err
+			}
+		}
+		inner := time.Duration(s.inner)
+		c.CPU = min(c.CPU, (processCPU()-cpu)/inner)
+		c.Allocated = min(c.Allocated, (allocs()-allocated)/uint64(s.inner))
+		pauses = append(pauses, longest(before, pauseCounts()))
+	}
+	slices.Sort(pauses)
+	c.Pause, c.Worst = pauses[len(pauses)/2], pauses[len(pauses)-1]
+	return c, nil
+}
+
+// park makes n goroutines that wait at the bottom of a dozen frames, under two
+// labels with a hundred values: what a service under the agent looks like.
+func park(n int) (stop chan struct{}) {
+	stop = make(chan struct{})
+	ready := make(chan struct{})
+	for i := range n {
+		labels := pprof.Labels("root", "GET /"+strconv.Itoa(i%20), "epoch", strconv.Itoa(i%5*10))
+		go pprof.Do(context.Background(), labels, func(context.Context) {
+			descend(8, func() {
+				ready <- struct{}{}
+				<-stop
+			})
+		})
+	}
+	for range n {
+		<-ready
+	}
+	return stop
+}
+
+//go:noinline
+func descend(depth int, f func()) {
+	if depth == 0 {
+		f()
+		return
+	}
+	descend(depth-1, f)
+}
+
+func processCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func allocs() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// pauseKeys are the runtime's histograms of how long the world was stopped.
+func pauseKeys() []string {
+	return []string{"/sched/pauses/total/other:seconds", "/sched/pauses/total/gc:seconds"}
+}
+
+func pauseCounts() []*metrics.Float64Histogram {
+	var all []*metrics.Float64Histogram
+	for _, k := range pauseKeys() {
+		s := []metrics.Sample{{Name: k}}
+		metrics.Read(s)
+		h := s[0].Value.Float64Histogram()
+		all = append(all, &metrics.Float64Histogram{Counts: slices.Clone(h.Counts), Buckets: h.Buckets})
+	}
+	return all
+}
+
+// longest is the upper bound of the highest bucket that was hit in between; 0 for
+// no pause at all.
+func longest(before, after []*metrics.Float64Histogram) (d time.Duration) {
+	for i := range after {
+		for j, n := range after[i].Counts {
+			if n > before[i].Counts[j] {
+				d = max(d, time.Duration(after[i].Buckets[j+1]*float64(time.Second)))
+			}
+		}
+	}
+	return d
+}
