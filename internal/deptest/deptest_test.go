@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "github.com/google/pprof/profile"},
-	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
+	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
 	"./exporters":                       {"./runtimeinfo"},
 	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},

@@ -1,0 +1,160 @@
+package tracectx_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// endedSpan returns the snapshot of a span that ended with the given attributes.
+func endedSpan(tb testing.TB, limits sdktrace.SpanLimits, attrs ...attribute.KeyValue) sdktrace.ReadOnlySpan {
+	tb.Helper()
+	var end keepEnd
+	tracer := newProvider(tb, sdktrace.WithSpanProcessor(&end), sdktrace.WithRawSpanLimits(limits)).Tracer("")
+	_, span := tracer.Start(context.Background(), "a", trace.WithAttributes(attrs...))
+	span.End()
+	return end.snapshot
+}
+
+func numbered(n int) (attrs []attribute.KeyValue) {
+	for i := range n {
+		attrs = append(attrs, attribute.Int(fmt.Sprint("key", i), i))
+	}
+	return attrs
+}
+
+// TestWithAttributesDoesAsSetAttributes compares with a span that had the
+// attributes set while it was live.
+func TestWithAttributesDoesAsSetAttributes(t *testing.T) {
+	for name, test := range map[string]struct {
+		env         string
+		limit       int // the provider's
+		have, extra []attribute.KeyValue
+	}{
+		"room":             {"", 128, numbered(3), []attribute.KeyValue{attribute.Int("a", 1), attribute.String("b", "x")}},
+		"none":             {"", 128, nil, []attribute.KeyValue{attribute.Int("a", 1)}},
+		"same key":         {"", 128, numbered(3), []attribute.KeyValue{attribute.String("key1", "new"), attribute.Int("a", 1)}},
+		"twice":            {"", 128, numbered(1), []attribute.KeyValue{attribute.Int("a", 1), attribute.Int("a", 2)}},
+		"no key":           {"", 128, numbered(1), []attribute.KeyValue{attribute.Int("", 1), attribute.Int("a", 2)}},
+		"up to the limit":  {"", 128, numbered(126), []attribute.KeyValue{attribute.Int("a", 1), attribute.Int("b", 2)}},
+		"beyond the limit": {"", 128, numbered(127), []attribute.KeyValue{attribute.Int("a", 1), attribute.Int("b", 2), attribute.Int("key0", 2)}},
+		"over by itself":   {"", 128, numbered(140), []attribute.KeyValue{attribute.Int("a", 1)}},
+		"lower in code":    {"", 2, numbered(3), []attribute.KeyValue{attribute.Int("a", 1), attribute.Int("key0", 2)}},
+		"by environment":   {"4", 4, numbered(3), []attribute.KeyValue{attribute.Int("a", 1), attribute.Int("b", 1)}},
+		"unlimited":        {"-1", -1, numbered(300), []attribute.KeyValue{attribute.Int("a", 1)}},
+		"none allowed":     {"0", 0, nil, []attribute.KeyValue{attribute.Int("a", 1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.env != "" {
+				t.Setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", test.env)
+			}
+			limits := sdktrace.SpanLimits{AttributeCountLimit: test.limit, AttributeValueLengthLimit: -1}
+			span := endedSpan(t, limits, test.have...)
+			want := endedSpan(t, limits, slices.Concat(test.have, test.extra)...)
+
+			before := slices.Clone(span.Attributes())
+			got := tracectx.WithAttributes(span, test.extra...)
+			if !slices.Equal(got.Attributes(), want.Attributes()) {
+				t.Errorf("got  %v\nwant %v", got.Attributes(), want.Attributes())
+			}
+			if got.DroppedAttributes() != want.DroppedAttributes() {
+				t.Errorf("%d dropped, want %d", got.DroppedAttributes(), want.DroppedAttributes())
+			}
+			if !slices.Equal(span.Attributes(), before) {
+				t.Error("the span itself has changed")
+			}
+			if got.Name() != "a" || !got.SpanContext().Equal(span.SpanContext()) {
+				t.Error("it is another span")
+			}
+		})
+	}
+}
+
+// TestWithAttributesLeavesTheSharedSliceAlone gives the span room behind its
+// attributes, where a careless append would write.
+func TestWithAttributesLeavesTheSharedSliceAlone(t *testing.T) {
+	backing := numbered(8)
+	span := shared{attrs: backing[:2]}
+	tracectx.WithAttributes(span, attribute.Int("key0", 70), attribute.Int("a", 71))
+	if !slices.Equal(backing, numbered(8)) {
+		t.Errorf("%v", backing)
+	}
+}
+
+type shared struct {
+	sdktrace.ReadOnlySpan
+	attrs []attribute.KeyValue
+}
+
+func (s shared) Attributes() []attribute.KeyValue { return s.attrs }
+func (shared) DroppedAttributes() int             { return 0 }
+
+func TestWithAttributesNests(t *testing.T) {
+	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(1)...)
+	inner := tracectx.WithAttributes(span, attribute.Int("a", 1))
+	outer := tracectx.WithAttributes(inner, attribute.Int("b", 2), attribute.Int("a", 3))
+	want := []attribute.KeyValue{attribute.Int("key0", 0), attribute.Int("a", 3), attribute.Int("b", 2)}
+	if got := outer.Attributes(); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	if got := inner.Attributes(); len(got) != 2 || got[1] != attribute.Int("a", 1) {
+		t.Errorf("the inner one has changed: %v", got)
+	}
+	if same := tracectx.WithAttributes(span); same != span {
+		t.Error("wrapped for nothing")
+	}
+}
+
+func TestWithAttributesAllocatesTwice(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(8)...)
+	attrs := numbered(12)
+	if n := testing.AllocsPerRun(100, func() { tracectx.WithAttributes(span, attrs...) }); n != 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func ExampleWithAttributes() {
+	var exporter sdktrace.SpanExporter = &printing{}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(addRegion{exporter}))
+	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders",
+		trace.WithAttributes(attribute.Int("items", 3)))
+	span.End()
+	// Output:
+	// GET /orders items=3 region=eu
+}
+
+// addRegion wraps an exporter.
+type addRegion struct{ sdktrace.SpanExporter }
+
+func (x addRegion) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	spans = slices.Clone(spans)
+	for i, s := range spans {
+		spans[i] = tracectx.WithAttributes(s, attribute.String("region", "eu"))
+	}
+	return x.SpanExporter.ExportSpans(ctx, spans)
+}
+
+type printing struct{}
+
+func (*printing) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	for _, s := range spans {
+		fmt.Print(s.Name())
+		for _, a := range s.Attributes() {
+			fmt.Printf(" %s=%s", a.Key, a.Value.String())
+		}
+		fmt.Println()
+	}
+	return nil
+}
+
+func (*printing) Shutdown(context.Context) error { return nil }
