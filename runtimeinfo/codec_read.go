@@ -1,0 +1,292 @@
+package runtimeinfo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// reader takes apart what [writer] wrote. After its first error everything it
+// returns is zero, so that only the end has to be checked.
+type reader struct {
+	b   []byte
+	err error
+}
+
+// The least bytes that an element of a list takes: more elements than the rest
+// has room for are no reason to make room for them.
+const (
+	minAttr      = 2
+	minText      = 1
+	minMetric    = 11
+	minFloat     = 1
+	minSpan      = 28
+	minSpanGroup = 24
+	minBand      = 10
+	minEvent     = 8
+	minSeries    = 1
+)
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s, %d bytes before the end", ErrMalformed, what, len(r.b))
+	}
+	r.b = nil
+}
+
+// end returns the first error, which may be that there is more.
+func (r *reader) end() error {
+	if r.err == nil && len(r.b) > 0 {
+		r.fail("too long")
+	}
+	return r.err
+}
+
+func (r *reader) version() {
+	if v := r.byte(); r.err == nil && v != codecVersion {
+		r.fail(fmt.Sprintf("version %d, which is not %d", v, codecVersion))
+	}
+}
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.fail("cut off")
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("no number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("no number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) fixed64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) bool() bool {
+	v := r.byte()
+	if v > 1 {
+		r.fail("neither true nor false")
+	}
+	return v == 1
+}
+
+// count is the length of a list whose elements take at least least bytes each.
+func (r *reader) count(least int) int {
+	n := r.uint()
+	if n > uint64(len(r.b)/least) {
+		r.fail("a list that is longer than the rest")
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) text() string {
+	n := r.uint()
+	if n > MaxEncodedText {
+		r.fail("a text that is too long")
+		return ""
+	}
+	return string(r.take(int(n)))
+}
+
+func (r *reader) float() float64 { return math.Float64frombits(bits.ReverseBytes64(r.uint()) ^ nan) }
+
+func (r *reader) floats() []float64 {
+	return readList(r, minFloat, func(r *reader) float64 { return r.float() })
+}
+
+func (r *reader) time() time.Time {
+	sec, nsec, offset := r.int(), r.uint(), r.int()
+	const day = 24 * 60 * 60
+	if nsec >= 1e9 || offset < -day || offset > day {
+		r.fail("no time")
+		return time.Time{}
+	}
+	t := time.Unix(sec, int64(nsec)).UTC()
+	if offset == 0 {
+		return t
+	}
+	return t.In(time.FixedZone("", int(offset)))
+}
+
+// readList reads the length of a list and its elements; nil for none.
+func readList[T any](r *reader, least int, one func(*reader) T) []T {
+	n := r.count(least)
+	if n == 0 {
+		return nil
+	}
+	list := make([]T, n)
+	for i := range list {
+		if list[i] = one(r); r.err != nil {
+			return nil
+		}
+	}
+	return list
+}
+
+func (r *reader) attr() Attr { return Attr{Key: r.text(), Value: r.text()} }
+
+func (r *reader) attrs() []Attr { return readList(r, minAttr, (*reader).attr) }
+
+func (r *reader) texts() []string { return readList(r, minText, (*reader).text) }
+
+func (r *reader) metric() *Metric {
+	m := &Metric{
+		Name: r.text(), Unit: r.text(), Kind: Kind(r.byte()), Help: r.text(),
+		Subsystem: Subsystem(r.text()), Attr: r.attr(),
+	}
+	labelled := r.bool()
+	m.Keys = r.texts()
+	if labelled && m.Keys == nil {
+		m.Keys = []string{}
+	}
+	m.Headline, m.key = r.bool(), r.text()
+	return m
+}
+
+func (r *reader) values(s *Snapshot, sch *schema) {
+	s.metrics = sch.metrics
+	s.numbers = make([]float64, sch.numbers)
+	s.histograms = make([]Histogram, len(sch.histograms))
+	for _, m := range sch.metrics {
+		switch {
+		case r.err != nil:
+			return
+		case m.Keys != nil:
+			for range r.count(max(minSeries, len(m.Keys))) {
+				s.series = append(s.series, r.series(m))
+			}
+		case m.Kind == KindHistogram:
+			s.histograms[m.slot] = r.histogram(sch.histograms[m.slot].Bounds)
+		default:
+			s.numbers[m.slot] = r.float()
+		}
+	}
+}
+
+func (r *reader) series(m *Metric) Point {
+	p := Point{Metric: m, Labels: make([]string, len(m.Keys))}
+	for i := range p.Labels {
+		p.Labels[i] = r.text()
+	}
+	if m.Kind != KindHistogram {
+		p.Number = r.float()
+		return p
+	}
+	h := r.histogram(r.floats())
+	p.Histogram = &h
+	return p
+}
+
+func (r *reader) histogram(bounds []float64) Histogram {
+	h := Histogram{Bounds: bounds}
+	present := r.bool()
+	h.Counts = readList(r, minFloat, (*reader).uint)
+	if present && h.Counts == nil {
+		h.Counts = []uint64{}
+	}
+	h.Sum = r.float()
+	return h
+}
+
+func (r *reader) span() (s Span) {
+	copy(s.TraceID[:], r.take(len(s.TraceID)))
+	copy(s.SpanID[:], r.take(len(s.SpanID)))
+	s.Name, s.Start = r.text(), r.time()
+	return s
+}
+
+func (r *reader) spans() []Span { return readList(r, minSpan, (*reader).span) }
+
+func (r *reader) spanGroup() SpanGroup {
+	g := SpanGroup{Name: r.text(), Active: int(r.int()), Oldest: r.time()}
+	for i := range g.Ages {
+		g.Ages[i] = int(r.int())
+	}
+	g.Ended, g.P50, g.P99 = r.uint(), time.Duration(r.int()), time.Duration(r.int())
+	return g
+}
+
+func (r *reader) band() Band {
+	return Band{
+		Signal: r.text(), Unit: r.text(),
+		Value: r.float(), Expected: r.float(), Lower: r.float(), Upper: r.float(),
+		Since: r.time(), Learning: r.bool(),
+	}
+}
+
+func (r *reader) event() Event {
+	return Event{
+		Time: r.time(), Name: r.text(), Severity: slog.Level(r.int()), Message: r.text(),
+		Attrs: r.slogAttrs(maxAttrDepth), Spans: r.spans(),
+	}
+}
+
+func (r *reader) slogAttrs(depth int) (as []slog.Attr) {
+	for r.err == nil {
+		kind := r.byte()
+		if kind == attrEnd || r.err != nil {
+			return as
+		}
+		as = append(as, slog.Attr{Key: r.text(), Value: r.slogValue(kind, depth)})
+	}
+	return nil
+}
+
+func (r *reader) slogValue(kind byte, depth int) slog.Value {
+	switch kind {
+	case attrText:
+		return slog.StringValue(r.text())
+	case attrBool:
+		return slog.BoolValue(r.bool())
+	case attrInt:
+		return slog.Int64Value(r.int())
+	case attrUint:
+		return slog.Uint64Value(r.uint())
+	case attrFloat:
+		return slog.Float64Value(r.float())
+	case attrDuration:
+		return slog.DurationValue(time.Duration(r.int()))
+	case attrTime:
+		return slog.TimeValue(r.time())
+	case attrGroup:
+		if depth > 0 {
+			return slog.GroupValue(r.slogAttrs(depth - 1)...)
+		}
+	}
+	r.fail("no kind of attribute")
+	return slog.Value{}
+}

@@ -1,0 +1,370 @@
+package runtimeinfo_test
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// elsewhere decodes a snapshot as another process does, which has nothing but bytes.
+func elsewhere(t testing.TB, s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
+	t.Helper()
+	var enc runtimeinfo.Encoder
+	record, err := enc.Append(nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, schema := enc.Schema()
+	var dec runtimeinfo.Decoder
+	learned, err := dec.Learn(slices.Clone(schema))
+	of, errOf := runtimeinfo.SchemaOf(record)
+	if err != nil || errOf != nil || learned != id || of != id {
+		t.Fatalf("schema %x, learned %x (%v), record of %x (%v)", id, learned, err, of, errOf)
+	}
+	got, err := dec.Decode(slices.Clone(record))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// fill gives every exported field below v a value that is not zero, another one
+// for each: a field that the codec forgets comes back as zero.
+func fill(v reflect.Value, n *int64) {
+	*n++
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Unix(1_790_000_000+*n, *n).UTC()))
+		return
+	case []slog.Attr:
+		v.Set(reflect.ValueOf([]slog.Attr{slog.Int64("n", *n), slog.GroupAttrs("g", slog.String("s", "v"), slog.Duration("d", time.Duration(*n)))}))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fill(v.Field(i), n)
+			}
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), n)
+		}
+	case reflect.String:
+		v.SetString(strings.Repeat("x", int(*n%50)+1))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(*n) + 0.1)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(-*n)
+	case reflect.Uint8, reflect.Uint64:
+		v.SetUint(uint64(*n) % 251)
+	default:
+		panic("teach fill about " + v.Type().String())
+	}
+}
+
+// Whoever adds a field to a snapshot adds it to the codec.
+func TestCodecForgetsNoField(t *testing.T) {
+	s := runtimeinfo.NewSnapshot()
+	var n int64
+	fill(reflect.ValueOf(s).Elem(), &n)
+	got := elsewhere(t, s)
+	want, have := reflect.ValueOf(s).Elem(), reflect.ValueOf(got).Elem()
+	for i := range want.NumField() {
+		if f := want.Type().Field(i); f.IsExported() && !reflect.DeepEqual(have.Field(i).Interface(), want.Field(i).Interface()) {
+			t.Errorf("%s\n got %+v\nwant %+v", f.Name, have.Field(i), want.Field(i))
+		}
+	}
+
+	m := &runtimeinfo.Metric{}
+	fill(reflect.ValueOf(m).Elem(), &n)
+	p := runtimeinfo.Point{Metric: m, Labels: []string{"a", "b"}, Number: 1}
+	for q := range elsewhere(t, runtimeinfo.NewSnapshot(p)).Points() {
+		want, have := reflect.ValueOf(m).Elem(), reflect.ValueOf(q.Metric).Elem()
+		for i := range want.NumField() {
+			if f := want.Type().Field(i); f.IsExported() && !reflect.DeepEqual(have.Field(i).Interface(), want.Field(i).Interface()) {
+				t.Errorf("Metric.%s: got %+v, want %+v", f.Name, have.Field(i), want.Field(i))
+			}
+		}
+	}
+}
+
+// samePoints compares everything that exporters see of the values.
+func samePoints(t *testing.T, got, want *runtimeinfo.Snapshot) {
+	t.Helper()
+	type value struct {
+		key, name, unit, help string
+		kind                  runtimeinfo.Kind
+		attrs                 map[string]string
+		number                float64
+		histogram             runtimeinfo.Histogram
+	}
+	values := func(s *runtimeinfo.Snapshot) (all []value) {
+		for p := range s.Points() {
+			m := p.Metric
+			v := value{m.Key(), m.Name, m.Unit, m.Help, m.Kind, maps.Collect(p.Attrs()), p.Number, runtimeinfo.Histogram{}}
+			if p.Histogram != nil {
+				v.histogram = *p.Histogram
+			}
+			all = append(all, v)
+		}
+		return all
+	}
+	g, w := values(got), values(want)
+	if len(g) != len(w) {
+		t.Fatalf("%d values, want %d", len(g), len(w))
+	}
+	for i := range w {
+		if !reflect.DeepEqual(g[i], w[i]) {
+			t.Errorf("value %d\n got %+v\nwant %+v", i, g[i], w[i])
+		}
+	}
+}
+
+// A snapshot of this process, with a gauge that is in nobody's catalogue.
+func TestCodecOfALiveSnapshot(t *testing.T) {
+	s := live(t)
+	got := elsewhere(t, s)
+	samePoints(t, got, s)
+	if v, ok := got.Number("queue.depth"); !ok || v != 2.5 {
+		t.Errorf("the application's own gauge came back as %v, %v", v, ok)
+	}
+	if g, w := len(got.Metrics()), len(s.Metrics()); g != w {
+		t.Errorf("%d metrics, want %d: absent ones are part of the catalogue", g, w)
+	}
+	if !maps.EqualFunc(record(got), record(s), reflect.DeepEqual) {
+		t.Error("the wide record differs")
+	}
+}
+
+func live(t testing.TB) *runtimeinfo.Snapshot {
+	t.Helper()
+	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: exporttest.Snapshot().Resource})
+	if _, err := r.AddGauge("queue.depth", "{item}", "Items that wait."); err != nil {
+		t.Fatal(err)
+	}
+	tick := runtimeinfo.Tick{Time: time.Now(), Gauges: []float64{2.5}}
+	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus", State: runtimeinfo.ExporterOK}, {Name: "fluentd"}}
+	tick.Spans = &runtimeinfo.SpanActivity{Active: exporttest.Snapshot().Spans, Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: 2, Oldest: time.Now()}}}
+	r.Read(tick)
+	r.Pulse(0)
+	r.Read(tick)
+	return r.Snapshot()
+}
+
+func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.Record(s)) }
+
+type panicky struct{}
+
+func (panicky) LogValue() slog.Value { panic("LogValue panics") }
+
+// loop is a LogValuer that never ends: its value holds itself, twice.
+type loop struct{}
+
+func (l loop) LogValue() slog.Value { return slog.GroupValue(slog.Any("again", l), slog.Any("", l)) }
+
+// Events become the same records as before.
+func TestCodecOfEvents(t *testing.T) {
+	e := exporttest.Event()
+	awkward := e
+	awkward.Name, awkward.Message = "\xff", ""
+	awkward.Attrs = []slog.Attr{
+		slog.Float64("nan", math.NaN()), slog.Float64("inf", math.Inf(-1)), slog.Int64("least", math.MinInt64),
+		slog.Uint64("most", math.MaxUint64), slog.Any("nil", nil), slog.Any("bytes", []byte{0, 0xff}), slog.Any("error", errors.New("oh")),
+		slog.Any("complex", complex(1, math.NaN())), slog.Time("no_time", time.Time{}),
+		slog.Time("zoned", time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("somewhere", 5400))),
+		slog.GroupAttrs("group", slog.GroupAttrs("empty"), slog.GroupAttrs("", slog.Bool("inline", true))),
+		slog.Bool("twice", true), slog.String("twice", "yes"), slog.String("", "no key"), {}, slog.Any("loop", loop{}),
+	}
+	awkward.Spans = []runtimeinfo.Span{{}, {Name: "future", Start: e.Time.Add(time.Hour)}}
+	timeless := runtimeinfo.Event{Name: "timeless", Attrs: []slog.Attr{slog.Any("valuer", panicky{})}}
+	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{e, awkward, timeless})
+	got := elsewhere(t, s)
+	samePoints(t, got, s)
+	if len(got.Events) != 3 || !got.Events[2].Time.IsZero() || !got.Time.Equal(s.Time) {
+		t.Fatalf("events %+v", got.Events)
+	}
+	if v := got.Events[2].Attrs[0].Value.String(); !strings.Contains(v, "LogValue panicked") {
+		t.Errorf("a value that panics came back as %q", v)
+	}
+	for i := range s.Events[:2] {
+		g, w := maps.Collect(exporters.EventRecord(got, &got.Events[i])), maps.Collect(exporters.EventRecord(s, &s.Events[i]))
+		if !maps.EqualFunc(g, w, reflect.DeepEqual) {
+			t.Errorf("event %d\n got %v\nwant %v", i, g, w)
+		}
+	}
+}
+
+func TestCodecIsBounded(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	s := exporttest.Snapshot()
+	e := exporttest.Event()
+	e.Message = long
+	got := elsewhere(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message
+	if len(got) != runtimeinfo.MaxEncodedText || !strings.HasSuffix(got, "…(cut)") {
+		t.Errorf("a text of 2 MiB came back as %d bytes …%q", len(got), got[len(got)-12:])
+	}
+	for range 40 {
+		e.Attrs = append(e.Attrs, slog.String("long", long))
+	}
+	if n := runtimeinfo.EncodedSize(&e); n < 40*runtimeinfo.MaxEncodedText {
+		t.Errorf("the event takes %d bytes", n)
+	}
+	var enc runtimeinfo.Encoder
+	before := []byte("before")
+	for name, s := range map[string]*runtimeinfo.Snapshot{
+		"events": s.WithEvents(slices.Repeat([]runtimeinfo.Event{e}, 10)),
+		"values": {Resource: slices.Repeat([]runtimeinfo.Attr{{Key: long, Value: long}}, 10)},
+	} {
+		if b, err := enc.Append(before, s); !errors.Is(err, runtimeinfo.ErrTooLarge) || string(b) != "before" {
+			t.Errorf("too many %s: %d bytes, %v", name, len(b), err)
+		}
+	}
+}
+
+// A gauge that is added makes a new schema; a record without its own is refused.
+func TestCodecSchemas(t *testing.T) {
+	var enc runtimeinfo.Encoder
+	var dec runtimeinfo.Decoder
+	var last runtimeinfo.SchemaID
+	for _, s := range []*runtimeinfo.Snapshot{live(t), exporttest.Snapshot()} {
+		b, err := enc.Append(nil, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, schema := enc.Schema()
+		if id == last {
+			t.Error("other metrics, the same schema")
+		}
+		last = id
+		if _, err := dec.Decode(b); !errors.Is(err, runtimeinfo.ErrUnknownSchema) {
+			t.Errorf("before the schema is known: %v", err)
+		}
+		if _, err := dec.Learn(schema); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dec.Decode(b); err != nil {
+			t.Error(err)
+		}
+		dec.Forget(id)
+		if _, err := dec.Decode(b); !errors.Is(err, runtimeinfo.ErrUnknownSchema) {
+			t.Errorf("after it was forgotten: %v", err)
+		}
+		if _, err := dec.Learn(append([]byte{99}, schema[1:]...)); !errors.Is(err, runtimeinfo.ErrMalformed) {
+			t.Errorf("a schema of the future: %v", err)
+		}
+		if _, err := runtimeinfo.SchemaOf(nil); !errors.Is(err, runtimeinfo.ErrMalformed) {
+			t.Errorf("no record: %v", err)
+		}
+	}
+}
+
+// Whatever bytes a disk hands back, decoding them ends and does no harm.
+func FuzzDecode(f *testing.F) {
+	var enc runtimeinfo.Encoder
+	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
+	s.SpanGroups, s.Bands = []runtimeinfo.SpanGroup{{Name: "g"}}, []runtimeinfo.Band{{Signal: "b"}}
+	record, err := enc.Append(nil, s)
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, schema := enc.Schema()
+	schema = slices.Clone(schema)
+	f.Add(schema, record)
+	f.Add(schema[:len(schema)/2], record[:len(record)/2])
+	f.Fuzz(func(t *testing.T, schema, record []byte) {
+		var dec runtimeinfo.Decoder
+		id, err := dec.Learn(schema)
+		if err != nil {
+			if !errors.Is(err, runtimeinfo.ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if len(record) >= 9 { // of this schema, or nothing would be decoded
+			for i := range 8 {
+				record[1+i] = byte(id >> (8 * i))
+			}
+		}
+		s, err := dec.Decode(record)
+		if err != nil {
+			if !errors.Is(err, runtimeinfo.ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		// What was decoded is a snapshot like any other: it comes back again.
+		var enc runtimeinfo.Encoder
+		b, err := enc.Append(nil, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, again := enc.Schema()
+		if _, err := dec.Learn(again); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dec.Decode(b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestCodecAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	var enc runtimeinfo.Encoder
+	s := live(t)
+	b := make([]byte, 0, 64<<10)
+	if n := testing.AllocsPerRun(100, func() { b, _ = enc.Append(b[:0], s) }); n > 0 {
+		t.Errorf("%v allocations for a snapshot without events, want none", n)
+	}
+}
+
+func BenchmarkCodec(b *testing.B) {
+	s := live(b)
+	var enc runtimeinfo.Encoder
+	record, err := enc.Append(nil, s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, schema := enc.Schema()
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		buf := make([]byte, 0, 64<<10)
+		for b.Loop() {
+			buf, _ = enc.Append(buf[:0], s)
+		}
+		b.ReportMetric(float64(len(buf)), "B/record")
+		b.ReportMetric(float64(len(schema)), "B/schema")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		var dec runtimeinfo.Decoder
+		if _, err := dec.Learn(schema); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := dec.Decode(record); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
