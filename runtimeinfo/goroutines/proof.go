@@ -30,6 +30,9 @@ const (
 	// there are two bounds: for one place, and for all of one kind.
 	maxWaiters    = 1_000
 	maxAllWaiters = 4 * maxWaiters // 60 ms if it is one lock after all
+	// The world stands still in proportion to the goroutines: half a millisecond
+	// for so many, ten for 100,000 (benchmarks/cost, Go 1.27).
+	maxProvable = 10_000
 )
 
 // Provable tells whether the runtime can prove that a goroutine leaks: from Go
@@ -64,7 +67,7 @@ func NewProver(c ProverConfig) *Prover {
 	if c.Cooldown <= 0 {
 		c.Cooldown = time.Minute
 	}
-	return &Prover{config: c.withDefaults(100_000), cooldown: c.Cooldown}
+	return &Prover{config: c.withDefaults(maxProvable), cooldown: c.Cooldown}
 }
 
 // Prove returns the leaked goroutines, in groups whose keys are those of a

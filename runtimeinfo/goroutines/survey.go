@@ -76,7 +76,7 @@ type Config struct {
 	// It bounds time and memory: at the default of 200,000 (zero or less) about
 	// 0.7 s of CPU time, 200 MB of garbage and 80 MB at a time; where somebody
 	// labels every goroutine differently 1.8 s, and 330 MB at a time. A [Prover]'s
-	// default is 100,000.
+	// default is 10,000.
 	MaxGoroutines int
 }
 
