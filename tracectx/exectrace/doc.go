@@ -1,0 +1,20 @@
+// Package exectrace looks inside with the runtime's own execution trace, which
+// knows every goroutine and every moment of it. It owns the one flight recorder
+// that a process may have:
+//
+//	r, err := exectrace.New(exectrace.Config{})
+//	members, err := r.RollCall(ctx) // every goroutine by id, with its stack
+//
+// A [Recorder] records nothing until it is asked to. A roll call records for a few
+// milliseconds.
+//
+// Recordings are read with golang.org/x/exp/trace. Where that does not know the
+// format of the running Go version there is no exact data: every call then
+// returns [ErrFormat] at once, and nothing else changes.
+//
+// # Before you switch it on
+//
+// Execution tracing unwinds stacks by frame pointers. In programs with C or
+// assembly that clobbers them it has crashed (golang/go#69629, #73664, #75478);
+// GODEBUG=tracefpunwindoff=1 is the slow way around.
+package exectrace

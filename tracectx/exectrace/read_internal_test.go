@@ -1,0 +1,59 @@
+package exectrace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+)
+
+// oneShot returns a recording of this process.
+func oneShot(t testing.TB) []byte {
+	t.Helper()
+	r, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.record(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestDamaged(t *testing.T) {
+	whole := oneShot(t)
+	if _, err := readRoll(t.Context(), whole, defaultMaxEvents); err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Replace(whole, []byte("go 1.26"), []byte("go 1.99"), 1)
+	for name, damaged := range map[string][]byte{
+		"empty":        {},
+		"no trace":     []byte("not a trace, but long enough for a header"),
+		"a newer one":  newer,
+		"cut":          whole[:len(whole)/2],
+		"its end lost": whole[:len(whole)-1],
+	} {
+		if roll, err := readRoll(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || roll != nil {
+			t.Errorf("%s: %d members, %v", name, len(roll), err)
+		}
+	}
+}
+
+// A version that cannot be read will never be: it is not tried again.
+func TestUnknownVersionIsNotTriedAgain(t *testing.T) {
+	r, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.alien = known(bytes.NewReader([]byte("go 1.99 trace\x00\x00\x00")))
+	for range 2 {
+		if _, err := r.RollCall(t.Context()); !errors.Is(err, ErrFormat) {
+			t.Error(err)
+		}
+	}
+	if n := r.Stats().Unreadable; n != 2 {
+		t.Errorf("%d unreadable, want 2", n)
+	}
+}

@@ -1,0 +1,155 @@
+package exectrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/trace"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// ErrBusy is the error of a recording that was not made because somebody else
+	// holds the flight recorder of the process.
+	ErrBusy = errors.New("exectrace: somebody else holds the flight recorder")
+
+	// ErrTooMany is the error of a recording that was not made, or not read,
+	// because there are more goroutines, bytes or events than [Config] allows.
+	ErrTooMany = errors.New("exectrace: too much to look at")
+
+	// ErrFormat is the error of a recording that cannot be read: it is of a Go
+	// version that golang.org/x/exp/trace does not know, or damaged.
+	ErrFormat = errors.New("exectrace: the recording cannot be read")
+
+	// ErrOff is the error of what [Config] switches off.
+	ErrOff = errors.New("exectrace: switched off")
+)
+
+// Recorder owns the flight recorder of the process. Make one with [New]; a
+// process needs no more than one. All methods may be called concurrently; one
+// recording is made and read at a time.
+type Recorder struct {
+	config Config
+
+	// turn holds one element while somebody uses what follows; capacity 1: a lock
+	// that can be waited for with a context. The runtime's recorder keeps its
+	// state in fields without a lock, so all four of its methods are called here.
+	turn   chan struct{}
+	flight *trace.FlightRecorder // nil: off
+	alien  error                 // why no recording of this process can be read
+
+	counts struct{ recordings, busy, tooMany, unreadable atomic.Uint64 }
+	broken atomic.Bool // recordings fail: said already
+}
+
+// New returns a Recorder that records nothing yet. The error names every field of
+// config that makes no sense.
+func New(config Config) (*Recorder, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Recorder{config: config, turn: make(chan struct{}, 1)}, nil
+}
+
+// Stats is a Recorder's account of itself. The counts are cumulative.
+type Stats struct {
+	// Recordings were made and read.
+	Recordings uint64
+	// Busy were not made because somebody else held the recorder, TooMany not made
+	// or not read because there was more than [Config] allows, Unreadable could
+	// not be read.
+	Busy, TooMany, Unreadable uint64
+}
+
+// Stats returns the account.
+func (r *Recorder) Stats() Stats {
+	return Stats{
+		Recordings: r.counts.recordings.Load(),
+		Busy:       r.counts.busy.Load(),
+		TooMany:    r.counts.tooMany.Load(),
+		Unreadable: r.counts.unreadable.Load(),
+	}
+}
+
+// take waits for the turn.
+func (r *Recorder) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *Recorder) release() { <-r.turn }
+
+// record returns a recording of this moment: what the recorder has, where it is
+// on, else one of the few milliseconds that it takes. The turn is the caller's.
+func (r *Recorder) record(ctx context.Context) ([]byte, error) {
+	if r.alien != nil {
+		return nil, r.alien
+	}
+	if n := runtime.NumGoroutine(); n > r.config.MaxGoroutines {
+		return nil, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
+	}
+	flight := r.flight
+	if flight == nil {
+		flight = trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: time.Second, MaxBytes: uint64(r.config.MaxBytes)})
+		if err := flight.Start(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		defer flight.Stop()
+	}
+	b := recording{most: r.config.MaxBytes}
+	if _, err := flight.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("exectrace: record: %w", err)
+	}
+	return b.bytes, ctx.Err()
+}
+
+// settle counts how an attempt ended, and logs when that changes for the worse
+// or the better. It returns err.
+func (r *Recorder) settle(err error) error {
+	switch {
+	case err == nil:
+		r.counts.recordings.Add(1)
+		if r.broken.Swap(false) {
+			r.config.Logger.Info("gmpulse: execution traces can be read again")
+		}
+		return nil
+	case errors.Is(err, ErrBusy):
+		r.counts.busy.Add(1)
+	case errors.Is(err, ErrTooMany):
+		r.counts.tooMany.Add(1)
+	case errors.Is(err, ErrFormat):
+		r.counts.unreadable.Add(1)
+	default: // a context is no state of ours
+		return err
+	}
+	if !r.broken.Swap(true) {
+		r.config.Logger.Warn("gmpulse: no exact data, execution traces cannot be made or read", slog.Any("error", err))
+	}
+	return err
+}
+
+// recording is a buffer with an end.
+type recording struct {
+	bytes []byte
+	most  int
+}
+
+// Write takes all of p or nothing.
+func (r *recording) Write(p []byte) (int, error) {
+	if len(r.bytes)+len(p) > r.most {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMany, r.most)
+	}
+	r.bytes = append(r.bytes, p...)
+	return len(p), nil
+}

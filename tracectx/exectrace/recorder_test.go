@@ -1,0 +1,115 @@
+package exectrace_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/trace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+func newRecorder(t testing.TB, c exectrace.Config) *exectrace.Recorder {
+	t.Helper()
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	r, err := exectrace.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := exectrace.New(exectrace.Config{MaxGoroutines: -1, MaxBytes: -2, MaxEvents: -3})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, field := range []string{"MaxGoroutines is -1", "MaxBytes is -2", "MaxEvents is -3"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("the error does not say %q: %v", field, err)
+		}
+	}
+}
+
+// hold starts a flight recorder that is not ours, until the test ends.
+func hold(t *testing.T) (release func()) {
+	t.Helper()
+	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+	if err := f.Start(); err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(f.Stop)
+	t.Cleanup(release)
+	return release
+}
+
+// Every way to fail is an error that callers can tell, one count, and one line
+// until it works again.
+func TestFailures(t *testing.T) {
+	var log bytes.Buffer
+	r := newRecorder(t, exectrace.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	release := hold(t)
+	for range 3 {
+		if _, err := r.RollCall(t.Context()); !errors.Is(err, exectrace.ErrBusy) {
+			t.Errorf("beside another recorder: %v", err)
+		}
+	}
+	release()
+	for range 2 {
+		if _, err := r.RollCall(t.Context()); err != nil {
+			t.Errorf("after the other recorder: %v", err)
+		}
+	}
+	if s := r.Stats(); s != (exectrace.Stats{Recordings: 2, Busy: 3}) {
+		t.Errorf("account %+v", s)
+	}
+	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "no exact data") || !strings.Contains(log.String(), "again") {
+		t.Errorf("want a line for the first failure and one for the end of failures:\n%s", log.String())
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for name, c := range map[string]exectrace.Config{
+		"goroutines": {MaxGoroutines: 1},
+		"bytes":      {MaxBytes: 64},
+		"events":     {MaxEvents: 3},
+	} {
+		r := newRecorder(t, c)
+		members, err := r.RollCall(t.Context())
+		if !errors.Is(err, exectrace.ErrTooMany) || members != nil {
+			t.Errorf("%s: %d members, %v", name, len(members), err)
+		}
+		if s := r.Stats(); s != (exectrace.Stats{TooMany: 1}) {
+			t.Errorf("%s: account %+v", name, s)
+		}
+	}
+	// Nobody holds the recorder after a failure.
+	hold(t)
+}
+
+func TestRollCallOff(t *testing.T) {
+	r := newRecorder(t, exectrace.Config{NoRollCall: true})
+	if _, err := r.RollCall(t.Context()); !errors.Is(err, exectrace.ErrOff) {
+		t.Error(err)
+	}
+}
+
+func TestRollCallGivesUp(t *testing.T) {
+	r := newRecorder(t, exectrace.Config{})
+	late := errors.New("too late")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), -time.Second, late)
+	defer cancel()
+	if _, err := r.RollCall(ctx); !errors.Is(err, late) {
+		t.Error(err)
+	}
+	if s := r.Stats(); s != (exectrace.Stats{}) {
+		t.Errorf("account %+v", s)
+	}
+}
