@@ -16,12 +16,19 @@ import (
 // never changed. It refuses what a registry would refuse, because there one
 // refusal fails the whole scrape.
 type plan struct {
-	metrics []*runtimeinfo.Metric
-	descs   map[*runtimeinfo.Metric]*prometheus.Desc
-	refused map[string]error // by Metric.Key
+	metrics   []*runtimeinfo.Metric
+	forms     map[*runtimeinfo.Metric]*form
+	refused   map[string]error // by Metric.Key
+	scattered bool             // the metrics of some family are not neighbours
 
 	families map[string]family
 	owners   map[string]string // family by each sample name that it occupies
+}
+
+// form is how to write the values of one metric: for a registry and as text.
+type form struct {
+	desc *prometheus.Desc
+	lines
 }
 
 // family is what all metrics of one name have in common.
@@ -35,7 +42,7 @@ type family struct {
 func newPlan(base *plan, metrics []*runtimeinfo.Metric) *plan {
 	p := &plan{
 		metrics:  metrics,
-		descs:    make(map[*runtimeinfo.Metric]*prometheus.Desc, len(metrics)),
+		forms:    make(map[*runtimeinfo.Metric]*form, len(metrics)),
 		refused:  map[string]error{},
 		families: map[string]family{},
 		owners:   map[string]string{},
@@ -44,13 +51,21 @@ func newPlan(base *plan, metrics []*runtimeinfo.Metric) *plan {
 		p.families, p.owners = maps.Clone(base.families), maps.Clone(base.owners)
 	}
 	taken := map[string]bool{} // family and the value of its constant label
+	ranks := map[string]int{}  // of families, in order of appearance
 	for _, m := range metrics {
 		d, err := p.desc(m, taken)
 		if err != nil {
 			p.refused[m.Key()] = err
 			continue
 		}
-		p.descs[m] = d
+		name := Name(m)
+		rank, known := ranks[name]
+		if !known {
+			rank = len(ranks)
+			ranks[name] = rank
+		}
+		p.scattered = p.scattered || rank != len(ranks)-1
+		p.forms[m] = &form{desc: d, lines: newLines(m, rank)}
 	}
 	return p
 }
@@ -145,6 +160,3 @@ func labels(m *runtimeinfo.Metric) (prometheus.Labels, []string) {
 	}
 	return constant, variable
 }
-
-// valid replaces what is not UTF-8, which client_golang refuses.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

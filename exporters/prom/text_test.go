@@ -1,0 +1,226 @@
+package prom_test
+
+import (
+	"bytes"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// TestTextIsClientGolangs compares our part of the page with what client_golang
+// makes of the same Exporter in a registry, byte by byte but for the order of
+// families and of the values of one.
+func TestTextIsClientGolangs(t *testing.T) {
+	snapshots := map[string]*runtimeinfo.Snapshot{
+		"live":    live(t),
+		"numbers": awkwardNumbers(),
+		"labels":  awkwardLabels(),
+	}
+	for name, c := range allOddPoints() {
+		snapshots[name] = runtimeinfo.NewSnapshot(c.points...)
+	}
+	for name, s := range snapshots {
+		for _, accept := range []string{acceptText, acceptOpenMetrics} {
+			t.Run(name+"/"+accept, func(t *testing.T) {
+				e := newExporter(t, prom.Config{OnlyOwn: true})
+				export(t, e, s)
+				own := prometheus.NewRegistry()
+				own.MustRegister(e)
+				families, err := own.Gather()
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := blocks(encode(t, families, accept))
+				got := blocks(scrape(t, e, accept))
+				for _, rest := range []string{"promhttp_metric_handler_errors_total", "promhttp_metric_handler_errors", "target_info"} {
+					delete(got, rest)
+				}
+				for family := range maps.Keys(want) {
+					if got[family] != want[family] {
+						t.Errorf("page\n%s\nclient_golang\n%s", got[family], want[family])
+					}
+					delete(got, family)
+				}
+				for family, text := range got {
+					t.Errorf("client_golang does not have %s:\n%s", family, text)
+				}
+			})
+		}
+	}
+}
+
+func encode(t *testing.T, families []*dto.MetricFamily, accept string) string {
+	t.Helper()
+	var b bytes.Buffer
+	enc := expfmt.NewEncoder(&b, expfmt.NegotiateAccept(http.Header{"Accept": {accept}}, expfmt.DefaultOpenMetricsAcceptedFormats()...))
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// blocks returns the text of each family with its values sorted. A family is
+// where its comments say, so that one in two places has two comments.
+func blocks(page string) map[string]string {
+	lines := map[string][]string{}
+	family := ""
+	for line := range strings.Lines(page) {
+		if rest, isHelp := strings.CutPrefix(line, "# HELP "); isHelp {
+			family, _, _ = strings.Cut(rest, " ")
+		}
+		if line != "# EOF\n" {
+			lines[family] = append(lines[family], line)
+		}
+	}
+	all := map[string]string{}
+	for family, l := range lines {
+		head := 0
+		for head < len(l) && strings.HasPrefix(l[head], "#") {
+			head++
+		}
+		slices.Sort(l[head:])
+		all[family] = strings.Join(l, "")
+	}
+	return all
+}
+
+func awkwardNumbers() *runtimeinfo.Snapshot {
+	var points []runtimeinfo.Point
+	m := &runtimeinfo.Metric{Name: "n", Kind: runtimeinfo.KindGauge, Keys: []string{"case"}}
+	c := &runtimeinfo.Metric{Name: "c", Kind: runtimeinfo.KindCounter, Unit: "s", Help: "Its \"help\" has a \\ and\na line."}
+	h := &runtimeinfo.Metric{Name: "h", Kind: runtimeinfo.KindHistogram, Unit: "By"}
+	for i, v := range []float64{
+		0, math.Copysign(0, -1), 1, -1, 0.1, 999999, -999999, 1e6, 1e6 + 1, 1e7, 123456789, 1e15, 1e20, 1e21, 1e-4, 1e-5, -1e-7,
+		math.Pi, math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN(), math.Inf(1), math.Inf(-1), 1 << 53, 0.30000000000000004,
+	} {
+		points = append(points, runtimeinfo.Point{Metric: m, Labels: []string{string(rune('a' + i))}, Number: v})
+	}
+	points = append(points, runtimeinfo.Point{Metric: c, Number: 1e9}, runtimeinfo.Point{Metric: h, Histogram: &runtimeinfo.Histogram{
+		Bounds: []float64{1e-9, 0.5, 1, 65536, 1 << 30}, Counts: []uint64{0, 1, 999_999, 1 << 60, 3, 4}, Sum: 1e300,
+	}})
+	return runtimeinfo.NewSnapshot(points...)
+}
+
+// awkwardLabels has a metric whose own attribute stands between its keys, and
+// values that must be escaped.
+func awkwardLabels() *runtimeinfo.Snapshot {
+	m := &runtimeinfo.Metric{Name: "m", Kind: runtimeinfo.KindGauge, Attr: runtimeinfo.Attr{Key: "m", Value: "\"own\"\n"}, Keys: []string{"z", "a"}}
+	h := &runtimeinfo.Metric{Name: "h", Kind: runtimeinfo.KindHistogram, Keys: []string{"z", "a"}}
+	apart := &runtimeinfo.Metric{Name: "m", Kind: runtimeinfo.KindGauge, Attr: runtimeinfo.Attr{Key: "m", Value: "other"}, Keys: []string{"z", "a"}}
+	var points []runtimeinfo.Point
+	for _, labels := range [][]string{{"", ""}, {"a\nb", `c\d`}, {`"`, "\xff"}, {"日本", "\\\n\""}, {"", ""}, {`"`, "\xfe"}, {"b", "a"}} {
+		points = append(points,
+			runtimeinfo.Point{Metric: m, Labels: labels, Number: 1},
+			runtimeinfo.Point{Metric: h, Labels: labels, Histogram: &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{1, 2}, Sum: 3}},
+			runtimeinfo.Point{Metric: apart, Labels: labels, Number: 2}) // its family is scattered
+	}
+	return runtimeinfo.NewSnapshot(points...)
+}
+
+// TestNegotiation says who gets what: all of it has to come from a server that
+// sends gzip to everybody who accepts it and to nobody else.
+func TestNegotiation(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	export(t, e, live(t))
+	for _, c := range []struct {
+		encoding, accept, query string
+		gzip                    bool
+		kind                    string
+		ours, theirs            bool
+	}{
+		{"", "", "", false, "text/plain", true, true},
+		{"gzip", acceptText, "", true, "text/plain", true, true},
+		{"br, GZIP ; q=0.5", acceptText, "", true, "text/plain", true, true},
+		{"deflate;q=1, gzip;q=0", acceptText, "", false, "text/plain", true, true},
+		{"gzip;q=0.0", acceptText, "", false, "text/plain", true, true},
+		{"identity", acceptOpenMetrics, "", false, "application/openmetrics-text", true, true},
+		{"gzip", acceptOpenMetrics, "", true, "application/openmetrics-text", true, true},
+		{"", acceptText, "?name[]=go_goroutines", false, "text/plain", false, true},
+		{"", acceptText, "?name%5B%5D=gmpulse_go_goroutine_count", false, "text/plain", true, false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics"+c.query, nil)
+		r.Header.Set("Accept", c.accept)
+		if c.encoding != "" {
+			r.Header.Set("Accept-Encoding", c.encoding)
+		}
+		w := httptest.NewRecorder()
+		e.Handler().ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != c.gzip {
+			t.Errorf("%+v: gzip %v", c, got)
+			continue
+		}
+		page := w.Body.String()
+		if c.gzip {
+			page = unzip(t, w.Body)
+		}
+		if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, c.kind) {
+			t.Errorf("%+v: Content-Type %s", c, kind)
+		}
+		ours := strings.Contains(page, "\ngmpulse_go_goroutine_count ")
+		theirs := strings.Contains(page, "\ngo_goroutines ")
+		if ours != c.ours || theirs != c.theirs {
+			t.Errorf("%+v: ours %v, client_golang's %v", c, ours, theirs)
+		}
+	}
+}
+
+// TestProtobuf decodes the page that Prometheus asks for when it scrapes native histograms.
+func TestProtobuf(t *testing.T) {
+	e := newExporter(t, prom.Config{})
+	export(t, e, live(t))
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
+	r.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, r)
+	dec := expfmt.NewDecoder(w.Body, expfmt.ResponseFormat(w.Header()))
+	names := map[string]int{}
+	for {
+		var f dto.MetricFamily
+		if err := dec.Decode(&f); err != nil {
+			break
+		}
+		names[f.GetName()]++
+	}
+	for _, name := range []string{"gmpulse_go_goroutine_count", "go_goroutines", "promhttp_metric_handler_errors_total", "target_info"} {
+		if names[name] != 1 {
+			t.Errorf("%s is there %d times", name, names[name])
+		}
+	}
+}
+
+// TestThief has a collector that publishes one of our names without having
+// described it: ours is served, its is left out, and the page counts an error.
+func TestThief(t *testing.T) {
+	e := newExporter(t, prom.Config{OnlyOwn: true, Collectors: []prometheus.Collector{thief{}}})
+	export(t, e, live(t))
+	scrape(t, e, acceptText)
+	page := scrape(t, e, acceptText)
+	if strings.Contains(page, "gmpulse_go_goroutine_count -7") || !strings.Contains(page, "\ngmpulse_go_goroutine_count ") {
+		t.Error("not ours alone")
+	}
+	if !strings.Contains(page, "promhttp_metric_handler_errors_total{cause=\"gathering\"} 1\n") {
+		t.Error("not counted")
+	}
+}
+
+type thief struct{}
+
+func (thief) Describe(chan<- *prometheus.Desc) {}
+
+func (thief) Collect(ch chan<- prometheus.Metric) {
+	d := prometheus.NewDesc("gmpulse_go_goroutine_count", "Mine.", nil, nil)
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, -7)
+}
