@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo":                     {"./runtimeinfo/host"},
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
+	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "github.com/google/pprof/profile"},
 	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
 	"./tracectx/exectrace":              {"./runtimeinfo/goroutines", "golang.org/x/exp/trace"},

@@ -1,0 +1,41 @@
+package baseline
+
+// rungs is how many steps a histogram has.
+const rungs = 128
+
+// counts is a histogram of rungs steps. Its counters are small, so whoever
+// records bounds the total to what fits.
+type counts struct {
+	N int32
+	C [rungs]uint16
+}
+
+func (c *counts) add(i int) {
+	c.C[i]++
+	c.N++
+}
+
+// atLeast is how many were recorded at rung i or above. It sums from the nearer end.
+func (c *counts) atLeast(i int) int32 {
+	var n int32
+	if i < rungs/2 {
+		for _, v := range c.C[:i] {
+			n += int32(v)
+		}
+		return c.N - n
+	}
+	for _, v := range c.C[i:] {
+		n += int32(v)
+	}
+	return n
+}
+
+// room is how many of the outermost rungs are empty on both sides.
+func (c *counts) room() int {
+	for n := range rungs / 2 {
+		if c.C[n] > 0 || c.C[rungs-1-n] > 0 {
+			return n
+		}
+	}
+	return 0 // nothing recorded
+}
