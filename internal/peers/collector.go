@@ -1,0 +1,161 @@
+// Package peers runs real servers for tests, each in a process of its own.
+package peers
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Collector is a running OpenTelemetry Collector, see its directory.
+type Collector struct {
+	OTLPHTTP string `json:"otlp_http"` // addresses, host:port
+	OTLPGRPC string `json:"otlp_grpc"`
+	Fluent   string `json:"fluent"`
+
+	out string
+	cmd *exec.Cmd
+}
+
+// Record is one line that the collector wrote; internal/peers/collector/record.go
+// says what the fields mean.
+type Record struct {
+	Signal, Source, Name string
+	Time, Start          json.Number
+	TraceID              string `json:"trace_id"`
+	SpanID               string `json:"span_id"`
+	Attributes, Resource map[string]any
+	Scope                string
+
+	Severity     int32
+	SeverityText string `json:"severity_text"`
+	Body         any
+
+	ParentID string `json:"parent_id"`
+	Dropped  uint32 `json:"dropped_attributes"`
+	Events   []struct {
+		Name       string
+		Time       json.Number
+		Attributes map[string]any
+	}
+
+	Unit, Description, Type, Temporality string
+	Monotonic                            bool
+	Value                                *float64
+	Count                                uint64
+	Bounds                               []float64
+	Counts                               []uint64
+	Exemplars                            []Exemplar
+}
+
+// Exemplar is one exemplar of a data point.
+type Exemplar struct {
+	Value      float64
+	Time       json.Number
+	TraceID    string `json:"trace_id"`
+	SpanID     string `json:"span_id"`
+	Attributes map[string]any
+}
+
+// StartCollector builds the collector, which takes half a minute the first time,
+// and runs it until the test ends. It skips where the modules cannot be had; the
+// gate demands them.
+func StartCollector(tb testing.TB) *Collector {
+	tb.Helper()
+	dir := tb.TempDir()
+	c := &Collector{out: filepath.Join(dir, "received.ndjson")}
+	program := filepath.Join(dir, "collector")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	build := exec.CommandContext(tb.Context(), "go", "build", "-o", program, ".")
+	build.Dir = filepath.Join(here(), "collector")
+	if out, err := build.CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			tb.Fatalf("the collector does not build: %v: %s", err, out)
+		}
+		tb.Skipf("the collector is missing: go -C internal/peers/collector mod download (%v: %s)", err, out)
+	}
+	c.start(tb, program)
+	return c
+}
+
+func (c *Collector) start(tb testing.TB, program string) {
+	tb.Helper()
+	c.cmd = exec.CommandContext(tb.Context(), program, "-out", c.out, "-stop-with-stdin")
+	if _, err := c.cmd.StdinPipe(); err != nil { // open until this process ends
+		tb.Fatal(err)
+	}
+	c.cmd.Stderr = os.Stderr
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // it may have ended
+		_ = c.cmd.Wait()         // killed
+	})
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		tb.Fatalf("the collector did not start: %v", err)
+	}
+	if err := json.Unmarshal(line, c); err != nil {
+		tb.Fatalf("the collector said %q: %v", line, err)
+	}
+}
+
+// Records returns all that has arrived so far.
+func (c *Collector) Records(tb testing.TB) (all []Record) {
+	tb.Helper()
+	data, err := os.ReadFile(c.out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var r Record
+		if !strings.HasSuffix(line, "\n") {
+			break // being written
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			tb.Fatalf("%v in %s", err, line)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Await waits until n records that match have arrived, and returns all such.
+func (c *Collector) Await(tb testing.TB, n int, match func(*Record) bool) (found []Record) {
+	tb.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		found = found[:0]
+		all := c.Records(tb)
+		for i := range all {
+			if match(&all[i]) {
+				found = append(found, all[i])
+			}
+		}
+		if len(found) >= n {
+			return found
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("%d records of %d wanted after 30 s, %d in all", len(found), n, len(all))
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// here is the directory of this file.
+func here() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(file)
+}
