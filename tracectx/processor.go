@@ -109,6 +109,7 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 	if hasLocalParent(span.Parent()) {
 		return
 	}
+	logRoot(ctx, span)
 	id := span.SpanContext()
 	name := p.names.intern(span.Name())
 	s := slot{

@@ -5,6 +5,13 @@
 //	r, err := exectrace.New(exectrace.Config{})
 //	members, err := r.RollCall(ctx) // every goroutine by id, with its stack
 //
+// and says where the time of spans went, exactly, in any execution trace of a
+// program that makes OpenTelemetry spans:
+//
+//	w, err := exectrace.Analyze(ctx, file, math.MaxInt, func(b *exectrace.Breakdown) {
+//		fmt.Println(b.Name, b.Duration, b.Self[exectrace.Runnable], b.Self[exectrace.Mutex])
+//	})
+//
 // A [Recorder] records nothing until it is asked to. A roll call records for a few
 // milliseconds.
 //

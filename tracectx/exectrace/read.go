@@ -12,7 +12,7 @@ import (
 // readEvents hands the events of a trace to f, at most so many. The reader is
 // foreign code that is fed foreign data: its panics become errors. It looks at
 // ctx now and then.
-func readEvents(ctx context.Context, in io.Reader, most int, f func(*trace.Event)) (err error) {
+func readEvents(ctx context.Context, in io.Reader, most int, f func(*trace.Event) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: the reader panicked: %v", ErrFormat, p)
@@ -23,6 +23,7 @@ func readEvents(ctx context.Context, in io.Reader, most int, f func(*trace.Event
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	const interval = 4096 // events between two looks at ctx, some 0.6 ms
+	var e trace.Event     // one for all: f's argument is on the heap
 	for n := 0; ; n++ {
 		if n > most {
 			return fmt.Errorf("%w: more than %d events", ErrTooMany, most)
@@ -30,14 +31,16 @@ func readEvents(ctx context.Context, in io.Reader, most int, f func(*trace.Event
 		if n%interval == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e, err := r.ReadEvent()
+		e, err = r.ReadEvent()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%w: after %d events: %w", ErrFormat, n, err)
 		}
-		f(&e)
+		if err := f(&e); err != nil {
+			return err
+		}
 	}
 }
 

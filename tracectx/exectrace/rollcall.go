@@ -55,13 +55,13 @@ type roll struct {
 	at map[trace.GoID]trace.Stack // NoStack: running, so unknown
 }
 
-func (l *roll) event(e *trace.Event) {
+func (l *roll) event(e *trace.Event) error {
 	if e.Kind() != trace.EventStateTransition {
-		return
+		return nil
 	}
 	t := e.StateTransition()
 	if t.Resource.Kind != trace.ResourceGoroutine {
-		return
+		return nil
 	}
 	id := t.Resource.Goroutine()
 	switch _, to := t.Goroutine(); {
@@ -76,6 +76,7 @@ func (l *roll) event(e *trace.Event) {
 			l.at[id] = trace.NoStack
 		}
 	}
+	return nil
 }
 
 func (l *roll) members() []goroutines.Member {

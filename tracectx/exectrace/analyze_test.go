@@ -1,0 +1,477 @@
+package exectrace_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/trace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+// traced returns the execution trace of f, which begins spans with the tracer.
+func traced(t testing.TB, f func(oteltrace.Tracer), opts ...sdktrace.TracerProviderOption) []byte {
+	t.Helper()
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := sdktrace.NewTracerProvider(append(opts, sdktrace.WithSpanProcessor(p))...)
+	defer provider.Shutdown(context.Background())
+	var b bytes.Buffer
+	if err := trace.Start(&b); err != nil {
+		t.Fatal(err)
+	}
+	f(provider.Tracer("test"))
+	trace.Stop()
+	return b.Bytes()
+}
+
+func analyze(t testing.TB, recorded []byte) (*exectrace.Window, []*exectrace.Breakdown) {
+	t.Helper()
+	var spans []*exectrace.Breakdown
+	w, err := exectrace.Analyze(t.Context(), bytes.NewReader(recorded), math.MaxInt, func(b *exectrace.Breakdown) { spans = append(spans, b) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, spans
+}
+
+// Each of these spans spends its time in one way, which the breakdown names, and
+// some are woken from the line that says so.
+
+const busy = 30 * time.Millisecond
+
+func spin(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+	}
+}
+
+func wakeLater(f func()) {
+	go func() {
+		time.Sleep(busy)
+		f() // wakes
+	}()
+}
+
+func waysToSpendTime(t *testing.T) map[string]struct {
+	want exectrace.Cause
+	do   func()
+} {
+	t.Helper()
+	var mu sync.Mutex
+	var rw sync.RWMutex
+	var once sync.Once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return map[string]struct {
+		want exectrace.Cause
+		do   func()
+	}{
+		"running": {exectrace.Running, func() { spin(busy) }},
+		"chan receive": {exectrace.ChanReceive, func() {
+			c := make(chan int)
+			wakeLater(func() { c <- 1 })
+			<-c
+		}},
+		"chan send": {exectrace.ChanSend, func() {
+			c := make(chan int)
+			wakeLater(func() { <-c })
+			c <- 1
+		}},
+		"select": {exectrace.Select, func() {
+			select {
+			case <-time.After(busy):
+			case <-make(chan int):
+			}
+		}},
+		"mutex": {exectrace.Mutex, func() {
+			mu.Lock()
+			wakeLater(mu.Unlock)
+			mu.Lock()
+			mu.Unlock() //nolint:staticcheck // it is about the wait
+		}},
+		"rwmutex": {exectrace.RWMutex, func() {
+			rw.Lock()
+			wakeLater(rw.Unlock)
+			rw.RLock()
+			rw.RUnlock() //nolint:staticcheck // it is about the wait
+		}},
+		"rwmutex writers": {exectrace.RWMutex, func() {
+			rw.Lock()
+			wakeLater(rw.Unlock)
+			rw.Lock()
+			rw.Unlock() //nolint:staticcheck // it is about the wait
+		}},
+		"waitgroup": {exectrace.WaitGroup, func() {
+			var wg sync.WaitGroup
+			wg.Add(1)
+			wakeLater(wg.Done)
+			wg.Wait()
+		}},
+		"once": {exectrace.Once, func() {
+			begun := make(chan struct{})
+			go once.Do(func() { close(begun); time.Sleep(busy) })
+			<-begun
+			once.Do(func() {})
+		}},
+		"cond": {exectrace.Cond, func() {
+			var m sync.Mutex
+			c := sync.NewCond(&m)
+			wakeLater(c.Broadcast)
+			m.Lock()
+			c.Wait()
+			m.Unlock()
+		}},
+		"sleep": {exectrace.Sleep, func() { time.Sleep(busy) }},
+		"network": {exectrace.Network, func() {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			peer, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wakeLater(func() { peer.Close() })
+			_, _ = c.Read(make([]byte, 1))
+		}},
+	}
+}
+
+func TestCauses(t *testing.T) {
+	ways := waysToSpendTime(t)
+	_, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
+		for name, way := range ways {
+			_, span := tracer.Start(t.Context(), name)
+			way.do()
+			span.End()
+		}
+	}))
+	if len(spans) != len(ways) {
+		t.Fatalf("%d spans, want %d", len(spans), len(ways))
+	}
+	for _, s := range spans {
+		want := ways[s.Name].want
+		most := exectrace.Cause(0)
+		for c, d := range s.Self.All() {
+			if d > s.Self[most] {
+				most = c
+			}
+		}
+		// A busy machine adds Runnable; among the rest it must stand out.
+		waited := most == exectrace.Runnable && s.Self[want] > busy/2
+		if most != want && !waited || s.Self.Sum() != s.Duration {
+			t.Errorf("%s: %v of %v, want mostly %v: %v", s.Name, s.Self[want], s.Duration, want, s.Self)
+		}
+		if !s.Root || s.TraceIDString() == "" || s.Open {
+			t.Errorf("%s: root %v, trace %q, open %v", s.Name, s.Root, s.TraceIDString(), s.Open)
+		}
+	}
+}
+
+func TestWakers(t *testing.T) {
+	var mu sync.Mutex
+	_, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
+		held, asked := make(chan struct{}), make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, span := tracer.Start(t.Context(), "holder")
+			defer span.End()
+			mu.Lock()
+			close(held)
+			<-asked
+			time.Sleep(busy)
+			mu.Unlock()
+		})
+		<-held
+		_, span := tracer.Start(t.Context(), "waiter")
+		close(asked)
+		mu.Lock()
+		mu.Unlock() //nolint:staticcheck // it is about the wait
+		span.End()
+		wg.Wait()
+	}))
+	for _, s := range spans {
+		if s.Name != "waiter" {
+			continue
+		}
+		if len(s.Wakers) == 0 {
+			t.Fatal("nobody woke it")
+		}
+		w := s.Wakers[0]
+		if w.Cause != exectrace.Mutex || w.Span != "holder" || !strings.Contains(w.Site, "exectrace_test.TestWakers") || w.Time != s.Self[exectrace.Mutex] {
+			t.Errorf("woken by %+v, waited %v", w, s.Self[exectrace.Mutex])
+		}
+	}
+}
+
+// What counts for whom: goroutines created under a span, by grandchildren too and
+// after a child span has ended; work of others when they have a span below it, or
+// are attached; nobody twice.
+func TestOthers(t *testing.T) {
+	jobs := make(chan func())
+	var pool sync.WaitGroup
+	pool.Go(func() {
+		for job := range jobs {
+			job()
+		}
+	})
+	recorded := traced(t, func(tracer oteltrace.Tracer) {
+		ctx, root := tracer.Start(t.Context(), "root")
+		var wg sync.WaitGroup
+		wg.Go(func() { wg.Go(func() { spin(busy) }) }) // a grandchild
+		wg.Wait()
+
+		_, child := tracer.Start(ctx, "starts work and ends")
+		wg.Go(func() { spin(busy) })
+		child.End()
+		wg.Wait()
+
+		done := make(chan struct{})
+		jobs <- func() { // a worker that begins a span
+			_, s := tracer.Start(ctx, "on a worker")
+			spin(busy)
+			s.End()
+			close(done)
+		}
+		<-done
+		done = make(chan struct{})
+		jobs <- func() { // one that only says whom it works for
+			detach := exectrace.Attach(ctx)
+			spin(busy)
+			detach()
+			close(done)
+		}
+		<-done
+		done = make(chan struct{})
+		jobs <- func() { spin(busy); close(done) } // one that does not
+		<-done
+		root.End()
+	})
+	close(jobs)
+	pool.Wait()
+	_, spans := analyze(t, recorded)
+	byName := map[string]*exectrace.Breakdown{}
+	for _, s := range spans {
+		byName[s.Name] = s
+		if s.Self.Sum() != s.Duration {
+			t.Errorf("%s: parts sum to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
+		}
+	}
+	root := byName["root"]
+	if root.Goroutines != 3 {
+		t.Errorf("%d goroutines under the root, want 3", root.Goroutines)
+	}
+	if got := root.Others[exectrace.Running] + root.Others[exectrace.Runnable]; got < 4*busy-busy/2 || got > root.Duration-busy/2 {
+		t.Errorf("others ran %v for the root, want four times %v", got, busy)
+	}
+	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self[exectrace.Running] == 0 || w.TraceIDString() != "" {
+		t.Errorf("on a worker: %+v", w)
+	}
+	if c := byName["starts work and ends"]; c.Others.Sum() > busy/2 {
+		t.Errorf("%v of others for a span that had ended", c.Others.Sum())
+	}
+}
+
+// A goroutine that ends before its span, a span that ends on another goroutine,
+// one that never ends, and a parent that ends before its child.
+func TestUntidySpans(t *testing.T) {
+	w, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
+		var wg sync.WaitGroup
+		var orphan oteltrace.Span
+		wg.Go(func() { _, orphan = tracer.Start(t.Context(), "orphan") })
+		wg.Wait()
+		time.Sleep(busy)
+		orphan.End()
+
+		ctx, early := tracer.Start(t.Context(), "early")
+		_, late := tracer.Start(ctx, "late")
+		early.End()
+		time.Sleep(busy)
+		late.End()
+		tracer.Start(t.Context(), "endless")
+	}))
+	if len(spans) != 4 || w.Spans != 3 || w.Open != 1 {
+		t.Fatalf("%d spans, %d ended, %d open; want 4, 3, 1", len(spans), w.Spans, w.Open)
+	}
+	for _, s := range spans {
+		if s.Self.Sum() != s.Duration {
+			t.Errorf("%s: parts sum to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
+		}
+		if s.Open != (s.Name == "endless") {
+			t.Errorf("%s: open %v", s.Name, s.Open)
+		}
+		if s.Name == "orphan" && s.Self[exectrace.Gone] < busy/2 {
+			t.Errorf("orphan: gone for %v", s.Self[exectrace.Gone])
+		}
+		if s.Name == "late" && s.Self[exectrace.Sleep] < busy/2 {
+			t.Errorf("late: slept %v", s.Self[exectrace.Sleep])
+		}
+	}
+}
+
+// The invariant, on a real service: of every span the parts add up to the
+// duration, to the nanosecond.
+func TestPartsSumUpInARealService(t *testing.T) {
+	ended := tracetest.NewSpanRecorder()
+	recorded := traced(t, func(tracer oteltrace.Tracer) { serve(t, tracer, 400) }, sdktrace.WithSpanProcessor(ended))
+	w, spans := analyze(t, recorded)
+	if w.Spans < 2000 || w.Open != 0 || w.Beginless != 0 {
+		t.Fatalf("%d spans, %d open, %d without a begin; want thousands, and all whole", w.Spans, w.Open, w.Beginless)
+	}
+	bySpan := map[oteltrace.SpanID]*exectrace.Breakdown{}
+	roots := 0
+	for _, s := range spans {
+		if s.Self.Sum() != s.Duration {
+			t.Fatalf("%s: parts sum to %v, want %v: %v", s.Name, s.Self.Sum(), s.Duration, s.Self)
+		}
+		for c, d := range s.Self {
+			if d < 0 || s.Others[c] < 0 {
+				t.Fatalf("%s: %v of %v, %v of others", s.Name, d, exectrace.Cause(c), s.Others[c])
+			}
+		}
+		if s.Root {
+			roots++
+			bySpan[s.SpanID] = s
+		}
+	}
+	checkAgainst(t, ended.Ended(), bySpan)
+	checkWindow(t, w, roots)
+}
+
+// checkAgainst compares with what the SDK exported.
+func checkAgainst(t *testing.T, ended []sdktrace.ReadOnlySpan, bySpan map[oteltrace.SpanID]*exectrace.Breakdown) {
+	t.Helper()
+	roots := 0
+	for _, s := range ended {
+		if s.Parent().IsValid() {
+			continue
+		}
+		roots++
+		b := bySpan[s.SpanContext().SpanID()]
+		if b == nil || b.Name != s.Name() || b.TraceID != s.SpanContext().TraceID() {
+			t.Fatalf("%s %v: found %+v", s.Name(), s.SpanContext().SpanID(), b)
+		}
+		if off := b.Start.Sub(s.StartTime()).Abs(); off > time.Second { // a busy machine may stop us in between
+			t.Errorf("%s begins %v off", s.Name(), off)
+		}
+	}
+	if roots != len(bySpan) {
+		t.Errorf("%d roots exported, %d in the trace", roots, len(bySpan))
+	}
+}
+
+func checkWindow(t *testing.T, w *exectrace.Window, roots int) {
+	t.Helper()
+	if len(w.Processors) == 0 || len(w.Processors) > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d processors", len(w.Processors))
+	}
+	for _, p := range w.Processors {
+		if p.Busy <= 0 || p.Busy > w.Duration {
+			t.Errorf("P%d was busy for %v of %v", p.ID, p.Busy, w.Duration)
+		}
+	}
+	n := 0
+	for _, r := range w.Roots {
+		n += r.Spans
+		if r.Self.Sum() != r.Duration || r.Longest > r.Duration {
+			t.Errorf("%s: parts sum to %v, want %v; longest %v", r.Name, r.Self.Sum(), r.Duration, r.Longest)
+		}
+	}
+	if n != roots {
+		t.Errorf("%d roots by name, %d in all", n, roots)
+	}
+	if w.Latency.Count() == 0 || w.Latency.Quantile(0.5) <= 0 {
+		t.Errorf("latency: %d, median %v", w.Latency.Count(), w.Latency.Quantile(0.5))
+	}
+	most := 0
+	for i := range w.RunQueue.Mean {
+		most = max(most, w.RunQueue.Max[i])
+		if w.RunQueue.Mean[i] < 0 || w.RunQueue.Mean[i] > float64(w.RunQueue.Max[i]) {
+			t.Errorf("run queue, slot %d: mean %v of at most %d", i, w.RunQueue.Mean[i], w.RunQueue.Max[i])
+		}
+	}
+	if most == 0 {
+		t.Error("nobody was ever ready to run")
+	}
+	if took := time.Duration(len(w.RunQueue.Mean)) * w.RunQueue.Slot; took < w.Duration || took > w.Duration+w.RunQueue.Slot {
+		t.Errorf("the run queue is over %v, the recording %v", took, w.Duration)
+	}
+}
+
+// serve handles requests of four kinds by an HTTP server over TCP, six spans each.
+func serve(t testing.TB, tracer oteltrace.Tracer, requests int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	var mu sync.Mutex
+	step := func(ctx context.Context, name string, f func()) {
+		_, s := tracer.Start(ctx, name)
+		defer s.End()
+		f()
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ctx, root := tracer.Start(req.Context(), "GET "+req.URL.Path)
+		defer root.End()
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() { step(ctx, fmt.Sprintf("part %d", i), func() { spin(20 * time.Microsecond) }) })
+		}
+		step(ctx, "lock", func() { mu.Lock(); spin(10 * time.Microsecond); mu.Unlock() })
+		step(ctx, "file", func() { _ = os.WriteFile(file, make([]byte, 4096), 0o600) })
+		wg.Wait()
+		_, _ = io.WriteString(w, "ok")
+	}))
+	defer server.Close()
+	var clients sync.WaitGroup
+	for c := range 4 {
+		clients.Go(func() {
+			for range requests / 4 {
+				resp, err := server.Client().Get(fmt.Sprintf("%s/%d", server.URL, c))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	clients.Wait()
+}
+
+func BenchmarkAnalyze(b *testing.B) {
+	recorded := traced(b, func(tracer oteltrace.Tracer) { serve(b, tracer, 2000) })
+	w, _ := analyze(b, recorded)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(recorded)))
+	for b.Loop() {
+		if _, err := exectrace.Analyze(b.Context(), bytes.NewReader(recorded), math.MaxInt, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(w.Events), "ns/event")
+}
