@@ -30,8 +30,10 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
@@ -158,7 +160,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 		engine.WithExporter("prometheus", metrics),
 	}
 	if s.fluentd.URL != "" {
-		stream, err := newFluentd(s.fluentd, a.service)
+		stream, err := newStream(s, a.service)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +173,9 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 	return metrics.Handler(), err
 }
 
-func newFluentd(c fluentd.Config, service string) (*fluentd.Exporter, error) {
+// newStream makes the exporter to Fluentd behind its spool.
+func newStream(s *settings, service string) (exporters.Exporter, error) {
+	c := s.fluentd
 	if c.Tag == "" {
 		c.Tag = "gmpulse"
 	}
@@ -182,7 +186,13 @@ func newFluentd(c fluentd.Config, service string) (*fluentd.Exporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD or WithFluentd: %w", err)
 	}
-	return e, nil
+	q := s.spool
+	q.Name, q.Logger = "fluentd", s.logger
+	x, err := spool.New(e, q)
+	if err != nil {
+		return nil, fmt.Errorf("agent: GMPULSE_SPOOL_DIR or WithSpool: %w", err)
+	}
+	return x, nil
 }
 
 // announce logs the effective configuration, once.
@@ -192,9 +202,16 @@ func (a *Agent) announce(s *settings) {
 		attrs = append(attrs, slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
 	}
 	if s.fluentd.URL != "" {
-		attrs = append(attrs, slog.String("fluentd", masked(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag))
+		attrs = append(attrs, slog.String("fluentd", masked(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
 	}
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", attrs...)
+}
+
+func spoolPlace(s *settings) string {
+	if s.spool.Dir == "" {
+		return "memory"
+	}
+	return s.spool.Dir
 }
 
 // Stop takes a last sample, delivers it, shuts the exporters and the listener

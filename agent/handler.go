@@ -42,10 +42,19 @@ type exporterHealth struct {
 	LastError   string                    `json:"last_error,omitempty"`
 	Snapshots   accountHealth             `json:"snapshots"`
 	Events      accountHealth             `json:"events"`
+	Spool       *spoolHealth              `json:"spool,omitempty"`
+}
+
+type spoolHealth struct {
+	Bytes     int64   `json:"bytes"`
+	OldestAge float64 `json:"oldest_age_seconds"`
+	OnDisk    bool    `json:"on_disk"`
+	DiskError string  `json:"disk_error,omitempty"`
 }
 
 type accountHealth struct {
 	Accepted  uint64            `json:"accepted"`
+	Recovered uint64            `json:"recovered,omitempty"` // of accepted: left by an earlier process
 	Delivered uint64            `json:"delivered"`
 	Pending   uint64            `json:"pending"`
 	Dropped   map[string]uint64 `json:"dropped,omitempty"`
@@ -99,12 +108,15 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 		if !e.LastSuccess.IsZero() {
 			out[i].LastSuccess = &e.LastSuccess
 		}
+		if q := e.Spool; q != nil {
+			out[i].Spool = &spoolHealth{Bytes: q.Bytes, OldestAge: q.OldestAge.Seconds(), OnDisk: q.OnDisk, DiskError: q.DiskError}
+		}
 	}
 	return out
 }
 
 func accountOf(a *runtimeinfo.Account) accountHealth {
-	h := accountHealth{Accepted: a.Accepted, Delivered: a.Delivered, Pending: a.Pending}
+	h := accountHealth{Accepted: a.Accepted, Recovered: a.Recovered, Delivered: a.Delivered, Pending: a.Pending}
 	for r, n := range a.Dropped {
 		if n > 0 {
 			if h.Dropped == nil {

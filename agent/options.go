@@ -6,6 +6,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -65,6 +66,13 @@ func WithResource(attrs ...runtimeinfo.Attr) Option {
 // Service that of the agent, an empty URL none: no stream.
 func WithFluentd(c fluentd.Config) Option {
 	return func(s *settings) { s.fluentd = c }
+}
+
+// WithSpool sets where records of the stream to Fluentd wait while the server is
+// away, as GMPULSE_SPOOL_DIR and its sisters do: in memory without a Dir. Name and
+// Logger are the agent's. An exporter of your own is wrapped with [spool.New].
+func WithSpool(c spool.Config) Option {
+	return func(s *settings) { s.spool = c }
 }
 
 // WithExporter adds an exporter under a name that tells it from others in

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -23,6 +24,7 @@ type settings struct {
 	interval     time.Duration
 	hostInterval time.Duration
 	fluentd      fluentd.Config // URL "" is off
+	spool        spool.Config   // of the stream to fluentd
 	noLabels     bool
 	service      string
 	resource     []runtimeinfo.Attr
@@ -62,6 +64,9 @@ func Variables() []Variable {
 		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
+		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
+		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "How much may wait; the oldest samples give way first, events last.", setSpoolMaxBytes},
+		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "How long a record may wait.", setSpoolMaxAge},
 	}
 }
 
@@ -203,4 +208,27 @@ func setFluentd(s *settings, v string) error {
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
 	return nil
+}
+
+func setSpoolDir(s *settings, v string) error {
+	s.spool.Dir = v
+	return nil
+}
+
+// setSpoolMaxBytes bounds the spool wherever it is: GMPULSE_SPOOL_DIR comes first.
+func setSpoolMaxBytes(s *settings, v string) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err == nil && n < 64<<10 {
+		err = errors.New("too small")
+	}
+	s.spool.MaxBytes = n
+	if s.spool.Dir == "" {
+		s.spool.MaxMemory = n
+	}
+	return err
+}
+
+func setSpoolMaxAge(s *settings, v string) (err error) {
+	s.spool.MaxAge, err = duration(v)
+	return err
 }

@@ -191,7 +191,9 @@ func TestCodecOfEvents(t *testing.T) {
 		slog.Any("complex", complex(1, math.NaN())), slog.Time("no_time", time.Time{}),
 		slog.Time("zoned", time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("somewhere", 5400))),
 		slog.GroupAttrs("group", slog.GroupAttrs("empty"), slog.GroupAttrs("", slog.Bool("inline", true))),
-		slog.Bool("twice", true), slog.String("twice", "yes"), slog.String("", "no key"), {}, slog.Any("loop", loop{}),
+		slog.Bool("twice", true), slog.String("twice", "yes"), slog.String("", "no key"),
+		{},
+		slog.Any("loop", loop{}),
 	}
 	awkward.Spans = []runtimeinfo.Span{{}, {Name: "future", Start: e.Time.Add(time.Hour)}}
 	timeless := runtimeinfo.Event{Name: "timeless", Attrs: []slog.Attr{slog.Any("valuer", panicky{})}}

@@ -41,6 +41,20 @@ type ExporterStats struct {
 	LastSuccess              time.Time
 	LastDuration             time.Duration
 	LastError                string // of the last failed call
+	// Spool is what waits in the exporter's own queue; nil where it has none.
+	Spool *SpoolStats
+}
+
+// SpoolStats is the state of a queue between the agent and a backend.
+type SpoolStats struct {
+	// Bytes are those of the records that wait.
+	Bytes int64
+	// OldestAge is how long the oldest one has waited; zero when none waits.
+	OldestAge time.Duration
+	// OnDisk tells that what waits survives the process. DiskError is why not,
+	// where a directory is set; empty without one.
+	OnDisk    bool
+	DiskError string
 }
 
 // Account is a balance that holds at every moment:
@@ -49,6 +63,8 @@ type ExporterStats struct {
 type Account struct {
 	Accepted, Delivered, Pending uint64
 	Dropped                      [NumDropReasons]uint64
+	// Recovered are those of Accepted that an earlier process left on disk.
+	Recovered uint64
 }
 
 // Lost returns the sum of Dropped.
@@ -65,18 +81,21 @@ type DropReason uint8
 
 // The reasons for a drop.
 const (
-	DropReplaced DropReason = iota // a newer snapshot took its place in the mailbox
-	DropFailed                     // the exporter's call failed
-	DropOverflow                   // too many events waited
-	DropRejected                   // the exporter refused it for good: too large, for example
-	DropShutdown                   // still waiting when the agent's time to stop was over
+	DropReplaced   DropReason = iota // a newer snapshot took its place in the mailbox
+	DropFailed                       // the exporter's call failed
+	DropOverflow                     // too many waited: the oldest gave way
+	DropRejected                     // the exporter refused it for good: too large, for example
+	DropShutdown                     // still waiting when the agent's time to stop was over
+	DropExpired                      // waited longer than a spool keeps it
+	DropUnreadable                   // a spool could not read it back
+	DropDeadLetter                   // refused again and again, while others were taken
 
 	NumDropReasons int = iota
 )
 
 // String returns the reason as the metrics label has it.
 func (r DropReason) String() string {
-	return [NumDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown"}[r]
+	return [NumDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown", "expired", "unreadable", "dead_letter"}[r]
 }
 
 const (
@@ -113,14 +132,47 @@ func perRecord(f func(*Account) uint64) source {
 func exporterDrops(t *Tick, add emit) {
 	for i := range t.Self.Exporters {
 		e := &t.Self.Exporters[i]
-		add(float64(e.Snapshots.Dropped[DropReplaced]), e.Name, recordSnapshot, DropReplaced.String())
-		add(float64(e.Snapshots.Dropped[DropFailed]), e.Name, recordSnapshot, DropFailed.String())
-		add(float64(e.Snapshots.Dropped[DropRejected]), e.Name, recordSnapshot, DropRejected.String())
-		add(float64(e.Snapshots.Dropped[DropShutdown]), e.Name, recordSnapshot, DropShutdown.String())
-		add(float64(e.Events.Dropped[DropOverflow]), e.Name, recordEvent, DropOverflow.String())
-		add(float64(e.Events.Dropped[DropRejected]), e.Name, recordEvent, DropRejected.String())
-		add(float64(e.Events.Dropped[DropShutdown]), e.Name, recordEvent, DropShutdown.String())
+		for _, r := range snapshotDrops(e) {
+			add(float64(e.Snapshots.Dropped[r]), e.Name, recordSnapshot, r.String())
+		}
+		for _, r := range eventDrops(e) {
+			add(float64(e.Events.Dropped[r]), e.Name, recordEvent, r.String())
+		}
 	}
+}
+
+// snapshotDrops and eventDrops are the reasons there can be: a series that is
+// there from the start, at zero, is what rates need.
+func snapshotDrops(e *ExporterStats) []DropReason {
+	if e.Spool != nil {
+		return []DropReason{DropReplaced, DropFailed, DropOverflow, DropRejected, DropShutdown, DropExpired, DropUnreadable, DropDeadLetter}
+	}
+	return []DropReason{DropReplaced, DropFailed, DropRejected, DropShutdown}
+}
+
+func eventDrops(e *ExporterStats) []DropReason {
+	if e.Spool != nil {
+		return []DropReason{DropOverflow, DropRejected, DropShutdown, DropExpired, DropUnreadable, DropDeadLetter}
+	}
+	return []DropReason{DropOverflow, DropRejected, DropShutdown}
+}
+
+// spools makes a series of one number for each exporter with a spool.
+func spools(f func(*SpoolStats) float64) source {
+	return source{series: func(t *Tick, add emit) {
+		for i := range t.Self.Exporters {
+			if e := &t.Self.Exporters[i]; e.Spool != nil {
+				add(f(e.Spool), e.Name)
+			}
+		}
+	}}
+}
+
+func spoolOnDisk(s *SpoolStats) float64 {
+	if s.OnDisk {
+		return 1
+	}
+	return 0
 }
 
 func exporterFailures(t *Tick, add emit) {

@@ -31,9 +31,10 @@ var rooms = map[string][]string{
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
 	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/"},
 	"./exporters/fluentd":               {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
-	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters"},
-	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
+	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
+	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
 }
 
 // banned packages must not be linked, directly or through others.

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -25,9 +25,17 @@ const ProfilerLabel = "gmpulse"
 // oldest are dropped and counted. Events are rare: this is hours of trouble.
 const MaxEvents = 1024
 
+// accountant is an exporter with a queue of its own, such as a spool: what it has
+// taken it delivers later, and its account says what became of that. Its method
+// is called on the tick and must not block.
+type accountant interface {
+	ExporterStats() runtimeinfo.ExporterStats
+}
+
 // Delivery hands snapshots to one exporter. Make one with [New].
 type Delivery struct {
 	exporter exporters.Exporter
+	account  accountant // the exporter again, nil if it has no queue
 	timeout  time.Duration
 	logger   *slog.Logger
 	wake     chan struct{} // capacity 1: something changed
@@ -47,8 +55,10 @@ type Delivery struct {
 
 // New returns a Delivery; each call of the exporter may take up to timeout.
 func New(name string, e exporters.Exporter, timeout time.Duration, logger *slog.Logger) *Delivery {
+	account, _ := e.(accountant)
 	return &Delivery{
 		exporter: e,
+		account:  account,
 		timeout:  timeout,
 		logger:   logger.With(slog.String("exporter", name)),
 		wake:     make(chan struct{}, 1),
@@ -129,7 +139,40 @@ func (d *Delivery) Stats() runtimeinfo.ExporterStats {
 	if !d.calling.IsZero() {
 		s.Snapshots.Pending++
 	}
+	if d.account != nil {
+		return merge(s, d.account.ExporterStats())
+	}
 	return s
+}
+
+// merge adds the account of a queue to that of the mailbox before it.
+func merge(s, queue runtimeinfo.ExporterStats) runtimeinfo.ExporterStats {
+	s.Snapshots, s.Events = add(s.Snapshots, queue.Snapshots), add(s.Events, queue.Events)
+	s.Errors += queue.Errors
+	s.Timeouts += queue.Timeouts
+	s.Panics += queue.Panics
+	s.Spool, s.LastSuccess, s.LastDuration = queue.Spool, queue.LastSuccess, queue.LastDuration
+	if s.State == runtimeinfo.ExporterOK || s.State == runtimeinfo.ExporterIdle {
+		s.State = queue.State // the mailbox is well: it is the backend that counts
+	}
+	if queue.LastError != "" {
+		s.LastError = queue.LastError
+	}
+	return s
+}
+
+// add sums up both accounts. What the mailbox counts as delivered is what the
+// queue has accepted, less what is being handed over at this moment and counted
+// by both: so what is pending is taken as the difference.
+func add(a, queue runtimeinfo.Account) runtimeinfo.Account {
+	a.Recovered = queue.Recovered
+	a.Accepted += queue.Recovered
+	a.Delivered = queue.Delivered
+	for i, n := range queue.Dropped {
+		a.Dropped[i] += n
+	}
+	a.Pending = a.Accepted - a.Delivered - a.Lost()
+	return a
 }
 
 func (d *Delivery) signal() {
@@ -154,7 +197,7 @@ func (d *Delivery) deliver(ctx context.Context) {
 	if len(events) != len(s.Events) {
 		s = s.WithEvents(events)
 	}
-	err := d.call(ctx, func(ctx context.Context) error { return d.exporter.Export(ctx, s) })
+	err := guard.Call(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, s) })
 	d.settle(events, err)
 }
 
@@ -172,22 +215,6 @@ func (d *Delivery) take() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 	return s, events
 }
 
-// call bounds one call of foreign code and turns its panics into errors.
-func (d *Delivery) call(ctx context.Context, f func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout, errTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{value: p, stack: debug.Stack()}
-		}
-	}()
-	err = f(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
-		err = fmt.Errorf("%w after %v: %w", errTimeout, d.timeout, err)
-	}
-	return err
-}
-
 // settle ends a call: the account, the state, and the events of a failed call
 // back to the front of the queue.
 func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
@@ -200,13 +227,7 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	}
 	was := d.stats.State
 	d.stats.LastDuration = took
-	var rejected *exporters.RejectedError
-	switch {
-	case err == nil:
-		d.countSuccess(1, len(events))
-	case errors.As(err, &rejected):
-		d.countRejected(rejected, len(events))
-	default:
+	if !guard.Settle(&d.stats, len(events), err) {
 		d.stats.Snapshots.Dropped[runtimeinfo.DropFailed]++
 		newer := d.events
 		d.events = nil
@@ -216,29 +237,7 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	}
 	d.overdue = false
 	d.mu.Unlock()
-	d.logChange(was, err)
-}
-
-// countSuccess counts what was delivered. mu is held.
-func (d *Delivery) countSuccess(snapshots, events int) {
-	d.stats.Snapshots.Delivered += uint64(snapshots)
-	d.stats.Events.Delivered += uint64(events)
-	d.stats.State = runtimeinfo.ExporterOK
-	d.stats.LastSuccess = time.Now()
-}
-
-// countRejected counts what an exporter refused for good, and the rest as
-// delivered. mu is held.
-func (d *Delivery) countRejected(r *exporters.RejectedError, events int) {
-	refused := min(max(r.Events, 0), events) // foreign code: the account must balance
-	d.stats.Events.Dropped[runtimeinfo.DropRejected] += uint64(refused)
-	snapshots := 1
-	if r.Snapshot {
-		snapshots = 0
-		d.stats.Snapshots.Dropped[runtimeinfo.DropRejected]++
-	}
-	d.countSuccess(snapshots, events-refused)
-	d.countFailure(r)
+	guard.LogChange(d.logger, was, err)
 }
 
 // queue appends events, dropping the oldest beyond the bound. mu is held.
@@ -260,42 +259,27 @@ func (d *Delivery) noticeOverdue() {
 		return
 	}
 	d.overdue = true
-	d.countFailure(fmt.Errorf("%w: the call has not returned after %v", errTimeout, d.timeout))
+	d.countFailure(fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, d.timeout))
 }
 
-// countFailure counts one failed call, once. mu is held.
+// countFailure counts one failed call, once: one that does not return is counted
+// while it lasts. mu is held.
 func (d *Delivery) countFailure(err error) {
-	d.stats.State = runtimeinfo.ExporterFailing
-	d.stats.LastError = err.Error()
-	var p *panicError
-	switch {
-	case errors.As(err, &p):
-		d.stats.Panics++
-	case !errors.Is(err, errTimeout):
-		d.stats.Errors++
-	case d.calling.IsZero() && d.overdue: // counted while the call lasted
-	default:
-		d.stats.Timeouts++
+	timeouts := d.stats.Timeouts
+	guard.CountFailure(&d.stats, err)
+	if d.overdue && d.calling.IsZero() && errors.Is(err, guard.ErrTimeout) {
+		d.stats.Timeouts = timeouts
 	}
 }
 
-// logChange writes one line when the exporter begins to fail and one when it
-// works again.
-func (d *Delivery) logChange(was runtimeinfo.ExporterState, err error) {
-	var p *panicError
-	switch {
-	case err == nil && was == runtimeinfo.ExporterFailing:
-		d.logger.Info("gmpulse: exporter works again")
-	case err == nil || was == runtimeinfo.ExporterFailing:
-	case errors.As(err, &p):
-		d.logger.Error("gmpulse: exporter panicked", slog.Any("error", err), slog.String("stack", string(p.stack)))
-	default:
-		d.logger.Warn("gmpulse: exporter fails", slog.Any("error", err))
-	}
-}
-
+// shutdown may take as long as the caller of Stop waits: a queue uses the time to
+// deliver.
 func (d *Delivery) shutdown(ctx context.Context) {
-	err := d.call(ctx, d.exporter.Shutdown)
+	timeout := d.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(timeout, time.Until(deadline))
+	}
+	err := guard.Call(ctx, timeout, d.exporter.Shutdown)
 	if err != nil {
 		d.logger.Warn("gmpulse: exporter did not shut down", slog.Any("error", err))
 	}
@@ -310,6 +294,7 @@ func (d *Delivery) abandon() {
 		d.cancel()
 	}
 	d.stats.State = runtimeinfo.ExporterStopped
+	d.settleTaken()
 	d.stats.Events.Dropped[runtimeinfo.DropShutdown] += uint64(len(d.events) + d.inFlight)
 	d.events, d.inFlight = nil, 0
 	if d.mailbox != nil {
@@ -322,12 +307,18 @@ func (d *Delivery) abandon() {
 	}
 }
 
-var errTimeout = errors.New("timeout")
-
-// panicError is a panic of foreign code.
-type panicError struct {
-	value any
-	stack []byte
+// settleTaken counts what a queue took in the call under way as handed over. The
+// context of the call is done, so that nothing more is taken. mu is held.
+func (d *Delivery) settleTaken() {
+	if d.account == nil || d.calling.IsZero() {
+		return
+	}
+	q := d.account.ExporterStats()
+	if q.Snapshots.Accepted-q.Snapshots.Recovered > d.stats.Snapshots.Delivered {
+		d.stats.Snapshots.Delivered++
+		d.calling = time.Time{}
+	}
+	taken := q.Events.Accepted - q.Events.Recovered - d.stats.Events.Delivered
+	d.stats.Events.Delivered += taken
+	d.inFlight -= int(taken)
 }
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

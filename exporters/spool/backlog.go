@@ -1,0 +1,432 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// overhead is what an entry takes beside its body, about, in memory and on disk.
+const overhead = 160
+
+// entry is one snapshot that waits, with its events.
+type entry struct {
+	at     time.Time // when it was accepted
+	events int
+	size   int64
+	schema runtimeinfo.SchemaID
+
+	// What follows is guarded by the backlog.
+	order int64         // place in the stream; those of an earlier process are below zero
+	body  []byte        // nil: on disk only
+	key   uint64        // in the store; 0: not there
+	done  bool          // delivered or dropped
+	safe  chan struct{} // closed when it is on disk, done, or the disk is out of order
+}
+
+// backlog is what waits, and the account of it. It decides what gives way; the
+// disk is a mirror of it. Nothing is done under its lock but bookkeeping.
+type backlog struct {
+	maxBytes, maxMemory int64
+	maxAge              time.Duration
+	durable             bool // a directory is set
+
+	mu sync.Mutex
+	// ticks have no events and give way first; both lists are in order. What is
+	// under way to the backend is in neither.
+	ticks, eventful []*entry
+	flying          []*entry
+	calling         time.Time // since when the exporter is at work, else zero
+	last            int64     // order of the newest
+	bytes           int64     // of all that waits
+	unsaved         []*entry
+	unsavedBytes    int64
+	cached          int64    // bytes of bodies that are on disk too
+	garbage         []uint64 // keys of what is done
+	schemas         map[runtimeinfo.SchemaID][]byte
+	stats           runtimeinfo.ExporterStats
+	timeout         time.Duration // of one call of the exporter
+	onDisk          bool
+	diskError       string
+	closing         bool // nothing more is accepted
+	closed          bool // results no longer count
+}
+
+// accept takes an entry, or all of it gives way at once. The error is that of
+// ctx, or [exporters.ErrShutdown]; then nothing was accepted.
+func (b *backlog) accept(ctx context.Context, e *entry, schema []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return exporters.ErrShutdown
+	}
+	if err := ctx.Err(); err != nil {
+		return err // under the lock: the caller counts on it after a cancel
+	}
+	if b.schemas[e.schema] == nil {
+		b.keepSchema(e.schema, schema)
+	}
+	b.last++
+	e.order = b.last
+	b.admit(e)
+	if b.durable {
+		b.unsaved = append(b.unsaved, e)
+		b.unsavedBytes += e.size
+		if !b.onDisk && b.diskError != "" {
+			b.release(e) // nothing to wait for
+		}
+	}
+	b.makeRoom()
+	return nil
+}
+
+// admit counts an entry and puts it at the end of its list. mu is held.
+func (b *backlog) admit(e *entry) {
+	b.stats.Snapshots.Accepted++
+	b.stats.Events.Accepted += uint64(e.events)
+	b.stats.Snapshots.Pending++
+	b.stats.Events.Pending += uint64(e.events)
+	b.bytes += e.size
+	list := b.listOf(e)
+	*list = append(*list, e)
+}
+
+// recover takes what an earlier process left, in order, as older than all that
+// waits.
+func (b *backlog) recover(c *contents) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.Copy(b.schemas, c.schemas)
+	ticks, eventful := b.ticks, b.eventful
+	b.ticks, b.eventful = nil, nil
+	for i, e := range c.entries {
+		e.order = int64(i - len(c.entries))
+		b.admit(e)
+		b.stats.Snapshots.Recovered++
+		b.stats.Events.Recovered += uint64(e.events)
+	}
+	b.ticks, b.eventful = append(b.ticks, ticks...), append(b.eventful, eventful...)
+	lost := uint64(len(c.bad))
+	b.stats.Snapshots.Accepted += lost
+	b.stats.Snapshots.Recovered += lost
+	b.stats.Snapshots.Dropped[runtimeinfo.DropUnreadable] += lost
+	b.makeRoom()
+}
+
+func (b *backlog) listOf(e *entry) *[]*entry {
+	if e.events > 0 {
+		return &b.eventful
+	}
+	return &b.ticks
+}
+
+// makeRoom drops the oldest until all bounds hold: of those without events while
+// there are any, so that an event never gives way to a tick. mu is held.
+func (b *backlog) makeRoom() {
+	for b.bytes > b.limit() && len(b.ticks)+len(b.eventful) > 0 {
+		list := &b.ticks
+		if len(*list) == 0 {
+			list = &b.eventful
+		}
+		b.drop((*list)[0], runtimeinfo.DropOverflow)
+		*list = pop(*list)
+	}
+	for b.unsavedBytes > b.maxMemory && b.dropUnsaved(&b.ticks) || b.unsavedBytes > b.maxMemory && b.dropUnsaved(&b.eventful) {
+	}
+}
+
+func (b *backlog) limit() int64 {
+	if b.durable {
+		return b.maxBytes
+	}
+	return b.maxMemory
+}
+
+// dropUnsaved drops the oldest entry of a list that is not on disk. mu is held.
+func (b *backlog) dropUnsaved(list *[]*entry) bool {
+	i := slices.IndexFunc(*list, func(e *entry) bool { return e.key == 0 })
+	if i < 0 {
+		return false
+	}
+	b.drop((*list)[i], runtimeinfo.DropOverflow)
+	*list = slices.Delete(*list, i, i+1)
+	return true
+}
+
+func pop(list []*entry) []*entry {
+	list[0] = nil // for the collector: the array lives on
+	return list[1:]
+}
+
+// drop counts an entry that is in no list any more as lost. mu is held.
+func (b *backlog) drop(e *entry, why runtimeinfo.DropReason) {
+	b.stats.Snapshots.Dropped[why]++
+	b.stats.Events.Dropped[why] += uint64(e.events)
+	b.finish(e)
+}
+
+// finish ends the life of an entry whose fate is counted. mu is held.
+func (b *backlog) finish(e *entry) {
+	b.stats.Snapshots.Pending--
+	b.stats.Events.Pending -= uint64(e.events)
+	b.bytes -= e.size
+	b.forgetBody(e)
+	e.done = true
+	b.release(e)
+	if e.key != 0 {
+		b.garbage = append(b.garbage, e.key)
+		return
+	}
+	if i := slices.Index(b.unsaved, e); i >= 0 {
+		b.unsaved = slices.Delete(b.unsaved, i, i+1)
+		b.unsavedBytes -= e.size
+	}
+}
+
+func (b *backlog) forgetBody(e *entry) {
+	if e.key != 0 && e.body != nil {
+		b.cached -= e.size
+	}
+	e.body = nil
+}
+
+func (b *backlog) release(e *entry) {
+	if e.safe != nil {
+		close(e.safe)
+		e.safe = nil
+	}
+}
+
+// take returns the oldest entry, now under way, or nil. Those that have waited
+// too long are dropped.
+func (b *backlog) take() *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		e := b.head()
+		if e == nil {
+			return nil
+		}
+		list := b.listOf(e)
+		*list = pop(*list)
+		if time.Since(e.at) <= b.maxAge {
+			b.flying = append(b.flying, e)
+			return e
+		}
+		b.drop(e, runtimeinfo.DropExpired)
+	}
+}
+
+// head is the oldest entry. mu is held.
+func (b *backlog) head() *entry {
+	switch {
+	case len(b.ticks) == 0 && len(b.eventful) == 0:
+		return nil
+	case len(b.ticks) == 0:
+		return b.eventful[0]
+	case len(b.eventful) == 0 || b.ticks[0].order < b.eventful[0].order:
+		return b.ticks[0]
+	default:
+		return b.eventful[0]
+	}
+}
+
+// takeAfter returns the one that comes after e, which is the oldest, or nil.
+func (b *backlog) takeAfter(e *entry) *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.head() != e {
+		return nil // it gave way meanwhile
+	}
+	list := b.listOf(e)
+	*list = pop(*list)
+	next := b.head()
+	if next != nil {
+		from := b.listOf(next)
+		*from = pop(*from)
+		b.flying = append(b.flying, next)
+	}
+	b.insert(e)
+	return next
+}
+
+// takeThis is take for e alone.
+func (b *backlog) takeThis(e *entry) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.head() != e {
+		return false
+	}
+	list := b.listOf(e)
+	*list = pop(*list)
+	b.flying = append(b.flying, e)
+	return true
+}
+
+// putBack returns an entry under way to its place.
+func (b *backlog) putBack(e *entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.land(e)
+	if !b.closed {
+		b.insert(e)
+	}
+}
+
+// insert puts an entry into its place. mu is held.
+func (b *backlog) insert(e *entry) {
+	list := b.listOf(e)
+	i, _ := slices.BinarySearchFunc(*list, e.order, func(x *entry, order int64) int { return cmp.Compare(x.order, order) })
+	*list = slices.Insert(*list, i, e)
+	b.makeRoom()
+}
+
+// land ends the time under way of an entry. mu is held.
+func (b *backlog) land(e *entry) {
+	b.flying = slices.DeleteFunc(b.flying, func(x *entry) bool { return x == e })
+	b.calling = time.Time{}
+}
+
+// settle drops an entry under way.
+func (b *backlog) settle(e *entry, why runtimeinfo.DropReason) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.land(e)
+	if !b.closed {
+		b.drop(e, why)
+	}
+}
+
+// conclude ends a call of the exporter that ended with err: the entry is settled,
+// or waits again. It returns the exporter's state before.
+func (b *backlog) conclude(e *entry, err error) (was runtimeinfo.ExporterState, settled bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was = b.stats.State
+	b.stats.LastDuration = time.Since(b.calling)
+	b.land(e)
+	switch {
+	case b.closed: // the account is closed
+	case guard.Settle(&b.stats, e.events, err):
+		b.finish(e)
+		return was, true
+	default:
+		guard.CountFailure(&b.stats, err)
+		b.insert(e)
+	}
+	return was, false
+}
+
+// ahead returns the entries from e on whose bodies are on disk only, as many as
+// are worth reading together.
+func (b *backlog) ahead(e *entry) []*entry {
+	const most = 64
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	want := []*entry{e}
+	for _, next := range b.ticks[:min(len(b.ticks), most)] {
+		if next.body == nil && next.key != 0 {
+			want = append(want, next)
+		}
+	}
+	return want
+}
+
+// abandon closes the account: what only memory has is lost with the process.
+func (b *backlog) abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.closed = true
+	b.stats.State = runtimeinfo.ExporterStopped
+	lost := b.unsaved
+	if !b.durable {
+		lost = slices.Concat(b.flying, b.ticks, b.eventful)
+		b.ticks, b.eventful = nil, nil
+	}
+	for _, e := range slices.Clone(lost) {
+		b.drop(e, runtimeinfo.DropShutdown)
+	}
+}
+
+// keepSchema remembers a schema and, where there are many, forgets those that no
+// entry needs: an application that adds a gauge now and then makes many. mu is held.
+func (b *backlog) keepSchema(id runtimeinfo.SchemaID, schema []byte) {
+	const many = 8
+	if len(b.schemas) >= many {
+		needed := map[runtimeinfo.SchemaID][]byte{}
+		for _, e := range slices.Concat(b.flying, b.ticks, b.eventful) {
+			needed[e.schema] = b.schemas[e.schema]
+		}
+		b.schemas = needed
+	}
+	b.schemas[id] = schema
+}
+
+// began notes that the exporter is called now.
+func (b *backlog) began() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calling = time.Now()
+}
+
+// content returns the body of an entry, nil if it has to be read from disk, and
+// the schema that belongs to it.
+func (b *backlog) content(e *entry) (body, schema []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return e.body, b.schemas[e.schema]
+}
+
+// lost tells that an entry whose body could not be read has none: its disk works.
+func (b *backlog) lost(e *entry) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return e.key == 0 || b.onDisk
+}
+
+func (b *backlog) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closing = true
+}
+
+// settled tells that nothing waits that the end of the process would lose.
+func (b *backlog) settled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.durable && b.onDisk
+}
+
+func (b *backlog) report() runtimeinfo.ExporterStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.stats
+	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, OnDisk: b.onDisk, DiskError: b.diskError}
+	if e := b.oldest(); e != nil {
+		s.Spool.OldestAge = time.Since(e.at)
+	}
+	if !b.closed && !b.calling.IsZero() && time.Since(b.calling) > b.timeout {
+		s.State = runtimeinfo.ExporterFailing
+		s.LastError = fmt.Sprintf("%v: the call has not returned after %v", guard.ErrTimeout, b.timeout)
+	}
+	return s
+}
+
+// oldest is what has waited longest, under way or not. mu is held.
+func (b *backlog) oldest() *entry {
+	if len(b.flying) > 0 {
+		return b.flying[0]
+	}
+	return b.head()
+}

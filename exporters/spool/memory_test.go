@@ -1,0 +1,290 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestConformance(t *testing.T) {
+	for name, dir := range map[string]func(*testing.T) string{
+		"memory": func(*testing.T) string { return "" },
+		"disk":   func(t *testing.T) string { t.Helper(); return t.TempDir() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			exporttest.Run(t, func(t *testing.T) exporters.Exporter {
+				t.Helper()
+				x, _ := newSpool(t, &backend{}, spool.Config{Dir: dir(t)})
+				return x
+			})
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := spool.New(nil, spool.Config{Name: "a b", MaxBytes: 1, MaxMemory: -1, MaxAge: -1, Timeout: -time.Second})
+	for _, want := range []string{`Name "a b"`, "MaxBytes 1: want at least 65536", "MaxMemory -1", "MaxAge -1ns", "Timeout -1s", "exporter is nil"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+// An outage of an hour: everything arrives afterwards, in order; attempts become
+// rare, and the log has two lines.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(down)
+		x, log := newSpool(t, b, spool.Config{})
+		var want []string
+		for seq := range 600 {
+			export(t, x, snapshot(seq, "e"))
+			want = append(want, fmt.Sprintf("%d:e", seq))
+			time.Sleep(6 * time.Second)
+		}
+		s := balanced(t, x)
+		if s.Snapshots.Pending != 600 || s.State != runtimeinfo.ExporterFailing || s.LastError != errDown.Error() || s.Errors != uint64(b.called()) {
+			t.Errorf("during the outage: %+v", s)
+		}
+		if age := s.Spool.OldestAge; age != time.Hour || s.Spool.Bytes == 0 || s.Spool.OnDisk {
+			t.Errorf("during the outage: %+v", s.Spool)
+		}
+		// Twice a round once the record is doubted, a round at most each 15 to 30 s.
+		if n := b.called(); n > 2*3600/15+20 || n < 2*3600/30 {
+			t.Errorf("%d attempts within an hour", n)
+		}
+		b.does(nil)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if got := b.seqs(); got != strings.Join(want, " ") {
+			t.Errorf("delivered %s", got)
+		}
+		s = stop(t, x, time.Second)
+		if s.Snapshots.Delivered != 600 || s.Events.Delivered != 600 || s.Snapshots.Pending != 0 || b.shut != 1 {
+			t.Errorf("afterwards: %+v, %d shutdowns", s, b.shut)
+		}
+		if fails, works := strings.Count(log.String(), "exporter fails"), strings.Count(log.String(), "works again"); fails != 1 || works != 1 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// When the memory is used up the oldest snapshots give way, never events to them.
+func TestEventsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(down)
+		x, _ := newSpool(t, b, spool.Config{MaxMemory: 64 << 10})
+		long := strings.Repeat("x", 500)
+		for seq := range 1000 {
+			if seq%100 == 0 {
+				export(t, x, snapshot(seq, long))
+			}
+			export(t, x, snapshot(seq))
+		}
+		s := balanced(t, x)
+		if s.Events.Pending != 10 || s.Snapshots.Dropped[runtimeinfo.DropOverflow] == 0 || s.Spool.Bytes > 64<<10 {
+			t.Errorf("events gave way to snapshots: %+v", s)
+		}
+		// More events than there is room for: the oldest of them.
+		for seq := range 200 {
+			export(t, x, snapshot(1000+seq, long))
+		}
+		s = balanced(t, x)
+		if s.Events.Dropped[runtimeinfo.DropOverflow] == 0 || s.Spool.Bytes > 64<<10 {
+			t.Errorf("events are not bounded: %+v", s)
+		}
+		b.does(nil)
+		s = stop(t, x, time.Minute)
+		got := b.seqs()
+		if !strings.HasSuffix(got, "1199:"+long) || s.Snapshots.Pending != 0 || s.Events.Delivered+s.Events.Lost() != 210 {
+			t.Errorf("the newest was not kept: %+v, …%s", s, got[max(0, len(got)-20):])
+		}
+	})
+}
+
+// A backend that hangs, in the two ways there are: Export is not held up, and
+// Shutdown keeps to its deadline.
+func TestHangingBackend(t *testing.T) {
+	for name, ignores := range map[string]bool{"heeds its context": false, "ignores its context": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				b := &backend{}
+				b.does(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+					if ignores {
+						<-release
+						return nil
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				})
+				x, _ := newSpool(t, b, spool.Config{Timeout: 5 * time.Second})
+				begin := time.Now()
+				for seq := range 100 {
+					export(t, x, snapshot(seq, "e"))
+				}
+				if took := time.Since(begin); took > 0 {
+					t.Errorf("100 Exports took %v", took)
+				}
+				time.Sleep(6 * time.Second)
+				if s := balanced(t, x); s.State != runtimeinfo.ExporterFailing || !strings.Contains(s.LastError, "timeout") {
+					t.Errorf("while it hangs: %+v", s)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				begin = time.Now()
+				err := x.Shutdown(ctx)
+				if took := time.Since(begin); took > 2*time.Second || (err != nil) != ignores {
+					t.Errorf("Shutdown took %v: %v", took, err)
+				}
+				s := balanced(t, x)
+				if s.Events.Dropped[runtimeinfo.DropShutdown] != 100 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 100 || s.Events.Pending != 0 {
+					t.Errorf("after Shutdown: %+v", s)
+				}
+				close(release)
+				synctest.Wait()
+				if after := balanced(t, x); after.Events != s.Events {
+					t.Errorf("a result after Shutdown counted: %+v", after.Events)
+				}
+			})
+		})
+	}
+}
+
+// What the backend refuses for good is counted and not sent again.
+func TestRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			if len(s.Events) > 0 {
+				return &exporters.RejectedError{Events: 1, Err: errors.New("too large")}
+			}
+			return nil
+		})
+		x, _ := newSpool(t, b, spool.Config{})
+		export(t, x, snapshot(1, "a", "b"), snapshot(2))
+		synctest.Wait()
+		s := stop(t, x, time.Second)
+		if b.called() != 2 || s.Events.Dropped[runtimeinfo.DropRejected] != 1 || s.Events.Delivered != 1 || s.Snapshots.Delivered != 2 {
+			t.Errorf("%d calls, %+v", b.called(), s)
+		}
+	})
+}
+
+// What is too large for anybody is refused at once; the rest is taken.
+func TestTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		x, _ := newSpool(t, b, spool.Config{})
+		big := exporttest.Event()
+		for range 20 { // each is cut at 64 KiB
+			big.Attrs = append(big.Attrs, slog.String("long", strings.Repeat("x", 2<<20)))
+		}
+		s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{big, exporttest.Event()})
+		err := x.Export(t.Context(), s)
+		var rejected *exporters.RejectedError
+		if !errors.As(err, &rejected) || rejected.Events != 1 || rejected.Snapshot {
+			t.Errorf("Export: %v", err)
+		}
+		if st := stop(t, x, time.Second); st.Events.Accepted != 1 || st.Events.Delivered != 1 || st.Snapshots.Delivered != 1 {
+			t.Errorf("%+v", st)
+		}
+		if got := b.got[0].Events[0].Name; got != exporttest.Event().Name {
+			t.Errorf("delivered %s", got)
+		}
+	})
+}
+
+// One record that the backend never takes does not stop the others for long.
+func TestPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			if s.Seq == 3 {
+				return errors.New("connection reset")
+			}
+			return nil
+		})
+		x, log := newSpool(t, b, spool.Config{})
+		for seq := 1; seq <= 30; seq++ {
+			export(t, x, snapshot(seq, "e"))
+			time.Sleep(time.Second)
+		}
+		s := stop(t, x, time.Second)
+		if s.Snapshots.Delivered != 29 || s.Snapshots.Dropped[runtimeinfo.DropDeadLetter] != 1 || s.Events.Dropped[runtimeinfo.DropDeadLetter] != 1 {
+			t.Errorf("%+v", s)
+		}
+		if n := strings.Count(log.String(), "dead letters"); n != 1 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// An outage is not taken for a poisoned record, even one with short breaks.
+func TestOutageIsNoPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, b := time.Now(), &backend{}
+		b.does(func(context.Context, *runtimeinfo.Snapshot) error {
+			if d := time.Since(begin); d < 10*time.Minute && d%(40*time.Second) > time.Millisecond {
+				return errDown
+			}
+			return nil
+		})
+		x, _ := newSpool(t, b, spool.Config{})
+		for seq := range 900 {
+			export(t, x, snapshot(seq))
+			time.Sleep(time.Second)
+		}
+		if s := stop(t, x, time.Second); s.Snapshots.Delivered != 900 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(down)
+		x, _ := newSpool(t, b, spool.Config{MaxAge: time.Hour})
+		for seq := range 120 {
+			export(t, x, snapshot(seq, "e"))
+			time.Sleep(time.Minute)
+		}
+		b.does(nil)
+		time.Sleep(time.Minute)
+		s := stop(t, x, time.Second)
+		if n := s.Snapshots.Dropped[runtimeinfo.DropExpired]; n < 59 || n > 62 || s.Events.Dropped[runtimeinfo.DropExpired] != n {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Panics of the backend are failures like others.
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") })
+		x, log := newSpool(t, b, spool.Config{})
+		export(t, x, snapshot(1))
+		synctest.Wait()
+		if s := balanced(t, x); s.Panics != 1 || s.Snapshots.Pending != 1 || !strings.Contains(log.String(), "script_test.go") {
+			t.Errorf("%+v, log:\n%s", s, log)
+		}
+		b.does(nil)
+		if s := stop(t, x, time.Second); s.Snapshots.Delivered != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

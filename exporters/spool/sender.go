@@ -1,0 +1,213 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/pprof"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 30 * time.Second
+
+	// suspectAfter is how often a record fails before others are tried in its
+	// place; strikes how often one of them must pass right after it has failed.
+	suspectAfter = 3
+	strikes      = 3
+
+	// diskWait bounds how long the stream waits for the disk.
+	diskWait = 5 * time.Second
+)
+
+// errNotRead means that a record is on a disk that cannot be read for now.
+var errNotRead = errors.New("the record is on disk and cannot be read for now")
+
+// sender hands what waits to the exporter: one snapshot at a time, in order, each
+// until it is settled. Only its goroutine calls the exporter.
+type sender struct {
+	config  Config
+	next    exporters.Exporter
+	backlog *backlog
+	keeper  *keeper       // nil without a directory
+	letters *deadLetters  // nil without a directory
+	wake    chan struct{} // capacity 1: something waits
+	closing chan struct{} // closed by Shutdown
+	done    chan struct{}
+
+	dec     runtimeinfo.Decoder
+	backoff time.Duration // of the last wait; 0: all is well
+	suspect *entry        // what failed last
+	failed  int           // how often in a row
+	passed  int           // how often another one passed right afterwards
+}
+
+// run ends when ctx is done, or after closing when all is delivered, or when what
+// is not is safe and the backend fails.
+func (s *sender) run(ctx context.Context) {
+	defer close(s.done)
+	pprof.Do(ctx, pprof.Labels("gmpulse", "spool"), func(ctx context.Context) {
+		s.awaitDisk(ctx)
+		for ctx.Err() == nil {
+			e := s.backlog.take()
+			switch {
+			case e == nil && s.isClosing():
+				return
+			case e == nil:
+				s.sleep(ctx, s.wake, time.Hour)
+			case s.send(ctx, e) == nil:
+				s.backoff, s.suspect = 0, nil
+			case s.isClosing() && s.backlog.settled():
+				return
+			default:
+				s.doubt(ctx, e)
+				s.pause(ctx)
+			}
+		}
+	})
+}
+
+// awaitDisk waits for what an earlier process left: it goes first.
+func (s *sender) awaitDisk(ctx context.Context) {
+	if s.keeper != nil {
+		s.sleep(ctx, s.keeper.ready, diskWait)
+	}
+}
+
+// sleep waits for c, for ctx and for d at most.
+func (s *sender) sleep(ctx context.Context, c <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *sender) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits before the next attempt: twice as long as before, less up to a
+// half, so that many processes do not come back at once.
+func (s *sender) pause(ctx context.Context) {
+	s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff)
+	var closing <-chan struct{} // cuts the wait short where one attempt more decides
+	if !s.isClosing() {
+		closing = s.closing
+	}
+	s.sleep(ctx, closing, s.backoff/2+rand.N(s.backoff/2+1)) //nolint:gosec // jitter
+}
+
+// send makes one attempt. With no error the entry is settled, delivered or not;
+// else it waits again.
+func (s *sender) send(ctx context.Context, e *entry) error {
+	snapshot, err := s.read(ctx, e)
+	switch {
+	case errors.Is(err, errNotRead):
+		s.backlog.putBack(e)
+		return err
+	case err != nil:
+		s.config.Logger.Error("gmpulse: spooled record cannot be read", slog.Any("error", err))
+		s.settle(e, runtimeinfo.DropUnreadable)
+		return nil
+	}
+	s.backlog.began()
+	err = guard.Call(ctx, s.config.Timeout, func(ctx context.Context) error { return s.next.Export(ctx, snapshot) })
+	was, settled := s.backlog.conclude(e, err)
+	guard.LogChange(s.config.Logger, was, err)
+	s.tidy()
+	if settled {
+		return nil
+	}
+	return err
+}
+
+// read decodes an entry, from disk where it has to.
+func (s *sender) read(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, error) {
+	body, schema := s.backlog.content(e)
+	if body == nil && s.keeper != nil {
+		ctx, cancel := context.WithTimeoutCause(ctx, diskWait, errNotRead)
+		defer cancel()
+		s.keeper.fetch(ctx, s.backlog.ahead(e))
+		body, schema = s.backlog.content(e)
+		if body == nil && (ctx.Err() != nil || !s.backlog.lost(e)) {
+			return nil, errNotRead
+		}
+	}
+	if body == nil {
+		return nil, errDamaged
+	}
+	if _, err := s.dec.Learn(schema); err != nil {
+		return nil, fmt.Errorf("its schema: %w", err)
+	}
+	return s.dec.Decode(body)
+}
+
+// settle drops an entry under way.
+func (s *sender) settle(e *entry, why runtimeinfo.DropReason) {
+	s.backlog.settle(e, why)
+	s.tidy()
+}
+
+func (s *sender) tidy() {
+	if s.keeper != nil {
+		s.keeper.signal()
+	}
+}
+
+// doubt asks, when the same entry has failed several times in a row, whether it
+// is the entry or the backend: it sends the one that comes next. Where that
+// passes three times, each time right after the first has failed once more, the
+// first goes to the dead letters.
+func (s *sender) doubt(ctx context.Context, e *entry) {
+	if e != s.suspect {
+		s.suspect, s.failed, s.passed = e, 0, 0
+	}
+	s.failed++
+	if s.failed < suspectAfter {
+		return
+	}
+	if s.passed >= strikes {
+		s.bury(ctx, e)
+		return
+	}
+	canary := s.backlog.takeAfter(e)
+	if canary == nil {
+		return // nothing to compare it with
+	}
+	if s.send(ctx, canary) != nil {
+		s.passed = 0
+		return
+	}
+	s.passed++
+	s.backoff = 0
+}
+
+// bury moves an entry to the dead letters.
+func (s *sender) bury(ctx context.Context, e *entry) {
+	if !s.backlog.takeThis(e) {
+		return // it gave way meanwhile
+	}
+	snapshot, err := s.read(ctx, e)
+	if err == nil {
+		err = s.letters.write(snapshot, s.backlog.report().LastError)
+	}
+	s.config.Logger.Error("gmpulse: record refused again and again while others pass: moved to the dead letters",
+		slog.String("file", s.letters.name()), slog.Time("taken", e.at), slog.Any("error", err))
+	s.settle(e, runtimeinfo.DropDeadLetter)
+	s.backoff, s.suspect = 0, nil
+}
