@@ -26,12 +26,14 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -96,7 +98,7 @@ func disabled(s *settings) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{logger: s.logger, processor: p}
-	a.handler = newHandler(a, http.NotFoundHandler())
+	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
 	s.logger.Info("gmpulse: disabled by OTEL_SDK_DISABLED")
 	return a, p.Shutdown(context.Background())
 }
@@ -116,11 +118,11 @@ func start(s *settings) (*Agent, error) {
 
 // begin assembles the agent, listens, and starts to sample.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
-	metrics, err := a.assemble(s, resource)
+	p, err := a.assemble(s, resource)
 	if err != nil {
 		return err
 	}
-	a.handler = newHandler(a, metrics)
+	a.handler = newHandler(a, p)
 	if s.listen != "" {
 		l, err := listen(s)
 		if err != nil {
@@ -132,11 +134,11 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 }
 
 // assemble makes the engine with everything that the settings ask for, and
-// returns the handler of /metrics.
-func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler, error) {
+// returns what there is to serve.
+func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
 	p, err := tracectx.New(tracectx.Config{NoLabels: s.noLabels})
 	if err != nil {
-		return nil, err
+		return pages{}, err
 	}
 	a.processor = p
 	a.detective = goroutines.NewDetective(goroutines.DetectiveConfig{
@@ -148,7 +150,11 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 	spans.attach() // now, for spans that start before the first tick
 	metrics, err := prom.New(prom.Config{})
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return pages{}, fmt.Errorf("agent: %w", err)
+	}
+	live, err := page.New(page.Config{Goroutines: a.detective.Report, TraceURL: s.traceURL, Resolution: max(s.interval, time.Second)})
+	if err != nil {
+		return pages{}, fmt.Errorf("agent: GMPULSE_TRACE_URL: %w", err)
 	}
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),
@@ -158,11 +164,12 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 		engine.WithSpans(spans),
 		engine.WithDetective(a.detective),
 		engine.WithExporter("prometheus", metrics),
+		engine.WithExporter("page", live),
 	}
 	if s.fluentd.URL != "" {
 		stream, err := newStream(s, a.service)
 		if err != nil {
-			return nil, err
+			return pages{}, err
 		}
 		opts = append(opts, engine.WithExporter("fluentd", stream))
 	}
@@ -170,7 +177,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (http.Handler
 		opts = append(opts, engine.WithExporter(x.name, x.exporter))
 	}
 	a.engine, err = engine.New(opts...)
-	return metrics.Handler(), err
+	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
 }
 
 // newStream makes the exporter to Fluentd behind its spool.
@@ -199,7 +206,7 @@ func newStream(s *settings, service string) (exporters.Exporter, error) {
 func (a *Agent) announce(s *settings) {
 	attrs := []slog.Attr{slog.String("service", a.service), slog.Duration("interval", a.engine.Stats().Interval)}
 	if a.server != nil {
-		attrs = append(attrs, slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
+		attrs = append(attrs, slog.String("page", a.server.url(pagePath)), slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
 	}
 	if s.fluentd.URL != "" {
 		attrs = append(attrs, slog.String("fluentd", masked(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
@@ -269,8 +276,11 @@ func (a *Agent) farewell() {
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: stopped", attrs...)
 }
 
-// Handler serves /metrics, /healthz and an index of both. It works without the
-// agent's own listener too: mount it anywhere with http.StripPrefix.
+// Handler serves /metrics, /healthz, the live page at /debug/gmpulse/, and an
+// index of them. It works without the agent's own listener too: mount it at
+// /debug/gmpulse/ of a mux of yours for the page alone, or anywhere with
+// http.StripPrefix for all of it. Whoever reaches it sees the names of functions
+// and spans: do not mount it where the public can.
 func (a *Agent) Handler() http.Handler { return a.handler }
 
 // URL returns the address of the agent's own server, or "" when it is off.

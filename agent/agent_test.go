@@ -117,11 +117,17 @@ func TestStartServes(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &h); err != nil {
 		t.Fatal(err)
 	}
-	if code != http.StatusOK || h.Status != "ok" || h.Age == nil || len(h.Exporters) != 1 || h.Exporters[0].State != "ok" {
+	if code != http.StatusOK || h.Status != "ok" || h.Age == nil || len(h.Exporters) != 2 || h.Exporters[0].State != "ok" {
 		t.Errorf("healthz answers %d: %s", code, body)
 	}
 	if code, body := get(t, a.URL()); code != http.StatusOK || !strings.Contains(body, `href="metrics"`) {
 		t.Errorf("index answers %d: %s", code, body)
+	}
+	if code, body := get(t, a.URL()+"debug/gmpulse/"); code != http.StatusOK || !strings.Contains(body, `src="main.js"`) {
+		t.Errorf("the page answers %d: %s", code, body)
+	}
+	if code, body := get(t, a.URL()+"debug/gmpulse/api/v1/meta"); code != http.StatusOK || !strings.Contains(body, `"gmpulse.goroutine.user"`) {
+		t.Errorf("the page's API answers %d: %.200s", code, body)
 	}
 	if code, _ := get(t, a.URL()+"debug/pprof/"); code != http.StatusNotFound {
 		t.Errorf("/debug/pprof/ answers %d", code)

@@ -11,10 +11,19 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+// pagePath is where the live page is.
+const pagePath = "/debug/gmpulse/"
+
+// pages are what exporters serve.
+type pages struct {
+	metrics, live http.Handler
+}
+
 // newHandler routes the agent's pages.
-func newHandler(a *Agent, metrics http.Handler) http.Handler {
+func newHandler(a *Agent, p pages) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /metrics", p.metrics)
+	mux.Handle(pagePath, p.live)
 	mux.HandleFunc("GET /healthz", a.serveHealth)
 	mux.HandleFunc("GET /{$}", a.serveIndex)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,6 +149,7 @@ const indexPage = `<!doctype html>
 <p>%[2]s, %[3]d samples, one every %[4]v s</p>
 <p>%[5]s</p>
 <ul>
+<li><a href="debug/gmpulse/">the live page</a>
 <li><a href="metrics">metrics</a> for Prometheus
 <li><a href="healthz">healthz</a>: the state of the agent and its exporters
 </ul>

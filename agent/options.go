@@ -76,7 +76,7 @@ func WithSpool(c spool.Config) Option {
 }
 
 // WithExporter adds an exporter under a name that tells it from others in
-// metrics and logs. "prometheus" and "fluentd" are taken.
+// metrics and logs. "prometheus", "page" and "fluentd" are taken.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e}) }
 }

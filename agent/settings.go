@@ -26,6 +26,7 @@ type settings struct {
 	fluentd      fluentd.Config // URL "" is off
 	spool        spool.Config   // of the stream to fluentd
 	noLabels     bool
+	traceURL     string // where the page looks up traces; "" is nowhere
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -62,6 +63,7 @@ func Variables() []Variable {
 		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", setInterval},
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
 		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
+		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Where the live page links traces to, such as http://localhost:16686/trace/{trace_id} for Jaeger.", setTraceURL},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
@@ -194,6 +196,11 @@ func setLabels(s *settings, v string) error {
 	if !s.noLabels && !strings.EqualFold(v, "on") {
 		return errors.New("neither on nor off")
 	}
+	return nil
+}
+
+func setTraceURL(s *settings, v string) error {
+	s.traceURL = v // checked by the page
 	return nil
 }
 

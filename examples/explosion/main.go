@@ -5,7 +5,8 @@
 //	go run ./examples/explosion -list
 //
 // It ends when the verdict is there, with status 0 if it is the right one, or
-// after -for (default 60 s), with status 1.
+// after -for (default 60 s), with status 1. With -hold it goes on for a while
+// after the verdict, to be looked at on the live page.
 package main
 
 import (
@@ -28,6 +29,7 @@ func main() {
 	name := flag.String("kind", "", "which explosion, see -list")
 	list := flag.Bool("list", false, "list the kinds")
 	length := flag.Duration("for", time.Minute, "give up after this time")
+	hold := flag.Duration("hold", 0, "go on for this time after the verdict")
 	flag.Parse()
 	if *list {
 		describe(os.Stdout)
@@ -39,7 +41,7 @@ func main() {
 		describe(os.Stderr)
 		os.Exit(2)
 	}
-	right, err := run(k, *length)
+	right, err := run(k, *length, *hold)
 	if err != nil {
 		slog.Error("explosion", slog.Any("error", err))
 		os.Exit(1)
@@ -65,22 +67,30 @@ func find(name string) (kind, bool) {
 	return kind{}, false
 }
 
-// run lets a kind loose and waits for the verdict.
-func run(k kind, length time.Duration) (right bool, err error) {
+// run lets a kind loose, waits for the verdict, and goes on for the time of hold.
+func run(k kind, length, hold time.Duration) (right bool, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), length)
+	ctx, cancel := context.WithTimeout(context.Background(), length+hold)
 	defer cancel()
-	fmt.Printf("%s: %s\nmetrics  %smetrics\n\n", k.name, k.story, a.URL())
+	fmt.Printf("%s: %s\npage     %sdebug/gmpulse/\nmetrics  %smetrics\n\n", k.name, k.story, a.URL(), a.URL())
 
 	w := newWorld(ctx, k.root)
 	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
-	verdict, right := await(ctx, a, k)
+	waiting, enough := context.WithTimeout(ctx, length)
+	defer enough()
+	verdict, right := await(waiting, a, k)
 	report(k, verdict, right)
+	if hold > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(hold):
+		}
+	}
 
 	end, stop := context.WithTimeout(context.Background(), 5*time.Second)
 	defer stop()

@@ -69,7 +69,7 @@ func run(ctx context.Context, rate int) (err error) {
 
 	fmt.Printf("service  %s/checkout\n", shop.url)
 	if a.URL() != "" {
-		fmt.Printf("metrics  %smetrics\nhealth   %shealthz\n", a.URL(), a.URL())
+		fmt.Printf("page     %sdebug/gmpulse/\nmetrics  %smetrics\nhealth   %shealthz\n", a.URL(), a.URL(), a.URL())
 	}
 	if err := a.Gauge("shop.queue.depth", "{order}", "Orders that wait for the warehouse.", shop.waiting); err != nil {
 		return err

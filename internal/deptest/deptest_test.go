@@ -29,12 +29,13 @@ var rooms = map[string][]string{
 	"./exporters":                       {"./runtimeinfo"},
 	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
+	"./exporters/page":                  {"./exporters", "./runtimeinfo", "./runtimeinfo/goroutines", "github.com/google/pprof/profile"},
 	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/"},
 	"./exporters/fluentd":               {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
-	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
+	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
 }
 
 // banned packages must not be linked, directly or through others.

@@ -1,0 +1,121 @@
+// The numbers of the page: columns over time, filled from the history and then
+// by each sample of the stream.
+import {api} from './net.js';
+
+/** patterns are the columns that the page draws; a "*" stands for any end. */
+export const patterns = [
+  'go.goroutine.count', 'gmpulse.goroutine.user', 'gmpulse.goroutine.creations', 'gmpulse.goroutines.*', 'gmpulse.pulse.*',
+  'gmpulse.threads', 'gmpulse.runnable.per_processor', 'go.processor.limit', 'gmpulse.cpu.usable',
+  'gmpulse.schedule.duration.*', 'gmpulse.mutex.wait.time', 'gmpulse.tick*', 'gmpulse.host.*', 'gmpulse.repairs',
+  'gmpulse.memory.heap_alloc', 'gmpulse.gc.*', 'go.memory.*', 'gmpulse.stw.other.max', 'gmpulse.memory.sys', 'gmpulse.memory.stack_sys',
+  'process.*', 'gmpulse.process.*', 'gmpulse.cgroup.*', 'system.cpu.*', 'system.network.io.*', 'gmpulse.system.pressure.*',
+  'gmpulse.exporter.*', 'gmpulse.root_span*', 'gmpulse.leak*', 'band.*',
+];
+
+const matches = (key, list) => list.some((p) => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key === p);
+
+const keep = 2 * 3600 + 2160; // rows; older ones are dropped
+
+export class Data {
+  constructor() {
+    this.meta = {resource: {}, metrics: {}, columns: []};
+    this.t = []; // ms
+    this.columns = new Map(); // name -> values, as long as t; null is absent
+    this.directory = [];
+    this.own = []; // columns of the application's own gauges
+    this.events = [];
+    this.spells = new Map(); // by id
+    this.spans = new Map(); // by span id: {name, trace, start, last}
+    this.now = {spans: [], spells: [], surveys: -1};
+    this.id = '';
+  }
+
+  get last() { return this.t.length ? this.t[this.t.length - 1] : 0; }
+
+  async load() {
+    this.meta = await api('meta');
+    this.own = Object.entries(this.meta.metrics).filter(([, m]) => m.subsystem === 'user').map(([k]) => k);
+    const query = new URLSearchParams();
+    for (const p of [...patterns, ...this.own]) query.append('key', p);
+    const [history, log, spans] = await Promise.all([api('history?' + query), api('events'), api('spans')]);
+    this.t = history.t;
+    this.columns = new Map(Object.entries(history.columns));
+    this.events = log.events;
+    this.spells = new Map(log.spells.map((s) => [s.id, s]));
+    for (const s of spans.spans) this.spans.set(s.span, s);
+    this.id = history.boot + '-' + history.seq;
+    this.directory = this.meta.columns;
+  }
+
+  /** push adds one sample of the stream. */
+  push(frame) {
+    if (frame.t <= this.last) return false;
+    this.t.push(frame.t);
+    const n = this.t.length;
+    this.directory.forEach((key, i) => {
+      let list = this.columns.get(key);
+      if (!list) {
+        if (!matches(key, patterns) && !this.own.includes(key)) return;
+        list = new Array(n - 1).fill(null);
+        this.columns.set(key, list);
+      }
+      list.push(i < frame.v.length ? frame.v[i] : null);
+    });
+    for (const list of this.columns.values()) if (list.length < n) list.push(null);
+    if (frame.events) this.events.push(...frame.events);
+    if (frame.now) this.standing(frame.t, frame.now);
+    if (n > keep) this.trim(n - keep + 600);
+    return true;
+  }
+
+  standing(t, now) {
+    this.now = now;
+    for (const s of now.spans || []) {
+      const known = this.spans.get(s.span);
+      if (known) known.last = t;
+      else this.spans.set(s.span, {...s, first: t, last: t});
+    }
+    const open = new Set(now.spells.map((s) => s.id));
+    for (const s of this.spells.values()) if (!s.to && !open.has(s.id)) s.to = t;
+    for (const s of now.spells) this.spells.set(s.id, s);
+    if (this.spans.size > 4000) {
+      for (const k of [...this.spans.keys()].slice(0, 1000)) this.spans.delete(k);
+    }
+  }
+
+  trim(n) {
+    this.t.splice(0, n);
+    for (const list of this.columns.values()) list.splice(0, n);
+    this.events = this.events.filter((e) => e.t >= this.t[0]);
+  }
+
+  col(key) { return this.columns.get(key) || []; }
+
+  /** at is the index of the last row not after ms, or -1. */
+  at(ms) {
+    let lo = 0, hi = this.t.length;
+    while (lo < hi) {
+      const mid = (lo + hi) >> 1;
+      if (this.t[mid] <= ms) lo = mid + 1; else hi = mid;
+    }
+    return lo - 1;
+  }
+
+  value(key, ms) {
+    const i = this.at(ms);
+    return i < 0 ? null : this.col(key)[i] ?? null;
+  }
+
+  metric(key) { return this.meta.metrics[key.split('{')[0]] || {unit: '', kind: 'gauge', subsystem: '', help: ''}; }
+
+  /** series returns the columns of a metric with labels: [label, values]. */
+  series(name) {
+    const out = [];
+    for (const [k, v] of this.columns) {
+      if (k.startsWith(name + '{')) out.push([k.slice(name.length + 1, -1), v]);
+    }
+    return out;
+  }
+
+  allSpells() { return [...this.spells.values()].sort((a, b) => a.from - b.from); }
+}

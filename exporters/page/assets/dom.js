@@ -1,0 +1,58 @@
+// Elements are made of nodes and text only: the page's policy forbids markup in strings.
+
+/** h makes an element: h('button', {class: 'x', onclick: f}, 'text', node). */
+export function h(tag, attrs, ...children) {
+  const el = document.createElement(tag);
+  for (const [k, v] of Object.entries(attrs || {})) {
+    if (v === null || v === undefined || v === false) continue;
+    if (k.startsWith('on')) el.addEventListener(k.slice(2), v);
+    else if (k === 'style') Object.assign(el.style, v);
+    else el.setAttribute(k, v === true ? '' : v);
+  }
+  el.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  return el;
+}
+
+/** svg makes an icon of one path on a 24 × 24 field. */
+export function icon(path) {
+  const ns = 'http://www.w3.org/2000/svg';
+  const el = document.createElementNS(ns, 'svg');
+  el.setAttribute('viewBox', '0 0 24 24');
+  el.setAttribute('class', 'icon');
+  el.setAttribute('aria-hidden', 'true');
+  const p = document.createElementNS(ns, 'path');
+  p.setAttribute('d', path);
+  el.append(p);
+  return el;
+}
+
+export const icons = {
+  pause: 'M8 5v14M16 5v14',
+  play: 'M7 4.5v15l12-7.5z',
+  close: 'M6 6l12 12M18 6L6 18',
+  link: 'M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.700-5.700l-1.200 1.200M14 10a4 4 0 0 0-5.700 0l-3 3a4 4 0 0 0 5.700 5.700l1.200-1.200',
+  down: 'M12 4v11m-5-5l5 5 5-5M5 20h14',
+  copy: 'M9 9h10v11H9zM5 15V4h10',
+  help: 'M9 9a3 3 0 1 1 4.500 2.600c-1 .6-1.500 1.200-1.500 2.400M12 17.500v.5',
+  prev: 'M15 5l-7 7 7 7',
+  next: 'M9 5l7 7-7 7',
+  zoom: 'M10.500 4a6.500 6.500 0 1 1 0 13 6.500 6.500 0 0 1 0-13zM15.500 15.500L21 21M10.500 7.500v6M7.500 10.500h6',
+  camera: 'M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.500 3.500 0 1 1 0 7 3.500 3.500 0 0 1 0-7z',
+  table: 'M4 5h16v14H4zM4 10h16M4 14.500h16M10 5v14',
+  flame: 'M12 3c1 4 5 5.500 5 10.500a5 5 0 0 1-10 0C7 11 8.500 10 9 8c1.500 1 2 2 2 3.500C12.500 9 12.500 6 12 3z',
+  out: 'M14 4h6v6M20 4l-9 9M10 5H5v14h14v-5',
+  theme: 'M12 4a8 8 0 1 0 0 16z M12 4a8 8 0 0 1 0 16',
+};
+
+/** fill puts values, which may be nodes, into the {places} of a text. */
+export function fill(text, values) {
+  return text.split(/(\{\w+\})/).map((part) => {
+    const m = /^\{(\w+)\}$/.exec(part);
+    return m ? values[m[1]] ?? '' : part;
+  });
+}
+
+/** css reads a colour of the theme. */
+export function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}

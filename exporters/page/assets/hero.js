@@ -1,0 +1,127 @@
+// The goroutines by state, stacked, with what was expected, and creations below.
+import {h, css} from './dom.js';
+import {t} from './i18n.js';
+import {count, clock} from './format.js';
+import {Plot, gutter} from './plot.js';
+
+/** states from the bottom up: what runs and what wants to run has the common base line. */
+export const states = [
+  {key: 'gmpulse.goroutines.running', name: 'running', color: '--running'},
+  {key: 'gmpulse.goroutines.runnable', name: 'runnable', color: '--runnable'},
+  {key: 'gmpulse.goroutines.not_in_go', name: 'notInGo', color: '--syscall'},
+  {key: 'gmpulse.goroutines.waiting', name: 'waiting', color: '--waiting'},
+];
+const total = 'gmpulse.goroutine.user';
+
+/** cut is the part of the rows that a range needs, and one more on either side. */
+export function cut(data, from, to) {
+  const i = Math.max(0, data.at(from)), j = Math.min(data.t.length, data.at(to) + 2);
+  return [i, j, data.t.slice(i, j).map((ms) => ms / 1000)];
+}
+
+/** signal is the one of the baselines' that tells of goroutines. */
+const signal = (data) => {
+  for (const k of data.columns.keys()) {
+    if (k.startsWith('band.upper:') && k.includes('goroutine')) return k.slice('band.upper:'.length);
+  }
+  return null;
+};
+
+function stack(data, from, to) {
+  const [i, j, times] = cut(data, from, to);
+  const columns = states.map((s) => data.col(s.key));
+  const sums = states.map(() => new Array(j - i).fill(null));
+  for (let r = i; r < j; r++) {
+    let sum = 0, any = false;
+    columns.forEach((c, s) => {
+      const v = c[r];
+      if (v !== null && v !== undefined) { sum += v; any = true; }
+      if (any) sums[s][r - i] = sum;
+    });
+  }
+  const band = signal(data);
+  const of = (kind) => (band ? data.col(`band.${kind}:${band}`).slice(i, j) : new Array(j - i).fill(null));
+  return [times, ...sums, data.col(total).slice(i, j), of('lower'), of('upper'), of('expected')];
+}
+
+const alpha = (name, a) => () => `color-mix(in srgb, ${css(name)} ${a}%, transparent)`;
+
+/** anomalies shades the times in which something was not as it should be. */
+function anomalies(u) {
+  const {ctx} = u, {left, top, width, height} = u.bbox;
+  const view = u.gm.view, [from, to] = view.range();
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  for (const s of view.data.allSpells()) {
+    const a = u.valToPos(Math.max(s.from, from) / 1000, 'x', true);
+    const b = u.valToPos(Math.min(s.to || view.data.last, to) / 1000, 'x', true);
+    if (b < left || a > left + width || s.from > to) continue;
+    const suspect = s.kind === 'leak' || s.kind === 'leak-proven' || s.kind === 'stuck';
+    ctx.fillStyle = alpha(suspect ? '--alarm' : '--warn', 11)();
+    ctx.fillRect(a, top, Math.max(b - a, 2), height);
+    ctx.fillStyle = css(suspect ? '--alarm' : '--warn');
+    ctx.fillRect(a, top, Math.max(b - a, 2), 3 * devicePixelRatio);
+  }
+  ctx.restore();
+}
+
+export function hero(view) {
+  const el = h('figure', {class: 'card hero'});
+  const values = h('div', {class: 'legend'});
+  const when = h('span', {class: 'when'});
+  const title = h('h2', {});
+  const plot = new Plot(view, {
+    height: 268, left: gutter(), format: count, least: 8, build: stack, label: 'goroutines', timeAxis: false,
+    series: [
+      ...states.map((s, i) => ({stroke: () => css(s.color), fill: i === 0 ? alpha(s.color, 58) : undefined, width: 1})),
+      {stroke: () => css('--ink'), dash: [3, 3], width: 1},
+      {stroke: () => css('--band'), width: 1, dash: [6, 4]},
+      {stroke: () => css('--band'), width: 1, dash: [6, 4]},
+      {stroke: () => css('--band'), width: 1, dash: [1, 4]},
+    ],
+    bands: [
+      ...[3, 2, 1].map((i) => ({series: [i + 1, i], fill: alpha(states[i].color, [58, 62, 52, 26][i])})),
+      {series: [7, 6], fill: alpha('--band', 10)},
+    ],
+    under: anomalies,
+  });
+  plot.view = view;
+  const births = new Plot(view, {
+    height: 46, left: gutter(), format: (v) => count(v), least: 1, timeAxis: false,
+    build: (data, from, to) => {
+      const [i, j, times] = cut(data, from, to);
+      return [times, data.col('gmpulse.goroutine.creations').slice(i, j)];
+    },
+    series: [{stroke: () => css('--muted'), fill: alpha('--muted', 35), width: 0, paths: uPlot.paths.bars({size: [0.9, 8], align: -1})}],
+  });
+  for (const p of [plot, births]) {
+    const options = p.options.bind(p);
+    p.options = (width) => {
+      const o = options(width);
+      o.hooks.init = [(u) => { u.gm = {view}; }];
+      return o;
+    };
+  }
+  const small = h('div', {class: 'rowlabel'});
+  const label = h('div', {class: 'births'}, small, births.el);
+  el.append(h('figcaption', {}, h('div', {class: 'heading'}, title, when), values), plot.el, label);
+
+  function legend() {
+    const ms = view.cursor ?? view.data.last;
+    const value = (key) => view.data.value(key, ms);
+    const sum = value(total);
+    title.replaceChildren(t('hero.title'));
+    small.replaceChildren(t('hero.births'));
+    when.replaceChildren(view.cursor === null ? '' : clock(ms));
+    const band = signal(view.data);
+    const lower = band ? value('band.lower:' + band) : null, upper = band ? value('band.upper:' + band) : null;
+    values.replaceChildren(
+      h('span', {class: 'big'}, count(sum)), h('span', {class: 'total key dashed'}, t('hero.total')),
+      ...[...states].reverse().map((s) => h('span', {class: 'key'}, h('i', {class: 'swatch ' + s.name}), t('state.' + s.name), h('b', {}, count(value(s.key))))),
+      ...(lower !== null && upper !== null ? [h('span', {class: 'key'}, h('i', {class: 'swatch band'}), t('hero.expected'), h('b', {}, `${count(lower)}–${count(upper)}`))] : []),
+    );
+  }
+  return {el, plot, plots: [plot, births], legend};
+}

@@ -1,0 +1,131 @@
+// The words of the page in English and Chinese: key: [English, Chinese]. GMP,
+// goroutine, P, M, GC, span and trace stay as Go engineers say them.
+
+const words = {
+  'loading': ['Loading…', '加载中…'],
+  'failed': ['That did not work: {error}', '没成功：{error}'],
+  'copy': ['Copy', '复制'], 'copied': ['Copied', '已复制'], 'download': ['Download', '下载'], 'close': ['Close', '关闭'],
+  'before': ['before', '之前'], 'during': ['then', '当时'], 'growth': ['growth', '增长'],
+
+  'state.live': ['live', '实时'], 'state.polling': ['live (polling)', '实时（轮询）'], 'state.lost': ['connection lost, trying again', '连接断开，重连中'],
+  'state.ended': ['the agent has stopped', '探针已停止'], 'state.paused': ['paused', '已暂停'],
+  'tool.pause': ['Pause (space)', '暂停（空格）'], 'tool.resume': ['Resume (space)', '继续（空格）'], 'tool.help': ['Keys and marks (?)', '快捷键与图例（?）'],
+  'tool.theme': ['Light, dark or as the system', '浅色、深色或跟随系统'], 'tool.lang': ['中文', 'English'], 'tool.range': ['Time shown', '时间范围'],
+  'tool.reset': ['Back to now (0)', '回到当前（0）'], 'tool.table': ['As a table', '表格视图'], 'tool.capture': ['Take a capture now', '立即抓取现场'],
+  'range.60': ['1 min', '1 分'], 'range.300': ['5 min', '5 分'], 'range.900': ['15 min', '15 分'], 'range.3600': ['1 h', '1 小时'],
+  'fact.up': ['up {time}', '已运行 {time}'],
+
+  'verdict.waiting': ['Waiting for the first sample.', '等待第一个采样点。'],
+  'verdict.calm': ['Normal: {n} goroutines, nothing that does not belong there.', '一切正常：{n} 个 goroutine，没有可疑迹象。'],
+  'verdict.since': ['since {time}', '自 {time} 起'],
+  'verdict.group': ['{kind}: {n} goroutines in {wait} at {place}', '{kind}：{n} 个 goroutine 阻塞于 {wait}，位置 {place}'],
+  'verdict.rate': [', {rate} a minute', '，每分钟 {rate}'],
+  'verdict.under': [', created under {root}', '，由 {root} 创建'],
+  'verdict.band': ['{signal} at {value}, expected up to {expected}', '{signal} 为 {value}，预期不超过 {expected}'],
+  'verdict.more': ['and {n} more', '另有 {n} 项'],
+  'verdict.look': ['Why?', '看原因'],
+
+  'kind.leak-proven': ['leak, proven', '已证实泄漏'], 'kind.leak': ['leak', '泄漏'], 'kind.stuck': ['stuck', '卡住'], 'kind.pressure': ['pressure', '下游变慢'],
+  'kind.load': ['load', '正常负载'], 'kind.connections': ['connections', '连接数'], 'kind.pool': ['pool', '常驻池'], 'kind.burst': ['burst', '突增'],
+  'what.leak-proven': ['nothing can ever wake them', '再也没有谁能唤醒它们'],
+  'what.leak': ['they outlive the requests that created them', '请求早已结束，它们还没退出'],
+  'what.stuck': ['they hold up requests that are still open', '请求还没结束，被它们堵住了'],
+  'what.pressure': ['they come and go, but each stays longer', '能退出，但每个都待得越来越久'],
+  'what.burst': ['many at once, too young to judge', '一下子涌出很多，还来不及下结论'],
+  'what.load': ['as many as the load asks for', '与请求量相符'], 'what.connections': ['more clients are connected', '连接的客户端变多了'], 'what.pool': ['they grew and stopped growing', '涨到一定数量后不再增长'],
+
+  'hero.title': ['Goroutines by state', 'Goroutine 状态分布'], 'hero.total': ['goroutines', '个 goroutine'], 'hero.expected': ['expected', '预期区间'], 'hero.births': ['created /s', '新建 /s'],
+  'state.running': ['running', '运行中'], 'state.runnable': ['runnable', '等待调度'], 'state.notInGo': ['in syscall or cgo', '系统调用 / cgo'], 'state.waiting': ['waiting', '阻塞等待'],
+  'hero.slider': ['Time cursor. Arrow keys move it, Enter opens the moment.', '时间游标：方向键移动，回车查看该时刻。'],
+  'hero.at': ['{time}: {n} goroutines, {running} running, {runnable} runnable, {waiting} waiting, {spans} requests in flight', '{time}：{n} 个 goroutine，运行中 {running}，等待调度 {runnable}，阻塞 {waiting}，进行中的请求 {spans}'],
+
+  'lanes.title': ['Requests in flight, by root span', '进行中的请求（按根 span）'], 'lanes.rest': ['{n} others', '其余 {n} 个'], 'lanes.none': ['No request was active in this time.', '这段时间没有进行中的请求。'],
+  'rail.gc': ['GC cycles', 'GC 周期'], 'rail.events': ['Events', '事件'], 'rail.capture': ['Capture: {reason}', '抓取现场：{reason}'], 'rail.band': ['{signal} left its expected band', '{signal} 超出预期区间'],
+  'rail.procs': ['GOMAXPROCS went from {from} to {to}', 'GOMAXPROCS 由 {from} 变为 {to}'], 'rail.drop': ['Records are dropped: {names}', '开始丢数据：{names}'],
+
+  'section.scheduler': ['Scheduler', '调度器'], 'section.requests': ['Requests', '请求'], 'section.memory': ['Memory', '内存'], 'section.gc': ['Garbage collection', '垃圾回收'],
+  'section.host': ['Process, container, host', '进程、容器与主机'], 'section.exporters': ['Exporters', '导出器'], 'section.agent': ['Cost of gmpulse itself', 'gmpulse 自身开销'], 'section.own': ['Your own gauges', '业务自定义指标'],
+  'card.queue': ['Runnable per P', '每个 P 的可运行 goroutine'], 'card.latency': ['Scheduling latency', '调度延迟'], 'card.threads': ['Threads M and processors P', '线程 M 与处理器 P'], 'card.mutex': ['Waiting for locks', '锁等待'],
+  'card.rate': ['Requests per second', '每秒请求数'], 'card.flight': ['In flight', '进行中'], 'card.oldest': ['Oldest request', '最久未结束的请求'],
+  'card.heap': ['Heap', '堆'], 'card.rss': ['Resident memory', '常驻内存'], 'card.allocs': ['Allocation rate', '分配速率'], 'card.stacks': ['Goroutine stacks', 'goroutine 栈'],
+  'card.cycles': ['GC cycles per second', '每秒 GC 次数'], 'card.pauses': ['Longest pause (STW)', '最长 STW 停顿'], 'card.gccpu': ['CPU share of GC', 'GC 占用 CPU'],
+  'card.cpu': ['CPU of the process, in cores', '进程 CPU（核）'], 'card.machine': ['CPU of the machine, in cores', '整机 CPU（核）'], 'card.throttle': ['Kept from the CPU', '拿不到 CPU 的时间'], 'card.pressure': ['Pressure (PSI)', '资源压力（PSI）'], 'card.files': ['Open file descriptors', '打开的文件描述符'], 'card.network': ['Network', '网络'],
+  'card.delivered': ['Records delivered', '已送达'], 'card.dropped': ['Dropped and failed', '丢弃与失败'], 'card.pending': ['Waiting to be sent', '待发送'],
+  'card.tick': ['Time per sample', '单次采样耗时'], 'card.late': ['Woken late by', '唤醒延迟'], 'card.missed': ['Missed and repaired', '漏采与修正'],
+  'help.queue': ['Above 1 for long, work waits for a processor: latency follows.', '长期大于 1 说明任务在排队等 P，延迟随之上升。'],
+  'help.latency': ['How long goroutines that could run waited until they did.', 'goroutine 从可运行到真正运行等了多久。'],
+  'help.throttle': ['CPU quota of the container, and threads waiting for a CPU: latency that no Go metric shows.', '容器 CPU 限流与线程等 CPU 的时间，Go 自己的指标里看不到。'],
+  'help.late': ['A canary: our own goroutine feels what yours feel.', '金丝雀指标：探针自己的 goroutine 感受到的，业务 goroutine 同样感受得到。'],
+  'line.max': ['max', '最大'], 'line.mean': ['mean', '平均'], 'line.p99': ['p99', 'p99'], 'line.p50': ['p50', 'p50'], 'line.threads': ['M', 'M'], 'line.procs': ['P', 'P'], 'line.usable': ['usable CPUs', '可用 CPU'], 'line.wait': ['', ''],
+  'line.started': ['started', '开始'], 'line.ended': ['ended', '结束'], 'line.active': ['', ''], 'line.age': ['', ''], 'line.alloc': ['in use', '已用'], 'line.live': ['live', '存活'], 'line.goal': ['goal', '目标'],
+  'line.rss': ['RSS', 'RSS'], 'line.container': ['container', '容器'], 'line.limit': ['limit', '上限'], 'line.rate': ['', ''], 'line.stacks': ['', ''], 'line.cycles': ['', ''], 'line.gc': ['GC', 'GC'], 'line.other': ['other', '其他'], 'line.share': ['', ''],
+  'line.process': ['', ''], 'line.quota': ['quota', '配额'], 'line.busy': ['busy', '使用中'], 'line.steal': ['steal', '被抢占'], 'line.cpus': ['CPUs', 'CPU 数'], 'line.throttled': ['throttled', '被限流'], 'line.runqueue': ['queued', '排队'],
+  'line.cpu': ['CPU', 'CPU'], 'line.memory': ['memory', '内存'], 'line.io': ['I/O', 'I/O'], 'line.open': ['', ''], 'line.in': ['in', '入'], 'line.out': ['out', '出'], 'line.delivered': ['', ''], 'line.dropped': ['dropped', '丢弃'], 'line.failures': ['failed', '失败'], 'line.pending': ['', ''],
+  'line.tick': ['tick', '采样'], 'line.host': ['host pass', '主机采样'], 'line.pulse': ['pulse', '脉冲'], 'line.ticks': ['tick', '采样'], 'line.missed': ['missed', '漏采'], 'line.repairs': ['repaired', '修正'],
+
+  'moment.title': ['This moment', '这一刻'], 'moment.before': ['compared with {range}', '对比 {range}'], 'moment.prev': ['Previous anomaly ([)', '上一个异常（[）'], 'moment.next': ['Next anomaly (])', '下一个异常（]）'],
+  'moment.zoom': ['Zoom to it (z)', '放大（z）'], 'moment.link': ['Copy link (l)', '复制链接（l）'], 'moment.zip': ['Export as zip', '导出为 zip'], 'moment.close': ['Close (Esc)', '关闭（Esc）'],
+  'moment.nothing': ['No verdict on any goroutines at this time. What changed is below.', '这段时间没有针对 goroutine 的结论，变化见下。'],
+  'moment.band': ['{signal} reached {value} where {expected} was expected, from {time} on.', '{signal} 自 {time} 起达到 {value}，预期约 {expected}。'],
+  'answer.growing': ['{n} goroutines in {wait}, {rate} a minute since {time}.', '{n} 个 goroutine 阻塞于 {wait}，自 {time} 起每分钟 {rate}。'],
+  'answer.still': ['{n} goroutines in {wait} since {time}.', '自 {time} 起有 {n} 个 goroutine 阻塞于 {wait}。'],
+  'answer.where': ['Where', '位置'], 'answer.under': ['Created under', '由谁创建'], 'answer.why': ['Why', '依据'], 'answer.hint': ['Look for', '排查方向'], 'answer.limit': ['Memory lasts', '内存还能撑'],
+  'answer.old': ['{n} of them are far older than such requests take', '其中 {n} 个存活时间远超同类请求的耗时'], 'answer.proven': ['the garbage collector found {n} of them unreachable', 'GC 已证实其中 {n} 个不可达'],
+  'answer.more': ['Stack and evidence', '调用栈与依据'], 'answer.ages': ['By age:', '按存活时间：'], 'answer.norequest': ['no request', '不在请求内'],
+  'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waiting where', '阻塞位置'], 'groups.under': ['created under', '创建者'],
+  'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['extreme', '极值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'],
+  'spans.title': ['Requests alive then', '当时未结束的请求'], 'spans.name': ['root span', '根 span'], 'spans.age': ['age', '已持续'], 'spans.trace': ['trace', 'trace'],
+  'events.title': ['What happened', '期间事件'],
+  'captures.title': ['Evidence', '现场证据'], 'captures.none': ['There is no capture yet.', '还没有抓取过现场。'], 'captures.others': ['None near this moment; the newest are:', '这一刻附近没有，最近的几次：'], 'captures.take': ['Take a capture now', '立即抓取现场'], 'captures.taking': ['Taking a capture…', '正在抓取现场…'], 'captures.taken': ['Captured: {id}', '已抓取：{id}'],
+  'flame.open': ['Flame graph of all goroutines now', '当前全部 goroutine 的火焰图'], 'flame.now': ['All goroutines now', '当前全部 goroutine'], 'flame.show': ['Flame graph', '火焰图'], 'flame.search': ['Find a function', '查找函数'], 'flame.type': ['Value', '度量'], 'flame.by': ['Group by label', '按标签分组'],
+  'flame.label': ['Flame graph of {type}, {total} in all. Arrow keys move, Enter goes in, Backspace goes out.', '{type} 火焰图，总计 {total}。方向键移动，回车进入，退格返回。'], 'flame.table': ['As a table: the functions with most of their own', '表格：自身占用最多的函数'], 'flame.function': ['function', '函数'], 'flame.self': ['self', '自身'],
+
+  'table.title': ['The range shown, as a table', '当前范围的数据表'], 'table.time': ['time', '时间'], 'table.page': ['{from}–{to} of {n}', '第 {from}–{to} 行，共 {n} 行'], 'table.prev': ['Newer', '更新'], 'table.next': ['Older', '更早'], 'table.spans': ['requests', '请求'],
+  'help.title': ['Keys and marks', '快捷键与图例'],
+  'help.space': ['pause, and go on', '暂停 / 继续'], 'help.arrows': ['move the cursor; with Shift by ten samples', '移动游标；按住 Shift 一次十个采样点'], 'help.enter': ['open the moment at the cursor', '查看游标所在时刻'], 'help.brackets': ['previous, next anomaly', '上一个 / 下一个异常'],
+  'help.zoom': ['zoom in, out', '放大 / 缩小'], 'help.zero': ['back to now', '回到当前'], 'help.z': ['zoom to the moment', '放大到选中时刻'], 'help.l': ['copy a link to what you see', '复制当前视图的链接'], 'help.t': ['as a table', '表格视图'], 'help.esc': ['close', '关闭'], 'help.help': ['this help', '本帮助'],
+  'help.mouse': ['Click a spike for its moment, drag over a range for that range, double-click to return to now.', '点击尖峰查看该时刻，拖动选择一段时间，双击回到当前。'],
+  'help.marks': ['Marks', '图例'], 'mark.verdict': ['verdict on goroutines', 'goroutine 结论'], 'mark.anomaly': ['a signal outside its expected band', '信号超出预期区间'], 'mark.capture': ['capture of evidence', '抓取的现场'], 'mark.procs': ['GOMAXPROCS changed', 'GOMAXPROCS 变化'], 'mark.drop': ['an exporter drops records', '导出器丢数据'], 'mark.other': ['any other event', '其他事件'],
+  'linked': ['Link copied', '链接已复制'], 'jump.none': ['No anomaly in that direction', '该方向没有异常'],
+};
+
+/** hints of the detective, which speaks English. */
+const hints = {
+  'nobody receives: the receiver returned early; give the channel room for the result or select on a context too': '没有人接收：接收方提前返回了。给 channel 留出缓冲，或者在 select 里同时监听 context。',
+  'nobody sends or closes: the sender returned early, a context is never cancelled, or the ticker it ranges over was stopped, which does not close its channel': '没有人发送或关闭：发送方提前返回、context 一直没取消，或者 range 的 ticker 已 Stop（Stop 不会关闭 channel）。',
+  'none of the cases ever comes: a context is not passed on or never cancelled; in a loop, time.After only keeps it waiting': 'select 的任何分支都等不到：context 没有传下去或从未取消；循环里的 time.After 只会让它一直等。',
+  'Ticker.Stop does not end a range over its channel: select on a context too': 'Ticker.Stop 不会结束对其 channel 的 range，请同时 select context。',
+  'many wait for one lock: whoever holds it does not give it back': '大量 goroutine 在等同一把锁：持有者没有释放。',
+  'a loop that sleeps has no way to end: give it a context': '带 Sleep 的循环没有退出条件：给它一个 context。',
+  'a read or write without a deadline waits for a peer that says nothing: set a deadline or use a context': '读写没有设置 deadline，对端一直不响应：设置 deadline 或使用 context。',
+  'the upstream takes no connections: set a dial timeout': '上游不接受连接：设置拨号超时。',
+  'a context made from a foreign parent is never cancelled: call its cancel function': '派生的 context 从未取消：记得调用 cancel。',
+  'a context is never cancelled: call its cancel function': 'context 从未取消：记得调用 cancel。',
+  'sql.Rows are not closed': 'sql.Rows 没有 Close。',
+  'a sql.Tx is neither committed nor rolled back': 'sql.Tx 既没有提交也没有回滚。',
+  'DNS does not answer: set a timeout': 'DNS 没有响应：设置超时。',
+};
+
+let current = 'en';
+
+/** lang is "en" or "zh-CN". */
+export const lang = () => current;
+
+/** choose sets the language: what was asked for, else what the browser prefers. */
+export function choose(wanted) {
+  const prefers = wanted || (navigator.languages || [navigator.language]).find((l) => /^(zh|en)/i.test(l)) || 'en';
+  current = /^zh/i.test(prefers) ? 'zh-CN' : 'en';
+  document.documentElement.lang = current;
+}
+
+export const has = (key) => key in words;
+
+/** t is a text with its places filled in; unknown keys show as they are. */
+export function t(key, values) {
+  const pair = words[key];
+  let text = pair ? pair[current === 'en' ? 0 : 1] : key;
+  for (const [k, v] of Object.entries(values || {})) text = text.replaceAll(`{${k}}`, v);
+  return text;
+}
+
+export const hint = (text) => (current === 'en' ? text : hints[text] || text);
