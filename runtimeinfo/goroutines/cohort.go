@@ -7,10 +7,10 @@ import (
 
 const (
 	// The members of one roll call are looked for again after so many of the
-	// shortest slots: a minute.
-	rollSlots = slots
-	// A roll call is asked for when a group has risen so many slots in a row: the
-	// second one then comes at about the time at which its trend is plain.
+	// shortest slots, half a minute: the second call, which comes half a minute
+	// after a group has begun to rise, has its answer before the trend is plain.
+	rollSlots = slots / 2
+	// A roll call is asked for when a group has risen so many slots in a row.
 	risingSlots = 3
 	// Of the members seen first, so many must be there again, and so many must
 	// there have been: leak-evidence §5.3 B, where the rule flagged nothing benign

@@ -25,8 +25,8 @@ type DetectiveConfig struct {
 	// not known, and a leak is suspected only.
 	Origins Origins
 	// RollCaller tells goroutines apart, so that the members of a group which were
-	// not created under a span have an age as well: two roll calls, a minute (12
-	// slots) apart, tell who stays. They are taken only while such a group grows,
+	// not created under a span have an age as well: two roll calls, half a minute
+	// (6 slots) apart, tell who stays. They are taken only while such a group grows,
 	// and on the account of Share. Default none: then such a leak is suspected only.
 	RollCaller RollCaller
 	// Slot is the shortest slot of a trend, and how often surveys are taken at
@@ -145,7 +145,7 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.recovered()
 	d.governor.Spend(now, n, s.CPU)
 	d.Consider(s, latest)
-	d.callRoll(ctx)
+	d.CallRoll(ctx)
 	d.prove(ctx, s)
 }
 

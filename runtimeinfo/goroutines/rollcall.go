@@ -11,8 +11,10 @@ import (
 // rollTimeout bounds a roll call, which works for about 3 µs on each goroutine.
 const rollTimeout = 10 * time.Second
 
-// callRoll takes a roll call, if one would tell something and can be afforded.
-func (d *Detective) callRoll(ctx context.Context) {
+// CallRoll takes a roll call if one would tell something, the last is long enough
+// ago, and it can be afforded. Run calls it after each survey; tests and tools that
+// have surveys of their own may, after Consider.
+func (d *Detective) CallRoll(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if !d.asksForRoll(now) || !d.governor.Borrow(now, n) {
 		return
@@ -24,7 +26,7 @@ func (d *Detective) callRoll(ctx context.Context) {
 		cost = min(cost, used)
 	}
 	d.governor.Spend(now, n, cost)
-	d.ConsiderRoll(now, members, err)
+	d.heed(now, members, err)
 }
 
 // rollCall bounds a roll call and turns its panic into an error.
@@ -53,9 +55,9 @@ func (d *Detective) asksForRoll(now time.Time) bool {
 	return true
 }
 
-// ConsiderRoll takes the roll that was called at a moment, or the error that there
-// was instead. Run calls it; tests and tools that call the roll themselves may.
-func (d *Detective) ConsiderRoll(at time.Time, members []Member, err error) {
+// heed takes the roll that was called at a moment, or the error that there was
+// instead.
+func (d *Detective) heed(at time.Time, members []Member, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cases.rolling = err == nil

@@ -74,13 +74,17 @@ func (c *casebook) weighUnlabelled(g *Group, t *track, level int, now time.Time)
 	if !c.residenceRises(t, level) {
 		return Load, "it grows as the creation of goroutines does"
 	}
+	x := t.levels[level].series()
+	if len(x) < slots {
+		return "", "" // a pool may be filling up
+	}
 	if s, ok := c.cohorts.of(g.Key, now, c.apart()); ok {
 		if s.stays() {
 			return Leak, fmt.Sprintf("%v that were seen %v before are still there; they were not created under a span", s, c.cohorts.since.Round(time.Millisecond))
 		}
 		return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
 	}
-	if x := t.levels[level].series(); !c.rolling && neverFalls(x) && len(x) == slots {
+	if !c.rolling && neverFalls(x) {
 		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
 	}
 	return "", "" // it may end, or the next roll call tells

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // Config scales a run. Ages and trends scale with Slot: 250 ms instead of the
@@ -67,8 +68,12 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	service := NewService(c.Slot)
 	labels := goroutines.Config{RootLabel: rootLabel, EpochLabel: epochLabel}
 	surveyor := goroutines.NewSurveyor(labels)
+	recorder, err := exectrace.New(exectrace.Config{MaxGoroutines: 100_000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return r, err
+	}
 	d := goroutines.NewDetective(goroutines.DetectiveConfig{
-		Survey: labels, Origins: service, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
+		Survey: labels, Origins: service, RollCaller: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	before, err := surveyor.Take(context.Background())
@@ -118,6 +123,7 @@ func (w *watcher) look(s *goroutines.Surveyor, elapsed time.Duration) error {
 	}
 	w.reader.Read(runtimeinfo.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
 	w.detective.Consider(survey, w.reader.Snapshot())
+	w.detective.CallRoll(context.Background())
 	for _, v := range w.detective.Report().Verdicts {
 		w.note(&v, elapsed)
 	}
