@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "github.com/google/pprof/profile"},
 	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
-	"./tracectx/exectrace":              {"./tracectx", "./runtimeinfo/goroutines", "golang.org/x/exp/trace"},
+	"./tracectx/exectrace":              {"./tracectx", "./runtimeinfo/goroutines", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace", "golang.org/x/exp/trace"},
 	"./exporters":                       {"./runtimeinfo"},
 	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},

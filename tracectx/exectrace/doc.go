@@ -12,8 +12,11 @@
 //		fmt.Println(b.Name, b.Duration, b.Self[exectrace.Runnable], b.Self[exectrace.Mutex])
 //	})
 //
+// [Recorder.WrapExporter] puts that on the slow spans themselves, before they leave.
+//
 // A [Recorder] records nothing until it is asked to. A roll call records for a few
-// milliseconds.
+// milliseconds; [Recorder.Run] does as [Config.Mode] says, and steps back when that
+// costs too much.
 //
 // Recordings are read with golang.org/x/exp/trace. Where that does not know the
 // format of the running Go version there is no exact data: every call then

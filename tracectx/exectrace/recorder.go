@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"runtime/trace"
@@ -41,7 +42,11 @@ type Recorder struct {
 	flight *trace.FlightRecorder // nil: off
 	alien  error                 // why no recording of this process can be read
 
-	counts struct{ recordings, busy, tooMany, unreadable atomic.Uint64 }
+	since  atomic.Int64 // when flight started, in Unix nanoseconds; 0: off
+	window atomic.Pointer[Window]
+	slow   slowSpans
+
+	counts struct{ recordings, busy, tooMany, unreadable, stepsBack, slow, slowMissed atomic.Uint64 }
 	broken atomic.Bool // recordings fail: said already
 }
 
@@ -52,7 +57,11 @@ func New(config Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{config: config, turn: make(chan struct{}, 1)}, nil
+	return &Recorder{
+		config: config,
+		turn:   make(chan struct{}, 1),
+		slow:   newSlowSpans(config),
+	}, nil
 }
 
 // Stats is a Recorder's account of itself. The counts are cumulative.
@@ -63,6 +72,11 @@ type Stats struct {
 	// or not read because there was more than [Config] allows, Unreadable could
 	// not be read.
 	Busy, TooMany, Unreadable uint64
+	// StepsBack is how often recording was stopped because it cost too much.
+	StepsBack uint64
+	// Slow spans were looked into, SlowMissed were too, and not found in the
+	// recording.
+	Slow, SlowMissed uint64
 }
 
 // Stats returns the account.
@@ -72,6 +86,9 @@ func (r *Recorder) Stats() Stats {
 		Busy:       r.counts.busy.Load(),
 		TooMany:    r.counts.tooMany.Load(),
 		Unreadable: r.counts.unreadable.Load(),
+		StepsBack:  r.counts.stepsBack.Load(),
+		Slow:       r.counts.slow.Load(),
+		SlowMissed: r.counts.slowMissed.Load(),
 	}
 }
 
@@ -93,25 +110,58 @@ func (r *Recorder) release() { <-r.turn }
 // record returns a recording of this moment: what the recorder has, where it is
 // on, else one of the few milliseconds that it takes. The turn is the caller's.
 func (r *Recorder) record(ctx context.Context) ([]byte, error) {
-	if r.alien != nil {
-		return nil, r.alien
+	b := recording{most: r.config.MaxBytes}
+	if err := r.writeTo(&b, r.config.MaxGoroutines); err != nil {
+		return nil, err
 	}
-	if n := runtime.NumGoroutine(); n > r.config.MaxGoroutines {
-		return nil, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
+	return b.bytes, ctx.Err()
+}
+
+// writeTo writes a recording, if there are not too many goroutines.
+func (r *Recorder) writeTo(w io.Writer, mostGoroutines int) error {
+	if r.alien != nil {
+		return r.alien
+	}
+	if n := runtime.NumGoroutine(); n > mostGoroutines {
+		return fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, mostGoroutines)
 	}
 	flight := r.flight
 	if flight == nil {
-		flight = trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: time.Second, MaxBytes: uint64(r.config.MaxBytes)})
-		if err := flight.Start(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+		var err error
+		if flight, err = r.fly(time.Second); err != nil {
+			return err
 		}
 		defer flight.Stop()
 	}
-	b := recording{most: r.config.MaxBytes}
-	if _, err := flight.WriteTo(&b); err != nil {
-		return nil, fmt.Errorf("exectrace: record: %w", err)
+	if _, err := flight.WriteTo(w); err != nil {
+		return fmt.Errorf("exectrace: record: %w", err)
 	}
-	return b.bytes, ctx.Err()
+	return nil
+}
+
+// fly starts a flight recorder that keeps the events of so long. The runtime takes
+// the number of bytes for a hint and exceeds it by up to a second's worth.
+func (r *Recorder) fly(age time.Duration) (*trace.FlightRecorder, error) {
+	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: age, MaxBytes: uint64(max(1, r.config.MaxBytes/2))})
+	if err := f.Start(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return f, nil
+}
+
+// WriteTrace writes an execution trace of this moment that "go tool trace" opens:
+// what the recorder has, where it is on, else one of a few milliseconds, which
+// still has every goroutine with its stack. It is for evidence that people look
+// at: it is not read here, so ten times MaxGoroutines and any number of bytes will do.
+//
+// The error is [ErrBusy], [ErrTooMany], that of w or that of ctx.
+func (r *Recorder) WriteTrace(ctx context.Context, w io.Writer) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	const patience = 10
+	return r.settle(r.writeTo(w, patience*r.config.MaxGoroutines))
 }
 
 // settle counts how an attempt ended, and logs when that changes for the worse

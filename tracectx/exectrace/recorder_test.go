@@ -27,11 +27,11 @@ func newRecorder(t testing.TB, c exectrace.Config) *exectrace.Recorder {
 }
 
 func TestNewRefuses(t *testing.T) {
-	_, err := exectrace.New(exectrace.Config{MaxGoroutines: -1, MaxBytes: -2, MaxEvents: -3})
+	_, err := exectrace.New(exectrace.Config{MaxGoroutines: -1, MaxBytes: -2, MaxEvents: -3, Every: time.Second, For: time.Second, Mode: exectrace.DutyCycle, MaxShare: -1})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, field := range []string{"MaxGoroutines is -1", "MaxBytes is -2", "MaxEvents is -3"} {
+	for _, field := range []string{"MaxGoroutines is -1", "MaxBytes is -2", "MaxEvents is -3", "For is 1s", "MaxShare is -1"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("the error does not say %q: %v", field, err)
 		}

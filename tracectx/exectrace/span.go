@@ -136,6 +136,7 @@ func (a *analyzer) endSpan(e *trace.Event) {
 	a.window.Spans++
 	if s.Root {
 		a.roots.add(&s.Breakdown)
+		a.window.keep(&s.Breakdown)
 	}
 }
 

@@ -29,6 +29,8 @@ type Window struct {
 	// Beginless ended without a begin in the recording: there is no exact data on
 	// those.
 	Spans, Open, Beginless int
+	// Slowest are the longest local root spans that began and ended in it, at most 8.
+	Slowest []*Breakdown
 }
 
 // Processor is the P of the scheduler.
@@ -81,4 +83,18 @@ func (r roots) result() []RootWindow {
 		return cmp.Or(cmp.Compare(y.Duration, x.Duration), cmp.Compare(x.Name, y.Name))
 	})
 	return all
+}
+
+const maxSlowest = 8
+
+// keep adds a root to the slowest, if it is one of them.
+func (w *Window) keep(b *Breakdown) {
+	if len(w.Slowest) == maxSlowest {
+		if b.Duration <= w.Slowest[maxSlowest-1].Duration {
+			return
+		}
+		w.Slowest = w.Slowest[:maxSlowest-1]
+	}
+	i, _ := slices.BinarySearchFunc(w.Slowest, b, func(x, y *Breakdown) int { return cmp.Compare(y.Duration, x.Duration) })
+	w.Slowest = slices.Insert(w.Slowest, i, b)
 }

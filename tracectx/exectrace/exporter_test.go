@@ -1,0 +1,182 @@
+package exectrace_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+// backend takes spans, and fails the test when it is called twice at a time.
+type backend struct {
+	t    *testing.T
+	mu   sync.Mutex
+	got  map[string]sdktrace.ReadOnlySpan // by name, the last
+	n    int
+	shut bool
+}
+
+func newBackend(t *testing.T) *backend {
+	t.Helper()
+	return &backend{t: t, got: map[string]sdktrace.ReadOnlySpan{}}
+}
+
+func (b *backend) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if !b.mu.TryLock() {
+		b.t.Error("called twice at a time")
+		b.mu.Lock()
+	}
+	defer b.mu.Unlock()
+	if b.shut {
+		b.t.Error("called after Shutdown")
+	}
+	time.Sleep(time.Millisecond) // so that a second call would meet us
+	for _, s := range spans {
+		b.got[s.Name()] = s
+	}
+	b.n += len(spans)
+	return nil
+}
+
+func (b *backend) Shutdown(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shut = true
+	return nil
+}
+
+// exact returns the go.span.exec attributes of a span, in seconds.
+func exact(s sdktrace.ReadOnlySpan) map[string]float64 {
+	m := map[string]float64{}
+	for _, a := range s.Attributes() {
+		if len(a.Key) > 13 && a.Key[:13] == "go.span.exec." {
+			m[string(a.Key[13:])] = a.Value.AsFloat64()
+		}
+	}
+	return m
+}
+
+// slowTrace makes a slow root with two children, and quick ones around it.
+func slowTrace(t *testing.T, tracer trace.Tracer) {
+	t.Helper()
+	quick := func() { _, s := tracer.Start(t.Context(), "quick"); s.End() }
+	quick()
+	ctx, root := tracer.Start(t.Context(), "slow")
+	_, child := tracer.Start(ctx, "asleep")
+	time.Sleep(busy)
+	child.End()
+	_, child = tracer.Start(ctx, "busy")
+	spin(busy)
+	child.End()
+	root.End()
+	quick()
+}
+
+func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
+	t.Helper()
+	c.Mode, c.Every, c.MaxShare = exectrace.Always, 300*time.Millisecond, 1
+	if c.SlowerThan == 0 {
+		c.SlowerThan = busy
+	}
+	r := running(t, c)
+	eventually(t, func() error {
+		if r.Window() == nil {
+			return errors.New("no window")
+		}
+		return nil
+	})
+	return r
+}
+
+func TestSlowSpans(t *testing.T) {
+	for name, processor := range map[string]func(sdktrace.SpanExporter) sdktrace.TracerProviderOption{
+		"batches": func(x sdktrace.SpanExporter) sdktrace.TracerProviderOption { return sdktrace.WithBatcher(x) },
+		"one by one": func(x sdktrace.SpanExporter) sdktrace.TracerProviderOption {
+			return sdktrace.WithSpanProcessor(sdktrace.NewSimpleSpanProcessor(x))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var told []*exectrace.Breakdown
+			r := recording(t, exectrace.Config{OnSlow: func(b *exectrace.Breakdown, recorded []byte) {
+				told = append(told, b)
+				if len(recorded) == 0 {
+					t.Error("no recording")
+				}
+				panic("foreign")
+			}})
+			b := newBackend(t)
+			tp := provider(t, processor(r.WrapExporter(b)))
+			slowTrace(t, tp.Tracer("test"))
+			if err := tp.Shutdown(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if b.n != 5 || !b.shut {
+				t.Fatalf("%d spans exported, shut down %v", b.n, b.shut)
+			}
+			slow := exact(b.got["slow"])
+			if slow["coverage"] < 0.9 || slow["blocked.sleep"] < busy.Seconds()/2 || slow["running"]+slow["runnable"] < busy.Seconds()/2 || slow["blocked"] < slow["blocked.sleep"] {
+				t.Errorf("the slow one: %v", slow)
+			}
+			if len(exact(b.got["quick"])) != 0 {
+				t.Errorf("a quick one: %v", exact(b.got["quick"]))
+			}
+			if len(told) != 1 || told[0].Name != "slow" {
+				t.Errorf("told of %v", told)
+			}
+			if s := r.Stats(); s.Slow != 1 || s.SlowMissed != 0 {
+				t.Errorf("account %+v", s)
+			}
+			if name == "batches" { // children come in the same one
+				asleep, working := exact(b.got["asleep"]), exact(b.got["busy"])
+				if asleep["blocked.sleep"] < busy.Seconds()/2 || working["running"]+working["runnable"] < busy.Seconds()/2 {
+					t.Errorf("children: %v, %v", asleep, working)
+				}
+			}
+		})
+	}
+}
+
+// Spans go out as they are and at once: while nothing is recorded, while the
+// caller waits for ForceFlush, and where recordings cannot be read.
+func TestSlowSpansUnchanged(t *testing.T) {
+	t.Run("off", func(t *testing.T) {
+		testUnchanged(t, newRecorder(t, exectrace.Config{SlowerThan: busy}), func(*sdktrace.TracerProvider) {})
+	})
+	t.Run("flush", func(t *testing.T) {
+		testUnchanged(t, recording(t, exectrace.Config{}), func(tp *sdktrace.TracerProvider) { _ = tp.ForceFlush(context.Background()) })
+	})
+	t.Run("too many events", func(t *testing.T) {
+		c := exectrace.Config{Mode: exectrace.Always, Every: 10 * time.Second, MaxShare: 1, MaxEvents: 1, SlowerThan: busy}
+		r := running(t, c)
+		time.Sleep(2 * busy) // it takes off; if it has not yet, there is even less reason to hold anything
+		testUnchanged(t, r, func(*sdktrace.TracerProvider) {})
+	})
+}
+
+func testUnchanged(t *testing.T, r *exectrace.Recorder, end func(*sdktrace.TracerProvider)) {
+	t.Helper()
+	b := newBackend(t)
+	tp := provider(t, sdktrace.WithBatcher(r.WrapExporter(b)))
+	slowTrace(t, tp.Tracer("test"))
+	end(tp)
+	if err := tp.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if b.n != 5 {
+		t.Fatalf("%d spans exported", b.n)
+	}
+	for name, s := range b.got {
+		if len(exact(s)) != 0 {
+			t.Errorf("%s: %v", name, exact(s))
+		}
+	}
+	if n := r.Stats().Slow; n != 0 {
+		t.Errorf("%d looked into", n)
+	}
+}

@@ -1,0 +1,123 @@
+package exectrace_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+// running runs a recorder until the test ends.
+func running(t *testing.T, c exectrace.Config) *exectrace.Recorder {
+	t.Helper()
+	r := newRecorder(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		r.Run(ctx)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return r
+}
+
+// provider makes spans that are told to execution traces.
+func provider(t *testing.T, opts ...sdktrace.TracerProviderOption) *sdktrace.TracerProvider {
+	t.Helper()
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := sdktrace.NewTracerProvider(append(opts, sdktrace.WithSpanProcessor(p))...)
+	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
+	return tp
+}
+
+func spansFor(t *testing.T, tracer trace.Tracer, d time.Duration) {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < d; {
+		_, s := tracer.Start(t.Context(), "work")
+		time.Sleep(time.Millisecond)
+		s.End()
+	}
+}
+
+func TestModes(t *testing.T) {
+	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
+		t.Run(mode.String(), func(t *testing.T) {
+			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1})
+			tracer := provider(t).Tracer("test")
+			eventually(t, func() error {
+				spansFor(t, tracer, 50*time.Millisecond)
+				if w := r.Window(); w == nil || w.Spans == 0 || len(w.Roots) != 1 || w.Roots[0].Name != "work" || len(w.Slowest) == 0 {
+					return errors.New("no window with spans")
+				}
+				return nil
+			})
+			if members, err := r.RollCall(t.Context()); err != nil || len(members) == 0 {
+				t.Errorf("roll call meanwhile: %d, %v", len(members), err)
+			}
+			if s := r.Stats(); s.StepsBack != 0 || s.Unreadable != 0 {
+				t.Errorf("account %+v", s)
+			}
+		})
+	}
+	hold(t) // nobody holds the recorder after Run
+}
+
+func TestOffReturns(t *testing.T) {
+	newRecorder(t, exectrace.Config{}).Run(t.Context())
+}
+
+// What costs too much is stopped, and the recorder is free for others.
+func TestStepsBack(t *testing.T) {
+	for name, c := range map[string]exectrace.Config{
+		"goroutines": {MaxGoroutines: 1},
+		"rate":       {MaxRate: 1},
+		"share":      {MaxShare: 1e-12},
+		"bytes":      {MaxBytes: 64},
+	} {
+		c.Mode, c.Every, c.For = exectrace.DutyCycle, 250*time.Millisecond, 120*time.Millisecond
+		r := running(t, c)
+		eventually(t, func() error {
+			if r.Stats().StepsBack == 0 {
+				return errors.New(name + ": it goes on")
+			}
+			return nil
+		})
+		if r.Window() != nil && name != "share" {
+			t.Errorf("%s: a window", name)
+		}
+	}
+}
+
+func TestStepsAside(t *testing.T) {
+	release := hold(t)
+	var log bytes.Buffer
+	r := running(t, exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	eventually(t, func() error {
+		if r.Stats().Busy == 0 {
+			return errors.New("it does not say that the recorder is busy")
+		}
+		return nil
+	})
+	release()
+	eventually(t, func() error {
+		if r.Window() == nil {
+			return errors.New("no window after the recorder is free again")
+		}
+		return nil
+	})
+}

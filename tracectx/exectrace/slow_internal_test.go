@@ -1,0 +1,79 @@
+package exectrace
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+)
+
+func ended(name string, d time.Duration) sdktrace.ReadOnlySpan {
+	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	return tracetest.SpanStub{Name: name, StartTime: start, EndTime: start.Add(d)}.Snapshot()
+}
+
+func child(name string, d time.Duration) sdktrace.ReadOnlySpan {
+	s := tracetest.SpanStubFromReadOnlySpan(ended(name, d))
+	s.Parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}})
+	return s.Snapshot()
+}
+
+func TestLearnsWhatIsSlow(t *testing.T) {
+	s := newSlowSpans(Config{SlowEvery: 30 * time.Second})
+	now := time.Now()
+	batch := func(spans ...sdktrace.ReadOnlySpan) sdktrace.ReadOnlySpan { return s.pick(now, spans) }
+	if batch(ended("GET /", time.Hour)) != nil {
+		t.Error("slow before anything is known")
+	}
+	for i := range 1000 {
+		if got := batch(ended("GET /", time.Duration(10+i%10)*time.Millisecond), ended("GET /report", time.Second)); got != nil {
+			t.Fatalf("span %d: %v is slow", i, duration(got))
+		}
+	}
+	if batch(ended("GET /", 19*time.Millisecond)) != nil || batch(child("GET /", time.Hour)) != nil || batch(ended("GET /report", time.Second)) != nil {
+		t.Error("slow: a usual one, a child, or a usual one of another name")
+	}
+	slow := batch(ended("GET /", 30*time.Millisecond), ended("GET /", 50*time.Millisecond), ended("GET /", 40*time.Millisecond))
+	if slow == nil || duration(slow) != 50*time.Millisecond {
+		t.Fatalf("of three slow ones %v", slow)
+	}
+	now = now.Add(30*time.Second - 1)
+	if batch(ended("GET /", time.Second)) != nil {
+		t.Error("a second one within 30 s")
+	}
+	now = now.Add(1)
+	if batch(ended("GET /", time.Second)) == nil {
+		t.Error("none after 30 s")
+	}
+	// It becomes the usual.
+	now = now.Add(time.Hour)
+	for range 10_000 {
+		s.isSlow("GET /", 100*time.Millisecond)
+	}
+	if batch(ended("GET /", 100*time.Millisecond)) != nil {
+		t.Error("what is usual by now is slow")
+	}
+}
+
+func TestSlowNamesAreBounded(t *testing.T) {
+	s := newSlowSpans(Config{})
+	for i := range 1000 {
+		s.isSlow(strconv.Itoa(i), time.Second)
+	}
+	if len(s.names) > maxNames {
+		t.Errorf("%d names", len(s.names))
+	}
+}
+
+func TestFixedThreshold(t *testing.T) {
+	s := newSlowSpans(Config{SlowerThan: time.Second})
+	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second)}) != nil {
+		t.Error("exactly the threshold is slow")
+	}
+	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second+1)}) == nil {
+		t.Error("above the threshold is not slow")
+	}
+}
