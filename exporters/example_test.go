@@ -61,6 +61,7 @@ func ExampleEventRecord() {
 		}
 	}
 	// Output:
+	// id checkout-7d9f8b6c5-x2x9k/dfdqgh00tg8w/dfdrqersbxj4/28594needjn8v
 	// seq 3600
 	// event.name goroutines.growth
 	// severity WARN

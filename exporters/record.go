@@ -1,9 +1,11 @@
 package exporters
 
 import (
+	"hash/fnv"
 	"iter"
 	"log/slog"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 // valid UTF-8, numbers that are not finite are left out: either would make a
 // receiver such as Fluentd refuse the record, or the whole connection with it.
 //
+//   - id: the same whenever this snapshot arrives, and that of no other: the
+//     service.instance.id, when this run of the agent began, and seq. A store that
+//     takes it as the name of the document (_id) keeps one of several copies
 //   - seq, and resource.* for each resource attribute
 //   - a number for each metric
 //   - KEY.count and KEY.sum for a histogram
@@ -26,7 +31,7 @@ import (
 // Events are not part of it, see [EventRecord].
 func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		if !yield("seq", s.Seq) || !yieldResource(s, yield) || !yieldPoints(s, yield) {
+		if !yield("id", snapshotID(s)) || !yield("seq", s.Seq) || !yieldResource(s, yield) || !yieldPoints(s, yield) {
 			return
 		}
 		if len(s.Spans) > 0 {
@@ -36,7 +41,9 @@ func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 }
 
 // EventRecord flattens one event of a snapshot into a record of its own. The
-// time of the event is not part of it.
+// time of the event is not part of it. Its id does not depend on the snapshot that
+// brings it: the service.instance.id, when this run of the agent began, the time
+// of the event, and a hash of its name and message.
 //
 // Attributes become a map under "attributes", groups maps within it, at most
 // eight deep. Durations are seconds, integers uint64 or, below zero, float64. As
@@ -45,7 +52,7 @@ func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 // value panics with while it is turned into one becomes part of the string.
 func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		ok := yield("seq", s.Seq) && yieldResource(s, yield) &&
+		ok := yield("id", eventID(s, e)) && yield("seq", s.Seq) && yieldResource(s, yield) &&
 			yield("event.name", text(e.Name)) &&
 			yield("severity", e.Severity.String()) &&
 			yield("message", text(e.Message))
@@ -56,6 +63,32 @@ func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string
 			yield("spans", spanMaps(e.Spans, e.Time))
 		}
 	}
+}
+
+func snapshotID(s *runtimeinfo.Snapshot) string {
+	return text(string(strconv.AppendUint(append(run(s), '/'), s.Seq, 10)))
+}
+
+func eventID(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(e.Name)) // never fails, by its documentation
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(e.Message))
+	id := strconv.AppendInt(append(run(s), '/'), e.Time.UnixNano(), 36)
+	return text(string(strconv.AppendUint(append(id, '/'), h.Sum64(), 36)))
+}
+
+// run begins an id: this run of this instance. An instance id that a person has
+// set, the name of a pod say, may outlive the process, and seq begins anew.
+func run(s *runtimeinfo.Snapshot) []byte {
+	id := make([]byte, 0, 96)
+	for _, a := range s.Resource {
+		if a.Key == "service.instance.id" {
+			id = append(id, a.Value...)
+			break
+		}
+	}
+	return strconv.AppendInt(append(id, '/'), s.Start.UnixNano(), 36)
 }
 
 func yieldResource(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {

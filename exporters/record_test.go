@@ -23,6 +23,7 @@ type object = map[string]any
 
 func TestRecord(t *testing.T) {
 	want := object{
+		"id":                             "checkout-7d9f8b6c5-x2x9k/dfdqgh00tg8w/3600", // the start, 02:04:05.678 UTC, in base 36
 		"seq":                            uint64(3600),
 		"resource.service.name":          "checkout",
 		"resource.service.version":       "1.4.2",
@@ -58,6 +59,7 @@ func TestRecord(t *testing.T) {
 func TestEventRecord(t *testing.T) {
 	e := exporttest.Event()
 	want := object{
+		"id":                           "checkout-7d9f8b6c5-x2x9k/dfdqgh00tg8w/dfdrqersbxj4/28594needjn8v", // time, FNV-1a of name and message
 		"seq":                          uint64(3600),
 		"resource.service.name":        "checkout",
 		"resource.service.version":     "1.4.2",
@@ -174,6 +176,7 @@ func TestRecordLeavesOutWhatIsNotFinite(t *testing.T) {
 		runtimeinfo.Point{Metric: up, Labels: []string{"b"}, Number: math.NaN()},
 	)
 	diff(t, exporters.Record(s), object{
+		"id":                             "/-1fmlvpbbdw2yo/1",
 		"seq":                            uint64(1),
 		"gmpulse.runnable.per_processor": math.MaxFloat64,
 		"go.schedule.duration.count":     uint64(1),
@@ -188,6 +191,7 @@ func TestRecordOfAwkwardSpans(t *testing.T) {
 	s.Resource = []runtimeinfo.Attr{{Key: "k\xff", Value: "v\xff"}}
 	s.Spans = []runtimeinfo.Span{{Name: "s\xff", Start: s.Time.Add(time.Hour)}}
 	diff(t, exporters.Record(s), object{
+		"id":               "/-1fmlvpbbdw2yo/1",
 		"seq":              uint64(1),
 		"resource.k\uFFFD": "v\uFFFD",
 		"spans": []any{

@@ -19,9 +19,8 @@
 // A record counts as sent when the server has acknowledged it, never before.
 // That is at-least-once: a record whose acknowledgement got lost, or that Export
 // gave up waiting for, may have arrived nevertheless, and arrives again when it
-// is handed over again. Receivers drop duplicates by resource.service.instance.id
-// and seq; those of events by event.name and the time instead of seq, for the
-// agent hands events over again with a later snapshot. An acknowledgement is
+// is handed over again. Receivers drop duplicates by the id of a record, which is
+// the same in all copies: Elasticsearch by taking it for _id. An acknowledgement is
 // worth what the server's buffer is worth: give Fluentd a file buffer and Fluent Bit
 // "storage.type filesystem" with "storage.checksum off"; a memory buffer loses
 // what it acknowledged when the server is killed.

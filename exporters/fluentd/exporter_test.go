@@ -73,6 +73,7 @@ func TestExportOnTheWire(t *testing.T) {
 	}
 
 	wide := map[string]any{
+		"id":                           "i-1/-1fmlvpbbdw2yo/18446744073709551615",
 		"seq":                          uint64(math.MaxUint64),
 		"resource.service.instance.id": "i-1",
 		"test.gauge":                   0.5,
@@ -88,12 +89,14 @@ func TestExportOnTheWire(t *testing.T) {
 	}
 	happened := func(name string) map[string]any {
 		return map[string]any{
+			"id":  eventID(t, s, name),
 			"seq": uint64(math.MaxUint64), "resource.service.instance.id": "i-1",
 			"event.name": name, "severity": "WARN", "message": "It happened.",
 			"attributes": map[string]any{"n": -7.0},
 		}
 	}
 	timeless := map[string]any{
+		"id":  eventID(t, s, "timeless"),
 		"seq": uint64(math.MaxUint64), "resource.service.instance.id": "i-1",
 		"event.name": "timeless", "severity": "INFO", "message": "",
 	}
@@ -115,6 +118,18 @@ func TestExportOnTheWire(t *testing.T) {
 	if n := exp.Stats(); n != (fluentd.Stats{Acked: 4}) {
 		t.Errorf("Stats() = %+v", n)
 	}
+}
+
+// eventID is what [exporters.EventRecord] says; its own test has it by hand.
+func eventID(t *testing.T, s *runtimeinfo.Snapshot, name string) any {
+	t.Helper()
+	for i := range s.Events {
+		if s.Events[i].Name == name {
+			return maps.Collect(exporters.EventRecord(s, &s.Events[i]))["id"]
+		}
+	}
+	t.Fatalf("no event %s", name)
+	return nil
 }
 
 func TestExportMatchesRecord(t *testing.T) {

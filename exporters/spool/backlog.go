@@ -401,13 +401,6 @@ func (b *backlog) close() {
 	b.closing = true
 }
 
-// settled tells that nothing waits that the end of the process would lose.
-func (b *backlog) settled() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.durable && b.onDisk
-}
-
 func (b *backlog) report() runtimeinfo.ExporterStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()

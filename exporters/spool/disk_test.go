@@ -15,6 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+// impatient is a deadline for a spool whose backend is down: it uses all of it.
+const impatient = 500 * time.Millisecond
+
 // leave makes a directory with a store of the snapshots from and until, with an
 // event each, that a process has left.
 func leave(t testing.TB, dir string, from, until int) {
@@ -25,7 +28,7 @@ func leave(t testing.TB, dir string, from, until int) {
 	for seq := from; seq <= until; seq++ {
 		export(t, x, snapshot(seq, "e"))
 	}
-	s := stop(t, x, 10*time.Second)
+	s := stop(t, x, impatient)
 	if n := uint64(until - from + 1); s.Snapshots.Pending < n || !s.Spool.OnDisk {
 		t.Fatalf("%d were to be left: %+v", n, s)
 	}
@@ -89,7 +92,7 @@ func TestNothingIsLostWithTheProcess(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(copied, "exporter.db"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stop(t, x, 10*time.Second)
+	stop(t, x, impatient)
 	if got, s, _ := drain(t, copied, 21); got != sequence(21) || s.Snapshots.Recovered != 20 {
 		t.Errorf("delivered %s, %+v", got, s)
 	}
@@ -144,8 +147,8 @@ func TestTwoProcesses(t *testing.T) {
 	if got := files(t, dir); got != "[exporter.2.db exporter.db]" {
 		t.Errorf("files %s", got)
 	}
-	stop(t, x2, 10*time.Second)
-	stop(t, x1, 10*time.Second)
+	stop(t, x2, impatient)
+	stop(t, x1, impatient)
 	got, s, _ := drain(t, dir, 3)
 	if got != sequence(3) || s.Snapshots.Recovered != 2 {
 		t.Errorf("delivered %s, %+v", got, s)
@@ -203,7 +206,7 @@ func TestDiskIsBounded(t *testing.T) {
 	if err != nil || info.Size() > 2*most+64<<10 {
 		t.Errorf("the file has %d bytes for %d of records (%v)", info.Size(), s.Spool.Bytes, err)
 	}
-	stop(t, x, 10*time.Second)
+	stop(t, x, impatient)
 	got, after, _ := drain(t, dir, all+1)
 	if n := uint64(strings.Count(got, " ") + 1); n != s.Snapshots.Pending+1 || after.Snapshots.Recovered != s.Snapshots.Pending || !strings.Contains(got, " 1000 1001") {
 		t.Errorf("%d delivered, %d were pending", n, s.Snapshots.Pending)

@@ -108,7 +108,7 @@ func (k *keeper) work() time.Duration {
 func (k *keeper) commit(due *due) {
 	c := change{remove: due.garbage, schemas: map[runtimeinfo.SchemaID][]byte{}}
 	for i, e := range due.entries {
-		c.put = append(c.put, seal(e, due.bodies[i]))
+		c.put = append(c.put, compose(e, due.bodies[i]))
 		if !k.store.schemas[e.schema] {
 			c.schemas[e.schema] = due.schemas[e.schema]
 		}

@@ -17,6 +17,8 @@ import (
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 30 * time.Second
+	// maxLastBackoff is the longest wait once Shutdown was called.
+	maxLastBackoff = time.Second
 
 	// suspectAfter is how often a record fails before others are tried in its
 	// place; strikes how often one of them must pass right after it has failed.
@@ -49,8 +51,7 @@ type sender struct {
 	passed  int           // how often another one passed right afterwards
 }
 
-// run ends when ctx is done, or after closing when all is delivered, or when what
-// is not is safe and the backend fails.
+// run ends when ctx is done, or after closing when all is delivered.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
 	pprof.Do(ctx, pprof.Labels("gmpulse", "spool"), func(ctx context.Context) {
@@ -64,8 +65,6 @@ func (s *sender) run(ctx context.Context) {
 				s.sleep(ctx, s.wake, time.Hour)
 			case s.send(ctx, e) == nil:
 				s.backoff, s.suspect = 0, nil
-			case s.isClosing() && s.backlog.settled():
-				return
 			default:
 				s.doubt(ctx, e)
 				s.pause(ctx)
@@ -102,13 +101,14 @@ func (s *sender) isClosing() bool {
 }
 
 // pause waits before the next attempt: twice as long as before, less up to a
-// half, so that many processes do not come back at once.
+// half, so that many processes do not come back at once. When little time is left
+// the waits are short.
 func (s *sender) pause(ctx context.Context) {
-	s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff)
-	var closing <-chan struct{} // cuts the wait short where one attempt more decides
-	if !s.isClosing() {
-		closing = s.closing
+	most, closing := maxBackoff, s.closing
+	if s.isClosing() {
+		most, closing = maxLastBackoff, nil
 	}
+	s.backoff = min(max(2*s.backoff, minBackoff), most)
 	s.sleep(ctx, closing, s.backoff/2+rand.N(s.backoff/2+1)) //nolint:gosec // jitter
 }
 

@@ -205,11 +205,11 @@ func (x *Exporter) await(ctx context.Context, safe <-chan struct{}) {
 	}
 }
 
-// Shutdown delivers what waits and shuts the exporter down. When ctx is about to
-// end, or when the backend fails and all that waits is on disk, the rest stays
-// there for the next process; without a directory it is counted as dropped. It
-// returns by the deadline of ctx, or after 10 s where ctx has none, whatever the
-// exporter does. Calling it again waits for the same end.
+// Shutdown delivers what waits, trying until ctx is about to end, and shuts the
+// exporter down. What is left then stays on disk for the next process; without a
+// directory it is counted as dropped. It returns by the deadline of ctx, or after
+// 10 s where ctx has none, whatever the exporter does. Calling it again waits for
+// the same end.
 func (x *Exporter) Shutdown(ctx context.Context) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()

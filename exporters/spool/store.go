@@ -36,7 +36,7 @@ type store struct {
 
 // change is what one transaction does.
 type change struct {
-	put     [][]byte // gets keys from store.next on
+	put     [][]byte // composed; gets keys from store.next on, and checksums
 	schemas map[runtimeinfo.SchemaID][]byte
 	remove  []uint64
 }
@@ -135,26 +135,28 @@ func classify(err error) error {
 	}
 }
 
-// The head of a stored value: checksum of all that follows, when the record was
-// accepted, how many events it has.
+// The head of a stored value: checksum of its key and all that follows, when the
+// record was accepted, how many events it has.
 const headSize = 4 + 8 + 4
 
-// seal makes a stored value. Records carry a checksum of their own because bbolt
-// has none for its data.
-func seal(e *entry, body []byte) []byte {
+// compose makes a stored value that has no checksum yet.
+func compose(e *entry, body []byte) []byte {
 	v := make([]byte, headSize, headSize+len(body))
 	binary.LittleEndian.PutUint64(v[4:], uint64(e.at.UnixNano()))
 	binary.LittleEndian.PutUint32(v[12:], uint32(e.events))
-	v = append(v, body...)
-	binary.LittleEndian.PutUint32(v, checksum(v[4:]))
-	return v
+	return append(v, body...)
 }
 
-func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+// seal gives a stored value its checksum: bbolt has none for its data.
+func seal(key uint64, v []byte) { binary.LittleEndian.PutUint32(v, checksum(key, v)) }
 
-// intact checks a stored value.
-func intact(v []byte) bool {
-	return len(v) >= headSize && len(v) <= headSize+runtimeinfo.MaxEncoded && checksum(v[4:]) == binary.LittleEndian.Uint32(v)
+func intact(key uint64, v []byte) bool {
+	return len(v) >= headSize && len(v) <= headSize+runtimeinfo.MaxEncoded && checksum(key, v) == binary.LittleEndian.Uint32(v)
+}
+
+func checksum(key uint64, v []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum(number(key), table), table, v[4:])
 }
 
 // entryOf makes an entry of a stored value that was checked. Its age goes by the
@@ -196,7 +198,7 @@ func (s *store) load(now time.Time) (*contents, error) {
 				return fmt.Errorf("%w: a key of %d bytes", errDamaged, len(k))
 			}
 			key := binary.BigEndian.Uint64(k)
-			if intact(v) {
+			if intact(key, v) {
 				if e, err := entryOf(key, v, now); err == nil && c.schemas[e.schema] != nil {
 					c.entries = append(c.entries, e)
 					needed[e.schema] = true
@@ -254,7 +256,9 @@ func (s *store) commit(c change) (first uint64, err error) {
 			errs = append(errs, schemas.Put(number(uint64(id)), schema))
 		}
 		for i, v := range c.put {
-			errs = append(errs, records.Put(number(first+uint64(i)), v))
+			key := first + uint64(i)
+			seal(key, v)
+			errs = append(errs, records.Put(number(key), v))
 		}
 		return errors.Join(errs...)
 	})
@@ -274,7 +278,7 @@ func (s *store) read(keys []uint64) ([][]byte, error) {
 	err := s.db.View(func(tx *bolt.Tx) error {
 		for i, key := range keys {
 			v := tx.Bucket(recordsBucket()).Get(number(key))
-			if intact(v) {
+			if intact(key, v) {
 				values[i] = append([]byte(nil), v...)
 			}
 		}

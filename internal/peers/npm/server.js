@@ -7,7 +7,7 @@
 // Environment:
 //   PORT             port to listen on, default 0: a free one
 //   HOST             default 127.0.0.1
-//   OUT              file to append to: one JSON object a record, {tag, time, seq}
+//   OUT              file to append to: one JSON object a record, {tag, time, seq, id}
 //   SHARED_KEY       ask for this shared key
 //   STOP_WITH_STDIN  1: end when stdin ends, so as not to outlive a parent
 //   GMPULSE_NPM_PEER node_modules to load from, default the one beside this file
@@ -19,9 +19,7 @@
 //    "tags": {"gmpulse.x.runtime": {"entries": 3, "unique": 2, "last": {"time": "...", "record": {...}}}}}
 //
 // Times are nanoseconds since 1970 as decimal strings: they are beyond what a
-// JSON number keeps. A record is unique by resource.service.instance.id and seq,
-// an event by its name and time instead of seq: the agent hands events over again
-// with a later snapshot.
+// JSON number keeps. A record is unique by its id.
 'use strict';
 
 const fs = require('fs');
@@ -47,15 +45,12 @@ function json(value) {
 
 function received(tag, time, record) {
   const ns = nanoseconds(time);
-  const id = [record['resource.service.instance.id']];
-  if ('event.name' in record) id.push(record['event.name'], ns);
-  else id.push(record.seq);
   if (!tags.has(tag)) tags.set(tag, {entries: 0, ids: new Set(), last: null});
   const t = tags.get(tag);
   t.entries++;
-  t.ids.add(id.join('\0'));
+  t.ids.add(record.id);
   t.last = {time: ns, record};
-  if (out !== null) fs.writeSync(out, json({tag, time: ns, seq: record.seq}) + '\n');
+  if (out !== null) fs.writeSync(out, json({tag, time: ns, seq: record.seq, id: record.id}) + '\n');
 }
 
 function summary() {

@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// forwardServer is the npm server, at one address in all its lives.
+type forwardServer struct {
+	address, received string
+	life              atomic.Pointer[process]
+}
+
+func startForwardServer(t *testing.T) *forwardServer {
+	t.Helper()
+	needForwardServer(t)
+	s := &forwardServer{address: freeAddress(t), received: filepath.Join(t.TempDir(), "received.ndjson")}
+	s.start(t)
+	return s
+}
+
+func (s *forwardServer) start(t *testing.T) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(s.address)
+	p := spawn(t, []string{"HOST=" + host, "PORT=" + port, "OUT=" + s.received, "STOP_WITH_STDIN=1"}, "node", "../peers/npm/server.js")
+	p.after(t, `{"listening"`)
+	s.life.Store(p)
+}
+
+func (s *forwardServer) kill() { _ = s.life.Load().cmd.Process.Kill() }
+
+// copies counts what arrived, by id.
+func (s *forwardServer) copies(t *testing.T) map[string]int {
+	t.Helper()
+	data, err := os.ReadFile(s.received)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		var r struct{ ID string }
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		ids[r.ID]++
+	}
+	return ids
+}
+
+// Application and server are killed, again and again, and the server stays away
+// for a while: every record that the application was told is taken arrives, and
+// copies are few.
+//
+// GMPULSE_E2E=full runs the measure of the research: 10,000 snapshots with an event
+// each are 20,000 records, 15 kills of the application and 5 of the server, about
+// two minutes.
+func TestKills(t *testing.T) {
+	total, appKills, serverKills := 1000, 3, 2
+	if os.Getenv("GMPULSE_E2E") == "full" {
+		total, appKills, serverKills = 10_000, 15, 5
+	}
+	server := startForwardServer(t)
+	program := build(t, "./internal/peers/producer")
+	dir := t.TempDir()
+	taken := 0
+	for app := range appKills + 1 {
+		p := spawn(t, nil, program, "-url=tcp://"+server.address, "-dir="+dir,
+			"-from="+strconv.Itoa(taken+1), "-to="+strconv.Itoa(total))
+		until := total * (app + 1) / (appKills + 1)
+		taken = follow(t, p, server, until, total, total/(serverKills+1))
+		if until == total {
+			if p.err != nil {
+				t.Fatal(p.err)
+			}
+			account(t, p)
+		}
+	}
+	ids := server.copies(t)
+	copies := 0
+	for _, n := range ids {
+		copies += n - 1
+	}
+	t.Logf("%d records taken, %d kills of the application, %d of the server: %d arrived, %d of them copies", 2*total, appKills, serverKills, len(ids)+copies, copies)
+	for seq := 1; seq <= total; seq++ {
+		if id := fmt.Sprintf("the-one/%s/%d", strconv.FormatInt(1_790_000_000e9, 36), seq); ids[id] == 0 {
+			t.Errorf("snapshot %d is lost", seq)
+		}
+	}
+	if len(ids) != 2*total {
+		t.Errorf("%d different records arrived, want %d", len(ids), 2*total)
+	}
+	// Per kill of the application what was delivered and not yet noted, per kill of
+	// the server the record under way.
+	if most := 2 * (appKills*65 + serverKills); copies > most {
+		t.Errorf("%d copies, want at most %d", copies, most)
+	}
+}
+
+// follow reads what a producer prints until it ends, or has to be killed. Meanwhile
+// it kills the server each time that so many were taken, and starts it again.
+func follow(t *testing.T, p *process, server *forwardServer, until, total, each int) (taken int) {
+	t.Helper()
+	var restart <-chan time.Time
+	for {
+		select {
+		case <-restart:
+			restart = nil
+			server.start(t)
+		case line, ok := <-p.lines:
+			if !ok {
+				<-p.done
+				if restart != nil {
+					server.start(t)
+				}
+				return taken
+			}
+			seq, isTaken := strings.CutPrefix(line, "taken ")
+			if !isTaken {
+				continue
+			}
+			taken, _ = strconv.Atoi(seq)
+			if taken >= until && until < total {
+				_ = p.cmd.Process.Kill() // it may have ended
+			}
+			if taken%each == 0 && taken < total && restart == nil {
+				server.kill()
+				restart = time.After(500 * time.Millisecond)
+			}
+		}
+	}
+}
+
+// account checks the last line of a producer that ended by itself.
+func account(t *testing.T, p *process) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(p.output()), "\n")
+	var s runtimeinfo.ExporterStats
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil {
+		t.Fatalf("%v in %s", err, lines[len(lines)-1])
+	}
+	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+		if a.Accepted != a.Delivered+a.Lost()+a.Pending || a.Lost() != 0 || a.Pending != 0 {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// Producer is an application that is going to be killed: it gives snapshots to a
+// spool in front of a Forward server, says which ones the spool has taken, and
+// ends when all are delivered.
+//
+//	go run ./internal/peers/producer -url tcp://127.0.0.1:24224 -dir /tmp/spool -from 1 -to 1000
+//
+// Each snapshot has an event. It prints "taken N" for each, and at the end, where
+// it lives to see it, its account in one line of JSON. Killed, it is started again
+// with -from one above the last that it has printed.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func main() {
+	var (
+		url   = flag.String("url", "", "of the server")
+		dir   = flag.String("dir", "", "of the spool")
+		from  = flag.Uint64("from", 1, "the first seq")
+		to    = flag.Uint64("to", 1, "the last one")
+		pace  = flag.Duration("pace", time.Millisecond, "time between two snapshots")
+		drain = flag.Duration("drain", time.Minute, "how long to wait for the server in the end")
+	)
+	flag.Parse()
+	if err := run(*url, *dir, *from, *to, *pace, *drain); err != nil {
+		fmt.Fprintln(os.Stderr, "producer:", err)
+		os.Exit(1)
+	}
+}
+
+func run(url, dir string, from, to uint64, pace, drain time.Duration) error {
+	server, err := fluentd.New(fluentd.Config{URL: url, Service: "producer"})
+	if err != nil {
+		return err
+	}
+	x, err := spool.New(server, spool.Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	for seq := from; seq <= to; seq++ {
+		<-ticker.C
+		if err := x.Export(ctx, snapshot(seq)); err != nil {
+			return err
+		}
+		fmt.Println("taken", seq)
+	}
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	if err := x.Shutdown(ctx); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(x.ExporterStats())
+}
+
+// snapshot has the same id in every life of the process: the test counts copies.
+func snapshot(seq uint64) *runtimeinfo.Snapshot {
+	var points []runtimeinfo.Point
+	for i, m := range runtimeinfo.Catalogue() {
+		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
+			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(seq) + float64(i)/8})
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Seq, s.Time, s.Start = seq, time.Now(), time.Unix(1_790_000_000, 0)
+	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "producer"}, {Key: "service.instance.id", Value: "the-one"}}
+	s.Events = []runtimeinfo.Event{{Time: s.Start.Add(time.Duration(seq)), Name: "test.event", Message: strconv.FormatUint(seq, 10)}}
+	return s
+}
