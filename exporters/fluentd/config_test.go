@@ -97,12 +97,12 @@ func TestTags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, ack)
-			test.cfg.URL = p.url()
+			test.cfg.URL = p.URL()
 			exp := newExporter(t, test.cfg)
 			if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 				t.Fatal(err)
 			}
-			if got := p.received()[0].tag; got != test.want {
+			if got := p.Received()[0].Tag; got != test.want {
 				t.Errorf("tag %q, want %q", got, test.want)
 			}
 		})

@@ -23,7 +23,7 @@ import (
 func TestConformance(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 		t.Helper()
-		exp, err := fluentd.New(fluentd.Config{URL: newPeer(t, ack).url()})
+		exp, err := fluentd.New(fluentd.Config{URL: newPeer(t, ack).URL()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func event(name string) runtimeinfo.Event {
 // The expectation is written by hand, down to the types.
 func TestExportOnTheWire(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url(), Service: "shop"})
+	exp := newExporter(t, fluentd.Config{URL: p.URL(), Service: "shop"})
 	s := snapshot(math.MaxUint64)
 	s.Time = moment.Add(time.Nanosecond)
 	s.Spans = []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Name: "GET /", Start: s.Time.Add(-2 * time.Second)}}
@@ -101,12 +101,12 @@ func TestExportOnTheWire(t *testing.T) {
 		"event.name": "timeless", "severity": "INFO", "message": "",
 	}
 	want := []entry{
-		{"gmpulse.shop.event", moment, happened("first")},
-		{"gmpulse.shop.event", moment, happened("second")},
-		{"gmpulse.shop.event", s.Time, timeless},
-		{"gmpulse.shop.runtime", s.Time, wide},
+		{Tag: "gmpulse.shop.event", Time: moment, Record: happened("first")},
+		{Tag: "gmpulse.shop.event", Time: moment, Record: happened("second")},
+		{Tag: "gmpulse.shop.event", Time: s.Time, Record: timeless},
+		{Tag: "gmpulse.shop.runtime", Time: s.Time, Record: wide},
 	}
-	got := p.received()
+	got := p.Received()
 	if len(got) != len(want) {
 		t.Fatalf("%d records, want %d", len(got), len(want))
 	}
@@ -134,14 +134,14 @@ func eventID(t *testing.T, s *runtimeinfo.Snapshot, name string) any {
 
 func TestExportMatchesRecord(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
 	if err := exp.Export(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	got := p.received()
+	got := p.Received()
 	for i, want := range []iter.Seq2[string, any]{exporters.EventRecord(s, &s.Events[0]), exporters.Record(s)} {
-		if w, g := canonical(maps.Collect(want)), canonical(got[i].record); !reflect.DeepEqual(g, w) {
+		if w, g := canonical(maps.Collect(want)), canonical(got[i].Record); !reflect.DeepEqual(g, w) {
 			t.Errorf("record %d\n got %v\nwant %v", i, g, w)
 		}
 	}
@@ -172,7 +172,7 @@ func canonical(v any) any {
 
 func TestExportCleans(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	s := snapshot(1)
 	s.Resource = []runtimeinfo.Attr{
 		{Key: "service.name", Value: "bad \xff\xfe text"},
@@ -183,7 +183,7 @@ func TestExportCleans(t *testing.T) {
 	if err := exp.Export(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	r := p.received()[0].record
+	r := p.Received()[0].Record
 	if got := r["resource.service.name"]; got != "bad \uFFFD text" {
 		t.Errorf("broken text became %q", got)
 	}
@@ -201,7 +201,7 @@ func TestExportCleans(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	big := event("big")
 	for i := range 40 {
 		big.Attrs = append(big.Attrs, slog.String(strconv.Itoa(i), strings.Repeat("x", 30<<10)))
@@ -210,19 +210,19 @@ func TestTooLarge(t *testing.T) {
 	if !errors.Is(err, fluentd.ErrTooLarge) {
 		t.Fatalf("Export: %v, want ErrTooLarge", err)
 	}
-	for _, want := range []string{p.url(), "event big of snapshot 7", "1 MiB"} {
+	for _, want := range []string{p.URL(), "event big of snapshot 7", "1 MiB"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}
 	}
-	if got := p.received(); len(got) != 2 || got[0].record["event.name"] != "small" || got[1].tag != "gmpulse.unknown_service.runtime" {
+	if got := p.Received(); len(got) != 2 || got[0].Record["event.name"] != "small" || got[1].Tag != "gmpulse.unknown_service.runtime" {
 		t.Errorf("the records beside the large one: %v", got)
 	}
 }
 
 func TestTimesBeyondTheProtocol(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for at, want := range map[time.Time]int64{
 		{}:                              0, // the server takes its own
 		time.Unix(-1, 0):                0,
@@ -234,7 +234,7 @@ func TestTimesBeyondTheProtocol(t *testing.T) {
 		if err := exp.Export(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		if got := (<-p.got).time.Unix(); got != want {
+		if got := (<-p.Got).Time.Unix(); got != want {
 			t.Errorf("%v arrived as %d, want %d", at, got, want)
 		}
 	}
@@ -242,7 +242,7 @@ func TestTimesBeyondTheProtocol(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -263,17 +263,17 @@ func TestShutdown(t *testing.T) {
 
 func TestConnectionsAreClosed(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended // the probe
-	p.behave(noAck)
+	<-p.Ended // the probe
+	p.Behave(noAck)
 	if err := exp.Export(t.Context(), snapshot(2)); err == nil {
 		t.Error("acknowledged by a server that does not")
 	}
 	closed(t, p, "the one that failed")
-	p.behave(ack)
+	p.Behave(ack)
 	if err := exp.Export(t.Context(), snapshot(3)); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed(t, p, "the last")
-	if n := len(p.received()); n != 3 {
+	if n := len(p.Received()); n != 3 {
 		t.Errorf("%d records arrived, want 3: what timed out must not be sent again at once", n)
 	}
 }
@@ -290,7 +290,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 func closed(t *testing.T, p *peer, which string) {
 	t.Helper()
 	select {
-	case <-p.ended:
+	case <-p.Ended:
 	case <-time.After(5 * time.Second):
 		t.Fatalf("a connection stays open: %s", which)
 	}
@@ -298,14 +298,14 @@ func closed(t *testing.T, p *peer, which string) {
 
 func TestShutdownBeforeExport(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
-	if p.dialled != 0 {
+	if dialled, _, _ := p.Counts(); dialled != 0 {
 		t.Error("an exporter that never exported has dialled")
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -62,12 +63,12 @@ type badServer struct {
 func (b *badServer) check(t *testing.T) {
 	t.Helper()
 	p := peerFor(t, b.unix, b.mode)
-	url := p.url()
+	url := p.URL()
 	if b.tls {
 		url = strings.Replace(url, "tcp", "tls", 1)
 	}
 	if b.refused {
-		p.stop()
+		p.Stop()
 	}
 	exp, err := fluentd.New(fluentd.Config{URL: url, Timeout: ample, WriteTimeout: ample, AckTimeout: ample})
 	if err != nil {
@@ -93,7 +94,7 @@ func (b *badServer) check(t *testing.T) {
 	if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
-	p.stop() // frees what is stuck
+	p.Stop() // frees what is stuck
 	if err := exp.Shutdown(t.Context()); err != nil {
 		t.Errorf("waiting on: %v", err)
 	}
@@ -144,7 +145,7 @@ func TestTimeoutsBoundEverything(t *testing.T) {
 		"hang": {mode: hang}, "hang in the write": {mode: hang, unix: true}, "no ack": {mode: noAck},
 	} {
 		t.Run(name, func(t *testing.T) {
-			exp := newExporter(t, fluentd.Config{URL: peerFor(t, test.unix, test.mode).url()})
+			exp := newExporter(t, fluentd.Config{URL: peerFor(t, test.unix, test.mode).URL()})
 			begin := time.Now()
 			err := exp.Export(t.Context(), large())
 			if err == nil || !strings.Contains(err.Error(), "not written within 300ms or not acknowledged within 300ms") {
@@ -161,7 +162,7 @@ func TestTimeoutsBoundEverything(t *testing.T) {
 }
 
 func TestCauseOfCtxIsNamed(t *testing.T) {
-	exp := newExporter(t, fluentd.Config{URL: newPeer(t, noAck).url()})
+	exp := newExporter(t, fluentd.Config{URL: newPeer(t, noAck).URL()})
 	named := errors.New("tick is over")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, named)
 	defer cancel()
@@ -173,13 +174,13 @@ func TestCauseOfCtxIsNamed(t *testing.T) {
 
 func TestCancelledBeforeExport(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := exp.Export(ctx, snapshot(1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Export: %v", err)
 	}
-	if p.dialled != 0 {
+	if dialled, _, _ := p.Counts(); dialled != 0 {
 		t.Error("dialled all the same")
 	}
 }
@@ -187,10 +188,10 @@ func TestCancelledBeforeExport(t *testing.T) {
 // What Export gave up may arrive, but what stood behind it may not overtake.
 func TestAbandonedRecord(t *testing.T) {
 	p := newPeer(t, heldAck)
-	exp := newExporter(t, fluentd.Config{URL: p.url(), AckTimeout: ample})
+	exp := newExporter(t, fluentd.Config{URL: p.URL(), AckTimeout: ample})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		<-p.got
+		<-p.Got
 		cancel()
 	}()
 	s := snapshot(1).WithEvents([]runtimeinfo.Event{event("a"), event("b")})
@@ -201,14 +202,14 @@ func TestAbandonedRecord(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "previous record still in flight (waiting for the acknowledgement)") {
 		t.Errorf("Export meanwhile: %v", err)
 	}
-	p.behave(ack)
-	p.held <- struct{}{}
+	p.Behave(ack)
+	p.Held <- struct{}{}
 	if err := exp.Export(t.Context(), snapshot(3)); err != nil {
 		t.Fatalf("Export afterwards: %v", err)
 	}
 	var arrived []string
-	for _, e := range p.received() {
-		arrived = append(arrived, fmt.Sprintf("%v/%v", e.record["seq"], e.record["event.name"]))
+	for _, e := range p.Received() {
+		arrived = append(arrived, fmt.Sprintf("%v/%v", e.Record["seq"], e.Record["event.name"]))
 	}
 	if got := strings.Join(arrived, " "); got != "1/a 3/<nil>" {
 		t.Errorf("arrived: %s", got)
@@ -217,18 +218,16 @@ func TestAbandonedRecord(t *testing.T) {
 
 func TestSharedKeyGetsNothing(t *testing.T) {
 	p := newPeer(t, sharedKey)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for range 2 {
 		if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, fluentd.ErrSharedKey) {
 			t.Errorf("Export: %v", err)
 		}
 	}
-	p.mu.Lock()
-	if p.bytes != 0 {
-		t.Errorf("%d bytes were sent", p.bytes)
+	if _, _, bytes := p.Counts(); bytes != 0 {
+		t.Errorf("%d bytes were sent", bytes)
 	}
-	p.mu.Unlock()
-	p.behave(ack) // somebody removed the key from the server
+	p.Behave(ack) // somebody removed the key from the server
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 		t.Errorf("Export: %v", err)
 	}
@@ -238,17 +237,17 @@ func TestSharedKeyGetsNothing(t *testing.T) {
 // record, is no failure.
 func TestStaleConnectionIsRenewed(t *testing.T) {
 	p := newPeer(t, onePerConn)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for seq := range uint64(4) {
 		if seq == 2 {
-			p.stop()
-			p.start(t)
+			p.Stop()
+			p.Start(t)
 		}
 		if err := exp.Export(t.Context(), snapshot(seq)); err != nil {
 			t.Errorf("Export %d: %v", seq, err)
 		}
 	}
-	if n := len(p.received()); n != 4 {
+	if n := len(p.Received()); n != 4 {
 		t.Errorf("%d records arrived, want 4", n)
 	}
 }
@@ -258,20 +257,20 @@ func TestStaleConnectionIsRenewed(t *testing.T) {
 func TestNothingAckedIsLost(t *testing.T) {
 	const records = 200
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
-	restart := func() { p.stop(); p.behave(ack); p.start(t) }
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
+	restart := func() { p.Stop(); p.Behave(ack); p.Start(t) }
 	failures := 0
 	crash := map[uint64]func(){
 		50: restart, // between two records
 		100: func() { // away for one Export
-			p.stop()
+			p.Stop()
 			if err := exp.Export(t.Context(), snapshot(100)); err == nil {
 				t.Error("Export to a server that is away succeeded")
 			}
-			p.start(t)
+			p.Start(t)
 		},
 		150: func() { // with the record in hand, not acknowledged
-			p.behave(dropUnacked)
+			p.Behave(dropUnacked)
 			if err := exp.Export(t.Context(), snapshot(150)); err == nil {
 				t.Error("Export to a server that crashes meanwhile succeeded")
 			}
@@ -289,8 +288,8 @@ func TestNothingAckedIsLost(t *testing.T) {
 		}
 	}
 	unique := map[any]bool{}
-	for _, e := range p.received() {
-		unique[e.record["seq"]] = true
+	for _, e := range p.Received() {
+		unique[e.Record["seq"]] = true
 	}
 	if len(unique) != records {
 		t.Errorf("%d of %d records arrived", len(unique), records)
@@ -298,7 +297,7 @@ func TestNothingAckedIsLost(t *testing.T) {
 	if n := exp.Stats().Acked; n != records {
 		t.Errorf("%d acked, want %d", n, records)
 	}
-	duplicates := len(p.received()) - len(unique)
+	duplicates := len(p.Received()) - len(unique)
 	if duplicates == 0 {
 		t.Error("no duplicate: the third crash did not hit a record in hand")
 	}
@@ -308,7 +307,7 @@ func TestNothingAckedIsLost(t *testing.T) {
 // The library mixes up acknowledgements when two goroutines use one client.
 func TestOneConnectionAtATime(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	var wg sync.WaitGroup
 	for g := range uint64(8) {
 		wg.Go(func() {
@@ -321,26 +320,24 @@ func TestOneConnectionAtATime(t *testing.T) {
 	}
 	wg.Wait()
 	unique := map[any]bool{}
-	for _, e := range p.received() {
-		unique[e.record["seq"]] = true
+	for _, e := range p.Received() {
+		unique[e.Record["seq"]] = true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(unique) != 200 || len(p.entries) != 200 {
-		t.Errorf("%d records, %d of them unique, want 200", len(p.entries), len(unique))
+	if n := len(p.Received()); len(unique) != 200 || n != 200 {
+		t.Errorf("%d records, %d of them unique, want 200", n, len(unique))
 	}
-	if p.most != 1 || p.dialled != 2 { // the probe and the client
-		t.Errorf("%d connections in use at once, %d dialled; want 1 and 2", p.most, p.dialled)
+	if dialled, most, _ := p.Counts(); most != 1 || dialled != 2 { // the probe and the client
+		t.Errorf("%d connections in use at once, %d dialled; want 1 and 2", most, dialled)
 	}
 }
 
 func TestUnixSocket(t *testing.T) {
 	p := newUnixPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Export(t.Context(), large()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(p.received()); n != 2 {
+	if n := len(p.Received()); n != 2 {
 		t.Errorf("%d records arrived, want 2", n)
 	}
 }
@@ -351,8 +348,8 @@ func TestIPv6(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	p := startPeer(t, "tcp", "[::1]:0", ack)
-	exp := newExporter(t, fluentd.Config{URL: p.url()})
+	p := forward.Listen(t, "tcp", "[::1]:0", ack, nil)
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -363,12 +360,10 @@ func TestTLS(t *testing.T) {
 	server.StartTLS()
 	cert := server.TLS.Certificates[0] // for 127.0.0.1, signed by nobody we trust
 	server.Close()
-	p := &peer{network: "tcp", address: "127.0.0.1:0", wrap: func(l net.Listener) net.Listener {
+	p := forward.Listen(t, "tcp", "127.0.0.1:0", ack, func(l net.Listener) net.Listener {
 		return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}})
-	}}
-	p.start(t)
-	t.Cleanup(p.stop)
-	url := strings.Replace(p.url(), "tcp", "tls", 1)
+	})
+	url := strings.Replace(p.URL(), "tcp", "tls", 1)
 
 	strict := newExporter(t, fluentd.Config{URL: url})
 	if err := strict.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
@@ -378,11 +373,11 @@ func TestTLS(t *testing.T) {
 	if err := lenient.Export(t.Context(), snapshot(2)); err != nil {
 		t.Errorf("Export: %v", err)
 	}
-	plain := newExporter(t, fluentd.Config{URL: p.url()})
+	plain := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := plain.Export(t.Context(), snapshot(3)); err == nil {
 		t.Error("plain text was acknowledged by a TLS server")
 	}
-	if got := p.received(); len(got) != 1 || got[0].record["seq"] != int64(2) {
+	if got := p.Received(); len(got) != 1 || got[0].Record["seq"] != int64(2) {
 		t.Errorf("arrived: %v", got)
 	}
 }
