@@ -13,7 +13,7 @@ import (
 func TestCatalogueOrder(t *testing.T) {
 	order := []Subsystem{
 		SubsystemScheduler, SubsystemMemory, SubsystemGC, SubsystemCPU, SubsystemProcess,
-		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemLeaks, SubsystemAgent,
+		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemLeaks, SubsystemCapacity, SubsystemAgent,
 	}
 	at := 0
 	closed := map[string]bool{} // families that ended
@@ -42,7 +42,7 @@ func TestCatalogueRows(t *testing.T) {
 		if !name.MatchString(m.Name) {
 			t.Errorf("%s: illegal name", m.Key())
 		}
-		if !slices.Contains(units, m.Unit) && !regexp.MustCompile(`^\{[a-z_]+\}$`).MatchString(m.Unit) {
+		if !slices.Contains(units, m.Unit) && !regexp.MustCompile(`^\{[a-z_]+\}(/s)?$`).MatchString(m.Unit) {
 			t.Errorf("%s: unknown unit %q", m.Key(), m.Unit)
 		}
 		if m.Kind.String() == "unknown" {

@@ -49,6 +49,7 @@ const (
 	SubsystemSystem    Subsystem = "system"
 	SubsystemSpans     Subsystem = "spans"
 	SubsystemLeaks     Subsystem = "leaks"
+	SubsystemCapacity  Subsystem = "capacity"
 	SubsystemAgent     Subsystem = "agent"
 	SubsystemUser      Subsystem = "user"
 )

@@ -21,6 +21,8 @@ type Tick struct {
 	Spans *SpanActivity
 	// Findings is what the goroutine detective reports, nil without one.
 	Findings *Findings
+	// Capacity is the estimate of this tick, nil without one.
+	Capacity *Capacity
 	// Gauges are the values of the user's gauges in the order of
 	// [Reader.AddGauge]; NaN, or none, is an absent value.
 	Gauges []float64

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 )
 
 // ErrStopped is what Run and Start return when the engine was stopped before it ran, or
@@ -50,6 +52,7 @@ type Engine struct {
 	reader     *runtimeinfo.Reader
 	host       hostLoop
 	gauges     gauges
+	capacity   *capacity.Estimator // nil without a span source; only the tick uses it
 	deliveries []*delivery.Delivery
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
 
@@ -84,6 +87,9 @@ func New(opts ...Option) (*Engine, error) {
 	}
 	e.host.init(c)
 	e.gauges.init(c.logger)
+	if c.spans != nil {
+		e.capacity = capacity.New()
+	}
 	for _, x := range c.exporters {
 		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, c.exportTimeout, c.logger))
 	}
@@ -230,6 +236,9 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 		Findings: e.findings(),
 		Gauges:   e.gauges.values(),
 		Self:     e.self(now),
+	}
+	if e.capacity != nil {
+		t.Capacity = e.capacity.Observe(&t, runtime.GOMAXPROCS(0))
 	}
 	e.reader.Read(t)
 	s := e.reader.Snapshot()

@@ -21,6 +21,7 @@ const module = "github.com/gmpulse/gmpulse"
 var rooms = map[string][]string{
 	"./runtimeinfo":                     {"./runtimeinfo/host"},
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
+	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/host"},
 	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "github.com/google/pprof/profile"},
@@ -33,7 +34,7 @@ var rooms = map[string][]string{
 	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/"},
 	"./exporters/fluentd":               {"./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
+	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
 	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace"},
 }

@@ -1,0 +1,313 @@
+package capacity_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
+)
+
+// known fails unless there is a limit within 15 % of the truth, and returns the
+// error, relative.
+func known(t *testing.T, s *service) float64 {
+	t.Helper()
+	c := s.last
+	if c == nil || c.State != runtimeinfo.CapacityKnown {
+		t.Errorf("no estimate: %+v", c)
+		return math.NaN()
+	}
+	off := c.Limit/s.limit() - 1
+	if math.Abs(off) > capacity.Tolerance {
+		t.Errorf("limit %.0f, truth %.0f: %+.1f %% off, with confidence %.2f", c.Limit, s.limit(), 100*off, c.Confidence)
+	}
+	return off
+}
+
+// absent fails unless the limit is absent in the state given.
+func absent(t *testing.T, c *runtimeinfo.Capacity, state runtimeinfo.CapacityState) {
+	t.Helper()
+	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < capacity.MinConfidence) {
+		t.Errorf("%+v, want no limit and state %q", c, state)
+	}
+}
+
+// Whatever a request costs, whatever runs beside it: seen between a fifth and
+// three fifths of the load, the limit is foretold.
+func TestLimit(t *testing.T) {
+	for seed := range uint64(3) {
+		for _, cpu := range []float64{50e-6, 1e-3, 40e-3} {
+			for _, background := range []float64{0, 0.3} {
+				for _, gc := range []float64{0, 0.25} {
+					for _, noise := range []float64{0.02, 0.15} {
+						name := fmt.Sprintf("cpu=%v/background=%v/gc=%v/noise=%v/%d", cpu, background, gc, noise, seed)
+						t.Run(name, func(t *testing.T) {
+							s := newService(seed)
+							s.requests[0].cpu, s.background, s.gc, s.noise = cpu, background, gc, noise
+							s.run(300, ramp(0.2, 0.6))
+							known(t, s)
+							c := s.last
+							if want := cpu * (1 + gc); math.Abs(c.CPUPerRequest/want-1) > 0.15 {
+								t.Errorf("CPU per request %v, truth %v", c.CPUPerRequest, want)
+							}
+							if math.Abs(c.Background-background) > 0.1 {
+								t.Errorf("background %v, truth %v", c.Background, background)
+							}
+							if math.Abs(c.Saturation-0.6) > 0.15 {
+								t.Errorf("saturation %v at 0.6 of the limit", c.Saturation)
+							}
+							target := (capacity.Target*2-background)/(cpu*(1+gc)) - 0.6*s.limit()
+							if math.Abs(c.Headroom-target) > 0.15*s.limit() {
+								t.Errorf("headroom %v, truth %v", c.Headroom, target)
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// Nothing is said before a spread of load was seen, however long.
+func TestNoGuess(t *testing.T) {
+	s := newService(1)
+	s.requests[0].cpu = 40e-6
+	absent(t, s.run(3600, steady(0.4)), runtimeinfo.CapacityLearning)
+	if s.last.Saturation < 0.3 || s.last.Saturation > 0.5 {
+		t.Errorf("saturation %v at 0.4: it needs no line", s.last.Saturation)
+	}
+	s.run(200, ramp(0.4, 0.6))
+	known(t, s)
+}
+
+// No spans are no requests, and no requests are no limit.
+func TestIdle(t *testing.T) {
+	s := newService(1)
+	s.background = 0.2
+	absent(t, s.run(600, steady(0)), runtimeinfo.CapacityLearning)
+	e := capacity.New()
+	if c := e.Observe(&runtimeinfo.Tick{Time: time.Now()}, 1); c != nil {
+		t.Errorf("without a span source: %+v", c)
+	}
+}
+
+// CPU that has nothing to do with the load makes the estimate unsure, not wrong.
+func TestUncertain(t *testing.T) {
+	s := newService(1)
+	s.spike = func(second int) float64 { return 0.8 * float64(second/10*7919%13) / 13 }
+	absent(t, s.run(300, ramp(0.15, 0.25)), runtimeinfo.CapacityUncertain)
+}
+
+// A backup that takes a whole CPU for one window in eight does not tilt the line.
+func TestOutliers(t *testing.T) {
+	s := newService(1)
+	s.procs = 4
+	s.spike = func(second int) float64 {
+		if second/10%8 == 3 {
+			return 1
+		}
+		return 0
+	}
+	s.run(600, ramp(0.1, 0.6))
+	if off := known(t, s); math.Abs(off) > 0.08 {
+		t.Errorf("%+.1f %% off", 100*off)
+	}
+}
+
+// The confidence means what it says: of the limits that are given with one, that
+// share, or more, is right.
+func TestConfidenceIsHonest(t *testing.T) {
+	var given, right, promised float64
+	for seed := range uint64(400) {
+		s := newService(seed)
+		s.noise = 0.8 // of a second; a window has ten
+		s.background = 0.4 * s.rand.Float64()
+		from := 0.05 + 0.3*s.rand.Float64()
+		c := s.run(100+s.rand.IntN(400), ramp(from, from+0.1+0.3*s.rand.Float64()))
+		if c.State != runtimeinfo.CapacityKnown {
+			continue
+		}
+		given++
+		promised += c.Confidence
+		if math.Abs(c.Limit/s.limit()-1) <= capacity.Tolerance {
+			right++
+		}
+	}
+	t.Logf("of 400: %v given, %.1f right by their confidence, %v in truth", given, promised, right)
+	if given < 40 {
+		t.Errorf("only %v limits given", given)
+	}
+	if slack := 2 * math.Sqrt(given/4); right < promised-slack {
+		t.Errorf("%v right, promised %.1f", right, promised)
+	}
+}
+
+// The limit is that of the present mix, and until enough of it was seen there is none.
+func TestMix(t *testing.T) {
+	s := newService(1)
+	s.requests = []request{{"GET /cheap", 1e-3, 0}, {"GET /dear", 10e-3, 0}}
+	s.mix = []float64{0.9, 0.1}
+	s.run(400, ramp(0.1, 0.6))
+	known(t, s)
+	s.mix = []float64{0.1, 0.9}
+	absent(t, s.run(60, steady(0.3)), runtimeinfo.CapacityLearning)
+	s.run(400, ramp(0.1, 0.6))
+	known(t, s)
+	s.mix = []float64{0.9, 0.1}
+	s.run(400, ramp(0.1, 0.6))
+	known(t, s)
+}
+
+// A mix that wavers makes windows scatter; what is then said still holds.
+func TestWaveringMix(t *testing.T) {
+	for seed := range uint64(10) {
+		s := newService(seed)
+		s.requests = []request{{"GET /cheap", 1e-3, 0}, {"GET /dear", 10e-3, 0}}
+		for i := range 600 {
+			if i%10 == 0 {
+				dear := 0.2 + 0.1*s.rand.Float64()
+				s.mix = []float64{1 - dear, dear}
+			}
+			s.step((0.1 + 0.5*float64(i)/600) * s.limit())
+		}
+		s.mix = []float64{0.75, 0.25}
+		if s.last.State == runtimeinfo.CapacityKnown {
+			known(t, s)
+		}
+	}
+}
+
+// The quota is the limit, also while it is felt.
+func TestQuota(t *testing.T) {
+	s := newService(1)
+	s.procs, s.quota = 8, 1.5
+	s.run(300, ramp(0.2, 0.6))
+	known(t, s)
+	s.run(60, steady(1.2)) // throttled, a queue grows
+	known(t, s)
+	if s.last.Saturation < 0.95 {
+		t.Errorf("saturation %v while throttled", s.last.Saturation)
+	}
+	if s.last.Headroom > 0 {
+		t.Errorf("headroom %v at the limit", s.last.Headroom)
+	}
+}
+
+// The line outlives a change of what is usable.
+func TestQuotaChanges(t *testing.T) {
+	s := newService(1)
+	s.procs, s.quota = 8, 1
+	s.run(300, ramp(0.2, 0.6))
+	s.quota = 2
+	s.run(20, steady(0.3))
+	known(t, s)
+}
+
+// Neighbours that take half of the CPU halve the limit.
+func TestNeighbours(t *testing.T) {
+	s := newService(1)
+	s.run(300, ramp(0.2, 0.6))
+	s.stolen = 0.5
+	s.run(200, steady(0.4))
+	known(t, s)
+}
+
+// Where requests spend their time elsewhere, the limit by CPU is given with less
+// confidence: each place where they wait may have a limit of its own.
+func TestWaitingRequests(t *testing.T) {
+	s := newService(1)
+	s.requests[0].wait = 0.2
+	c := s.run(300, ramp(0.2, 0.6))
+	known(t, s)
+	if c.Confidence > 0.7 {
+		t.Errorf("confidence %v for requests that wait for 99 %% of their time", c.Confidence)
+	}
+}
+
+// A pool that is too small is the limit long before the CPU. While requests queue
+// for it, and until more load than then has passed, CPU says nothing.
+func TestPool(t *testing.T) {
+	s := newService(1)
+	s.requests[0].wait, s.pool = 0.1, 40 // 400 requests/s; the CPU would do for 1000
+	s.run(300, ramp(0.1, 0.38))
+	if s.last.State != runtimeinfo.CapacityKnown {
+		t.Fatalf("before the pool is full: %+v", s.last)
+	}
+	absent(t, s.run(60, steady(0.5)), runtimeinfo.CapacityWaiting)
+	if math.Abs(s.last.CPUPerRequest/2e-3-1) > 0.15 {
+		t.Errorf("CPU per request is known meanwhile: %v", s.last.CPUPerRequest)
+	}
+	s.queue = 0
+	absent(t, s.run(600, steady(0.2)), runtimeinfo.CapacityWaiting)
+	s.pool = 400 // someone made it larger, and the load proves it
+	s.run(100, steady(0.6))
+	known(t, s)
+}
+
+// A service at its CPU limit has a queue too, and that is no other limit.
+func TestSaturated(t *testing.T) {
+	s := newService(1)
+	s.run(300, ramp(0.2, 0.6))
+	s.run(120, steady(1.5))
+	known(t, s)
+	if s.last.Saturation < 0.95 {
+		t.Errorf("saturation %v", s.last.Saturation)
+	}
+}
+
+// The collector's work grows with what is in flight: CPU per request rises with
+// the load by up to a third, and the limit is still foretold.
+func TestBend(t *testing.T) {
+	s := newService(1)
+	truth := 0.806 // of the limit without the collector: x(1+0.3x) = 1
+	limit := s.limit()
+	for i := range 300 {
+		x := 0.15 + 0.35*float64(i)/300
+		s.gc = 0.3 * x
+		s.step(x * limit)
+	}
+	if off := s.last.Limit/(truth*limit) - 1; !(math.Abs(off) < capacity.Tolerance) {
+		t.Errorf("%+.1f %% off: %+v", 100*off, s.last)
+	}
+}
+
+// Windows in which spans found no room are not learnt from.
+func TestUntracked(t *testing.T) {
+	s := newService(1)
+	s.run(300, ramp(0.2, 0.6))
+	s.untracked = 0.5
+	s.run(100, steady(0.8))
+	known(t, s)
+}
+
+// Passes that come every second, every minute or irregularly make windows as well.
+func TestPasses(t *testing.T) {
+	for _, pass := range []time.Duration{time.Second, 7 * time.Second, time.Minute} {
+		s := newService(1)
+		s.pass = pass
+		s.run(1200, ramp(0.2, 0.6))
+		known(t, s)
+	}
+}
+
+// A counter that falls (another process's numbers, a container restored from a
+// checkpoint) begins anew.
+func TestCounterFalls(t *testing.T) {
+	s := newService(1)
+	s.run(200, ramp(0.2, 0.5))
+	s.cpu = 0
+	s.run(200, ramp(0.2, 0.6))
+	known(t, s)
+}
+
+func TestObserveAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tick, next := ticks()
+	if n := testing.AllocsPerRun(1000, func() { next(); tick() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

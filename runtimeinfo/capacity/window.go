@@ -1,0 +1,136 @@
+package capacity
+
+import (
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// minWindow is the shortest window: shorter ones say little, for the requests
+// that they cut in two are many of theirs.
+const minWindow = 900 * time.Millisecond
+
+// window is what happened between two host passes.
+type window struct {
+	end      time.Time
+	requests float64 // root spans that ended
+	rate     float64 // of them, per second
+	cpu      float64 // CPU seconds per second
+	active   float64 // mean number of root spans in flight
+	usable   float64 // CPUs: the least of GOMAXPROCS, affinity and quota
+	wait     float64 // seconds per second that threads waited for a CPU; 0 where unknown
+	idle     float64 // CPUs of the machine that nobody used; negative where unknown
+	mix      mix
+	noise    float64 // distance from its own mix that chance alone gives mix
+	waiting  bool    // requests queued for something other than CPU
+	like     float64 // how much its mix is like that of now, set by memory.compare
+}
+
+// mark is the cumulative state at a host pass.
+type mark struct {
+	at               time.Time
+	ended, untracked float64
+	cpu, wait, idle  float64
+	kinds            [kinds]uint64
+}
+
+// meter makes windows of ticks.
+type meter struct {
+	from      mark // where the window under way began; zero before the first pass
+	host      *host.Sample
+	last      time.Time // the tick before
+	lastEnded float64
+	active    float64 // sum over the ticks of the window
+	ticks     float64
+}
+
+// tick takes one tick in and returns a window if it closes one.
+func (m *meter) tick(t *runtimeinfo.Tick, procs int) (w window, ok bool) {
+	ended := float64(t.Spans.Ended)
+	for i := range t.Spans.Groups {
+		m.active += float64(t.Spans.Groups[i].Active)
+	}
+	m.ticks++
+	defer func() { m.last, m.lastEnded = t.Time, ended }()
+
+	if t.Host == nil || t.Host == m.host {
+		return w, false
+	}
+	m.host = t.Host
+	to, known := m.mark(t, ended)
+	if !known {
+		m.from = mark{}
+		return w, false
+	}
+	span := to.at.Sub(m.from.at)
+	if !m.from.at.IsZero() && span > 0 && span < minWindow {
+		return w, false
+	}
+	if !m.from.at.IsZero() && m.from.before(&to) {
+		w, ok = m.close(&to, span.Seconds()), m.from.complete(&to)
+		w.usable = float64(procs)
+		if cpus, known := t.Host.Get(host.CPUUsable); known {
+			w.usable = min(w.usable, cpus)
+		}
+	}
+	m.from, m.active, m.ticks = to, 0, 0
+	return w, ok
+}
+
+// mark reads the counters at the host pass that t is the first to have. The pass
+// lies between two ticks, where the spans were counted.
+func (m *meter) mark(t *runtimeinfo.Tick, ended float64) (k mark, known bool) {
+	user, userKnown := t.Host.Get(host.ProcessCPUUser)
+	system, systemKnown := t.Host.Get(host.ProcessCPUSystem)
+	k = mark{
+		at:        t.Time.Add(-max(0, t.Self.HostAge)),
+		ended:     ended,
+		untracked: float64(t.Spans.Untracked),
+		cpu:       user + system,
+		idle:      -1,
+	}
+	k.wait, _ = t.Host.Get(host.ProcessRunQueueWait)
+	if idle, known := t.Host.Get(host.SystemCPUIdle); known {
+		io, _ := t.Host.Get(host.SystemCPUIOWait)
+		k.idle = idle + io
+	}
+	if between := t.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
+		share := max(0, float64(k.at.Sub(m.last))/float64(between))
+		k.ended = m.lastEnded + share*(ended-m.lastEnded)
+	}
+	for i := range t.Spans.Groups {
+		g := &t.Spans.Groups[i]
+		k.kinds[kind(g.Name)] += g.Ended
+	}
+	return k, userKnown && systemKnown
+}
+
+// before tells that to can be the end of a window that began here: time went on,
+// and no counter fell.
+func (k *mark) before(to *mark) bool {
+	return to.at.After(k.at) && to.cpu >= k.cpu && to.ended >= k.ended
+}
+
+// complete tells that practically all requests of the window were seen.
+func (k *mark) complete(to *mark) bool {
+	const missed = 0.01
+	return to.untracked-k.untracked <= missed*(to.ended-k.ended)
+}
+
+func (m *meter) close(to *mark, seconds float64) window {
+	w := window{
+		end:      to.at,
+		requests: to.ended - m.from.ended,
+		rate:     (to.ended - m.from.ended) / seconds,
+		cpu:      (to.cpu - m.from.cpu) / seconds,
+		active:   m.active / m.ticks,
+		wait:     max(0, to.wait-m.from.wait) / seconds,
+		idle:     -1,
+	}
+	if m.from.idle >= 0 && to.idle >= m.from.idle {
+		w.idle = (to.idle - m.from.idle) / seconds
+	}
+	w.mix, w.noise = mixOf(&m.from.kinds, &to.kinds)
+	return w
+}
