@@ -17,6 +17,7 @@ type durations struct {
 	// What follows belongs to Observe.
 	seen   [durationBuckets]uint64
 	recent [durationBuckets]float64 // counts that fade with age
+	total  float64                  // of recent
 	ended  uint64
 }
 
@@ -35,31 +36,36 @@ func bucketOf(ns int64) int {
 // minutes.
 const halfLife = 2 * time.Minute
 
-// observe takes the counts over; elapsed is the time since it did so last.
-func (d *durations) observe(elapsed time.Duration) {
-	fade := math.Exp2(-float64(elapsed) / float64(halfLife))
+// fadeOf returns what is left of a count after that time.
+func fadeOf(elapsed time.Duration) float64 {
+	return math.Exp2(-float64(elapsed) / float64(halfLife))
+}
+
+// observe takes the counts over; fade is for the time since it did so last.
+func (d *durations) observe(fade float64) {
+	var total float64
 	for i := range d.counts {
 		n := d.counts[i].Load()
-		d.recent[i] = d.recent[i]*fade + float64(n-d.seen[i])
-		d.ended += n - d.seen[i]
-		d.seen[i] = n
+		if n > 0 { // else nothing ever ended in this bucket
+			d.recent[i] = d.recent[i]*fade + float64(n-d.seen[i])
+			d.ended += n - d.seen[i]
+			d.seen[i] = n
+			total += d.recent[i]
+		}
 	}
+	d.total = total
 }
 
 // quantile returns the upper bound of the bucket that holds rank q, zero where
 // nothing ended of late.
 func (d *durations) quantile(q float64) time.Duration {
-	var total float64
-	for _, n := range d.recent {
-		total += n
-	}
 	const least = 0.5 // of one span, faded
-	if total < least {
+	if d.total < least {
 		return 0
 	}
 	var sum float64
 	for i, n := range d.recent {
-		if sum += n; sum >= q*total {
+		if sum += n; sum >= q*d.total {
 			return time.Microsecond << i
 		}
 	}

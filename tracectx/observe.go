@@ -34,7 +34,7 @@ const maxEvents = 8
 // are moved to their edge.
 //
 // It is meant for one caller, once per tick: two would share the events. It takes
-// about 60 µs at 5,000 active spans and 7 µs at none, and allocates its result.
+// about 40 µs at 5,000 active spans and 6 µs at none, and allocates its result.
 func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,12 +66,14 @@ type observer struct {
 	ttl   int64
 
 	now     time.Time
+	wall    int64         // now in nanoseconds since 1970
 	elapsed int64         // nanoseconds from epoch to now, at least 1, never falls
 	passed  time.Duration // since the observation before
 
 	started, neverEnded uint64 // since the epoch
 	active              uint64 // at this observation
 	tallies             []tally
+	sorted              []*rootName // by name
 	oldest              oldest
 	labeller            *labeller
 	lost                []tracked
@@ -101,7 +103,7 @@ func newObserver(config Config, now time.Time) observer {
 }
 
 func (o *observer) begin(now time.Time) {
-	o.now = now
+	o.now, o.wall = now, now.UnixNano()
 	before := o.elapsed
 	o.elapsed = max(o.elapsed, int64(now.Sub(o.epoch)))
 	o.passed = time.Duration(o.elapsed - before)
@@ -115,8 +117,7 @@ func (o *observer) begin(now time.Time) {
 
 // bucket adds one bucket of the table to the observation.
 func (o *observer) bucket(b *bucket, slots *[ways]slot) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.mu.Lock() // no defer: this is done for each bucket of the table, and calls nothing that panics
 	o.started += uint64(b.started)
 	b.started = 0
 	for j := int(b.used) - 1; j >= 0; j-- { // downwards: drop moves the last one
@@ -132,6 +133,7 @@ func (o *observer) bucket(b *bucket, slots *[ways]slot) {
 		}
 		o.count(b.keys[j], s)
 	}
+	b.mu.Unlock()
 }
 
 func (o *observer) count(key uint64, s *slot) {
@@ -139,7 +141,7 @@ func (o *observer) count(key uint64, s *slot) {
 	t := &o.tallies[s.name]
 	t.active++
 	t.oldest = min(t.oldest, s.start)
-	t.ages[ageBucket(o.now.UnixNano()-s.start)]++
+	t.ages[ageBucket(o.wall-s.start)]++
 	if s.start <= o.oldest.newest {
 		o.oldest.add(&tracked{key, *s})
 	}
@@ -166,24 +168,45 @@ func ageBucket(ns int64) int {
 
 // groups returns the names that had spans, by name.
 func (o *observer) groups(names []*rootName) []runtimeinfo.SpanGroup {
-	var groups []runtimeinfo.SpanGroup
-	for i, name := range names {
-		t, d := &o.tallies[i], &name.durations
-		d.observe(o.passed)
-		if t.active == 0 && d.ended == 0 {
-			continue
-		}
-		g := runtimeinfo.SpanGroup{
-			Name: name.text, Active: t.active, Ages: t.ages,
-			Ended: d.ended, P50: d.quantile(0.5), P99: d.quantile(0.99),
-		}
-		if t.active > 0 {
-			g.Oldest = time.Unix(0, t.oldest)
-		}
-		groups = append(groups, g)
+	if len(names) > len(o.sorted) {
+		o.sorted = slices.Clone(names)
+		slices.SortFunc(o.sorted, func(a, b *rootName) int { return cmp.Compare(a.text, b.text) })
 	}
-	slices.SortFunc(groups, func(a, b runtimeinfo.SpanGroup) int { return cmp.Compare(a.Name, b.Name) })
+	fade := fadeOf(o.passed)
+	n := 0
+	for _, name := range o.sorted {
+		name.durations.observe(fade)
+		if o.had(name) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	groups := make([]runtimeinfo.SpanGroup, 0, n)
+	for _, name := range o.sorted {
+		if o.had(name) {
+			groups = append(groups, o.group(name))
+		}
+	}
 	return groups
+}
+
+// had tells whether there is or was a span of this name.
+func (o *observer) had(name *rootName) bool {
+	return o.tallies[name.index].active > 0 || name.durations.ended > 0
+}
+
+func (o *observer) group(name *rootName) runtimeinfo.SpanGroup {
+	t, d := &o.tallies[name.index], &name.durations
+	g := runtimeinfo.SpanGroup{
+		Name: name.text, Active: t.active, Ages: t.ages,
+		Ended: d.ended, P50: d.quantile(0.5), P99: d.quantile(0.99),
+	}
+	if t.active > 0 {
+		g.Oldest = time.Unix(0, t.oldest)
+	}
+	return g
 }
 
 func (o *observer) spans(list []tracked, names []*rootName) []runtimeinfo.Span {
