@@ -1,0 +1,194 @@
+// Compare measures what gmpulse costs beside its peers and beside the limit of
+// what is possible, one table in Markdown for each question.
+//
+//	go -C benchmarks run ./compare                 all tables, about ten minutes
+//	go -C benchmarks run ./compare -only sample    the tables whose name has that in it
+//	go -C benchmarks run ./compare -quick          a thin sample of all, half a minute: what CI runs
+//
+// It needs Linux, for the CPU time of the process. The goroutine survey has a
+// program of its own, ./cost.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
+)
+
+// table is one question.
+type table struct {
+	name  string
+	title string
+	print func(effort) error
+}
+
+// effort is how long to measure.
+type effort struct {
+	turns sidebyside.Effort // of single operations
+	pairs sidebyside.Effort // of a whole application
+	cold  int               // rounds
+	quick bool
+}
+
+func tables() []table {
+	return []table{
+		{"sample", "One sample", printSample},
+		{"span", "One span, start and end", printSpan},
+		{"scan", "5,000 active spans at a tick", printScan},
+		{"scrape", "GET /metrics, without the network", printScrape},
+		{"fluentd", "One record to Fluentd, loopback, acknowledged or not", printFluentd},
+		{"app", "A whole application", printApp},
+		{"growth", "Growth of one sample", printGrowth},
+		{"footprint", "Binary size and init", printFootprint},
+	}
+}
+
+func main() {
+	only := flag.String("only", "", "tables whose name has this in it")
+	quick := flag.Bool("quick", false, "a thin sample")
+	child := flag.String("child", "", "what a process of its own measures; for ./compare itself")
+	flag.Parse()
+	if *child != "" {
+		fail(asChild(*child))
+		return
+	}
+	e := effort{
+		turns: sidebyside.Effort{Rounds: 150, Slice: 2 * time.Millisecond},
+		pairs: sidebyside.Effort{Rounds: 100, Slice: 100 * time.Millisecond},
+		cold:  60,
+	}
+	if *quick {
+		e = effort{
+			turns: sidebyside.Effort{Rounds: 7, Slice: time.Millisecond},
+			pairs: sidebyside.Effort{Rounds: 5, Slice: 20 * time.Millisecond},
+			cold:  5, quick: true,
+		}
+	}
+	// As large a heap as a service has, so that the garbage of one case is not
+	// collected in the slice of another.
+	ballast := make([]byte, 64<<20)
+	defer runtime.KeepAlive(ballast)
+	fmt.Println(machine())
+	for _, t := range tables() {
+		if !strings.Contains(t.name, *only) {
+			continue
+		}
+		fmt.Printf("\n### %s\n\n", t.title)
+		fail(t.print(e))
+	}
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+// peers are the modules whose version belongs to a result.
+func peers() []string {
+	return []string{
+		"github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/contrib/instrumentation/runtime",
+		"go.opentelemetry.io/contrib/instrumentation/host", "go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin",
+		"github.com/gin-gonic/gin", "github.com/shirou/gopsutil/v3", "github.com/arl/statsviz", "github.com/VictoriaMetrics/metrics",
+		"github.com/DataDog/go-runtime-metrics-internal", "mosn.io/holmes", "github.com/grafana/otel-profiling-go",
+		"github.com/fluent/fluent-logger-golang",
+	}
+}
+
+// machine says where and with what.
+func machine() string {
+	var versions []string
+	info, _ := debug.ReadBuildInfo()
+	for _, p := range peers() {
+		for _, d := range info.Deps {
+			if d.Path == p {
+				versions = append(versions, p[strings.LastIndex(p, "/")+1:]+" "+strings.TrimPrefix(d.Version, "v"))
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %s/%s, %d CPUs (%s), %s. %s.", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
+		processor(), time.Now().Format(time.DateOnly), strings.Join(versions, ", "))
+}
+
+// processor returns the name that the kernel has for it.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.TrimSpace(strings.TrimLeft(name, "\t: "))
+		}
+	}
+	return "unknown"
+}
+
+// row prints one line of a table.
+func row(cells ...string) { fmt.Println("| " + strings.Join(cells, " | ") + " |") }
+
+func head(cells ...string) {
+	row(cells...)
+	row(strings.Split(strings.Repeat("---,", len(cells)-1)+"---", ",")...)
+}
+
+// printTurns prints cases that took turns. limit names what the ratio is to.
+func printTurns(limit string, results []sidebyside.Result) {
+	head("what", "× "+limit, "CPU", "allocated", "allocations")
+	for _, r := range results {
+		row(r.Name, ratio(r.Ratio), duration(r.CPU), size(r.Bytes), number(r.Allocs))
+	}
+}
+
+func ratio(v float64) string { return number(v) }
+
+// number writes two to three digits.
+func number(v float64) string {
+	switch {
+	case v != v:
+		return ""
+	case v >= 99.5:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.95 || v == float64(int(v)):
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
+	default:
+		return fmt.Sprintf("%.2f", v)
+	}
+}
+
+func duration(ns float64) string {
+	switch {
+	case ns < 0:
+		return "−" + duration(-ns)
+	case ns < 1e3:
+		return number(ns) + " ns"
+	case ns < 1e6:
+		return number(ns/1e3) + " µs"
+	default:
+		return number(ns/1e6) + " ms"
+	}
+}
+
+func size(b float64) string {
+	switch {
+	case b < -0.5:
+		return "−" + size(-b)
+	case b < 0.5:
+		return "0"
+	case b < 1e3:
+		return fmt.Sprintf("%.0f B", b)
+	case b < 1e6:
+		return number(b/1e3) + " KB"
+	default:
+		return number(b/1e6) + " MB"
+	}
+}
+
+func threeDigits(v float64) string { return fmt.Sprintf("%.3f", v) }

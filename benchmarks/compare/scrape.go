@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	vm "github.com/VictoriaMetrics/metrics"
+
+	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// void is a response that nobody reads.
+type void struct {
+	header http.Header
+	n      int
+}
+
+func (v *void) Header() http.Header { return v.header }
+func (v *void) WriteHeader(int)     {}
+func (v *void) Write(b []byte) (int, error) {
+	v.n += len(b)
+	return len(b), nil
+}
+
+// page is one scrape of h.
+type page struct {
+	h       http.Handler
+	request *http.Request
+}
+
+func newPage(h http.Handler, accept, encoding string) page {
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", accept)
+	if encoding != "" {
+		r.Header.Set("Accept-Encoding", encoding)
+	}
+	return page{h, r}
+}
+
+// get returns how many bytes the page has.
+func (p page) get() int {
+	w := &void{header: http.Header{}}
+	p.h.ServeHTTP(w, p.request)
+	return w.n
+}
+
+// liveSnapshot is one with everything in it that this machine has.
+func liveSnapshot() *runtimeinfo.Snapshot {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	h := host.NewReader(host.Config{})
+	defer h.Close()
+	tick := runtimeinfo.Tick{Time: time.Now(), Host: h.Read(context.Background()), Spans: &runtimeinfo.SpanActivity{
+		Groups: []runtimeinfo.SpanGroup{{Name: "GET /orders", Active: 3, Oldest: time.Now()}, {Name: "POST /orders", Active: 1, Oldest: time.Now()}},
+	}}
+	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus"}, {Name: "fluentd"}}
+	r.Read(tick)
+	r.Read(tick)
+	return r.Snapshot()
+}
+
+func exporter(c prom.Config) (*prom.Exporter, error) {
+	e, err := prom.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Export(context.Background(), liveSnapshot())
+}
+
+func handler(all ...prometheus.Collector) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(all...)
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+func printScrape(e effort) error {
+	const text, open = "text/plain", "application/openmetrics-text;version=1.0.0"
+	small, err := exporter(prom.Config{OnlyOwn: true})
+	if err != nil {
+		return err
+	}
+	whole, err := exporter(prom.Config{})
+	if err != nil {
+		return err
+	}
+	pages := []struct {
+		name string
+		page page
+	}{
+		{"client_golang Go", newPage(handler(collectors.NewGoCollector()), text, "")},
+		{"client_golang Go and process", newPage(handler(goAndProcess()...), text, "")},
+		{"client_golang Go and process, OpenMetrics", newPage(handler(goAndProcess()...), open, "")},
+		{"client_golang Go and process, gzip", newPage(handler(goAndProcess()...), text, "gzip")},
+		{"client_golang Go with all rules", newPage(handler(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll))), text, "")},
+		{"VictoriaMetrics metrics", newPage(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { vm.WriteProcessMetrics(w) }), text, "")},
+		{"**gmpulse**, its own families", newPage(small.Handler(), text, "")},
+		{"**gmpulse**, its own families, OpenMetrics", newPage(small.Handler(), open, "")},
+		{"**gmpulse**, its own families, gzip", newPage(small.Handler(), text, "gzip")},
+		{"**gmpulse** in the user's registry", newPage(handler(whole), text, "")},
+		{"**gmpulse** with client_golang's Go and process", newPage(whole.Handler(), text, "")},
+		{"**gmpulse** with client_golang's Go and process, gzip", newPage(whole.Handler(), text, "gzip")},
+	}
+	var cases []sidebyside.Case
+	for _, p := range pages {
+		cases = append(cases, sidebyside.Op(p.name, func() { p.page.get() }))
+	}
+	head("page", "× client_golang Go", "CPU", "page", "allocated", "allocations")
+	for i, r := range sidebyside.Turns(e.turns, cases) {
+		row(r.Name, ratio(r.Ratio), duration(r.CPU), size(float64(pages[i].page.get())), size(r.Bytes), number(r.Allocs))
+	}
+	return nil
+}
+
+var _ io.Writer = (*void)(nil)

@@ -1,0 +1,230 @@
+// Package sidebyside compares what things cost on a machine that others use too.
+//
+// Cases take turns in slices of a few milliseconds, so that a busy neighbour hits
+// each of them alike, and what counts is the CPU time of the process, not the
+// wall's. A ratio is the median over rounds of the ratio to the reference case in
+// the same round: it holds where absolute times do not.
+package sidebyside
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Case is one thing to measure.
+type Case struct {
+	Name string
+	// Run performs n operations, all of them before it returns.
+	Run func(n int)
+	// Before and After, where set, surround each slice and are not measured.
+	Before, After func()
+	// Ticks, where set, counts what happens in the background meanwhile.
+	Ticks func() uint64
+}
+
+// Op is a case of one operation.
+func Op(name string, f func()) Case {
+	return Case{Name: name, Run: func(n int) {
+		for range n {
+			f()
+		}
+	}}
+}
+
+// Must is an operation that fails loudly.
+func Must(name string, f func() error) Case {
+	return Op(name, func() {
+		if err := f(); err != nil {
+			panic(name + ": " + err.Error())
+		}
+	})
+}
+
+// Result is the cost of one operation of a case.
+type Result struct {
+	Name      string
+	CPU       float64 // nanoseconds, median over slices
+	Quiet     float64 // nanoseconds, the tenth of all slices that was fastest
+	Ratio     float64 // to the first case
+	Low, High float64 // quartiles of Ratio
+	Bytes     float64
+	Allocs    float64
+}
+
+// Effort is how long to measure.
+type Effort struct {
+	Rounds int
+	Slice  time.Duration
+}
+
+// Turns measures cases in turn. The first is the reference.
+func Turns(e Effort, cases []Case) []Result {
+	runs := make([]*run, len(cases))
+	for i := range cases {
+		runs[i] = calibrate(&cases[i], e.Slice)
+	}
+	for round := range e.Rounds {
+		for j := range runs { // each round begins with another case
+			r := runs[(j+round)%len(runs)]
+			r.cpu = append(r.cpu, r.slice())
+		}
+	}
+	results := make([]Result, len(runs))
+	for i, r := range runs {
+		ratios := make([]float64, len(r.cpu))
+		for k := range ratios {
+			ratios[k] = r.cpu[k] / runs[0].cpu[k]
+		}
+		results[i] = Result{
+			Name: r.c.Name, CPU: Quantile(r.cpu, 0.5), Quiet: Quantile(r.cpu, 0.1),
+			Ratio: Quantile(ratios, 0.5), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75),
+			Bytes: r.bytes, Allocs: r.allocs,
+		}
+	}
+	return results
+}
+
+// run is a case with its number of operations per slice.
+type run struct {
+	c             *Case
+	n             int
+	cpu           []float64 // nanoseconds per operation, by round
+	bytes, allocs float64   // of the last slice, per operation
+}
+
+func calibrate(c *Case, slice time.Duration) *run {
+	r := &run{c: c, n: 1}
+	const most = 1 << 24
+	for r.n < most {
+		took := r.slice() * float64(r.n)
+		if took > float64(slice)/2 {
+			r.n = max(1, int(float64(r.n)*float64(slice)/took))
+			break
+		}
+		r.n *= 2
+	}
+	r.slice()
+	return r
+}
+
+// slice runs one slice, returns the nanoseconds of one operation and notes what
+// it allocated.
+func (r *run) slice() float64 {
+	if r.c.Before != nil {
+		r.c.Before()
+	}
+	before := memory()
+	start := CPU()
+	r.c.Run(r.n)
+	took := CPU() - start
+	after := memory()
+	if r.c.After != nil {
+		r.c.After()
+	}
+	r.bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(r.n)
+	r.allocs = math.Round(10*float64(after.Mallocs-before.Mallocs)/float64(r.n)) / 10
+	return float64(took) / float64(r.n)
+}
+
+func memory() (m runtime.MemStats) {
+	runtime.ReadMemStats(&m) // a benchmark may stop the world
+	return m
+}
+
+// Pair is a case compared with the reference in strict alternation.
+type Pair struct {
+	Name      string
+	Ratio     float64 // of CPU per operation, median
+	Low, High float64 // 95 % interval of that median
+	Bytes     float64 // allocated per operation, more than the reference
+	Ticks     float64 // in the background, per slice
+	PerTick   float64 // nanoseconds of CPU per tick in the background
+}
+
+// Pairs runs reference and case, A B A B: each slice of the case is compared with
+// the mean of the two of the reference around it, which have as many operations.
+// A case that is the reference once more shows what can be told apart.
+func Pairs(e Effort, reference Case, cases []Case) []Pair {
+	a := calibrate(&reference, e.Slice)
+	var pairs []Pair
+	for i := range cases {
+		pairs = append(pairs, pair(e.Rounds, a, &cases[i]))
+	}
+	return pairs
+}
+
+func pair(rounds int, a *run, c *Case) Pair {
+	b := &run{c: c, n: a.n}
+	b.slice() // warm
+	var ticks uint64
+	if c.Ticks != nil {
+		ticks = c.Ticks()
+	}
+	var ratios, more, bytes []float64
+	before, beforeBytes := a.slice(), a.bytes
+	for range rounds {
+		x, after := b.slice(), a.slice()
+		mean := (before + after) / 2
+		ratios, more = append(ratios, x/mean), append(more, (x-mean)*float64(a.n))
+		bytes = append(bytes, b.bytes-(beforeBytes+a.bytes)/2)
+		before, beforeBytes = after, a.bytes
+	}
+	half := 0.98 / math.Sqrt(float64(rounds)) // of the interval, as ranks: order statistics
+	p := Pair{
+		Name: c.Name, Ratio: Quantile(ratios, 0.5), Low: Quantile(ratios, 0.5-half), High: Quantile(ratios, 0.5+half),
+		Bytes: Quantile(bytes, 0.5),
+	}
+	if c.Ticks != nil {
+		p.Ticks = float64(c.Ticks()-ticks) / float64(rounds)
+		p.PerTick = Quantile(more, 0.5) / p.Ticks
+	}
+	return p
+}
+
+// Cold measures single calls, each after 16 MB of other memory were touched: what
+// a sampler that wakes once a second finds in the caches. The result is in
+// nanoseconds by the order of cases, less what the same does to an empty call.
+func Cold(rounds int, cases []Case) []float64 {
+	other := make([]byte, 16<<20)
+	cases = append([]Case{Op("nothing", func() {})}, cases...)
+	took := make([][]float64, len(cases))
+	for round := range rounds {
+		for j := range cases {
+			i := (j + round) % len(cases)
+			for k := 0; k < len(other); k += 64 {
+				other[k]++
+			}
+			start := CPU()
+			cases[i].Run(1)
+			took[i] = append(took[i], float64(CPU()-start))
+		}
+	}
+	var medians []float64
+	for _, t := range took[1:] {
+		medians = append(medians, Quantile(t, 0.5)-Quantile(took[0], 0.5))
+	}
+	return medians
+}
+
+// CPU returns the CPU time of this process in nanoseconds, to the nanosecond.
+func CPU() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		panic(fmt.Sprint("no clock for the CPU time of a process: ", err))
+	}
+	return t.Nano()
+}
+
+// Quantile returns the value of rank q, from 0 to 1.
+func Quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(math.Round(min(max(q, 0), 1)*float64(len(sorted)-1)))]
+}

@@ -1,0 +1,120 @@
+package budget
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// limit reads all that the runtime has but the counters of GODEBUG settings.
+func limit() func() {
+	var samples []metrics.Sample
+	for _, d := range metrics.All() {
+		if !strings.HasPrefix(d.Name, "/godebug/") {
+			samples = append(samples, metrics.Sample{Name: d.Name})
+		}
+	}
+	return func() { metrics.Read(samples) }
+}
+
+func sample() func() {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	return func() { r.Read(runtimeinfo.Tick{Time: time.Now()}) }
+}
+
+func pulse() func() {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	return func() { r.Pulse(0) }
+}
+
+func sampleToLimit(testing.TB) float64     { return ratio(limit(), sample()) }
+func sampleAllocations(testing.TB) float64 { return allocations(sample()) }
+func pulseToLimit(testing.TB) float64      { return ratio(limit(), pulse()) }
+func pulseAllocations(testing.TB) float64  { return allocations(pulse()) }
+
+func snapshotAllocations(testing.TB) float64 {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	return allocations(func() { r.Snapshot() })
+}
+
+// sampleGrowth cannot take turns: it compares both with the same computation, so
+// that a processor that is slower for a while is not held against the sample.
+func sampleGrowth(testing.TB) float64 {
+	few := sampleBeside(50)
+	return sampleBeside(50_000) / few
+}
+
+func sampleBeside(goroutines int) float64 {
+	stop := make(chan struct{})
+	var ready, done sync.WaitGroup
+	ready.Add(goroutines)
+	for range goroutines {
+		done.Go(func() {
+			ready.Done()
+			<-stop
+		})
+	}
+	ready.Wait()
+	var x uint64
+	steady := func() {
+		for i := range uint64(2000) {
+			x = x*6364136223846793005 + i
+		}
+	}
+	r := ratio(steady, sample())
+	close(stop)
+	done.Wait()
+	return r
+}
+
+// tickAllocations counts over a hundred ticks in a bubble, where nothing else runs.
+func tickAllocations(tb testing.TB) (perTick float64) {
+	tb.Helper()
+	const ticks = 100
+	synctest.Test(tb.(*testing.T), func(t *testing.T) {
+		seen := 0
+		e, err := engine.New(
+			engine.WithLogger(slog.New(slog.DiscardHandler)),
+			engine.WithHostInterval(time.Hour),
+			engine.WithExporter("counting", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { seen++; return nil })))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		before, seenBefore := mallocs(), seen
+		time.Sleep(ticks * time.Second)
+		synctest.Wait()
+		after := mallocs()
+		if seen-seenBefore != ticks {
+			t.Errorf("%d ticks, want %d", seen-seenBefore, ticks)
+		}
+		perTick = float64(after-before) / ticks
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := e.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return perTick
+}
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}

@@ -1,0 +1,68 @@
+package budget
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// page is a response that nobody reads.
+type page struct {
+	header http.Header
+	n      int
+}
+
+func (p *page) Header() http.Header         { return p.header }
+func (p *page) WriteHeader(int)             {}
+func (p *page) Write(b []byte) (int, error) { p.n += len(b); return len(b), nil }
+
+func get(tb testing.TB, h http.Handler) func() {
+	tb.Helper()
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "text/plain")
+	scrape := func() int {
+		p := &page{header: http.Header{}}
+		h.ServeHTTP(p, r)
+		return p.n
+	}
+	if n := scrape(); n < 10_000 {
+		tb.Errorf("a page of %d bytes", n)
+	}
+	return func() { scrape() }
+}
+
+func exporter(tb testing.TB) *prom.Exporter {
+	tb.Helper()
+	e, err := prom.New(prom.Config{OnlyOwn: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	for range 2 {
+		r.Read(runtimeinfo.Tick{Time: time.Now()})
+	}
+	if err := e.Export(tb.Context(), r.Snapshot()); err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+func scrapeToRegistry(tb testing.TB) float64 {
+	tb.Helper()
+	e := exporter(tb)
+	r := prometheus.NewRegistry()
+	r.MustRegister(e)
+	return ratio(get(tb, promhttp.HandlerFor(r, promhttp.HandlerOpts{})), get(tb, e.Handler()))
+}
+
+func scrapeAllocations(tb testing.TB) float64 {
+	tb.Helper()
+	return allocations(get(tb, exporter(tb).Handler()))
+}

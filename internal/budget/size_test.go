@@ -1,0 +1,75 @@
+package budget
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Programs that serve and start gmpulse besides, each built as one ships it.
+const (
+	bare = `package main
+
+import "net/http"
+
+func main() { http.ListenAndServe("127.0.0.1:0", nil) }
+`
+	withEngine = `package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+)
+
+func main() {
+	e, _ := engine.New(engine.WithExporter("log", exporters.Log(nil)))
+	e.Start(context.Background())
+	http.ListenAndServe("127.0.0.1:0", nil)
+}
+`
+	withAgent = `package main
+
+import (
+	"net/http"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+func main() {
+	agent.Start()
+	http.ListenAndServe("127.0.0.1:0", nil)
+}
+`
+)
+
+func agentSize(tb testing.TB) float64 {
+	tb.Helper()
+	return build(tb, withAgent) - build(tb, bare)
+}
+
+func engineSize(tb testing.TB) float64 {
+	tb.Helper()
+	return build(tb, withEngine) - build(tb, bare)
+}
+
+// build returns the size of a stripped binary in MB.
+func build(tb testing.TB, source string) float64 {
+	tb.Helper()
+	dir := tb.TempDir()
+	file, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if out, err := exec.CommandContext(tb.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, file).CombinedOutput(); err != nil {
+		tb.Fatalf("%v\n%s", err, out)
+	}
+	info, err := os.Stat(binary)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return float64(info.Size()) / 1e6
+}
