@@ -29,7 +29,7 @@ type entry struct {
 	body  []byte        // nil: on disk only
 	key   uint64        // in the store; 0: not there
 	done  bool          // delivered or dropped
-	safe  chan struct{} // closed when it is on disk, done, or the disk is out of order
+	safe  chan struct{} // closed when it is on disk or done; nil while nobody waits
 }
 
 // backlog is what waits, and the account of it. It decides what gives way; the
@@ -80,9 +80,6 @@ func (b *backlog) accept(ctx context.Context, e *entry, schema []byte) error {
 	if b.durable {
 		b.unsaved = append(b.unsaved, e)
 		b.unsavedBytes += e.size
-		if !b.onDisk && b.diskError != "" {
-			b.release(e) // nothing to wait for
-		}
 	}
 	b.makeRoom()
 	return nil
@@ -203,6 +200,23 @@ func (b *backlog) release(e *entry) {
 		close(e.safe)
 		e.safe = nil
 	}
+}
+
+// unsafe returns what to wait for until nothing is in memory only.
+func (b *backlog) unsafe() (all []<-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.unsaved
+	if !b.durable {
+		list = slices.Concat(b.flying, b.ticks, b.eventful)
+	}
+	for _, e := range list {
+		if e.safe == nil {
+			e.safe = make(chan struct{})
+		}
+		all = append(all, e.safe)
+	}
+	return all
 }
 
 // take returns the oldest entry, now under way, or nil. Those that have waited

@@ -17,8 +17,8 @@ type Config struct {
 	// Dir is a directory for the store, made when needed, with mode 0700. Default
 	// none: records wait in memory and end with the process.
 	Dir string
-	// MaxBytes bounds the records on disk. The file takes up to twice as much, and
-	// never shrinks while it is in use. Default 64 MiB: about eleven hours at one
+	// MaxBytes bounds the records on disk. The file takes a quarter more, never
+	// shrinks while it is in use, and is removed when all is delivered. Default 64 MiB: about eleven hours at one
 	// snapshot a second. The least is 64 KiB.
 	MaxBytes int64
 	// MaxMemory bounds the records in memory: all of them without Dir, else those

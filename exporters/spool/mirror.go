@@ -88,15 +88,12 @@ func (b *backlog) saved(d *due, first uint64) {
 	b.unsaved = slices.DeleteFunc(b.unsaved, func(e *entry) bool { return e.key != 0 })
 }
 
-// notSaved takes d back, nil for nothing. Nobody waits for the disk any more.
+// notSaved takes d back, nil for nothing.
 func (b *backlog) notSaved(d *due) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if d != nil {
 		b.garbage = append(d.garbage, b.garbage...)
-	}
-	for _, e := range b.unsaved {
-		b.release(e)
 	}
 	b.makeRoom()
 }
@@ -145,11 +142,6 @@ func (b *backlog) setDisk(ok bool, trouble string) bool {
 	defer b.mu.Unlock()
 	changed := (trouble == "") != (b.diskError == "")
 	b.onDisk, b.diskError = ok, trouble
-	for _, e := range b.unsaved {
-		if !ok {
-			b.release(e)
-		}
-	}
 	return changed
 }
 

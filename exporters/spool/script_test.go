@@ -19,7 +19,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Remarks of fluent-logger-golang have no newline and would hide results.
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // backend is an exporter that does what the test says.
 type backend struct {
@@ -132,6 +138,16 @@ func export(t testing.TB, x *spool.Exporter, snapshots ...*runtimeinfo.Snapshot)
 	}
 }
 
+// safe waits until the end of the process would lose nothing.
+func safe(t testing.TB, x *spool.Exporter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := x.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // stop shuts a spool down within a time, and returns the last account.
 func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.ExporterStats {
 	t.Helper()
@@ -164,6 +180,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// exportAttrs is some weight.
+func exportAttrs() []slog.Attr { return []slog.Attr{slog.String("weight", strings.Repeat("x", 1000))} }
 
 func files(t testing.TB, dir string) string {
 	t.Helper()

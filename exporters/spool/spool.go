@@ -15,11 +15,11 @@
 //	accepted = delivered + dropped{reason} + pending
 //
 // holds at every moment, over restarts too: what an earlier process left on disk
-// counts as accepted (and recovered) by the one that finds it. With a directory
-// Export returns when the record is delivered or on disk, whichever comes first,
-// and after 100 ms in any case: then, and while the disk is out of order, the
-// record is in memory, and only the end of the process loses it. While the
-// backend keeps up, the disk is not touched.
+// counts as accepted (and recovered) by the one that finds it. Export waits for
+// nobody: with a directory a record is delivered or on disk some 20 ms later, and
+// only a process killed within that time loses it, or while the disk is out of
+// order. [Exporter.Sync] waits for it. While the backend keeps up, the disk is not
+// touched.
 //
 // Records arrive twice when an acknowledgement was lost, or a process killed
 // between delivery and noting it: at most the last 64, or the last second's.
@@ -59,12 +59,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-const (
-	// diskPatience is how long Export waits for a record to be safe.
-	diskPatience = 100 * time.Millisecond
-	// drainLimit bounds a Shutdown whose ctx has no deadline.
-	drainLimit = 10 * time.Second
-)
+// drainLimit bounds a Shutdown whose ctx has no deadline.
+const drainLimit = 10 * time.Second
 
 // Exporter is an exporter behind a spool. Only [New] makes one. All methods may be
 // called by several goroutines at once.
@@ -115,7 +111,7 @@ func New(next exporters.Exporter, cfg Config) (*Exporter, error) {
 	return x, nil
 }
 
-// Export takes s, to be delivered later. It fails when ctx is done already, with
+// Export takes s, to be delivered later, and returns at once. It fails when ctx is done already, with
 // nothing taken, after Shutdown ([exporters.ErrShutdown]), and with an
 // [exporters.RejectedError] for what is above [runtimeinfo.MaxEncodedEvent]. What the
 // backend says is in [Exporter.ExporterStats].
@@ -128,14 +124,12 @@ func (x *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if !x.start() { //nolint:contextcheck // the goroutines outlive this call
 		return exporters.ErrShutdown
 	}
-	safe := e.safe
 	if err := x.backlog.accept(ctx, e, schema); err != nil {
 		return err
 	}
 	x.sender.signal()
 	if x.keeper != nil {
 		x.keeper.signal()
-		x.await(ctx, safe)
 	}
 	if refused > 0 {
 		return &exporters.RejectedError{Events: refused, Err: fmt.Errorf("spool: %d events of snapshot %d: %w", refused, s.Seq, runtimeinfo.ErrTooLarge)}
@@ -162,11 +156,7 @@ func (x *Exporter) encode(s *runtimeinfo.Snapshot) (*entry, []byte, error) {
 	defer x.encoding.Unlock()
 	body, err := x.enc.Append(make([]byte, 0, 2<<10), s)
 	id, schema := x.enc.Schema()
-	e := &entry{at: time.Now(), events: len(s.Events), size: overhead + int64(len(body)), schema: id, body: body}
-	if x.keeper != nil {
-		e.safe = make(chan struct{})
-	}
-	return e, schema, err
+	return &entry{at: time.Now(), events: len(s.Events), size: overhead + int64(len(body)), schema: id, body: body}, schema, err
 }
 
 // start starts the goroutines, once. It is false after Shutdown.
@@ -194,15 +184,18 @@ func (s *sender) signal() {
 	}
 }
 
-// await waits until a record is safe, but not long.
-func (x *Exporter) await(ctx context.Context, safe <-chan struct{}) {
-	t := time.NewTimer(diskPatience)
-	defer t.Stop()
-	select {
-	case <-safe:
-	case <-t.C:
-	case <-ctx.Done():
+// Sync returns when all that Export has taken before is delivered, dropped or on
+// disk: the end of the process then loses none of it. Without a directory it waits
+// for the backend. The error is that of ctx.
+func (x *Exporter) Sync(ctx context.Context) error {
+	for _, safe := range x.backlog.unsafe() {
+		select {
+		case <-safe:
+		case <-ctx.Done():
+			return fmt.Errorf("spool: records of %s are in memory only: %w", x.config.Name, context.Cause(ctx))
+		}
 	}
+	return nil
 }
 
 // Shutdown delivers what waits, trying until ctx is about to end, and shuts the

@@ -44,6 +44,9 @@ type change struct {
 func recordsBucket() []byte { return []byte("records") }
 func schemasBucket() []byte { return []byte("schemas") }
 
+// growth is the step in which a file grows once it is larger than that.
+const growth = 1 << 20
+
 func newStore(path string) *store {
 	return &store{path: path, schemas: map[runtimeinfo.SchemaID]bool{}}
 }
@@ -62,6 +65,7 @@ func (s *store) open() error {
 		if err != nil {
 			return classify(err)
 		}
+		s.db.AllocSize = growth
 		current, err := s.current()
 		if err == nil && current {
 			err = s.check()

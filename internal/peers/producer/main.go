@@ -1,6 +1,6 @@
 // Producer is an application that is going to be killed: it gives snapshots to a
-// spool in front of a Forward server, says which ones the spool has taken, and
-// ends when all are delivered.
+// spool in front of a Forward server, says which ones the spool has safe, and ends
+// when all are delivered.
 //
 //	go run ./internal/peers/producer -url tcp://127.0.0.1:24224 -dir /tmp/spool -from 1 -to 1000
 //
@@ -55,6 +55,9 @@ func run(url, dir string, from, to uint64, pace, drain time.Duration) error {
 	for seq := from; seq <= to; seq++ {
 		<-ticker.C
 		if err := x.Export(ctx, snapshot(seq)); err != nil {
+			return err
+		}
+		if err := x.Sync(ctx); err != nil {
 			return err
 		}
 		fmt.Println("taken", seq)

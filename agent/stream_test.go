@@ -1,0 +1,296 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// stream is the account of the stream to Fluentd.
+func stream(t testing.TB, s engine.Stats) runtimeinfo.ExporterStats {
+	t.Helper()
+	return account(t, s, "fluentd")
+}
+
+func account(t testing.TB, s engine.Stats, exporter string) runtimeinfo.ExporterStats {
+	t.Helper()
+	for _, e := range s.Exporters {
+		if e.Name == exporter {
+			return e
+		}
+	}
+	t.Fatalf("no exporter %s", exporter)
+	return runtimeinfo.ExporterStats{}
+}
+
+// watch asserts the identity of all accounts, again and again, until the test
+// calls what it returns.
+func watch(t *testing.T, stats func() engine.Stats) (end func()) {
+	t.Helper()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ; {
+			for _, e := range stats().Exporters {
+				for name, a := range map[string]runtimeinfo.Account{"snapshots": e.Snapshots, "events": e.Events} {
+					if a.Accepted != a.Delivered+a.Lost()+a.Pending || a.Pending > 1<<40 {
+						t.Errorf("%s of %s do not balance: %+v", name, e.Name, a)
+						return
+					}
+				}
+			}
+			select {
+			case <-tick.C:
+			case <-done:
+				tick.Stop()
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// The server accepts connections and never reads. Nobody notices: the engine beside
+// it, which has no stream, does not tick more often; 20 scrapes at once are
+// answered; the accounts balance at every moment; Stop keeps to its deadline.
+func TestHungServer(t *testing.T) {
+	p := forward.New(t, forward.Hang)
+	plain, err := engine.New(engine.WithInterval(10*time.Millisecond), engine.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, log := start(t, agent.WithInterval(10*time.Millisecond),
+		agent.WithFluentd(fluentd.Config{URL: p.URL(), WriteTimeout: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond}),
+		agent.WithSpool(spool.Config{Dir: t.TempDir()}))
+	if err := plain.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, plainBefore := a.Stats().Ticks, plain.Stats().Ticks
+	unwatch := watch(t, a.Stats)
+	scraped := scrape(t, a.URL(), 20, 2*time.Second)
+	ticks, plainTicks := a.Stats().Ticks-before, plain.Stats().Ticks-plainBefore
+	if err := plain.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d ticks beside %d of an engine without a stream, %d scrapes", ticks, plainTicks, scraped)
+	if ticks*10 < plainTicks*8 {
+		t.Errorf("%d ticks, an engine without a stream had %d", ticks, plainTicks)
+	}
+	s := stream(t, a.Stats())
+	if s.State != runtimeinfo.ExporterFailing || s.Snapshots.Delivered != 0 || s.Spool == nil || !s.Spool.OnDisk {
+		t.Errorf("%+v, %+v", s, s.Spool)
+	}
+	// On a machine as busy as this, goroutines of exporters that do nothing come late
+	// too: Prometheus' is one.
+	pull := account(t, a.Stats(), "prometheus").Snapshots
+	if n, m := s.Snapshots.Dropped[runtimeinfo.DropReplaced], pull.Dropped[runtimeinfo.DropReplaced]; n > m+s.Snapshots.Accepted/5 {
+		t.Errorf("%d of %d snapshots were replaced, %d of Prometheus': the spool is slow", n, s.Snapshots.Accepted, m)
+	}
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := a.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 2500*time.Millisecond {
+		t.Errorf("Stop took %v", took)
+	}
+	unwatch()
+	if s := stream(t, a.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] > 0 {
+		t.Errorf("what was not delivered is not on disk: %+v", s)
+	}
+	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
+		t.Errorf("%d lines about it, want 1", n)
+	}
+}
+
+// scrape asks for both pages from several goroutines until the time is over.
+func scrape(t *testing.T, url string, clients int, during time.Duration) (answered int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), during)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for i := 0; ctx.Err() == nil; i++ {
+				page := [2]string{"metrics", "healthz"}[i%2]
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+page, http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+				if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable { // too many at once
+					t.Errorf("%s: %s", page, resp.Status)
+				}
+				mu.Lock()
+				answered++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return answered
+}
+
+// Packets to the address vanish. Start does not dial, nor does anybody wait for
+// the one who does.
+func TestBlackHole(t *testing.T) {
+	const timeout = 20 * time.Second // of a dial: whoever dials is found out
+	begin := time.Now()
+	a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://" + blackHole(t), Timeout: timeout}))
+	if took := time.Since(begin); took > timeout/2 {
+		t.Errorf("Start took %v", took)
+	}
+	eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
+	begin = time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := a.Stop(ctx); err != nil && !strings.Contains(err.Error(), "fluentd") {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 2500*time.Millisecond {
+		t.Errorf("Stop took %v", took)
+	}
+	s := stream(t, a.Stats())
+	if s.Snapshots.Dropped[runtimeinfo.DropShutdown] == 0 || s.Snapshots.Pending != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A server that wants a shared key is a wrong configuration: it is in /healthz and
+// in one line of the log, and nothing is thrown away until the time to stop.
+func TestSharedKeyServer(t *testing.T) {
+	p := forward.New(t, forward.SharedKey)
+	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: p.URL()}))
+	defer watch(t, a.Stats)()
+	eventually(t, "the error is known", func() bool { return stream(t, a.Stats()).Errors > 1 })
+	var h struct {
+		Exporters []struct {
+			Name, State string
+			LastError   string `json:"last_error"`
+			Spool       *struct {
+				OldestAge float64 `json:"oldest_age_seconds"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(page(t, a.URL()+"healthz")), &h); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h.Exporters {
+		if e.Name == "fluentd" && (e.State != "failing" || !strings.Contains(e.LastError, "server requires shared_key") || e.Spool == nil || e.Spool.OldestAge == 0) {
+			t.Errorf("/healthz has %+v", e)
+		}
+	}
+	if n := strings.Count(log.String(), "shared_key"); n != 1 {
+		t.Errorf("%d lines about it, want 1", n)
+	}
+	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped[runtimeinfo.DropReplaced] {
+		t.Errorf("%+v", s)
+	}
+	p.Behave(forward.Ack) // somebody mended it
+	eventually(t, "all is delivered", func() bool {
+		s := stream(t, a.Stats())
+		return s.Snapshots.Delivered > 0 && s.Snapshots.Pending <= 1
+	})
+}
+
+func page(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Two lives of an agent and a server that is away for all of the first: the second
+// one delivers what the first one left, before its own, and every snapshot once.
+func TestSecondLife(t *testing.T) {
+	p := forward.New(t, forward.Ack)
+	url := p.URL()
+	p.Stop()
+	dir := filepath.Join(t.TempDir(), "spool")
+	var left runtimeinfo.ExporterStats
+	for life := range 2 {
+		if life == 1 {
+			p.Start(t)
+		}
+		a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: url}), agent.WithSpool(spool.Config{Dir: dir}))
+		eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
+		ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{time.Second, 10 * time.Second}[life])
+		if err := a.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		s := stream(t, a.Stats())
+		if life == 0 {
+			left = s
+			continue
+		}
+		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped[runtimeinfo.DropReplaced] {
+			t.Errorf("left %+v, then %+v", left.Snapshots, s.Snapshots)
+		}
+		ids, lives := map[any]bool{}, map[any]bool{}
+		for _, e := range p.Received() {
+			ids[e.Record["id"]], lives[e.Record["resource.service.instance.id"]] = true, true
+		}
+		if n := uint64(len(ids)); n != s.Snapshots.Delivered+s.Events.Delivered || len(lives) != 2 {
+			t.Errorf("%d records of %d lives arrived, %d were delivered", n, len(lives), s.Snapshots.Delivered)
+		}
+	}
+}
+
+// blackHole returns an address that nobody answers for: a listener whose queue of
+// connections is full.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	address := deaf(t)
+	for range 20 {
+		c, err := (&net.Dialer{Timeout: 300 * time.Millisecond}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Skip(fmt.Sprint("this system takes connections without end: ", address))
+	return ""
+}

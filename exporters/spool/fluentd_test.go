@@ -1,0 +1,109 @@
+package spool_test
+
+import (
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// client is the real one, with little patience.
+func client(t *testing.T, url string) *fluentd.Exporter {
+	t.Helper()
+	c, err := fluentd.New(fluentd.Config{URL: url, Timeout: time.Second, WriteTimeout: 300 * time.Millisecond, AckTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestConformanceOfFluentd(t *testing.T) {
+	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
+		t.Helper()
+		x, _ := newSpool(t, client(t, forward.New(t, forward.Ack).URL()), spool.Config{Dir: t.TempDir()})
+		return x
+	})
+}
+
+// Whatever a server did with the records before, once it is well all of them are
+// there.
+func TestServersThatWereUnwell(t *testing.T) {
+	const records = 5
+	for name, mode := range map[string]forward.Mode{
+		"hang": forward.Hang, "no ack": forward.NoAck, "reset": forward.Reset, "ack lost": forward.DropUnacked,
+		"wrong ack": forward.WrongAck, "closes at once": forward.CloseAtOnce, "one per connection": forward.OnePerConn,
+		"shared key": forward.SharedKey, "not a forward server": forward.SpeaksFirst, "refuses": -1,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := forward.New(t, max(mode, 0))
+			if mode < 0 {
+				p.Stop()
+			}
+			x, _ := newSpool(t, client(t, p.URL()), spool.Config{})
+			for seq := 1; seq <= records; seq++ {
+				export(t, x, snapshot(seq, "e"))
+			}
+			eventually(t, "it was tried twice", func() bool {
+				s := balanced(t, x)
+				return s.Errors+s.Timeouts > 1 || mode == forward.OnePerConn && s.Snapshots.Delivered == records
+			})
+			if mode < 0 {
+				p.Start(t)
+			}
+			p.Behave(forward.Ack)
+			if s := stop(t, x, patient); s.Snapshots.Delivered != records || s.Events.Delivered != records {
+				t.Errorf("%+v", s)
+			}
+			ids := map[any]bool{}
+			for _, e := range p.Received() {
+				ids[e.Record["id"]] = true
+			}
+			if len(ids) != 2*records {
+				t.Errorf("%d different records arrived, want %d", len(ids), 2*records)
+			}
+		})
+	}
+}
+
+// What an application may put into its numbers and texts reaches the server in a
+// form that it takes, and what follows is not held up.
+func TestPoisonousValues(t *testing.T) {
+	p := forward.New(t, forward.Ack)
+	x, _ := newSpool(t, client(t, p.URL()), spool.Config{Dir: t.TempDir()})
+	long := strings.Repeat("é", 1<<20)
+	gauge := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge}
+	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: gauge, Number: math.NaN()})
+	s.Resource = []runtimeinfo.Attr{{Key: "broken", Value: "bad \xff"}}
+	s.Events = []runtimeinfo.Event{{Name: "poison", Attrs: []slog.Attr{
+		slog.Float64("nan", math.NaN()), slog.Float64("inf", math.Inf(1)), slog.String("broken", "bad \xff"), slog.Any("nil", nil),
+		slog.String("long", long), slog.Any("bytes", []byte{0xff}), slog.Any("func", func() {}), slog.Time("time", time.Unix(1, 0).UTC()),
+	}}}
+	export(t, x, s, snapshot(2))
+	st := stop(t, x, patient)
+	if st.Snapshots.Delivered != 2 || st.Events.Delivered != 1 || st.Errors != 0 {
+		t.Errorf("%+v", st)
+	}
+	got := p.Received()
+	if len(got) != 3 {
+		t.Fatalf("%d records arrived", len(got))
+	}
+	attrs, _ := got[0].Record["attributes"].(map[string]any)
+	if text, _ := attrs["long"].(string); len(text) > 32<<10 || len(text) < 30<<10 {
+		t.Errorf("a text of 2 MiB arrived with %d bytes", len(text))
+	}
+	if attrs["broken"] != "bad \uFFFD" || attrs["nan"] != nil || attrs["inf"] != nil || attrs["time"] != "1970-01-01T00:00:01Z" {
+		t.Errorf("attributes %v", attrs)
+	}
+	if _, there := got[1].Record["queue.depth"]; there {
+		t.Error("NaN arrived")
+	}
+}
