@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -53,6 +55,7 @@ type Agent struct {
 	engine    *engine.Engine // nil when disabled
 	processor *tracectx.Processor
 	detective *goroutines.Detective // nil when disabled
+	baselines *baseline.Watch       // nil when off
 	handler   http.Handler
 	server    *server // nil when off
 
@@ -166,6 +169,12 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithExporter("prometheus", metrics),
 		engine.WithExporter("page", live),
 	}
+	if !s.noBaselines {
+		if a.baselines, err = newBaselines(s); err != nil {
+			return pages{}, err
+		}
+		opts = append(opts, engine.WithBaselines(a.baselines))
+	}
 	if s.fluentd.URL != "" {
 		stream, err := newStream(s, a.service)
 		if err != nil {
@@ -178,6 +187,18 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	}
 	a.engine, err = engine.New(opts...)
 	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
+}
+
+func newBaselines(s *settings) (*baseline.Watch, error) {
+	c := s.baselines
+	if c.Logger == nil {
+		c.Logger = s.logger
+	}
+	w, err := baseline.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("agent: %w", err)
+	}
+	return w, nil
 }
 
 // newStream makes the exporter to Fluentd behind its spool.
@@ -313,6 +334,16 @@ func (a *Agent) Goroutines() goroutines.Report {
 		return goroutines.Report{}
 	}
 	return a.detective.Report()
+}
+
+// Anomalies returns the bands of the signals that are beyond what is normal now,
+// in no order; none when baselines are off.
+func (a *Agent) Anomalies() []runtimeinfo.Band {
+	s := a.Snapshot()
+	if s == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Bands), func(b runtimeinfo.Band) bool { return b.Since.IsZero() })
 }
 
 // Stats returns the agent's account of itself, zero when disabled.

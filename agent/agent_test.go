@@ -24,6 +24,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
 func TestMain(m *testing.M) {
@@ -276,6 +277,49 @@ func TestGaugeReachesMetrics(t *testing.T) {
 	})
 }
 
+// A signal of the application's own that reaches its ceiling is an anomaly in
+// the snapshot, in the metrics and in an event.
+func TestBaselines(t *testing.T) {
+	events := make(chan runtimeinfo.Event, 1)
+	a, _ := start(t,
+		agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 40}}}),
+		agent.WithExporter("events", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			for _, e := range s.Events {
+				if e.Name == "baseline.anomaly.opened" {
+					select {
+					case events <- e:
+					default:
+					}
+				}
+			}
+			return nil
+		})))
+	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 42 }); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the anomaly is scraped", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, `gmpulse_anomaly{signal="queue.depth"} 1`) &&
+			strings.Contains(body, `gmpulse_anomalies_total{signal="queue.depth"} 1`) &&
+			strings.Contains(body, `gmpulse_anomaly{signal="goroutines"} 0`)
+	})
+	if found := a.Anomalies(); len(found) != 1 || found[0].Signal != "queue.depth" || found[0].Value != 42 {
+		t.Errorf("anomalies %+v", found)
+	}
+	if e := <-events; !strings.Contains(e.Message, "queue.depth 42 has reached its ceiling of 40") {
+		t.Errorf("event %q", e.Message)
+	}
+}
+
+func TestBaselinesOff(t *testing.T) {
+	t.Setenv("GMPULSE_BASELINES", "off")
+	a, _ := start(t)
+	eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
+	if s := a.Snapshot(); len(s.Bands) != 0 {
+		t.Errorf("bands %v", s.Bands)
+	}
+}
+
 func TestHandlerWithoutListener(t *testing.T) {
 	a, _ := start(t, agent.WithListen("off"))
 	if a.URL() != "" {
@@ -341,6 +385,8 @@ func TestDisabled(t *testing.T) {
 func TestJunkInTheEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_INTERVAL":              "soon",
+		"GMPULSE_ALERTS_PER_WEEK":       "many",
+		"GMPULSE_BASELINES":             "maybe",
 		"GMPULSE_HOST_INTERVAL":         "-1s",
 		"GMPULSE_LISTEN":                "nowhere",
 		"OTEL_EXPORTER_PROMETHEUS_PORT": "99999",
@@ -353,6 +399,7 @@ func TestJunkInTheEnvironment(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
+		`GMPULSE_ALERTS_PER_WEEK="many"`, "want a number from 0.01 to 1000", `GMPULSE_BASELINES="maybe"`,
 		`GMPULSE_INTERVAL="soon"`, "want a duration such as 1s",
 		`GMPULSE_HOST_INTERVAL="-1s"`,
 		`GMPULSE_LISTEN="nowhere"`, "want host:port",

@@ -8,6 +8,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
 // Option configures [Start]. Options overrule the environment.
@@ -79,6 +80,17 @@ func WithSpool(c spool.Config) Option {
 // metrics and logs. "prometheus", "page" and "fluentd" are taken.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e}) }
+}
+
+// WithBaselines says which signals are watched beside the default ones, and how
+// many false alarms are bearable, as GMPULSE_ALERTS_PER_WEEK and
+// GMPULSE_STATE_FILE do. A Logger of nil is the agent's. Nil turns baselines off.
+func WithBaselines(c *baseline.Config) Option {
+	return func(s *settings) {
+		if s.noBaselines = c == nil; c != nil {
+			s.baselines = *c
+		}
+	}
 }
 
 // WithLogger sets where the agent logs: one line at start, one at stop, and one

@@ -14,6 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
 // settings is what Start goes by, after defaults, environment and options.
@@ -27,6 +28,8 @@ type settings struct {
 	spool        spool.Config   // of the stream to fluentd
 	noLabels     bool
 	traceURL     string // where the page looks up traces; "" is nowhere
+	noBaselines  bool
+	baselines    baseline.Config
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -64,6 +67,9 @@ func Variables() []Variable {
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
 		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
 		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Where the live page links traces to, such as http://localhost:16686/trace/{trace_id} for Jaeger.", setTraceURL},
+		{"GMPULSE_BASELINES", "on or off", "on", "off: nothing is learned of what is normal, and no anomaly is reported.", setBaselines},
+		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "How many false alarms a week are bearable, of each group of signals.", setAlertsPerWeek},
+		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", setStateFile},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
@@ -201,6 +207,28 @@ func setLabels(s *settings, v string) error {
 
 func setTraceURL(s *settings, v string) error {
 	s.traceURL = v // checked by the page
+	return nil
+}
+
+func setBaselines(s *settings, v string) error {
+	s.noBaselines = strings.EqualFold(v, "off")
+	if !s.noBaselines && !strings.EqualFold(v, "on") {
+		return errors.New("neither on nor off")
+	}
+	return nil
+}
+
+func setAlertsPerWeek(s *settings, v string) error {
+	n, err := strconv.ParseFloat(v, 64)
+	if err == nil && !(n >= 0.01 && n <= 1000) {
+		err = errors.New("out of range")
+	}
+	s.baselines.AlertsPerWeek = n
+	return err
+}
+
+func setStateFile(s *settings, v string) error {
+	s.baselines.StateFile = v
 	return nil
 }
 

@@ -13,5 +13,28 @@ type Band struct {
 	// Since is when the anomaly under way began; zero while the signal is as expected.
 	Since time.Time
 	// Learning tells that too little is known yet to call anything an anomaly.
+	// Expected, Lower and Upper are then the value itself.
 	Learning bool
+	// Anomalies is how many began so far, the one under way included.
+	Anomalies uint64
+}
+
+func signalKey() []string { return []string{"signal"} }
+
+// perBand makes a series of the bands.
+func perBand(f func(*Band, emit)) source {
+	return source{series: func(t *Tick, add emit) {
+		for i := range t.bands {
+			f(&t.bands[i], add)
+		}
+	}}
+}
+
+func expectedBounds(b *Band, add emit) {
+	if b.Learning {
+		return
+	}
+	add(b.Lower, b.Signal, "lower")
+	add(b.Expected, b.Signal, "expected")
+	add(b.Upper, b.Signal, "upper")
 }

@@ -14,7 +14,7 @@ func catalogue() []Metric {
 	return slices.Concat(
 		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
 		processRows(), containerRows(), systemRows(),
-		spanRows(), leakRows(), capacityRows(), agentRows(),
+		spanRows(), leakRows(), capacityRows(), baselineRows(), agentRows(),
 	)
 }
 

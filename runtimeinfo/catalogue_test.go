@@ -13,7 +13,7 @@ import (
 func TestCatalogueOrder(t *testing.T) {
 	order := []Subsystem{
 		SubsystemScheduler, SubsystemMemory, SubsystemGC, SubsystemCPU, SubsystemProcess,
-		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemLeaks, SubsystemCapacity, SubsystemAgent,
+		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemLeaks, SubsystemCapacity, SubsystemBaselines, SubsystemAgent,
 	}
 	at := 0
 	closed := map[string]bool{} // families that ended

@@ -24,8 +24,8 @@ const (
 	minMetric    = 11
 	minFloat     = 1
 	minSpan      = 28
-	minSpanGroup = 24
-	minBand      = 10
+	minSpanGroup = 26
+	minBand      = 11
 	minEvent     = 8
 	minSeries    = 1
 )
@@ -237,6 +237,7 @@ func (r *reader) spanGroup() SpanGroup {
 		g.Ages[i] = int(r.int())
 	}
 	g.Ended, g.P50, g.P99 = r.uint(), time.Duration(r.int()), time.Duration(r.int())
+	g.TickP50, g.TickP99 = time.Duration(r.int()), time.Duration(r.int())
 	return g
 }
 
@@ -244,7 +245,7 @@ func (r *reader) band() Band {
 	return Band{
 		Signal: r.text(), Unit: r.text(),
 		Value: r.float(), Expected: r.float(), Lower: r.float(), Upper: r.float(),
-		Since: r.time(), Learning: r.bool(),
+		Since: r.time(), Learning: r.bool(), Anomalies: r.uint(),
 	}
 }
 

@@ -173,6 +173,8 @@ func (w *writer) spanGroup(g *SpanGroup) {
 	w.uint(g.Ended)
 	w.int(int64(g.P50))
 	w.int(int64(g.P99))
+	w.int(int64(g.TickP50))
+	w.int(int64(g.TickP99))
 }
 
 func (w *writer) band(b *Band) {
@@ -184,6 +186,7 @@ func (w *writer) band(b *Band) {
 	w.float(b.Upper)
 	w.time(b.Since)
 	w.bool(b.Learning)
+	w.uint(b.Anomalies)
 }
 
 func (w *writer) event(e *Event) {

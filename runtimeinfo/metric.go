@@ -50,6 +50,7 @@ const (
 	SubsystemSpans     Subsystem = "spans"
 	SubsystemLeaks     Subsystem = "leaks"
 	SubsystemCapacity  Subsystem = "capacity"
+	SubsystemBaselines Subsystem = "baselines"
 	SubsystemAgent     Subsystem = "agent"
 	SubsystemUser      Subsystem = "user"
 )

@@ -211,6 +211,12 @@ func (r *Reader) Snapshot() *Snapshot {
 	if t.Findings != nil {
 		s.Events = append(slices.Clip(s.Events), t.Findings.Events...)
 	}
+	if t.Baselines != nil {
+		var events []Event
+		s.Bands, events = t.Baselines(s)
+		t.bands = s.Bands
+		s.Events = append(slices.Clip(s.Events), events...)
+	}
 	var m *Metric
 	add := func(v float64, labels ...string) {
 		s.series = append(s.series, Point{Metric: m, Number: v, Labels: labels})

@@ -26,9 +26,15 @@ type Tick struct {
 	// Gauges are the values of the user's gauges in the order of
 	// [Reader.AddGauge]; NaN, or none, is an absent value.
 	Gauges []float64
-	Self   Self
+	// Baselines judges the snapshot once it has its metrics and spans, and says
+	// what it expected of them; nil without any. The snapshot is not complete then:
+	// it lacks what Baselines says, and metrics with labels.
+	Baselines func(*Snapshot) ([]Band, []Event)
+	Self      Self
 	// Events are those of the agent itself; those of Spans and Findings are added.
 	Events []Event
+
+	bands []Band // what Baselines said
 }
 
 // reading is everything read at one tick, in memory that the next tick reuses.

@@ -91,6 +91,13 @@ func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	return p.Number, ok && p.Histogram == nil
 }
 
+// Value returns the value of one of [Snapshot.Metrics], where Number would look for
+// it by key. A metric of another catalogue is a mistake of the caller's.
+func (s *Snapshot) Value(m *Metric) (v float64, ok bool) {
+	p, ok := s.point(m)
+	return p.Number, ok && p.Histogram == nil
+}
+
 // Histogram returns the histogram with the given [Metric.Key], or nil.
 func (s *Snapshot) Histogram(key string) *Histogram {
 	p, _ := s.find(key)

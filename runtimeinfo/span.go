@@ -38,8 +38,10 @@ type SpanGroup struct {
 	// Ended counts those that ended, cumulative.
 	Ended uint64
 	// P50 and P99 are quantiles of the durations of those that ended in the last
-	// few minutes, to a factor of two; zero when none did.
+	// few minutes, to a quarter; zero when none did.
 	P50, P99 time.Duration
+	// TickP50 and TickP99 are those of the ones that ended since the last tick.
+	TickP50, TickP99 time.Duration
 }
 
 // Origin is the time in which the local root spans of one name began whose

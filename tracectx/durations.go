@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// durationBuckets covers durations up to 2^40 µs, twelve days, a factor of two each.
-const durationBuckets = 40
+const (
+	// durationParts is how many buckets there are for each doubling of the duration.
+	durationParts = 4
+	// durationBuckets covers durations up to 2^40 µs, twelve days.
+	durationBuckets = 39 * durationParts
+)
 
 // durations counts the ended spans of one name by duration. One atomic add a span.
 type durations struct {
@@ -16,8 +20,8 @@ type durations struct {
 
 	// What follows belongs to Observe.
 	seen   [durationBuckets]uint64
+	newest [durationBuckets]float64 // since the observation before
 	recent [durationBuckets]float64 // counts that fade with age
-	total  float64                  // of recent
 	ended  uint64
 }
 
@@ -27,9 +31,25 @@ func (d *durations) add(ns int64) {
 	d.counts[bucketOf(ns)].Add(1)
 }
 
-// bucketOf returns the index of the bucket: bucket i holds lengths below 2^i µs.
+// bucketOf returns the index of the bucket. The first four hold 0 to 3 µs; from
+// there on each doubling has four of equal width.
 func bucketOf(ns int64) int {
-	return min(bits.Len64(uint64(max(ns, 0))/1000), durationBuckets-1)
+	us := uint64(max(ns, 0)) / 1000
+	if us < durationParts {
+		return int(us)
+	}
+	doubling := bits.Len64(us) - 3 // of durationParts
+	part := int(us>>doubling) % durationParts
+	return min((doubling+1)*durationParts+part, durationBuckets-1)
+}
+
+// bucketEnd is the least duration that lies above the bucket.
+func bucketEnd(i int) time.Duration {
+	if i < durationParts {
+		return time.Duration(i+1) * time.Microsecond
+	}
+	doubling, part := i/durationParts-1, i%durationParts
+	return time.Duration(durationParts+part+1) << doubling * time.Microsecond
 }
 
 // halfLife is how long an ended span counts fully: quantiles are of the last few
@@ -43,31 +63,37 @@ func fadeOf(elapsed time.Duration) float64 {
 
 // observe takes the counts over; fade is for the time since it did so last.
 func (d *durations) observe(fade float64) {
-	var total float64
 	for i := range d.counts {
 		n := d.counts[i].Load()
 		if n > 0 { // else nothing ever ended in this bucket
-			d.recent[i] = d.recent[i]*fade + float64(n-d.seen[i])
+			d.newest[i] = float64(n - d.seen[i])
+			d.recent[i] = d.recent[i]*fade + d.newest[i]
 			d.ended += n - d.seen[i]
 			d.seen[i] = n
-			total += d.recent[i]
 		}
 	}
-	d.total = total
 }
 
-// quantile returns the upper bound of the bucket that holds rank q, zero where
-// nothing ended of late.
-func (d *durations) quantile(q float64) time.Duration {
+// quantiles returns the upper bounds of the buckets that hold the median and the
+// 99th percentile, zero where nothing ended.
+func quantiles(counts *[durationBuckets]float64) (p50, p99 time.Duration) {
+	var total float64
+	for _, n := range counts {
+		total += n
+	}
 	const least = 0.5 // of one span, faded
-	if d.total < least {
-		return 0
+	if total < least {
+		return 0, 0
 	}
 	var sum float64
-	for i, n := range d.recent {
-		if sum += n; sum >= q*d.total {
-			return time.Microsecond << i
+	for i, n := range counts {
+		sum += n
+		if p50 == 0 && sum >= 0.5*total {
+			p50 = bucketEnd(i)
+		}
+		if sum >= 0.99*total {
+			return p50, bucketEnd(i)
 		}
 	}
-	return time.Microsecond << (durationBuckets - 1)
+	return p50, bucketEnd(durationBuckets - 1)
 }

@@ -201,8 +201,10 @@ func (o *observer) group(name *rootName) runtimeinfo.SpanGroup {
 	t, d := &o.tallies[name.index], &name.durations
 	g := runtimeinfo.SpanGroup{
 		Name: name.text, Active: t.active, Ages: t.ages,
-		Ended: d.ended, P50: d.quantile(0.5), P99: d.quantile(0.99),
+		Ended: d.ended,
 	}
+	g.P50, g.P99 = quantiles(&d.recent)
+	g.TickP50, g.TickP99 = quantiles(&d.newest)
 	if t.active > 0 {
 		g.Oldest = time.Unix(0, t.oldest)
 	}

@@ -173,6 +173,9 @@ func (e *Engine) run(ctx context.Context) error {
 	if d := e.config.detective; d != nil {
 		wg.Go(func() { d.Run(background, e.Snapshot) })
 	}
+	if b := e.config.baselines; b != nil {
+		wg.Go(func() { b.Run(background) })
+	}
 
 	e.sample(ctx)
 
@@ -239,6 +242,11 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 	}
 	if e.capacity != nil {
 		t.Capacity = e.capacity.Observe(&t, runtime.GOMAXPROCS(0))
+	}
+	if e.config.baselines != nil {
+		t.Baselines = func(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
+			return e.config.baselines.Judge(s, t.Findings)
+		}
 	}
 	e.reader.Read(t)
 	s := e.reader.Snapshot()

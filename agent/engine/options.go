@@ -50,6 +50,19 @@ type Detective interface {
 	Findings() *runtimeinfo.Findings
 }
 
+// Baselines knows what is normal. [baseline.Watch] is one; the engine does not
+// link it.
+//
+// [baseline.Watch]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/baseline#Watch
+type Baselines interface {
+	// Run does what takes its time, until ctx is done, on a goroutine of its own.
+	Run(ctx context.Context)
+	// Judge says what was expected of a snapshot and what is wrong with it. It is
+	// called once a tick, with what the detective found, nil for nothing, and must
+	// not block. The snapshot lacks metrics with labels; it must not be kept.
+	Judge(s *runtimeinfo.Snapshot, f *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event)
+}
+
 // Option configures an engine, see [New].
 type Option func(*config)
 
@@ -60,6 +73,7 @@ type config struct {
 	logger        *slog.Logger
 	spans         SpanSource
 	detective     Detective
+	baselines     Baselines
 	resource      []runtimeinfo.Attr
 	exporters     []namedExporter
 }
@@ -110,6 +124,11 @@ func WithSpans(s SpanSource) Option {
 // WithDetective sets who looks into what the goroutines do. Default nobody.
 func WithDetective(d Detective) Option {
 	return func(c *config) { c.detective = d }
+}
+
+// WithBaselines sets who says what is normal. Default nobody: snapshots have no bands.
+func WithBaselines(b Baselines) Option {
+	return func(c *config) { c.baselines = b }
 }
 
 // WithResource sets the attributes that describe the process in every snapshot:

@@ -39,3 +39,32 @@ func (c *counts) room() int {
 	}
 	return 0 // nothing recorded
 }
+
+// halve forgets half of everything.
+func (c *counts) halve() {
+	c.N = 0
+	for i := range c.C {
+		c.C[i] /= 2
+		c.N += int32(c.C[i])
+	}
+}
+
+// edge is the lowest rung that has at most n at it or above.
+func (c *counts) edge(n int32) int {
+	for i := rungs - 1; i >= 0; i-- {
+		if n -= int32(c.C[i]); n < 0 {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// lowEdge is the highest rung that has at most n at it or below.
+func (c *counts) lowEdge(n int32) int {
+	for i := range rungs {
+		if n -= int32(c.C[i]); n < 0 {
+			return i - 1
+		}
+	}
+	return rungs - 1
+}

@@ -10,3 +10,11 @@ func TestSeriesSize(t *testing.T) {
 		t.Errorf("a Series takes %d bytes", n)
 	}
 }
+
+func TestTrackerSize(t *testing.T) {
+	n := unsafe.Sizeof(tracker{})
+	t.Logf("%d bytes", n)
+	if n > 4<<10 {
+		t.Errorf("a signal takes %d bytes, the budget is 4 KiB", n)
+	}
+}

@@ -1,0 +1,294 @@
+package baseline_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+)
+
+// service is a made-up process: an M/M/1-like server whose numbers follow its load,
+// with noise that remembers. Each tick is a second.
+type service struct {
+	r     *rand.Rand
+	watch *baseline.Watch
+	now   time.Time
+
+	rate     float64 // root spans a second
+	latency  float64 // seconds, when idle
+	capacity float64
+	extra    float64 // leaked goroutines
+	heap     float64 // live bytes, idle
+	gc       float64 // CPU share, factor
+	stall    float64 // factor on scheduling latency
+	slow     float64 // factor on latency
+
+	drift             [4]float64
+	started, ended    float64
+	created           float64
+	gcTotal, allTotal float64
+	cycles            float64
+	alerts            []alert
+	metrics           map[string]*runtimeinfo.Metric
+	findings          *runtimeinfo.Findings
+	spans             []runtimeinfo.Span
+	seq               uint64
+	open              bool
+	closed            time.Time
+}
+
+type alert struct {
+	at      time.Time
+	signal  string
+	message string
+	event   runtimeinfo.Event
+}
+
+func newService(t *testing.T, seed uint64) *service {
+	t.Helper()
+	w, err := baseline.New(baseline.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{
+		r: rand.New(rand.NewPCG(seed, 99)), watch: w, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC),
+		rate: 200, latency: 5e-3, capacity: 2000, heap: 60e6, gc: 1, stall: 1, slow: 1,
+		metrics: map[string]*runtimeinfo.Metric{},
+	}
+	for _, m := range runtimeinfo.Catalogue() {
+		s.metrics[m.Key()] = m
+	}
+	return s
+}
+
+// noise is lognormal; wander is noise that remembers for about so many ticks.
+func (s *service) noise(sd float64) float64 { return math.Exp(sd * s.r.NormFloat64()) }
+
+func (s *service) wander(i int, sd, memory float64) float64 {
+	a := 1 / memory
+	s.drift[i] += -a*s.drift[i] + sd*math.Sqrt(2*a)*s.r.NormFloat64()
+	return math.Exp(s.drift[i])
+}
+
+// tick makes one second of service and shows it to the watch.
+func (s *service) tick() {
+	s.now = s.now.Add(time.Second)
+	arrivals := s.rate * s.noise(0.08)
+	s.started += arrivals
+	s.ended += arrivals
+	busy := min(0.97, s.rate*s.slow/s.capacity)
+	wait := s.latency * s.slow / (1 - busy) * s.wander(0, 0.05, 30)
+	active := arrivals * wait * s.noise(0.2)
+	s.created += arrivals * 2 * s.noise(0.05)
+	goroutines := 40 + 2*active + s.extra
+	runnable := busy * 4 * s.noise(0.4) * s.stall
+	if s.r.Float64() < (0.2+busy/2)*s.gc {
+		s.cycles++
+		total := 2.0
+		s.allTotal += total
+		s.gcTotal += min(1.9, total*(0.004+0.02*busy)*s.gc*s.noise(0.3))
+	}
+	schedule := 20e-6 * (1 + 5*busy) * s.noise(0.8) * s.stall
+	if s.r.Float64() < 0.01 {
+		schedule *= 10
+	}
+	values := map[string]float64{
+		"gmpulse.goroutine.user":                    math.Round(goroutines),
+		"gmpulse.pulse.goroutines.mean.running":     busy * 2 * s.noise(0.3),
+		"gmpulse.pulse.goroutines.mean.runnable":    runnable,
+		"gmpulse.pulse.goroutines.mean.waiting":     goroutines * s.noise(0.01),
+		"gmpulse.pulse.goroutines.mean.not_in_go":   s.noise(0.3),
+		"gmpulse.goroutine.creations":               math.Round(s.created),
+		"gmpulse.pulse.runnable_per_processor.mean": runnable / 2,
+		"gmpulse.schedule.duration.p99":             schedule,
+		"gmpulse.tick.lateness":                     100e-6 * s.noise(1) * s.stall,
+		"gmpulse.gc.pause.max":                      60e-6 * s.noise(0.6),
+		"gmpulse.gc.heap_live":                      s.heap * (1 + busy) * s.wander(1, 0.02, 20),
+		"go.memory.gc.cycles":                       s.cycles,
+		"go.cpu.time.gc":                            s.gcTotal,
+		"go.cpu.time.user":                          s.allTotal - s.gcTotal,
+		"go.cpu.time.scavenge":                      0,
+		"go.cpu.time.idle":                          0,
+		"gmpulse.gc.cpu":                            s.gcTotal / max(1e-9, s.allTotal),
+		"gmpulse.root_spans.started":                math.Round(s.started),
+	}
+	points := make([]runtimeinfo.Point, 0, len(values))
+	for _, key := range serviceKeys() {
+		points = append(points, runtimeinfo.Point{Metric: s.metrics[key], Number: values[key]})
+	}
+	snapshot := runtimeinfo.NewSnapshot(points...)
+	s.seq++
+	snapshot.Seq, snapshot.Time = s.seq, s.now
+	snapshot.SpanGroups = []runtimeinfo.SpanGroup{{
+		Name: "GET /cart", Active: int(active), Ended: uint64(s.ended),
+		TickP50: quarter(wait * 0.7), TickP99: quarter(wait * 4.6 * s.noise(0.25)),
+	}}
+	snapshot.Spans = s.spans
+	_, events := s.watch.Judge(snapshot, s.findings)
+	for _, e := range events {
+		switch e.Name {
+		case "baseline.anomaly.opened":
+			s.alerts = append(s.alerts, alert{s.now, e.Attrs[0].Value.String(), e.Message, e})
+			s.open = true
+		case "baseline.anomaly.closed":
+			s.open, s.closed = false, s.now
+		}
+	}
+}
+
+// quarter rounds a duration as tracectx does.
+func quarter(seconds float64) time.Duration {
+	step := math.Pow(2, math.Floor(math.Log2(seconds)*4)/4+0.25)
+	return time.Duration(step * float64(time.Second))
+}
+
+func serviceKeys() []string {
+	return strings.Fields(`gmpulse.goroutine.user gmpulse.pulse.goroutines.mean.running gmpulse.pulse.goroutines.mean.runnable
+		gmpulse.pulse.goroutines.mean.waiting gmpulse.pulse.goroutines.mean.not_in_go gmpulse.goroutine.creations
+		gmpulse.pulse.runnable_per_processor.mean gmpulse.schedule.duration.p99 gmpulse.tick.lateness gmpulse.gc.pause.max
+		gmpulse.gc.heap_live go.memory.gc.cycles go.cpu.time.gc go.cpu.time.user go.cpu.time.scavenge go.cpu.time.idle
+		gmpulse.gc.cpu gmpulse.root_spans.started`)
+}
+
+// run lets so many seconds pass.
+func (s *service) run(seconds int, each func(*service)) {
+	for range seconds {
+		each(s)
+		s.tick()
+	}
+}
+
+// since is how many seconds after from the first alert came; infinite for none.
+func (s *service) since(from time.Time) (seconds float64, message string) {
+	for _, a := range s.alerts {
+		if a.at.After(from) {
+			return a.at.Sub(from).Seconds(), a.message
+		}
+	}
+	return math.Inf(1), ""
+}
+
+// traffic is a day's: a third at night, and an hour's wobble.
+func (s *service) traffic() {
+	day := float64(s.now.Unix()%86400) / 86400
+	hour := float64(s.now.Unix()%3600) / 3600
+	s.rate = 300 * (0.65 - 0.35*math.Cos(2*math.Pi*(day-0.15))) * (1 + 0.1*math.Sin(2*math.Pi*hour)) * s.wander(2, 0.05, 300)
+}
+
+// Each kind of trouble is found in time, and nothing was found before.
+func TestTrouble(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		within float64 // seconds
+		lasts  int
+		do     func(s *service)
+	}{
+		{"leak of 1 goroutine/s", 15, 30, func(s *service) { s.extra++ }},
+		{"leak of 1 goroutine/min", 1800, 1900, func(s *service) { s.extra += 1.0 / 60 }},
+		{"GC thrash", 10, 20, func(s *service) { s.gc = 30 }},
+		{"scheduler starvation", 10, 20, func(s *service) { s.stall = 40 }},
+		{"lock convoy", 30, 40, func(s *service) { s.slow = 3 }},
+		{"memory leak of 1 %/min", 800, 900, func(s *service) { s.heap *= math.Pow(1.01, 1.0/60) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := range uint64(2) {
+				s := newService(t, seed)
+				s.run(2*3600, (*service).traffic)
+				for _, a := range s.alerts {
+					t.Errorf("seed %d: nothing is wrong, but: %s", seed, a.message)
+				}
+				from := s.now
+				s.run(c.lasts, func(s *service) { s.traffic(); c.do(s) })
+				took, message := s.since(from)
+				t.Logf("seed %d: %v s: %s", seed, took, message)
+				if took > c.within {
+					t.Errorf("seed %d: alert after %v s, want %v", seed, took, c.within)
+				}
+			}
+		})
+	}
+}
+
+// Four times the load is no incident while the service can bear it, and neither
+// is its end.
+func TestPromotion(t *testing.T) {
+	for seed := range uint64(4) {
+		s := newService(t, seed)
+		ramp := func(from, to float64) func(*service) {
+			i := 0.0
+			return func(s *service) {
+				s.rate = (from + (to-from)*min(1, i/100)) * s.wander(2, 0.03, 300)
+				i++
+			}
+		}
+		s.run(3600, ramp(350, 350))
+		s.run(600, ramp(350, 1400))
+		s.run(600, ramp(1400, 350))
+		for _, a := range s.alerts {
+			t.Errorf("seed %d: %s %s", seed, a.at.Format(time.TimeOnly), a.message)
+		}
+	}
+}
+
+// The same latency at the usual load is an incident.
+func TestPromotionsLatencyWithoutPromotion(t *testing.T) {
+	s := newService(t, 1)
+	s.run(3600, func(s *service) { s.rate = 350 })
+	from := s.now
+	s.run(60, func(s *service) { s.slow = 3.3 })
+	if took, _ := s.since(from); took > 30 {
+		t.Errorf("alert after %v s", took)
+	}
+}
+
+// An alert ends soon after the trouble, and there are no more.
+func TestRecovery(t *testing.T) {
+	for seed := range uint64(3) {
+		s := newService(t, seed)
+		s.run(3600, (*service).traffic)
+		s.run(120, func(s *service) { s.traffic(); s.slow, s.stall = 3, 20 })
+		s.slow, s.stall = 1, 1
+		from := s.now
+		s.run(1200, (*service).traffic)
+		if len(s.alerts) != 1 {
+			t.Errorf("seed %d: %d alerts, want one", seed, len(s.alerts))
+		}
+		if took := s.closed.Sub(from).Seconds(); s.open || took <= 0 || took > 30 {
+			t.Errorf("seed %d: closed %v s after recovery, open %v", seed, took, s.open)
+		}
+	}
+}
+
+// A change that stays, such as a deploy makes, is one alert and then normal.
+func TestNewNormal(t *testing.T) {
+	s := newService(t, 5)
+	s.run(3600, (*service).traffic)
+	s.run(3600, func(s *service) { s.traffic(); s.slow, s.heap = 2.2, 120e6 })
+	if len(s.alerts) != 1 || s.open {
+		t.Fatalf("%d alerts, still open: %v", len(s.alerts), s.open)
+	}
+	if took := s.closed.Sub(s.alerts[0].at); took > 17*time.Minute {
+		t.Errorf("new normal after %v", took)
+	}
+}
+
+func TestCleanHours(t *testing.T) {
+	s := newService(t, 11)
+	s.run(6*3600, (*service).traffic)
+	for _, a := range s.alerts {
+		t.Errorf("%s %s", a.at.Format(time.TimeOnly), a.message)
+	}
+}
+
+// Whoever starts in the middle of something learns first.
+func TestNoAlertWhileLearning(t *testing.T) {
+	s := newService(t, 3)
+	s.run(299, func(s *service) { s.extra += 5; s.stall = 1 + s.r.Float64()*50 })
+	if len(s.alerts) > 0 {
+		t.Errorf("alert while learning: %s", s.alerts[0].message)
+	}
+}

@@ -1,0 +1,127 @@
+package baseline
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func knowledge() map[string]*stored {
+	s := &stored{Learned: learned{Scale: 2, Rare: 1}}
+	s.Learned.Fast.N = 5000
+	s.Learned.Fast.Curve.Mean[7] = 3.5
+	s.Learned.Fast.Seen.add(70)
+	s.Minute.Ladders[2].record(17, 4000)
+	return map[string]*stored{"goroutines": s, "root_span.p99 GET /": {Learned: learned{Scale: 0.001}}}
+}
+
+func TestStateComesBack(t *testing.T) {
+	now := time.Now()
+	b, err := encodeState(knowledge(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeState(b, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := knowledge()
+	if len(got) != len(want) {
+		t.Fatalf("%d signals, want %d", len(got), len(want))
+	}
+	for name := range want {
+		if got[name] == nil || *got[name] != *want[name] {
+			t.Errorf("%s: not what was written", name)
+		}
+	}
+	if _, err := decodeState(b, now.Add(maxAge+time.Hour)); err == nil {
+		t.Error("a state of long ago is taken for today's")
+	}
+}
+
+// Whatever a file holds, it is taken whole or refused; nothing panics.
+func FuzzState(f *testing.F) {
+	now := time.Unix(1.8e9, 0)
+	good, err := encodeState(knowledge(), now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)/2])
+	f.Add([]byte(stateMagic))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if all, err := decodeState(b, now); err == nil {
+			again, err := encodeState(all, now)
+			if err != nil || len(again) != len(b) {
+				t.Errorf("%d bytes were taken for a state of %d: %v", len(b), len(again), err)
+			}
+		}
+	})
+}
+
+// Every single damaged byte is noticed.
+func TestStateDamage(t *testing.T) {
+	now := time.Now()
+	good, err := encodeState(knowledge(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(good); i += 97 {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x40
+		if _, err := decodeState(bad, now); !errors.Is(err, errState) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+	}
+}
+
+func TestStateFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	var log strings.Builder
+	c := Config{StateFile: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	open := func() *Watch {
+		t.Helper()
+		w, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := open()
+	if log.Len() > 0 {
+		t.Errorf("a missing file is logged: %s", log.String())
+	}
+	w.trackers[0].Fast.N = 4711
+	if err := w.save(); err != nil {
+		t.Fatal(err)
+	}
+	if n := open().trackers[0].Fast.N; n != 4711 {
+		t.Errorf("%d samples known after a restart, want 4711", n)
+	}
+	if err := os.WriteFile(path, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := open().trackers[0].Fast.N; n != 0 || !strings.Contains(log.String(), "learned anew") {
+		t.Errorf("after damage: %d samples known, log %q", n, log.String())
+	}
+	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 {
+		t.Errorf("files left: %v, %v", left, err)
+	}
+}
+
+// A state file that cannot be written is an error, and the old one stays.
+func TestStateCannotBeWritten(t *testing.T) {
+	w, err := New(Config{StateFile: filepath.Join(t.TempDir(), "missing", "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.save(); err == nil {
+		t.Error("written into a folder that does not exist")
+	}
+}

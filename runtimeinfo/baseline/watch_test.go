@@ -1,0 +1,304 @@
+package baseline_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+)
+
+// gauge feeds one signal of the application's own, a value a second.
+type gauge struct {
+	watch  *baseline.Watch
+	metric *runtimeinfo.Metric
+	now    time.Time
+	events []runtimeinfo.Event
+	band   runtimeinfo.Band
+}
+
+func newGauge(t *testing.T, s baseline.Signal) *gauge {
+	t.Helper()
+	s.Metric = "queue.depth"
+	w, err := baseline.New(baseline.Config{Signals: []baseline.Signal{s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &gauge{
+		watch:  w,
+		metric: &runtimeinfo.Metric{Name: "queue.depth", Unit: "{item}", Kind: runtimeinfo.KindGauge},
+		now:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
+
+func (g *gauge) feed(v float64, passed time.Duration) {
+	g.now = g.now.Add(passed)
+	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: g.metric, Number: v})
+	s.Time = g.now
+	bands, events := g.watch.Judge(s, nil)
+	for _, b := range bands {
+		if b.Signal == "queue.depth" {
+			g.band = b
+		}
+	}
+	g.events = append(g.events, events...)
+}
+
+func (g *gauge) alerts() (n int) {
+	for _, e := range g.events {
+		if e.Name == "baseline.anomaly.opened" {
+			n++
+		}
+	}
+	return n
+}
+
+// usual is a value near level, the same for the same i.
+func usual(i int, level float64) float64 {
+	return level * (1 + 0.05*math.Sin(float64(i*i)))
+}
+
+func TestOwnSignal(t *testing.T) {
+	g := newGauge(t, baseline.Signal{})
+	for i := range 600 {
+		g.feed(usual(i, 50), time.Second)
+	}
+	if b := g.band; b.Learning || b.Expected < 48 || b.Expected > 52 || b.Lower >= b.Expected || b.Upper <= b.Expected || b.Unit != "{item}" {
+		t.Errorf("band %+v", b)
+	}
+	for i := range 10 {
+		g.feed(usual(i, 150), time.Second)
+	}
+	if g.alerts() != 1 {
+		t.Fatalf("%d alerts at the threefold, want 1", g.alerts())
+	}
+	if b := g.band; b.Since.IsZero() || b.Anomalies != 1 {
+		t.Errorf("band %+v", b)
+	}
+	for i := range 30 {
+		g.feed(usual(i, 50), time.Second)
+	}
+	if last := g.events[len(g.events)-1]; last.Name != "baseline.anomaly.closed" || !g.band.Since.IsZero() {
+		t.Errorf("last event %s, band %+v", last.Name, g.band)
+	}
+}
+
+func TestBelow(t *testing.T) {
+	for below, want := range map[bool]int{true: 1, false: 0} {
+		g := newGauge(t, baseline.Signal{Below: below})
+		for i := range 600 {
+			g.feed(usual(i, 50), time.Second)
+		}
+		for i := range 20 {
+			g.feed(usual(i, 20), time.Second)
+		}
+		if g.alerts() != want {
+			t.Errorf("below %v: %d alerts when it fell to less than half, want %d", below, g.alerts(), want)
+		}
+	}
+}
+
+// A ceiling overrules what is usual, even what is not known yet.
+func TestCeiling(t *testing.T) {
+	g := newGauge(t, baseline.Signal{Ceiling: 100})
+	for i := range 100 {
+		g.feed(usual(i, 110), time.Second)
+	}
+	if g.alerts() != 1 {
+		t.Errorf("%d alerts above the ceiling, want 1", g.alerts())
+	}
+}
+
+// What is wrong with the input is no anomaly of the service, and does not keep
+// the watch from finding one afterwards.
+func TestBadInput(t *testing.T) {
+	for name, bad := range map[string]func(g *gauge){
+		"NaN":           func(g *gauge) { repeat(g, 300, func(int) float64 { return math.NaN() }) },
+		"infinite":      func(g *gauge) { repeat(g, 300, func(int) float64 { return math.Inf(1) }) },
+		"one absurd":    func(g *gauge) { g.feed(1e300, time.Second) },
+		"clock back":    func(g *gauge) { g.feed(50, -time.Hour); g.now = g.now.Add(time.Hour) },
+		"clock stands":  func(g *gauge) { g.feed(5000, 0) },
+		"long gap":      func(g *gauge) { g.feed(50, 24*time.Hour) },
+		"smaller unit":  func(g *gauge) { repeat(g, 200, func(i int) float64 { return usual(i, 50_000) }) },
+		"larger unit":   func(g *gauge) { repeat(g, 200, func(i int) float64 { return usual(i, 0.05) }) },
+		"constant":      func(g *gauge) { repeat(g, 2000, func(int) float64 { return 50 }) },
+		"zero":          func(g *gauge) { repeat(g, 300, func(int) float64 { return 0 }) },
+		"a single zero": func(g *gauge) { g.feed(0, time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGauge(t, baseline.Signal{})
+			for i := range 600 {
+				g.feed(usual(i, 50), time.Second)
+			}
+			bad(g)
+			if g.alerts() != 0 {
+				t.Fatalf("alert: %s", g.events[len(g.events)-1].Message)
+			}
+			level := 50.0
+			switch name {
+			case "smaller unit":
+				level = 50_000
+			case "larger unit":
+				level = 0.05
+			}
+			for i := range 700 {
+				g.feed(usual(i, level), time.Second)
+			}
+			if g.alerts() != 0 {
+				t.Fatalf("alert afterwards: %s", g.events[len(g.events)-1].Message)
+			}
+			for i := range 20 {
+				g.feed(usual(i, 4*level), time.Second)
+			}
+			if g.alerts() != 1 {
+				t.Errorf("%d alerts at the fourfold afterwards, want 1", g.alerts())
+			}
+		})
+	}
+}
+
+func repeat(g *gauge, n int, f func(i int) float64) {
+	for i := range n {
+		g.feed(f(i), time.Second)
+	}
+}
+
+// A counter that is reset has no rate then.
+func TestCounterReset(t *testing.T) {
+	g := newGauge(t, baseline.Signal{})
+	g.metric.Kind = runtimeinfo.KindCounter
+	total := 0.0
+	for i := range 1200 {
+		total += usual(i, 50)
+		if i%300 == 299 {
+			total = 0
+		}
+		g.feed(total, time.Second)
+	}
+	if g.alerts() != 0 {
+		t.Errorf("alert: %v", g.events)
+	}
+	if b := g.band; b.Expected < 45 || b.Expected > 55 || b.Unit != "{item}/s" {
+		t.Errorf("band of the rate: %+v", b)
+	}
+}
+
+// Whatever comes in, at whatever times, bands are finite and nothing panics.
+func FuzzWatch(f *testing.F) {
+	f.Add([]byte("\x00\x01\x02"), uint8(3))
+	f.Add([]byte{255, 0, 255, 0, 128, 7, 9, 200}, uint8(255))
+	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
+		g := newGauge(t, baseline.Signal{Kind: baseline.Kind(step % 2), Below: step%3 == 0})
+		odd := []float64{0, 1, -1, 1e300, -1e300, math.NaN(), math.Inf(-1), 5e-324, 1e9}
+		for i := range 500 {
+			g.feed(usual(i, 50), time.Second)
+		}
+		for i, b := range data {
+			v := float64(b)
+			if int(b) < len(odd) {
+				v = odd[b]
+			}
+			g.feed(v, time.Duration(int(step)-100+i%3)*50*time.Millisecond)
+			for _, v := range []float64{g.band.Value, g.band.Expected, g.band.Lower, g.band.Upper} {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Fatalf("band %+v", g.band)
+				}
+			}
+		}
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := baseline.New(baseline.Config{
+		AlertsPerWeek: -1,
+		Signals:       []baseline.Signal{{Metric: ""}, {Metric: "goroutines"}, {Metric: "a", Ceiling: math.NaN()}, {Metric: "b", Kind: 9}},
+		Ceilings:      map[string]float64{"goroutines": math.Inf(1)},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"AlertsPerWeek: -1 is not between 0.01 and 1000", "the metric's name is empty", `"goroutines" is watched already`,
+		`"a": Ceiling NaN`, `"b": Kind 9 is neither`, `Ceilings: "goroutines": +Inf`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}
+
+// An event says what was expected, what else is up, which groups of goroutines
+// grew and which requests are in flight.
+func TestEvent(t *testing.T) {
+	s := newService(t, 1)
+	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "shop.notify (cart.go:88)", Goroutines: 3}}}
+	s.run(1200, (*service).traffic)
+	s.spans = []runtimeinfo.Span{{Name: "GET /cart", Start: s.now}}
+	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "shop.notify (cart.go:88)", Goroutines: 90}}}
+	s.run(20, func(s *service) { s.traffic(); s.extra += 5 })
+	if len(s.alerts) != 1 {
+		t.Fatalf("alerts %v", s.alerts)
+	}
+	e := s.alerts[0].event
+	got := map[string]string{}
+	for _, a := range e.Attrs {
+		got[a.Key] = a.Value.String()
+	}
+	for key, want := range map[string]string{
+		"signal": "goroutines", "unit": "{goroutine}", "seen": "", "seen_of": "", "load": "", "expected": "", "lower": "", "upper": "", "since": "",
+		"view": "it has changed within seconds", "also": "goroutines.waiting", "grown": "87 more in chan send at shop.notify (cart.go:88) (90)",
+	} {
+		if v, ok := got[key]; !ok || !strings.Contains(v, want) {
+			t.Errorf("%s is %q, want %q in it", key, v, want)
+		}
+	}
+	for _, want := range []string{"× the ", "expected at ", "root spans/s", "usual ", "87 more in chan send"} {
+		if !strings.Contains(e.Message, want) {
+			t.Errorf("the message lacks %q: %s", want, e.Message)
+		}
+	}
+	if len(e.Spans) != 1 || e.Spans[0].Name != "GET /cart" {
+		t.Errorf("spans %v", e.Spans)
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	w, err := baseline.New(baseline.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	now := time.Now()
+	spans := &runtimeinfo.SpanActivity{}
+	for _, name := range []string{"GET /a", "GET /b", "GET /c"} {
+		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: name, Active: 3, Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
+	}
+	r.Read(runtimeinfo.Tick{Time: now, Spans: spans})
+	s := r.Snapshot()
+	b.ReportAllocs()
+	var bands []runtimeinfo.Band
+	for b.Loop() {
+		s.Time = s.Time.Add(time.Second)
+		bands, _ = w.Judge(s, nil)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(bands)), "ns/signal")
+}
+
+// The bands are the one allocation.
+func TestJudgeAllocs(t *testing.T) {
+	w, err := baseline.New(baseline.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	s := r.Snapshot()
+	if n := testing.AllocsPerRun(1000, func() {
+		s.Time = s.Time.Add(time.Second)
+		w.Judge(s, nil)
+	}); n > 1 {
+		t.Errorf("%v allocations a tick, want 1", n)
+	}
+}
