@@ -150,7 +150,8 @@ func (p *Prover) begin() error {
 	return nil
 }
 
-func (p *Prover) end(s *Survey, err error) {
+// release gives the place back.
+func (p *Prover) release(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running = false
@@ -158,9 +159,15 @@ func (p *Prover) end(s *Survey, err error) {
 	if errors.Is(err, ErrProfiler) {
 		p.broken = err
 	}
+}
+
+func (p *Prover) end(s *Survey, err error) {
+	p.release(err)
 	if err != nil {
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.before, p.last = p.last, make(map[Key]int, len(s.Groups))
 	for i := range s.Groups {
 		p.last[s.Groups[i].Key] = s.Groups[i].Count

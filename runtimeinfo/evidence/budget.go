@@ -1,0 +1,70 @@
+package evidence
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// forgetAfter is when a cause is a new incident again.
+	forgetAfter = time.Hour
+	maxCauses   = 1000
+)
+
+// budget says whether a bundle may be made. It looks at no clock.
+type budget struct {
+	cooldown time.Duration
+	perHour  int
+	causes   map[string]taken
+	recent   []time.Time // of the last hour
+}
+
+// taken is the last bundle of a cause.
+type taken struct {
+	at   time.Time
+	size float64
+}
+
+func newBudget(c Config) budget {
+	return budget{cooldown: c.Cooldown, perHour: c.PerHour, causes: map[string]taken{}}
+}
+
+// take says why not, or counts the bundle.
+func (b *budget) take(now time.Time, t *Trigger) (why string) {
+	last, known := b.causes[t.Cause]
+	doubled := t.Size > 0 && last.size > 0 && t.Size >= 2*last.size
+	if since := now.Sub(last.at); known && since < b.cooldown && !doubled {
+		return fmt.Sprintf("the last one for this cause was made %v ago, one is made in %v", since.Round(time.Second), b.cooldown)
+	}
+	b.forget(now)
+	if len(b.recent) >= b.perHour {
+		return fmt.Sprintf("%d were made in the last hour, no more are", len(b.recent))
+	}
+	b.recent = append(b.recent, now)
+	b.causes[t.Cause] = taken{at: now, size: t.Size}
+	for _, cause := range t.Also {
+		b.causes[cause] = taken{at: now}
+	}
+	return ""
+}
+
+// isFirst tells whether a cause has had no bundle of late. It is asked before take.
+func (b *budget) isFirst(now time.Time, cause string) bool {
+	last, known := b.causes[cause]
+	return !known || now.Sub(last.at) >= forgetAfter
+}
+
+func (b *budget) forget(now time.Time) {
+	kept := b.recent[:0]
+	for _, at := range b.recent {
+		if now.Sub(at) < time.Hour {
+			kept = append(kept, at)
+		}
+	}
+	b.recent = kept
+	for cause, last := range b.causes {
+		if now.Sub(last.at) >= forgetAfter || len(b.causes) > maxCauses {
+			delete(b.causes, cause)
+		}
+	}
+}

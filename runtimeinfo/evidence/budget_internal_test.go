@@ -1,0 +1,71 @@
+package evidence
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestBudgetOverTime(t *testing.T) {
+	c, err := Config{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBudget(c)
+	start := time.Now()
+	for _, step := range []struct {
+		after time.Duration
+		cause string
+		size  float64
+		want  bool
+	}{
+		{0, "a", 100, true},
+		{10*time.Minute - 1, "a", 199, false},
+		{10*time.Minute - 1, "a", 200, true}, // doubled
+		{20*time.Minute - 2, "a", 300, false},
+		{20*time.Minute - 1, "a", 0, true}, // the cooldown is over
+		{21 * time.Minute, "b", 0, true},
+		{22 * time.Minute, "c", 0, false}, // a fifth within the hour
+		{time.Hour, "c", 0, true},
+	} {
+		if why := b.take(start.Add(step.after), &Trigger{Cause: step.cause, Size: step.size}); (why == "") != step.want {
+			t.Errorf("%s of size %v after %v: %q, want %v", step.cause, step.size, step.after, why, step.want)
+		}
+	}
+	if b.isFirst(start.Add(time.Hour), "a") || !b.isFirst(start.Add(3*time.Hour), "a") || !b.isFirst(start, "new") {
+		t.Error("what is the first of an incident")
+	}
+	for i := range 10_000 {
+		b.take(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: fmt.Sprint("cause ", i)})
+	}
+	if len(b.causes) > 10 {
+		t.Errorf("%d causes are remembered", len(b.causes))
+	}
+}
+
+// Fast snapshots are thinned out to one a second, those with events stay, and
+// those older than 15 minutes go.
+func TestHistory(t *testing.T) {
+	var h history
+	start := time.Now()
+	for i := range 20 * 60 * 10 { // 20 minutes, ten a second
+		s := &runtimeinfo.Snapshot{Seq: uint64(i), Time: start.Add(time.Duration(i) * 100 * time.Millisecond)}
+		if i%1000 == 505 {
+			s.Events = []runtimeinfo.Event{{Name: "x"}}
+		}
+		h.add(s)
+	}
+	list := h.list()
+	events := 0
+	for i, s := range list {
+		events += len(s.Events)
+		if i > 0 && !s.Time.After(list[i-1].Time) {
+			t.Fatalf("%v after %v", s.Time, list[i-1].Time)
+		}
+	}
+	if covers := list[len(list)-1].Time.Sub(list[0].Time); len(list) > historySize || covers < 14*time.Minute || covers > historyLength || events != 9 && events != 8 {
+		t.Errorf("%d snapshots over %v with %d events", len(list), covers, events)
+	}
+}

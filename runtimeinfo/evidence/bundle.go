@@ -1,0 +1,207 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// bundle is one in the making: its files are in memory until it is written.
+type bundle struct {
+	manifest Manifest
+	files    []content
+	room     int64
+}
+
+type content struct {
+	name  string
+	bytes []byte
+}
+
+// errFull is why a file that does not fit is left out.
+var errFull = errors.New("the bundle would be larger than it may be")
+
+// make takes the evidence, cheapest and most telling first, and puts it away.
+func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
+	now := time.Now()
+	if err := s.shelf.ready(); err != nil {
+		return "", err
+	}
+	b := bundle{room: s.shelf.most()}
+	report := s.config.Goroutines()
+
+	s.mu.Lock()
+	samples, base := s.history.list(), s.healthy.at(now)
+	b.manifest.SkippedCaptures, s.skipped = s.skipped, nil
+	s.mu.Unlock()
+	var last *runtimeinfo.Snapshot
+	if len(samples) > 0 {
+		last = samples[len(samples)-1]
+	}
+
+	b.add(ctx, "goroutine.pb.gz", goroutineProfile)
+	b.manifest.Goroutines = runtime.NumGoroutine()
+	s.addBase(ctx, &b, base)
+	s.addTrace(ctx, &b, t, last)
+	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
+	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
+	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
+	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profileTo("heap", w) })
+	b.add(ctx, "goroutineleak.pb.gz", func(ctx context.Context, w io.Writer) error {
+		if why := tight(last); why != "" {
+			return errors.New(why)
+		}
+		return s.prover.WriteProfile(ctx, report.Survey, w)
+	})
+	s.addWatched(ctx, &b, t)
+
+	m := &b.manifest
+	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.Also
+	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
+	if base != nil {
+		m.BaseTime, m.Groups = base.at, groupsOf(report.Survey, base.survey)
+	} else {
+		m.Groups = groupsOf(report.Survey, nil)
+	}
+	if last != nil {
+		m.Resource = last.Resource
+	}
+	return m.ID, s.shelf.put(&b)
+}
+
+// addBase adds the goroutines of a time when nothing was wrong.
+func (s *Store) addBase(ctx context.Context, b *bundle, healthy *base) {
+	b.add(ctx, "goroutine.base.pb.gz", func(_ context.Context, w io.Writer) error {
+		if healthy == nil {
+			return errors.New("there was no profile of a time when nothing was wrong")
+		}
+		_, err := w.Write(healthy.profile)
+		return err
+	})
+}
+
+// addTrace adds the trace that came with the trigger, or one of now.
+func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger, last *runtimeinfo.Snapshot) {
+	b.add(ctx, "execution.trace", func(ctx context.Context, w io.Writer) error {
+		if t.Trace != nil {
+			_, err := w.Write(t.Trace)
+			return err
+		}
+		if s.config.Trace == nil {
+			return errors.New("no recorder was given: see agent.WithRecorder")
+		}
+		if why := tight(last); why != "" {
+			return errors.New(why)
+		}
+		return s.config.Trace.WriteTrace(ctx, w)
+	})
+}
+
+// addWatched adds what has to be watched for a while, both at once.
+func (s *Store) addWatched(ctx context.Context, b *bundle, t *Trigger) {
+	done := make(chan content)
+	var cpuErr error
+	start := time.Now()
+	buf := limited{room: b.room / 2} // the other half is for the other
+	go func() {
+		cpuErr = errors.New("only for what a CPU profile may explain")
+		if t.CPU {
+			cpuErr = guarded(ctx, s.cpuProfile, &buf)
+		}
+		done <- content{"cpu.pb.gz", buf.Bytes()}
+	}()
+	b.add(ctx, "mutex.pb.gz", s.mutexProfile)
+	cpu := <-done // it is over when ctx is, like the other
+	b.put(cpu, time.Since(start), cpuErr)
+}
+
+// add makes a file, or notes why it is not there.
+func (b *bundle) add(ctx context.Context, name string, f func(context.Context, io.Writer) error) {
+	start := time.Now()
+	buf := limited{room: b.room}
+	err := guarded(ctx, f, &buf)
+	b.put(content{name, buf.Bytes()}, time.Since(start), err)
+}
+
+func (b *bundle) put(c content, took time.Duration, err error) {
+	if err == nil && int64(len(c.bytes)) > b.room {
+		err = errFull
+	}
+	if err != nil {
+		b.manifest.Skipped = append(b.manifest.Skipped, Skipped{What: c.name, Why: err.Error()})
+		return
+	}
+	b.room -= int64(len(c.bytes))
+	b.files = append(b.files, c)
+	b.manifest.Files = append(b.manifest.Files, File{Name: c.name, Bytes: len(c.bytes), Seconds: took.Seconds()})
+}
+
+// guarded calls f, which uses foreign code, unless it is too late.
+func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f(ctx, w)
+}
+
+// limited is a buffer with an end.
+type limited struct {
+	bytes.Buffer
+	room int64
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if int64(l.Len()+len(p)) > l.room {
+		return 0, errFull
+	}
+	return l.Buffer.Write(p)
+}
+
+// tight says why what needs memory must be left out, if it must.
+func tight(s *runtimeinfo.Snapshot) (why string) {
+	const least = 128 << 20
+	if s == nil {
+		return ""
+	}
+	for _, key := range []string{"gmpulse.memory.headroom.gomemlimit", "gmpulse.memory.headroom.container"} {
+		if room, ok := s.Number(key); ok && room < least {
+			return fmt.Sprintf("memory is short: %s is %.0f bytes", key, room)
+		}
+	}
+	return ""
+}
+
+// newID makes the name of a bundle: they sort by time.
+func newID(now time.Time, cause string) string {
+	var random [3]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return now.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(random[:]) + "-" + slug(cause)
+}
+
+// slug makes a part of a file name of a cause: its first word, and nothing that
+// a shell or a file system takes for something else.
+func slug(cause string) string {
+	const most = 40
+	word, _, _ := strings.Cut(cause, " ")
+	word = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, word)
+	return word[:min(len(word), most)]
+}

@@ -1,0 +1,15 @@
+//go:build linux || darwin
+
+package evidence
+
+import "syscall"
+
+// diskSpace returns the bytes that are free for us on the file system of dir, and all.
+func diskSpace(dir string) (free, whole int64, err error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, 0, err
+	}
+	block := int64(s.Bsize) //nolint:unconvert // 32 bits on darwin
+	return int64(s.Bavail) * block, int64(s.Blocks) * block, nil
+}

@@ -1,0 +1,88 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+const (
+	// healthyEvery is how often a profile is taken while nothing is wrong.
+	healthyEvery = 5 * time.Minute
+	// Above so many it would be no cheap thing to do for comparison only.
+	maxHealthy = 20_000
+	// The newest one may have the beginning of an incident in it already.
+	settled = 2 * time.Minute
+)
+
+// healthy is the goroutines of a time when nothing was wrong.
+type healthy struct {
+	governor     *goroutines.Governor
+	last, before *base
+	tried        time.Time
+	busy         bool
+}
+
+// base is one such time.
+type base struct {
+	at      time.Time
+	profile []byte
+	survey  *goroutines.Survey // may be nil
+}
+
+func newHealthy() healthy {
+	const share = 0.0005
+	return healthy{governor: goroutines.NewGovernor(share)}
+}
+
+// due tells whether it is time for another.
+func (h *healthy) due(now time.Time, n int) bool {
+	if !h.tried.IsZero() && now.Sub(h.tried) < healthyEvery || n > maxHealthy {
+		return false
+	}
+	h.tried = now
+	return h.last == nil || h.governor.Allow(now, n)
+}
+
+func (h *healthy) add(b *base) { h.last, h.before = b, h.last }
+
+// at returns the one to compare with an incident that is seen now, nil if
+// there is none.
+func (h *healthy) at(now time.Time) *base {
+	if h.before != nil && now.Sub(h.last.at) < settled {
+		return h.before
+	}
+	return h.last
+}
+
+// compare takes the goroutines for comparison, now and then, if nothing is wrong.
+func (s *Store) compare(now time.Time) {
+	report := s.config.Goroutines()
+	n := runtime.NumGoroutine()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind := report.Process()
+	if kind.Suspect() || kind == goroutines.Pressure || s.healthy.busy || s.shut || !s.healthy.due(now, n) {
+		return
+	}
+	s.healthy.busy = true
+	s.work.Go(func() {
+		pprof.Do(s.stopCtx, pprof.Labels("gmpulse", "evidence"), func(context.Context) {
+			start := time.Now()
+			var b bytes.Buffer
+			err := profileTo("goroutine", &b)
+			cost := time.Since(start)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.healthy.busy = false
+			s.healthy.governor.Spend(now, n, cost)
+			if err == nil {
+				s.healthy.add(&base{at: now, profile: b.Bytes(), survey: report.Survey})
+			}
+		})
+	})
+}

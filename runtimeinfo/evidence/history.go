@@ -1,0 +1,62 @@
+package evidence
+
+import (
+	"iter"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+const (
+	historyLength = 15 * time.Minute
+	historyStep   = time.Second
+	historySize   = int(historyLength / historyStep)
+)
+
+// history is the snapshots of the last 15 minutes, one a second: more often ones
+// are thinned out, so that it is bounded. Those with events stay.
+type history struct {
+	ring [historySize]*runtimeinfo.Snapshot
+	n    int // added so far
+}
+
+func (h *history) add(s *runtimeinfo.Snapshot) {
+	if last := h.last(); last != nil && len(last.Events) == 0 {
+		const jitter = historyStep / 20
+		if h.n > 1 && last.Time.Sub(h.at(h.n-2).Time) < historyStep-jitter {
+			h.n-- // it takes the place of the one before
+		}
+	}
+	h.ring[h.n%historySize] = s
+	h.n++
+}
+
+func (h *history) at(i int) *runtimeinfo.Snapshot { return h.ring[i%historySize] }
+
+func (h *history) last() *runtimeinfo.Snapshot {
+	if h.n == 0 {
+		return nil
+	}
+	return h.at(h.n - 1)
+}
+
+// list returns the snapshots of the last 15 minutes, oldest first.
+func (h *history) list() (all []*runtimeinfo.Snapshot) {
+	for i := max(0, h.n-historySize); i < h.n; i++ {
+		if s := h.at(i); h.last().Time.Sub(s.Time) <= historyLength {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// numbers is what a line of a sample has when nobody says otherwise.
+func numbers(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for p := range s.Points() {
+			if p.Histogram == nil && len(p.Labels) == 0 && !yield(p.Metric.Key(), p.Number) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package evidence
+
+import (
+	"archive/zip"
+	"bytes"
+	"io/fs"
+)
+
+const (
+	// keptInMemory is how many bundles are kept where there is no disk.
+	keptInMemory = 2
+	maxInMemory  = 8 << 20
+)
+
+// memory keeps the last bundles as one archive: that is a file system already.
+type memory struct {
+	kept  []*bundle
+	files *zip.Reader // nil: none
+}
+
+func (m *memory) put(b *bundle) error {
+	if m.kept = append(m.kept, b); len(m.kept) > keptInMemory {
+		m.kept = append(m.kept[:0], m.kept[1:]...)
+	}
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	for _, b := range m.kept {
+		for _, c := range b.files {
+			w, err := z.CreateHeader(&zip.FileHeader{Name: b.manifest.ID + "/" + c.name, Method: zip.Store, Modified: b.manifest.Time})
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(c.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	files, err := zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	m.files = files
+	return err
+}
+
+// openMemory opens a file of the archive, which no later put changes.
+func openMemory(files *zip.Reader, name string) (fs.File, error) {
+	if files == nil {
+		files = new(zip.Reader)
+	}
+	return files.Open(name)
+}

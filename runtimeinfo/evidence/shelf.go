@@ -1,0 +1,225 @@
+package evidence
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	temporary = ".tmp-"
+	// A temporary directory that is older was left behind by a process that died.
+	abandoned = time.Hour
+)
+
+// shelf is where bundles are: on disk, or the last ones in memory.
+type shelf struct {
+	config Config
+	logger *slog.Logger
+
+	mu     sync.Mutex
+	memory memory
+	inRAM  bool // the last bundle is in memory, and so is what Open shows
+}
+
+func newShelf(c Config) shelf {
+	return shelf{config: c, logger: c.Logger, inRAM: c.Dir == ""}
+}
+
+// ready says why nothing can be put on disk now; a disk that cannot be written to is
+// no reason.
+func (s *shelf) ready() error {
+	if s.config.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.config.Dir, 0o700); err != nil {
+		s.toMemory(err)
+		return nil
+	}
+	free, whole, err := diskSpace(s.config.Dir)
+	if err != nil || whole == 0 {
+		return nil //nolint:nilerr // where the system does not tell, writing will
+	}
+	const part = 20
+	if least := max(s.config.MinFree, whole/part); free < least+s.config.MaxBundle {
+		return fmt.Errorf("the disk is short: %d bytes are free in %s, %d stay free", free, s.config.Dir, least)
+	}
+	return nil
+}
+
+// most is how large a bundle may be.
+func (s *shelf) most() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inRAM {
+		return min(s.config.MaxBundle, maxInMemory)
+	}
+	return s.config.MaxBundle
+}
+
+// put puts a bundle on disk, or in memory if that does not work.
+func (s *shelf) put(b *bundle) error {
+	text, err := json.MarshalIndent(&b.manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	b.files = append(b.files, content{ManifestFile, text})
+	if s.config.Dir != "" {
+		if err = s.write(b); err == nil {
+			s.mu.Lock()
+			s.inRAM = false
+			s.mu.Unlock()
+			return s.prune()
+		}
+		s.toMemory(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.memory.put(b)
+}
+
+// toMemory says once that the disk does not work.
+func (s *shelf) toMemory(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.inRAM {
+		s.inRAM = true
+		s.logger.Warn("gmpulse: evidence is kept in memory, the directory cannot be written to", slog.String("dir", s.config.Dir), slog.Any("error", why))
+	}
+}
+
+// write makes the directory of a bundle: whole, or not at all.
+func (s *shelf) write(b *bundle) (err error) {
+	dir := filepath.Join(s.config.Dir, temporary+b.manifest.ID)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	for _, c := range b.files {
+		if err := os.WriteFile(filepath.Join(dir, c.name), c.bytes, 0o600); err != nil {
+			return err
+		}
+	}
+	return os.Rename(dir, filepath.Join(s.config.Dir, b.manifest.ID))
+}
+
+// place tells people where a bundle is.
+func (s *shelf) place(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inRAM {
+		return id + " (in memory)"
+	}
+	return filepath.Join(s.config.Dir, id)
+}
+
+// stored is one bundle on disk.
+type stored struct {
+	id    string
+	size  int64
+	first bool
+}
+
+// prune removes the oldest bundles until the rest fits, the first of an incident
+// last of all, and what dead processes left behind.
+func (s *shelf) prune() error {
+	entries, err := os.ReadDir(s.config.Dir)
+	if err != nil {
+		return err
+	}
+	var all []stored
+	var total int64
+	for _, e := range entries { // sorted by name, so by time
+		if !e.IsDir() {
+			continue
+		}
+		if strings.HasPrefix(e.Name(), temporary) {
+			s.removeAbandoned(e)
+			continue
+		}
+		if b, ok := s.stored(e.Name()); ok {
+			all = append(all, b)
+			total += b.size
+		}
+	}
+	slices.SortStableFunc(all, func(x, y stored) int { // those to go first, first
+		switch {
+		case x.first == y.first:
+			return 0
+		case y.first:
+			return -1
+		default:
+			return 1
+		}
+	})
+	for len(all) > 1 && total > s.config.MaxBytes {
+		if err := os.RemoveAll(filepath.Join(s.config.Dir, all[0].id)); err != nil {
+			return err
+		}
+		total -= all[0].size
+		all = all[1:]
+	}
+	return nil
+}
+
+// stored measures a bundle; what has no manifest is somebody else's, and stays.
+func (s *shelf) stored(id string) (b stored, ok bool) {
+	dir := filepath.Join(s.config.Dir, id)
+	m, err := ReadManifest(os.DirFS(dir))
+	if err != nil || m.ID != id {
+		return b, false
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return b, false
+	}
+	b = stored{id: id, first: m.First}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			b.size += info.Size()
+		}
+	}
+	return b, true
+}
+
+func (s *shelf) removeAbandoned(e fs.DirEntry) {
+	if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+		_ = os.RemoveAll(filepath.Join(s.config.Dir, e.Name())) // again next time
+	}
+}
+
+// open opens a file of a bundle, a bundle, or "." with all of them.
+func (s *shelf) open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	s.mu.Lock()
+	inRAM := s.inRAM
+	files := s.memory.files
+	s.mu.Unlock()
+	if inRAM {
+		return openMemory(files, name)
+	}
+	if strings.HasPrefix(name, ".") && name != "." {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} // not whole yet
+	}
+	return os.DirFS(s.config.Dir).Open(name)
+}
+
+var _ fs.FS = (*Store)(nil)
+
+// Open opens a file of a bundle by "ID/NAME", a bundle by its ID, or "." with all of
+// them, as [fs.FS] has it.
+func (s *Store) Open(name string) (fs.File, error) { return s.shelf.open(name) }

@@ -1,0 +1,542 @@
+package evidence_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newStore returns a store that ends with the test.
+func newStore(t *testing.T, c evidence.Config) *evidence.Store {
+	t.Helper()
+	c.MinFree = 1
+	if c.ProfileFor == 0 {
+		c.ProfileFor = 10 * time.Millisecond
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := evidence.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// snapshots makes snapshots of this process, with events if any.
+func snapshots() func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	return func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
+		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		return r.Snapshot().WithEvents(events)
+	}
+}
+
+func leakEvent(site string, n int) runtimeinfo.Event {
+	return runtimeinfo.Event{
+		Time: time.Now(), Name: "goroutine.verdict.opened", Severity: slog.LevelError, Message: "leak: they do not end",
+		Attrs: []slog.Attr{slog.String("site", site), slog.Int("goroutines", n), slog.Float64("nan", nan())},
+		Spans: []runtimeinfo.Span{{Name: "GET /cart", TraceID: [16]byte{1}, SpanID: [8]byte{2}, Start: time.Now()}},
+	}
+}
+
+func nan() float64 { z := 0.0; return z / z }
+
+// bundles lists the ids.
+func bundles(t *testing.T, s *evidence.Store) (ids []string) {
+	t.Helper()
+	entries, err := fs.ReadDir(s, ".")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
+func manifest(t *testing.T, s *evidence.Store, id string) *evidence.Manifest {
+	t.Helper()
+	sub, err := fs.Sub(s, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := evidence.ReadManifest(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so after 20 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func leak(stop <-chan struct{}) { <-stop }
+
+// A real incident in a real process: every file of its bundle opens with the
+// tools that people have.
+func TestBundleOpensWithTheTools(t *testing.T) {
+	recorder, err := exectrace.New(exectrace.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	detective := goroutines.NewDetective(goroutines.DetectiveConfig{})
+	dir := filepath.Join(t.TempDir(), "evidence")
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder, Goroutines: detective.Report, Record: exporters.Record, ProfileFor: 100 * time.Millisecond})
+	take := snapshots()
+	surveyor := goroutines.NewSurveyor(goroutines.Config{})
+	survey := func() (waiting int) {
+		got, err := surveyor.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		detective.Consider(got, nil)
+		for i := range got.Groups {
+			if strings.HasSuffix(got.Groups[i].Site.Function, "evidence_test.leak") {
+				waiting += got.Groups[i].Count
+			}
+		}
+		return waiting
+	}
+	survey()
+	if err := s.Export(t.Context(), take()); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitHealthy(t)
+
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 300 {
+		wg.Go(func() { leak(stop) })
+	}
+	defer wg.Wait()
+	defer close(stop)
+	eventually(t, "they wait", func() bool { return survey() == 300 })
+	e := leakEvent("shop.leak", 300)
+	e.Attrs = append(e.Attrs, slog.String("signal", "cpu"))
+	if err := s.Export(t.Context(), take(e)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a bundle", func() bool { return s.Stats().Bundles == 1 })
+	id := bundles(t, s)[0]
+	m := manifest(t, s, id)
+	checkManifest(t, m, id)
+	checkModes(t, dir)
+	path := filepath.Join(dir, id)
+	for _, f := range m.Files {
+		info, err := os.Stat(filepath.Join(path, f.Name))
+		if err != nil || info.Size() != int64(f.Bytes) {
+			t.Errorf("%s: %v, want %d bytes", f.Name, err, f.Bytes)
+		}
+		switch {
+		case strings.HasSuffix(f.Name, ".pb.gz"):
+			tool(t, "pprof", "-top", filepath.Join(path, f.Name))
+		case strings.HasSuffix(f.Name, ".trace"):
+			if out := tool(t, "trace", "-d=parsed", filepath.Join(path, f.Name)); !strings.Contains(out, "evidence_test.leak") {
+				t.Error("the trace does not have the goroutines that leak")
+			}
+		}
+	}
+	if out := tool(t, "pprof", "-top", "-diff_base="+filepath.Join(path, "goroutine.base.pb.gz"), filepath.Join(path, "goroutine.pb.gz")); !strings.Contains(out, "300") {
+		t.Errorf("the difference to the base does not show what leaks:\n%s", out)
+	}
+	checkSamples(t, filepath.Join(path, "samples.ndjson.gz"))
+}
+
+func checkManifest(t *testing.T, m *evidence.Manifest, id string) {
+	t.Helper()
+	names := make([]string, len(m.Files))
+	for i, f := range m.Files {
+		names[i] = f.Name
+	}
+	slices.Sort(names)
+	want := []string{"build.json", "cpu.pb.gz", "execution.trace", "goroutine.base.pb.gz", "goroutine.pb.gz", "heap.pb.gz", "mutex.pb.gz", "samples.ndjson.gz", "spans.json"}
+	if goroutines.Provable() {
+		want = slices.Insert(want, 5, "goroutineleak.pb.gz")
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("files %v, want %v; skipped %+v", names, want, m.Skipped)
+	}
+	if m.ID != id || !m.First || m.Event == nil || m.Event.Spans[0].Name != "GET /cart" || m.Cause != "goroutine.verdict cpu" || m.BaseTime.IsZero() || m.Resource[0].Value != "shop" {
+		t.Errorf("manifest %+v", m)
+	}
+	if len(m.Groups) == 0 || m.Groups[0].Count != 300 || m.Groups[0].Base != 0 || !strings.Contains(m.Groups[0].Site, "evidence_test.leak") {
+		t.Errorf("the group that grew most: %+v", m.Groups)
+	}
+}
+
+// Nobody else may read what may be secret.
+func checkModes(t *testing.T, dir string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		return
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if d.IsDir() {
+			want = 0o700
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, want %v", path, info.Mode().Perm(), want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func checkSamples(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, events := 0, 0
+	for dec := json.NewDecoder(z); ; n++ {
+		line := map[string]any{}
+		if err := dec.Decode(&line); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if line["seq"] == nil || line["@timestamp"] == nil {
+			t.Errorf("line %d: %v", n, line)
+		}
+		if line["events"] != nil {
+			events++
+		}
+	}
+	if n != 2 || events != 1 {
+		t.Errorf("%d samples, %d with events; want 2 and 1", n, events)
+	}
+}
+
+func tool(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"tool"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("go tool %s: %v\n%s", strings.Join(args, " "), err, out[:min(len(out), 2000)])
+	}
+	return string(out)
+}
+
+func TestCooldown(t *testing.T) {
+	var log bytes.Buffer
+	s := newStore(t, evidence.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	take := snapshots()
+	n := uint64(0)
+	trigger := func(what string, e runtimeinfo.Event, want bool) {
+		t.Helper()
+		before := s.Stats()
+		if err := s.Export(t.Context(), take(e)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, what, func() bool { now := s.Stats(); return now.Bundles+now.Skipped > before.Bundles+before.Skipped })
+		if now := s.Stats(); (now.Bundles > before.Bundles) != want {
+			t.Errorf("%s: bundle %v, want %v", what, !want, want)
+		}
+		s.WaitIdle(t)
+		n++
+	}
+	trigger("the first", leakEvent("a", 100), true)
+	trigger("the same again", leakEvent("a", 199), false)
+	trigger("another", leakEvent("b", 100), true)
+	trigger("the first, doubled", leakEvent("a", 200), true)
+	trigger("a fourth", leakEvent("c", 1), true)
+	trigger("a fifth within the hour", leakEvent("d", 1), false)
+	if _, err := s.Capture(t.Context(), "I want to know"); err != nil {
+		t.Errorf("somebody asks: %v", err)
+	}
+	ids := bundles(t, s)
+	m := manifest(t, s, ids[len(ids)-1])
+	if m.Reason != "I want to know" || m.Cause != "request" {
+		t.Errorf("manifest %+v", m)
+	}
+	if len(m.SkippedCaptures) != 1 || !strings.Contains(m.SkippedCaptures[0].Why, "last hour") {
+		t.Errorf("skipped %+v", m.SkippedCaptures)
+	}
+	if !strings.Contains(log.String(), "no evidence was taken") {
+		t.Errorf("log:\n%s", log.String())
+	}
+}
+
+// Events that are not worth a bundle.
+func TestWhatIsNotWorthABundle(t *testing.T) {
+	s := newStore(t, evidence.Config{})
+	take := snapshots()
+	quiet := leakEvent("a", 1)
+	quiet.Severity = slog.LevelInfo
+	for _, e := range []runtimeinfo.Event{quiet, {Name: "span.never_ended", Severity: slog.LevelWarn}} {
+		if err := s.Export(t.Context(), take(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st != (evidence.Stats{}) {
+		t.Errorf("account %+v", st)
+	}
+	if err := s.Export(t.Context(), take()); !errors.Is(err, evidence.ErrShutdown) {
+		t.Errorf("Export after Shutdown: %v", err)
+	}
+	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, evidence.ErrShutdown) {
+		t.Errorf("Capture after Shutdown: %v", err)
+	}
+}
+
+// Without a disk the last two bundles are in memory, and are files all the same.
+func TestInMemory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"none": "", "unwritable": filepath.Join(file, "below")} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := newStore(t, evidence.Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			var last string
+			for range 3 {
+				id, err := s.Capture(t.Context(), "test")
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = id
+			}
+			ids := bundles(t, s)
+			if len(ids) != 2 || ids[1] != last {
+				t.Errorf("bundles %v, the last is %s", ids, last)
+			}
+			if err := fstest.TestFS(s, last+"/"+evidence.ManifestFile, last+"/goroutine.pb.gz"); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Count(log.String(), "cannot be written to"); (got == 1) != (dir != "") {
+				t.Errorf("%d complaints:\n%s", got, log.String())
+			}
+		})
+	}
+}
+
+func TestFilesOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, evidence.Config{Dir: dir})
+	if ids := bundles(t, s); len(ids) != 0 {
+		t.Errorf("bundles %v", ids)
+	}
+	id, err := s.Capture(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fstest.TestFS(s, id+"/"+evidence.ManifestFile, id+"/goroutine.pb.gz"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Open("../secret"); err == nil {
+		t.Error("a file outside")
+	}
+}
+
+// The oldest go, and the first of an incident last; strangers' files stay, and
+// what a dead process left is removed.
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	stranger, dead := filepath.Join(dir, "notes"), filepath.Join(dir, ".tmp-x")
+	for _, d := range []string{stranger, dead} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(dead, old, old); err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, evidence.Config{Dir: dir, MaxBytes: 60_000, PerHour: 100, Cooldown: 1})
+	take := snapshots()
+	for i := range 12 {
+		s.Trigger(evidence.Trigger{Cause: "incident", Reason: "again", Trace: incompressible(8000)})
+		eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Bundles == uint64(i+1) })
+		s.WaitIdle(t)
+		if err := s.Export(t.Context(), take()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var size int64
+	var first int
+	var ids []string
+	for _, id := range bundles(t, s) {
+		if id == "notes" {
+			continue
+		}
+		ids = append(ids, id)
+		m := manifest(t, s, id)
+		if m.First {
+			first++
+		}
+		for _, f := range m.Files {
+			size += int64(f.Bytes)
+		}
+	}
+	if size > 60_000 || len(ids) < 2 || len(ids) > 8 {
+		t.Errorf("%d bundles, %d bytes; want as many as fit into 60,000", len(ids), size)
+	}
+	if first != 1 || !manifest(t, s, ids[0]).First {
+		t.Errorf("the first of the incident is gone: %v", ids)
+	}
+	if _, err := os.Stat(stranger); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a dead process left is there: %v", err)
+	}
+}
+
+func incompressible(n int) []byte { return bytes.Repeat([]byte{1}, n) }
+
+func TestTooLargeIsLeftOut(t *testing.T) {
+	s := newStore(t, evidence.Config{MaxBundle: 20_000})
+	s.Trigger(evidence.Trigger{Cause: "x", Trace: make([]byte, 20_001)})
+	eventually(t, "a bundle", func() bool { return s.Stats().Bundles == 1 })
+	m := manifest(t, s, bundles(t, s)[0])
+	if !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool {
+		return k.What == "execution.trace" && strings.Contains(k.Why, "larger")
+	}) {
+		t.Errorf("skipped %+v", m.Skipped)
+	}
+	size := 0
+	for _, f := range m.Files {
+		size += f.Bytes
+	}
+	if size == 0 || size > 20_000 {
+		t.Errorf("%d bytes", size)
+	}
+}
+
+func TestShortDisk(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the system does not tell")
+	}
+	dir := t.TempDir()
+	s, err := evidence.New(evidence.Config{Dir: dir, MinFree: 1 << 60, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "the disk is short") {
+		t.Errorf("Capture: %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("%d entries", len(entries))
+	}
+	if s.Stats().Failed != 1 {
+		t.Errorf("account %+v", s.Stats())
+	}
+}
+
+// What is process-wide and held by somebody else is named, never fought over.
+func TestBusy(t *testing.T) {
+	if err := pprof.StartCPUProfile(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	defer pprof.StopCPUProfile()
+	recorder, err := exectrace.New(exectrace.Config{Logger: slog.New(slog.DiscardHandler), MaxGoroutines: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // too many for ten times one
+		stop := make(chan struct{})
+		defer close(stop)
+		go leak(stop)
+	}
+	s := newStore(t, evidence.Config{Trace: recorder})
+	id, err := s.Capture(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := map[string]string{}
+	for _, k := range manifest(t, s, id).Skipped {
+		why[k.What] = k.Why
+	}
+	if !strings.Contains(why["cpu.pb.gz"], "busy") || !strings.Contains(why["execution.trace"], "the cap is 10") || why["goroutine.base.pb.gz"] == "" {
+		t.Errorf("skipped %v", why)
+	}
+}
+
+// Sampling goes on while a bundle is made, and Shutdown cuts it short.
+func TestExportDoesNotWait(t *testing.T) {
+	s := newStore(t, evidence.Config{ProfileFor: time.Hour})
+	take := snapshots()
+	if err := s.Export(t.Context(), take(leakEvent("a", 1))); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if err := s.Export(t.Context(), take()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Capture(t.Context(), "test"); !errors.Is(err, evidence.ErrBusy) {
+		t.Errorf("Capture meanwhile: %v", err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s.Stats().Bundles != 1 { // with what it has
+		t.Errorf("account %+v", s.Stats())
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := evidence.New(evidence.Config{MaxBundle: -1, PerHour: -1})
+	if err == nil || !strings.Contains(err.Error(), "MaxBundle") || !strings.Contains(err.Error(), "PerHour") {
+		t.Errorf("%v", err)
+	}
+}
