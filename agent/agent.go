@@ -121,17 +121,21 @@ func start(s *settings) (*Agent, error) {
 
 // begin assembles the agent, listens, and starts to sample.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
+	if err := s.access.validate(); err != nil {
+		return err
+	}
 	p, err := a.assemble(s, resource)
 	if err != nil {
 		return err
 	}
-	a.handler = newHandler(a, p)
+	h := newHandler(a, p)
+	a.handler = s.access.protect(h)
 	if s.listen != "" {
 		l, err := listen(s)
 		if err != nil {
 			return err
 		}
-		a.server = serve(l, a.handler, a.logger)
+		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
 	}
 	return a.engine.Start(context.Background())
 }
@@ -155,9 +159,9 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	if err != nil {
 		return pages{}, fmt.Errorf("agent: %w", err)
 	}
-	live, err := page.New(page.Config{Goroutines: a.detective.Report, TraceURL: s.traceURL, Resolution: max(s.interval, time.Second)})
+	live, err := a.newPage(s)
 	if err != nil {
-		return pages{}, fmt.Errorf("agent: GMPULSE_TRACE_URL: %w", err)
+		return pages{}, err
 	}
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),
@@ -199,6 +203,21 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 		return nil, fmt.Errorf("agent: %w", err)
 	}
 	return w, nil
+}
+
+func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
+	c := s.page
+	if c.Goroutines == nil {
+		c.Goroutines = a.detective.Report
+	}
+	if c.Resolution == 0 {
+		c.Resolution = max(s.interval, time.Second)
+	}
+	e, err := page.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("agent: GMPULSE_TRACE_URL or WithPage: %w", err)
+	}
+	return e, nil
 }
 
 // newStream makes the exporter to Fluentd behind its spool.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
@@ -17,7 +18,7 @@ type Option func(*settings)
 // WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
 // host:port, port 0 for any free one, or "off". Default 127.0.0.1:9464, or the
 // next free port on the loopback address when that is taken. An address beyond
-// the loopback one is open to whoever can reach it.
+// the loopback one needs [WithAccess].
 func WithListen(address string) Option {
 	return func(s *settings) {
 		s.listen, s.listenFixed = address, true
@@ -74,6 +75,19 @@ func WithFluentd(c fluentd.Config) Option {
 // Logger are the agent's. An exporter of your own is wrapped with [spool.New].
 func WithSpool(c spool.Config) Option {
 	return func(s *settings) { s.spool = c }
+}
+
+// WithAccess sets who may ask the agent's server, as GMPULSE_TOKEN, GMPULSE_OPEN
+// and GMPULSE_INSECURE do. A Token is asked for by [Agent.Handler] too.
+func WithAccess(a Access) Option {
+	return func(s *settings) { s.access = a }
+}
+
+// WithPage configures the live page: where it links traces to, as
+// GMPULSE_TRACE_URL does, and captures. Goroutines is the agent's own detective
+// when nil, Resolution the interval of the samples, at least a second.
+func WithPage(c page.Config) Option {
+	return func(s *settings) { s.page = c }
 }
 
 // WithExporter adds an exporter under a name that tells it from others in

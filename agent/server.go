@@ -22,9 +22,21 @@ type server struct {
 	wg       sync.WaitGroup
 }
 
-// listen opens the listener. An address that was asked for is taken or refused;
-// the default one moves on to the next free port, for two services on one machine.
+// listen opens the listener, where the settings let it be open.
 func listen(s *settings) (net.Listener, error) {
+	l, err := bind(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.access.allows(l.Addr()); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// bind takes the address. An address that was asked for is taken or refused;
+// the default one moves on to the next free port, for two services on one machine.
+func bind(s *settings) (net.Listener, error) {
 	var lc net.ListenConfig
 	ctx := context.Background() // binding a socket does not block
 	if s.listenFixed {

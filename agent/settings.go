@@ -12,6 +12,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
@@ -27,9 +28,10 @@ type settings struct {
 	fluentd      fluentd.Config // URL "" is off
 	spool        spool.Config   // of the stream to fluentd
 	noLabels     bool
-	traceURL     string // where the page looks up traces; "" is nowhere
 	noBaselines  bool
 	baselines    baseline.Config
+	access       Access
+	page         page.Config
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -62,7 +64,10 @@ func Variables() []Variable {
 		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrules the one in OTEL_RESOURCE_ATTRIBUTES.", setService},
 		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Where /metrics is served.", setPrometheusHost},
 		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Where /metrics is served.", setPrometheusPort},
-		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where /metrics and /healthz are served.", setListen},
+		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where the live page, /metrics and /healthz are served.", setListen},
+		{"GMPULSE_TOKEN", "at least 16 characters", "none", "What requests must carry, as bearer token or as the password of basic authentication. Needed beyond the loopback address.", setToken},
+		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "What anybody may have without the token. Without one, all that is served beyond the loopback address.", setOpen},
+		{"GMPULSE_INSECURE", "true or false", "false", "true: serve everything to everybody beyond the loopback address.", setInsecure},
 		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", setInterval},
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
 		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
@@ -206,7 +211,28 @@ func setLabels(s *settings, v string) error {
 }
 
 func setTraceURL(s *settings, v string) error {
-	s.traceURL = v // checked by the page
+	s.page.TraceURL = v // checked by the page
+	return nil
+}
+
+func setToken(s *settings, v string) error {
+	s.access.Token = v // checked with the options
+	return nil
+}
+
+func setOpen(s *settings, v string) error {
+	s.access.Open = nil
+	for name := range strings.SplitSeq(v, ",") {
+		s.access.Open = append(s.access.Open, "/"+strings.Trim(name, " /"))
+	}
+	return nil
+}
+
+func setInsecure(s *settings, v string) error {
+	s.access.Insecure = strings.EqualFold(v, "true")
+	if !s.access.Insecure && !strings.EqualFold(v, "false") {
+		return errors.New("neither true nor false")
+	}
 	return nil
 }
 

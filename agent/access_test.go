@@ -1,0 +1,168 @@
+package agent_test
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+const token = "0123456789abcdef"
+
+// ask sends a request with a Host and credentials of the test's choosing.
+func ask(t *testing.T, method, url string, change func(*http.Request)) (code int, header http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(req)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode, resp.Header
+}
+
+func TestLoopbackRefusesForeignHosts(t *testing.T) {
+	a, _ := start(t)
+	for host, want := range map[string]int{
+		"":                      http.StatusOK,
+		"localhost":             http.StatusOK,
+		"LOCALHOST:9464":        http.StatusOK,
+		"app.localhost":         http.StatusOK,
+		"127.0.0.1:1":           http.StatusOK,
+		"127.9.9.9":             http.StatusOK,
+		"[::1]:9464":            http.StatusOK,
+		"evil.example":          http.StatusMisdirectedRequest,
+		"evil.example:9464":     http.StatusMisdirectedRequest,
+		"localhost.evil":        http.StatusMisdirectedRequest,
+		"127.0.0.1.evil":        http.StatusMisdirectedRequest,
+		"10.0.0.1":              http.StatusMisdirectedRequest,
+		"notlocalhost":          http.StatusMisdirectedRequest,
+		"0.0.0.0":               http.StatusMisdirectedRequest,
+		"[::ffff:10.0.0.1]:123": http.StatusMisdirectedRequest,
+	} {
+		for _, path := range []string{"debug/gmpulse/", "metrics", "debug/gmpulse/api/v1/meta"} {
+			code, _ := ask(t, http.MethodGet, a.URL()+path, func(r *http.Request) { r.Host = host })
+			if code != want {
+				t.Errorf("%s for host %q: %d, want %d", path, host, code, want)
+			}
+		}
+	}
+}
+
+func TestNoOpenListenerWithoutAToken(t *testing.T) {
+	_, err := agent.Start(agent.WithListen("0.0.0.0:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	for _, fix := range []string{"GMPULSE_TOKEN", "GMPULSE_OPEN", "GMPULSE_INSECURE=true"} {
+		if err == nil || !strings.Contains(err.Error(), fix) {
+			t.Errorf("the error does not name %s: %v", fix, err)
+		}
+	}
+	for what, bad := range map[string]agent.Access{"16": {Token: "short"}, "/metrics": {Open: []string{"/"}}} {
+		_, err := agent.Start(agent.WithListen("off"), agent.WithAccess(bad), agent.WithLogger(slog.New(slog.DiscardHandler)))
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%+v: error %v", bad, err)
+		}
+	}
+}
+
+// openURL is the address of a listener on all interfaces, by way of this machine.
+func openURL(t *testing.T, a *agent.Agent) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://127.0.0.1:" + port + "/"
+}
+
+func TestAccess(t *testing.T) {
+	bearer := func(v string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+v) }
+	}
+	basic := func(v string) func(*http.Request) { return func(r *http.Request) { r.SetBasicAuth("anyone", v) } }
+	page, metrics, health := "debug/gmpulse/", "metrics", "healthz"
+	tests := []struct {
+		name   string
+		access agent.Access
+		path   string
+		send   func(*http.Request)
+		want   int
+	}{
+		{"no token sent", agent.Access{Token: token}, page, nil, 401},
+		{"no token sent", agent.Access{Token: token}, "debug/gmpulse/api/v1/stream", nil, 401},
+		{"no token sent", agent.Access{Token: token}, metrics, nil, 401},
+		{"bearer", agent.Access{Token: token}, page, bearer(token), 200},
+		{"bearer", agent.Access{Token: token}, metrics, bearer(token), 200},
+		{"basic", agent.Access{Token: token}, page, basic(token), 200},
+		{"wrong bearer", agent.Access{Token: token}, page, bearer(token + "x"), 401},
+		{"empty bearer", agent.Access{Token: token}, page, bearer(""), 401},
+		{"wrong basic", agent.Access{Token: token}, page, basic(""), 401},
+		{"opened", agent.Access{Token: token, Open: []string{"/metrics"}}, metrics, nil, 200},
+		{"not opened", agent.Access{Token: token, Open: []string{"/metrics"}}, health, nil, 401},
+		{"not opened", agent.Access{Token: token, Open: []string{"/metrics"}}, page, nil, 401},
+		{"opened without a token", agent.Access{Open: []string{"/metrics", "/healthz"}}, health, nil, 200},
+		{"opened without a token", agent.Access{Open: []string{"/metrics", "/healthz"}}, page, nil, 403},
+		{"opened without a token", agent.Access{Open: []string{"/metrics"}}, page, bearer(""), 403},
+		{"insecure", agent.Access{Insecure: true}, page, nil, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name+" "+tt.path, func(t *testing.T) {
+			a, _ := start(t, agent.WithListen("0.0.0.0:0"), agent.WithAccess(tt.access))
+			code, header := ask(t, http.MethodGet, openURL(t, a)+tt.path, tt.send)
+			if code != tt.want {
+				t.Errorf("%d, want %d", code, tt.want)
+			}
+			if code == http.StatusUnauthorized && len(header.Values("WWW-Authenticate")) != 2 {
+				t.Errorf("challenges %q", header.Values("WWW-Authenticate"))
+			}
+			stop(t, a)
+		})
+	}
+}
+
+// A token is asked for by the handler too, wherever it is mounted, and on the
+// loopback address.
+func TestTokenOnHandlerAndLoopback(t *testing.T) {
+	a, _ := start(t, agent.WithAccess(agent.Access{Token: token}))
+	if code, _ := ask(t, http.MethodGet, a.URL()+"debug/gmpulse/", nil); code != http.StatusUnauthorized {
+		t.Errorf("loopback answers %d", code)
+	}
+	if code := serve(t, a.Handler(), "/debug/gmpulse/"); code != http.StatusUnauthorized {
+		t.Errorf("the handler answers %d", code)
+	}
+}
+
+// A foreign page cannot make the agent capture anything.
+func TestCapturesAreNotForOtherSites(t *testing.T) {
+	a, _ := start(t)
+	post := func(change func(*http.Request)) int {
+		code, _ := ask(t, http.MethodPost, a.URL()+"debug/gmpulse/api/v1/captures", change)
+		return code
+	}
+	if code := post(func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); code != http.StatusForbidden {
+		t.Errorf("cross-site: %d", code)
+	}
+	if code := post(func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }); code != http.StatusForbidden {
+		t.Errorf("foreign origin: %d", code)
+	}
+	if code := post(nil); code != http.StatusNotImplemented {
+		t.Errorf("our own: %d, want 501: captures are off", code)
+	}
+}
+
+func serve(t *testing.T, h http.Handler, path string) int {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+	return w.Code
+}
