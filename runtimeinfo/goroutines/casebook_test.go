@@ -391,7 +391,7 @@ func (w *town) roll(g Group, slot, stay int) {
 	for born := max(0, slot-stay+1); born <= slot; born++ {
 		for i := range 10 {
 			members = append(members, Member{ID: uint64(10*born + i), Stack: []Site{
-				{Function: "runtime.gopark"}, {Function: "runtime.chansend1"}, g.Site, {Function: g.Entry},
+				{Function: "runtime.gopark"}, {Function: map[WaitClass]string{ChanSend: "runtime.chansend1", IO: "internal/poll.runtime_pollWait"}[g.Class]}, g.Site, {Function: g.Entry},
 			}})
 		}
 	}
@@ -402,18 +402,20 @@ func (w *town) roll(g Group, slot, stay int) {
 // those that come and go do not, however much their number grows.
 func TestRollCalls(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		stay int
-		want string
+		name  string
+		class WaitClass
+		stay  int
+		want  string
 	}{
-		{"they stay", 1000, "leak"},
-		{"each stays for half a minute", 6, "pressure"},
+		{"they stay", ChanSend, 1000, "leak"},
+		{"each stays for half a minute", ChanSend, 6, "pressure"},
+		{"they wait for a peer", IO, 1000, "connections"},
 	} {
 		w := newTown(t)
 		w.c.rollable, w.c.rolling = true, true
 		var vs []Verdict
 		for i := range 30 {
-			g := group(ChanSend, "shop.notify", 10*(i+1))
+			g := group(tt.class, "shop.notify", 10*(i+1))
 			vs = w.look(g)
 			if len(vs) > 0 && strings.HasPrefix(vs[0].Evidence, "suspected") {
 				t.Fatalf("%s: slot %d: suspected where the roll can be called: %v", tt.name, i, vs)
@@ -453,7 +455,7 @@ func TestRollCallsAreRare(t *testing.T) {
 		w.look(
 			group(ChanReceive, "shop.checkout", n, w.births("GET /checkout", n, time.Duration(i+1)*testSlot)...),
 			group(Select, "shop.pool", 500),
-			group(Select, "shop.requests", 100+i%3*30),
+			group(Select, "shop.requests", 100+i%2*30),
 		)
 		if i > 0 && w.c.asks {
 			t.Fatalf("slot %d: a roll call is asked for", i)

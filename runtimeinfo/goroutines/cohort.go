@@ -11,7 +11,7 @@ const (
 	// after a group has begun to rise, has its answer before the trend is plain.
 	rollSlots = slots / 2
 	// A roll call is asked for when a group has risen so many slots in a row.
-	risingSlots = 3
+	risingSlots = 2
 	// Of the members seen first, so many must be there again, and so many must
 	// there have been: leak-evidence §5.3 B, where the rule flagged nothing benign
 	// but connections.
@@ -81,7 +81,7 @@ func (c *cohorts) of(k Key, now time.Time, apart time.Duration) (s survival, ok 
 	return s, s.first >= minCohort
 }
 
-// stays tells whether nearly all are there again.
-func (s survival) stays() bool { return float64(s.again) >= minSurvival*float64(s.first) }
+// stay tells whether nearly all are there again.
+func (s survival) stay() bool { return float64(s.again) >= minSurvival*float64(s.first) }
 
 func (s survival) String() string { return fmt.Sprintf("%d of %d", s.again, s.first) }

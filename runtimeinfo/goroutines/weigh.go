@@ -71,23 +71,31 @@ func (c *casebook) weighUnlabelled(g *Group, t *track, level int, now time.Time)
 	if g.Class == Running {
 		return Pressure, "they are ready to run and wait for a processor"
 	}
+	survivors, known := c.cohorts.of(g.Key, now, c.apart())
+	if known && survivors.stay() {
+		return c.weighStaying(g, survivors)
+	}
 	if !c.residenceRises(t, level) {
 		return Load, "it grows as the creation of goroutines does"
 	}
 	x := t.levels[level].series()
-	if len(x) < slots {
-		return "", "" // a pool may be filling up
-	}
-	if s, ok := c.cohorts.of(g.Key, now, c.apart()); ok {
-		if s.stays() {
-			return Leak, fmt.Sprintf("%v that were seen %v before are still there; they were not created under a span", s, c.cohorts.since.Round(time.Millisecond))
-		}
+	switch {
+	case known:
 		return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
-	}
-	if !c.rolling && neverFalls(x) {
+	case !c.rolling && neverFalls(x) && len(x) == slots:
 		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
+	default:
+		return "", "" // it may end, or the next roll call tells
 	}
-	return "", "" // it may end, or the next roll call tells
+}
+
+// weighStaying speaks of a group without labels that grows and that nobody leaves.
+func (c *casebook) weighStaying(g *Group, s survival) (Kind, string) {
+	evidence := fmt.Sprintf("%v that were seen %v before are still there; they were not created under a span", s, c.cohorts.since.Round(time.Millisecond))
+	if g.Class.Family() == FamilyIO {
+		return Connections, evidence // whoever serves connections without spans waits for each peer so
+	}
+	return Leak, evidence
 }
 
 // residenceRises compares the members per creation (Little's law: the mean time

@@ -84,8 +84,10 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	stop := make(chan struct{})
 	go load(service, stop)
 	start := time.Now()
+	slot := time.NewTicker(c.Slot) // a survey of thousands must not stretch the slots
+	defer slot.Stop()
 	for range c.Slots {
-		time.Sleep(c.Slot)
+		<-slot.C
 		if err := w.look(surveyor, time.Since(start)); err != nil {
 			return r, err
 		}
