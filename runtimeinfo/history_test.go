@@ -1,0 +1,319 @@
+package runtimeinfo_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// tickOf makes a snapshot with everything that a History keeps.
+func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
+	s := runtimeinfo.NewSnapshot(
+		point("go.goroutine.count", 10+n),
+		point("go.schedule.duration", 0),
+		point("gmpulse.memory.heap_alloc", 1000*n),
+		point("go.memory.allocated", 100*n),
+		point("go.memory.gc.cycles", n),
+		point("gmpulse.gc.pause.time", n/1000),
+		point("gmpulse.cgroup.cpu.throttled.time", math.Trunc(n/5)), // host values are of every fifth tick
+		point("gmpulse.host.age", math.Mod(n, 5)),
+	)
+	s.Time = at
+	s.SpanGroups = []runtimeinfo.SpanGroup{{Name: "a", Active: roots}, {Name: "b", Active: 1}}
+	h := s.Histogram("go.schedule.duration")
+	h.Counts[0], h.Counts[2] = uint64(99*n), uint64(n)
+	return s
+}
+
+// rows is the catalogue, made once: these tests make thousands of snapshots.
+var rows = runtimeinfo.Catalogue()
+
+func point(key string, v float64) runtimeinfo.Point {
+	for _, m := range rows {
+		if m.Key() == key {
+			p := runtimeinfo.Point{Metric: m, Number: v}
+			if m.Kind == runtimeinfo.KindHistogram {
+				p.Histogram = &runtimeinfo.Histogram{Bounds: []float64{1, 2, 4}, Counts: make([]uint64, 4)}
+			}
+			return p
+		}
+	}
+	panic(key)
+}
+
+func TestHistoryWindow(t *testing.T) {
+	h := runtimeinfo.NewHistory(0)
+	t0 := time.Now()
+	second := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
+	if _, ok := h.Window(second(-1), second(1)); ok {
+		t.Error("an empty history has a window")
+	}
+	for i := range 20 {
+		h.Add(tickOf(second(float64(i)), float64(i), i))
+	}
+	w, ok := h.Window(second(2.5), second(12.5))
+	if !ok {
+		t.Fatal("no window")
+	}
+	before, known := w.Before()
+	throttled, over := w.Throttled()
+	for name, test := range map[string]struct{ got, want float64 }{
+		"ticks":              {float64(w.Ticks()), 10}, // 3 to 12
+		"length":             {w.Length().Seconds(), 10},
+		"roots":              {w.Roots(), 7.5 + 1},
+		"pause":              {w.Pause(), 0.010},
+		"cycles":             {w.Cycles(), 10},
+		"allocated":          {w.Allocated(), 1000},
+		"goroutines gained":  {w.GoroutinesGained(), 10},
+		"goroutines max":     {w.GoroutinesMax(), 22},
+		"throttled":          {throttled, 2}, // the passes at 0 and 10
+		"throttled over":     {over.Seconds(), 10},
+		"p50":                {w.Latency(0.5), 500. / 990},
+		"p100":               {w.Latency(1), 4},
+		"goroutines before":  {before.Goroutines(), 12},
+		"heap before":        {before.Heap(), 2000},
+		"tick before, known": {b2f(known), 1},
+	} {
+		if math.Abs(test.got-test.want) > 1e-9 {
+			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
+		}
+	}
+	if latest, ok := h.Latest(); !ok || !latest.Time().Equal(second(19)) || latest.Roots() != 20 || latest.Cycles() != 19 {
+		t.Errorf("the latest is of %v", latest.Time())
+	}
+}
+
+func b2f(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestHistoryWindowEdges(t *testing.T) {
+	h := runtimeinfo.NewHistory(8)
+	t0 := time.Now()
+	for i := range 20 { // 12 to 19 remain
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+	}
+	h.Add(tickOf(t0, 100, 0)) // out of order: ignored
+	for name, test := range map[string]struct {
+		start, end float64
+		ticks      int
+		known      bool // what was before
+	}{
+		"between two ticks":    {14.2, 14.8, 0, false},
+		"over one tick":        {14.8, 15.2, 1, true},
+		"from tick to tick":    {14, 16, 2, true}, // what happened before 14 ended is not of it
+		"up to now":            {17.5, 30, 2, true},
+		"in the future":        {19.5, 30, 0, false},
+		"since long ago":       {-100, 15.5, 3, false},
+		"long ago":             {-100, -50, 0, false},
+		"just before the ring": {3, 5, 0, false},
+		"backwards":            {16.5, 14.5, 0, false},
+		"everything":           {-100, 100, 7, false},
+	} {
+		at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
+		w, ok := h.Window(at(test.start), at(test.end))
+		if ok != (test.ticks > 0) {
+			t.Errorf("%s: ok is %v", name, ok)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		if _, known := w.Before(); w.Ticks() != test.ticks || known != test.known {
+			t.Errorf("%s: %d ticks, before known: %v", name, w.Ticks(), known)
+		}
+	}
+}
+
+// TestHistoryFindsAsALinearSearchDoes compares on ticks that are anything but regular.
+func TestHistoryFindsAsALinearSearchDoes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		size := 4 + r.IntN(100)
+		h := runtimeinfo.NewHistory(size)
+		t0 := time.Now()
+		var at []time.Duration
+		var last time.Duration
+		for range 1 + r.IntN(3*size) {
+			last += time.Duration(1 + r.Int64N(1<<r.IntN(20)))
+			at = append(at, last)
+			h.Add(tickOf(t0.Add(last), 0, 0))
+		}
+		kept := at[max(0, len(at)-size):]
+		before := func(d time.Duration) (i int) {
+			for i+1 < len(kept) && kept[i+1] <= d {
+				i++
+			}
+			return i
+		}
+		for range 200 {
+			start := time.Duration(r.Int64N(int64(last) + 10))
+			end := start + time.Duration(r.Int64N(int64(last)))
+			from, to := before(start), before(end)
+			w, ok := h.Window(t0.Add(start), t0.Add(end))
+			if ok != (to > from) || ok && (w.Ticks() != to-from || w.Length() != kept[to]-kept[from]) {
+				t.Fatalf("from %v to %v: got %v, want %v to %v of %v", start, end, w, from, to, kept)
+			}
+		}
+	}
+}
+
+// TestHistoryAndTheWallClock steps the wall clock between tick and span. Times of
+// time.Now are found by their monotonic reading, whatever the clock says.
+func TestHistoryAndTheWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runtimeinfo.NewHistory(0)
+		start := time.Now()
+		for i := range 10 {
+			time.Sleep(time.Second)
+			h.Add(tickOf(time.Now(), float64(i), 0))
+		}
+		end := time.Now()
+		if w, ok := h.Window(start, end); !ok || w.Ticks() != 9 {
+			t.Errorf("%v", ok)
+		}
+		// Without the reading there is the wall clock of the newest tick only.
+		if w, ok := h.Window(start.Round(0), end.Round(0)); !ok || w.Ticks() != 9 {
+			t.Errorf("by the wall clock: %v", ok)
+		}
+		if _, ok := h.Window(start.Round(0).Add(time.Hour), end.Round(0).Add(time.Hour)); ok {
+			t.Error("a span from the future has a window")
+		}
+		// A tick of a clock that stepped back is no tick.
+		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
+		if latest, _ := h.Latest(); latest.Cycles() != 9 {
+			t.Error("a tick before the newest was added")
+		}
+	})
+}
+
+func TestHistoryInParallel(t *testing.T) {
+	h := runtimeinfo.NewHistory(16)
+	t0 := time.Now()
+	const ticks = 5_000
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		for i := range ticks {
+			h.Add(tickOf(t0.Add(time.Duration(i)*time.Millisecond), float64(i), 3))
+		}
+	})
+	for range 3 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				latest, ok := h.Latest()
+				if !ok {
+					continue
+				}
+				start := latest.Time().Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
+				w, ok := h.Window(start, start.Add(time.Duration(r.IntN(20_000))*time.Microsecond))
+				if !ok {
+					continue
+				}
+				if w.Cycles() != float64(w.Ticks()) || w.Roots() != 4 || w.Length() != time.Duration(w.Ticks())*time.Millisecond {
+					t.Errorf("torn: %v cycles in %d ticks of %v", w.Cycles(), w.Ticks(), w.Length())
+				}
+				w.GoroutinesMax()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestHistoryOfAnEmptySnapshot(t *testing.T) {
+	h := runtimeinfo.NewHistory(0)
+	for range 2 {
+		s := runtimeinfo.NewSnapshot()
+		s.Time = time.Now()
+		h.Add(s)
+		<-time.After(time.Millisecond)
+	}
+	w, ok := h.Window(time.Now().Add(-time.Hour), time.Now())
+	if !ok {
+		t.Fatal("no window")
+	}
+	throttled, over := w.Throttled()
+	for _, v := range []float64{w.Pause(), w.Cycles(), w.Allocated(), w.GoroutinesGained(), w.GoroutinesMax(), w.Latency(0.5), throttled} {
+		if !math.IsNaN(v) {
+			t.Errorf("%v of nothing", v)
+		}
+	}
+	if w.Roots() != 0 || over != 0 {
+		t.Errorf("%v roots, throttled over %v", w.Roots(), over)
+	}
+}
+
+func TestHistoryAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	h := runtimeinfo.NewHistory(0)
+	t0 := time.Now()
+	for i := range 100 {
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		w, _ := h.Window(t0.Add(30*time.Second), t0.Add(32*time.Second))
+		w.Latency(0.99)
+	}); n != 0 {
+		t.Errorf("%v allocations per window", n)
+	}
+	s := tickOf(t0, 1, 1)
+	s.Time = t0.Add(time.Hour)
+	if n := testing.AllocsPerRun(100, func() {
+		s.Time = s.Time.Add(time.Second)
+		h.Add(s)
+	}); n > 1 {
+		t.Errorf("%v allocations per tick", n)
+	}
+}
+
+// BenchmarkHistory is the lookup of a span by its start and end, and the cost of a tick.
+func BenchmarkHistory(b *testing.B) {
+	h := runtimeinfo.NewHistory(0)
+	t0 := time.Now()
+	for i := range 2 * runtimeinfo.DefaultHistory {
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
+	}
+	newest, _ := h.Latest()
+	for _, age := range []int{2, 30, 300} {
+		b.Run("window/age="+strconv.Itoa(age), func(b *testing.B) {
+			start := newest.Time().Add(-time.Duration(age) * time.Second)
+			b.ReportAllocs()
+			var sum float64
+			for b.Loop() {
+				w, _ := h.Window(start, start.Add(1500*time.Millisecond))
+				sum += w.Pause()
+			}
+			if sum == 0 {
+				b.Error("nothing found")
+			}
+		})
+	}
+	b.Run("add", func(b *testing.B) {
+		r := runtimeinfo.NewReader(runtimeinfo.Config{})
+		r.Read(runtimeinfo.Tick{Time: newest.Time()})
+		s := r.Snapshot()
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Time = s.Time.Add(time.Second)
+			h.Add(s)
+		}
+	})
+}
