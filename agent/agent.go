@@ -54,6 +54,8 @@ type Agent struct {
 	logger    *slog.Logger
 	engine    *engine.Engine // nil when disabled
 	processor *tracectx.Processor
+	history   *runtimeinfo.History
+	enrich    tracectx.Enrichment   // zero when off
 	detective *goroutines.Detective // nil when disabled
 	baselines *baseline.Watch       // nil when off
 	handler   http.Handler
@@ -143,7 +145,11 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 // assemble makes the engine with everything that the settings ask for, and
 // returns what there is to serve.
 func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
-	p, err := tracectx.New(tracectx.Config{NoLabels: s.noLabels})
+	a.history = runtimeinfo.NewHistory(0)
+	if !s.noEnrichment {
+		a.enrich.History = a.history
+	}
+	p, err := tracectx.New(tracectx.Config{NoLabels: s.noLabels, History: a.enrich.History})
 	if err != nil {
 		return pages{}, err
 	}
@@ -169,6 +175,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithLogger(s.logger),
 		engine.WithResource(resource...),
 		engine.WithSpans(spans),
+		engine.WithHistory(a.history),
 		engine.WithDetective(a.detective),
 		engine.WithExporter("prometheus", metrics),
 		engine.WithExporter("page", live),

@@ -90,6 +90,12 @@ func WithPage(c page.Config) Option {
 	return func(s *settings) { s.page = c }
 }
 
+// WithEnrichment false leaves spans as they are, as GMPULSE_ENRICH=off does: no
+// go.process.* attributes, no go.runtime.sample events on long ones. Default true.
+func WithEnrichment(on bool) Option {
+	return func(s *settings) { s.noEnrichment = !on }
+}
+
 // WithExporter adds an exporter under a name that tells it from others in
 // metrics and logs. "prometheus", "page" and "fluentd" are taken.
 func WithExporter(name string, e exporters.Exporter) Option {

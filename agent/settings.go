@@ -28,6 +28,7 @@ type settings struct {
 	fluentd      fluentd.Config // URL "" is off
 	spool        spool.Config   // of the stream to fluentd
 	noLabels     bool
+	noEnrichment bool
 	noBaselines  bool
 	baselines    baseline.Config
 	access       Access
@@ -75,6 +76,7 @@ func Variables() []Variable {
 		{"GMPULSE_BASELINES", "on or off", "on", "off: nothing is learned of what is normal, and no anomaly is reported.", setBaselines},
 		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "How many false alarms a week are bearable, of each group of signals.", setAlertsPerWeek},
 		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", setStateFile},
+		{"GMPULSE_ENRICH", "on or off", "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", setEnrich},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
@@ -202,9 +204,14 @@ func duration(v string) (time.Duration, error) {
 	return d, err
 }
 
-func setLabels(s *settings, v string) error {
-	s.noLabels = strings.EqualFold(v, "off")
-	if !s.noLabels && !strings.EqualFold(v, "on") {
+func setLabels(s *settings, v string) error { return setOff(&s.noLabels, v) }
+
+func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) }
+
+// setOff reads a switch that is on by default.
+func setOff(off *bool, v string) error {
+	*off = strings.EqualFold(v, "off")
+	if !*off && !strings.EqualFold(v, "on") {
 		return errors.New("neither on nor off")
 	}
 	return nil

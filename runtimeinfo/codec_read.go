@@ -23,7 +23,7 @@ const (
 	minText      = 1
 	minMetric    = 11
 	minFloat     = 1
-	minSpan      = 28
+	minSpan      = 29
 	minSpanGroup = 26
 	minBand      = 11
 	minEvent     = 8
@@ -225,7 +225,7 @@ func (r *reader) histogram(bounds []float64) Histogram {
 func (r *reader) span() (s Span) {
 	copy(s.TraceID[:], r.take(len(s.TraceID)))
 	copy(s.SpanID[:], r.take(len(s.SpanID)))
-	s.Name, s.Start = r.text(), r.time()
+	s.Name, s.Start, s.Sampled = r.text(), r.time(), r.bool()
 	return s
 }
 

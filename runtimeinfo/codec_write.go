@@ -159,6 +159,7 @@ func (w *writer) span(s *Span) {
 	w.b = append(w.b, s.SpanID[:]...)
 	w.text(s.Name)
 	w.time(s.Start)
+	w.bool(s.Sampled)
 }
 
 func (w *writer) spans(ss []Span) { writeList(w, ss, (*writer).span) }

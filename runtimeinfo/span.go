@@ -16,6 +16,8 @@ type Span struct {
 	SpanID  [8]byte
 	Name    string
 	Start   time.Time
+	// Sampled tells that the trace is meant to be kept: a backend can find it.
+	Sampled bool
 }
 
 // TraceIDString returns the trace id as 32 lower-case hex digits.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 const (
@@ -45,6 +47,14 @@ type Config struct {
 	// [EpochLabel]), and so do the goroutines that it starts: they tell under
 	// which span a goroutine was created, and when.
 	NoLabels bool
+
+	// History is what the agent's tick adds to. With it, local roots that are
+	// sampled and take longer than 5 s get events "go.runtime.sample" that say
+	// how the process was doing: at most 12 of them per span, at 5 s, 7.5 s, 11 s
+	// and so on, a half later each time, up to 7 minutes. The processor then holds
+	// on to active roots, until the TTL at the longest, and a span's start and
+	// end cost 10 ns more. Nil means no events.
+	History *runtimeinfo.History
 }
 
 // withDefaults returns c with its zeros filled in, or everything that is wrong

@@ -148,7 +148,7 @@ func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot)
 	since := min((s.start-l.start.UnixNano())/int64(time.Second), l.seen.Load()+maxAhead)
 	e, isNew := name.labels.at(since)
 	if isNew {
-		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start)})
+		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.sampled})
 	}
 	if !s.merged {
 		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only

@@ -43,8 +43,9 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	o.begin(now)
 	p.labeller.seen.Store(int64(max(0, now.Sub(p.labeller.start)) / time.Second))
 	for i := range p.table.buckets {
-		o.bucket(&p.table.buckets[i], &p.table.slots[i])
+		o.bucket(p.table, uint64(i))
 	}
+	o.sampler.sample()
 	full := p.table.full.Load()
 	names := p.names.all()
 	return runtimeinfo.SpanActivity{
@@ -77,6 +78,7 @@ type observer struct {
 	oldest              oldest
 	labeller            *labeller
 	lost                []tracked
+	sampler             sampler
 }
 
 // A tally is the count of one name.
@@ -99,6 +101,7 @@ func newObserver(config Config, now time.Time) observer {
 		ttl:     int64(config.TTL),
 		tallies: make([]tally, config.MaxNames+1),
 		lost:    make([]tracked, 0, maxEvents),
+		sampler: sampler{history: config.History},
 	}
 }
 
@@ -116,7 +119,8 @@ func (o *observer) begin(now time.Time) {
 }
 
 // bucket adds one bucket of the table to the observation.
-func (o *observer) bucket(b *bucket, slots *[ways]slot) {
+func (o *observer) bucket(t *table, i uint64) {
+	b, slots := &t.buckets[i], &t.slots[i]
 	b.mu.Lock() // no defer: this is done for each bucket of the table, and calls nothing that panics
 	o.started += uint64(b.started)
 	b.started = 0
@@ -128,8 +132,11 @@ func (o *observer) bucket(b *bucket, slots *[ways]slot) {
 		if o.elapsed-s.seen >= o.ttl {
 			o.giveUp(b.keys[j], s)
 			o.forget(b.keys[j], s)
-			b.drop(j, slots)
+			t.drop(i, j)
 			continue
+		}
+		if t.live != nil && s.sampled {
+			o.sampler.consider(s, t.live[i][j], time.Duration(o.elapsed-s.seen))
 		}
 		o.count(b.keys[j], s)
 	}
@@ -244,5 +251,6 @@ func (t *tracked) span(names []*rootName) runtimeinfo.Span {
 		SpanID:  spanOf(t.key),
 		Name:    names[t.name].text,
 		Start:   time.Unix(0, t.start),
+		Sampled: t.sampled,
 	}
 }

@@ -16,7 +16,8 @@ import (
 // provider with sdktrace.WithSpanProcessor or [Processor.Attach]; read it with
 // [Processor.Observe].
 //
-// It never blocks a span, holds on to one, or changes one. What it remembers is
+// It never blocks a span. It neither holds on to one nor changes one unless
+// [Config.History] asks for events on those that take long. What it remembers is
 // bounded by its [Config]. Spans may end twice, on another goroutine, never, or
 // without their start having been seen; the processor may be registered twice
 // with a provider and still counts each span once, save those that find no room.
@@ -28,6 +29,7 @@ type Processor struct {
 	direct source // spans that come to the Processor itself
 
 	labeller labeller
+	enricher enricher
 
 	attachments attachments
 
@@ -42,7 +44,10 @@ type source struct {
 	closed atomic.Bool
 }
 
-var _ sdktrace.SpanProcessor = (*Processor)(nil)
+var (
+	_ sdktrace.SpanProcessor = (*Processor)(nil)
+	_ onEnding               = (*Processor)(nil)
+)
 
 // New returns a Processor that is not registered anywhere yet. The error names
 // every field of config that makes no sense.
@@ -53,12 +58,13 @@ func New(config Config) (*Processor, error) {
 	}
 	now := time.Now()
 	p := &Processor{
-		table:    newTable(config.Capacity),
+		table:    newTable(config.Capacity, config.History != nil),
 		names:    newNames(config.MaxNames),
 		labeller: labeller{off: config.NoLabels, start: now, merged: map[uint64]context.Context{}},
 		observer: newObserver(config, now),
 	}
 	p.observer.labeller = &p.labeller
+	p.enricher = newEnricher(Enrichment{History: config.History})
 	return p, nil
 }
 
@@ -83,6 +89,14 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 	p.names.at(s.name).durations.add(nanoseconds(span.EndTime()) - s.start)
 	if !p.labeller.off {
 		p.labeller.unset(keyOf(id.SpanID()), &s)
+	}
+}
+
+// OnEnding enriches the span as [WrapExporter] does, if there is a History. SDKs
+// that have such a moment call it; 1.47 does not.
+func (p *Processor) OnEnding(span sdktrace.ReadWriteSpan) {
+	if p.enricher.history != nil {
+		p.enricher.enrichLive(span)
 	}
 }
 
@@ -113,16 +127,17 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 	id := span.SpanContext()
 	name := p.names.intern(span.Name())
 	s := slot{
-		trace:  id.TraceID(),
-		start:  nanoseconds(span.StartTime()),
-		name:   name.index,
-		source: from.id,
+		trace:   id.TraceID(),
+		start:   nanoseconds(span.StartTime()),
+		name:    name.index,
+		source:  from.id,
+		sampled: id.IsSampled(),
 	}
 	if !p.labeller.off {
 		s.stack = here()
 		s.merged = labelled(ctx)
 	}
-	if p.table.add(id.SpanID(), &s, &from.closed) && !p.labeller.off {
+	if p.table.add(id.SpanID(), &s, span, &from.closed) && !p.labeller.off {
 		p.labeller.set(ctx, keyOf(id.SpanID()), name, &s)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -24,13 +25,16 @@ const (
 
 // A table is the set of active local roots: a fixed, set-associative hash
 // table, one mutex per bucket, keys apart from what they stand for. It holds no
-// pointer, so the garbage collector does not look inside, and an add and a
-// remove are one short critical section each. Measured against sharded maps,
+// pointer but to spans that may get events, so the garbage collector does not look
+// inside the rest, and an add and a remove are one short critical section each. Measured against sharded maps,
 // sync.Map, and spin locks: docs of the package.
 type table struct {
 	mask    uint64
 	buckets []bucket
 	slots   [][ways]slot // beside buckets, same index
+	// live has the spans themselves, of those that may get events; same index.
+	// nil where none may: apart, for it is all that the collector must look at.
+	live [][ways]sdktrace.ReadWriteSpan
 
 	full atomic.Uint64 // spans that found no room
 }
@@ -54,28 +58,36 @@ type slot struct {
 	source uint32  // which source added it
 	stack  uintptr // where its goroutine's stack was when it began
 	merged bool    // it began under labels of the application's
+	// sampled tells that it will be exported, by the sampler's decision.
+	sampled bool
+	events  uint8 // it has got so many, see sampler
 }
 
-// newTable returns a table in which capacity spans find room.
-func newTable(capacity int) *table {
+// newTable returns a table in which capacity spans find room; it keeps hold of
+// them if they are to get events.
+func newTable(capacity int, keepLive bool) *table {
 	n := choices // fewer buckets than choices would make them coincide
 	for n*perBucket < capacity {
 		n *= 2
 	}
-	return &table{
+	t := &table{
 		mask:    uint64(n - 1),
 		buckets: make([]bucket, n),
 		slots:   make([][ways]slot, n),
 	}
+	if keepLive {
+		t.live = make([][ways]sdktrace.ReadWriteSpan, n)
+	}
+	return t
 }
 
 // add puts a span into the table, unless it is there already or the source is
-// closed. Without room it counts the span as turned away.
-func (t *table) add(span trace.SpanID, s *slot, closed *atomic.Bool) (added bool) {
+// closed. Without room it counts the span as turned away. live may be nil.
+func (t *table) add(span trace.SpanID, s *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
 	key := keyOf(span)
 	first, step := hash(key, s.trace)
 	for i := range uint64(choices) {
-		if settled, added := t.tryAdd((first+i*step)&t.mask, key, s, closed); settled {
+		if settled, added := t.tryAdd((first+i*step)&t.mask, key, s, live, closed); settled {
 			return added
 		}
 	}
@@ -84,7 +96,7 @@ func (t *table) add(span trace.SpanID, s *slot, closed *atomic.Bool) (added bool
 }
 
 // tryAdd reports whether bucket i settled the matter, and by adding.
-func (t *table) tryAdd(i, key uint64, s *slot, closed *atomic.Bool) (settled, added bool) {
+func (t *table) tryAdd(i, key uint64, s *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (settled, added bool) {
 	b, slots := &t.buckets[i], &t.slots[i]
 	b.mu.Lock()
 	// Asked under the lock: whoever closes a source sets the flag first and then
@@ -92,6 +104,9 @@ func (t *table) tryAdd(i, key uint64, s *slot, closed *atomic.Bool) (settled, ad
 	settled = closed.Load() || b.find(key, &s.trace, slots) >= 0
 	if !settled && b.used < ways {
 		b.keys[b.used], slots[b.used] = key, *s
+		if t.live != nil {
+			t.live[i][b.used] = live
+		}
 		b.used++
 		b.started++
 		settled, added = true, true
@@ -119,7 +134,7 @@ func (t *table) tryRemove(i, key uint64, s *slot) bool {
 	j := b.find(key, &s.trace, slots)
 	if j >= 0 {
 		*s = slots[j]
-		b.drop(j, slots)
+		t.drop(i, j)
 	}
 	b.mu.Unlock()
 	return j >= 0
@@ -132,7 +147,7 @@ func (t *table) removeFrom(source uint32) (removed uint64) {
 		b.mu.Lock()
 		for j := int(b.used) - 1; j >= 0; j-- {
 			if slots[j].source == source {
-				b.drop(j, slots)
+				t.drop(uint64(i), j)
 				removed++
 			}
 		}
@@ -152,10 +167,17 @@ func (b *bucket) find(key uint64, id *trace.TraceID, slots *[ways]slot) int {
 	return -1
 }
 
-// drop removes key j by moving the last one into its place.
-func (b *bucket) drop(j int, slots *[ways]slot) {
+// drop removes key j of bucket i by moving the last one into its place. The
+// bucket is locked.
+func (t *table) drop(i uint64, j int) {
+	b, slots := &t.buckets[i], &t.slots[i]
 	b.used--
-	b.keys[j], slots[j] = b.keys[b.used], slots[b.used]
+	last := b.used
+	b.keys[j], slots[j] = b.keys[last], slots[last]
+	if t.live != nil {
+		t.live[i][j] = t.live[i][last]
+		t.live[i][last] = nil
+	}
 }
 
 func keyOf(span trace.SpanID) uint64 { return binary.LittleEndian.Uint64(span[:]) }

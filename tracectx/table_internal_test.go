@@ -34,7 +34,7 @@ func TestTableHoldsItsCapacity(t *testing.T) {
 		const capacity, rounds = 512 * perBucket, 100
 		var lost uint64
 		for round := range uint64(rounds) {
-			tab := newTable(capacity)
+			tab := newTable(capacity, false)
 			for i := range uint64(capacity) {
 				addIDs(tab, ids, round*capacity+i+1)
 			}
@@ -52,7 +52,7 @@ func addIDs(tab *table, ids func(uint64) (uint64, uint64), i uint64) {
 	traceID, spanID := ids(i)
 	binary.BigEndian.PutUint64(s.trace[8:], traceID)
 	binary.BigEndian.PutUint64(span[:], spanID)
-	tab.add(span, &s, new(atomic.Bool))
+	tab.add(span, &s, nil, new(atomic.Bool))
 }
 
 // TestAddChecksAgain calls add as two goroutines do that both found the name missing.

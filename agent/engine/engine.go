@@ -250,6 +250,9 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 	}
 	e.reader.Read(t)
 	s := e.reader.Snapshot()
+	if e.config.history != nil {
+		e.config.history.Add(s)
+	}
 	e.latest.Store(s)
 	e.ticks.Add(1)
 	e.lastTick.Store(&now)

@@ -74,6 +74,7 @@ type config struct {
 	spans         SpanSource
 	detective     Detective
 	baselines     Baselines
+	history       *runtimeinfo.History
 	resource      []runtimeinfo.Attr
 	exporters     []namedExporter
 }
@@ -129,6 +130,12 @@ func WithDetective(d Detective) Option {
 // WithBaselines sets who says what is normal. Default nobody: snapshots have no bands.
 func WithBaselines(b Baselines) Option {
 	return func(c *config) { c.baselines = b }
+}
+
+// WithHistory has every snapshot added to h, which then knows what the process
+// went through at any recent time. Default none.
+func WithHistory(h *runtimeinfo.History) Option {
+	return func(c *config) { c.history = h }
 }
 
 // WithResource sets the attributes that describe the process in every snapshot:

@@ -1,0 +1,378 @@
+package tracectx_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// rows is the catalogue, made once.
+var rows = runtimeinfo.Catalogue()
+
+// tick adds a snapshot with the number n in all that a History keeps.
+func tick(h *runtimeinfo.History, n float64) {
+	var points []runtimeinfo.Point
+	for _, m := range rows {
+		switch m.Key() {
+		case "go.goroutine.count", "gmpulse.memory.heap_alloc", "go.memory.allocated", "go.memory.gc.cycles", "gmpulse.gc.pause.time", "gmpulse.cgroup.cpu.throttled.time":
+			points = append(points, runtimeinfo.Point{Metric: m, Number: n})
+		case "gmpulse.host.age":
+			points = append(points, runtimeinfo.Point{Metric: m, Number: 0})
+		case "go.schedule.duration":
+			points = append(points, runtimeinfo.Point{Metric: m, Histogram: &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{uint64(n), 0}}})
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Time = time.Now()
+	s.SpanGroups = []runtimeinfo.SpanGroup{{Name: "a", Active: 3}}
+	h.Add(s)
+}
+
+// ticking runs f in a bubble whose History gets a tick each second, at half past.
+func ticking(t *testing.T, f func(t *testing.T, h *runtimeinfo.History)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := runtimeinfo.NewHistory(0)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(500 * time.Millisecond)
+			for n := 1.; ctx.Err() == nil; n++ {
+				tick(h, n)
+				time.Sleep(time.Second)
+			}
+		})
+		f(t, h)
+		cancel()
+		wg.Wait()
+	})
+}
+
+// values of the attributes that enrichment has added, by their keys.
+func values(span sdktrace.ReadOnlySpan) map[attribute.Key]float64 {
+	all := map[attribute.Key]float64{}
+	for _, a := range span.Attributes() {
+		switch a.Value.Type() {
+		case attribute.INT64:
+			all[a.Key] = float64(a.Value.AsInt64())
+		case attribute.FLOAT64:
+			all[a.Key] = a.Value.AsFloat64()
+		}
+	}
+	return all
+}
+
+// kept is an exporter that keeps spans as they come.
+type kept struct {
+	mu    sync.Mutex
+	spans map[string]sdktrace.ReadOnlySpan // by name
+}
+
+func (k *kept) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range spans {
+		if k.spans == nil {
+			k.spans = map[string]sdktrace.ReadOnlySpan{}
+		}
+		k.spans[s.Name()] = s
+	}
+	return nil
+}
+
+func (*kept) Shutdown(context.Context) error { return nil }
+
+// TestEnrichment takes a trace of spans of all lengths through every way there is.
+func TestEnrichment(t *testing.T) {
+	for name, provider := range map[string]func(sdktrace.SpanExporter, tracectx.Enrichment) *sdktrace.TracerProvider{
+		"batch": func(x sdktrace.SpanExporter, e tracectx.Enrichment) *sdktrace.TracerProvider {
+			return sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracectx.WrapExporter(x, e)))
+		},
+		"simple": func(x sdktrace.SpanExporter, e tracectx.Enrichment) *sdktrace.TracerProvider {
+			return sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracectx.WrapExporter(x, e)))
+		},
+		"processor": func(x sdktrace.SpanExporter, e tracectx.Enrichment) *sdktrace.TracerProvider {
+			return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(tracectx.WrapProcessor(sdktrace.NewBatchSpanProcessor(x), e)))
+		},
+		"twice": func(x sdktrace.SpanExporter, e tracectx.Enrichment) *sdktrace.TracerProvider {
+			return sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracectx.WrapExporter(tracectx.WrapExporter(x, e), e)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+				var out kept
+				tp := provider(&out, tracectx.Enrichment{History: h, Slow: 3 * time.Second})
+				trace4s(t, tp)
+				if err := tp.Shutdown(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				checkTrace(t, out.spans)
+			})
+		})
+	}
+}
+
+// trace4s makes a root of 4 s with children of half a second, 2 s and 3 s, and a
+// root of 200 ms that has a tick in it.
+func trace4s(t *testing.T, tp trace.TracerProvider) {
+	t.Helper()
+	tracer := tp.Tracer("")
+	time.Sleep(2 * time.Second)
+	ctx, root := tracer.Start(t.Context(), "root", trace.WithAttributes(attribute.String("k", "v")))
+	_, slow := tracer.Start(ctx, "slow child")
+	_, child := tracer.Start(ctx, "child")
+	time.Sleep(500 * time.Millisecond)
+	_, short := tracer.Start(ctx, "short child")
+	short.End()
+	time.Sleep(1500 * time.Millisecond)
+	child.End()
+	time.Sleep(1 * time.Second)
+	slow.End()
+	time.Sleep(400 * time.Millisecond)
+	_, short = tracer.Start(context.Background(), "short root")
+	time.Sleep(200 * time.Millisecond)
+	short.End()
+	time.Sleep(400 * time.Millisecond)
+	root.End()
+}
+
+func checkTrace(t *testing.T, spans map[string]sdktrace.ReadOnlySpan) {
+	t.Helper()
+	if len(spans) != 5 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	for _, plain := range []string{"child", "short child", "short root"} {
+		if a := spans[plain].Attributes(); len(a) != 0 {
+			t.Errorf("%s: %v", plain, a)
+		}
+	}
+	const during, atStart = "go.process.during.", "go.process.at_start."
+	got := values(spans["root"]) // from 2 to 6: the ticks at 2.5 to 5.5, from that at 1.5 on
+	delete(got, during+"cpu.time")
+	want := map[attribute.Key]float64{
+		during + "ticks": 4, during + "time": 4, during + "active_spans": 3,
+		during + "gc.pause.time": 4, during + "gc.cycles": 4, during + "memory.allocated": 4,
+		during + "goroutine.delta": 4, during + "goroutine.max": 6, during + "schedule.p99": 0.99,
+		during + "throttled.time": 4, during + "throttled.window": 4,
+		atStart + "goroutine.count": 2, atStart + "memory.heap": 2,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if a := spans["root"].Attributes()[0]; a != attribute.String("k", "v") {
+		t.Errorf("the span's own attribute is %v", a)
+	}
+	if slow := values(spans["slow child"]); slow[during+"ticks"] != 3 {
+		t.Errorf("slow child: %v", slow)
+	}
+}
+
+func TestEnrichmentOff(t *testing.T) {
+	x, p := sdktrace.SpanExporter(&kept{}), sdktrace.SpanProcessor(empty{})
+	if tracectx.WrapExporter(x, tracectx.Enrichment{}) != x || tracectx.WrapProcessor(p, tracectx.Enrichment{}) != p {
+		t.Error("wrapped for nothing")
+	}
+}
+
+// TestEnrichmentLeavesTheBatchAlone: the slice is the processor's.
+func TestEnrichmentLeavesTheBatchAlone(t *testing.T) {
+	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		x := tracectx.WrapExporter(&kept{}, tracectx.Enrichment{History: h})
+		time.Sleep(5 * time.Second)
+		long := tracetest.SpanStub{StartTime: time.Now().Add(-3 * time.Second), EndTime: time.Now()}.Snapshot()
+		batch := []sdktrace.ReadOnlySpan{long}
+		if err := x.ExportSpans(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		if len(batch[0].Attributes()) != 0 {
+			t.Error("the caller's slice was changed")
+		}
+	})
+}
+
+// TestOnEnding calls what an SDK of the future will call, on a live span.
+func TestOnEnding(t *testing.T) {
+	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		time.Sleep(2 * time.Second)
+		next := &ending{}
+		for name, sp := range map[string]sdktrace.SpanProcessor{
+			"wrapped":   tracectx.WrapProcessor(next, tracectx.Enrichment{History: h}),
+			"processor": newProcessor(t, tracectx.Config{History: h}),
+		} {
+			var out kept
+			tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracectx.WrapExporter(&out, tracectx.Enrichment{History: h})))
+			_, span := tp.Tracer("").Start(t.Context(), "a")
+			time.Sleep(2 * time.Second)
+			sp.(interface{ OnEnding(sdktrace.ReadWriteSpan) }).OnEnding(span.(sdktrace.ReadWriteSpan))
+			span.End()
+			if got := values(out.spans["a"]); got["go.process.during.ticks"] != 2 {
+				t.Errorf("%s: %v", name, got)
+			}
+			keys := map[attribute.Key]int{}
+			for _, a := range out.spans["a"].Attributes() {
+				if keys[a.Key]++; keys[a.Key] > 1 {
+					t.Errorf("%s: %s twice", name, a.Key)
+				}
+			}
+		}
+		if next.calls != 1 {
+			t.Errorf("the next processor was called %d times", next.calls)
+		}
+	})
+}
+
+type ending struct {
+	empty
+	calls int
+}
+
+func (e *ending) OnEnding(sdktrace.ReadWriteSpan) { e.calls++ }
+
+func TestEnrichmentAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	h := runtimeinfo.NewHistory(0)
+	for n := range 5 {
+		tick(h, float64(n))
+	}
+	start := time.Now().Add(-time.Hour)
+	for name, test := range map[string]struct {
+		span sdktrace.ReadOnlySpan
+		most float64
+	}{
+		"enriched": {tracetest.SpanStub{StartTime: start, EndTime: time.Now(), Attributes: numbered(8)}.Snapshot(), 2},
+		"not":      {tracetest.SpanStub{StartTime: start, EndTime: start.Add(time.Millisecond)}.Snapshot(), 0},
+	} {
+		p := tracectx.WrapProcessor(empty{}, tracectx.Enrichment{History: h})
+		if n := testing.AllocsPerRun(100, func() { p.OnEnd(test.span) }); n > test.most {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// TestLongSpans follows roots until they are lost.
+func TestLongSpans(t *testing.T) {
+	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		p := newProcessor(t, tracectx.Config{History: h})
+		var out kept
+		tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(&out), sdktrace.WithSpanProcessor(p))
+		start := time.Now()
+		ctx, long := tp.Tracer("").Start(t.Context(), "long")
+		_, short := tp.Tracer("").Start(t.Context(), "short")
+		_, child := tp.Tracer("").Start(ctx, "child")
+		tp.Tracer("").Start(t.Context(), "lost")
+		observe := func() runtimeinfo.SpanActivity {
+			time.Sleep(time.Second)
+			return p.Observe(time.Now())
+		}
+		for range 6 {
+			observe()
+		}
+		short.End()
+		for time.Since(start) < 9*time.Minute {
+			observe()
+		}
+		child.End()
+		long.End()
+		var ages []time.Duration
+		for _, e := range out.spans["long"].Events() {
+			if e.Name != "go.runtime.sample" {
+				t.Errorf("event %s", e.Name)
+			}
+			ages = append(ages, e.Time.Sub(start))
+			if n := e.Attributes[0]; n.Key != "go.goroutine.count" || time.Duration(n.Value.AsInt64())*time.Second-500*time.Millisecond != ages[len(ages)-1] {
+				t.Errorf("%v at %v", n, e.Time.Sub(start))
+			}
+		}
+		if len(ages) != 12 || ages[0] < 5*time.Second || ages[0] > 6*time.Second || !slices.IsSorted(ages) || ages[11] < 7*time.Minute {
+			t.Errorf("events at %v", ages)
+		}
+		if s, c := len(out.spans["short"].Events()), len(out.spans["child"].Events()); s != 1 || c != 0 {
+			t.Errorf("%d events on a root of 6 s, %d on a child", s, c)
+		}
+		lost := 0
+		for range 120 {
+			for _, e := range observe().Events {
+				if e.Name == "span.never_ended" && e.Spans[0].Name == "lost" {
+					lost++
+				}
+			}
+		}
+		if c, _ := observeCounts(p); lost != 1 || c != 0 {
+			t.Errorf("%d events of the lost span, %d still active", lost, c)
+		}
+	})
+}
+
+func observeCounts(p *tracectx.Processor) (active int, a runtimeinfo.SpanActivity) {
+	a = p.Observe(time.Now())
+	for _, g := range a.Groups {
+		active += g.Active
+	}
+	return active, a
+}
+
+// TestLongSpansAreBounded: a thousand long roots do not all get an event at once.
+func TestLongSpansAreBounded(t *testing.T) {
+	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		p := newProcessor(t, tracectx.Config{History: h})
+		tp := newProvider(t, sdktrace.WithSpanProcessor(p))
+		var spans []sdktrace.ReadOnlySpan
+		for i := range 1000 {
+			_, span := tp.Tracer("").Start(t.Context(), fmt.Sprint(i%10))
+			spans = append(spans, span.(sdktrace.ReadOnlySpan))
+		}
+		count := func() (n int) {
+			for _, s := range spans {
+				n += len(s.Events())
+			}
+			return n
+		}
+		last := 0
+		for second := range 20 {
+			time.Sleep(time.Second)
+			p.Observe(time.Now())
+			n := count()
+			if n-last > 64 || second < 5 && n > 0 {
+				t.Errorf("%d events in second %d", n-last, second)
+			}
+			last = n
+		}
+		if last < 10*64 {
+			t.Errorf("%d events", last)
+		}
+	})
+}
+
+// TestLiveSpansAreLetGo: what has ended is not held on to.
+func TestLiveSpansAreLetGo(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{History: runtimeinfo.NewHistory(0)})
+	r := root(1, 1, "a")
+	for i := range uint64(100) {
+		r := root(1, i+10, "a")
+		p.OnStart(t.Context(), r)
+		if i%2 == 0 {
+			p.OnEnd(r)
+		}
+	}
+	p.OnStart(t.Context(), r)
+	p.OnEnd(r)
+	if c, _ := observeCounts(p); c != 50 || math.Signbit(float64(c)) {
+		t.Errorf("%d active", c)
+	}
+}
