@@ -182,11 +182,11 @@ func (h *History) Window(start, end time.Time) (w Window, ok bool) {
 	}
 	w.history = h
 	w.start = newest.since + start.Sub(newest.time)
-	to, from := newest.seq, int64(0)
+	to := newest.seq
 	if d := end.Sub(newest.time); d < 0 {
 		to = h.before(newest, newest.seq, newest.since+d)
 	}
-	from = h.before(newest, to, w.start)
+	from := h.before(newest, to, w.start)
 	if to <= from {
 		return w, false
 	}

@@ -2,10 +2,10 @@ package tracectx_test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,6 +71,7 @@ func values(span sdktrace.ReadOnlySpan) map[attribute.Key]float64 {
 			all[a.Key] = float64(a.Value.AsInt64())
 		case attribute.FLOAT64:
 			all[a.Key] = a.Value.AsFloat64()
+		default: // none of enrichment's
 		}
 	}
 	return all
@@ -114,6 +115,7 @@ func TestEnrichment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+				t.Helper()
 				var out kept
 				tp := provider(&out, tracectx.Enrichment{History: h, Slow: 3 * time.Second})
 				trace4s(t, tp)
@@ -191,6 +193,7 @@ func TestEnrichmentOff(t *testing.T) {
 // TestEnrichmentLeavesTheBatchAlone: the slice is the processor's.
 func TestEnrichmentLeavesTheBatchAlone(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		t.Helper()
 		x := tracectx.WrapExporter(&kept{}, tracectx.Enrichment{History: h})
 		time.Sleep(5 * time.Second)
 		long := tracetest.SpanStub{StartTime: time.Now().Add(-3 * time.Second), EndTime: time.Now()}.Snapshot()
@@ -207,6 +210,7 @@ func TestEnrichmentLeavesTheBatchAlone(t *testing.T) {
 // TestOnEnding calls what an SDK of the future will call, on a live span.
 func TestOnEnding(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		t.Helper()
 		time.Sleep(2 * time.Second)
 		next := &ending{}
 		for name, sp := range map[string]sdktrace.SpanProcessor{
@@ -268,6 +272,7 @@ func TestEnrichmentAllocations(t *testing.T) {
 // TestLongSpans follows roots until they are lost.
 func TestLongSpans(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
 		var out kept
 		tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(&out), sdktrace.WithSpanProcessor(p))
@@ -313,28 +318,28 @@ func TestLongSpans(t *testing.T) {
 				}
 			}
 		}
-		if c, _ := observeCounts(p); lost != 1 || c != 0 {
+		if c := activeNow(p); lost != 1 || c != 0 {
 			t.Errorf("%d events of the lost span, %d still active", lost, c)
 		}
 	})
 }
 
-func observeCounts(p *tracectx.Processor) (active int, a runtimeinfo.SpanActivity) {
-	a = p.Observe(time.Now())
-	for _, g := range a.Groups {
+func activeNow(p *tracectx.Processor) (active int) {
+	for _, g := range p.Observe(time.Now()).Groups {
 		active += g.Active
 	}
-	return active, a
+	return active
 }
 
 // TestLongSpansAreBounded: a thousand long roots do not all get an event at once.
 func TestLongSpansAreBounded(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
 		tp := newProvider(t, sdktrace.WithSpanProcessor(p))
 		var spans []sdktrace.ReadOnlySpan
 		for i := range 1000 {
-			_, span := tp.Tracer("").Start(t.Context(), fmt.Sprint(i%10))
+			_, span := tp.Tracer("").Start(t.Context(), strconv.Itoa(i%10))
 			spans = append(spans, span.(sdktrace.ReadOnlySpan))
 		}
 		count := func() (n int) {
@@ -372,7 +377,7 @@ func TestLiveSpansAreLetGo(t *testing.T) {
 	}
 	p.OnStart(t.Context(), r)
 	p.OnEnd(r)
-	if c, _ := observeCounts(p); c != 50 || math.Signbit(float64(c)) {
+	if c := activeNow(p); c != 50 || math.Signbit(float64(c)) {
 		t.Errorf("%d active", c)
 	}
 }
