@@ -39,6 +39,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -56,8 +57,11 @@ type Agent struct {
 	processor *tracectx.Processor
 	history   *runtimeinfo.History
 	enrich    tracectx.Enrichment   // zero when off
+	spans     *globalSpans          // nil when disabled
 	detective *goroutines.Detective // nil when disabled
 	baselines *baseline.Watch       // nil when off
+	evidence  *evidence.Store       // nil when off
+	recording *recording            // nil when no recorder runs
 	handler   http.Handler
 	server    *server // nil when off
 
@@ -139,7 +143,8 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 		}
 		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
 	}
-	return a.engine.Start(context.Background())
+	a.record(s.recorder)
+	return a.engine.Start(context.Background()) // which does not fail: it is new
 }
 
 // assemble makes the engine with everything that the settings ask for, and
@@ -154,13 +159,12 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		return pages{}, err
 	}
 	a.processor = p
-	a.detective = goroutines.NewDetective(goroutines.DetectiveConfig{
-		Survey:  goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins: p,
-		Logger:  s.logger,
-	})
-	spans := &globalSpans{processor: p}
-	spans.attach() // now, for spans that start before the first tick
+	a.detective = newDetective(s, p)
+	if a.evidence, err = a.newEvidence(s); err != nil {
+		return pages{}, err
+	}
+	a.spans = &globalSpans{processor: p}
+	a.spans.attach() // now, for spans that start before the first tick
 	metrics, err := prom.New(prom.Config{})
 	if err != nil {
 		return pages{}, fmt.Errorf("agent: %w", err)
@@ -174,8 +178,8 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
 		engine.WithResource(resource...),
-		engine.WithSpans(spans),
 		engine.WithHistory(a.history),
+		engine.WithSpans(a.spans),
 		engine.WithDetective(a.detective),
 		engine.WithExporter("prometheus", metrics),
 		engine.WithExporter("page", live),
@@ -193,11 +197,26 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		}
 		opts = append(opts, engine.WithExporter("fluentd", stream))
 	}
+	if a.evidence != nil {
+		opts = append(opts, engine.WithExporter("evidence", a.evidence))
+	}
 	for _, x := range s.exporters {
 		opts = append(opts, engine.WithExporter(x.name, x.exporter))
 	}
 	a.engine, err = engine.New(opts...)
 	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
+}
+
+func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
+	c := goroutines.DetectiveConfig{
+		Survey:  goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
+		Origins: p,
+		Logger:  s.logger,
+	}
+	if s.recorder != nil {
+		c.RollCaller = s.recorder
+	}
+	return goroutines.NewDetective(c)
 }
 
 func newBaselines(s *settings) (*baseline.Watch, error) {
@@ -219,6 +238,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	}
 	if c.Resolution == 0 {
 		c.Resolution = max(s.interval, time.Second)
+	}
+	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
+		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
 	}
 	e, err := page.New(c)
 	if err != nil {
@@ -291,7 +313,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 
 // stop is the work of the first Stop.
 func (a *Agent) stop(ctx context.Context) error {
-	errs := []error{a.engine.Stop(ctx)}
+	errs := []error{a.engine.Stop(ctx), a.recording.stop(ctx)}
 	if a.server != nil {
 		errs = append(errs, a.server.shutdown(ctx))
 	}

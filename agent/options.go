@@ -10,6 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 )
 
 // Option configures [Start]. Options overrule the environment.
@@ -97,7 +98,8 @@ func WithEnrichment(on bool) Option {
 }
 
 // WithExporter adds an exporter under a name that tells it from others in
-// metrics and logs. "prometheus", "page" and "fluentd" are taken.
+// metrics and logs. "prometheus", "page",
+// "fluentd" and "evidence" are taken.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e}) }
 }
@@ -111,6 +113,28 @@ func WithBaselines(c *baseline.Config) Option {
 			s.baselines = *c
 		}
 	}
+}
+
+// WithEvidence keeps a bundle of evidence of each incident, as GMPULSE_CAPTURE_DIR
+// does: profiles, samples and spans, that go tool pprof opens. Without a Dir the last two
+// are kept in memory. Trace, Goroutines, Record and Logger, where nil, are the agent's.
+func WithEvidence(c evidence.Config) Option {
+	return func(s *settings) { s.evidence = &c }
+}
+
+// WithRecorder gives the agent a recorder of execution traces, which the program
+// makes, so that only programs that want one link the reader of traces:
+//
+//	r, err := exectrace.New(exectrace.Config{})
+//	a, err := agent.Start(agent.WithRecorder(r))
+//
+// The detective then knows the age of goroutines that no span has created, and
+// evidence has an execution trace. The agent runs the recorder, if it can be
+// ([exectrace.Recorder.Run]), until Stop, and reports the slow spans that it looked into.
+//
+// [exectrace.Recorder.Run]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder.Run
+func WithRecorder(r Recorder) Option {
+	return func(s *settings) { s.recorder = r }
 }
 
 // WithLogger sets where the agent logs: one line at start, one at stop, and one

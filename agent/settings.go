@@ -16,6 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 )
 
 // settings is what Start goes by, after defaults, environment and options.
@@ -33,6 +34,8 @@ type settings struct {
 	baselines    baseline.Config
 	access       Access
 	page         page.Config
+	evidence     *evidence.Config // nil is off
+	recorder     Recorder         // nil is none
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -77,6 +80,7 @@ func Variables() []Variable {
 		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "How many false alarms a week are bearable, of each group of signals.", setAlertsPerWeek},
 		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", setStateFile},
 		{"GMPULSE_ENRICH", "on or off", "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", setEnrich},
+		{"GMPULSE_CAPTURE_DIR", "a directory", "none: no evidence is kept", "Where a bundle of evidence is kept of each incident: profiles, samples, spans; at most 256 MiB.", setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
@@ -275,6 +279,11 @@ func setFluentd(s *settings, v string) error {
 
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
+	return nil
+}
+
+func setCaptureDir(s *settings, v string) error {
+	s.evidence = &evidence.Config{Dir: v}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 // each tick looks whether there is a new one.
 type globalSpans struct {
 	processor *tracectx.Processor
+	events    events // of the recorder
 }
 
 var _ engine.SpanSource = (*globalSpans)(nil)
@@ -23,7 +24,9 @@ var _ engine.SpanSource = (*globalSpans)(nil)
 // tells of the active spans.
 func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
 	g.attach()
-	return g.processor.Observe(now)
+	activity := g.processor.Observe(now)
+	activity.Events = append(activity.Events, g.events.take()...)
+	return activity
 }
 
 func (g *globalSpans) attach() { g.processor.Attach(otel.GetTracerProvider()) }

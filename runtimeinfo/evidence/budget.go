@@ -16,7 +16,13 @@ type budget struct {
 	cooldown time.Duration
 	perHour  int
 	causes   map[string]taken
-	recent   []time.Time // of the last hour
+	recent   []recent // of the last hour
+}
+
+// recent is one of the last hour.
+type recent struct {
+	at    time.Time
+	minor bool
 }
 
 // taken is the last bundle of a cause.
@@ -40,7 +46,10 @@ func (b *budget) take(now time.Time, t *Trigger) (why string) {
 	if len(b.recent) >= b.perHour {
 		return fmt.Sprintf("%d were made in the last hour, no more are", len(b.recent))
 	}
-	b.recent = append(b.recent, now)
+	if n := b.minor(); t.Minor && n >= (b.perHour+1)/2 {
+		return fmt.Sprintf("%d of the minor kind were made in the last hour, the rest is for others", n)
+	}
+	b.recent = append(b.recent, recent{now, t.Minor})
 	b.causes[t.Cause] = taken{at: now, size: t.Size}
 	for _, cause := range t.Also {
 		b.causes[cause] = taken{at: now}
@@ -54,11 +63,21 @@ func (b *budget) isFirst(now time.Time, cause string) bool {
 	return !known || now.Sub(last.at) >= forgetAfter
 }
 
+// minor counts those of the minor kind.
+func (b *budget) minor() (n int) {
+	for _, r := range b.recent {
+		if r.minor {
+			n++
+		}
+	}
+	return n
+}
+
 func (b *budget) forget(now time.Time) {
 	kept := b.recent[:0]
-	for _, at := range b.recent {
-		if now.Sub(at) < time.Hour {
-			kept = append(kept, at)
+	for _, r := range b.recent {
+		if now.Sub(r.at) < time.Hour {
+			kept = append(kept, r)
 		}
 	}
 	b.recent = kept

@@ -1,7 +1,7 @@
 package evidence
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,11 +34,20 @@ func TestBudgetOverTime(t *testing.T) {
 			t.Errorf("%s of size %v after %v: %q, want %v", step.cause, step.size, step.after, why, step.want)
 		}
 	}
+	minor := newBudget(c)
+	for i, want := range []bool{true, true, false} {
+		if why := minor.take(start, &Trigger{Cause: strconv.Itoa(i), Minor: true}); (why == "") != want {
+			t.Errorf("minor %d: %q, want %v", i, why, want)
+		}
+	}
+	if why := minor.take(start, &Trigger{Cause: "major"}); why != "" {
+		t.Errorf("a major one after minor ones: %s", why)
+	}
 	if b.isFirst(start.Add(time.Hour), "a") || !b.isFirst(start.Add(3*time.Hour), "a") || !b.isFirst(start, "new") {
 		t.Error("what is the first of an incident")
 	}
 	for i := range 10_000 {
-		b.take(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: fmt.Sprint("cause ", i)})
+		b.take(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: "cause " + strconv.Itoa(i)})
 	}
 	if len(b.causes) > 10 {
 		t.Errorf("%d causes are remembered", len(b.causes))

@@ -19,6 +19,9 @@ type Trigger struct {
 	Size float64
 	// CPU asks for a profile of the CPU.
 	CPU bool
+	// Minor is for what happens all the time, such as a slow span: it gets at most
+	// half of the bundles of an hour.
+	Minor bool
 	// Also are other causes of the same moment.
 	Also []string
 	// Event is what happened, if there is one.

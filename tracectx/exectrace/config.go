@@ -87,11 +87,6 @@ type Config struct {
 	// Zero means 30 seconds.
 	SlowEvery time.Duration
 
-	// OnSlow, if set, gets every slow span that was looked into, with the recording
-	// that it is in. It is called on a goroutine of the Recorder's, one call at a
-	// time; the span is exported when it returns.
-	OnSlow func(slow *Breakdown, recorded []byte)
-
 	// Logger gets one line when recordings cannot be made or read any more, and
 	// one when they can again. Default slog.Default().
 	Logger *slog.Logger

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -38,19 +37,6 @@ func (r *Recorder) explain(ctx context.Context, slow sdktrace.ReadOnlySpan, held
 	r.counts.slow.Add(1)
 	r.tell(tree.root, recorded)
 	return tree.attach(slow, held)
-}
-
-// tell calls OnSlow, which is foreign code.
-func (r *Recorder) tell(b *Breakdown, recorded []byte) {
-	if r.config.OnSlow == nil {
-		return
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			r.config.Logger.Error("gmpulse: OnSlow panicked", slog.Any("panic", p))
-		}
-	}()
-	r.config.OnSlow(b, recorded)
 }
 
 // dissect records and analyses; the tree is nil where the span is not found.

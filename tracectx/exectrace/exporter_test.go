@@ -3,6 +3,7 @@ package exectrace_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -80,7 +82,7 @@ func slowTrace(t *testing.T, tracer trace.Tracer) {
 
 func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 	t.Helper()
-	c.Mode, c.Every, c.MaxShare = exectrace.Always, 300*time.Millisecond, 1
+	c.Mode, c.Every, c.MaxShare = exectrace.Always, 300*time.Millisecond, 1e6
 	if c.SlowerThan == 0 {
 		c.SlowerThan = busy
 	}
@@ -102,14 +104,15 @@ func TestSlowSpans(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var told []*exectrace.Breakdown
-			r := recording(t, exectrace.Config{OnSlow: func(b *exectrace.Breakdown, recorded []byte) {
-				told = append(told, b)
+			var told []runtimeinfo.Event
+			r := recording(t, exectrace.Config{})
+			r.NotifySlow(func(e runtimeinfo.Event, recorded []byte) {
+				told = append(told, e)
 				if len(recorded) == 0 {
 					t.Error("no recording")
 				}
 				panic("foreign")
-			}})
+			})
 			b := newBackend(t)
 			tp := provider(t, processor(r.WrapExporter(b)))
 			slowTrace(t, tp.Tracer("test"))
@@ -126,7 +129,8 @@ func TestSlowSpans(t *testing.T) {
 			if len(exact(b.got["quick"])) != 0 {
 				t.Errorf("a quick one: %v", exact(b.got["quick"]))
 			}
-			if len(told) != 1 || told[0].Name != "slow" {
+			if len(told) != 1 || told[0].Name != "span.slow" || told[0].Spans[0].Name != "slow" || told[0].Spans[0].SpanID != b.got["slow"].SpanContext().SpanID() ||
+				!strings.HasPrefix(told[0].Message, "slow took ") || !strings.Contains(told[0].Message, " sleep") {
 				t.Errorf("told of %v", told)
 			}
 			if s := r.Stats(); s.Slow != 1 || s.SlowMissed != 0 {
@@ -152,7 +156,7 @@ func TestSlowSpansUnchanged(t *testing.T) {
 		testUnchanged(t, recording(t, exectrace.Config{}), func(tp *sdktrace.TracerProvider) { _ = tp.ForceFlush(context.Background()) })
 	})
 	t.Run("too many events", func(t *testing.T) {
-		c := exectrace.Config{Mode: exectrace.Always, Every: 10 * time.Second, MaxShare: 1, MaxEvents: 1, SlowerThan: busy}
+		c := exectrace.Config{Mode: exectrace.Always, Every: 10 * time.Second, MaxShare: 1e6, MaxEvents: 1, SlowerThan: busy}
 		r := running(t, c)
 		time.Sleep(2 * busy) // it takes off; if it has not yet, there is even less reason to hold anything
 		testUnchanged(t, r, func(*sdktrace.TracerProvider) {})

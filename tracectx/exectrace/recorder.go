@@ -10,6 +10,8 @@ import (
 	"runtime/trace"
 	"sync/atomic"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 var (
@@ -44,6 +46,7 @@ type Recorder struct {
 
 	since  atomic.Int64 // when flight started, in Unix nanoseconds; 0: off
 	window atomic.Pointer[Window]
+	notify atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow   slowSpans
 
 	counts struct{ recordings, busy, tooMany, unreadable, stepsBack, slow, slowMissed atomic.Uint64 }

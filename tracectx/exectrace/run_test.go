@@ -57,7 +57,7 @@ func spansFor(t *testing.T, tracer trace.Tracer, d time.Duration) {
 func TestModes(t *testing.T) {
 	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
 		t.Run(mode.String(), func(t *testing.T) {
-			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1})
+			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1e6})
 			tracer := provider(t).Tracer("test")
 			eventually(t, func() error {
 				spansFor(t, tracer, 50*time.Millisecond)
@@ -106,7 +106,7 @@ func TestStepsBack(t *testing.T) {
 func TestStepsAside(t *testing.T) {
 	release := hold(t)
 	var log bytes.Buffer
-	r := running(t, exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r := running(t, exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1e6, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	eventually(t, func() error {
 		if r.Stats().Busy == 0 {
 			return errors.New("it does not say that the recorder is busy")
