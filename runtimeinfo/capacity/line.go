@@ -5,15 +5,13 @@ import "math"
 // point is one window as the line sees it.
 type point struct {
 	x, y, weight float64
-	level        int
 }
 
 // line is CPU over load.
 type line struct {
 	slope, intercept float64
 	n                float64 // windows, those that count less less
-	levels           int     // of load that they are from
-	bottom, top      float64 // least and greatest load
+	top              float64 // greatest load
 	mean, variance   float64 // of the loads
 	scatter          float64 // standard deviation of a window from the line
 }
@@ -22,23 +20,18 @@ type line struct {
 // counts less (Huber's weights, reached in a few rounds), so that a backup that
 // runs for a minute does not tilt it.
 func fit(points []point) line {
-	l := line{bottom: math.Inf(1), scatter: math.Inf(1)}
+	l := line{scatter: math.Inf(1)}
 	var sum, squares float64
-	var seen uint32
 	for i := range points {
 		p := &points[i]
 		sum += p.weight
 		squares += p.weight * p.weight
-		seen |= 1 << p.level
-		l.bottom, l.top = min(l.bottom, p.x), max(l.top, p.x)
+		l.top = max(l.top, p.x)
 	}
 	if sum == 0 {
 		return l
 	}
 	l.n = sum * sum / squares
-	for ; seen != 0; seen &= seen - 1 {
-		l.levels++
-	}
 	const rounds = 4
 	for range rounds {
 		l.solve(points)
@@ -119,8 +112,10 @@ func (l *line) measure(points []point) {
 // reaches is the load at which the line reaches this much CPU.
 func (l *line) reaches(cpu float64) float64 { return (cpu - l.intercept) / l.slope }
 
-// confidence is the probability that the limit is within [Tolerance] of the truth.
-func (l *line) confidence(limit float64) float64 {
+// confidence is the probability that the limit is within [Tolerance] of the truth,
+// by the scatter of the windows, the bend that no line has, and what else it may
+// be off by, as a share.
+func (l *line) confidence(limit, off float64) float64 {
 	if l.slope <= 0 || limit <= 0 || l.variance == 0 {
 		return 0
 	}
@@ -128,7 +123,7 @@ func (l *line) confidence(limit float64) float64 {
 	far := limit - l.mean
 	chance := l.scatter * math.Sqrt((1+far*far/l.variance)/n) / (l.slope * limit)
 	bend := curvature * max(0, limit/l.top-1)
-	return within(Tolerance/math.Hypot(chance, bend), max(1, n-2))
+	return within(Tolerance/math.Hypot(math.Hypot(chance, bend), off), max(1, n-2))
 }
 
 // within is the probability that Student's t with so many degrees of freedom is

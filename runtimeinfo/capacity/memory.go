@@ -75,19 +75,19 @@ func (m *memory) compare(present *mix) {
 // points appends what the line is laid through.
 func (m *memory) points(to []point, now time.Time) []point {
 	for i := range m.levels {
-		to = m.levels[i].points(to, now, i)
+		to = m.levels[i].points(to, now)
 	}
-	return m.idle.points(to, now, levels)
+	return m.idle.points(to, now)
 }
 
-func (l *level) points(to []point, now time.Time, id int) []point {
+func (l *level) points(to []point, now time.Time) []point {
 	for i := range l.windows[:l.n] {
 		w := &l.windows[i]
 		age := float64(max(0, now.Sub(w.end))) / float64(memoryAge)
 		weight := w.like / (1 + age)
 		const least = 0.02
 		if weight >= least {
-			to = append(to, point{x: w.rate, y: w.cpu, weight: weight, level: id})
+			to = append(to, point{x: w.rate, y: w.cpu, weight: weight})
 		}
 	}
 	return to

@@ -6,6 +6,10 @@ type rival struct {
 }
 
 const (
+	// eager is from which share of its CPUs on a process shows by what it gets what
+	// it can get. Below, a thread that runs for a moment and waits for a moment
+	// would get far more if it ran on.
+	eager = 0.9
 	// customary is the share of waiting that is no rival's doing: every wake-up of
 	// a thread waits a little.
 	customary = 0.1
@@ -13,13 +17,21 @@ const (
 )
 
 // leaves is the share of the usable CPU that the process gets when it wants it.
-// Threads that wait for a CPU for as long as they run get half of it. Where the
-// machine has idle CPU for all that the process may use, nobody takes anything.
 func (r *rival) leaves(w *window) float64 {
-	taken := 0.0
-	if w.wait > 0 && (w.idle < 0 || w.idle < w.usable-w.cpu) {
-		taken = max(0, 1-(w.cpu/(w.cpu+w.wait))/(1-customary))
-	}
-	r.takes = rivalFade*r.takes + (1-rivalFade)*taken
+	r.takes = rivalFade*r.takes + (1-rivalFade)*(1-w.gets())
 	return 1 - r.takes
+}
+
+// gets is the same for one window. Where the machine has room for all that the
+// process may use, it is all. Otherwise a process that wants CPU all of the time
+// gets the part in which it does not wait for it; one that wants less will get
+// what others leave, or its fair part, whichever is more.
+func (w *window) gets() float64 {
+	if w.others < 0 || w.cpus-w.others >= w.usable {
+		return 1
+	}
+	if wanted := w.cpu + w.wait; wanted >= eager*w.usable && w.wait > 0 {
+		return min(1, w.cpu/wanted/(1-customary))
+	}
+	return min(1, max(w.cpus-w.others, w.cpus*w.usable/(w.usable+w.others))/w.usable)
 }

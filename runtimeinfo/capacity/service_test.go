@@ -31,7 +31,10 @@ type service struct {
 	stolen     float64       // share of the CPU that neighbours take when it is wanted
 	pass       time.Duration // between two host passes
 	spike      func(second int) float64
-	untracked  float64 // share of spans for which there is no room
+	early      time.Duration // how long before the tick a pass is made
+	sleeps     float64       // of threads, for each request
+	lags       float64       // time that threads wait for each other, for each second of CPU
+	untracked  float64       // share of spans for which there is no room
 
 	rand      *rand.Rand
 	estimator *capacity.Estimator
@@ -40,7 +43,10 @@ type service struct {
 	passed    time.Time
 	sample    *host.Sample
 	cpu, lag  float64
-	idle      float64
+	used      float64 // CPU of the last second
+	slept     float64
+	idle      float64 // of the machine
+	busy      float64
 	ended     []float64
 	queue     float64 // requests that wait for the pool or for CPU
 	lost      float64
@@ -112,9 +118,14 @@ func (s *service) step(offered float64) {
 	}
 	used = min(used, s.usable())
 	s.cpu += used
-	s.lag += used * s.stolen / (1 - s.stolen)
+	s.used = used
+	s.slept += served * s.sleeps
+	s.lag += used * (s.lags + s.stolen/(1-s.stolen))
 	if s.stolen == 0 {
 		s.idle += float64(s.procs) - used
+		s.busy += used
+	} else {
+		s.busy += float64(s.procs) // neighbours take all that they get
 	}
 	for i, share := range s.mix {
 		s.ended[i] += served * share * (1 - s.untracked)
@@ -131,10 +142,13 @@ func (s *service) step(offered float64) {
 func (s *service) tick(active float64) *runtimeinfo.Capacity {
 	if s.now.Sub(s.passed) >= s.pass {
 		s.passed, s.sample = s.now, host.NewSample()
-		s.sample.Set(host.ProcessCPUUser, s.cpu*0.9)
-		s.sample.Set(host.ProcessCPUSystem, s.cpu*0.1)
+		cpu := s.cpu - s.early.Seconds()*s.used
+		s.sample.Set(host.ProcessCPUUser, cpu*0.9)
+		s.sample.Set(host.ProcessCPUSystem, cpu*0.1)
+		s.sample.Set(host.ProcessContextSwitchesVoluntary, s.slept)
 		s.sample.Set(host.ProcessRunQueueWait, s.lag)
-		s.sample.Set(host.SystemCPUIdle, s.idle)
+		s.sample.Set(host.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
+		s.sample.Set(host.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
 		s.sample.Set(host.CPUUsable, float64(s.procs))
 		if s.quota > 0 {
 			s.sample.Set(host.CPUUsable, min(s.quota, float64(s.procs)))
@@ -148,7 +162,7 @@ func (s *service) tick(active float64) *runtimeinfo.Capacity {
 	}
 	return s.estimator.Observe(&runtimeinfo.Tick{
 		Time: s.now, Host: s.sample, Spans: spans,
-		Self: runtimeinfo.Self{HostAge: s.now.Sub(s.passed)},
+		Self: runtimeinfo.Self{HostAge: s.now.Sub(s.passed) + s.early},
 	}, s.procs)
 }
 

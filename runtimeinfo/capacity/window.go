@@ -20,9 +20,12 @@ type window struct {
 	active   float64 // mean number of root spans in flight
 	usable   float64 // CPUs: the least of GOMAXPROCS, affinity and quota
 	wait     float64 // seconds per second that threads waited for a CPU; 0 where unknown
-	idle     float64 // CPUs of the machine that nobody used; negative where unknown
+	sleeps   float64 // times per second that a thread found nothing to do; 0 where unknown
+	cpus     float64 // of the machine
+	others   float64 // CPUs of the machine that others used, hypervisor included; negative where unknown
 	mix      mix
 	noise    float64 // distance from its own mix that chance alone gives mix
+	partial  bool    // some requests were not seen
 	waiting  bool    // requests queued for something other than CPU
 	like     float64 // how much its mix is like that of now, set by memory.compare
 }
@@ -31,7 +34,9 @@ type window struct {
 type mark struct {
 	at               time.Time
 	ended, untracked float64
-	cpu, wait, idle  float64
+	cpu, wait        float64
+	sleeps           float64
+	idle, busy       float64 // of the machine; negative where unknown
 	kinds            [kinds]uint64
 }
 
@@ -68,7 +73,7 @@ func (m *meter) tick(t *runtimeinfo.Tick, procs int) (w window, ok bool) {
 		return w, false
 	}
 	if !m.from.at.IsZero() && m.from.before(&to) {
-		w, ok = m.close(&to, span.Seconds()), m.from.complete(&to)
+		w, ok = m.close(&to, span.Seconds()), true
 		w.usable = float64(procs)
 		if cpus, known := t.Host.Get(host.CPUUsable); known {
 			w.usable = min(w.usable, cpus)
@@ -89,11 +94,18 @@ func (m *meter) mark(t *runtimeinfo.Tick, ended float64) (k mark, known bool) {
 		untracked: float64(t.Spans.Untracked),
 		cpu:       user + system,
 		idle:      -1,
+		busy:      -1,
 	}
-	k.wait, _ = t.Host.Get(host.ProcessRunQueueWait)
+	add(t.Host, &k.wait, host.ProcessRunQueueWait)
+	add(t.Host, &k.sleeps, host.ProcessContextSwitchesVoluntary)
 	if idle, known := t.Host.Get(host.SystemCPUIdle); known {
-		io, _ := t.Host.Get(host.SystemCPUIOWait)
-		k.idle = idle + io
+		k.idle, k.busy = idle, 0
+		add(t.Host, &k.idle, host.SystemCPUIOWait)
+		add(t.Host, &k.busy, host.SystemCPUUser)
+		add(t.Host, &k.busy, host.SystemCPUNice)
+		add(t.Host, &k.busy, host.SystemCPUSystem)
+		add(t.Host, &k.busy, host.SystemCPUInterrupt)
+		add(t.Host, &k.busy, host.SystemCPUSteal)
 	}
 	if between := t.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
 		share := max(0, float64(k.at.Sub(m.last))/float64(between))
@@ -104,6 +116,13 @@ func (m *meter) mark(t *runtimeinfo.Tick, ended float64) (k mark, known bool) {
 		k.kinds[kind(g.Name)] += g.Ended
 	}
 	return k, userKnown && systemKnown
+}
+
+// add adds a field that is present.
+func add(s *host.Sample, to *float64, f host.Field) {
+	if v, ok := s.Get(f); ok {
+		*to += v
+	}
 }
 
 // before tells that to can be the end of a window that began here: time went on,
@@ -126,10 +145,14 @@ func (m *meter) close(to *mark, seconds float64) window {
 		cpu:      (to.cpu - m.from.cpu) / seconds,
 		active:   m.active / m.ticks,
 		wait:     max(0, to.wait-m.from.wait) / seconds,
-		idle:     -1,
+		sleeps:   max(0, to.sleeps-m.from.sleeps) / seconds,
+		partial:  !m.from.complete(to),
+		others:   -1,
 	}
-	if m.from.idle >= 0 && to.idle >= m.from.idle {
-		w.idle = (to.idle - m.from.idle) / seconds
+	if m.from.idle >= 0 && to.idle >= m.from.idle && to.busy >= m.from.busy {
+		busy := (to.busy - m.from.busy) / seconds
+		w.cpus = busy + (to.idle-m.from.idle)/seconds
+		w.others = max(0, busy-w.cpu)
 	}
 	w.mix, w.noise = mixOf(&m.from.kinds, &to.kinds)
 	return w
