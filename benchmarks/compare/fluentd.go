@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/fluent/fluent-logger-golang/fluent"
-	"github.com/tinylib/msgp/msgp"
 
+	"github.com/gmpulse/gmpulse/benchmarks/forward"
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -25,61 +25,22 @@ import (
 // The server is a process of its own, so that its CPU time is not ours.
 const roleSink = "sink"
 
-// sink answers whoever asks for an acknowledgement, until its input ends.
+// sink serves until its input ends.
 func sink() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := forward.Listen("127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr().(*net.TCPAddr).Port)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go acknowledge(c)
-		}
-	}()
+	fmt.Println(s.Address())
 	_, err = io.Copy(io.Discard, os.Stdin)
-	return errors.Join(err, l.Close())
+	return errors.Join(err, s.Close())
 }
 
-func acknowledge(c net.Conn) {
-	defer c.Close()
-	r := msgp.NewReader(c)
-	for {
-		n, err := r.ReadArrayHeader()
-		if err != nil {
-			return
-		}
-		for range 3 { // tag, time, record
-			if r.Skip() != nil {
-				return
-			}
-		}
-		if n < 4 {
-			continue
-		}
-		options, err := r.ReadIntf()
-		if err != nil {
-			return
-		}
-		chunk, asked := options.(map[string]any)["chunk"].(string)
-		if !asked {
-			continue
-		}
-		if _, err := c.Write(msgp.AppendString([]byte("\x81\xa3ack"), chunk)); err != nil {
-			return
-		}
-	}
-}
-
-// startSink returns the server's port and how to end it.
-func startSink() (port int, stop func(), err error) {
+// startSink returns the server's address and how to end it.
+func startSink() (address string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, nil, err
+		return "", nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	cmd := exec.CommandContext(ctx, self, "-child", roleSink)
@@ -88,7 +49,7 @@ func startSink() (port int, stop func(), err error) {
 	out, errOut := cmd.StdoutPipe()
 	if err := errors.Join(errIn, errOut, cmd.Start()); err != nil {
 		cancel()
-		return 0, nil, err
+		return "", nil, err
 	}
 	stop = func() {
 		_ = in.Close()
@@ -96,28 +57,33 @@ func startSink() (port int, stop func(), err error) {
 		cancel()
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if err == nil {
-		port, err = strconv.Atoi(strings.TrimSpace(line))
-	}
-	return port, stop, err
+	return strings.TrimSpace(line), stop, err
 }
 
 func printFluentd(e effort) error {
-	port, stop, err := startSink()
+	address, stop, err := startSink()
 	if err != nil {
 		return err
 	}
 	defer stop()
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return err
+	}
 	s := liveSnapshot()
 	record := func() map[string]any { return maps.Collect(exporters.Record(s)) }
 	post := func(name string, c fluent.Config) (sidebyside.Case, error) {
-		c.FluentHost, c.FluentPort, c.SubSecondPrecision = "127.0.0.1", port, true
+		c.FluentHost, c.FluentPort, c.SubSecondPrecision = host, port, true
 		logger, err := fluent.New(c)
 		return sidebyside.Must(name, func() error { return logger.PostWithTime("compare", s.Time, record()) }), err
 	}
 	plain, err1 := post("fluent-logger, a map", fluent.Config{})
 	acked, err2 := post("fluent-logger, a map, acknowledged", fluent.Config{RequestAck: true})
-	ours, err3 := fluentd.New(fluentd.Config{URL: "tcp://127.0.0.1:" + strconv.Itoa(port)})
+	ours, err3 := fluentd.New(fluentd.Config{URL: "tcp://" + address})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}

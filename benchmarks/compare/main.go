@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ func tables() []table {
 		{"scrape", "GET /metrics, without the network", printScrape},
 		{"fluentd", "One record to Fluentd, loopback, acknowledged or not", printFluentd},
 		{"app", "A whole application", printApp},
+		{"ticks", "A tick in a busy application", printTicks},
 		{"growth", "Growth of one sample", printGrowth},
 		{"footprint", "Binary size and init", printFootprint},
 	}
@@ -53,6 +55,7 @@ func main() {
 	only := flag.String("only", "", "tables whose name has this in it")
 	quick := flag.Bool("quick", false, "a thin sample")
 	child := flag.String("child", "", "what a process of its own measures; for ./compare itself")
+	profile := flag.String("profile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
 	if *child != "" {
 		fail(asChild(*child))
@@ -74,6 +77,9 @@ func main() {
 	// collected in the slice of another.
 	ballast := make([]byte, 64<<20)
 	defer runtime.KeepAlive(ballast)
+	stop, err := startProfile(*profile)
+	fail(err)
+	defer stop()
 	fmt.Println(machine())
 	for _, t := range tables() {
 		if !strings.Contains(t.name, *only) {
@@ -82,6 +88,18 @@ func main() {
 		fmt.Printf("\n### %s\n\n", t.title)
 		fail(t.print(e))
 	}
+}
+
+// startProfile begins a CPU profile, if there is a file for it.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	return pprof.StopCPUProfile, pprof.StartCPUProfile(f)
 }
 
 func fail(err error) {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/trace"
 	"sync"
@@ -32,6 +34,7 @@ func every(interval time.Duration, f func()) *watcher {
 	var quit chan struct{}
 	var wg sync.WaitGroup
 	w.start = func() {
+		defer pause()
 		quit = make(chan struct{})
 		wg.Go(func() {
 			ticker := time.NewTicker(interval)
@@ -70,7 +73,7 @@ func everything(interval time.Duration) *watcher {
 		if err != nil {
 			panic(err)
 		}
-		time.Sleep(100 * time.Millisecond) // what starting takes is not what running takes
+		pause() // what starting takes is not what running takes
 	}
 	w.stop = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -82,6 +85,10 @@ func everything(interval time.Duration) *watcher {
 	return w
 }
 
+// pause comes before each slice, of the reference too: what follows a rest is
+// slower than what does not.
+func pause() { time.Sleep(100 * time.Millisecond) }
+
 // flightRecorder is the runtime's own, always on.
 func flightRecorder() *watcher {
 	var r *trace.FlightRecorder
@@ -91,6 +98,7 @@ func flightRecorder() *watcher {
 			if err := r.Start(); err != nil {
 				panic(err)
 			}
+			pause()
 		},
 		stop: func() { r.Stop() },
 	}
@@ -129,78 +137,87 @@ func scrapeOf() func() error {
 	}
 }
 
-// printApp compares the CPU time of a request with watchers and without.
-func printApp(e effort) error {
+// bench is the application under load, without a watcher and with.
+type bench struct {
+	stored []byte
+	plain  *load // its provider is the global one, so that the agent attaches to it
+}
+
+func newBench() (*bench, error) {
 	stored, err := someOrder()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	plain, err := newLoad(application(appProvider(), stored))
+	tp := appProvider()
+	otel.SetTracerProvider(tp)
+	plain, err := newLoad(application(tp, stored))
+	return &bench{stored, plain}, err
+}
+
+func (b *bench) reference(name string) sidebyside.Case {
+	return sidebyside.Case{Name: name, Run: b.plain.run, Before: pause}
+}
+
+// printApp compares the CPU time of a request with gmpulse and with what others
+// do at each request, against the same without.
+func printApp(e effort) error {
+	b, err := newBench()
 	if err != nil {
 		return err
 	}
-	watchedProvider := appProvider() // the agent attaches its span processor
-	otel.SetTracerProvider(watchedProvider)
-	watched, err1 := newLoad(application(watchedProvider, stored))
-	mapProvider, err2 := newLoad(application(appProvider(&mapped{}), stored))
-	wrapped, err3 := newLoad(application(otelpyroscope.NewTracerProvider(appProvider()), stored))
-	for _, err := range []error{err1, err2, err3} {
-		if err != nil {
-			return err
-		}
-	}
-	head("the application with", "CPU per request, × nothing", "95 % interval", "allocated per request, more", "CPU per tick")
-	reference := sidebyside.Case{Name: "nothing", Run: plain.run}
-	atOnce, err := atTenMilliseconds(plain, watched)
-	if err != nil {
+	mapped, err1 := newLoad(application(appProvider(&mapped{}), b.stored))
+	wrapped, err2 := newLoad(application(otelpyroscope.NewTracerProvider(appProvider()), b.stored))
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	slow := e.pairs // ticks of a second need slices that have some
 	if !e.quick {
-		slow = sidebyside.Effort{Rounds: 30, Slice: time.Second}
+		slow = sidebyside.Effort{Rounds: 40, Slice: time.Second}
 	}
-	printPairs(sidebyside.Pairs(slow, reference, []sidebyside.Case{
-		beside("**gmpulse**, everything, every second", watched, everything(time.Second)),
-	}))
-	printPairs(sidebyside.Pairs(e.pairs, reference, append([]sidebyside.Case{
-		{Name: "nothing again", Run: plain.run},
-		{Name: "a sync.Map of spans", Run: mapProvider.run},
-		{Name: "otel-profiling-go", Run: wrapped.run},
-		beside("a flight recorder, always on", plain, flightRecorder()),
-	}, atOnce...)))
+	head("the application with", "CPU per request, × nothing", "95 % interval", "allocated per request, more")
+	pairs := sidebyside.Pairs(slow, b.reference("nothing"), []sidebyside.Case{
+		b.reference("nothing again"),
+		beside("**gmpulse**, everything, every second", b.plain, everything(time.Second)),
+	})
+	pairs = append(pairs, sidebyside.Pairs(e.pairs, b.reference("nothing"), []sidebyside.Case{
+		{Name: "a sync.Map of spans", Run: mapped.run, Before: pause},
+		{Name: "otel-profiling-go", Run: wrapped.run, Before: pause},
+		beside("a flight recorder, always on", b.plain, flightRecorder()),
+	})...)
+	for _, p := range pairs {
+		row(p.Name, threeDigits(p.Ratio), interval95(p), size(p.Bytes))
+	}
+	fmt.Printf("\nA request takes %s of CPU, that of the client included.\n", duration(pairs[0].Base))
 	return nil
 }
 
-// atTenMilliseconds are gmpulse and its peers a hundred times as often as one
-// would have them, so that a tick can be told from the noise.
-func atTenMilliseconds(plain, watched *load) ([]sidebyside.Case, error) {
+// printTicks compares gmpulse and its peers at a hundred times the usual rate, so
+// that a tick in a busy application can be told from the noise.
+func printTicks(e effort) error {
 	const interval = 10 * time.Millisecond
-	hostAndRuntime, err := collectOTel(true, true)
+	b, err := newBench()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	statsvizSample, err := statsvizTick()
-	if err != nil {
-		return nil, err
+	hostAndRuntime, err1 := collectOTel(true, true)
+	statsvizSample, err2 := statsvizTick()
+	if err := errors.Join(err1, err2); err != nil {
+		return err
 	}
-	return []sidebyside.Case{
-		beside("an empty ticker, every 10 ms", plain, every(interval, func() {})),
-		beside("**gmpulse**, everything, every 10 ms", watched, everything(interval)),
-		beside("client_golang Go and process with text, every 10 ms", plain, every(interval, must(scrapeOf()))),
-		beside("OTel contrib runtime and host, every 10 ms", plain, every(interval, must(hostAndRuntime))),
-		beside("statsviz, every 10 ms", plain, every(interval, must(statsvizSample))),
-		beside("VictoriaMetrics metrics, every 10 ms", plain, every(interval, victoriaMetrics)),
-		beside("DataDog runtime metrics, every 10 ms", plain, every(interval, datadogTick())),
-		beside("holmes without its sleep, every 10 ms", plain, every(interval, must(holmesTick))),
-	}, nil
+	head("the application with, every 10 ms", "CPU per request, × nothing", "95 % interval", "CPU per tick")
+	for _, p := range sidebyside.Pairs(e.pairs, b.reference("nothing"), []sidebyside.Case{
+		beside("an empty ticker", b.plain, every(interval, func() {})),
+		beside("**gmpulse**, everything, spans of requests included", b.plain, everything(interval)),
+		beside("client_golang Go and process with text", b.plain, every(interval, must(scrapeOf()))),
+		beside("OTel contrib runtime and host", b.plain, every(interval, must(hostAndRuntime))),
+		beside("statsviz", b.plain, every(interval, must(statsvizSample))),
+		beside("VictoriaMetrics metrics", b.plain, every(interval, victoriaMetrics)),
+		beside("DataDog runtime metrics", b.plain, every(interval, datadogTick())),
+		beside("holmes without its sleep", b.plain, every(interval, must(holmesTick))),
+	}) {
+		row(p.Name, threeDigits(p.Ratio), interval95(p), duration(p.PerTick))
+	}
+	return nil
 }
 
-func printPairs(pairs []sidebyside.Pair) {
-	for _, p := range pairs {
-		tick := ""
-		if p.Ticks >= 1 {
-			tick = duration(p.PerTick)
-		}
-		row(p.Name, threeDigits(p.Ratio), threeDigits(p.Low)+" – "+threeDigits(p.High), size(p.Bytes), tick)
-	}
-}
+func interval95(p sidebyside.Pair) string { return threeDigits(p.Low) + " – " + threeDigits(p.High) }

@@ -141,6 +141,7 @@ type Pair struct {
 	Name      string
 	Ratio     float64 // of CPU per operation, median
 	Low, High float64 // 95 % interval of that median
+	Base      float64 // nanoseconds of CPU per operation of the reference, median
 	Bytes     float64 // allocated per operation, more than the reference
 	Ticks     float64 // in the background, per slice
 	PerTick   float64 // nanoseconds of CPU per tick in the background
@@ -165,19 +166,19 @@ func pair(rounds int, a *run, c *Case) Pair {
 	if c.Ticks != nil {
 		ticks = c.Ticks()
 	}
-	var ratios, more, bytes []float64
+	var ratios, more, bytes, base []float64
 	before, beforeBytes := a.slice(), a.bytes
 	for range rounds {
 		x, after := b.slice(), a.slice()
 		mean := (before + after) / 2
 		ratios, more = append(ratios, x/mean), append(more, (x-mean)*float64(a.n))
-		bytes = append(bytes, b.bytes-(beforeBytes+a.bytes)/2)
+		bytes, base = append(bytes, b.bytes-(beforeBytes+a.bytes)/2), append(base, mean)
 		before, beforeBytes = after, a.bytes
 	}
 	half := 0.98 / math.Sqrt(float64(rounds)) // of the interval, as ranks: order statistics
 	p := Pair{
 		Name: c.Name, Ratio: Quantile(ratios, 0.5), Low: Quantile(ratios, 0.5-half), High: Quantile(ratios, 0.5+half),
-		Bytes: Quantile(bytes, 0.5),
+		Base: Quantile(base, 0.5), Bytes: Quantile(bytes, 0.5),
 	}
 	if c.Ticks != nil {
 		p.Ticks = float64(c.Ticks()-ticks) / float64(rounds)

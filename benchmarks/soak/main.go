@@ -1,0 +1,91 @@
+// Soak runs a service with everything on for a long time in little: samples come
+// fifty times a second instead of once, so that ten minutes are eight hours of ticks.
+//
+//	go -C benchmarks run ./soak -for 10m
+//	go -C benchmarks run ./soak -quick     twenty seconds: what CI runs
+//
+// Meanwhile thousands of goroutines come and go under spans, exporters fail in all
+// the ways there are and recover, the Fluentd server goes away and comes back,
+// viewers look at the page and scrapers at the metrics. Twice all that pauses, after
+// a quarter of the time and at the end, and what the process holds is compared:
+// heap, goroutines, descriptors and disk. At every second each exporter's account
+// must balance. The exit status is 1 if anything of that fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+)
+
+const (
+	interval     = 20 * time.Millisecond
+	hostInterval = 200 * time.Millisecond
+)
+
+func main() {
+	length := flag.Duration("for", 10*time.Minute, "how long")
+	quick := flag.Bool("quick", false, "twenty seconds")
+	viewers := flag.Int("viewers", 50, "how many look at the page")
+	most := flag.Int("goroutines", 3000, "how many at the height of a wave")
+	flag.Parse()
+	if *quick {
+		*length = 20 * time.Second
+	}
+	dir, err := os.MkdirTemp("", "soak")
+	if err == nil {
+		err = soak(*length, *viewers, *most, dir)
+	}
+	err = errors.Join(err, os.RemoveAll(dir))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+// soak runs the service, and returns everything that is wrong.
+func soak(length time.Duration, viewers, most int, dir string) error {
+	server, err := newBackend()
+	if err != nil {
+		return err
+	}
+	provider := sdktrace.NewTracerProvider()
+	otel.SetTracerProvider(provider)
+	flaky, watch := &flaky{}, newWatch()
+	a, err := agent.Start(
+		agent.WithInterval(interval), agent.WithHostInterval(hostInterval), agent.WithListen("127.0.0.1:0"),
+		agent.WithLogger(slog.New(slog.DiscardHandler)),
+		agent.WithFluentd(fluentd.Config{URL: "tcp://" + server.address, AckTimeout: 500 * time.Millisecond}),
+		agent.WithSpool(spool.Config{Dir: filepath.Join(dir, "spool"), MaxBytes: 256 << 10}),
+		agent.WithExporter("flaky", flaky),
+		agent.WithExporter("watch", watch),
+	)
+	if err != nil {
+		return err
+	}
+	s := &service{agent: a, tracer: provider.Tracer("soak"), backend: server, flaky: flaky, viewers: viewers, most: most, dir: dir}
+	first := s.hold(length / 4)
+	last := s.hold(length - length/4)
+	fmt.Println("|  | after a quarter | at the end |\n| --- | --- | --- |")
+	for i := range first.values {
+		fmt.Printf("| %s | %s | %s |\n", names[i], first.values[i], last.values[i])
+	}
+	fmt.Printf("\n%d ticks; %d failures of the flaky exporter; latest tick %v late (99 of 100 at most %v); %d scrapes, %d rows of the page read, %d records at the server.\n",
+		watch.ticks(), flaky.failures.Load(), watch.latest(), watch.late(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	err = errors.Join(s.errors(), flat(first, last), watch.punctual(), a.Stop(ctx), balanced(a.Stats().Exporters, true), server.close())
+	return errors.Join(err, left())
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+// service is what the agent watches, and who looks at it.
+type service struct {
+	agent   *agent.Agent
+	tracer  trace.Tracer
+	backend *backend
+	flaky   *flaky
+	viewers int
+	most    int
+	dir     string
+
+	scrapes, rows atomic.Uint64
+
+	mu   sync.Mutex
+	errs map[string]error // by text: the same one a thousand times is one
+}
+
+// hold lets all of it go on for a while, then brings it to rest and returns what
+// the process holds.
+func (s *service) hold(length time.Duration) holding {
+	ctx, cancel := context.WithTimeout(context.Background(), length)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.waves(ctx) })
+	wg.Go(func() { s.trouble(ctx) })
+	wg.Go(func() { s.audit(ctx) })
+	for range s.viewers {
+		wg.Go(func() { s.view(ctx) })
+	}
+	for range 3 {
+		wg.Go(func() { s.scrape(ctx) })
+	}
+	wg.Wait()
+	return s.rest()
+}
+
+// waves starts and ends goroutines under root spans, up to most at a time and
+// down to none, every ten seconds.
+func (s *service) waves(ctx context.Context) {
+	start := time.Now()
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	var running atomic.Int64
+	for range beat(ctx, 5*time.Millisecond) {
+		phase := 2 * math.Pi * time.Since(start).Seconds() / 10
+		want := int64(float64(s.most) * (1 - math.Cos(phase)) / 2)
+		for range min(max(want-running.Load(), 0)/10, 50) {
+			running.Add(10)
+			requests.Go(func() {
+				defer running.Add(-10)
+				s.request(ctx)
+			})
+		}
+	}
+}
+
+// request is a root span with a child, nine goroutines and half a second of life.
+func (s *service) request(ctx context.Context) {
+	spanCtx, span := s.tracer.Start(context.Background(), [...]string{"GET /a", "GET /b", "POST /c"}[time.Now().UnixNano()%3])
+	defer span.End()
+	_, child := s.tracer.Start(spanCtx, "work")
+	child.End()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 9 {
+		wg.Go(func() { <-done })
+	}
+	wait(ctx, 500*time.Millisecond)
+	close(done)
+	wg.Wait()
+}
+
+// trouble takes the server away for a while and brings it back, and lets the
+// flaky exporter fail in another way each time.
+func (s *service) trouble(ctx context.Context) {
+	for i := 0; ctx.Err() == nil; i++ {
+		s.flaky.mode.Store(int32(i))
+		if i%2 == 1 {
+			s.note(s.backend.away())
+		} else {
+			s.note(s.backend.back())
+		}
+		wait(ctx, 1500*time.Millisecond)
+	}
+	s.flaky.mode.Store(0)
+	s.note(s.backend.back())
+}
+
+// view opens the page's stream, reads a few rows and goes, again and again.
+func (s *service) view(ctx context.Context) {
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		visit, leave := context.WithTimeout(ctx, 3*time.Second)
+		r, err := http.NewRequestWithContext(visit, http.MethodGet, s.page("api/v1/stream"), nil)
+		if err == nil {
+			err = s.read(client, r)
+		}
+		if visit.Err() == nil {
+			s.note(err)
+			wait(ctx, time.Second)
+		}
+		leave()
+	}
+}
+
+func (s *service) read(client *http.Client, r *http.Request) error {
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", r.URL.Path, answer.Status)
+	}
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "data:") {
+			s.rows.Add(1)
+		}
+	}
+	return lines.Err()
+}
+
+// scrape reads the metrics as three Prometheus servers in a hurry would.
+func (s *service) scrape(ctx context.Context) {
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for range beat(ctx, 100*time.Millisecond) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.page("../../metrics"), nil)
+		if err != nil {
+			s.note(err)
+			return
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.note(err)
+			}
+			continue
+		}
+		page, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if ctx.Err() == nil && (err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "gmpulse_go_goroutine_count")) {
+			s.note(fmt.Errorf("scrape: %s, %d bytes, %w", answer.Status, len(page), err))
+		}
+		s.scrapes.Add(1)
+	}
+}
+
+// audit looks at the accounts every second.
+func (s *service) audit(ctx context.Context) {
+	for range beat(ctx, time.Second) {
+		s.note(balanced(s.agent.Stats().Exporters, false))
+	}
+}
+
+func (s *service) note(err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.errs == nil {
+		s.errs = map[string]error{}
+	}
+	const enough = 20
+	if len(s.errs) < enough {
+		s.errs[err.Error()] = err
+	}
+}
+
+// beat yields at an interval until ctx is done.
+func beat(ctx context.Context, d time.Duration) func(func() bool) {
+	return func(yield func() bool) {
+		ticker := time.NewTicker(d)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if !yield() {
+					return
+				}
+			}
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
