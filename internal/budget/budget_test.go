@@ -24,7 +24,7 @@ type budget struct {
 func all() []budget {
 	const times, allocations, megabytes = "×", "allocations", "MB"
 	return []budget{
-		{"sample, to a bare metrics.Read", times, 4, 2, sampleToLimit},
+		{"sample, to a bare metrics.Read", times, 3.5, 1.8, sampleToLimit},
 		{"sample", allocations, 0, 0, sampleAllocations},
 		{"snapshot", allocations, 12, 6, snapshotAllocations},
 		{"pulse, to a bare metrics.Read", times, 0.4, 0.1, pulseToLimit},
