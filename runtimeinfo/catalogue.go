@@ -55,6 +55,7 @@ type source struct {
 
 	number       func(*reading) float64
 	distribution func(*reading) *Histogram
+	observed     func(*reading) float64 // an observation that distribution gained in the tick
 	series       func(*Tick, emit)
 	gauge        bool // a user's own function, valued by Tick.Gauges
 }

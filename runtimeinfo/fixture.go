@@ -26,6 +26,10 @@ func NewSnapshot(points ...Point) *Snapshot {
 		default:
 			m.slot = len(s.numbers)
 			s.numbers = append(s.numbers, p.Number)
+			if p.Exemplar != nil {
+				s.exemplars = append(s.exemplars, make([]*Exemplar, m.slot+1-len(s.exemplars))...)
+				s.exemplars[m.slot] = p.Exemplar
+			}
 		}
 	}
 	return s

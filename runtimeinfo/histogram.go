@@ -16,6 +16,9 @@ type Histogram struct {
 	// Sum of all observations. The Go runtime keeps no sums: for what comes from
 	// runtime/metrics it is estimated from the middle of each runtime bucket.
 	Sum float64
+	// Exemplars has the newest exemplar of each bucket, nil where there is none. It
+	// is as long as Counts, or empty.
+	Exemplars []*Exemplar
 }
 
 // Count returns the number of observations.
@@ -29,12 +32,17 @@ func (h *Histogram) Count() uint64 {
 
 // observe adds one observation, O(buckets).
 func (h *Histogram) observe(v float64) {
+	h.Counts[h.bucket(v)]++
+	h.Sum += v
+}
+
+// bucket returns the index of the bucket that v belongs to.
+func (h *Histogram) bucket(v float64) int {
 	i := 0
 	for i < len(h.Bounds) && v > h.Bounds[i] {
 		i++
 	}
-	h.Counts[i]++
-	h.Sum += v
+	return i
 }
 
 // window holds the distribution of what one runtime/metrics histogram gained

@@ -46,6 +46,7 @@ type Reader struct {
 	reading    reading
 	numbers    []float64
 	histograms []Histogram
+	exemplars  exemplars
 	gauges     int
 }
 
@@ -203,6 +204,11 @@ func (r *Reader) Snapshot() *Snapshot {
 		metrics:    r.metrics,
 		numbers:    slices.Clone(r.numbers),
 		histograms: cloneHistograms(r.histograms),
+	}
+	r.exemplars.advance(r, exemplarSpan(t.Spans))
+	s.exemplars = r.exemplars.numbers
+	for i, x := range r.exemplars.histograms {
+		s.histograms[i].Exemplars = x
 	}
 	if t.Spans != nil {
 		s.Spans, s.SpanGroups = t.Spans.Active, t.Spans.Groups

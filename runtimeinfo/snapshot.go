@@ -30,6 +30,7 @@ type Snapshot struct {
 	metrics    []*Metric
 	numbers    []float64 // NaN: absent
 	histograms []Histogram
+	exemplars  []*Exemplar // of counters, by slot; may be shorter than numbers
 	series     []Point
 }
 
@@ -42,6 +43,9 @@ type Point struct {
 	Number float64
 	// Histogram is the value of a [KindHistogram] metric, else nil.
 	Histogram *Histogram
+	// Exemplar is the newest one of a counter, nil for none. Those of a histogram
+	// are in the histogram.
+	Exemplar *Exemplar
 }
 
 // Attrs iterates over the attributes of the point: the metric's own and the
@@ -136,5 +140,9 @@ func (s *Snapshot) point(m *Metric) (Point, bool) {
 	if math.IsNaN(v) {
 		return Point{}, false
 	}
-	return Point{Metric: m, Number: v}, true
+	p := Point{Metric: m, Number: v}
+	if m.slot < len(s.exemplars) {
+		p.Exemplar = s.exemplars[m.slot]
+	}
+	return p, true
 }

@@ -57,5 +57,5 @@ func (t *text) target(labels prometheus.Labels) {
 		separator = ','
 	}
 	t.out = append(t.out, "} "...)
-	t.number(1)
+	t.number(1, nil)
 }

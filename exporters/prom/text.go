@@ -2,8 +2,11 @@ package prom
 
 import (
 	"bytes"
+	"encoding/hex"
 	"math"
 	"strconv"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // text renders values as client_golang's encoder does, to the byte: a scrape by
@@ -29,10 +32,10 @@ func (t *text) append(values []value) {
 			t.histogram(v)
 		case v.form.plain != "":
 			t.out = append(t.out, v.form.plain...)
-			t.number(v.Number)
+			t.number(v.Number, v.Exemplar)
 		default:
 			t.sample(v, "", nil)
-			t.number(v.Number)
+			t.number(v.Number, v.Exemplar)
 		}
 	}
 }
@@ -48,12 +51,12 @@ func (t *text) histogram(v *value) {
 		}
 		t.bound = t.appendFloat(t.bound[:0], bound)
 		t.sample(v, "_bucket", t.bound)
-		t.count(n)
+		t.count(n, exemplarOf(h, i))
 	}
 	t.sample(v, "_sum", nil)
-	t.number(h.Sum)
+	t.number(h.Sum, nil)
 	t.sample(v, "_count", nil)
-	t.count(n)
+	t.count(n, nil)
 }
 
 // sample appends a line up to its number.
@@ -61,15 +64,33 @@ func (t *text) sample(v *value, suffix string, bound []byte) {
 	t.out = append(v.form.appendName(t.out, suffix, v.Labels, bound), ' ')
 }
 
-func (t *text) number(v float64) { t.out = append(t.appendFloat(t.out, v), '\n') }
+func (t *text) number(v float64, x *runtimeinfo.Exemplar) {
+	t.out = t.appendFloat(t.out, v)
+	t.end(x)
+}
 
 // count appends a count, which is a number like any other in the classic syntax.
-func (t *text) count(n uint64) {
+func (t *text) count(n uint64, x *runtimeinfo.Exemplar) {
 	if t.syntax == classic {
-		t.number(float64(n))
+		t.number(float64(n), nil)
 		return
 	}
-	t.out = append(strconv.AppendUint(t.out, n, 10), '\n')
+	t.out = strconv.AppendUint(t.out, n, 10)
+	t.end(x)
+}
+
+// end ends a line, with its exemplar in the syntax that has them.
+func (t *text) end(x *runtimeinfo.Exemplar) {
+	if x != nil && t.syntax == openMetrics {
+		t.out = append(t.out, ` # {trace_id="`...)
+		t.out = hex.AppendEncode(t.out, x.TraceID[:])
+		t.out = append(t.out, `",span_id="`...)
+		t.out = hex.AppendEncode(t.out, x.SpanID[:])
+		t.out = append(t.out, `",`+runtimeinfo.ExemplarRelationKey+`="`+runtimeinfo.ExemplarRelation+`"} `...)
+		t.out = append(t.appendFloat(t.out, x.Value), ' ')
+		t.out = t.appendFloat(t.out, float64(x.Time.UnixNano())/1e9)
+	}
+	t.out = append(t.out, '\n')
 }
 
 // appendFloat appends the shortest text of v, which in OpenMetrics has a point

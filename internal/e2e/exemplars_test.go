@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Debian's Prometheus stores the exemplars of the example and hands them out
+// again: each points at a trace, its value lies in its bucket.
+func TestExemplarsInPrometheus(t *testing.T) {
+	need(t, "prometheus", "apt-get install prometheus")
+	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=200ms"}, build(t, "./examples/quickstart"))
+	target, err := url.Parse(app.after(t, "metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "scrape_configs:\n- job_name: quickstart\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", target.Host), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	start := time.Now()
+	spawn(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--enable-feature=exemplar-storage")
+	for _, query := range []string{"gmpulse_go_schedule_duration_seconds_bucket", "gmpulse_go_memory_allocated_bytes_total"} {
+		last := "no answer"
+		eventually(t, query, func() bool {
+			var n int
+			n, last = checkExemplars(t, address, query, start)
+			return n >= 3
+		}, &last)
+	}
+	if v, err := ask(t, address, `up{job="quickstart"}`); err != nil || v != 1 {
+		t.Errorf("up is %v: %v", v, err)
+	}
+}
+
+// checkExemplars returns how many exemplars Prometheus has for a query.
+func checkExemplars(t *testing.T, address, query string, start time.Time) (n int, body string) {
+	t.Helper()
+	code, body := get(t, fmt.Sprintf("http://%s/api/v1/query_exemplars?query=%s&start=%d&end=%d",
+		address, url.QueryEscape(query), start.Unix()-1, time.Now().Unix()+1))
+	if code != http.StatusOK {
+		return 0, body
+	}
+	var answer struct {
+		Data []struct {
+			SeriesLabels map[string]string
+			Exemplars    []struct {
+				Labels    map[string]string
+				Value     string
+				Timestamp float64
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	for _, series := range answer.Data {
+		high := math.Inf(1)
+		if le, ok := series.SeriesLabels["le"]; ok {
+			high, _ = strconv.ParseFloat(le, 64)
+		}
+		for _, x := range series.Exemplars {
+			n++
+			v, err := strconv.ParseFloat(x.Value, 64)
+			if err != nil || v <= 0 || v > high || len(x.Labels["trace_id"]) != 32 || len(x.Labels["span_id"]) != 16 || x.Labels["relation"] != "concurrent" {
+				t.Errorf("%v: %+v", series.SeriesLabels, x)
+			}
+		}
+	}
+	return n, body
+}

@@ -1,0 +1,109 @@
+package runtimeinfo_test
+
+import (
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// TestExemplars makes the process collect garbage and wait, and looks at what the
+// exemplars say of it.
+func TestExemplars(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	spans := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{
+		{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Name: "dropped by the sampler"},
+		{TraceID: [16]byte{2}, SpanID: [8]byte{2}, Name: "oldest", Sampled: true},
+		{TraceID: [16]byte{3}, SpanID: [8]byte{3}, Name: "younger", Sampled: true},
+	}}
+	read := func(a *runtimeinfo.SpanActivity) *runtimeinfo.Snapshot {
+		runtime.GC()
+		for range 100 {
+			runtime.Gosched()
+		}
+		r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: a})
+		return r.Snapshot()
+	}
+	if s := read(spans); counterExemplars(s) != 0 {
+		t.Error("what happened before the first tick has exemplars")
+	}
+	read(spans)
+	before := read(nil)
+	s := read(spans)
+	checkExemplars(t, s)
+	if n, h := counterExemplars(s), s.Histogram("go.memory.gc.pause.duration"); n < 5 || len(h.Exemplars) != len(h.Counts) {
+		t.Errorf("%d counters with exemplars, %d of the pauses", n, len(h.Exemplars))
+	}
+	if x := exemplar(s, "go.memory.gc.cycles"); x == nil || x.Value < 1 || !x.Time.Equal(s.Time) || x.TraceID != [16]byte{2} {
+		t.Errorf("%+v", x)
+	}
+	// Without a span there is nothing new, but the last remains.
+	if x := exemplar(before, "go.memory.gc.cycles"); x == nil || !x.Time.Before(before.Time) {
+		t.Errorf("%+v", x)
+	}
+	if x := exemplar(s, "gmpulse.agent.ticks"); x != nil {
+		t.Errorf("the agent's own ticks have an exemplar: %+v", x)
+	}
+}
+
+func exemplar(s *runtimeinfo.Snapshot, key string) *runtimeinfo.Exemplar {
+	for p := range s.Points() {
+		if p.Metric.Key() == key {
+			return p.Exemplar
+		}
+	}
+	return nil
+}
+
+func counterExemplars(s *runtimeinfo.Snapshot) (n int) {
+	for p := range s.Points() {
+		if p.Exemplar != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// checkExemplars wants each value within its bucket and none on a gauge.
+func checkExemplars(t *testing.T, s *runtimeinfo.Snapshot) {
+	t.Helper()
+	for p := range s.Points() {
+		if p.Exemplar != nil && p.Metric.Kind != runtimeinfo.KindCounter {
+			t.Errorf("%s is a %v and has an exemplar", p.Metric.Key(), p.Metric.Kind)
+		}
+		if p.Histogram == nil {
+			continue
+		}
+		low := math.Inf(-1)
+		for i, x := range p.Histogram.Exemplars {
+			high := math.Inf(1)
+			if i < len(p.Histogram.Bounds) {
+				high = p.Histogram.Bounds[i]
+			}
+			if x != nil && (x.Value <= low || x.Value > high || p.Histogram.Counts[i] == 0 || x.Time.After(s.Time)) {
+				t.Errorf("%s: exemplar %v in the bucket from %v to %v, which has %d", p.Metric.Key(), x.Value, low, high, p.Histogram.Counts[i])
+			}
+			low = high
+		}
+	}
+}
+
+// TestExemplarsStay: a snapshot's are not changed by later ones.
+func TestExemplarsStay(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	span := runtimeinfo.Span{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}
+	var all []*runtimeinfo.Snapshot
+	for i := range 5 {
+		span.SpanID[0] = byte(i + 1)
+		runtime.GC()
+		r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{span}}})
+		all = append(all, r.Snapshot())
+	}
+	for i, s := range all[1:] {
+		if x := exemplar(s, "go.memory.gc.cycles"); x.SpanID[0] != byte(i+2) {
+			t.Errorf("snapshot %d has the exemplar of span %d", i+1, x.SpanID[0])
+		}
+	}
+}
