@@ -180,7 +180,7 @@ func Attributes(b *Breakdown, whole time.Duration) []attribute.KeyValue {
 	return attrs
 }
 
-// String says who ended which waits: "mutex 12ms in 3 waits, by shop.(*Cart).Add:88 for GET /cart".
+// String says who ended which waits: "mutex 12ms, waits: 3, ended by shop.(*Cart).Add:88 for GET /cart".
 func (w *Waker) String() string {
 	by := w.Site
 	if by == "" {
@@ -189,5 +189,5 @@ func (w *Waker) String() string {
 	if w.Span != "" {
 		by += " for " + w.Span
 	}
-	return fmt.Sprintf("%v %v in %d waits, by %s", w.Cause, w.Time, w.Waits, by)
+	return fmt.Sprintf("%v %v, waits: %d, ended by %s", w.Cause, w.Time.Round(time.Microsecond), w.Waits, by)
 }

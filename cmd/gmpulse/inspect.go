@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+const traceName = "execution.trace"
+
+// inspect says what a bundle of evidence is about.
+func inspect(ctx context.Context, p printer, path string) error {
+	path = strings.TrimSuffix(path, evidence.ManifestFile)
+	m, err := evidence.ReadManifest(os.DirFS(filepath.Clean(path)))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is no bundle of evidence: %w", path, err)
+		}
+		return err
+	}
+	p.line("%s", m.Reason)
+	p.line("%s, cause %s, %s", m.Time.Format(time.RFC3339), m.Cause, m.GoVersion)
+	for _, a := range m.Resource {
+		if a.Key == "service.name" || a.Key == "service.instance.id" {
+			p.line("%s %s", a.Key, a.Value)
+		}
+	}
+	p.verdicts(m)
+	p.groups(m)
+	p.spans(path)
+	if err := p.slowSpan(ctx, m, path); err != nil {
+		p.line("  %v", err) // the rest of the bundle is readable all the same
+	}
+	p.files(m, path)
+	return nil
+}
+
+func (p printer) verdicts(m *evidence.Manifest) {
+	if len(m.Verdicts) == 0 {
+		return
+	}
+	p.title("verdicts on goroutines")
+	for _, v := range m.Verdicts[:min(len(m.Verdicts), p.top)] {
+		p.line("  %s: %d in %s at %s", strings.ToUpper(v.Kind), v.Count, v.Wait, v.Site)
+		for _, more := range []struct{ what, text string }{
+			{"growth", growth(v.PerMinute)}, {"created under", under(v.Roots)}, {"because", v.Evidence}, {"look for", v.Hint},
+		} {
+			if more.text != "" {
+				p.line("      %s: %s", more.what, more.text)
+			}
+		}
+	}
+}
+
+func growth(perMinute float64) string {
+	if perMinute < 1 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f a minute", perMinute)
+}
+
+func under(roots []evidence.Root) string {
+	texts := make([]string, len(roots))
+	for i, r := range roots {
+		texts[i] = fmt.Sprintf("%s (%d)", r.Name, r.Count)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (p printer) groups(m *evidence.Manifest) {
+	p.title("goroutines: %d", m.Goroutines)
+	if len(m.Groups) == 0 {
+		p.line("  no survey had been taken; the profile has them all")
+		return
+	}
+	if m.BaseTime.IsZero() {
+		p.line("  by size; there was no time when nothing was wrong to compare with")
+	} else {
+		p.line("  by growth since %s, when nothing was wrong", m.BaseTime.Format(time.RFC3339))
+	}
+	rows := [][]string{{"growth", "now", "then", "wait", "at", "of"}}
+	for _, g := range m.Groups[:min(len(m.Groups), p.top)] {
+		rows = append(rows, []string{fmt.Sprintf("%+d", g.Count-g.Base), strconv.Itoa(g.Count), strconv.Itoa(g.Base), g.Wait, g.Site, g.Entry})
+	}
+	p.table(rows)
+}
+
+// spans lists the spans that were in flight.
+func (p printer) spans(path string) {
+	text, err := os.ReadFile(filepath.Join(path, "spans.json"))
+	if err != nil {
+		return // the list of files says what there is
+	}
+	var s struct {
+		Active    []evidence.Span `json:"active"`
+		Concerned []evidence.Span `json:"concerned"`
+	}
+	if json.Unmarshal(text, &s) != nil {
+		p.line("  spans.json is damaged")
+		return
+	}
+	for _, list := range []struct {
+		title string
+		spans []evidence.Span
+	}{{"spans concerned", s.Concerned}, {"root spans in flight, oldest first", s.Active}} {
+		if len(list.spans) == 0 {
+			continue
+		}
+		p.title("%s", list.title)
+		rows := [][]string{}
+		for _, s := range list.spans[:min(len(list.spans), p.top)] {
+			rows = append(rows, []string{seconds(s.Age), s.TraceID, s.Name})
+		}
+		p.table(rows)
+	}
+}
+
+// slowSpan says where the time of the span went that the bundle is about, or
+// of the slowest in its trace.
+func (p printer) slowSpan(ctx context.Context, m *evidence.Manifest, path string) error {
+	if !has(m, traceName) {
+		return nil
+	}
+	f, err := os.Open(filepath.Join(path, traceName))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var want string
+	if e := m.Event; e != nil && e.Name == "span.slow" && len(e.Spans) == 1 {
+		want = e.Spans[0].SpanID
+	}
+	var found *exectrace.Breakdown
+	w, err := analyze(ctx, p, f, traceName, func(b *exectrace.Breakdown) {
+		if want != "" && fmt.Sprintf("%x", b.SpanID) == want {
+			found = b
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if found == nil && len(w.Slowest) > 0 {
+		found = w.Slowest[0]
+	}
+	if found != nil {
+		p.breakdown(found)
+	}
+	return nil
+}
+
+func (p printer) files(m *evidence.Manifest, path string) {
+	p.title("files")
+	rows := [][]string{}
+	for _, f := range m.Files {
+		rows = append(rows, []string{f.Name, size(f.Bytes), open(m, f.Name, path)})
+	}
+	p.table(rows)
+	if len(m.Skipped) > 0 {
+		p.title("not there")
+		rows := [][]string{}
+		for _, s := range m.Skipped {
+			rows = append(rows, []string{s.What, s.Why})
+		}
+		p.table(rows)
+	}
+	if len(m.SkippedCaptures) > 0 {
+		p.title("not captured before this one")
+		rows := [][]string{}
+		for _, s := range m.SkippedCaptures {
+			rows = append(rows, []string{s.Time.Format(time.RFC3339), s.Cause, s.Why})
+		}
+		p.table(rows)
+	}
+}
+
+// open says how to open a file.
+func open(m *evidence.Manifest, name, path string) string {
+	switch full := filepath.Join(path, name); {
+	case name == "goroutine.pb.gz" && has(m, "goroutine.base.pb.gz"):
+		return "go tool pprof -http=: -diff_base " + filepath.Join(path, "goroutine.base.pb.gz") + " " + full
+	case strings.HasSuffix(name, ".pb.gz"):
+		return "go tool pprof -http=: " + full
+	case strings.HasSuffix(name, ".trace"):
+		return "go tool trace " + full
+	case strings.HasSuffix(name, ".gz"):
+		return "zcat " + full
+	default:
+		return ""
+	}
+}
+
+func has(m *evidence.Manifest, name string) bool {
+	return slices.ContainsFunc(m.Files, func(f evidence.File) bool { return f.Name == name })
+}
+
+func size(n int) string {
+	units := []string{"B", "kB", "MB"}
+	f := float64(n)
+	i := 0
+	for ; f >= 1000 && i < len(units)-1; i++ {
+		f /= 1000
+	}
+	if i == 0 || f >= 100 {
+		return fmt.Sprintf("%.0f %s", math.Round(f), units[i])
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}

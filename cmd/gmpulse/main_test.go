@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/trace"
+	"strings"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// gmpulse runs the command.
+func gmpulse(t *testing.T, args ...string) (status int, out, diagnostics string) {
+	t.Helper()
+	var o, d bytes.Buffer
+	status = run(t.Context(), args, &o, &d)
+	return status, o.String(), d.String()
+}
+
+// recorded returns an execution trace with one slow span, and its ids.
+func recorded(t *testing.T) ([]byte, runtimeinfo.Span) {
+	t.Helper()
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p))
+	defer tp.Shutdown(context.Background())
+	var b bytes.Buffer
+	if err := trace.Start(&b); err != nil {
+		t.Fatal(err)
+	}
+	defer trace.Stop()
+	_, span := tp.Tracer("test").Start(t.Context(), "GET /cart")
+	time.Sleep(30 * time.Millisecond)
+	span.End()
+	trace.Stop()
+	id := span.SpanContext()
+	return b.Bytes(), runtimeinfo.Span{TraceID: id.TraceID(), SpanID: id.SpanID(), Name: "GET /cart", Start: time.Now()}
+}
+
+func TestTrace(t *testing.T) {
+	b, span := recorded(t)
+	path := filepath.Join(t.TempDir(), "app.trace")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, diagnostics := gmpulse(t, "trace", path)
+	if status != statusOK || diagnostics != "" {
+		t.Errorf("status %d: %s", status, diagnostics)
+	}
+	for _, want := range []string{"1 spans ended in it", "PROCESSORS", "busy", "ROOT SPANS", "GET /cart", "sleep", "trace " + span.TraceIDString(), "woken: sleep", "the runtime"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestInspect(t *testing.T) {
+	b, span := recorded(t)
+	dir := t.TempDir()
+	s, err := evidence.New(evidence.Config{Dir: dir, MinFree: 1, ProfileFor: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Trigger(evidence.Trigger{
+		Cause: "span.slow GET /cart", Reason: "GET /cart took 30ms", Trace: b,
+		Event: &runtimeinfo.Event{Time: time.Now(), Name: "span.slow", Spans: []runtimeinfo.Span{span}},
+	})
+	for deadline := time.Now().Add(20 * time.Second); s.Stats().Bundles == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no bundle")
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := filepath.Join(dir, entries[0].Name())
+	for _, path := range []string{bundle, filepath.Join(bundle, "manifest.json")} {
+		status, out, diagnostics := gmpulse(t, "inspect", path)
+		if status != statusOK || diagnostics != "" {
+			t.Errorf("status %d: %s", status, diagnostics)
+		}
+		for _, want := range []string{
+			"GET /cart took 30ms", "GOROUTINES", "SPANS CONCERNED", span.TraceIDString(), "sleep", "FILES", "go tool pprof", "go tool trace", "NOT THERE", "cpu.pb.gz",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("it does not say %q:\n%s", want, out)
+			}
+		}
+	}
+}
+
+// Wrong calls and bad files: a clear line, and the status that scripts go by.
+func TestFailures(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.trace")
+	b, _ := recorded(t)
+	cut := filepath.Join(dir, "cut.trace")
+	broken := filepath.Join(dir, "broken")
+	for path, content := range map[string][]byte{bad: []byte("this is not a trace, whatever its name says"), cut: b[:len(b)/2]} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(broken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "manifest.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{nil, statusUsage, "no command"},
+		{[]string{"dance"}, statusUsage, `unknown command "dance"`},
+		{[]string{"trace"}, statusUsage, "wants one argument"},
+		{[]string{"trace", "-top", "0", bad}, statusUsage, "at least 1"},
+		{[]string{"trace", "-x", bad}, statusUsage, "-x"},
+		{[]string{"trace", filepath.Join(dir, "none")}, statusFailed, "none"},
+		{[]string{"trace", dir}, statusFailed, "is a directory"},
+		{[]string{"trace", bad}, statusFailed, "no execution trace of Go that can be read"},
+		{[]string{"trace", cut}, statusFailed, "no execution trace of Go that can be read"},
+		{[]string{"inspect", dir}, statusFailed, "is no bundle of evidence"},
+		{[]string{"inspect", broken}, statusFailed, "manifest.json"},
+	} {
+		status, out, diagnostics := gmpulse(t, c.args...)
+		if status != c.status || !strings.Contains(diagnostics, c.want) || out != "" {
+			t.Errorf("%v: status %d, %q, %q; want %d with %q", c.args, status, out, diagnostics, c.status, c.want)
+		}
+	}
+	if status, out, _ := gmpulse(t, "-h"); status != statusOK || !strings.Contains(out, "usage") {
+		t.Errorf("-h: %d, %s", status, out)
+	}
+}
+
+// Long files say how far it is.
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	m := &meter{Reader: strings.NewReader(strings.Repeat("x", 3<<20)), whole: 3 << 20, out: &out, path: "app.trace", last: time.Now().Add(-time.Minute)}
+	if _, err := m.Read(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "reading app.trace: 33 % of 3 MB\n" {
+		t.Errorf("%q", got)
+	}
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{m}); err != nil && !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	m.done()
+	if strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("more than once a second: %q", out.String())
+	}
+}
