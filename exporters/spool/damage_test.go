@@ -87,8 +87,8 @@ func TestDamagedStores(t *testing.T) {
 func TestBitFlips(t *testing.T) {
 	whole := stored(t)
 	aside, less := 0, 0
-	for i := range 200 {
-		at := i * len(whole) / 200
+	for i := range 100 {
+		at := i * len(whole) / 100
 		if i%2 == 0 {
 			at = at/4096*4096 + i%48 // the head of a page, where the tree is
 		}
@@ -105,7 +105,7 @@ func TestBitFlips(t *testing.T) {
 			t.Fatalf("bit %d of byte %d", i%8, at)
 		}
 	}
-	t.Logf("%d stores set aside, %d with fewer records, %d whole", aside, less, 200-aside-less)
+	t.Logf("%d stores set aside, %d with fewer records, %d whole", aside, less, 100-aside-less)
 	if aside == 0 || less == 0 {
 		t.Error("the flips did no harm: the test tests nothing")
 	}

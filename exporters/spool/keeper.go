@@ -21,7 +21,7 @@ const (
 	// tidyAfter and tidyMost bound how long, and how many, delivered records stay
 	// in the store: after a crash they are sent again.
 	tidyAfter = time.Second
-	tidyMost  = 64
+	tidyMost  = 16
 
 	minRetry = time.Second
 	maxRetry = 30 * time.Second

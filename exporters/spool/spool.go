@@ -22,7 +22,7 @@
 // touched.
 //
 // Records arrive twice when an acknowledgement was lost, or a process killed
-// between delivery and noting it: at most the last 64, or the last second's.
+// between delivery and noting it: at most the last 16, or the last second's.
 // The resource, start and seq of a snapshot tell a receiver which are the same.
 //
 // # What gives way
@@ -41,9 +41,10 @@
 //
 // # Cost
 //
-// A snapshot is about 1.6 KB. While the backend keeps up a record costs some 10 µs,
-// to encode and decode it, and no disk access. During an outage it is one
-// transaction with fsync more, see BenchmarkSpool.
+// A snapshot is about 1.6 KB. While the backend keeps up it costs some 40 µs of CPU,
+// most of them for waking goroutines up, 4.6 KB and 19 allocations, and no disk
+// access. During an outage it costs 0.25 ms of CPU and a transaction with fsync
+// (BenchmarkSpool, two shared cores).
 package spool
 
 import (

@@ -4,6 +4,7 @@ package peers
 import (
 	"bufio"
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +20,8 @@ type Collector struct {
 	OTLPGRPC string `json:"otlp_grpc"`
 	Fluent   string `json:"fluent"`
 
-	out string
-	cmd *exec.Cmd
+	program, out string
+	cmd          *exec.Cmd
 }
 
 // Record is one line that the collector wrote; internal/peers/collector/record.go
@@ -70,11 +71,11 @@ func StartCollector(tb testing.TB) *Collector {
 	tb.Helper()
 	dir := tb.TempDir()
 	c := &Collector{out: filepath.Join(dir, "received.ndjson")}
-	program := filepath.Join(dir, "collector")
+	c.program = filepath.Join(dir, "collector")
 	if runtime.GOOS == "windows" {
-		program += ".exe"
+		c.program += ".exe"
 	}
-	build := exec.CommandContext(tb.Context(), "go", "build", "-o", program, ".")
+	build := exec.CommandContext(tb.Context(), "go", "build", "-o", c.program, ".")
 	build.Dir = filepath.Join(here(), "collector")
 	if out, err := build.CombinedOutput(); err != nil {
 		if os.Getenv("CI") != "" {
@@ -82,13 +83,35 @@ func StartCollector(tb testing.TB) *Collector {
 		}
 		tb.Skipf("the collector is missing: go -C internal/peers/collector mod download (%v: %s)", err, out)
 	}
-	c.start(tb, program)
+	c.start(tb)
+	tb.Cleanup(c.Kill)
 	return c
 }
 
-func (c *Collector) start(tb testing.TB, program string) {
+// Kill ends the collector with SIGKILL.
+func (c *Collector) Kill() {
+	_ = c.cmd.Process.Kill() // it may have ended
+	_ = c.cmd.Wait()         // killed
+}
+
+// Restart starts it again after Kill, at the same addresses. What it received
+// before stays in Records.
+func (c *Collector) Restart(tb testing.TB) {
 	tb.Helper()
-	c.cmd = exec.CommandContext(tb.Context(), program, "-out", c.out, "-stop-with-stdin")
+	var flags []string
+	for flag, address := range map[string]string{"-otlp-http": c.OTLPHTTP, "-otlp-grpc": c.OTLPGRPC, "-fluent": c.Fluent} {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		flags = append(flags, flag, port)
+	}
+	c.start(tb, flags...)
+}
+
+func (c *Collector) start(tb testing.TB, flags ...string) {
+	tb.Helper()
+	c.cmd = exec.CommandContext(tb.Context(), c.program, append(flags, "-out", c.out, "-stop-with-stdin")...)
 	if _, err := c.cmd.StdinPipe(); err != nil { // open until this process ends
 		tb.Fatal(err)
 	}
@@ -100,10 +123,6 @@ func (c *Collector) start(tb testing.TB, program string) {
 	if err := c.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // it may have ended
-		_ = c.cmd.Wait()         // killed
-	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
 		tb.Fatalf("the collector did not start: %v", err)

@@ -1,0 +1,68 @@
+package spool_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// BenchmarkSpool is what one snapshot of every metric costs: through a backend that
+// keeps up, and onto the disk while it is away.
+func BenchmarkSpool(b *testing.B) {
+	var points []runtimeinfo.Point
+	for i, m := range runtimeinfo.Catalogue() {
+		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
+			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(i) + 0.37})
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	b.Run("delivered", func(b *testing.B) {
+		next := &counting{}
+		x, _ := newSpool(b, next, spool.Config{})
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := x.Export(b.Context(), s); err != nil {
+				b.Fatal(err)
+			}
+			if err := x.Sync(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		stop(b, x, patient)
+	})
+	b.Run("to-disk", func(b *testing.B) {
+		away := &backend{}
+		away.does(down)
+		x, _ := newSpool(b, away, spool.Config{Dir: b.TempDir()})
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := x.Export(b.Context(), s); err != nil {
+				b.Fatal(err)
+			}
+			if err := x.Sync(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		r := x.ExporterStats()
+		b.ReportMetric(float64(r.Spool.Bytes)/float64(r.Snapshots.Pending), "B/record")
+		stop(b, x, impatient)
+	})
+}
+
+// counting takes everything and keeps nothing.
+type counting struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counting) Export(context.Context, *runtimeinfo.Snapshot) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	return nil
+}
+
+func (*counting) Shutdown(context.Context) error { return nil }

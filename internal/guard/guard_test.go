@@ -1,0 +1,94 @@
+package guard_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if err := guard.Call(t.Context(), time.Second, func(context.Context) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		err := guard.Call(t.Context(), time.Second, func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(err, guard.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call beyond its time: %v", err)
+		}
+		err = guard.Call(t.Context(), time.Second, func(context.Context) error { panic("oh") })
+		var p *guard.PanicError
+		if !errors.As(err, &p) || p.Value != "oh" || !bytes.Contains(p.Stack, []byte("guard_test.go")) {
+			t.Errorf("a panic: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := guard.Call(ctx, time.Second, func(ctx context.Context) error { return ctx.Err() }); errors.Is(err, guard.ErrTimeout) {
+			t.Errorf("a cancelled call is called a timeout: %v", err)
+		}
+	})
+}
+
+// Whatever an exporter says it refused, three events and a snapshot stay that many.
+func TestSettle(t *testing.T) {
+	refused := func(events int, snapshot bool) error {
+		return fmt.Errorf("export: %w", &exporters.RejectedError{Events: events, Snapshot: snapshot, Err: errors.New("too large")})
+	}
+	for name, test := range map[string]struct {
+		err                          error
+		settled                      bool
+		events, snapshots, lost, bad uint64
+	}{
+		"all delivered":     {nil, true, 3, 1, 0, 0},
+		"failed":            {errors.New("down"), false, 0, 0, 0, 0},
+		"one event refused": {refused(1, false), true, 2, 1, 1, 1},
+		"all refused":       {refused(3, true), true, 0, 0, 4, 1},
+		"more than all":     {refused(99, false), true, 0, 1, 3, 1},
+		"less than none":    {refused(-1, false), true, 3, 1, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s runtimeinfo.ExporterStats
+			if got := guard.Settle(&s, 3, test.err); got != test.settled {
+				t.Errorf("settled: %v", got)
+			}
+			if s.Events.Delivered != test.events || s.Snapshots.Delivered != test.snapshots || s.Events.Lost()+s.Snapshots.Lost() != test.lost || s.Errors != test.bad {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// One line when it begins to fail, one when it works again.
+func TestLogChange(t *testing.T) {
+	var buf bytes.Buffer
+	l := slog.New(slog.NewTextHandler(&buf, nil))
+	var s runtimeinfo.ExporterStats
+	panicked := guard.Call(t.Context(), time.Hour, func(context.Context) error { panic("oh") })
+	for _, err := range []error{nil, errors.New("down"), errors.New("down"), panicked, nil, nil, panicked} {
+		was := s.State
+		if !guard.Settle(&s, 0, err) {
+			guard.CountFailure(&s, err)
+		}
+		guard.LogChange(l, was, err)
+	}
+	var said []string
+	for line := range strings.Lines(buf.String()) {
+		_, msg, _ := strings.Cut(line, "gmpulse: exporter ")
+		said = append(said, strings.Fields(msg)[0])
+	}
+	if got := strings.Join(said, " "); got != `fails" works panicked"` || s.Panics != 2 || s.Errors != 2 || s.LastError != "panic: oh" {
+		t.Errorf("log %s, %+v", got, s)
+	}
+}
