@@ -1,13 +1,18 @@
 // Capacity lets gmpulse foretell at how many requests a second a service is at
 // its end, and then drives it there to see:
 //
-//	go run ./examples/capacity          about 80 s
+//	go run ./examples/capacity          about 70 s
 //	go run ./examples/capacity -quick   about 35 s, with a coarser ramp
+//	go run ./examples/capacity -pool    about 30 s: the limit is a pool, and not CPU
 //
 // The service is a process of its own with one processor (GOMAXPROCS=1), so that
 // its CPU time is its own and the load's is not. The load rises until the service
 // says that 60 % of its CPU are used; then the estimate is written down, and the
 // load rises without end. Status 0 if the estimate was within 15 % of the truth.
+//
+// With -pool each request waits for one of four connections to something slow. They
+// are all busy while most of the CPU is free. Status 0 if the service then says so
+// and has no limit to offer.
 package main
 
 import (
@@ -24,6 +29,7 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "a shorter run")
+	pool := flag.Bool("pool", false, "let requests wait for a pool that is too small")
 	serving := flag.Bool("serve", false, "be the service; the example starts it by itself")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -33,11 +39,14 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if *serving {
-		exit(serve(ctx))
+		exit(serve(ctx, *pool))
 		return
 	}
 	p := plan{learn: 35 * time.Second, settle: 3 * time.Second, saturate: 15 * time.Second}
-	if *quick {
+	switch {
+	case *pool:
+		p = plan{learn: 15 * time.Second, pool: true}
+	case *quick:
 		p = plan{learn: 15 * time.Second, settle: 2 * time.Second, saturate: 8 * time.Second}
 	}
 	right, err := p.run(ctx)
@@ -64,11 +73,12 @@ const (
 // plan says how long each part takes.
 type plan struct {
 	learn, settle, saturate time.Duration
+	pool                    bool
 }
 
 // run compares estimate and truth.
 func (p *plan) run(ctx context.Context) (right bool, err error) {
-	s, err := start(ctx)
+	s, err := start(ctx, p.pool)
 	if err != nil {
 		return false, err
 	}
@@ -82,6 +92,9 @@ func (p *plan) run(ctx context.Context) (right bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if p.pool {
+		return queues(&before), nil
+	}
 	if before.state != "known" {
 		return false, fmt.Errorf("no estimate after the ramp: %s", before.state)
 	}
@@ -93,7 +106,7 @@ func (p *plan) run(ctx context.Context) (right bool, err error) {
 }
 
 // ramp raises the load until the service says that it is at rampTo, and returns
-// the estimate of that moment.
+// the estimate of that moment; or until it says that the limit is not CPU.
 func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err error) {
 	rate := 20.0
 	steps := p.learn.Seconds()
@@ -105,7 +118,7 @@ func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err
 		}
 		last.print(rate)
 		switch {
-		case last.saturation >= rampTo && step > 0:
+		case last.saturation >= rampTo && step > 0, last.state == "waiting":
 			return last, nil
 		case step > 0:
 			rate += step
@@ -116,6 +129,16 @@ func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err
 		}
 	}
 	return last, fmt.Errorf("the load of %.0f requests/s does not bring the service to %.0f %%", rate, 100*rampTo)
+}
+
+// queues tells whether the service noticed that its limit is not CPU.
+func queues(p *page) bool {
+	if p.state != "waiting" || p.limit != 0 {
+		fmt.Printf("\nthe pool is exhausted, and the service did not notice\n")
+		return false
+	}
+	fmt.Printf("\nrequests queue for something other than CPU, of which %.0f %% is used: no limit is given\n", 100*p.saturation)
+	return true
 }
 
 // truth is what the service did at its end.

@@ -23,7 +23,7 @@ import (
 
 // serve is the service: an ordinary one, with spans and gmpulse. It prints its two
 // addresses and ends with its standard input, that is, with the example.
-func serve(ctx context.Context) (err error) {
+func serve(ctx context.Context, pool bool) (err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	a, err := agent.Start( //nolint:contextcheck // the agent outlives its starter
@@ -40,7 +40,11 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: prices(otel.Tracer("capacity")), ReadHeaderTimeout: 5 * time.Second}
+	wait := func(context.Context) {}
+	if pool {
+		wait = newPool().use
+	}
+	server := &http.Server{Handler: prices(otel.Tracer("capacity"), wait), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1) // one result, read or not
 	go func() { served <- server.Serve(l) }()
 	fmt.Printf("http://%s/prices %smetrics\n", l.Addr(), a.URL())
@@ -68,10 +72,11 @@ type price struct {
 }
 
 // prices answers with a sorted list: hashing, sorting, encoding and garbage.
-func prices(tracer trace.Tracer) http.Handler {
+func prices(tracer trace.Tracer, wait func(context.Context)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, span := tracer.Start(r.Context(), "GET /prices", trace.WithSpanKind(trace.SpanKindServer))
+		ctx, span := tracer.Start(r.Context(), "GET /prices", trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
+		wait(ctx)
 		list := make([]price, 0, 200)
 		seal := sha256.Sum256([]byte(r.URL.Path))
 		for i := range cap(list) {
@@ -87,4 +92,24 @@ func prices(tracer trace.Tracer) http.Handler {
 			span.RecordError(err)
 		}
 	})
+}
+
+// pool is a few connections to something slow.
+type pool chan struct{}
+
+// newPool returns a pool that lets a hundred requests a second through.
+func newPool() pool { return make(pool, 4) }
+
+// use takes a connection, waits for an answer, and gives it back.
+func (p pool) use(ctx context.Context) {
+	select {
+	case p <- struct{}{}:
+		defer func() { <-p }()
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(40 * time.Millisecond):
+	case <-ctx.Done():
+	}
 }

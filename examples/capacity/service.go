@@ -21,12 +21,12 @@ type service struct {
 }
 
 // start runs this program once more, as the service.
-func start(ctx context.Context) (*service, error) {
+func start(ctx context.Context, pool bool) (*service, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, "-serve")
+	cmd := exec.CommandContext(ctx, program, "-serve", fmt.Sprintf("-pool=%t", pool))
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -307,6 +307,19 @@ func TestPool(t *testing.T) {
 	known(t, s)
 }
 
+// Streams are open for hours, more and more of them, and nobody queues.
+func TestStreams(t *testing.T) {
+	s := newService(1)
+	s.requests = append(s.requests, request{name: "GET /events"})
+	s.mix = []float64{1, 0}
+	s.run(300, ramp(0.2, 0.6))
+	for range 300 {
+		s.streams += 10
+		s.run(1, steady(0.5))
+	}
+	known(t, s)
+}
+
 // A service at its CPU limit has a queue too, and that is no other limit.
 func TestSaturated(t *testing.T) {
 	s := newService(1)

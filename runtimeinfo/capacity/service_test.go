@@ -34,6 +34,7 @@ type service struct {
 	early      time.Duration // how long before the tick a pass is made
 	sleeps     float64       // of threads, for each request
 	lags       float64       // time that threads wait for each other, for each second of CPU
+	streams    int           // spans open for hours, of the last kind of request
 	untracked  float64       // share of spans for which there is no room
 
 	rand      *rand.Rand
@@ -157,6 +158,10 @@ func (s *service) tick(active float64) *runtimeinfo.Capacity {
 	spans := &runtimeinfo.SpanActivity{Untracked: uint64(s.lost)}
 	for i, r := range s.requests {
 		g := runtimeinfo.SpanGroup{Name: r.name, Ended: uint64(s.ended[i]), Active: int(active * s.mix[i])}
+		if i == len(s.requests)-1 {
+			g.Active += s.streams
+			g.Ages[runtimeinfo.SpanAges-1] = s.streams
+		}
 		spans.Ended += g.Ended
 		spans.Groups = append(spans.Groups, g)
 	}

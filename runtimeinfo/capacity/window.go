@@ -17,7 +17,7 @@ type window struct {
 	requests float64 // root spans that ended
 	rate     float64 // of them, per second
 	cpu      float64 // CPU seconds per second
-	active   float64 // mean number of root spans in flight
+	active   float64 // mean number of root spans in flight, without streams
 	usable   float64 // CPUs: the least of GOMAXPROCS, affinity and quota
 	wait     float64 // seconds per second that threads waited for a CPU; 0 where unknown
 	sleeps   float64 // times per second that a thread found nothing to do; 0 where unknown
@@ -54,7 +54,7 @@ type meter struct {
 func (m *meter) tick(t *runtimeinfo.Tick, procs int) (w window, ok bool) {
 	ended := float64(t.Spans.Ended)
 	for i := range t.Spans.Groups {
-		m.active += float64(t.Spans.Groups[i].Active)
+		m.active += float64(inFlight(&t.Spans.Groups[i]))
 	}
 	m.ticks++
 	defer func() { m.last, m.lastEnded = t.Time, ended }()
@@ -81,6 +81,17 @@ func (m *meter) tick(t *runtimeinfo.Tick, procs int) (w window, ok bool) {
 	}
 	m.from, m.active, m.ticks = to, 0, 0
 	return w, ok
+}
+
+// inFlight counts the active spans that are younger than a minute. An older one is
+// a stream or a websocket, which is not in a queue.
+func inFlight(g *runtimeinfo.SpanGroup) int {
+	const minute = 7 // SpanGroup.Ages from there on are 64 s and more
+	n := g.Active
+	for _, old := range g.Ages[minute:] {
+		n -= old
+	}
+	return n
 }
 
 // mark reads the counters at the host pass that t is the first to have. The pass
