@@ -44,7 +44,7 @@ type SchemaID uint64
 //	record, err := enc.Append(nil, s)
 //	id, schema := enc.Schema()   // to be kept with the record
 //
-// Numbers, labels, spans, bands and events come back as they were, times to the
+// Numbers, labels, exemplars, spans, bands and events come back as they were, times to the
 // nanosecond and with their zone. Attributes of events come back as
 // [log/slog] values; those of other types as the text that slog prints. Texts
 // are cut at [MaxEncodedText], groups within groups end at eight.
@@ -55,13 +55,15 @@ type Encoder struct {
 	histograms []Histogram // for their bounds
 	schema     []byte
 	id         SchemaID
+	origins    []origin // memory for the next record
 }
 
 // Append appends s to b. The error is [ErrTooLarge]; b is then returned as it was.
 // It costs a microsecond or two and, once b has room, allocates for events only.
 func (e *Encoder) Append(b []byte, s *Snapshot) ([]byte, error) {
 	e.learn(s)
-	w := writer{b: b, start: len(b)}
+	w := writer{b: b, start: len(b), origins: e.origins[:0]}
+	defer func() { e.origins = w.origins }()
 	w.byte(codecVersion)
 	w.fixed64(uint64(e.id))
 	w.uint(s.Seq)

@@ -12,8 +12,9 @@ import (
 // reader takes apart what [writer] wrote. After its first error everything it
 // returns is zero, so that only the end has to be checked.
 type reader struct {
-	b   []byte
-	err error
+	b       []byte
+	err     error
+	origins []origin
 }
 
 // The least bytes that an element of a list takes: more elements than the rest
@@ -193,8 +194,31 @@ func (r *reader) values(s *Snapshot, sch *schema) {
 			s.histograms[m.slot] = r.histogram(sch.histograms[m.slot].Bounds)
 		default:
 			s.numbers[m.slot] = r.float()
+			if m.Kind == KindCounter {
+				s.setExemplar(m, r.exemplar())
+			}
 		}
 	}
+}
+
+func (r *reader) exemplar() *Exemplar {
+	i := r.uint()
+	switch {
+	case i == 0:
+		return nil
+	case i == 1:
+		var o origin
+		copy(o.traceID[:], r.take(len(o.traceID)))
+		copy(o.spanID[:], r.take(len(o.spanID)))
+		o.time = r.time()
+		r.origins = append(r.origins, o)
+		i = uint64(len(r.origins)) + 1
+	case i-2 >= uint64(len(r.origins)):
+		r.fail("an exemplar from nowhere")
+		return nil
+	}
+	o := &r.origins[i-2]
+	return &Exemplar{TraceID: o.traceID, SpanID: o.spanID, Time: o.time, Value: r.float()}
 }
 
 func (r *reader) series(m *Metric) Point {
@@ -203,7 +227,7 @@ func (r *reader) series(m *Metric) Point {
 		p.Labels[i] = r.text()
 	}
 	if m.Kind != KindHistogram {
-		p.Number = r.float()
+		p.Number, p.Exemplar = r.float(), r.exemplar()
 		return p
 	}
 	h := r.histogram(r.floats())
@@ -219,6 +243,7 @@ func (r *reader) histogram(bounds []float64) Histogram {
 		h.Counts = []uint64{}
 	}
 	h.Sum = r.float()
+	h.Exemplars = readList(r, minFloat, (*reader).exemplar)
 	return h
 }
 

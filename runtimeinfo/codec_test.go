@@ -114,12 +114,13 @@ func samePoints(t *testing.T, got, want *runtimeinfo.Snapshot) {
 		kind                  runtimeinfo.Kind
 		attrs                 map[string]string
 		number                float64
+		exemplar              *runtimeinfo.Exemplar
 		histogram             runtimeinfo.Histogram
 	}
 	values := func(s *runtimeinfo.Snapshot) (all []value) {
 		for p := range s.Points() {
 			m := p.Metric
-			v := value{m.Key(), m.Name, m.Unit, m.Help, m.Kind, maps.Collect(p.Attrs()), p.Number, runtimeinfo.Histogram{}}
+			v := value{m.Key(), m.Name, m.Unit, m.Help, m.Kind, maps.Collect(p.Attrs()), p.Number, p.Exemplar, runtimeinfo.Histogram{}}
 			if p.Histogram != nil {
 				v.histogram = *p.Histogram
 			}
@@ -136,6 +137,32 @@ func samePoints(t *testing.T, got, want *runtimeinfo.Snapshot) {
 			t.Errorf("value %d\n got %+v\nwant %+v", i, g[i], w[i])
 		}
 	}
+}
+
+// Exemplars of every form there is: on a counter, a series and a histogram, shared
+// origins and others.
+func TestCodecOfExemplars(t *testing.T) {
+	var n int64
+	exemplar := func() *runtimeinfo.Exemplar {
+		x := &runtimeinfo.Exemplar{}
+		fill(reflect.ValueOf(x).Elem(), &n)
+		return x
+	}
+	x := exemplar()
+	same := *x
+	same.Value = 7
+	counter := &runtimeinfo.Metric{Name: "c", Kind: runtimeinfo.KindCounter}
+	other := &runtimeinfo.Metric{Name: "o", Kind: runtimeinfo.KindCounter}
+	series := &runtimeinfo.Metric{Name: "s", Kind: runtimeinfo.KindCounter, Keys: []string{"k"}}
+	hist := &runtimeinfo.Metric{Name: "h", Kind: runtimeinfo.KindHistogram}
+	h := &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{1, 2}, Exemplars: []*runtimeinfo.Exemplar{nil, &same}}
+	s := runtimeinfo.NewSnapshot(
+		runtimeinfo.Point{Metric: counter, Number: 1, Exemplar: x},
+		runtimeinfo.Point{Metric: other, Number: 2},
+		runtimeinfo.Point{Metric: series, Number: 3, Labels: []string{"v"}, Exemplar: exemplar()},
+		runtimeinfo.Point{Metric: hist, Histogram: h},
+	)
+	samePoints(t, elsewhere(t, s), s)
 }
 
 // A snapshot of this process, with a gauge that is in nobody's catalogue.
@@ -160,9 +187,11 @@ func live(t testing.TB) *runtimeinfo.Snapshot {
 	if _, err := r.AddGauge("queue.depth", "{item}", "Items that wait."); err != nil {
 		t.Fatal(err)
 	}
-	tick := runtimeinfo.Tick{Time: time.Now(), Gauges: []float64{2.5}}
+	tick := runtimeinfo.Tick{Time: time.Now().UTC().Round(0), Gauges: []float64{2.5}}
 	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus", State: runtimeinfo.ExporterOK}, {Name: "fluentd"}}
-	tick.Spans = &runtimeinfo.SpanActivity{Active: exporttest.Snapshot().Spans, Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: 2, Oldest: time.Now()}}}
+	active := exporttest.Snapshot().Spans
+	active[0].Sampled = true
+	tick.Spans = &runtimeinfo.SpanActivity{Active: active, Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: 2, Oldest: time.Now()}}}
 	r.Read(tick)
 	r.Pulse(0)
 	r.Read(tick)

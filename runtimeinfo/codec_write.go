@@ -5,14 +5,23 @@ import (
 	"log/slog"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 )
 
 // writer appends the parts of a record. [reader] has the same methods, in the
 // same order; a test fills every field there is and sees it come back.
 type writer struct {
-	b     []byte
-	start int
+	b       []byte
+	start   int
+	origins []origin // of the exemplars so far
+}
+
+// origin is what many exemplars of one snapshot share: they are written once.
+type origin struct {
+	traceID [16]byte
+	spanID  [8]byte
+	time    time.Time
 }
 
 func (w *writer) size() int        { return len(w.b) - w.start }
@@ -123,8 +132,32 @@ func (w *writer) values(s *Snapshot) {
 			w.histogram(&s.histograms[m.slot])
 		default:
 			w.number(s.numbers[m.slot])
+			if m.Kind == KindCounter {
+				w.exemplar(s.exemplar(m))
+			}
 		}
 	}
+}
+
+// exemplar writes 0 for none, 1 before an origin that is new, or the number of one
+// that is not.
+func (w *writer) exemplar(x *Exemplar) {
+	if x == nil {
+		w.uint(0)
+		return
+	}
+	o := origin{x.TraceID, x.SpanID, x.Time}
+	i := slices.Index(w.origins, o)
+	if i < 0 {
+		w.origins = append(w.origins, o)
+		w.uint(1)
+		w.b = append(w.b, x.TraceID[:]...)
+		w.b = append(w.b, x.SpanID[:]...)
+		w.time(x.Time)
+	} else {
+		w.uint(uint64(i) + 2)
+	}
+	w.float(x.Value)
 }
 
 func (w *writer) series(p *Point) {
@@ -137,6 +170,7 @@ func (w *writer) series(p *Point) {
 	}
 	if p.Metric.Kind != KindHistogram {
 		w.float(p.Number)
+		w.exemplar(p.Exemplar)
 		return
 	}
 	h := p.Histogram
@@ -152,6 +186,7 @@ func (w *writer) histogram(h *Histogram) {
 	w.bool(h.Counts != nil)
 	writeList(w, h.Counts, func(w *writer, n *uint64) { w.uint(*n) })
 	w.float(h.Sum)
+	writeList(w, h.Exemplars, func(w *writer, x **Exemplar) { w.exemplar(*x) })
 }
 
 func (w *writer) span(s *Span) {

@@ -140,9 +140,23 @@ func (s *Snapshot) point(m *Metric) (Point, bool) {
 	if math.IsNaN(v) {
 		return Point{}, false
 	}
-	p := Point{Metric: m, Number: v}
+	return Point{Metric: m, Number: v, Exemplar: s.exemplar(m)}, true
+}
+
+// exemplar returns that of a metric without labels that is no histogram.
+func (s *Snapshot) exemplar(m *Metric) *Exemplar {
 	if m.slot < len(s.exemplars) {
-		p.Exemplar = s.exemplars[m.slot]
+		return s.exemplars[m.slot]
 	}
-	return p, true
+	return nil
+}
+
+func (s *Snapshot) setExemplar(m *Metric, x *Exemplar) {
+	if x == nil {
+		return
+	}
+	if s.exemplars == nil {
+		s.exemplars = make([]*Exemplar, len(s.numbers))
+	}
+	s.exemplars[m.slot] = x
 }
