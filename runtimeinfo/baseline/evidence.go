@@ -25,14 +25,14 @@ type pace struct {
 	rate     float64       // how much the newest sample counts for what is usual
 	rung     float64       // of the histogram of residuals: nearer ones tie
 	remember int32         // residuals that are kept
-	learning uint32        // samples before the first alarm
+	learning float32       // seconds before the first alarm
 }
 
 // The two paces: a sudden change within seconds, a creeping one within minutes.
 // The fast one forgets within ten minutes, so that a slow drift is left to the
 // slow one, which remembers for four hours.
 func fastPace() pace { return pace{time.Second, 1.0 / 600, 0.05, 50000, 300} }
-func slowPace() pace { return pace{15 * time.Second, 1.0 / 960, 0.02, 20000, 160} }
+func slowPace() pace { return pace{15 * time.Second, 1.0 / 960, 0.02, 20000, 2400} }
 
 // base is the evidence that an alarm takes where one false alarm is wanted in so
 // long a time: the logarithm of the samples in it.
@@ -55,7 +55,7 @@ type evidence struct {
 	Drift mean    // of the residual during an alarm
 	Began int64   // when the sum left zero, Unix nanoseconds
 	Lull  uint32  // samples in a row that were lower than usual by far
-	N     uint32
+	Age   float32 // seconds that the signal was there, until it is old enough
 }
 
 // sample is one value on its way through the evidence.
@@ -96,9 +96,6 @@ func (e *evidence) weigh(p pace, s *sample) opinion {
 	o := opinion{odds: 1}
 	said := e.Curve.expect(s.load, s.growth)
 	o.expected, o.known = said.x, said.known
-	if e.N < math.MaxUint32 {
-		e.N++
-	}
 	if !said.known {
 		e.Curve.learn(s.load.place, s.x, &said, p.rate)
 		return o
@@ -109,7 +106,7 @@ func (e *evidence) weigh(p pace, s *sample) opinion {
 	}
 	bar := s.base + e.Bar
 	e.gather(s, o.odds, bar)
-	learning := e.N <= p.learning
+	learning := e.learning(p)
 	if e.Sum >= bar && (s.learn || learning) {
 		o.alarm = !learning
 		e.raise(s.base, learning)
@@ -134,6 +131,18 @@ func (e *evidence) lull(p pace, s *sample, said *expectation) bool {
 	}
 	e.Lull++
 	return time.Duration(e.Lull)*p.every < newNormal
+}
+
+// learning tells that too little is known for an alarm: it is too early, or there
+// were too few samples.
+func (e *evidence) learning(p pace) bool { return e.Age < p.learning || e.Seen.N < minSeen }
+
+// grow lets time pass.
+func (e *evidence) grow(passed time.Duration) {
+	const old = 86400
+	if e.Age < old {
+		e.Age += float32(passed.Seconds())
+	}
 }
 
 // learn takes the sample in.

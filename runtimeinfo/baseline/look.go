@@ -108,22 +108,31 @@ func perCycle(f read) read {
 	}
 }
 
-// gcShare is the collector's share of the CPU time that the runtime accounted for
-// since the last cycle: the difference of a share since the start.
+// gcShare is the collector's share of the CPU time of late. The runtime accounts
+// for its time when a cycle ends, in lumps: the share of one lump says nothing.
 func gcShare() read {
+	const fadeTime = 5 * time.Second
 	lastTotal, lastGC := math.NaN(), math.NaN()
+	var gc, total float64
+	var at time.Time
 	return func(l *look) float64 {
-		total := 0.0
+		allTotal := 0.0
 		for _, state := range [...]string{"go.cpu.time.user", "go.cpu.time.gc", "go.cpu.time.scavenge", "go.cpu.time.idle"} {
-			total += l.number(state)
+			allTotal += l.number(state)
 		}
-		if total <= lastTotal {
+		allGC := l.number("gmpulse.gc.cpu") * allTotal
+		gained, used := allGC-lastGC, allTotal-lastTotal
+		if used == 0 {
 			return math.NaN() // no cycle has ended since
 		}
-		gc := l.number("gmpulse.gc.cpu") * total
-		share := (gc - lastGC) / (total - lastTotal)
-		lastTotal, lastGC = total, gc
-		return max(0, share)
+		passed := l.now.Sub(at)
+		lastTotal, lastGC, at = allTotal, allGC, l.now
+		if math.IsNaN(gained) || math.IsNaN(used) || used < 0 || passed <= 0 {
+			return math.NaN()
+		}
+		fade := math.Exp(-float64(passed) / float64(fadeTime))
+		gc, total = gc*fade+max(0, gained), total*fade+used
+		return gc / total
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 func knowledge() map[string]*stored {
 	s := &stored{Learned: learned{Scale: 2, Rare: 1}}
-	s.Learned.Fast.N = 5000
+	s.Learned.Fast.Age = 5000
 	s.Learned.Fast.Curve.Mean[7] = 3.5
 	s.Learned.Fast.Seen.add(70)
 	s.Minute.Ladders[2].record(17, 4000)
@@ -97,18 +97,18 @@ func TestStateFile(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("a missing file is logged: %s", log.String())
 	}
-	w.trackers[0].Fast.N = 4711
+	w.trackers[0].Fast.Age = 4711
 	if err := w.save(); err != nil {
 		t.Fatal(err)
 	}
-	if n := open().trackers[0].Fast.N; n != 4711 {
-		t.Errorf("%d samples known after a restart, want 4711", n)
+	if n := open().trackers[0].Fast.Age; n != 4711 {
+		t.Errorf("%v s known after a restart, want 4711", n)
 	}
 	if err := os.WriteFile(path, []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := open().trackers[0].Fast.N; n != 0 || !strings.Contains(log.String(), "learned anew") {
-		t.Errorf("after damage: %d samples known, log %q", n, log.String())
+	if n := open().trackers[0].Fast.Age; n != 0 || !strings.Contains(log.String(), "learned anew") {
+		t.Errorf("after damage: %v s known, log %q", n, log.String())
 	}
 	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 {
 		t.Errorf("files left: %v, %v", left, err)

@@ -130,8 +130,9 @@ func (t *tracker) take(now time.Time, v float64, load load, b *budget) change {
 	}
 	if passed > gap {
 		t.stale()
-	} else {
-		t.relax(passed, b)
+	}
+	if !t.last.IsZero() {
+		t.relax(min(passed, gap), b)
 	}
 	t.last, t.value, t.load = now, v, load
 	if t.Scale == 0 && !t.findScale(v) {
@@ -162,6 +163,8 @@ func (t *tracker) stale() {
 }
 
 func (t *tracker) relax(passed time.Duration, b *budget) {
+	t.Fast.grow(passed)
+	t.Slow.grow(passed)
 	t.Fast.relax(passed, b.between)
 	t.Slow.relax(passed, b.between)
 	t.Rare = max(0, t.Rare-passed.Seconds()/b.between.Seconds())
@@ -333,7 +336,7 @@ func (t *tracker) clear() change {
 
 // learning tells that no alarm can be raised yet.
 func (t *tracker) learning() bool {
-	return t.Scale == 0 || !t.opinion.known || t.Fast.N <= fastPace().learning
+	return t.Scale == 0 || !t.opinion.known || t.Fast.learning(fastPace())
 }
 
 // patience is how many samples in a row an alarm takes: a spike is none.

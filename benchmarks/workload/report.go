@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// report prints a table: a row a phase, a column a rule.
+func report(w io.Writer, opts *options, phases []phase, all []*outcome) {
+	names := []string{ours}
+	for _, r := range rules(0) {
+		names = append(names, r.name)
+	}
+	fmt.Fprintf(w, "| phase | wanted | %s | CPUs that others used |\n|%s\n", strings.Join(names, " | "), strings.Repeat(" --- |", len(names)+3))
+	for i := range phases {
+		p := &phases[i]
+		wanted := "no alert"
+		if p.trouble() {
+			wanted = fmt.Sprintf("≤ %d s", p.within)
+		}
+		cells := make([]string, len(names))
+		for k, name := range names {
+			cells[k] = cell(p, i, name, all)
+		}
+		fmt.Fprintf(w, "| %s, %s | %s | %s | %s |\n", p.name, minutes(p.lasts), wanted, strings.Join(cells, " | "), busy(i, 0, all))
+	}
+	fmt.Fprintf(w, "| the %s after each | alert ends ≤ 30 s, no other |", minutes(opts.rest))
+	for _, name := range names {
+		n, up := 0, 0
+		for _, o := range all {
+			for i := range o.pieces {
+				n += len(o.pieces[i][1].alerts[name])
+				up += o.pieces[i][1].up[name]
+			}
+		}
+		fmt.Fprintf(w, " %s, up %d %% of the time", plural(n, "alert"), 100*up/(opts.rest*len(all)*len(phases)))
+		if name == ours {
+			fmt.Fprintf(w, "; %s", recoveries(phases, all))
+		}
+		fmt.Fprint(w, " |")
+	}
+	fmt.Fprintf(w, " |\n")
+}
+
+// cell sums one phase up for one rule over all runs.
+func cell(p *phase, i int, name string, all []*outcome) string {
+	if !p.trouble() {
+		n, up := 0, 0
+		for _, o := range all {
+			n += len(o.pieces[i][0].alerts[name])
+			up += o.pieces[i][0].up[name]
+		}
+		return fmt.Sprintf("%s, up %d %% of the time", plural(n, "alert"), 100*up/(p.lasts*len(all)))
+	}
+	var took []int
+	for _, o := range all {
+		if s, ok := o.found(p, i, name); ok {
+			took = append(took, s)
+		}
+	}
+	if len(took) == 0 {
+		return fmt.Sprintf("0 of %d", len(all))
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("%d of %d, median %d s, worst %d s", len(took), len(all), took[len(took)/2], took[len(took)-1])
+}
+
+// found tells when a trouble was found, if it was in time.
+func (o *outcome) found(p *phase, i int, name string) (second int, ok bool) {
+	part := &o.pieces[i][0]
+	second = p.within
+	if a := part.alerts[name]; len(a) > 0 {
+		second = a[0].second
+	}
+	if name == ours && len(part.again) > 0 {
+		second = min(second, part.again[0])
+	}
+	return second + 1, second < p.within
+}
+
+// recoveries sums up how our alerts ended after trouble.
+func recoveries(phases []phase, all []*outcome) string {
+	var took []int
+	still := 0
+	for _, o := range all {
+		for i := range phases {
+			switch rest := &o.pieces[i][1]; {
+			case !phases[i].trouble() || !o.pieces[i][0].open:
+			case rest.open || rest.closed < 0:
+				still++
+			default:
+				took = append(took, rest.closed+1)
+			}
+		}
+	}
+	if len(took) == 0 {
+		return fmt.Sprintf("%d not ended", still)
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("ended after a median of %d s, worst %d s, %d not at all", took[len(took)/2], took[len(took)-1], still)
+}
+
+func busy(i, part int, all []*outcome) string {
+	var sum float64
+	for _, o := range all {
+		sum += o.pieces[i][part].busy
+	}
+	return strconv.FormatFloat(sum/float64(len(all)), 'f', 1, 64)
+}
+
+func minutes(seconds int) string {
+	if seconds < 120 {
+		return strconv.Itoa(seconds) + " s"
+	}
+	return strconv.Itoa(seconds/60) + " min"
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// fallsShort judges a thin sample on a machine that others use too: no more than
+// one trouble missed, and no alert in the promotion unless others were busy.
+func fallsShort(w io.Writer, phases []phase, all []*outcome) bool {
+	missed, wolf := 0, 0
+	for _, o := range all {
+		for i := range phases {
+			p, got := &phases[i], &o.pieces[i][0]
+			if p.trouble() {
+				if len(got.alerts[ours]) == 0 && !got.open {
+					fmt.Fprintf(w, "not found: %s\n", p.name)
+					missed++
+				}
+				continue
+			}
+			if len(got.alerts[ours]) > 0 && got.busy < 0.5 {
+				fmt.Fprintf(w, "alert in %s: %v\n", p.name, got.alerts[ours])
+				wolf++
+			}
+		}
+	}
+	return missed > 1 || wolf > 0
+}
