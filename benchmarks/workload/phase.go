@@ -66,7 +66,7 @@ func thinSample() (some []phase) {
 }
 
 // promotion ramps to four times the load in 100 s, holds it for 300 s and ramps
-// down: 60 % of the workers are busy at the top.
+// down: a third of the workers are busy at the top.
 func promotion(s *service, second int) {
 	factor := 4.0
 	switch {

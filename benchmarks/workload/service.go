@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	requestsPerSecond = 300
+	requestsPerSecond = 200
 	workers           = 12                   // requests at once; more of them wait
 	downstream        = 4 * time.Millisecond // mean of what a request waits for
 	garbage           = 192 << 10            // that a request makes
