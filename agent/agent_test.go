@@ -529,7 +529,8 @@ func TestStopTwiceAtOnce(t *testing.T) {
 	if first := time.Since(begin); first > 2500*time.Millisecond {
 		t.Errorf("took %v", first)
 	}
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "stuck") {
+	// On a busy machine the short one may come first, and ends in the middle of it.
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "stuck") && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Stop: %v", err)
 	}
 }

@@ -28,8 +28,8 @@ func client(t *testing.T, url string) *fluentd.Exporter {
 func TestConformanceOfFluentd(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 		t.Helper()
-		x, _ := newSpool(t, client(t, forward.New(t, forward.Ack).URL()), spool.Config{Dir: t.TempDir()})
-		return x
+		dir := t.TempDir()
+		return ended(t, client(t, forward.New(t, forward.Ack).URL()), dir)
 	})
 }
 

@@ -192,8 +192,12 @@ func (k *keeper) open() bool {
 		k.works()
 		return true
 	}
-	if k.store != nil && errors.Is(err, errDamaged) {
+	switch {
+	case k.store == nil:
+	case errors.Is(err, errDamaged):
 		k.setAside(k.store, err)
+	default:
+		k.store.close()
 	}
 	k.store = nil
 	k.trouble(err)
