@@ -28,7 +28,7 @@ type events struct {
 var _ sdklog.Processor = (*events)(nil)
 
 // records returns the events of a snapshot; the slice is overwritten by the next call.
-func (v *events) records(r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog.Record {
+func (v *events) records(ctx context.Context, r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog.Record {
 	if v.logger == nil || v.resource != r {
 		v.resource = r
 		v.logger = sdklog.NewLoggerProvider(
@@ -36,13 +36,13 @@ func (v *events) records(r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog
 	}
 	v.out = v.out[:0]
 	for i := range s.Events {
-		v.emit(s, &s.Events[i])
+		v.emit(ctx, s, &s.Events[i])
 	}
 	return v.out
 }
 
 // emit makes a record that belongs to the first of the event's spans.
-func (v *events) emit(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) {
+func (v *events) emit(ctx context.Context, s *runtimeinfo.Snapshot, e *runtimeinfo.Event) {
 	var r log.Record
 	r.SetEventName(valid(e.Name))
 	r.SetTimestamp(e.Time)
@@ -60,13 +60,12 @@ func (v *events) emit(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) {
 			r.AddAttributes(attribute.KeyValue{Key: "spans", Value: valueOf(value)})
 		}
 	}
-	ctx := context.Background()
 	if len(e.Spans) > 0 {
 		ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: e.Spans[0].TraceID, SpanID: e.Spans[0].SpanID, TraceFlags: trace.TraceFlags(0).WithSampled(e.Spans[0].Sampled),
 		}))
 	}
-	v.logger.Emit(ctx, r) //nolint:contextcheck // a context of ids only
+	v.logger.Emit(ctx, r)
 }
 
 // severity maps slog's levels, where info is 0, to OpenTelemetry's from 1 to 24,

@@ -93,7 +93,7 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 		return fmt.Errorf("otlp: metrics: %w", err)
 	}
 	if e.config.Logs != nil && len(s.Events) > 0 {
-		if err := e.config.Logs.Export(ctx, e.logs.records(e.resource, s)); err != nil {
+		if err := e.config.Logs.Export(ctx, e.logs.records(ctx, e.resource, s)); err != nil {
 			return fmt.Errorf("otlp: logs: %w", err)
 		}
 	}

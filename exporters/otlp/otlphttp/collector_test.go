@@ -124,11 +124,11 @@ func TestCollectorGetsEveryRow(t *testing.T) {
 }
 
 func id(name string, attrs map[string]any) string {
-	all := name
+	all := []string{name}
 	for _, k := range slices.Sorted(maps.Keys(attrs)) {
-		all += " " + k + "=" + attrs[k].(string)
+		all = append(all, k, attrs[k].(string))
 	}
-	return all
+	return strings.Join(all, " ")
 }
 
 // checkRow compares what arrived with the row; i is its number.
