@@ -30,6 +30,10 @@ type (
 	notifier interface {
 		NotifySlow(f func(e runtimeinfo.Event, recorded []byte))
 	}
+	// exacter adds up what its recordings tell of spans. It must not block.
+	exacter interface {
+		Exact() *runtimeinfo.ExactSpans
+	}
 )
 
 // newEvidence makes the store of bundles, nil if there is to be none.
@@ -92,6 +96,9 @@ func (a *Agent) record(r Recorder) {
 				a.evidence.Trigger(slowTrigger(e, recorded))
 			}
 		})
+	}
+	if x, ok := r.(exacter); ok {
+		a.spans.exact = x
 	}
 	w, ok := r.(runner)
 	if !ok {

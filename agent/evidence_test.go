@@ -94,6 +94,11 @@ func TestRecorder(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("no event")
 	}
+	eventually(t, "the time of slow spans in /metrics", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, `gmpulse_root_span_exact_time_seconds_total{span_name="GET /slow",state="blocked"}`) &&
+			strings.Contains(body, `gmpulse_slow_spans_total{outcome="explained"} 1`)
+	})
 	eventually(t, "a bundle", func() bool {
 		entries, err := fs.ReadDir(a.Evidence(), ".")
 		return err == nil && len(entries) == 1

@@ -15,7 +15,8 @@ import (
 // each tick looks whether there is a new one.
 type globalSpans struct {
 	processor *tracectx.Processor
-	events    events // of the recorder
+	events    events  // of the recorder
+	exact     exacter // nil without a recorder that can
 }
 
 var _ engine.SpanSource = (*globalSpans)(nil)
@@ -25,6 +26,9 @@ var _ engine.SpanSource = (*globalSpans)(nil)
 func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
 	g.attach()
 	activity := g.processor.Observe(now)
+	if g.exact != nil {
+		activity.Exact = g.exact.Exact()
+	}
 	activity.Events = append(activity.Events, g.events.take()...)
 	return activity
 }

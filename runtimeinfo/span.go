@@ -62,6 +62,57 @@ type SpanActivity struct {
 	// Cumulative counts of local root spans: started and ended ones, ones that
 	// found no room in the source's table, and ones given up as never ended.
 	Started, Ended, Untracked, NeverEnded uint64
+	// Exact is what execution traces tell, nil where nobody records any.
+	Exact *ExactSpans
 	// Events since the last observation.
 	Events []Event
+}
+
+// ExactSpans is what execution traces told so far. All of it is cumulative.
+type ExactSpans struct {
+	// Times is where the time of local root spans went that were recorded whole.
+	// Bounded by the recorder.
+	Times []ExactTime
+	// Recordings by how they ended: read; not made because somebody else held the
+	// recorder, or not made or read because there was too much; not readable. StepsBack
+	// is how often recording was stopped because it cost too much.
+	Read, Busy, TooMany, Unreadable, StepsBack uint64
+	// Explained slow spans were found in a recording, Missed ones were not.
+	Explained, Missed uint64
+}
+
+// ExactTime is the time of the root spans of one name that was spent in one state:
+// running, runnable, syscall or blocked.
+type ExactTime struct {
+	Root, State string
+	Time        time.Duration
+}
+
+func exactTimes(t *Tick, add emit) {
+	if t.Spans == nil || t.Spans.Exact == nil {
+		return
+	}
+	for _, e := range t.Spans.Exact.Times {
+		add(e.Time.Seconds(), e.Root, e.State)
+	}
+}
+
+func recordings(t *Tick, add emit) {
+	if t.Spans == nil || t.Spans.Exact == nil {
+		return
+	}
+	e := t.Spans.Exact
+	add(float64(e.Read), "read")
+	add(float64(e.Busy), "busy")
+	add(float64(e.TooMany), "too_many")
+	add(float64(e.Unreadable), "unreadable")
+	add(float64(e.StepsBack), "stepped_back")
+}
+
+func slowSpans(t *Tick, add emit) {
+	if t.Spans == nil || t.Spans.Exact == nil {
+		return
+	}
+	add(float64(t.Spans.Exact.Explained), "explained")
+	add(float64(t.Spans.Exact.Missed), "missed")
 }

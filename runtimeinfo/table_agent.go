@@ -15,6 +15,11 @@ func spanRows() []Metric {
 		{Name: "gmpulse.root_spans.untracked", Unit: "{span}", Kind: KindCounter, Help: "Local root spans that found no room in the table of active spans.", source: spans(func(s *SpanActivity) uint64 { return s.Untracked })},
 		// A missing defer span.End(): the trace backend never tells of it.
 		{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: KindCounter, Help: "Local root spans given up after their time to live.", source: spans(func(s *SpanActivity) uint64 { return s.NeverEnded })},
+		// Per endpoint, what its time goes into; by duty cycle a sample of a thirtieth. Waits for a processor are the machine's fault, not the code's.
+		{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: KindCounter, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}, source: source{series: exactTimes}},
+		// No exact data must not look like nothing slow.
+		{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: KindCounter, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}, source: source{series: recordings}},
+		{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: KindCounter, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}, source: source{series: slowSpans}},
 	})
 }
 

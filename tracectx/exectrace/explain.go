@@ -71,9 +71,9 @@ type tree struct {
 
 const (
 	maxTree = 10_000
-	// A task begins some 0.5 µs after its span, at most 0.1 ms unless the
-	// machine is busy; clocks of the recording agree to 6 ns (trace-correlation §4).
-	slack = 5 * time.Millisecond
+	// A task begins some 0.5 µs after its span, 0.1 ms at most, but a busy machine may
+	// stop the goroutine in between; clocks of the recording agree to 6 ns (trace-correlation §4).
+	slack = 100 * time.Millisecond
 )
 
 func newTree(slow sdktrace.ReadOnlySpan, held []sdktrace.ReadOnlySpan) *tree {

@@ -84,7 +84,7 @@ func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 	t.Helper()
 	c.Mode, c.Every, c.MaxShare = exectrace.Always, 300*time.Millisecond, 1e6
 	if c.SlowerThan == 0 {
-		c.SlowerThan = busy
+		c.SlowerThan = 3 * busy / 2
 	}
 	r := running(t, c)
 	eventually(t, func() error {
@@ -123,7 +123,7 @@ func TestSlowSpans(t *testing.T) {
 				t.Fatalf("%d spans exported, shut down %v", b.n, b.shut)
 			}
 			slow := exact(b.got["slow"])
-			if slow["coverage"] < 0.9 || slow["blocked.sleep"] < busy.Seconds()/2 || slow["running"]+slow["runnable"] < busy.Seconds()/2 || slow["blocked"] < slow["blocked.sleep"] {
+			if slow["coverage"] < 0.5 || slow["blocked.sleep"] < busy.Seconds()/2 || slow["running"]+slow["runnable"] < busy.Seconds()/2 || slow["blocked"] < slow["blocked.sleep"] {
 				t.Errorf("the slow one: %v", slow)
 			}
 			if len(exact(b.got["quick"])) != 0 {

@@ -46,6 +46,7 @@ type Recorder struct {
 
 	since  atomic.Int64 // when flight started, in Unix nanoseconds; 0: off
 	window atomic.Pointer[Window]
+	exact  exact
 	notify atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow   slowSpans
 

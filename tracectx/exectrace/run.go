@@ -97,7 +97,7 @@ func (r *Recorder) takeOff(ctx context.Context) (fresh bool, err error) {
 	if r.alien != nil || r.flight != nil {
 		return false, r.alien
 	}
-	if r.flight, err = r.fly(max(flightAge, r.config.For)); err != nil {
+	if r.flight, err = r.fly(max(flightAge+r.config.SlowerThan, r.config.For)); err != nil {
 		return false, err
 	}
 	r.since.Store(time.Now().UnixNano())
@@ -144,6 +144,7 @@ func (r *Recorder) look(ctx context.Context) (l load, err error) {
 		return l, err
 	}
 	r.window.Store(w)
+	r.exact.add(w)
 	return load{
 		goroutines: runtime.NumGoroutine(),
 		rate:       float64(len(recorded)) / max(probe, w.Duration).Seconds(),

@@ -12,6 +12,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -66,6 +67,9 @@ func TestModes(t *testing.T) {
 				}
 				return nil
 			})
+			if e := r.Exact(); len(e.Times) != 4 || e.Times[0].Root != "work" || e.Read == 0 || sum(e.Times) < time.Millisecond {
+				t.Errorf("exact %+v", e)
+			}
 			if members, err := r.RollCall(t.Context()); err != nil || len(members) == 0 {
 				t.Errorf("roll call meanwhile: %d, %v", len(members), err)
 			}
@@ -75,6 +79,13 @@ func TestModes(t *testing.T) {
 		})
 	}
 	hold(t) // nobody holds the recorder after Run
+}
+
+func sum(times []runtimeinfo.ExactTime) (d time.Duration) {
+	for _, x := range times {
+		d += x.Time
+	}
+	return d
 }
 
 func TestOffReturns(t *testing.T) {
