@@ -32,7 +32,7 @@ func main() {
 		phases, *seeds = []phase{clean(*soak)}, 1
 	case *quick:
 		phases, *seeds = thinSample(), 1
-		o.learning, o.rest = 900, 120
+		o.learning, o.rest = 600, 90
 	}
 	var all []*outcome
 	for i := range *seeds {

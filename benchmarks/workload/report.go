@@ -125,25 +125,35 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// fallsShort judges a thin sample on a machine that others use too: no more than
-// one trouble missed, and no alert in the promotion unless others were busy.
+// crowded is how many CPUs others may use before a run says little.
+const crowded = 0.5
+
+// fallsShort judges a thin sample: one trouble may be missed, and there must be no
+// alert in the promotion. On a machine that others keep busy half of the troubles
+// must be found, and an alert may be true.
 func fallsShort(w io.Writer, phases []phase, all []*outcome) bool {
-	missed, wolf := 0, 0
+	missed, troubles, wolf := 0, 0, 0
+	var others float64
 	for _, o := range all {
 		for i := range phases {
 			p, got := &phases[i], &o.pieces[i][0]
-			if p.trouble() {
-				if len(got.alerts[ours]) == 0 && !got.open {
+			others += o.pieces[i][1].busy / float64(len(phases)*len(all))
+			switch found := len(got.alerts[ours])+len(got.again) > 0; {
+			case p.trouble():
+				troubles++
+				if !found {
 					fmt.Fprintf(w, "not found: %s\n", p.name)
 					missed++
 				}
-				continue
-			}
-			if len(got.alerts[ours]) > 0 && got.busy < 0.5 {
+			case found:
 				fmt.Fprintf(w, "alert in %s: %v\n", p.name, got.alerts[ours])
 				wolf++
 			}
 		}
+	}
+	if others >= crowded {
+		fmt.Fprintf(w, "others used %.1f CPUs: judged leniently\n", others)
+		return 2*missed > troubles
 	}
 	return missed > 1 || wolf > 0
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -265,6 +266,20 @@ func TestSeriesBudget(t *testing.T) {
 		families, series := count(t, e)
 		if families != 3 || series != 8 {
 			t.Errorf("%d families with %d series, want 3 with 8", families, series)
+		}
+	})
+	t.Run("baselines", func(t *testing.T) {
+		r := runtimeinfo.NewReader(runtimeinfo.Config{})
+		series := func(bands ...runtimeinfo.Band) int {
+			t.Helper()
+			r.Read(runtimeinfo.Tick{Time: time.Now(), Baselines: func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return bands, nil }})
+			export(t, e, r.Snapshot())
+			page := scrape(t, e, acceptText)
+			return strings.Count(page, "\ngmpulse_anomal") + strings.Count(page, "\ngmpulse_expected")
+		}
+		// Anomaly, count and three bounds; no bounds while nothing is known.
+		if n := series(runtimeinfo.Band{Signal: "a", Value: 1, Lower: 1, Expected: 1, Upper: 2}, runtimeinfo.Band{Signal: "b", Learning: true}); n != 7 {
+			t.Errorf("%d series of one signal that is known and one that is not, want 7", n)
 		}
 	})
 	t.Run("live", func(t *testing.T) {

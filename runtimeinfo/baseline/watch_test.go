@@ -1,6 +1,7 @@
 package baseline_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -286,6 +287,30 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(bands)), "ns/signal")
 }
 
+// However many root spans there are, the first eight are watched.
+func TestSignalsAreBounded(t *testing.T) {
+	w, err := baseline.New(baseline.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	spans := &runtimeinfo.SpanActivity{}
+	for i := range 100 {
+		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: fmt.Sprintf("GET /%d", i), Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
+	}
+	r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: spans})
+	bands, _ := w.Judge(r.Snapshot(), nil)
+	roots := map[string]bool{}
+	for _, b := range bands {
+		if _, root, ok := strings.Cut(b.Signal, " "); ok {
+			roots[root] = true
+		}
+	}
+	if len(roots) != 8 || len(bands) > 14+3*8 {
+		t.Errorf("%d bands, of %d root spans", len(bands), len(roots))
+	}
+}
+
 // The bands are the one allocation.
 func TestJudgeAllocs(t *testing.T) {
 	w, err := baseline.New(baseline.Config{})
@@ -301,4 +326,27 @@ func TestJudgeAllocs(t *testing.T) {
 	}); n > 1 {
 		t.Errorf("%v allocations a tick, want 1", n)
 	}
+}
+
+// A queue that the application watches itself, by the name of its gauge.
+func ExampleWatch() {
+	w, err := baseline.New(baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth"}}})
+	if err != nil {
+		panic(err)
+	}
+	depth := &runtimeinfo.Metric{Name: "queue.depth", Unit: "{item}", Kind: runtimeinfo.KindGauge}
+	now := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	for i := range 900 {
+		v := usual(i, 50)
+		if i >= 800 {
+			v *= 3
+		}
+		s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: depth, Number: v})
+		s.Time = now.Add(time.Duration(i) * time.Second)
+		_, events := w.Judge(s, nil)
+		for _, e := range events {
+			fmt.Println(e.Time.Format(time.TimeOnly), e.Message)
+		}
+	}
+	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (usual 40.94 to 61.2; 1 of 722 samples as far out; it has changed within seconds)
 }
