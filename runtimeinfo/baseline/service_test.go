@@ -1,8 +1,10 @@
 package baseline_test
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -290,5 +292,37 @@ func TestNoAlertWhileLearning(t *testing.T) {
 	s.run(299, func(s *service) { s.extra += 5; s.stall = 1 + s.r.Float64()*50 })
 	if len(s.alerts) > 0 {
 		t.Errorf("alert while learning: %s", s.alerts[0].message)
+	}
+}
+
+// After a restart what was learned is known at once, and the start is not judged.
+func TestRestart(t *testing.T) {
+	c := baseline.Config{StateFile: filepath.Join(t.TempDir(), "state")}
+	open := func() *baseline.Watch {
+		t.Helper()
+		w, err := baseline.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	s := newService(t, 2)
+	s.watch = open()
+	s.run(3600, (*service).traffic)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.watch.Run(ctx) // writes the state, as at the end of a process
+
+	s.watch = open()
+	s.run(30, func(s *service) { s.traffic(); s.slow, s.stall = 3, 20 })
+	s.slow, s.stall = 1, 1
+	s.run(60, (*service).traffic)
+	if len(s.alerts) > 0 {
+		t.Errorf("alert at the start: %s", s.alerts[0].message)
+	}
+	from := s.now
+	s.run(60, func(s *service) { s.traffic(); s.slow = 3 })
+	if took, _ := s.since(from); took > 30 {
+		t.Errorf("alert after %v s", took)
 	}
 }

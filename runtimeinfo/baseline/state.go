@@ -139,6 +139,7 @@ func (w *Watch) recall(t *tracker) {
 	}
 	scale := t.Scale
 	t.learned, t.minute.seriesState = s.Learned, s.Minute
+	t.grace = startUp
 	t.Fast.forgive()
 	t.Slow.forgive()
 	if scale > 0 && t.Scale != scale { // the table has another one: folded values are not comparable

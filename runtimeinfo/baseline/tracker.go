@@ -29,6 +29,8 @@ const (
 	// it is a level; maxAlarm is how long it lasts before that does not matter.
 	newNormal = 15 * time.Minute
 	maxAlarm  = 2 * time.Hour
+	// startUp is not judged by what was usual before a restart, nor learned from.
+	startUp = time.Minute
 	// gap is how long a signal may be absent before what was gathered is stale.
 	gap = time.Minute
 	// minMinutes is how many minutes must be known before their rank may alarm.
@@ -60,6 +62,7 @@ type tracker struct {
 	lower      float64 // residuals of the band, refreshed now and then
 	upper      float64
 	bandAge    int8
+	grace      time.Duration // after a restart: what is left of it
 }
 
 // learned is what a tracker knows, fixed in size: it outlives a restart.
@@ -125,16 +128,26 @@ func (t *tracker) take(now time.Time, v float64, load load, b *budget) change {
 		return t.miss(now)
 	}
 	passed := now.Sub(t.last)
-	if !t.last.IsZero() && passed <= 0 {
-		return unchanged // the clock went back: nothing was measured
-	}
-	if passed > gap {
+	switch first := t.last.IsZero(); {
+	case first:
+		passed = 0
+	case passed == 0:
+		return unchanged
+	case passed < 0: // the clock went back: nothing was measured
 		t.stale()
-	}
-	if !t.last.IsZero() {
+		t.last = now
+		return unchanged
+	case passed > gap:
+		t.stale()
+		fallthrough
+	default:
 		t.relax(min(passed, gap), b)
 	}
 	t.last, t.value, t.load = now, v, load
+	if t.grace > 0 {
+		t.grace -= passed
+		return unchanged
+	}
 	if t.Scale == 0 && !t.findScale(v) {
 		if t.atCeiling(v) {
 			return t.decide(now, byCeiling, now)

@@ -116,10 +116,14 @@ func TestCeiling(t *testing.T) {
 // the watch from finding one afterwards.
 func TestBadInput(t *testing.T) {
 	for name, bad := range map[string]func(g *gauge){
-		"NaN":           func(g *gauge) { repeat(g, 300, func(int) float64 { return math.NaN() }) },
-		"infinite":      func(g *gauge) { repeat(g, 300, func(int) float64 { return math.Inf(1) }) },
-		"one absurd":    func(g *gauge) { g.feed(1e300, time.Second) },
-		"clock back":    func(g *gauge) { g.feed(50, -time.Hour); g.now = g.now.Add(time.Hour) },
+		"NaN":        func(g *gauge) { repeat(g, 300, func(int) float64 { return math.NaN() }) },
+		"infinite":   func(g *gauge) { repeat(g, 300, func(int) float64 { return math.Inf(1) }) },
+		"one absurd": func(g *gauge) { g.feed(1e300, time.Second) },
+		"clock back": func(g *gauge) { g.feed(50, -time.Hour); g.now = g.now.Add(time.Hour) },
+		"clock stays back": func(g *gauge) {
+			g.now = g.now.Add(-time.Hour)
+			repeat(g, 30, func(i int) float64 { return usual(i, 50) })
+		},
 		"clock stands":  func(g *gauge) { g.feed(5000, 0) },
 		"long gap":      func(g *gauge) { g.feed(50, 24*time.Hour) },
 		"smaller unit":  func(g *gauge) { repeat(g, 200, func(i int) float64 { return usual(i, 50_000) }) },
