@@ -5,8 +5,9 @@
 // From then on it samples the scheduler, memory, process, container and host
 // each second, ties the samples to the OpenTelemetry spans that are active, and
 // serves them at http://127.0.0.1:9464/metrics for Prometheus. The environment
-// adds a stream to Fluentd and moves or closes the listener, see [Variables];
-// options do the same in code and overrule it.
+// adds a stream to Fluentd, whose records wait on disk if they are to outlive the
+// process, and moves or closes the listener, see [Variables]; options do the same
+// in code and overrule it.
 //
 // Spans are seen as soon as the application has set a global TracerProvider of
 // the OpenTelemetry SDK, before or after Start. Where it keeps its provider to

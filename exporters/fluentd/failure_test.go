@@ -3,11 +3,16 @@ package fluentd_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -355,16 +360,49 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+// secured starts a server with a certificate for 127.0.0.1 that no system trusts.
+func secured(t *testing.T) (p *peer, url string, certificate []byte) {
+	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
-	cert := server.TLS.Certificates[0] // for 127.0.0.1, signed by nobody we trust
+	cert := server.TLS.Certificates[0]
 	server.Close()
-	p := forward.Listen(t, "tcp", "127.0.0.1:0", ack, func(l net.Listener) net.Listener {
+	p = forward.Listen(t, "tcp", "127.0.0.1:0", ack, func(l net.Listener) net.Listener {
 		return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}})
 	})
-	url := strings.Replace(p.URL(), "tcp", "tls", 1)
+	return p, strings.Replace(p.URL(), "tcp", "tls", 1), cert.Certificate[0]
+}
 
+// SSL_CERT_FILE is the one way to a CA of one's own, and it holds for a process: so
+// the test is one.
+func TestTLSRootFromEnvironment(t *testing.T) {
+	const child = "GMPULSE_TEST_TLS_URL"
+	if url := os.Getenv(child); url != "" {
+		if err := newExporter(t, fluentd.Config{URL: url}).Export(t.Context(), snapshot(1)); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only where roots come from files")
+	}
+	p, url, certificate := secured(t)
+	root := filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), child+"="+url, "SSL_CERT_FILE="+root)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if n := len(p.Received()); n != 1 {
+		t.Errorf("%d records arrived", n)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	p, url, _ := secured(t)
 	strict := newExporter(t, fluentd.Config{URL: url})
 	if err := strict.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("Export to a server that nobody vouches for: %v", err)
