@@ -118,7 +118,7 @@ func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err
 		}
 		last.print(rate)
 		switch {
-		case last.saturation >= rampTo && step > 0, last.state == "waiting":
+		case last.saturation >= rampTo && last.state == "known" && step > 0, last.state == "waiting":
 			return last, nil
 		case step > 0:
 			rate += step

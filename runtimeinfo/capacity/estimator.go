@@ -120,7 +120,7 @@ func (e *Estimator) estimate(w *window) {
 		return
 	}
 	limit := l.reaches(usable)
-	confidence := l.confidence(limit, w.waking()) * confidenceOfWork(l.slope, typical)
+	confidence := l.confidence(limit, math.Hypot(w.waking(), doubt(usable/w.usable))) * confidenceOfWork(l.slope, typical)
 	if l.slope <= 0 || limit <= 0 || confidence < MinConfidence {
 		c.State, c.Confidence = runtimeinfo.CapacityUncertain, confidence
 		return

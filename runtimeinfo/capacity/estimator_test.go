@@ -245,9 +245,13 @@ func TestQuotaChanges(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	s := newService(1)
 	s.run(300, ramp(0.2, 0.6))
+	sure := s.last.Confidence
 	s.stolen = 0.5
 	s.run(200, steady(0.4))
 	known(t, s)
+	if s.last.Confidence > 0.8*sure {
+		t.Errorf("confidence %v with neighbours, %v without: they come and go", s.last.Confidence, sure)
+	}
 	s.run(100, steady(1.2))
 	known(t, s)
 	if math.Abs(s.last.Saturation-1) > 0.12 { // a tenth of the waiting is customary

@@ -9,7 +9,7 @@ const (
 	// eager is from which share of its CPUs on a process shows by what it gets what
 	// it can get. Below, a thread that runs for a moment and waits for a moment
 	// would get far more if it ran on.
-	eager = 0.9
+	eager = 0.97
 	// customary is the share of waiting that is no rival's doing: every wake-up of
 	// a thread waits a little.
 	customary = 0.1
@@ -22,10 +22,10 @@ func (r *rival) leaves(w *window) float64 {
 	return 1 - r.takes
 }
 
-// gets is the same for one window. Where the machine has room for all that the
-// process may use, it is all. Otherwise a process that wants CPU all of the time
-// gets the part in which it does not wait for it; one that wants less will get
-// what others leave, or its fair part, whichever is more.
+// gets is the same as leaves for one window. Where the machine has room for all
+// that the process may use, it is all. Otherwise a process that wants CPU all of
+// the time gets the part in which it does not wait for it; one that wants less
+// will get what others leave, or its fair part, whichever is more.
 func (w *window) gets() float64 {
 	if w.others < 0 || w.cpus-w.others >= w.usable {
 		return 1
@@ -35,3 +35,7 @@ func (w *window) gets() float64 {
 	}
 	return min(1, max(w.cpus-w.others, w.cpus*w.usable/(w.usable+w.others))/w.usable)
 }
+
+// doubt is how much the limit may be off because neighbours come and go: by a third
+// of what they take.
+func doubt(left float64) float64 { return (1 - left) / 3 }
