@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"log/slog"
+
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -20,4 +23,20 @@ func (a *Agent) WrapExporter(next sdktrace.SpanExporter) sdktrace.SpanExporter {
 // [tracectx.WrapProcessor].
 func (a *Agent) WrapProcessor(next sdktrace.SpanProcessor) sdktrace.SpanProcessor {
 	return tracectx.WrapProcessor(next, a.enrich)
+}
+
+// WrapTracerProvider shows the agent every request, also those that the sampler
+// drops, see [tracectx.Processor.WrapTracerProvider]:
+//
+//	otel.SetTracerProvider(a.WrapTracerProvider(tp))
+func (a *Agent) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider {
+	return a.processor.WrapTracerProvider(tp)
+}
+
+// LogHandler adds to the application's own logs what they have in common with
+// traces and metrics, see [tracectx.NewLogHandler]:
+//
+//	slog.SetDefault(slog.New(a.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
+func (a *Agent) LogHandler(next slog.Handler) slog.Handler {
+	return tracectx.NewLogHandler(next, a.history)
 }

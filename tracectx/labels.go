@@ -48,6 +48,7 @@ func epochOf(since int64) (begin, end int64) {
 // on every goroutine that begins such a span.
 type epochLabels struct {
 	ctx        context.Context //nolint:containedctx // the form in which runtime/pprof takes labels
+	set        pprof.LabelSet  // the same
 	begin, end int64           // seconds since the start
 }
 
@@ -78,9 +79,10 @@ func (l *labels) at(since int64) (e *epochLabels, isNew bool) {
 	}
 	begin, end := epochOf(max(since, 0))
 	next := &epochLabels{
-		ctx:   pprof.WithLabels(context.Background(), pprof.Labels(RootLabel, l.value, EpochLabel, strconv.FormatInt(begin, 10))),
+		set:   pprof.Labels(RootLabel, l.value, EpochLabel, strconv.FormatInt(begin, 10)),
 		begin: begin, end: end,
 	}
+	next.ctx = pprof.WithLabels(context.Background(), next.set)
 	if l.current.CompareAndSwap(e, next) {
 		return next, true
 	}
@@ -143,6 +145,21 @@ const maxMerged = 8192
 // set labels the calling goroutine, which begins the root s. Labels of the
 // application that ctx carries stay: ours are merged with them.
 func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot) {
+	e := l.epoch(key, name, s)
+	if !s.merged {
+		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only
+		return
+	}
+	pprof.SetGoroutineLabels(pprof.WithLabels(ctx, e.set))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.merged) < maxMerged {
+		l.merged[key] = ctx //nolint:fatcontext // kept to restore its labels, bounded, and let go at the end of the span
+	}
+}
+
+// epoch returns the labels of a root, and remembers the first one of its epoch.
+func (l *labeller) epoch(key uint64, name *rootName, s *slot) *epochLabels {
 	// A start in the future, of the user's choosing, must not open an epoch that
 	// every later span would then belong to.
 	since := min((s.start-l.start.UnixNano())/int64(time.Second), l.seen.Load()+maxAhead)
@@ -150,16 +167,7 @@ func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot)
 	if isNew {
 		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.sampled})
 	}
-	if !s.merged {
-		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only
-		return
-	}
-	pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels(RootLabel, name.labels.value, EpochLabel, strconv.FormatInt(e.begin, 10))))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.merged) < maxMerged {
-		l.merged[key] = ctx //nolint:fatcontext // kept to restore its labels, bounded, and let go at the end of the span
-	}
+	return e
 }
 
 // unset restores the labels of before, if the goroutine that ends the root is

@@ -1,0 +1,81 @@
+package tracectx_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"testing/slogtest"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+func TestLogHandlerIsAHandler(t *testing.T) {
+	var b bytes.Buffer
+	h := runtimeinfo.NewHistory(0)
+	tick(h, 42)
+	slogtest.Run(t, func(*testing.T) slog.Handler {
+		b.Reset()
+		return tracectx.NewLogHandler(slog.NewJSONHandler(&b, nil), h)
+	}, func(t *testing.T) map[string]any {
+		t.Helper()
+		var m map[string]any
+		if err := json.Unmarshal(b.Bytes(), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m["go.goroutine.count"] != 42. {
+			t.Errorf("%v", m)
+		}
+		return m
+	})
+}
+
+func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
+	ctx := trace.ContextWithSpanContext(t.Context(), spanContext(1, 2))
+	for name, test := range map[string]struct {
+		log  func(*slog.Logger)
+		want string
+	}{
+		"plain":     {func(l *slog.Logger) { l.InfoContext(ctx, "m", "k", "v") }, `{"msg":"m","k":"v","trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
+		"attribute": {func(l *slog.Logger) { l.With("a", 1).InfoContext(ctx, "m") }, `{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
+		"groups": {
+			func(l *slog.Logger) {
+				l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("h").InfoContext(ctx, "m", "c", 3)
+			},
+			`{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002","g":{"b":2,"h":{"c":3}}}`,
+		},
+		"no span": {func(l *slog.Logger) { l.WithGroup("g").InfoContext(context.Background(), "m", "c", 3) }, `{"msg":"m","g":{"c":3}}`},
+	} {
+		var b bytes.Buffer
+		l := slog.New(tracectx.NewLogHandler(slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: messageOnly}), nil))
+		test.log(l)
+		if got := string(bytes.TrimSpace(b.Bytes())); got != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, test.want)
+		}
+	}
+}
+
+// messageOnly leaves time and level out.
+func messageOnly(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+		return slog.Attr{}
+	}
+	return a
+}
+
+func ExampleNewLogHandler() {
+	h := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: messageOnly})
+	logger := slog.New(tracectx.NewLogHandler(h, nil))
+	ctx := trace.ContextWithSpanContext(context.Background(), spanContext(1, 2))
+	logger.InfoContext(ctx, "paid", "amount", 3)
+	fmt.Println("...")
+	// Output:
+	// msg=paid amount=3 trace_id=00000000000000000000000000000001 span_id=0000000000000002
+	// ...
+}

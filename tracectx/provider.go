@@ -1,0 +1,136 @@
+package tracectx
+
+import (
+	"context"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// WrapTracerProvider returns a provider that makes the spans of tp and shows the
+// Processor every local root, also one that the sampler drops: at 1 % head
+// sampling a span processor alone sees 1 % of the requests. Give it to the
+// application in place of tp:
+//
+//	otel.SetTracerProvider(p.WrapTracerProvider(tp))
+//
+// Beyond that the context of a root carries the profiler labels that goroutines
+// inherit ([RootLabel], [EpochLabel]), so that a pprof.Do of the application's
+// inside the span keeps them.
+//
+// The Processor is attached to tp where it can be, and no span counts twice,
+// whichever way it comes. A provider whose spans have no ids (the no-op one) stays
+// unseen. Shut tp down itself: the provider returned has no such method.
+//
+// On top of tp a root costs about 0.2 µs and four allocations for the labels in
+// its context, and one more for a span that is not recorded; other spans a few
+// nanoseconds.
+func (p *Processor) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider {
+	return &provider{tp, p, p.Attach(tp)}
+}
+
+type provider struct {
+	trace.TracerProvider
+	processor *Processor
+	attached  bool // the Processor sees what is recorded
+}
+
+func (p *provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
+	return &tracer{p.TracerProvider.Tracer(name, options...), p}
+}
+
+type tracer struct {
+	trace.Tracer
+	provider *provider
+}
+
+// Start starts a span of the provider within.
+func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	parent := trace.SpanContextFromContext(ctx)
+	if hasLocalParent(parent) && (len(options) == 0 || !isNewRoot(options)) {
+		return t.Tracer.Start(ctx, name, options...)
+	}
+	within, span := t.Tracer.Start(ctx, name, options...)
+	id := span.SpanContext()
+	if !id.IsValid() || id.SpanID() == parent.SpanID() {
+		return within, span
+	}
+	return t.provider.root(ctx, within, span, name, options)
+}
+
+func isNewRoot(options []trace.SpanStartOption) bool {
+	c := trace.NewSpanStartConfig(options...)
+	return c.NewRoot()
+}
+
+// root takes note of a local root that has begun. The Processor has done so
+// already with one that is recorded, if it is attached.
+func (p *provider) root(before, within context.Context, span trace.Span, name string, options []trace.SpanStartOption) (context.Context, trace.Span) {
+	id, l := span.SpanContext(), &p.processor.labeller
+	known := p.processor.names.intern(name)
+	s := slot{
+		trace: id.TraceID(), start: nanoseconds(startTime(options)),
+		name: known.index, sampled: id.IsSampled(), stack: here(),
+	}
+	seen := p.attached && span.IsRecording()
+	added := !seen && p.processor.table.add(id.SpanID(), &s, nil, &p.processor.direct.closed)
+	if !l.off {
+		within = pprof.WithLabels(within, l.epoch(keyOf(id.SpanID()), known, &s).set)
+	}
+	if !added {
+		return within, span
+	}
+	if !l.off {
+		pprof.SetGoroutineLabels(within)
+	}
+	r := &rootSpan{Span: span, processor: p.processor, before: before, stack: s.stack}
+	return trace.ContextWithSpan(within, r), r
+}
+
+func startTime(options []trace.SpanStartOption) time.Time {
+	if len(options) > 0 {
+		c := trace.NewSpanStartConfig(options...)
+		if t := c.Timestamp(); !t.IsZero() {
+			return t
+		}
+	}
+	return time.Now()
+}
+
+// rootSpan is a local root that no span processor sees end.
+type rootSpan struct {
+	trace.Span
+	processor *Processor
+	before    context.Context //nolint:containedctx // the labels to restore
+	stack     uintptr
+	ended     atomic.Bool
+}
+
+// End ends the span, and with the first call its being in flight.
+func (r *rootSpan) End(options ...trace.SpanEndOption) {
+	r.Span.End(options...)
+	if r.ended.Swap(true) {
+		return
+	}
+	id := r.SpanContext()
+	s := slot{trace: id.TraceID()}
+	p := r.processor
+	if p.table.remove(id.SpanID(), &s) {
+		p.names.at(s.name).durations.add(nanoseconds(endTime(options)) - s.start)
+	}
+	if !p.labeller.off && near(r.stack, here()) {
+		pprof.SetGoroutineLabels(r.before)
+	}
+}
+
+func endTime(options []trace.SpanEndOption) time.Time {
+	if len(options) > 0 {
+		c := trace.NewSpanEndConfig(options...)
+		if t := c.Timestamp(); !t.IsZero() {
+			return t
+		}
+	}
+	return time.Now()
+}

@@ -1,0 +1,149 @@
+package tracectx_test
+
+import (
+	"bytes"
+	"context"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/pprof/profile"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gmpulse/gmpulse/tracectx"
+)
+
+// otherSDK hides that a provider takes span processors.
+type otherSDK struct{ trace.TracerProvider }
+
+func providers(t *testing.T, p *tracectx.Processor) map[string]trace.TracerProvider {
+	t.Helper()
+	return map[string]trace.TracerProvider{
+		"recorded":      newProvider(t),
+		"dropped":       newProvider(t, sdktrace.WithSampler(sdktrace.NeverSample())),
+		"half":          newProvider(t, sdktrace.WithSampler(sdktrace.TraceIDRatioBased(0.5))),
+		"processor too": newProvider(t, sdktrace.WithSpanProcessor(p)),
+		"other SDK":     otherSDK{newProvider(t)},
+	}
+}
+
+// TestWrappedProviderCountsEachRequestOnce, whatever the sampler thinks of it.
+func TestWrappedProviderCountsEachRequestOnce(t *testing.T) {
+	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
+		p := newProcessor(t, tracectx.Config{})
+		tracer := p.WrapTracerProvider(providers(t, p)[name]).Tracer("")
+		var spans []trace.Span
+		for range 100 {
+			ctx, span := tracer.Start(t.Context(), "GET /")
+			child, inner := tracer.Start(ctx, "child")
+			_, leaf := tracer.Start(child, "leaf", trace.WithSpanKind(trace.SpanKindClient))
+			spans = append(spans, span, inner, leaf)
+			trace.SpanFromContext(child).End()
+		}
+		if c, _ := observe(t, p); c != (counts{active: 100, started: 100}) {
+			t.Errorf("%s: %+v", name, c)
+		}
+		for range 2 {
+			for _, s := range spans {
+				s.End()
+			}
+		}
+		if c, _ := observe(t, p); c != (counts{started: 100, ended: 100}) {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+func TestWrappedProviderOfRoots(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	tp := newProvider(t, sdktrace.WithSampler(sdktrace.NeverSample()))
+	tracer := p.WrapTracerProvider(tp).Tracer("")
+	remote := trace.ContextWithRemoteSpanContext(t.Context(), spanContext(1, 1))
+	ctx, a := tracer.Start(remote, "remote parent")
+	_, b := tracer.Start(ctx, "new root", trace.WithNewRoot())
+	if a.SpanContext().TraceID() != spanContext(1, 1).TraceID() || b.SpanContext().TraceID() == a.SpanContext().TraceID() {
+		t.Error("other ids than the provider's")
+	}
+	expect(t, p, counts{active: 2, started: 2})
+	trace.SpanFromContext(ctx).End() // by way of the context too
+	b.End()
+	expect(t, p, counts{started: 2, ended: 2})
+
+	none := p.WrapTracerProvider(noop.NewTracerProvider()).Tracer("")
+	for _, ctx := range []context.Context{t.Context(), remote} {
+		_, span := none.Start(ctx, "no ids")
+		span.End()
+	}
+	expect(t, p, counts{started: 2, ended: 2})
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, late := tracer.Start(t.Context(), "late")
+	late.End()
+	expect(t, p, counts{started: 2, ended: 2})
+}
+
+// TestWrappedProviderLabelsTheContext: a pprof.Do inside the span keeps the labels.
+func TestWrappedProviderLabelsTheContext(t *testing.T) {
+	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
+		p := newProcessor(t, tracectx.Config{})
+		tracer := p.WrapTracerProvider(providers(t, p)[name]).Tracer("")
+		still(t, tracer)
+		outer := pprof.WithLabels(t.Context(), pprof.Labels("tenant", "a"))
+		pprof.SetGoroutineLabels(outer)
+		ctx, span := tracer.Start(outer, "GET /")
+		check := func(when string, ctx context.Context, want map[string]string) {
+			t.Helper()
+			for key, value := range want {
+				if got, _ := pprof.Label(ctx, key); got != value {
+					t.Errorf("%s, %s: context has %s=%q", name, when, key, got)
+				}
+			}
+		}
+		all := map[string]string{tracectx.RootLabel: "GET /", tracectx.EpochLabel: "0", "tenant": "a"}
+		check("inside", ctx, all)
+		pprof.Do(ctx, pprof.Labels("job", "x"), func(ctx context.Context) {
+			check("in Do", ctx, all)
+			check("in Do", ctx, map[string]string{"job": "x"})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if got := labelsOfMine(t); got["job"] != "x" || got[tracectx.RootLabel] != "GET /" || got["tenant"] != "a" {
+					t.Errorf("%s: a goroutine started inside has %v", name, got)
+				}
+			})
+			wg.Wait()
+		})
+		span.End()
+		if got := labelsOfMine(t); got["tenant"] != "a" || got[tracectx.RootLabel] != "" {
+			t.Errorf("%s: after the span the goroutine has %v", name, got)
+		}
+		pprof.SetGoroutineLabels(context.Background())
+	}
+}
+
+// labelsOfMine returns the profiler labels of the calling goroutine.
+func labelsOfMine(t *testing.T) map[string]string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 0); err != nil {
+		t.Fatal(err)
+	}
+	all, err := profile.Parse(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{}
+	for _, s := range all.Sample {
+		for _, l := range s.Location {
+			if strings.HasSuffix(l.Line[0].Function.Name, ".labelsOfMine") {
+				for k, v := range s.Label {
+					labels[k] = v[0]
+				}
+			}
+		}
+	}
+	return labels
+}
