@@ -42,11 +42,11 @@ func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
 		log  func(*slog.Logger)
 		want string
 	}{
-		"plain":     {func(l *slog.Logger) { l.InfoContext(ctx, "m", "k", "v") }, `{"msg":"m","k":"v","trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
-		"attribute": {func(l *slog.Logger) { l.With("a", 1).InfoContext(ctx, "m") }, `{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
+		"plain":     {func(l *slog.Logger) { l.InfoContext(ctx, "m", slog.String("k", "v")) }, `{"msg":"m","k":"v","trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
+		"attribute": {func(l *slog.Logger) { l.With(slog.Int("a", 1)).InfoContext(ctx, "m") }, `{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}`},
 		"groups": {
 			func(l *slog.Logger) {
-				l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("h").InfoContext(ctx, "m", "c", 3)
+				l.With(slog.Int("a", 1)).WithGroup("g").With(slog.Int("b", 2)).WithGroup("h").InfoContext(ctx, "m", slog.Int("c", 3))
 			},
 			`{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002","g":{"b":2,"h":{"c":3}}}`,
 		},
@@ -73,7 +73,7 @@ func ExampleNewLogHandler() {
 	h := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: messageOnly})
 	logger := slog.New(tracectx.NewLogHandler(h, nil))
 	ctx := trace.ContextWithSpanContext(context.Background(), spanContext(1, 2))
-	logger.InfoContext(ctx, "paid", "amount", 3)
+	logger.InfoContext(ctx, "paid", slog.Int("amount", 3))
 	fmt.Println("...")
 	// Output:
 	// msg=paid amount=3 trace_id=00000000000000000000000000000001 span_id=0000000000000002
