@@ -50,7 +50,7 @@ func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
 			},
 			`{"msg":"m","a":1,"trace_id":"00000000000000000000000000000001","span_id":"0000000000000002","g":{"b":2,"h":{"c":3}}}`,
 		},
-		"no span": {func(l *slog.Logger) { l.WithGroup("g").InfoContext(context.Background(), "m", "c", 3) }, `{"msg":"m","g":{"c":3}}`},
+		"no span": {func(l *slog.Logger) { l.WithGroup("g").InfoContext(context.Background(), "m", slog.Int("c", 3)) }, `{"msg":"m","g":{"c":3}}`},
 	} {
 		var b bytes.Buffer
 		l := slog.New(tracectx.NewLogHandler(slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: messageOnly}), nil))
