@@ -40,7 +40,7 @@ func everything() []phase {
 			}
 		}},
 		{"GC thrash (GOGC=2)", 60, 10, func(*service, int) { debug.SetGCPercent(2) }},
-		{"CPU theft by other processes", 60, 10, func(s *service, i int) {
+		{"CPU theft, 60 % of the time", 60, 10, func(s *service, i int) {
 			if i == 0 {
 				s.steal()
 			}

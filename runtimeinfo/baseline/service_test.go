@@ -278,6 +278,16 @@ func TestNewNormal(t *testing.T) {
 	}
 }
 
+// A leak that goes on is one alert for as long as it does, and no new normal.
+func TestLeakThatGoesOn(t *testing.T) {
+	s := newService(t, 4)
+	s.run(2*3600, (*service).traffic)
+	s.run(3600, func(s *service) { s.traffic(); s.extra += 1.0 / 60 })
+	if len(s.alerts) != 1 || !s.open {
+		t.Errorf("%d alerts, open %v", len(s.alerts), s.open)
+	}
+}
+
 func TestCleanHours(t *testing.T) {
 	s := newService(t, 11)
 	s.run(6*3600, (*service).traffic)

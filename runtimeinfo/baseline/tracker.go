@@ -20,7 +20,7 @@ const (
 	// calmTime in the band, less three seconds for each sample outside, ends an alarm.
 	calmTime = 15
 	// calmStep is the most that one sample stands for.
-	calmStep = 5
+	calmStep = 10
 	// ceilingSamples at or above the ceiling raise one.
 	ceilingSamples = 3
 	// absentFor ends an alarm of a signal that is no more.
@@ -54,8 +54,9 @@ type tracker struct {
 	units      unitGuard
 	cause      cause
 	view       View
-	calm       int16 // seconds
-	high       int16 // samples at the ceiling in a row
+	calm       int16   // seconds
+	high       int16   // samples at the ceiling in a row
+	crept      float64 // residual of the slow evidence when the alarm was raised
 	alarmFrom  time.Time
 	alarmBegan time.Time // when it is thought to have begun, earlier than alarmFrom
 	anomalies  uint64
@@ -250,12 +251,10 @@ func (t *tracker) creeps(s sample, b *budget) bool {
 	if !full {
 		return false
 	}
+	latest := s.x
 	s.x, s.tolerance, s.base = x, t.creep, b.slow
 	t.slowly = t.Slow.weigh(p, &s)
-	if t.cause != byNothing {
-		t.Slow.Drift.add(t.slowly.residual, 0.1)
-	}
-	return t.slowly.alarm
+	return t.slowly.alarm && latest-t.slowly.expected > t.creep/2 // else it is over already
 }
 
 // follow tracks the residual of an alarm, and whether it is over.
@@ -265,8 +264,10 @@ func (t *tracker) follow(x float64, passed time.Duration) {
 	}
 	t.Fast.Drift.add(x-t.opinion.expected, 0.02)
 	over := t.beyond(x, t.opinion.expected)
-	if t.cause == byCreeping {
-		over = over || t.beyond(x, t.Slow.Curve.expect(t.load, t.growth).x)
+	if t.slowly.known {
+		const fade = 4 * time.Second
+		t.Slow.Drift.add(x-t.Slow.Curve.expect(t.load, t.growth).x, 1-math.Exp(-float64(passed)/float64(fade)))
+		over = over || t.cause == byCreeping && t.Slow.Drift.Mean > t.creep
 	}
 	if over || t.high > 0 {
 		t.calm = max(0, t.calm-3)
@@ -293,7 +294,8 @@ func (t *tracker) rarely(now time.Time, v float64, b *budget) bool {
 	}
 	t.Rare = min(t.Rare+1, 5)
 	t.view = j.View
-	return t.fold(m)-t.fold(j.Expected*t.Scale) > t.tolerance
+	// A minute that was rare is news only while it lasts.
+	return t.fold(m)-t.fold(j.Expected*t.Scale) > t.tolerance && t.opinion.known && t.opinion.residual > t.tolerance
 }
 
 func (t *tracker) atCeiling(v float64) bool {
@@ -316,6 +318,7 @@ func (t *tracker) decide(now time.Time, why cause, began time.Time) change {
 			return unchanged
 		}
 		t.cause, t.calm, t.alarmFrom, t.alarmBegan = why, 0, now, began
+		t.crept = t.slowly.residual
 		t.anomalies++
 		return raised
 	}
@@ -337,6 +340,9 @@ func (t *tracker) decide(now time.Time, why cause, began time.Time) change {
 
 // level tells whether the signal stays where it is, in alarm.
 func (t *tracker) level() bool {
+	if t.cause == byCreeping && t.Slow.Drift.Mean > t.crept+t.creep {
+		return false // it still climbs
+	}
 	return math.Abs(t.opinion.residual-t.Fast.Drift.Mean) <= max(t.tolerance, 2*t.Fast.Drift.deviation()) && t.high == 0
 }
 
