@@ -71,7 +71,7 @@ func (s *Store) compare(now time.Time) {
 	}
 	s.healthy.busy = true
 	s.work.Go(func() {
-		pprof.Do(s.stopCtx, pprof.Labels("gmpulse", "evidence"), func(context.Context) {
+		pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(context.Context) {
 			start := time.Now()
 			var b bytes.Buffer
 			err := profileTo("goroutine", &b)

@@ -47,7 +47,7 @@ func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("busy: %w", err)
 	}
 	defer pprof.StopCPUProfile()
-	return wait(ctx, s.config.ProfileFor)
+	return s.wait(ctx, s.config.ProfileFor)
 }
 
 // mutexProfile writes the contention of locks within a while. Where the program
@@ -66,7 +66,8 @@ func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, s.config.ProfileFor); err != nil {
+	start := time.Now()
+	if err := s.wait(ctx, s.config.ProfileFor); err != nil {
 		return err
 	}
 	after, err := parsed("mutex")
@@ -78,7 +79,7 @@ func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	delta.DurationNanos = s.config.ProfileFor.Nanoseconds()
+	delta.DurationNanos = time.Since(start).Nanoseconds()
 	return delta.Write(w)
 }
 
@@ -90,11 +91,15 @@ func parsed(name string) (*profile.Profile, error) {
 	return profile.ParseData(b.Bytes())
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// wait waits, but not longer than until Shutdown: a shorter profile is better than
+// none.
+func (s *Store) wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
+	case <-s.hurry:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -63,8 +63,8 @@ type Config struct {
 	// PerHour is the most bundles in an hour, those not counted that somebody
 	// asked for. Zero means 4.
 	PerHour int
-	// ProfileFor is how long the CPU and the contention of locks are profiled.
-	// Zero means five seconds.
+	// ProfileFor is how long the CPU and the contention of locks are profiled, at
+	// most 15 seconds. Zero means five.
 	ProfileFor time.Duration
 
 	// Trace makes execution traces. Nil: bundles have none.
@@ -96,6 +96,9 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("evidence: Config.%s is below zero: set it above, or to 0 for the default", f.name))
 		}
 	}
+	if c.ProfileFor > maxProfileFor {
+		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: set it to at most %v, or to 0 for 5s", c.ProfileFor, maxProfileFor))
+	}
 	c.MaxBundle = cmp.Or(c.MaxBundle, 32<<20)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
 	c.MinFree = cmp.Or(c.MinFree, 1<<30)
@@ -112,8 +115,11 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// captureTimeout bounds the making of a bundle.
-const captureTimeout = 20 * time.Second
+const (
+	// captureTimeout bounds the making of a bundle.
+	captureTimeout = 20 * time.Second
+	maxProfileFor  = 15 * time.Second
+)
 
 // ErrShutdown is the error of a capture after Shutdown.
 var ErrShutdown = errors.New("evidence: shut down")
@@ -128,9 +134,8 @@ type Store struct {
 	shelf  shelf
 	prover *goroutines.Prover
 
-	stop    context.CancelCauseFunc
-	stopCtx context.Context //nolint:containedctx // ends with Shutdown; captures outlive the calls that ask for them
-	work    sync.WaitGroup
+	hurry chan struct{} // closed by Shutdown
+	work  sync.WaitGroup
 
 	mu      sync.Mutex
 	history history
@@ -156,13 +161,11 @@ func New(config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
 	return &Store{
 		config:  config,
 		shelf:   newShelf(config),
 		prover:  goroutines.NewProver(goroutines.ProverConfig{Cooldown: time.Hour}),
-		stop:    cancel,
-		stopCtx: ctx,
+		hurry:   make(chan struct{}),
 		budget:  newBudget(config),
 		healthy: newHealthy(),
 	}, nil
@@ -186,9 +189,9 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 	s.history.add(snapshot)
 	s.mu.Unlock()
 	if t, ok := worth(snapshot.Events); ok {
-		s.Trigger(t)
+		s.Trigger(t) //nolint:contextcheck // it outlives the call
 	} else {
-		s.compare(snapshot.Time)
+		s.compare(snapshot.Time) //nolint:contextcheck // it outlives the call
 	}
 	return nil
 }
@@ -248,7 +251,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 	}
 	s.busy = true
 	done := make(chan struct{})
-	s.work.Go(func() {
+	s.work.Go(func() { //nolint:contextcheck // it outlives the call
 		defer close(done)
 		id, err = s.take(&t)
 	})
@@ -263,7 +266,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 
 // take makes a bundle. The place is taken, and is given back.
 func (s *Store) take(t *Trigger) (id string, err error) {
-	pprof.Do(s.stopCtx, pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
+	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took too long"))
 		defer cancel()
 		id, err = s.make(ctx, t)
@@ -281,13 +284,15 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	return id, nil
 }
 
-// Shutdown takes no bundle any more and waits for the one that is being made,
-// which is cut short. The bundles stay.
+// Shutdown takes no bundle any more and waits for the one that is being made, whose
+// profiles are cut short: that takes less than a second. The bundles stay.
 func (s *Store) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.shut = true
+	if !s.shut {
+		s.shut = true
+		close(s.hurry)
+	}
 	s.mu.Unlock()
-	s.stop(ErrShutdown)
 	done := make(chan struct{})
 	go func() {
 		s.work.Wait()
