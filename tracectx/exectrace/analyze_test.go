@@ -334,6 +334,45 @@ func TestUntidySpans(t *testing.T) {
 	}
 }
 
+// A span that had begun before the recording: no exact data, and that is said.
+func TestBeginless(t *testing.T) {
+	hold(t) // so that the SDK makes a task of it
+	tracer := provider(t).Tracer("test")
+	_, span := tracer.Start(t.Context(), "began before")
+	var b bytes.Buffer
+	if err := trace.Start(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, inside := tracer.Start(t.Context(), "inside")
+	inside.End()
+	span.End()
+	trace.Stop()
+	w, spans := analyze(t, b.Bytes())
+	if w.Beginless != 1 || w.Spans != 1 || len(spans) != 1 || spans[0].Name != "inside" {
+		t.Errorf("%d without a begin, %d spans: %v", w.Beginless, w.Spans, spans)
+	}
+}
+
+// dd-trace-go's spans have an id too.
+func TestDatadogSpans(t *testing.T) {
+	recorded := traced(t, func(oteltrace.Tracer) {
+		ctx, task := trace.NewTask(t.Context(), "http.request")
+		trace.Log(ctx, "datadog.uint64_span_id", "\x08\x07\x06\x05\x04\x03\x02\x01")
+		task.End()
+	})
+	_, spans := analyze(t, recorded)
+	if len(spans) != 1 || spans[0].SpanID != [8]byte{1, 2, 3, 4, 5, 6, 7, 8} {
+		t.Errorf("spans %+v", spans)
+	}
+}
+
+func TestAttachAllocatesNothingWhileNobodyTraces(t *testing.T) {
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(100, func() { exectrace.Attach(ctx)() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // The invariant, on a real service: of every span the parts add up to the
 // duration, to the nanosecond.
 func TestPartsSumUpInARealService(t *testing.T) {

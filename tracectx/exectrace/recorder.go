@@ -1,6 +1,7 @@
 package exectrace
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,20 +113,24 @@ func (r *Recorder) take(ctx context.Context) error {
 func (r *Recorder) release() { <-r.turn }
 
 // record returns a recording of this moment: what the recorder has, where it is
-// on, else one of the few milliseconds that it takes. The turn is the caller's.
+// on, else one of the few milliseconds that it takes. Where its version is not
+// known, there never is one again. The turn is the caller's.
 func (r *Recorder) record(ctx context.Context) ([]byte, error) {
 	b := recording{most: r.config.MaxBytes}
+	if r.alien != nil {
+		return nil, r.alien
+	}
 	if err := r.writeTo(&b, r.config.MaxGoroutines); err != nil {
 		return nil, err
+	}
+	if r.alien = known(bytes.NewReader(b.bytes)); r.alien != nil {
+		return nil, r.alien
 	}
 	return b.bytes, ctx.Err()
 }
 
 // writeTo writes a recording, if there are not too many goroutines.
 func (r *Recorder) writeTo(w io.Writer, mostGoroutines int) error {
-	if r.alien != nil {
-		return r.alien
-	}
 	if n := runtime.NumGoroutine(); n > mostGoroutines {
 		return fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, mostGoroutines)
 	}

@@ -36,9 +36,6 @@ func (r *Recorder) rollCall(ctx context.Context) ([]goroutines.Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.alien = known(bytes.NewReader(recorded)); r.alien != nil {
-		return nil, r.alien
-	}
 	return readRoll(ctx, recorded, r.config.MaxEvents)
 }
 
