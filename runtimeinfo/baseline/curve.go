@@ -9,6 +9,10 @@ const (
 	warm = 20
 	// established is how many it must have, at one a second, before its load is familiar.
 	established = 600
+	// young is up to how many it starts anew when one is absurdly far away, in
+	// e-folds: either that one or those before were not meant.
+	young  = 3 * warm
+	absurd = 3
 	// growthPerSlot is a proportional growth from one slot to the next, in e-folds.
 	growthPerSlot = math.Ln2 / 2
 )
@@ -121,12 +125,14 @@ func (c *curve) at(place float64) load {
 // the newest counts at the least.
 func (c *curve) learn(place, x float64, e *expectation, rate float64) {
 	near := int(place + 0.5)
+	by := x - float64(c.Mean[near])
+	if c.N[near] < young && math.Abs(by) > absurd {
+		c.N[near] = 0 // what came before, or this, was not meant
+	} else if e.seen { // one absurd sample moves it by no more than any other
+		by = max(-1, min(1, x-e.own))
+	}
 	if c.N[near] < math.MaxUint16 {
 		c.N[near]++
-	}
-	by := x - float64(c.Mean[near])
-	if e.seen { // one absurd sample moves it by no more than any other
-		by = max(-1, min(1, x-e.own))
 	}
 	c.Mean[near] += float32(max(rate, 1/float64(c.N[near])) * by)
 }

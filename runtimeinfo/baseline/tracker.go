@@ -51,7 +51,7 @@ type tracker struct {
 	fastSum    bucket
 	slowSum    bucket
 	minuteSum  bucket
-	units      unitGuard
+	units      *unitGuard // of signals whose unit is not ours
 	cause      cause
 	view       View
 	calm       int16   // seconds
@@ -97,7 +97,8 @@ func (b *bucket) add(now time.Time, v float64, every time.Duration) (m float64, 
 
 // fold brings a value to e-folds, linear below the scale. An anomaly is up.
 func (t *tracker) fold(v float64) float64 {
-	x := math.Asinh(v / (2 * t.Scale))
+	const most = 60 // e-folds: nothing that is meant is so large
+	x := max(-most, min(most, math.Asinh(v/(2*t.Scale))))
 	if t.below {
 		return -x
 	}
@@ -149,8 +150,9 @@ func (t *tracker) take(now time.Time, v float64, load load, b *budget) change {
 		t.grace -= passed
 		return unchanged
 	}
-	if t.Scale == 0 && !t.findScale(v) {
-		if t.atCeiling(v) {
+	if t.Scale == 0 {
+		t.Scale = t.units.scale(v)
+		if t.atCeiling(v) { // whatever is usual
 			return t.decide(now, byCeiling, now)
 		}
 		return unchanged
@@ -184,26 +186,11 @@ func (t *tracker) relax(passed time.Duration, b *budget) {
 	t.Rare = max(0, t.Rare-passed.Seconds()/b.between.Seconds())
 }
 
-// findScale learns the size of a signal about which nothing is known beforehand.
-func (t *tracker) findScale(v float64) bool {
-	const samples = 60
-	t.units.sum += math.Abs(v)
-	if t.units.n++; t.units.n < samples {
-		return false
-	}
-	t.Scale = t.units.sum / samples / 20
-	if t.Scale < math.SmallestNonzeroFloat64*1e10 {
-		t.Scale = 1
-	}
-	t.units = unitGuard{}
-	return true
-}
-
 // judge lets the three time scales see the value.
 func (t *tracker) judge(now time.Time, v float64, passed time.Duration, b *budget) change {
 	const huge = 1e100 // no sum of such values overflows
 	v = max(-huge, min(huge, v))
-	if t.free {
+	if t.units != nil {
 		if hold, changed := t.units.guard(t, v); changed {
 			return rescaled
 		} else if hold {

@@ -1,10 +1,14 @@
 package baseline
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // unitGuard recognises that a signal of the application's own has changed its
 // unit: all at once it is a thousand times what it was, and otherwise the same.
 type unitGuard struct {
+	first  []float64 // magnitudes, until the scale is found
 	sum    float64
 	square float64
 	n      int
@@ -19,6 +23,24 @@ const (
 // unitRatios are those between units that people use.
 func unitRatios() [7]float64 {
 	return [...]float64{60, 100, 1000, 1024, 3600, 1e6, 1e9}
+}
+
+// scale takes one of the first values of a signal about which nothing is known
+// beforehand, and returns what is small for it once it has seen enough: a twentieth
+// of the median. Zero until then.
+func (u *unitGuard) scale(v float64) float64 {
+	const enough = 60
+	if u.first = append(u.first, math.Abs(v)); len(u.first) < enough {
+		return 0
+	}
+	slices.Sort(u.first)
+	median := u.first[enough/2]
+	u.first = nil
+	const least = 1e-200
+	if median < least {
+		return 1
+	}
+	return min(median, 1/least) / 20
 }
 
 // guard takes a value. While it wonders, the value is held back from the evidence;

@@ -155,6 +155,9 @@ func (w *Watch) add(r row) *tracker {
 	}
 	t := &tracker{row: &r, minute: *NewSeries(r.kind, time.Minute)}
 	t.Scale = r.scale
+	if r.free {
+		t.units = new(unitGuard)
+	}
 	w.recall(t)
 	w.trackers = append(w.trackers, t)
 	return t

@@ -164,6 +164,32 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// An absurd value among the very first does no lasting harm.
+func TestAbsurdAtFirst(t *testing.T) {
+	for _, when := range []int{0, 30, 59, 60, 61, 79} {
+		g := newGauge(t, baseline.Signal{})
+		for i := range 1200 {
+			v := usual(i, 50)
+			if i == when {
+				v = 1e300
+			}
+			g.feed(v, time.Second)
+		}
+		if g.alerts() != 0 {
+			t.Errorf("absurd value at %d: alert %s", when, g.events[0].Message)
+		}
+		if b := g.band; b.Expected < 40 || b.Expected > 60 {
+			t.Errorf("absurd value at %d: band %+v", when, b)
+		}
+		for i := range 20 {
+			g.feed(usual(i, 200), time.Second)
+		}
+		if g.alerts() != 1 {
+			t.Errorf("absurd value at %d: %d alerts at the fourfold afterwards", when, g.alerts())
+		}
+	}
+}
+
 func repeat(g *gauge, n int, f func(i int) float64) {
 	for i := range n {
 		g.feed(f(i), time.Second)
@@ -352,5 +378,5 @@ func ExampleWatch() {
 			fmt.Println(e.Time.Format(time.TimeOnly), e.Message)
 		}
 	}
-	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (usual 40.94 to 61.2; 1 of 722 samples as far out; it has changed within seconds)
+	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (usual 40.94 to 61.2; 1 of 721 samples as far out; it has changed within seconds)
 }
