@@ -31,6 +31,10 @@ func (p *Processor) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProv
 	return &provider{tp, p, p.Attach(tp)}
 }
 
+// otelgrpcScope is the instrumentation that does not end spans that are not
+// recorded (as of v0.72): those end with the context of their request.
+const otelgrpcScope = "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+
 type provider struct {
 	trace.TracerProvider
 	processor *Processor
@@ -38,12 +42,13 @@ type provider struct {
 }
 
 func (p *provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
-	return &tracer{p.TracerProvider.Tracer(name, options...), p}
+	return &tracer{p.TracerProvider.Tracer(name, options...), p, name == otelgrpcScope}
 }
 
 type tracer struct {
 	trace.Tracer
-	provider *provider
+	provider        *provider
+	endsWithContext bool // a span that is not recorded
 }
 
 // Start starts a span of the provider within.
@@ -57,7 +62,14 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	if !id.IsValid() || id.SpanID() == parent.SpanID() {
 		return within, span
 	}
-	return t.provider.root(ctx, within, span, name, options)
+	within, r := t.provider.root(ctx, within, span, name, options)
+	if r == nil {
+		return within, span
+	}
+	if t.endsWithContext && !span.IsRecording() {
+		context.AfterFunc(ctx, func() { r.finish(time.Now()) })
+	}
+	return within, r
 }
 
 func isNewRoot(options []trace.SpanStartOption) bool {
@@ -65,9 +77,10 @@ func isNewRoot(options []trace.SpanStartOption) bool {
 	return c.NewRoot()
 }
 
-// root takes note of a local root that has begun. The Processor has done so
-// already with one that is recorded, if it is attached.
-func (p *provider) root(before, within context.Context, span trace.Span, name string, options []trace.SpanStartOption) (context.Context, trace.Span) {
+// root takes note of a local root that has begun, and returns it with its context.
+// The Processor has done so already with one that is recorded, if it is attached:
+// then the span is nil.
+func (p *provider) root(before, within context.Context, span trace.Span, name string, options []trace.SpanStartOption) (context.Context, *rootSpan) {
 	id, l := span.SpanContext(), &p.processor.labeller
 	known := p.processor.names.intern(name)
 	s := slot{
@@ -80,7 +93,7 @@ func (p *provider) root(before, within context.Context, span trace.Span, name st
 		within = pprof.WithLabels(within, l.epoch(keyOf(id.SpanID()), known, &s).set)
 	}
 	if !added {
-		return within, span
+		return within, nil
 	}
 	if !l.off {
 		pprof.SetGoroutineLabels(within)
@@ -111,6 +124,10 @@ type rootSpan struct {
 // End ends the span, and with the first call its being in flight.
 func (r *rootSpan) End(options ...trace.SpanEndOption) {
 	r.Span.End(options...)
+	r.finish(endTime(options))
+}
+
+func (r *rootSpan) finish(at time.Time) {
 	if r.ended.Swap(true) {
 		return
 	}
@@ -118,7 +135,7 @@ func (r *rootSpan) End(options ...trace.SpanEndOption) {
 	s := slot{trace: id.TraceID()}
 	p := r.processor
 	if p.table.remove(id.SpanID(), &s) {
-		p.names.at(s.name).durations.add(nanoseconds(endTime(options)) - s.start)
+		p.names.at(s.name).durations.add(nanoseconds(at) - s.start)
 	}
 	if !p.labeller.off && near(r.stack, here()) {
 		pprof.SetGoroutineLabels(r.before)

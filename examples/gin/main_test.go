@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+func TestShop(t *testing.T) {
+	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopWithin(a.Stop)
+	out := tracetest.NewInMemoryExporter()
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(a.WrapExporter(out)))
+	otel.SetTracerProvider(a.WrapTracerProvider(tp))
+	s := &shop{tracer: otel.Tracer("shop")}
+	server := httptest.NewServer(s.router(a.Handler()))
+	defer server.Close()
+
+	for path, want := range map[string]int{
+		"/orders/7":              http.StatusOK,
+		"/debug/gmpulse/metrics": http.StatusOK,
+		"/debug/gmpulse/":        http.StatusOK,
+		"/debug/gmpulse/healthz": http.StatusOK,
+		"/debug/pprof/":          http.StatusNotFound,
+		"/debug/vars":            http.StatusNotFound,
+	} {
+		if code, body := get(t, server.URL+path); code != want {
+			t.Errorf("%s answers %d: %.200s", path, code, body)
+		}
+	}
+	s.background.Wait()
+	var root, receipt tracetest.SpanStub
+	for _, span := range out.GetSpans() {
+		switch {
+		case strings.Contains(span.Name, "/orders/:id"):
+			root = span
+		case span.Name == "send receipt":
+			receipt = span
+		}
+	}
+	if !root.SpanContext.IsValid() || receipt.Parent.SpanID() != root.SpanContext.SpanID() || !receipt.EndTime.After(root.EndTime) {
+		t.Errorf("the receipt %v is not below the request %v", receipt.SpanContext, root.SpanContext)
+	}
+	if code, body := get(t, server.URL+"/debug/gmpulse/metrics"); code != http.StatusOK || !strings.Contains(body, "gmpulse_root_spans_started_total") {
+		t.Errorf("%d: no spans in the metrics", code)
+	}
+}
+
+func TestRunEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := run(ctx, "127.0.0.1:0", true); err != nil {
+		t.Error(err)
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
