@@ -353,6 +353,37 @@ func TestBeginless(t *testing.T) {
 	}
 }
 
+// A span that waits while the recording begins anew, as it does each second: what
+// it waits for is not said again.
+func TestWaitOverGenerations(t *testing.T) {
+	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+	if err := f.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Stop()
+	_, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
+		c := make(chan int)
+		go func() {
+			for range 3 {
+				time.Sleep(busy / 3)
+				if _, err := f.WriteTo(io.Discard); err != nil {
+					t.Error(err)
+				}
+			}
+			c <- 1
+		}()
+		_, span := tracer.Start(t.Context(), "waits")
+		<-c
+		span.End()
+	}))
+	if len(spans) != 1 || spans[0].Self[exectrace.ChanReceive] < busy || spans[0].Self[exectrace.Other] != 0 || spans[0].Self.Sum() != spans[0].Duration {
+		t.Fatalf("%v", spans[0])
+	}
+	if w := spans[0].Wakers; len(w) != 1 || w[0].Time != spans[0].Self[exectrace.ChanReceive] {
+		t.Errorf("woken by %+v", w)
+	}
+}
+
 // dd-trace-go's spans have an id too.
 func TestDatadogSpans(t *testing.T) {
 	recorded := traced(t, func(oteltrace.Tracer) {
