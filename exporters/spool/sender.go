@@ -122,7 +122,7 @@ func (s *sender) send(ctx context.Context, e *entry) error {
 		return err
 	case err != nil:
 		s.config.Logger.Error("gmpulse: spooled record cannot be read", slog.Any("error", err))
-		s.settle(e, runtimeinfo.DropUnreadable)
+		s.discard(e, runtimeinfo.DropUnreadable)
 		return nil
 	}
 	s.backlog.began()
@@ -157,9 +157,9 @@ func (s *sender) read(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, err
 	return s.dec.Decode(body)
 }
 
-// settle drops an entry under way.
-func (s *sender) settle(e *entry, why runtimeinfo.DropReason) {
-	s.backlog.settle(e, why)
+// discard drops an entry under way.
+func (s *sender) discard(e *entry, why runtimeinfo.DropReason) {
+	s.backlog.discard(e, why)
 	s.tidy()
 }
 
@@ -208,6 +208,6 @@ func (s *sender) bury(ctx context.Context, e *entry) {
 	}
 	s.config.Logger.Error("gmpulse: record refused again and again while others pass: moved to the dead letters",
 		slog.String("file", s.letters.name()), slog.Time("taken", e.at), slog.Any("error", err))
-	s.settle(e, runtimeinfo.DropDeadLetter)
+	s.discard(e, runtimeinfo.DropDeadLetter)
 	s.backoff, s.suspect = 0, nil
 }

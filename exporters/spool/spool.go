@@ -18,12 +18,12 @@
 // counts as accepted (and recovered) by the one that finds it. Export waits for
 // nobody: with a directory a record is delivered or on disk some 20 ms later, and
 // only a process killed within that time loses it, or while the disk is out of
-// order. [Exporter.Sync] waits for it. While the backend keeps up, the disk is not
+// order; what is on disk survives a loss of power too. [Exporter.Sync] waits for it. While the backend keeps up, the disk is not
 // touched.
 //
 // Records arrive twice when an acknowledgement was lost, or a process killed
 // between delivery and noting it: at most the last 16, or the last second's.
-// The resource, start and seq of a snapshot tell a receiver which are the same.
+// The id of a record ([exporters.Record]) tells a receiver which are the same.
 //
 // # What gives way
 //
