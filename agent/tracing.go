@@ -29,7 +29,12 @@ func (a *Agent) WrapProcessor(next sdktrace.SpanProcessor) sdktrace.SpanProcesso
 // drops, see [tracectx.Processor.WrapTracerProvider]:
 //
 //	otel.SetTracerProvider(a.WrapTracerProvider(tp))
+//
+// A disabled agent returns tp.
 func (a *Agent) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider {
+	if a.engine == nil {
+		return tp
+	}
 	return a.processor.WrapTracerProvider(tp)
 }
 
@@ -37,6 +42,11 @@ func (a *Agent) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider
 // traces and metrics, see [tracectx.NewLogHandler]:
 //
 //	slog.SetDefault(slog.New(a.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
+//
+// A disabled agent returns next.
 func (a *Agent) LogHandler(next slog.Handler) slog.Handler {
+	if a.engine == nil {
+		return next
+	}
 	return tracectx.NewLogHandler(next, a.history)
 }

@@ -107,3 +107,20 @@ func TestExemplarsStay(t *testing.T) {
 		}
 	}
 }
+
+func TestExemplarsAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	active := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}}}
+	tick := runtimeinfo.Tick{Time: time.Now(), Spans: active}
+	n := testing.AllocsPerRun(100, func() {
+		r.Read(tick)
+		r.Snapshot()
+	})
+	t.Logf("%v allocations", n)
+	if n > 6+3+2*12 { // beside the snapshot: all counters, all histograms, and one for each bucket that grew
+		t.Errorf("%v allocations with exemplars", n)
+	}
+}

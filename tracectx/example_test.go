@@ -6,8 +6,10 @@ import (
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -58,4 +60,34 @@ func ExampleProcessor_Attach() {
 	// Output:
 	// attached: true
 	// active: GET /orders
+}
+
+func ExampleWrapExporter() {
+	history := runtimeinfo.NewHistory(0) // engine.WithHistory feeds it; package agent does all of this
+	var exporter sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
+	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(
+		tracectx.WrapExporter(exporter, tracectx.Enrichment{History: history}),
+	))
+	fmt.Println(tp.Shutdown(context.Background()))
+	// Output:
+	// <nil>
+}
+
+func ExampleProcessor_WrapTracerProvider() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sdk := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	tp := p.WrapTracerProvider(sdk)
+	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders")
+	for _, s := range p.Observe(time.Now()).Active {
+		fmt.Println("in flight:", s.Name, "sampled:", s.Sampled)
+	}
+	span.End()
+	fmt.Println("ended:", p.Observe(time.Now()).Ended)
+	// Output:
+	// in flight: GET /orders sampled: false
+	// ended: 1
 }
