@@ -46,8 +46,12 @@ func TestSpansAndTicks(t *testing.T) {
 
 func TestEnrichmentOff(t *testing.T) {
 	for name, opt := range map[string]func(*testing.T) agent.Option{
-		"option":      func(*testing.T) agent.Option { return agent.WithEnrichment(false) },
-		"environment": func(t *testing.T) agent.Option { t.Setenv("GMPULSE_ENRICH", "off"); return agent.WithInterval(0) },
+		"option": func(*testing.T) agent.Option { return agent.WithEnrichment(false) },
+		"environment": func(t *testing.T) agent.Option {
+			t.Helper()
+			t.Setenv("GMPULSE_ENRICH", "off")
+			return agent.WithInterval(0)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := start(t, opt(t))
@@ -70,7 +74,7 @@ func TestDisabledLeavesTracingAlone(t *testing.T) {
 		exporter  sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 		processor                       = sdktrace.NewSimpleSpanProcessor(exporter)
 		provider  trace.TracerProvider  = sdktrace.NewTracerProvider()
-		handler   slog.Handler          = slog.DiscardHandler
+		handler                         = slog.DiscardHandler
 	)
 	if a.WrapExporter(exporter) != exporter || a.WrapProcessor(processor) != processor || a.WrapTracerProvider(provider) != provider || a.LogHandler(handler) != handler {
 		t.Error("a disabled agent wraps something")
