@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"time"
 
@@ -68,6 +69,10 @@ func newKeeper(c Config, b *backlog) *keeper {
 func (k *keeper) run() {
 	defer close(k.done)
 	debug.SetPanicOnFault(true)
+	pprof.Do(context.Background(), pprof.Labels(profilerLabel, "spool"), func(context.Context) { k.keep() })
+}
+
+func (k *keeper) keep() {
 	k.open()
 	close(k.ready)
 	next := time.NewTimer(0)

@@ -29,6 +29,9 @@ const (
 	diskWait = 5 * time.Second
 )
 
+// profilerLabel is engine.ProfilerLabel, the pprof label of the agent's own goroutines.
+const profilerLabel = "gmpulse"
+
 // errNotRead means that a record is on a disk that cannot be read for now.
 var errNotRead = errors.New("the record is on disk and cannot be read for now")
 
@@ -54,7 +57,7 @@ type sender struct {
 // run ends when ctx is done, or after closing when all is delivered.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
-	pprof.Do(ctx, pprof.Labels("gmpulse", "spool"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(profilerLabel, "spool"), func(ctx context.Context) {
 		s.awaitDisk(ctx)
 		for ctx.Err() == nil {
 			e := s.backlog.take()

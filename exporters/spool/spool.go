@@ -44,7 +44,8 @@
 // A snapshot is about 1.6 KB. While the backend keeps up it costs some 40 µs of CPU,
 // most of them for waking goroutines up, 4.6 KB and 19 allocations, and no disk
 // access. During an outage it costs 0.25 ms of CPU and a transaction with fsync
-// (BenchmarkSpool, two shared cores).
+// (BenchmarkSpool, two shared cores). What waits on disk has an index in memory, some
+// 130 bytes a snapshot: 5 MB when 64 MiB are full.
 package spool
 
 import (

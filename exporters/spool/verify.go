@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 )
 
 // bbolt trusts its file. One damaged byte can make its tree a circle, which it
@@ -38,8 +39,9 @@ type walk struct {
 	pages    uint64 // that the file has room for
 	pageSize int64
 	meta     meta
-	used     map[uint64]bool
+	used     []bool
 	todo     []uint64 // pages of the tree still to be looked at
+	buf      []byte   // the page that is looked at
 }
 
 type meta struct {
@@ -53,9 +55,10 @@ func verify(file io.ReaderAt, size int64) error {
 	if err != nil {
 		return err
 	}
+	pages := uint64(size / int64(m.pageSize))
 	w := &walk{
-		file: file, pageSize: int64(m.pageSize), meta: m, pages: uint64(size / int64(m.pageSize)),
-		used: map[uint64]bool{}, todo: []uint64{m.root},
+		file: file, pageSize: int64(m.pageSize), meta: m, pages: pages,
+		used: make([]bool, pages), todo: []uint64{m.root},
 	}
 	for len(w.todo) > 0 {
 		id := w.todo[len(w.todo)-1]
@@ -99,13 +102,14 @@ func readMeta(b []byte) (meta, bool) {
 	return m, ok
 }
 
-// page reads a page with its overflow and marks it as used.
-func (w *walk) page(id uint64) (b []byte, err error) {
+// page reads a page with its overflow and marks it as used. What it returns is good
+// until the next call.
+func (w *walk) page(id uint64) ([]byte, error) {
 	if id < 2 || id >= w.meta.high || id >= w.pages {
 		return nil, errors.New("beyond the end")
 	}
-	header := make([]byte, pageHeader)
-	if _, err := w.file.ReadAt(header, int64(id)*w.pageSize); err != nil {
+	header, err := w.read(id, pageHeader)
+	if err != nil {
 		return nil, err
 	}
 	if binary.NativeEndian.Uint64(header) != id {
@@ -121,9 +125,13 @@ func (w *walk) page(id uint64) (b []byte, err error) {
 		}
 		w.used[i] = true
 	}
-	b = make([]byte, int64(n)*w.pageSize)
-	_, err = w.file.ReadAt(b, int64(id)*w.pageSize)
-	return b, err
+	return w.read(id, int64(n)*w.pageSize)
+}
+
+func (w *walk) read(id uint64, n int64) ([]byte, error) {
+	w.buf = slices.Grow(w.buf[:0], int(n))[:n]
+	_, err := w.file.ReadAt(w.buf, int64(id)*w.pageSize)
+	return w.buf, err
 }
 
 // tree checks one page of the tree and notes those below it.
@@ -213,7 +221,7 @@ func (w *walk) freelist(id uint64) error {
 	}
 	for i := range count {
 		free := binary.NativeEndian.Uint64(ids[8*i:])
-		if free < 2 || free >= w.meta.high || w.used[free] {
+		if free < 2 || free >= w.meta.high || free >= w.pages || w.used[free] {
 			return fmt.Errorf("page %d is in use, or none", free)
 		}
 		w.used[free] = true
