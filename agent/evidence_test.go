@@ -44,6 +44,10 @@ func TestEvidence(t *testing.T) {
 	if m, err := evidence.ReadManifest(sub); err != nil || m.Reason != "a test" || len(m.Files) < 6 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
+	eventually(t, "/metrics counts it", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, `gmpulse_captures_total{outcome="made"} 1`)
+	})
 	code, body := get(t, a.URL()+"debug/gmpulse/api/v1/captures")
 	if code != http.StatusOK || !strings.Contains(body, id) {
 		t.Errorf("the page answers %d: %s", code, body)

@@ -16,6 +16,22 @@ type Self struct {
 	HostFailures          uint64
 	GaugeFailures         uint64
 	Exporters             []ExporterStats
+	// Captures is nil where no evidence is kept.
+	Captures *CaptureStats
+}
+
+// CaptureStats counts bundles of evidence, cumulative.
+type CaptureStats struct {
+	// Made were kept, Failed could not be, Skipped were not because of a bound.
+	Made, Failed, Skipped uint64
+}
+
+func captures(t *Tick, add emit) {
+	if c := t.Self.Captures; c != nil {
+		add(float64(c.Made), "made")
+		add(float64(c.Failed), "failed")
+		add(float64(c.Skipped), "skipped")
+	}
 }
 
 // ExporterState is how the last call of an exporter ended.

@@ -54,6 +54,7 @@ type Engine struct {
 	gauges     gauges
 	capacity   *capacity.Estimator // nil without a span source; only the tick uses it
 	deliveries []*delivery.Delivery
+	evidence   keeper // nil when no exporter keeps evidence
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
 
 	ticks        atomic.Uint64
@@ -92,6 +93,9 @@ func New(opts ...Option) (*Engine, error) {
 	}
 	for _, x := range c.exporters {
 		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, c.exportTimeout, c.logger))
+		if k, ok := x.exporter.(keeper); ok {
+			e.evidence = k
+		}
 	}
 	return e, nil
 }

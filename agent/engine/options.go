@@ -63,6 +63,12 @@ type Baselines interface {
 	Judge(s *runtimeinfo.Snapshot, f *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event)
 }
 
+// keeper is an exporter that keeps evidence, such as an evidence.Store. Its method is
+// called once a tick and must not block.
+type keeper interface {
+	Captures() runtimeinfo.CaptureStats
+}
+
 // Option configures an engine, see [New].
 type Option func(*config)
 

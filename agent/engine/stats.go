@@ -42,6 +42,10 @@ func (e *Engine) self(now time.Time) runtimeinfo.Self {
 		GaugeFailures: e.gauges.failures.Load(),
 		Exporters:     make([]runtimeinfo.ExporterStats, len(e.deliveries)),
 	}
+	if e.evidence != nil {
+		c := e.evidence.Captures()
+		s.Captures = &c
+	}
 	if p := e.host.last.Load(); p != nil {
 		s.HostDuration, s.HostAge = p.duration, max(0, now.Sub(p.at))
 	}

@@ -78,7 +78,7 @@ func TestInspect(t *testing.T) {
 		Cause: "span.slow GET /cart", Reason: "GET /cart took 30ms", Trace: b,
 		Event: &runtimeinfo.Event{Time: time.Now(), Name: "span.slow", Spans: []runtimeinfo.Span{span}},
 	})
-	for deadline := time.Now().Add(20 * time.Second); s.Stats().Bundles == 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); s.Captures().Made == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no bundle")
 		}

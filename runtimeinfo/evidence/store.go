@@ -143,15 +143,8 @@ type Store struct {
 	healthy healthy
 	busy    bool
 	shut    bool
-	stats   Stats
+	stats   runtimeinfo.CaptureStats
 	skipped []SkippedCapture // since the last bundle
-}
-
-// Stats is a Store's account of itself; the counts are cumulative.
-type Stats struct {
-	// Bundles were made, Failed could not be, Skipped were not, because of
-	// the cooldown, the limit for an hour, or one that was being made.
-	Bundles, Failed, Skipped uint64
 }
 
 // New returns a Store. It touches no file. The error names every field of config
@@ -171,8 +164,10 @@ func New(config Config) (*Store, error) {
 	}, nil
 }
 
-// Stats returns the account.
-func (s *Store) Stats() Stats {
+// Captures returns how many bundles were made and how many were not, because they could
+// not be, or because of the cooldown, the limit for an hour, or one that was being made.
+// The engine publishes it.
+func (s *Store) Captures() runtimeinfo.CaptureStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats
@@ -200,14 +195,23 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 // there were too many within the hour, or another is being made; it does not
 // wait for it.
 func (s *Store) Trigger(t Trigger) {
+	if why := s.begin(&t); why != "" { // logged without the lock: a logger may be slow, and the tick wants the account
+		s.config.Logger.Info("gmpulse: no evidence was taken", slog.String("cause", t.Cause), slog.String("why", why))
+	}
+}
+
+// begin begins the making of a bundle, or says why there will be none.
+func (s *Store) begin(t *Trigger) (why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if why := s.refuses(time.Now(), &t); why != "" {
-		s.skip(SkippedCapture{Time: time.Now(), Cause: t.Cause, Why: why})
-		return
+	now := time.Now()
+	if why = s.refuses(now, t); why != "" {
+		s.skip(SkippedCapture{Time: now, Cause: t.Cause, Why: why})
+		return why
 	}
 	s.busy = true
-	s.work.Go(func() { _, _ = s.take(&t) }) // logged there
+	s.work.Go(func() { _, _ = s.take(t) }) // logged there
+	return ""
 }
 
 // refuses says why there will be no bundle, or reserves the place for one.
@@ -231,7 +235,6 @@ func (s *Store) skip(c SkippedCapture) {
 		s.skipped = append(s.skipped[:0], s.skipped[1:]...)
 	}
 	s.skipped = append(s.skipped, c)
-	s.config.Logger.Info("gmpulse: no evidence was taken", slog.String("cause", c.Cause), slog.String("why", c.Why))
 }
 
 // Capture makes a bundle because somebody asks for it, waits for it and returns
@@ -269,18 +272,26 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took too long"))
 		defer cancel()
+		defer func() { // Goroutines and Trace are foreign code
+			if p := recover(); p != nil {
+				err = fmt.Errorf("evidence: panic: %v", p)
+			}
+		}()
 		id, err = s.make(ctx, t)
 	})
+	if err != nil {
+		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))
+	} else {
+		s.config.Logger.Info("gmpulse: evidence taken", slog.String("cause", t.Cause), slog.String("bundle", s.shelf.place(id)))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy = false
 	if err != nil {
 		s.stats.Failed++
-		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))
 		return "", err
 	}
-	s.stats.Bundles++
-	s.config.Logger.Info("gmpulse: evidence taken", slog.String("cause", t.Cause), slog.String("bundle", s.shelf.place(id)))
+	s.stats.Made++
 	return id, nil
 }
 

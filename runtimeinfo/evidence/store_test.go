@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -156,7 +157,7 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	if err := s.Export(t.Context(), take(e)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a bundle", func() bool { return s.Stats().Bundles == 1 })
+	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
 	id := bundles(t, s)[0]
 	m := manifest(t, s, id)
 	checkManifest(t, m, id)
@@ -279,12 +280,12 @@ func TestCooldown(t *testing.T) {
 	n := uint64(0)
 	trigger := func(what string, e runtimeinfo.Event, want bool) {
 		t.Helper()
-		before := s.Stats()
+		before := s.Captures()
 		if err := s.Export(t.Context(), take(e)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, what, func() bool { now := s.Stats(); return now.Bundles+now.Skipped > before.Bundles+before.Skipped })
-		if now := s.Stats(); (now.Bundles > before.Bundles) != want {
+		eventually(t, what, func() bool { now := s.Captures(); return now.Made+now.Skipped > before.Made+before.Skipped })
+		if now := s.Captures(); (now.Made > before.Made) != want {
 			t.Errorf("%s: bundle %v, want %v", what, !want, want)
 		}
 		s.WaitIdle(t)
@@ -326,7 +327,7 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if st := s.Stats(); st != (evidence.Stats{}) {
+	if st := s.Captures(); st != (runtimeinfo.CaptureStats{}) {
 		t.Errorf("account %+v", st)
 	}
 	if err := s.Export(t.Context(), take()); !errors.Is(err, evidence.ErrShutdown) {
@@ -405,7 +406,7 @@ func TestPrune(t *testing.T) {
 	take := snapshots()
 	for i := range 12 {
 		s.Trigger(evidence.Trigger{Cause: "incident", Reason: "again", Trace: make([]byte, 100_000)})
-		eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Bundles == uint64(i+1) })
+		eventually(t, "a bundle", func() bool { st := s.Captures(); return st.Made == uint64(i+1) })
 		s.WaitIdle(t)
 		if err := s.Export(t.Context(), take()); err != nil {
 			t.Fatal(err)
@@ -444,7 +445,7 @@ func TestPrune(t *testing.T) {
 func TestTooLargeIsLeftOut(t *testing.T) {
 	s := newStore(t, evidence.Config{MaxBundle: 20_000})
 	s.Trigger(evidence.Trigger{Cause: "x", Trace: make([]byte, 20_001)})
-	eventually(t, "a bundle", func() bool { return s.Stats().Bundles == 1 })
+	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
 	m := manifest(t, s, bundles(t, s)[0])
 	if !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool {
 		return k.What == "execution.trace" && strings.Contains(k.Why, "larger")
@@ -475,8 +476,8 @@ func TestShortDisk(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("%d entries", len(entries))
 	}
-	if s.Stats().Failed != 1 {
-		t.Errorf("account %+v", s.Stats())
+	if s.Captures().Failed != 1 {
+		t.Errorf("account %+v", s.Captures())
 	}
 }
 
@@ -533,6 +534,28 @@ func TestExportDoesNotWait(t *testing.T) {
 		if !slices.ContainsFunc(m.Files, func(f evidence.File) bool { return f.Name == name }) {
 			t.Errorf("no %s: %+v", name, m.Skipped)
 		}
+	}
+}
+
+// Foreign code that panics costs a file, or the bundle, and never the process.
+func TestForeignPanics(t *testing.T) {
+	s := newStore(t, evidence.Config{Record: func(*runtimeinfo.Snapshot) iter.Seq2[string, any] { panic("oh") }})
+	if err := s.Export(t.Context(), snapshots()()); err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.Capture(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := manifest(t, s, id); !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool { return k.What == "samples.ndjson.gz" && k.Why == "panic: oh" }) {
+		t.Errorf("skipped %+v", m.Skipped)
+	}
+	s = newStore(t, evidence.Config{Goroutines: func() goroutines.Report { panic("oh") }})
+	if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "panic: oh") {
+		t.Errorf("Capture: %v", err)
+	}
+	if c := s.Captures(); c.Failed != 1 {
+		t.Errorf("account %+v", c)
 	}
 }
 
