@@ -32,6 +32,7 @@ func leave(t testing.TB, dir string, from, until int) {
 	for seq := from; seq <= until; seq++ {
 		export(t, x, snapshot(seq, "e"))
 	}
+	safe(t, x)
 	s := stop(t, x, impatient)
 	if n := uint64(until - from + 1); s.Snapshots.Pending < n || !s.Spool.OnDisk {
 		t.Fatalf("%d were to be left: %+v", n, s)

@@ -75,6 +75,15 @@ const server = new FluentServer({
     : undefined,
 });
 server.on('entry', received);
+// The library acknowledges a record before it hands it out, so that a kill between
+// the two would lose what was acknowledged. Answers wait until it has.
+server.server.on('connection', socket => {
+  const write = socket.write.bind(socket);
+  socket.write = (...args) => {
+    setImmediate(() => write(...args));
+    return true;
+  };
+});
 server.server.on('error', err => {
   console.error(err.message);
   process.exit(1);
