@@ -78,7 +78,7 @@ func run(o *options, seed uint64, phases []phase) *outcome {
 		out.pieces = append(out.pieces, both)
 		if o.verbose {
 			for i, part := range both {
-				fmt.Fprintf(os.Stderr, "seed %d %s part %d: %v\n", seed, p.name, i, part.alerts[ours])
+				fmt.Fprintf(os.Stderr, "seed %d %s part %d: %v, reopened at %v, closed at %d, up for %d s\n", seed, p.name, i, part.alerts[ours], part.again, part.closed, part.up[ours])
 			}
 		}
 	}

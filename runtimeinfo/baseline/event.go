@@ -13,11 +13,11 @@ import (
 // maxEventSpans is how many spans in flight an event names, the oldest first.
 const maxEventSpans = 8
 
-// openedEvent tells of an incident: the leading signal in numbers, the others as text.
+// openedEvent tells of what is opening: the leading signal in numbers, the others as text.
 func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
-	t := i.leading
+	t := i.opening[0]
 	var also []string
-	for _, part := range append(i.parts[1:len(i.parts):len(i.parts)], rising(w.trackers)...) {
+	for _, part := range append(i.opening[1:len(i.opening):len(i.opening)], rising(w.trackers)...) {
 		also = append(also, part.briefly())
 	}
 	message := t.explain(w)
@@ -36,11 +36,6 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	}
 	e.Spans = w.inFlight(t.root)
 	return e
-}
-
-// reopenedEvent tells that the incident was not over.
-func (i *incident) reopenedEvent(w *Watch) runtimeinfo.Event {
-	return w.event("baseline.anomaly.reopened", slog.LevelInfo, i.opening[0].explain(w), i.opening[0])
 }
 
 func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {

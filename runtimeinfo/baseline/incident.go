@@ -2,14 +2,19 @@ package baseline
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// lull is how long after its end an incident is still the same one.
-const lull = 2 * time.Minute
+const (
+	// lull is how long after its end an incident may come back.
+	lull = 2 * time.Minute
+	// together is how long after the last signal another one may join unannounced.
+	together = 5 * time.Minute
+)
 
 // incident is what happens to the process: the alarms of all signals that are up
 // together are one, and one event.
@@ -17,6 +22,7 @@ type incident struct {
 	open     bool
 	began    time.Time // the earliest of its parts
 	ended    time.Time
+	raised   time.Time // the last of its parts
 	leading  *tracker
 	parts    []*tracker // all that took part, in order of alarm
 	opening  []*tracker // raised at this tick
@@ -57,17 +63,22 @@ func (i *incident) conclude(w *Watch) (events []runtimeinfo.Event) {
 	return events
 }
 
-// raise opens the incident, or lets the signals take part in the one that is.
+// raise opens the incident, or lets the signals take part in the one that is. One
+// event is made of what belongs together: signals that are up within minutes of each
+// other, and signals that come back. What comes later and is of another group is
+// news, though the incident is still open.
 func (i *incident) raise(w *Watch, events []runtimeinfo.Event) []runtimeinfo.Event {
 	slices.SortStableFunc(i.opening, func(a, b *tracker) int { return cmp.Compare(b.strength(), a.strength()) })
-	again := !i.open && !i.ended.IsZero() && w.look.now.Sub(i.ended) < lull
-	fresh := !i.open && !again
-	if fresh {
-		i.leading, i.parts, i.began = i.opening[0], nil, i.opening[0].alarmBegan
+	now, first := w.look.now, i.opening[0]
+	again := !i.open && !i.ended.IsZero() && now.Sub(i.ended) < lull && slices.ContainsFunc(i.opening, i.has)
+	news := i.open && now.Sub(i.raised) > together && !slices.ContainsFunc(i.opening, i.hasGroupOf)
+	if !i.open && !again {
+		i.leading, i.parts, i.began = first, nil, first.alarmBegan
+		news = true
 	}
-	i.open = true
+	i.open, i.raised = true, now
 	for _, t := range i.opening {
-		if !slices.Contains(i.parts, t) {
+		if !i.has(t) {
 			i.parts = append(i.parts, t)
 		}
 		if t.alarmBegan.Before(i.began) {
@@ -75,13 +86,19 @@ func (i *incident) raise(w *Watch, events []runtimeinfo.Event) []runtimeinfo.Eve
 		}
 	}
 	switch {
-	case fresh:
+	case news:
 		return append(events, i.openedEvent(w))
 	case again:
-		return append(events, i.reopenedEvent(w))
+		return append(events, w.event("baseline.anomaly.reopened", slog.LevelInfo, first.explain(w), first))
 	default:
 		return events
 	}
+}
+
+func (i *incident) has(t *tracker) bool { return slices.Contains(i.parts, t) }
+
+func (i *incident) hasGroupOf(t *tracker) bool {
+	return slices.ContainsFunc(i.parts, func(p *tracker) bool { return p.group == t.group })
 }
 
 // strength says how far beyond its band a signal is, to name the leading one: the

@@ -288,6 +288,18 @@ func TestLeakThatGoesOn(t *testing.T) {
 	}
 }
 
+// What goes wrong while an incident is still open is not swallowed by it.
+func TestSecondIncident(t *testing.T) {
+	s := newService(t, 4)
+	s.run(2*3600, func(*service) {})
+	s.run(1800, func(s *service) { s.extra += 1.0 / 30 })
+	from := s.now
+	s.run(60, func(s *service) { s.slow = 3 })
+	if took, message := s.since(from); took > 30 || !strings.Contains(message, "root_span") {
+		t.Errorf("%d alerts; the second after %v s: %s", len(s.alerts), took, message)
+	}
+}
+
 func TestCleanHours(t *testing.T) {
 	s := newService(t, 11)
 	s.run(6*3600, (*service).traffic)
