@@ -42,8 +42,9 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	o := &p.observer
 	o.begin(now)
 	p.labeller.seen.Store(int64(max(0, now.Sub(p.labeller.start)) / time.Second))
-	for i := range p.table.buckets {
-		o.bucket(p.table, uint64(i))
+	first := o.sampler.next
+	for i := range uint64(len(p.table.buckets)) {
+		o.bucket(p.table, (first+i)&p.table.mask)
 	}
 	o.sampler.sample()
 	full := p.table.full.Load()
@@ -136,7 +137,7 @@ func (o *observer) bucket(t *table, i uint64) {
 			continue
 		}
 		if t.live != nil && s.sampled {
-			o.sampler.consider(s, t.live[i][j], time.Duration(o.elapsed-s.seen))
+			o.sampler.consider(i, s, t.live[i][j], time.Duration(o.elapsed-s.seen))
 		}
 		o.count(b.keys[j], s)
 	}

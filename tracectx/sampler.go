@@ -30,12 +30,20 @@ const (
 type sampler struct {
 	history *runtimeinfo.History
 	due     []sdktrace.ReadWriteSpan
+	next    uint64 // bucket to begin with next time: the first whose spans found no room
+	full    bool
 }
 
 // consider notes a span whose next event is due. The table is locked, so it is
 // added later: a span has a lock of its own.
-func (x *sampler) consider(s *slot, span sdktrace.ReadWriteSpan, age time.Duration) {
-	if age < longAfter || s.events >= maxSamples || len(x.due) >= maxPerTick || span == nil || age < sampleAge(s.events) {
+func (x *sampler) consider(bucket uint64, s *slot, span sdktrace.ReadWriteSpan, age time.Duration) {
+	if age < longAfter || s.events >= maxSamples || span == nil || age < sampleAge(s.events) {
+		return
+	}
+	if len(x.due) == maxPerTick {
+		if !x.full {
+			x.full, x.next = true, bucket
+		}
 		return
 	}
 	s.events++
@@ -65,7 +73,7 @@ func (x *sampler) sample() {
 		}
 	}
 	clear(x.due)
-	x.due = x.due[:0]
+	x.due, x.full = x.due[:0], false
 }
 
 // whole is a number of things, zero where it is not known.
