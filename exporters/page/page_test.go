@@ -462,7 +462,7 @@ func TestEveryTextHasBothLanguages(t *testing.T) {
 	}
 	_, block, _ := strings.Cut(string(words), "const words = {")
 	block, _, _ = strings.Cut(block, "\n};")
-	pairs := regexp.MustCompile(`'([a-zA-Z0-9.-]+)': \['((?:[^'\\]|\\.)*)', '((?:[^'\\]|\\.)*)'\]`).FindAllStringSubmatch(block, -1)
+	pairs := regexp.MustCompile(`'([a-zA-Z0-9._-]+)': \['((?:[^'\\]|\\.)*)', '((?:[^'\\]|\\.)*)'\]`).FindAllStringSubmatch(block, -1)
 	keys := map[string]bool{}
 	place := regexp.MustCompile(`\{\w+\}`)
 	for _, p := range pairs {

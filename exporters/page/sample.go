@@ -9,14 +9,17 @@ import (
 
 // Columns of what a baseline expects begin so; the name of the signal follows.
 const (
-	bandValue    = "band.value:"
 	bandExpected = "band.expected:"
 	bandLower    = "band.lower:"
 	bandUpper    = "band.upper:"
 )
 
-// maxLabelled is how many series of one metric with labels become columns.
-const maxLabelled = 64
+const (
+	// maxLabelled is how many series of one metric with labels become columns.
+	maxLabelled = 64
+	// maxSignals is how many signals have columns of what is expected of them.
+	maxSignals = 20
+)
 
 // sampler turns snapshots into rows: a column for each number and each series
 // with labels. Counters become rates per second. One goroutine uses it.
@@ -66,10 +69,8 @@ func (s *sampler) row(snap *runtimeinfo.Snapshot) []float32 {
 		}
 		s.raterOf(p.Metric).pending[c] = p.Number
 	}
-	for i := range snap.Bands {
-		b := &snap.Bands[i]
-		set(s.history.column(bandValue+b.Signal), b.Value)
-		if !b.Learning {
+	for i := range snap.Bands[:min(len(snap.Bands), maxSignals)] { // those of the process come first
+		if b := &snap.Bands[i]; !b.Learning {
 			set(s.history.column(bandExpected+b.Signal), b.Expected)
 			set(s.history.column(bandLower+b.Signal), b.Lower)
 			set(s.history.column(bandUpper+b.Signal), b.Upper)

@@ -31,6 +31,7 @@ type spell struct {
 	// Peak is the furthest value, Expected what a band expected then.
 	Peak     float64 `json:"peak"`
 	Expected float64 `json:"expected,omitempty"`
+	Unit     string  `json:"unit,omitempty"` // of both, for a signal
 }
 
 // add brings the log up to date with what stands at a sample.
@@ -43,7 +44,7 @@ func (l *spellLog) add(ms int64, bands []runtimeinfo.Band, verdicts []goroutines
 		}
 		s := l.open("band", b.Signal, b.Since, ms)
 		if further(b, s) {
-			s.Peak, s.Expected = b.Value, b.Expected
+			s.Peak, s.Expected, s.Unit = b.Value, b.Expected, b.Unit
 		}
 		standing["band"+b.Signal] = true
 	}

@@ -20,12 +20,7 @@ export function cut(data, from, to) {
 }
 
 /** signal is the one of the baselines' that tells of goroutines. */
-const signal = (data) => {
-  for (const k of data.columns.keys()) {
-    if (k.startsWith('band.upper:') && k.includes('goroutine')) return k.slice('band.upper:'.length);
-  }
-  return null;
-};
+const signal = (data) => (data.columns.has('band.upper:goroutines') ? 'goroutines' : null);
 
 function stack(data, from, to) {
   const [i, j, times] = cut(data, from, to);
@@ -59,7 +54,10 @@ function anomalies(u) {
     const b = u.valToPos(Math.min(s.to || view.data.last, to) / 1000, 'x', true);
     if (b < left || a > left + width || s.from > to) continue;
     const suspect = s.kind === 'leak' || s.kind === 'leak-proven' || s.kind === 'stuck';
-    ctx.fillStyle = alpha(suspect ? '--alarm' : '--warn', 11)();
+    const shade = ctx.createLinearGradient(0, top, 0, top + height);
+    shade.addColorStop(0, alpha(suspect ? '--alarm' : '--warn', 20)());
+    shade.addColorStop(1, alpha(suspect ? '--alarm' : '--warn', 0)());
+    ctx.fillStyle = shade;
     ctx.fillRect(a, top, Math.max(b - a, 2), height);
     ctx.fillStyle = css(suspect ? '--alarm' : '--warn');
     ctx.fillRect(a, top, Math.max(b - a, 2), 3 * devicePixelRatio);
@@ -78,7 +76,7 @@ export function hero(view) {
       ...states.map((s, i) => ({stroke: () => css(s.color), fill: i === 0 ? alpha(s.color, 58) : undefined, width: 1})),
       {stroke: () => css('--ink'), dash: [3, 3], width: 1},
       {stroke: () => css('--band'), width: 1, dash: [6, 4]},
-      {stroke: () => css('--band'), width: 1, dash: [6, 4]},
+      {stroke: () => css('--band'), width: 1, dash: [6, 4], auto: false},
       {stroke: () => css('--band'), width: 1, dash: [1, 4]},
     ],
     bands: [

@@ -21,7 +21,7 @@ const words = {
   'verdict.group': ['{kind}: {n} goroutines in {wait} at {place}', '{kind}：{n} 个 goroutine 阻塞于 {wait}，位置 {place}'],
   'verdict.rate': [', {rate} a minute', '，每分钟 {rate}'],
   'verdict.under': [', created under {root}', '，由 {root} 创建'],
-  'verdict.band': ['{signal} at {value}, expected up to {expected}', '{signal} 为 {value}，预期不超过 {expected}'],
+  'verdict.band': ['Unusual: {signal} at {value}, where {expected} was expected', '异常：{signal} 达到 {value}，预期约 {expected}'],
   'verdict.more': ['and {n} more', '另有 {n} 项'],
   'verdict.look': ['Why?', '看原因'],
 
@@ -80,7 +80,13 @@ const words = {
   'flame.open': ['Flame graph of all goroutines now', '当前全部 goroutine 的火焰图'], 'flame.now': ['All goroutines now', '当前全部 goroutine'], 'flame.show': ['Flame graph', '火焰图'], 'flame.search': ['Find a function', '查找函数'], 'flame.type': ['Value', '度量'], 'flame.by': ['Group by label', '按标签分组'],
   'flame.label': ['Flame graph of {type}, {total} in all. Arrow keys move, Enter goes in, Backspace goes out.', '{type} 火焰图，总计 {total}。方向键移动，回车进入，退格返回。'], 'flame.table': ['As a table: the functions with most of their own', '表格：自身占用最多的函数'], 'flame.function': ['function', '函数'], 'flame.self': ['self', '自身'],
 
-  'table.title': ['The range shown, as a table', '当前范围的数据表'], 'table.time': ['time', '时间'], 'table.page': ['{from}–{to} of {n}', '第 {from}–{to} 行，共 {n} 行'], 'table.prev': ['Newer', '更新'], 'table.next': ['Older', '更早'], 'table.spans': ['requests', '请求'],
+  'signal.goroutines': ['goroutines', 'goroutine 数'], 'signal.goroutines.running': ['running goroutines', '运行中的 goroutine'], 'signal.goroutines.runnable': ['runnable goroutines', '等待调度的 goroutine'], 'signal.goroutines.waiting': ['waiting goroutines', '阻塞的 goroutine'],
+  'signal.goroutines.not_in_go': ['goroutines in syscalls', '系统调用中的 goroutine'], 'signal.goroutines.created': ['goroutines created', '新建 goroutine'], 'signal.scheduler.runnable_per_processor': ['runnable per P', '每个 P 的可运行 goroutine'],
+  'signal.scheduler.latency.p99': ['scheduling latency p99', '调度延迟 p99'], 'signal.scheduler.tick_lateness': ['lateness of the agent', '探针唤醒延迟'], 'signal.gc.cpu': ['CPU share of GC', 'GC 占用 CPU'], 'signal.gc.pause': ['GC pauses', 'GC 停顿'],
+  'signal.memory.heap_live': ['live heap', '存活堆'], 'signal.memory.resident': ['resident memory, share of what there is', '常驻内存占比'], 'signal.cpu.throttled': ['time throttled', '被限流时间占比'],
+  'signal.root_span.p50': ['p50 of {root}', '{root} 的 p50'], 'signal.root_span.p99': ['p99 of {root}', '{root} 的 p99'], 'signal.root_span.active': ['{root} in flight', '进行中的 {root}'],
+
+  'table.title': ['The range shown, as a table', '当前范围的数据表'], 'table.time': ['time', '时间'], 'table.page': ['{from}–{to} of {n}', '第 {from}–{to} 行，共 {n} 行'], 'table.prev': ['Newer', '较新'], 'table.next': ['Older', '较早'], 'table.total': ['goroutines', 'goroutine 总数'], 'table.spans': ['requests', '请求'],
   'help.title': ['Keys and marks', '快捷键与图例'],
   'help.space': ['pause, and go on', '暂停 / 继续'], 'help.arrows': ['move the cursor; with Shift by ten samples', '移动游标；按住 Shift 一次十个采样点'], 'help.enter': ['open the moment at the cursor', '查看游标所在时刻'], 'help.brackets': ['previous, next anomaly', '上一个 / 下一个异常'],
   'help.zoom': ['zoom in, out', '放大 / 缩小'], 'help.zero': ['back to now', '回到当前'], 'help.z': ['zoom to the moment', '放大到选中时刻'], 'help.l': ['copy a link to what you see', '复制当前视图的链接'], 'help.t': ['as a table', '表格视图'], 'help.esc': ['close', '关闭'], 'help.help': ['this help', '本帮助'],
@@ -126,6 +132,12 @@ export function t(key, values) {
   let text = pair ? pair[current === 'en' ? 0 : 1] : key;
   for (const [k, v] of Object.entries(values || {})) text = text.replaceAll(`{${k}}`, v);
   return text;
+}
+
+/** signal is what people call a signal of the baselines. */
+export function signal(name) {
+  const [kind, ...root] = name.split(' ');
+  return has('signal.' + kind) ? t('signal.' + kind, {root: root.join(' ')}) : name;
 }
 
 export const hint = (text) => (current === 'en' ? text : hints[text] || text);

@@ -1,7 +1,7 @@
 // Under the goroutines, on the same axis: what requests were active, and what
 // happened. Drawn on canvases of our own.
 import {h, css} from './dom.js';
-import {t} from './i18n.js';
+import {t, signal} from './i18n.js';
 import {count, clock} from './format.js';
 import {gutter, hair, range, listen, pixel} from './plot.js';
 
@@ -166,7 +166,7 @@ export class Rail extends Strip {
       if (b.t >= s.from && b.t <= s.to) marks.push({t: b.t, kind: 'capture', text: t('rail.capture', {reason: b.reason || b.id})});
     }
     for (const sp of data.allSpells()) {
-      if (sp.source === 'band' && sp.from >= s.from && sp.from <= s.to) marks.push({t: sp.from, kind: 'anomaly', text: t('rail.band', {signal: sp.subject})});
+      if (sp.source === 'band' && sp.from >= s.from && sp.from <= s.to) marks.push({t: sp.from, kind: 'anomaly', text: t('rail.band', {signal: signal(sp.subject)})});
     }
     const i0 = Math.max(1, data.at(s.from)), i1 = data.at(s.to), procs = data.col('go.processor.limit');
     const drops = data.series('gmpulse.exporter.dropped').map(([label, v]) => [label.split(',')[0], v]);

@@ -1,7 +1,7 @@
 // The page: puts the parts together and hands them samples, keys and links.
 import {h, icon, icons, fill} from './dom.js';
-import {t, choose, lang} from './i18n.js';
-import {count, seconds, clock, func, file} from './format.js';
+import {t, choose, lang, signal} from './i18n.js';
+import {value as inUnits, count, seconds, clock, func, file} from './format.js';
 import {api, Feed} from './net.js';
 import {Data} from './data.js';
 import {View, widths} from './view.js';
@@ -129,7 +129,7 @@ function verdict() {
     ];
   } else if (bands.length) {
     spell = bands[0];
-    line = fill(t('verdict.band'), {signal: h('b', {}, spell.subject), value: h('b', {}, count(spell.peak)), expected: count(spell.expected)});
+    line = fill(t('verdict.band'), {signal: h('b', {class: 'kind'}, signal(spell.subject)), value: h('b', {}, inUnits(spell.peak, spell.unit)), expected: inUnits(spell.expected, spell.unit)});
   } else {
     line = fill(t('verdict.calm'), {n: h('b', {}, count(n))});
   }

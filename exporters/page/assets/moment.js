@@ -1,7 +1,7 @@
 // The moment panel: why was that so? What changed, which goroutines, under which
 // spans, what else happened, and the evidence.
 import {h, icon, icons, fill} from './dom.js';
-import {t, hint} from './i18n.js';
+import {t, hint, signal} from './i18n.js';
 import {api, fileURL} from './net.js';
 import {value, count, seconds, clock, span, func, file} from './format.js';
 import {Flame} from './flame.js';
@@ -94,7 +94,7 @@ export class Moment {
     const bands = m.spells.filter((s) => s.source === 'band').slice(0, 4);
     if (!list.length && !bands.length) return h('section', {}, h('p', {class: 'answer calm'}, t('moment.nothing')));
     return h('section', {}, ...list.map((g) => this.answer(g)), ...bands.map((s) => h('article', {class: 'answer band'},
-      h('p', {}, ...fill(t('moment.band'), {signal: h('b', {}, s.subject), value: h('b', {}, count(s.peak)), expected: count(s.expected), time: clock(s.from)})))));
+      h('p', {}, ...fill(t('moment.band'), {signal: h('b', {}, signal(s.subject)), value: h('b', {}, value(s.peak, s.unit)), expected: value(s.expected, s.unit), time: clock(s.from)})))));
   }
 
   answer(g) {

@@ -24,6 +24,9 @@ function timeAxis(show) {
   };
 }
 
+/** binarySteps are those between labels of bytes: powers of two. */
+const binarySteps = Array.from({length: 50}, (_, i) => 2 ** i);
+
 export class Plot {
   /**
    * @param view the View
@@ -61,6 +64,7 @@ export class Plot {
       axes: [timeAxis(o.timeAxis), {
         size: o.left, gap: 6, stroke: () => css('--muted'), font: font(11), space: o.height > 150 ? 44 : 30,
         grid: {stroke: () => css('--grid'), width: 1}, ticks: {show: false},
+        incrs: o.binary ? binarySteps : undefined,
         values: (u, splits) => splits.map((v) => o.format(v)),
       }],
       hooks: {

@@ -14,8 +14,8 @@ const limit = (name, keys) => line(name, keys, C.limit, {dash: [5, 4], limit: tr
 /** sections are the parts of the process, with their cards in the order of asking. */
 const sections = [
   {id: 'scheduler', cards: [
-    {id: 'queue', unit: '', lines: [line('max', 'gmpulse.pulse.runnable_per_processor.max', C.b), line('mean', 'gmpulse.pulse.runnable_per_processor.mean', C.a, {fill: true})]},
-    {id: 'latency', unit: 's', lines: [line('p99', 'gmpulse.schedule.duration.p99', C.b), line('p50', 'gmpulse.schedule.duration.p50', C.a)]},
+    {id: 'queue', unit: '', signal: 'scheduler.runnable_per_processor', lines: [line('max', 'gmpulse.pulse.runnable_per_processor.max', C.b), line('mean', 'gmpulse.pulse.runnable_per_processor.mean', C.a, {fill: true})]},
+    {id: 'latency', unit: 's', signal: 'scheduler.latency.p99', lines: [line('p99', 'gmpulse.schedule.duration.p99', C.b), line('p50', 'gmpulse.schedule.duration.p50', C.a)]},
     {id: 'threads', unit: '', lines: [line('threads', 'gmpulse.threads', C.a), line('procs', 'go.processor.limit', C.b, {step: true}), limit('usable', 'gmpulse.cpu.usable')]},
     {id: 'mutex', unit: 's', rate: true, lines: [line('wait', 'gmpulse.mutex.wait.time', C.a, {fill: true})]},
   ]},
@@ -25,14 +25,14 @@ const sections = [
     {id: 'oldest', unit: 's', lines: [line('age', 'gmpulse.root_span.oldest_age{*', C.b, {max: true})]},
   ]},
   {id: 'memory', cards: [
-    {id: 'heap', unit: 'By', lines: [line('alloc', 'gmpulse.memory.heap_alloc', C.a, {fill: true}), line('live', 'gmpulse.gc.heap_live', C.c), limit('goal', 'go.memory.gc.goal')]},
+    {id: 'heap', unit: 'By', signal: 'memory.heap_live', lines: [line('alloc', 'gmpulse.memory.heap_alloc', C.a, {fill: true}), line('live', 'gmpulse.gc.heap_live', C.c), limit('goal', 'go.memory.gc.goal')]},
     {id: 'rss', unit: 'By', lines: [line('rss', 'process.memory.usage', C.a, {fill: true}), line('container', 'gmpulse.cgroup.memory.working_set', C.c), limit('limit', 'gmpulse.cgroup.memory.max')]},
     {id: 'allocs', unit: 'By', rate: true, lines: [line('rate', 'go.memory.allocated', C.a, {fill: true})]},
     {id: 'stacks', unit: 'By', lines: [line('stacks', 'gmpulse.memory.stack_sys', C.d, {fill: true})]},
   ]},
   {id: 'gc', cards: [
     {id: 'cycles', unit: '', rate: true, lines: [line('cycles', 'go.memory.gc.cycles', C.a, {fill: true})]},
-    {id: 'pauses', unit: 's', lines: [line('gc', 'gmpulse.gc.pause.max', C.a), line('other', 'gmpulse.stw.other.max', C.b)]},
+    {id: 'pauses', unit: 's', signal: 'gc.pause', lines: [line('gc', 'gmpulse.gc.pause.max', C.a), line('other', 'gmpulse.stw.other.max', C.b)]},
     {id: 'gccpu', unit: '1', lines: [line('share', 'gmpulse.gc.cpu', C.a, {fill: true})]},
   ]},
   {id: 'host', cards: [
@@ -92,16 +92,18 @@ class Card {
     const unit = spec.unit === 'cores' ? '' : spec.unit;
     this.text = (v) => format(v, unit, spec.rate);
     this.plot = new Plot(view, {
-      height: 96, left: 58, format: (v) => this.text(v), least: spec.unit === 'By' ? 1024 : spec.unit === 's' ? 1e-4 : spec.unit === '1' ? 0.01 : 1, timeAxis: false,
+      height: 96, left: 58, format: (v) => format(v, unit), binary: unit === 'By', least: spec.unit === 'By' ? 1024 : spec.unit === 's' ? 1e-4 : spec.unit === '1' ? 0.01 : 1, timeAxis: false,
       build: (data, from, to) => {
         const [i, j, times] = cut(data, from, to);
-        return [times, ...this.lines.map((l) => rows(data, l, i, j))];
+        const band = spec.signal ? ['lower', 'upper'].map((b) => data.columns.has(`band.${b}:${spec.signal}`) ? data.col(`band.${b}:${spec.signal}`).slice(i, j) : new Array(j - i).fill(null)) : [];
+        return [times, ...this.lines.map((l) => rows(data, l, i, j)), ...band];
       },
-      series: this.lines.map((l) => ({
+      bands: spec.signal ? [{series: [spec.lines.length + 2, spec.lines.length + 1], fill: () => `color-mix(in srgb, ${css('--band')} 13%, transparent)`}] : undefined,
+      series: [...this.lines.map((l) => ({
         stroke: () => css(l.color), dash: l.dash, width: l.limit ? 1 : 1.4, spanGaps: true, auto: !l.limit,
         fill: l.fill ? () => `color-mix(in srgb, ${css(l.color)} 16%, transparent)` : undefined,
         paths: l.step ? uPlot.paths.stepped({align: 1}) : undefined,
-      })),
+      })), ...(spec.signal ? [0, 1].map(() => ({stroke: () => css('--band'), width: 0.75, dash: [4, 4], auto: false})) : [])],
       min: (lo) => Math.min(0, lo ?? 0),
     });
     this.el = h('figure', {class: 'card small', 'data-card': spec.id}, this.head, this.plot.el);

@@ -25,7 +25,7 @@ export function table(view) {
     }
     const turn = (by, label, off) => h('button', {type: 'button', class: 'link', disabled: off, onclick: () => { first += by; drawn = 0; update(); }}, label);
     el.replaceChildren(h('h2', {}, t('table.title')),
-      h('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('table.title')}, h('table', {}, h('thead', {}, h('tr', {}, ...[t('table.time'), t('hero.total'), ...states.map((s) => t('state.' + s.name)), t('table.spans')].map((x) => h('th', {scope: 'col'}, x)))), h('tbody', {}, ...rows))),
+      h('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('table.title')}, h('table', {}, h('thead', {}, h('tr', {}, ...[t('table.time'), t('table.total'), ...states.map((s) => t('state.' + s.name)), t('table.spans')].map((x) => h('th', {scope: 'col'}, x)))), h('tbody', {}, ...rows))),
       h('p', {class: 'pages'}, turn(-page, t('table.prev'), first === 0), t('table.page', {from: n ? first + 1 : 0, to: Math.min(n, first + page), n}), turn(page, t('table.next'), first + page >= n)));
   }
 

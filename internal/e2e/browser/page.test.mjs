@@ -1,0 +1,259 @@
+// Tests of the live page in a real Chromium, run by ../page_test.go, which gives
+// the addresses of two agents: CALM has captures, LEAK is examples/explosion.
+import {test, before, after} from 'node:test';
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {chromium} from 'playwright-core';
+
+const {CALM, LEAK, CHROMIUM, SHOTS} = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+let browser;
+before(async () => { browser = await chromium.launch({executablePath: CHROMIUM}); });
+after(() => browser.close());
+
+/** open loads the page and fails the test for any complaint of the browser. */
+async function open(t, url, options = {}) {
+  const {bypassCSP, ...rest} = options;
+  const context = await browser.newContext({viewport: {width: 1440, height: 900}, locale: 'en-US', bypassCSP, ...rest});
+  const page = await context.newPage();
+  const complaints = [], requests = [];
+  page.on('console', (m) => { if (m.type() !== 'log') complaints.push(`${m.type()}: ${m.text()}`); });
+  page.on('pageerror', (e) => complaints.push(String(e)));
+  page.on('request', (r) => requests.push(r.url()));
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(complaints, [], 'the console');
+  });
+  const response = await page.goto(url);
+  await page.waitForSelector('.state.live, .state.paused', {timeout: 20e3});
+  await page.waitForSelector('.hero canvas');
+  return {page, requests, response};
+}
+
+const meta = async (url) => (await fetch(url + 'api/v1/meta')).json();
+
+/** until asks until it is so. */
+async function until(what, ask, limit = 20e3) {
+  const end = Date.now() + limit;
+  for (;;) {
+    const v = await ask();
+    if (v) return v;
+    if (Date.now() > end) assert.fail(`not so after ${limit / 1000} s: ${what}`);
+    await new Promise((r) => setTimeout(r, 100));
+  }
+}
+
+test('opens under the strict policy and asks nobody else', async (t) => {
+  const {page, requests, response} = await open(t, CALM);
+  const policy = response.headers()['content-security-policy'];
+  assert.match(policy, /default-src 'none'/);
+  assert.match(policy, /require-trusted-types-for 'script'/);
+  assert.doesNotMatch(policy, /unsafe/);
+  await page.waitForSelector('figure.small canvas');
+  for (const r of requests) assert.ok(r.startsWith(CALM), r);
+  assert.ok(requests.some((r) => r.includes('api/v1/stream')), 'the stream');
+  assert.match(await page.locator('#verdict').innerText(), /goroutines/);
+  const sections = await page.locator('details.section').count();
+  assert.ok(sections >= 6, `${sections} sections`);
+});
+
+test('bands move', async (t) => {
+  const {page} = await open(t, CALM);
+  const picture = () => page.evaluate(() => document.querySelector('.hero .plot canvas').toDataURL());
+  const first = await picture();
+  await until('another picture', async () => (await picture()) !== first, 10e3);
+  const colours = await page.evaluate(() => {
+    const c = document.querySelector('.hero .plot canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = new Set();
+    for (let i = 0; i < d.length; i += 4) if (d[i + 3]) seen.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]);
+    return seen.size;
+  });
+  assert.ok(colours > 20, `${colours} colours drawn`);
+});
+
+test('a stream that ends is resumed without a gap, a hidden tab closes it', async (t) => {
+  const {page} = await open(t, CALM);
+  const viewers = async () => (await meta(CALM)).viewers;
+  const had = await until('a viewer', viewers);
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', {configurable: true, get: () => true});
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await until('the hidden tab closes its stream', async () => (await viewers()) === had - 1);
+  await new Promise((r) => setTimeout(r, 2500));
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', {configurable: true, get: () => false});
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await until('it comes back', async () => (await viewers()) === had);
+  await page.keyboard.press('t');
+  await page.waitForSelector('.card.table tbody tr:nth-child(4)');
+  const times = await page.locator('.card.table tbody th').allInnerTexts();
+  const at = times.map((x) => x.split(':').reduce((n, p) => n * 60 + Number(p), 0));
+  for (let i = 1; i < at.length; i++) assert.ok(at[i - 1] - at[i] <= 2, `a gap between ${times[i]} and ${times[i - 1]}`);
+});
+
+test('the leak is seen, and a click says where and under which span', async (t) => {
+  const {page} = await open(t, LEAK);
+  await until('the verdict', async () => {
+    const g = await (await fetch(LEAK + 'api/v1/goroutines')).json();
+    return g.verdicts.some((v) => v.verdict.kind.startsWith('leak'));
+  }, 90e3);
+  const verdict = Date.now();
+  await page.waitForSelector('#verdict[data-level=alarm]');
+  const box = await page.locator('.hero .plot .over').first().boundingBox();
+  await page.mouse.click(box.x + box.width - 12, box.y + box.height / 2);
+  const answer = page.locator('.moment .answer.alarm').first();
+  await answer.waitFor();
+  const text = await answer.innerText();
+  const took = Date.now() - verdict;
+  assert.match(text, /main\.unreadChannel\.func1/);
+  assert.match(text, /kinds\.go:\d+/);
+  assert.match(text, /GET \/checkout/);
+  assert.match(text, /chan send/);
+  assert.ok(took < 5000, `${took} ms after the verdict`);
+  assert.match(await page.locator('#verdict').innerText(), /kinds\.go:\d+.*GET \/checkout/s);
+  const trace = await answer.locator('.trace code').first().getAttribute('title');
+  assert.match(trace, /^[0-9a-f]{32}$/);
+  const grew = await page.locator('.moment .groups tbody tr').first().innerText();
+  assert.match(grew, /\+\d+/);
+  if (SHOTS) await page.screenshot({path: SHOTS + '/leak.png'});
+});
+
+test('the flame graph of a profile of a capture', async (t) => {
+  const {page} = await open(t, CALM);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.moment .bundle');
+  assert.match(await page.locator('.moment').innerText(), /go tool pprof -http=: .*goroutine\.pb\.gz/);
+  await page.locator('.moment .bundle button[aria-label^="Flame graph goroutine.pb.gz"]').first().click();
+  await page.waitForSelector('dialog canvas.flame');
+  const colours = () => page.evaluate(() => {
+    const c = document.querySelector('canvas.flame'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = new Set();
+    for (let i = 0; i < d.length; i += 4) if (d[i + 3]) seen.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]);
+    return seen.size;
+  });
+  await until('frames are drawn', async () => (await colours()) > 5);
+  const depth = await page.evaluate(() => document.querySelector('canvas.flame').clientHeight);
+  assert.ok(depth > 80, `${depth} pixels high`);
+  await page.locator('dialog details summary').click();
+  assert.match(await page.locator('dialog table').innerText(), /runtime\.gopark/);
+  await page.locator('canvas.flame').focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  const note = await page.locator('.flame-note').innerText();
+  assert.doesNotMatch(note, /^all/);
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Backspace');
+  if (SHOTS) await page.screenshot({path: SHOTS + '/flame.png'});
+});
+
+test('a capture is taken from the page', async (t) => {
+  const {page} = await open(t, CALM);
+  await page.locator('button[aria-label="Take a capture now"]').first().click();
+  await until('it says so', async () => /Captured: /.test(await page.locator('#announce').innerText()));
+});
+
+test('Chinese', async (t) => {
+  const {page} = await open(t, CALM, {locale: 'zh-CN'});
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-CN');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.moment section');
+  const text = await page.locator('body').innerText();
+  for (const word of ['调度器', '内存', '垃圾回收', '阻塞等待', '这一刻', '进行中的请求']) assert.ok(text.includes(word), word);
+  assert.doesNotMatch(text, /\b(card|line|section|state|verdict|answer|moment|groups)\.[a-z]/, 'a text without words');
+  await page.getByRole('button', {name: 'English'}).click();
+  assert.match(await page.locator('body').innerText(), /Scheduler/);
+  assert.match(page.url(), /lang=en/);
+});
+
+test('dark', async (t) => {
+  const {page} = await open(t, CALM, {colorScheme: 'dark'});
+  const light = () => page.evaluate(() => {
+    const [r, g, b] = getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).map(Number);
+    return (r + g + b) / 765;
+  });
+  assert.ok(await light() < 0.15);
+  await page.evaluate(() => { location.hash = 'x'; });
+  const theme = page.getByRole('button', {name: 'Light, dark or as the system'});
+  await theme.click();
+  assert.ok(await light() > 0.9, 'light where it was asked for');
+  await theme.click();
+  assert.ok(await light() < 0.15, 'dark where it was asked for');
+});
+
+test('keys alone are enough', async (t) => {
+  const {page} = await open(t, CALM);
+  const focus = () => page.evaluate(() => document.activeElement.getAttribute('role') || document.activeElement.tagName.toLowerCase());
+  for (let i = 0; i < 30 && await focus() !== 'slider'; i++) await page.keyboard.press('Tab');
+  assert.equal(await focus(), 'slider');
+  const value = () => page.evaluate(() => document.querySelector('[role=slider]').getAttribute('aria-valuetext'));
+  await page.keyboard.press('ArrowLeft');
+  const first = await until('it is read', value);
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowLeft');
+  await until('the cursor moves', async () => (await value()) !== first);
+  assert.match(await value(), /\d+:\d+:\d+: [\d,]+ goroutines/);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.moment:not([hidden]) h2');
+  await until('the moment has the focus', () => page.evaluate(() => document.activeElement.id === 'moment'));
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('.moment[hidden]', {state: 'attached'});
+  assert.equal(await focus(), 'slider');
+  await page.keyboard.press('Space');
+  await page.waitForSelector('.state.paused');
+  await page.keyboard.press('Space');
+  await page.waitForSelector('.state.live');
+  await page.keyboard.press('?');
+  await page.waitForSelector('dialog[open] kbd');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog:not([open])', {state: 'attached'});
+  await page.keyboard.press('+');
+  await page.getByRole('button', {name: 'Back to now (0)'}).waitFor();
+  await page.keyboard.press('0');
+  await until('back to now', async () => !(await page.getByRole('button', {name: 'Back to now (0)'}).count()));
+});
+
+test('a drag selects, and the link leads back to it', async (t) => {
+  const {page} = await open(t, CALM);
+  const box = await page.locator('.hero .plot .over').first().boundingBox();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 60, {steps: 4});
+  await page.mouse.move(box.x + box.width * 0.9, box.y + 60, {steps: 4});
+  await page.mouse.up();
+  await page.waitForSelector('.moment .changes, .moment .answer');
+  await page.keyboard.press('l');
+  assert.match(page.url(), /moment=\d+-\d+/);
+  const range = await page.locator('.moment-head .quiet').innerText();
+  const again = await open(t, page.url());
+  await again.page.waitForSelector('.moment .changes, .moment .answer');
+  assert.equal(await again.page.locator('.moment-head .quiet').innerText(), range);
+  const zip = await page.request.get(CALM + await page.locator('.moment a[download]').first().getAttribute('href'));
+  assert.equal(zip.headers()['content-type'], 'application/zip');
+});
+
+for (const [name, options] of Object.entries({
+  'light, English': {}, 'dark, Chinese': {colorScheme: 'dark', locale: 'zh-CN'}, 'narrow': {viewport: {width: 390, height: 844}},
+})) {
+  test(`axe finds nothing: ${name}`, async (t) => {
+    for (const url of [CALM, LEAK]) {
+      const {page} = await open(t, url, options);
+      await page.evaluate(axe); // by the debugger, which the policy does not bind
+      const check = async (what) => {
+        const found = await page.evaluate(async () => (await window.axe.run(document)).violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 160) + ' ' + (n.any[0]?.message ?? '')).slice(0, 3).join(' | ')}`));
+        assert.deepEqual(found, [], `${what} of ${url}`);
+      };
+      await page.waitForSelector('figure.small canvas');
+      await check('the page');
+      await page.keyboard.press('t');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.moment section');
+      await check('the moment');
+      await page.keyboard.press('?');
+      await page.waitForSelector('dialog[open]');
+      await check('the help');
+      await page.keyboard.press('Escape');
+      if (SHOTS) await page.screenshot({path: `${SHOTS}/${name.replace(/\W+/g, '-')}-${url === LEAK ? 'leak' : 'calm'}.png`});
+    }
+  });
+}

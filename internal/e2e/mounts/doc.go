@@ -1,0 +1,2 @@
+// Package mounts is its tests: the live page mounted in other people's routers.
+package mounts
