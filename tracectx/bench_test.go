@@ -7,8 +7,10 @@ import (
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -109,6 +111,27 @@ func BenchmarkObserve(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				p.Observe(now)
+			}
+		})
+	}
+}
+
+// BenchmarkEnrich is what an exporter that is wrapped costs more per span.
+func BenchmarkEnrich(b *testing.B) {
+	h := runtimeinfo.NewHistory(0)
+	for n := range 5 {
+		tick(h, float64(n))
+	}
+	now := time.Now()
+	for name, span := range map[string]sdktrace.ReadOnlySpan{
+		"enriched": tracetest.SpanStub{StartTime: now.Add(-time.Hour), EndTime: now, Attributes: numbered(8)}.Snapshot(),
+		"short":    tracetest.SpanStub{StartTime: now.Add(-time.Hour), EndTime: now.Add(time.Millisecond - time.Hour)}.Snapshot(),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := tracectx.WrapProcessor(empty{}, tracectx.Enrichment{History: h})
+			b.ReportAllocs()
+			for b.Loop() {
+				p.OnEnd(span)
 			}
 		})
 	}

@@ -60,7 +60,7 @@ type Enrichment struct {
 //	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
 //
 // Behind a batching processor nothing of it happens on the application's
-// goroutines. It costs about 0.5 µs and two allocations per enriched span, a few
+// goroutines. It costs 0.7 µs and two allocations per enriched span, some 30
 // nanoseconds for others.
 func WrapExporter(next sdktrace.SpanExporter, e Enrichment) sdktrace.SpanExporter {
 	if e.History == nil {

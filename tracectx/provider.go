@@ -24,9 +24,9 @@ import (
 // whichever way it comes. A provider whose spans have no ids (the no-op one) stays
 // unseen. Shut tp down itself: the provider returned has no such method.
 //
-// On top of tp a root costs about 0.2 µs and four allocations for the labels in
-// its context, and one more for a span that is not recorded; other spans a few
-// nanoseconds.
+// A recorded root costs 0.15 µs and two allocations for the labels in its context,
+// beside what the Processor costs; one that is not recorded 0.33 µs and four, in
+// all; other spans 30 ns (benchmarks/spans).
 func (p *Processor) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider {
 	return &provider{tp, p, p.Attach(tp)}
 }
