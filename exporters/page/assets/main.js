@@ -143,12 +143,20 @@ function verdict() {
   ...(spell ? [h('button', {type: 'button', class: 'look', onclick: () => view.selectSpell(spell)}, t('verdict.look'))] : []));
 }
 
+let listed = 0;
+/** captures lists the bundles for the rail. */
+async function captures() {
+  listed = Date.now();
+  parts.rail.captures = (await api('captures')).captures;
+}
+
 async function report() {
   if (!data.meta.goroutines || data.now.surveys === surveys) return;
   surveys = data.now.surveys;
   try {
     goroutines = await api('goroutines');
     verdict();
+    if (data.meta.captures && Date.now() - listed > 20e3) await captures();
     if (moment.shown && view.selection && data.last - view.selection[1] < 15e3) {
       if (view.spellAt(view.selection[0]) && !view.spellAt(view.selection[0]).to) view.selection[1] = data.last;
       moment.refresh();
@@ -248,7 +256,7 @@ async function capture() {
   try {
     const {id} = await api('captures', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({reason: 'asked for on the page'})});
     say(t('captures.taken', {id}));
-    parts.rail.captures = (await api('captures')).captures;
+    await captures();
     moment.refresh();
     render();
   } catch (e) {
@@ -294,7 +302,7 @@ function onKey(e) {
 async function load() {
   await data.load();
   surveys = -1;
-  if (data.meta.captures) parts.rail.captures = (await api('captures').catch(() => ({captures: []}))).captures;
+  if (data.meta.captures) await captures().catch(() => {}); // asked for again later
   header();
   parts.multiples.build();
   render();
