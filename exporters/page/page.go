@@ -17,7 +17,8 @@
 // the mux or the server around it. Package agent serves it on the loopback
 // address, and beyond that with a token only.
 //
-// An Export costs about 20 µs on the exporter's own goroutine (BenchmarkExport).
+// An Export costs about 10 µs and 1.3 KB on the exporter's own goroutine
+// (BenchmarkExport), an hour of every column 8 ms (BenchmarkHistory).
 package page
 
 import (

@@ -253,6 +253,9 @@ for (const [name, options] of Object.entries({
       await page.waitForSelector('dialog[open]');
       await check('the help');
       await page.keyboard.press('Escape');
+      await page.evaluate(() => document.querySelector('main').append(document.createElement('img')));
+      await assert.rejects(check('a picture without words'), /image-alt/); // it does look
+      await page.evaluate(() => document.querySelector('main > img').remove());
       if (SHOTS) await page.screenshot({path: `${SHOTS}/${name.replace(/\W+/g, '-')}-${url === LEAK ? 'leak' : 'calm'}.png`});
     }
   });

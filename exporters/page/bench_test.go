@@ -1,0 +1,51 @@
+package page_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// BenchmarkExport is what a sample costs the exporter's own goroutine, packing
+// every two minutes included.
+func BenchmarkExport(b *testing.B) {
+	e := newPage(b, page.Config{})
+	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	start := time.Now()
+	snapshots := make([]*runtimeinfo.Snapshot, 16)
+	for i := range snapshots {
+		reader.Pulse(0)
+		reader.Read(runtimeinfo.Tick{Time: start.Add(time.Duration(i) * time.Second)})
+		snapshots[i] = reader.Snapshot()
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		s := *snapshots[n%len(snapshots)]
+		s.Time = start.Add(time.Duration(n) * time.Second)
+		export(b, e, &s)
+		n++
+	}
+}
+
+// BenchmarkHistory is what opening the page costs: an hour of every column.
+func BenchmarkHistory(b *testing.B) {
+	e := newPage(b, page.Config{})
+	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	start := time.Now()
+	for n := range 3600 {
+		at := start.Add(time.Duration(n) * time.Second)
+		reader.Read(runtimeinfo.Tick{Time: at})
+		s := *reader.Snapshot()
+		s.Time = at
+		export(b, e, &s)
+	}
+	b.ReportAllocs()
+	size := 0
+	for b.Loop() {
+		size = call(b, e, "api/v1/history", nil).Body.Len()
+	}
+	b.ReportMetric(float64(size), "B")
+}
