@@ -50,7 +50,7 @@ func everything() []phase {
 				s.starve()
 			}
 		}},
-		{"lock convoy of 2 ms", 60, 30, func(s *service, _ int) { s.convoy.Store(true) }},
+		{"lock convoy of 3 ms", 60, 30, func(s *service, _ int) { s.convoy.Store(true) }},
 		{"memory leak of 1 %/min", 700, 600, func(s *service, _ int) { s.remember(ballast / 100 / 60) }},
 	}
 }

@@ -56,29 +56,37 @@ func cell(p *phase, i int, name string, all []*outcome) string {
 		return fmt.Sprintf("%s, up %d %% of the time", plural(n, "alert"), 100*up/(p.lasts*len(all)))
 	}
 	var took []int
+	inTime := 0
 	for _, o := range all {
-		if s, ok := o.found(p, i, name); ok {
+		if s, ok := o.found(i, name); ok {
 			took = append(took, s)
+			if s <= p.within {
+				inTime++
+			}
 		}
 	}
 	if len(took) == 0 {
-		return fmt.Sprintf("0 of %d", len(all))
+		return "not found"
 	}
 	slices.Sort(took)
-	return fmt.Sprintf("%d of %d, median %d s, worst %d s", len(took), len(all), took[len(took)/2], took[len(took)-1])
+	return fmt.Sprintf("%d of %d in time, after a median of %d s, worst %d s", inTime, len(all), took[len(took)/2], took[len(took)-1])
 }
 
-// found tells when a trouble was found, if it was in time.
-func (o *outcome) found(p *phase, i int, name string) (second int, ok bool) {
+// found tells when an alert came in a phase. One that was up already hides it: then
+// none did.
+func (o *outcome) found(i int, name string) (second int, ok bool) {
 	part := &o.pieces[i][0]
-	second = p.within
-	if a := part.alerts[name]; len(a) > 0 {
-		second = a[0].second
+	seconds := slices.Clone(part.again)
+	if name != ours {
+		seconds = nil
 	}
-	if name == ours && len(part.again) > 0 {
-		second = min(second, part.again[0])
+	for _, a := range part.alerts[name] {
+		seconds = append(seconds, a.second)
 	}
-	return second + 1, second < p.within
+	if len(seconds) == 0 {
+		return 0, false
+	}
+	return slices.Min(seconds) + 1, true
 }
 
 // recoveries sums up how our alerts ended after trouble.

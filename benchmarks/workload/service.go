@@ -96,7 +96,7 @@ func (s *service) handle(r *rand.Rand) {
 	defer func() { <-s.slots }()
 	if s.convoy.Load() {
 		s.lock.Lock()
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(3 * time.Millisecond)
 		s.lock.Unlock()
 	}
 	b := make([]byte, garbage)
