@@ -385,6 +385,8 @@ func TestDisabled(t *testing.T) {
 func TestJunkInTheEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_INTERVAL":              "soon",
+		"GMPULSE_SPOOL_MAX_BYTES":       "12",
+		"GMPULSE_SPOOL_MAX_AGE":         "-1s",
 		"GMPULSE_ALERTS_PER_WEEK":       "many",
 		"GMPULSE_BASELINES":             "maybe",
 		"GMPULSE_HOST_INTERVAL":         "-1s",
@@ -401,6 +403,7 @@ func TestJunkInTheEnvironment(t *testing.T) {
 	for _, want := range []string{
 		`GMPULSE_ALERTS_PER_WEEK="many"`, "want a number from 0.01 to 1000", `GMPULSE_BASELINES="maybe"`,
 		`GMPULSE_INTERVAL="soon"`, "want a duration such as 1s",
+		`GMPULSE_SPOOL_MAX_BYTES="12"`, "at least 65536", `GMPULSE_SPOOL_MAX_AGE="-1s"`,
 		`GMPULSE_HOST_INTERVAL="-1s"`,
 		`GMPULSE_LISTEN="nowhere"`, "want host:port",
 		`OTEL_EXPORTER_PROMETHEUS_PORT="99999"`,
