@@ -1,0 +1,124 @@
+// Package deploy tests what operators take home: configuration, not code.
+package deploy
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// promtool runs Prometheus' own checker in its folder.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := exec.LookPath("promtool"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("promtool is missing: apt-get install prometheus")
+		}
+		t.Skip("promtool is missing: apt-get install prometheus")
+	}
+	cmd := exec.CommandContext(t.Context(), "promtool", args...)
+	cmd.Dir = "prometheus"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v\n%s", args, err, out)
+	}
+}
+
+func TestPrometheusConfig(t *testing.T) { promtool(t, "check", "config", "prometheus.yml") }
+
+func TestPrometheusRules(t *testing.T) { promtool(t, "test", "rules", "rules_test.yml") }
+
+// Every alert has a test, one that expects it to fire.
+func TestAlertsAreTested(t *testing.T) {
+	tests := read(t, "prometheus/rules_test.yml")
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(read(t, "prometheus/rules.yml"), -1) {
+		if !strings.Contains(tests, "alertname: "+m[1]+"\n        exp_alerts:\n") {
+			t.Errorf("alert %s has no test that expects it", m[1])
+		}
+	}
+}
+
+// Whoever renames a metric must rename it here too: a query for a name that
+// nobody has is valid and answers nothing.
+func TestMetricsExist(t *testing.T) {
+	known := published(t)
+	for _, file := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json"} {
+		names := regexp.MustCompile(`\bgmpulse_\w+`).FindAllString(read(t, file), -1)
+		if len(names) < 20 {
+			t.Errorf("%s: only %d names of metrics found", file, len(names))
+		}
+		for _, name := range names {
+			if !known[strings.TrimSuffix(name, "_bucket")] {
+				t.Errorf("%s: there is no metric and no label %s", file, name)
+			}
+		}
+	}
+}
+
+// published returns the names of all metrics, and of their labels that begin so.
+func published(t *testing.T) map[string]bool {
+	t.Helper()
+	known := map[string]bool{}
+	for line := range strings.Lines(read(t, "../../exporters/prom/testdata/names.golden")) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, name := range regexp.MustCompile(`\bgmpulse_\w+`).FindAllString(line, -1) {
+			known[name] = true
+		}
+	}
+	if len(known) < 100 {
+		t.Fatalf("only %d names: has the golden file moved?", len(known))
+	}
+	return known
+}
+
+// The dashboard is one that Grafana can provision, and panels do not overlap.
+func TestDashboard(t *testing.T) {
+	var d struct {
+		UID        string
+		Templating struct{ List []struct{ Name, Type string } }
+		Panels     []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "grafana/dashboard.json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.UID != "gmpulse" || d.Templating.List[0].Type != "datasource" {
+		t.Errorf("uid %q, first variable %+v", d.UID, d.Templating.List[0])
+	}
+	taken, ids := map[[2]int]string{}, map[int]bool{}
+	for _, p := range d.Panels {
+		if ids[p.ID] {
+			t.Errorf("panel id %d is there twice", p.ID)
+		}
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%s lies on %q at column %d", p.Title, other, x)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+	}
+	if titles := slices.Collect(maps.Values(taken)); len(titles) == 0 {
+		t.Error("no panels")
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Debian's Prometheus loads the rules of examples/deploy, scrapes the example, and
+// answers every query of the dashboard: with values, wherever it has every metric
+// in it.
+func TestDashboardIsAnswered(t *testing.T) {
+	need(t, "prometheus", "apt-get install prometheus")
+	const deploy = "../../examples/deploy"
+	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s"}, build(t, "./examples/quickstart"))
+	target, err := url.Parse(app.after(t, "metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := filepath.Abs(filepath.Join(deploy, "prometheus/rules.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "global: {evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n- job_name: gmpulse\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", rules, target.Host), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	spawn(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	// Rates need two scrapes after the first host pass.
+	last := "no answer"
+	eventually(t, "a rate of CPU time", func() bool {
+		var n int
+		n, last = answers(t, address, `rate(gmpulse_process_cpu_time_seconds_total[1m])`)
+		return n > 0
+	}, &last)
+
+	queries := dashboardQueries(t, filepath.Join(deploy, "grafana/dashboard.json"))
+	if len(queries) < 40 {
+		t.Fatalf("%d queries in the dashboard", len(queries))
+	}
+	empty := 0
+	for _, q := range queries {
+		last := "no answer"
+		if !complete(t, address, q) {
+			if _, last = answers(t, address, q); last != "" {
+				t.Errorf("%s: %s", q, last)
+			}
+			empty++ // this machine lacks one of its metrics: no cgroup limit, no spool
+			continue
+		}
+		eventually(t, q, func() bool {
+			var n int
+			n, last = answers(t, address, q)
+			return n > 0
+		}, &last)
+	}
+	t.Logf("%d queries answered, %d of them for metrics that are absent here", len(queries), empty)
+	if empty > len(queries)/4 {
+		t.Errorf("%d of %d queries have nothing to show", empty, len(queries))
+	}
+}
+
+// dashboardQueries returns the queries of a dashboard, with its variables filled in.
+func dashboardQueries(t *testing.T, file string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*")
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			all[fill.Replace(target.Expr)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// complete tells whether Prometheus has each metric of a query.
+func complete(t *testing.T, address, query string) bool {
+	t.Helper()
+	for _, selector := range regexp.MustCompile(`gmpulse_\w+\{[^}]*\}`).FindAllString(query, -1) {
+		if n, _ := answers(t, address, selector); n == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// answers returns how many values a query has, and the error if it is none.
+func answers(t *testing.T, address, query string) (n int, problem string) {
+	t.Helper()
+	code, body := get(t, "http://"+address+"/api/v1/query?query="+url.QueryEscape(query))
+	var answer struct {
+		Data struct{ Result []any }
+	}
+	if err := json.Unmarshal([]byte(body), &answer); code != http.StatusOK || err != nil {
+		return 0, fmt.Sprintf("%d %s", code, body)
+	}
+	return len(answer.Data.Result), ""
+}
