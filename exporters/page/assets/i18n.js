@@ -40,7 +40,7 @@ const words = {
   'hero.at': ['{time}: {n} goroutines, {running} running, {runnable} runnable, {waiting} waiting, {spans} requests in flight', '{time}：{n} 个 goroutine，运行中 {running}，等待调度 {runnable}，阻塞 {waiting}，进行中的请求 {spans}'],
 
   'lanes.title': ['Requests in flight, by root span', '进行中的请求（按根 span）'], 'lanes.rest': ['{n} others', '其余 {n} 个'], 'lanes.none': ['No request was active in this time.', '这段时间没有进行中的请求。'],
-  'rail.gc': ['GC cycles', 'GC 周期'], 'rail.events': ['Events', '事件'], 'rail.capture': ['Capture: {reason}', '抓取现场：{reason}'], 'rail.band': ['{signal} left its expected band', '{signal} 超出预期区间'],
+  'rail.gc': ['GC', 'GC'], 'rail.events': ['Events', '事件'], 'rail.capture': ['Capture: {reason}', '抓取现场：{reason}'], 'rail.band': ['{signal} left its expected band', '{signal} 超出预期区间'],
   'rail.procs': ['GOMAXPROCS went from {from} to {to}', 'GOMAXPROCS 由 {from} 变为 {to}'], 'rail.drop': ['Records are dropped: {names}', '开始丢数据：{names}'],
 
   'section.scheduler': ['Scheduler', '调度器'], 'section.requests': ['Requests', '请求'], 'section.memory': ['Memory', '内存'], 'section.gc': ['Garbage collection', '垃圾回收'],

@@ -108,6 +108,7 @@ export class Lanes extends Strip {
       });
       c.globalAlpha = 1;
       if (!lanes[y].rest) this.long(c, s, lanes[y].name, y);
+      if (gutter() < 100) this.inside(c, lanes[y].name, y);
     });
     if (!lanes.length) {
       c.fillStyle = css('--muted');
@@ -117,6 +118,16 @@ export class Lanes extends Strip {
     this.legend();
     this.cursor();
     this.selection();
+  }
+
+  /** inside writes the name into the lane, where the gutter is too narrow for it. */
+  inside(c, name, y) {
+    c.font = `11px ${css('--font')}`;
+    c.lineWidth = 3;
+    c.strokeStyle = css('--card');
+    c.fillStyle = css('--ink');
+    c.strokeText(name, 6, y * laneHeight + 15);
+    c.fillText(name, 6, y * laneHeight + 15);
   }
 
   /** long draws the spans that lasted, as lines along the bottom of their lane. */

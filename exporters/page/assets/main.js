@@ -276,7 +276,7 @@ function help() {
   dialog(t('help.title'), h('div', {class: 'help'}, h('p', {}, t('help.mouse')),
     h('dl', {}, ...keys.flatMap(([k, text]) => [h('dt', {}, h('kbd', {}, k)), h('dd', {}, t(text))])),
     h('h3', {}, t('help.marks')),
-    h('ul', {class: 'marks'}, ...['verdict', 'anomaly', 'capture', 'procs', 'drop', 'other'].map((k) => h('li', {}, h('i', {class: 'mark-icon ' + k}), t('mark.' + k))))));
+    h('ul', {class: 'marks'}, ...['verdict', 'anomaly', 'capture', 'procs', 'drop', 'other'].map((k) => h('li', {}, h('i', {class: 'mark-icon is-' + k}), t('mark.' + k))))));
 }
 
 function onKey(e) {
