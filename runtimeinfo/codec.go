@@ -38,7 +38,7 @@ type SchemaID uint64
 // Encoder turns snapshots into bytes that a [Decoder] turns back in another
 // process, of another version of the program too. What snapshots have in common,
 // the description of their metrics, is a schema apart: some 24 KB that are
-// written once, where a record is 1.6 KB.
+// written once, where a record is 1.7 KB.
 //
 //	var enc runtimeinfo.Encoder
 //	record, err := enc.Append(nil, s)
