@@ -1,0 +1,62 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// Every public package shows in an Example function how it is used. The ones
+// listed lack one still: whoever writes it strikes the line.
+func TestExamples(t *testing.T) {
+	lacking := map[string]bool{"exporters/page": true, "exporters/spool": true}
+	for dir := range publicPackages(t) {
+		has := false
+		tests, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range tests {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			has = has || regexp.MustCompile(`(?m)^func Example`).Match(data)
+		}
+		if !has && !lacking[dir] {
+			t.Errorf("%s has no Example function", dir)
+		}
+		if has && lacking[dir] {
+			t.Errorf("%s has an Example function now: take it off the list", dir)
+		}
+	}
+}
+
+// publicPackages returns the folders with Go files that other modules may import.
+func publicPackages(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, room := range []string{"agent", "exporters", "runtimeinfo", "tracectx"} {
+		err := filepath.WalkDir(filepath.Join(root, room), func(path string, d os.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && (d.Name() == "internal" || d.Name() == "testdata"):
+				return filepath.SkipDir
+			case filepath.Ext(path) == ".go":
+				dir, err := filepath.Rel(root, filepath.Dir(path))
+				found[filepath.ToSlash(dir)] = true
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(found) < 10 {
+		t.Fatalf("found only %d packages", len(found))
+	}
+	return found
+}

@@ -1,0 +1,19 @@
+package runtimeinfo_test
+
+import (
+	"fmt"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// A snapshot is read by the keys of the catalogue.
+func ExampleSnapshot_Number() {
+	for _, m := range runtimeinfo.Catalogue() {
+		if m.Key() == "gmpulse.goroutine.user" {
+			s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: m, Number: 42})
+			n, ok := s.Number("gmpulse.goroutine.user")
+			fmt.Println(n, m.Unit, ok)
+		}
+	}
+	// Output: 42 {goroutine} true
+}
