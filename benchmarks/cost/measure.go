@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"runtime/metrics"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // cost is what one step costs.
@@ -70,10 +72,24 @@ func steps(n int) []step {
 			return err
 		}},
 	}
+	if roll, err := rollCall(repeats); err == nil {
+		all = append(all, roll)
+	}
 	if goroutines.Provable() {
 		all = append(all, proof(uncapped, surveyor, min(repeats, 5)))
 	}
 	return all
+}
+
+// rollCall tells the goroutines apart.
+func rollCall(repeats int) (step, error) {
+	r, err := exectrace.New(exectrace.Config{
+		MaxGoroutines: 1 << 30, MaxBytes: 1 << 30, MaxEvents: 1 << 30, Logger: slog.New(slog.DiscardHandler),
+	})
+	return step{"roll call", 1, repeats, func() error {
+		_, err := r.RollCall(context.Background())
+		return err
+	}}, err
 }
 
 // proof has the garbage collector look for leaks.
