@@ -11,6 +11,7 @@ import (
 // The Collector's Forward receiver, which nobody here wrote, is killed in the
 // middle of a stream and comes back: everything arrives, with its attributes.
 func TestCollectorForward(t *testing.T) {
+	t.Parallel()
 	const total = 300
 	c := peers.StartCollector(t)
 	p := spawn(t, nil, build(t, "./internal/peers/producer"), "-url=tcp://"+c.Fluent, "-dir="+t.TempDir(), "-to="+strconv.Itoa(total))

@@ -18,6 +18,7 @@ import (
 // answers every query of the dashboard: with values, wherever it has every metric
 // in it.
 func TestDashboardIsAnswered(t *testing.T) {
+	t.Parallel()
 	need(t, "prometheus", "apt-get install prometheus")
 	const deploy = "../../examples/deploy"
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s"}, build(t, "./examples/quickstart"))

@@ -66,6 +66,7 @@ func (s *forwardServer) copies(t *testing.T) map[string]int {
 // each are 20,000 records, 15 kills of the application and 5 of the server, about
 // two minutes.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	total, appKills, serverKills := 1000, 3, 2
 	if os.Getenv("GMPULSE_E2E") == "full" {
 		total, appKills, serverKills = 10_000, 15, 5
@@ -110,6 +111,7 @@ func TestKills(t *testing.T) {
 // The server is away for a while, and a whole minute with GMPULSE_E2E=full: what
 // the agent took meanwhile arrives, each record once.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	away := 3 * time.Second
 	if os.Getenv("GMPULSE_E2E") == "full" {
 		away = time.Minute

@@ -16,6 +16,7 @@ import (
 // Debian's Prometheus stores the exemplars of the example and hands them out
 // again: each points at a trace, its value lies in its bucket.
 func TestExemplarsInPrometheus(t *testing.T) {
+	t.Parallel()
 	need(t, "prometheus", "apt-get install prometheus")
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=200ms"}, build(t, "./examples/quickstart"))
 	target, err := url.Parse(app.after(t, "metrics"))

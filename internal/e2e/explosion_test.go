@@ -8,6 +8,7 @@ import (
 // Two explosions and one that only looks like one, as their reader runs them:
 // the verdict names kind, place and span, and the exit status says it is right.
 func TestExplosion(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}

@@ -38,6 +38,7 @@ func browser(t *testing.T) string {
 // The page in a real Chromium: see browser/page.test.mjs. GMPULSE_SHOTS names a
 // directory to put screenshots into.
 func TestPageInABrowser(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}

@@ -21,6 +21,7 @@ import (
 // The example as its reader runs it: it prints its addresses, a line a second,
 // and a table at the end.
 func TestQuickstart(t *testing.T) {
+	t.Parallel()
 	p := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0"}, build(t, "./examples/quickstart"), "-for", "4s")
 	address := p.after(t, "health")
 	if code, body := get(t, address); code != http.StatusOK || !strings.Contains(body, `"ok"`) && !strings.Contains(body, `"starting"`) {
@@ -45,6 +46,7 @@ func TestQuickstart(t *testing.T) {
 
 // Debian's Prometheus scrapes the example and answers PromQL about it.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	need(t, "prometheus", "apt-get install prometheus")
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0"}, build(t, "./examples/quickstart"))
 	target, err := url.Parse(app.after(t, "metrics"))
@@ -92,6 +94,7 @@ func TestPrometheus(t *testing.T) {
 
 // A real Forward server gets every record that the agent says it delivered.
 func TestForwardServer(t *testing.T) {
+	t.Parallel()
 	needForwardServer(t)
 	const server = "../peers/npm"
 	received := filepath.Join(t.TempDir(), "received.ndjson")
