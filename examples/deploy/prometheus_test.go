@@ -28,7 +28,10 @@ func promtool(t *testing.T, args ...string) {
 	}
 }
 
-func TestPrometheusConfig(t *testing.T) { promtool(t, "check", "config", "prometheus.yml") }
+func TestPrometheusConfig(t *testing.T) {
+	promtool(t, "check", "config", "prometheus.yml")
+	promtool(t, "check", "config", "compose.yml")
+}
 
 func TestPrometheusRules(t *testing.T) { promtool(t, "test", "rules", "rules_test.yml") }
 

@@ -1,0 +1,32 @@
+package deploy
+
+import (
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+// A variable that the agent does not know is one that somebody believes in.
+func TestVariablesExist(t *testing.T) {
+	seen := map[string]bool{}
+	err := fs.WalkDir(os.DirFS("."), ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".yml") && !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		for _, name := range regexp.MustCompile(`\bGMPULSE_[A-Z_]+\b`).FindAllString(read(t, path), -1) {
+			seen[name] = true
+			if !slices.ContainsFunc(agent.Variables(), func(v agent.Variable) bool { return v.Name == name }) {
+				t.Errorf("%s: the agent knows no variable %s", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil || len(seen) < 5 {
+		t.Errorf("%d variables found, %v", len(seen), err)
+	}
+}
