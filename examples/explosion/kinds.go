@@ -14,26 +14,41 @@ import (
 // kind is one way to explode, or one that only looks so.
 type kind struct {
 	name, story string
-	root        string            // the span that the goroutines are created under
+	root        string            // the span that the goroutines are created under; empty: under none
 	where       string            // part of the function where they are stuck
 	verdicts    []goroutines.Kind // any of these is right; none: anything but a suspect is
 	perSecond   func(elapsed time.Duration) float64
 	request     func(ctx context.Context, w *world)
+	late        func(elapsed time.Duration) time.Duration // of the cache's answers; nil: at once
+	run         func(k kind, length, hold time.Duration) (right bool, err error)
 }
 
 func (k *kind) benign() bool { return k.verdicts == nil }
 
 // matches tells whether a verdict is the right one: kind, place and span.
 func (k *kind) matches(v *goroutines.Verdict) bool {
-	return slices.Contains(k.verdicts, v.Kind) &&
-		strings.Contains(v.Key.Site.Function, k.where) &&
-		len(v.Roots) > 0 && v.Roots[0].Name == k.root
+	root := ""
+	if len(v.Roots) > 0 {
+		root = v.Roots[0].Name
+	}
+	return slices.Contains(k.verdicts, v.Kind) && strings.Contains(v.Key.Site.Function, k.where) && root == k.root
 }
 
 func kinds() []kind {
-	steady := func(time.Duration) float64 { return 10 }
+	all := slices.Concat(leaks(), waits(), benign())
+	for i := range all {
+		if all[i].run == nil {
+			all[i].run = run
+		}
+	}
+	return all
+}
+
+func steady(time.Duration) float64 { return 10 }
+
+// leaks are goroutines that nothing ends.
+func leaks() []kind {
 	leak := []goroutines.Kind{goroutines.Leak, goroutines.LeakProven}
-	stuck := []goroutines.Kind{goroutines.Stuck}
 	return []kind{
 		{
 			name: "channel", story: "a result is sent to a channel that nobody reads any more",
@@ -48,12 +63,9 @@ func kinds() []kind {
 			root: "GET /prices", where: "net/http.(*persistConn)", verdicts: leak, perSecond: steady, request: openBody,
 		},
 		{
-			name: "lock", story: "a lock is taken and not given back",
-			root: "POST /order", where: "heldLock", verdicts: stuck, perSecond: steady, request: heldLock,
-		},
-		{
-			name: "io", story: "a peer takes the connection and says nothing; there is no deadline",
-			root: "GET /stock", where: "silentPeer", verdicts: stuck, perSecond: steady, request: silentPeer,
+			name: "avalanche", story: "such bodies exhaust the pool of connections: timeouts, retries, collapse; then the fix under the same load",
+			root: "GET /order", where: "net/http.(*persistConn)", verdicts: leak,
+			perSecond: func(time.Duration) float64 { return callsPerSecond }, run: compare,
 		},
 		{
 			name: "timer", story: "a ticker's loop has no way to end",
@@ -63,6 +75,47 @@ func kinds() []kind {
 			name: "fanout", story: "ten ask, the first answer wins, the other nine never finish",
 			root: "GET /search", where: "fanOut", verdicts: leak, perSecond: func(time.Duration) float64 { return 2 }, request: fanOut,
 		},
+		{
+			name: "job", story: "a job that runs under no span leaves a goroutine behind each time",
+			where: "unreadChannel", verdicts: leak, perSecond: steady, request: unreadChannel,
+		},
+	}
+}
+
+// waits are requests that wait too long.
+func waits() []kind {
+	stuck := []goroutines.Kind{goroutines.Stuck}
+	return []kind{
+		{
+			name: "lock", story: "a lock is taken and not given back",
+			root: "POST /order", where: "heldLock", verdicts: stuck, perSecond: steady, request: heldLock,
+		},
+		{
+			name: "io", story: "a peer takes the connection and says nothing; there is no deadline",
+			root: "GET /stock", where: "silentPeer", verdicts: stuck, perSecond: steady, request: silentPeer,
+		},
+		{
+			name: "redis-slow", story: "a cache without pool and deadline answers later and later: no leak, but pressure",
+			root: "GET /stock", where: "cachedStock", verdicts: []goroutines.Kind{goroutines.Pressure},
+			perSecond: func(time.Duration) float64 { return 50 }, request: cachedStock,
+			late: func(d time.Duration) time.Duration { return 200*time.Millisecond + d/8 },
+		},
+		{
+			name: "redis-stuck", story: "the same cache stops answering after ten good seconds",
+			root: "GET /stock", where: "cachedStock", verdicts: stuck, perSecond: steady, request: cachedStock,
+			late: func(d time.Duration) time.Duration {
+				if d < 10*time.Second {
+					return 5 * time.Millisecond
+				}
+				return time.Hour
+			},
+		},
+	}
+}
+
+// benign only look like an explosion.
+func benign() []kind {
+	return []kind{
 		{
 			name: "ramp", story: "benign: the load grows tenfold, as in a promotion",
 			root: "GET /promotion", perSecond: func(d time.Duration) float64 { return 50 + 10*d.Seconds() },

@@ -19,6 +19,7 @@ type world struct {
 	tracer   trace.Tracer
 	upstream *httptest.Server // answers with a body that goes on for ever
 	silent   net.Listener     // takes connections and says nothing
+	cache    *redis           // answers as late as the kind says
 	client   *http.Client
 	lock     sync.Mutex
 	started  time.Time
@@ -28,9 +29,9 @@ type world struct {
 }
 
 // A world lives as long as the program: closing what leaks is not its business.
-func newWorld(ctx context.Context, root string) *world {
+func newWorld(ctx context.Context, k *kind) (*world, error) {
 	w := &world{
-		root: root, tracer: otel.Tracer("explosion"), started: time.Now(),
+		root: k.root, tracer: otel.Tracer("explosion"), started: time.Now(),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
 		upstream: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/quick" {
@@ -42,13 +43,18 @@ func newWorld(ctx context.Context, root string) *world {
 			<-r.Context().Done()
 		})),
 	}
-	silent, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // no loopback: nothing to show
+	var err error
+	if w.silent, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
 	}
-	w.silent = silent
 	go w.accept()
-	return w
+	w.cache, err = newRedis(ctx, func() time.Duration {
+		if k.late == nil {
+			return 0
+		}
+		return k.late(time.Since(w.started))
+	})
+	return w, err
 }
 
 func (w *world) accept() {
@@ -67,8 +73,12 @@ func (w *world) keep(c net.Conn) {
 	w.conns = append(w.conns, c)
 }
 
-// request runs f under a root span, as a server's middleware does.
+// request runs f under a root span, as a server's middleware does, or under none.
 func (w *world) request(ctx context.Context, f func(ctx context.Context, w *world)) {
+	if w.root == "" {
+		f(ctx, w)
+		return
+	}
 	ctx, span := w.tracer.Start(ctx, w.root)
 	defer span.End()
 	f(ctx, w)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Two explosions and one that only looks like one, as their reader runs them:
+// Explosions and one that only looks like one, as their reader runs them:
 // the verdict names kind, place and span, and the exit status says it is right.
 func TestExplosion(t *testing.T) {
 	t.Parallel()
@@ -14,9 +14,12 @@ func TestExplosion(t *testing.T) {
 	}
 	program := build(t, "./examples/explosion")
 	for kind, want := range map[string][]string{
-		"channel": {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "under    GET /checkout"},
-		"lock":    {"verdict  stuck", "main.heldLock (kinds.go:", "under    POST /order"},
-		"ramp":    {},
+		"channel":    {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "under    GET /checkout"},
+		"lock":       {"verdict  stuck", "main.heldLock (kinds.go:", "under    POST /order"},
+		"ramp":       {},
+		"redis-slow": {"verdict  pressure", "main.cachedStock (redis.go:", "under    GET /stock"},
+		"job":        {"verdict  leak", "main.unreadChannel.func1", "were not created under a span"},
+		"avalanche":  {"leak: ", "net/http.(*persistConn)", "created under GET /order", "latency p99", "nothing to report"},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -34,7 +37,7 @@ func TestExplosion(t *testing.T) {
 	}
 	list := spawn(t, nil, program, "-list")
 	<-list.done
-	if n := strings.Count(list.output(), "\n"); list.err != nil || n < 9 {
+	if n := strings.Count(list.output(), "\n"); list.err != nil || n < 13 {
 		t.Errorf("-list prints %d lines: %v", n, list.err)
 	}
 	bad := spawn(t, nil, program, "-kind=nonsense")
