@@ -115,6 +115,7 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, m
 			if o.verdict == nil && (mended && v.Kind.Suspect() || k.matches(&v)) {
 				o.verdict, o.verdictAfter = &v, time.Since(start)
 				fmt.Printf("%3.0f s  %s\n", time.Since(start).Seconds(), v.String())
+				look(a, &v)
 			}
 		}
 	}

@@ -96,7 +96,8 @@ func run(k kind, length, hold time.Duration) (right bool, err error) {
 	defer enough()
 	verdict, right := await(waiting, a, k)
 	report(k, verdict, right)
-	fmt.Printf("\nlook     %sdebug/gmpulse/ has it at its top: \"Why?\" shows the groups of goroutines, their places and traces\n", a.URL())
+	fmt.Println()
+	look(a, verdict)
 	if hold > 0 {
 		select {
 		case <-ctx.Done():
@@ -181,6 +182,16 @@ func report(k kind, v *goroutines.Verdict, right bool) {
 	if !right {
 		fmt.Printf("\nexpected %s\n", k.expectation())
 	}
+}
+
+// look prints where the page shows the verdict: the moment, selected, with the
+// groups of goroutines that grew, their places, spans and traces.
+func look(a *agent.Agent, v *goroutines.Verdict) {
+	moment := ""
+	if v != nil {
+		moment = fmt.Sprintf("#moment=%d-%d", v.Since.UnixMilli(), time.Now().UnixMilli())
+	}
+	fmt.Printf("look     %sdebug/gmpulse/%s\n", a.URL(), moment)
 }
 
 // expectation says in words what the verdict should be.

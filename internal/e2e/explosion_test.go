@@ -13,27 +13,17 @@ func TestExplosion(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	program := build(t, "./examples/explosion")
-	for kind, want := range map[string][]string{
-		"channel":    {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "under    GET /checkout"},
+	wants := map[string][]string{
+		"channel":    {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "under    GET /checkout", "/debug/gmpulse/#moment="},
 		"lock":       {"verdict  stuck", "main.heldLock (kinds.go:", "under    POST /order"},
 		"ramp":       {},
 		"redis-slow": {"verdict  pressure", "main.cachedStock (redis.go:", "under    GET /stock"},
-		"job":        {"verdict  leak", "main.unreadChannel.func1", "were not created under a span"},
+		"job":        {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "were not created under a span"},
 		"avalanche":  {"leak: ", "net/http.(*persistConn)", "created under GET /order", "latency p99", "nothing to report"},
-	} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			p := spawn(t, nil, program, "-kind="+kind, "-for=90s")
-			<-p.done
-			if p.err != nil {
-				t.Errorf("%v", p.err)
-			}
-			for _, w := range want {
-				if !strings.Contains(p.output(), w) {
-					t.Errorf("it does not say %q", w)
-				}
-			}
-		})
+	}
+	running := map[string]*process{} // at once: they mostly wait
+	for kind := range wants {
+		running[kind] = spawn(t, nil, program, "-kind="+kind, "-for=90s")
 	}
 	list := spawn(t, nil, program, "-list")
 	<-list.done
@@ -44,5 +34,16 @@ func TestExplosion(t *testing.T) {
 	<-bad.done
 	if code := bad.cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(bad.output(), "http-body") {
 		t.Errorf("a bad kind exits with %d:\n%s", code, bad.output())
+	}
+	for kind, p := range running {
+		<-p.done
+		if p.err != nil {
+			t.Errorf("%s: %v", kind, p.err)
+		}
+		for _, want := range wants[kind] {
+			if !strings.Contains(p.output(), want) {
+				t.Errorf("%s does not say %q", kind, want)
+			}
+		}
 	}
 }
