@@ -18,7 +18,7 @@ func TestVariablesExist(t *testing.T) {
 		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".yml") && !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".md") {
 			return err
 		}
-		for _, name := range regexp.MustCompile(`\bGMPULSE_[A-Z_]+\b`).FindAllString(read(t, path), -1) {
+		for _, name := range regexp.MustCompile(`\b(?:GMPULSE|OTEL)_[A-Z_]+\b`).FindAllString(read(t, path), -1) {
 			seen[name] = true
 			if !slices.ContainsFunc(agent.Variables(), func(v agent.Variable) bool { return v.Name == name }) {
 				t.Errorf("%s: the agent knows no variable %s", path, name)

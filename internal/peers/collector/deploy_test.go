@@ -123,6 +123,22 @@ func TestDeployCompose(t *testing.T) {
 	}
 }
 
+// Filebeat looks at a file under the name that rotation gives it too.
+func TestDeployFilebeat(t *testing.T) {
+	var c struct {
+		Inputs []struct{ Paths []string } `yaml:"filebeat.inputs"`
+	}
+	parse(t, "filebeat/filebeat.yml", &c)
+	if len(c.Inputs) != 1 || len(c.Inputs[0].Paths) != 1 {
+		t.Fatalf("inputs %v", c.Inputs)
+	}
+	for _, name := range []string{"runtime.jsonl", "runtime.jsonl.1"} {
+		if ok, err := filepath.Match(filepath.Base(c.Inputs[0].Paths[0]), name); !ok || err != nil {
+			t.Errorf("%s is not read: %v", name, err)
+		}
+	}
+}
+
 func exists(t *testing.T, service, file string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(deploy, file)); err != nil {
