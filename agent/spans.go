@@ -29,7 +29,7 @@ func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
 	if g.exact != nil {
 		activity.Exact = g.exact.Exact()
 	}
-	activity.Events = append(activity.Events, g.events.take()...)
+	activity.Events = append(activity.Events, g.events.take(now)...)
 	return activity
 }
 

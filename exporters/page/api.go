@@ -92,18 +92,28 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 	return from, to, nil
 }
 
-// serveHistory sends columns of a range. The JSON is made by hand: an hour of
-// forty columns is 140,000 numbers.
-func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
+// enterRange reads the range of a request that is heavy, and waits for its turn. It
+// answers itself where there is none; leave ends the turn.
+func (e *Exporter) enterRange(w http.ResponseWriter, r *http.Request) (from, to int64, leave func(), ok bool) {
 	from, to, err := timeRange(r)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
-		return
+		return 0, 0, nil, false
 	}
 	if !e.heavy.enter(r.Context()) {
-		return // the client is gone
+		return 0, 0, nil, false // the client is gone
 	}
-	defer e.heavy.leave()
+	return from, to, e.heavy.leave, true
+}
+
+// serveHistory sends columns of a range. The JSON is made by hand: an hour of
+// forty columns is 140,000 numbers.
+func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
+	from, to, leave, ok := e.enterRange(w, r)
+	if !ok {
+		return
+	}
+	defer leave()
 	keys := wanted(e.history.directory(), r.URL.Query()["key"])
 	columns := make([]int, len(keys))
 	for i, k := range keys {

@@ -23,15 +23,11 @@ const (
 // serveIncident sends everything about a moment as one zip, made as it is sent.
 func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		from, to, err := timeRange(r)
-		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+		from, to, leave, ok := e.enterRange(w, r)
+		if !ok {
 			return
 		}
-		if !e.heavy.enter(r.Context()) {
-			return // the client is gone
-		}
-		defer e.heavy.leave()
+		defer leave()
 		m := e.moment(from, to)
 		name := "gmpulse-" + time.UnixMilli(m.From).UTC().Format("20060102T150405Z") + ".zip"
 		w.Header().Set("Content-Type", "application/zip")

@@ -51,15 +51,11 @@ type aliveJSON struct {
 }
 
 func (e *Exporter) serveMoment(w http.ResponseWriter, r *http.Request) {
-	from, to, err := timeRange(r)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+	from, to, leave, ok := e.enterRange(w, r)
+	if !ok {
 		return
 	}
-	if !e.heavy.enter(r.Context()) {
-		return // the client is gone
-	}
-	defer e.heavy.leave()
+	defer leave()
 	answer(w, r, e.moment(from, to))
 }
 

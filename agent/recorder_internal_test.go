@@ -1,0 +1,23 @@
+package agent
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+func TestRecorderEventsDroppedAreTold(t *testing.T) {
+	var q events
+	for i := range 20 {
+		q.add(runtimeinfo.Event{Message: strconv.Itoa(i)})
+	}
+	list := q.take(time.Now())
+	if len(list) != 17 || list[0].Message != "4" || list[16].Name != "recorder.events_dropped" || list[16].Attrs[0].Value.Int64() != 4 {
+		t.Errorf("%d events, from %+v to %+v", len(list), list[0], list[len(list)-1])
+	}
+	if again := q.take(time.Now()); len(again) != 0 {
+		t.Errorf("told twice: %+v", again)
+	}
+}
