@@ -16,7 +16,11 @@ const rollTimeout = 10 * time.Second
 // have surveys of their own may, after Consider.
 func (d *Detective) CallRoll(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
-	if !d.asksForRoll(now) || !d.governor.Borrow(now, n) {
+	if !d.asksForRoll(now) {
+		return
+	}
+	if !d.governor.Borrow(now, n) {
+		d.noRoll() // a verdict must not wait for what cannot be paid for
 		return
 	}
 	before := processCPU()
@@ -48,11 +52,14 @@ func (d *Detective) asksForRoll(now time.Time) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.cases.asks || !d.rollTried.IsZero() && now.Sub(d.rollTried) < d.cases.apart() {
-		return false
-	}
-	d.rollTried = now
-	return true
+	return d.cases.asks && (d.rollTried.IsZero() || now.Sub(d.rollTried) >= d.cases.apart())
+}
+
+// noRoll tells the verdicts that there will be no roll call for now.
+func (d *Detective) noRoll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cases.rolling = false
 }
 
 // heed takes the roll that was called at a moment, or the error that there was
@@ -60,6 +67,7 @@ func (d *Detective) asksForRoll(now time.Time) bool {
 func (d *Detective) heed(at time.Time, members []Member, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.rollTried = at
 	d.cases.rolling = err == nil
 	if err != nil {
 		d.rollFailed++
