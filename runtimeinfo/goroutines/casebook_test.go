@@ -433,6 +433,29 @@ func TestRollCalls(t *testing.T) {
 	}
 }
 
+// A leak too slow to be seen rising from slot to slot is looked into once its
+// trend is plain.
+func TestRollIsCalledForASlowLeak(t *testing.T) {
+	w := newTown(t)
+	w.c.rollable, w.c.rolling = true, true
+	var vs []Verdict
+	for i := range 300 {
+		g := group(ChanSend, "shop.notify", 1+i/3) // four a minute
+		vs = w.look(g)
+		if !w.c.asks {
+			continue
+		}
+		members := make([]Member, g.Count)
+		for id := range members {
+			members[id] = Member{ID: uint64(id), Stack: []Site{{Function: "runtime.gopark"}, {Function: "runtime.chansend1"}, g.Site, {Function: g.Entry}}}
+		}
+		w.c.cohorts.add(w.now, w.c.apart(), members)
+	}
+	if kinds(vs) != "leak" || !strings.Contains(vs[0].Evidence, "are still there") {
+		t.Errorf("verdicts %v", vs)
+	}
+}
+
 // Where the roll call fails, the shape of the growth must do.
 func TestRollCallFails(t *testing.T) {
 	w := newTown(t)

@@ -85,7 +85,8 @@ func (c *casebook) weighUnlabelled(g *Group, t *track, level int, now time.Time)
 	case !c.rolling && neverFalls(x) && len(x) == slots:
 		return Leak, "suspected: it never fell, and it grows faster than goroutines are created; its members were not created under a span, so their age is not known"
 	default:
-		return "", "" // it may end, or the next roll call tells
+		c.asks = c.rollable // it may end, or the next roll call tells
+		return "", ""
 	}
 }
 
