@@ -4,7 +4,9 @@
 //	go run ./examples/quickstart -for 10s   ends by itself, with a closing table
 //
 // It needs nothing else. With GMPULSE_FLUENTD=tcp://127.0.0.1:24224 it streams to
-// Fluentd too, and a Prometheus can scrape the address that it prints.
+// Fluentd too, with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 it sends its
+// spans to a Collector or to Jaeger, and a Prometheus can scrape the address that it
+// prints.
 package main
 
 import (
@@ -19,7 +21,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
 )
@@ -45,10 +46,6 @@ func main() {
 }
 
 func run(ctx context.Context, rate int) (err error) {
-	// What any service with OpenTelemetry does. No span exporter is needed here.
-	provider := sdktrace.NewTracerProvider()
-	otel.SetTracerProvider(provider)
-
 	shop, err := newShop(ctx)
 	if err != nil {
 		return err
@@ -63,8 +60,18 @@ func run(ctx context.Context, rate int) (err error) {
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, a.Stop(end), shop.close(end), provider.Shutdown(end))
+		err = errors.Join(err, a.Stop(end), shop.close(end))
 		view.table(a.Stats())
+	}()
+	provider, err := newProvider(ctx, a)
+	if err != nil {
+		return err
+	}
+	otel.SetTracerProvider(provider)
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, provider.Shutdown(end))
 	}()
 
 	fmt.Printf("service  %s/checkout\n", shop.url)

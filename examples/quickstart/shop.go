@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// shop is the service: three endpoints, and a warehouse that takes its time.
+// shop is the service: four endpoints, and a warehouse that takes its time.
 type shop struct {
 	url       string
 	server    *http.Server
@@ -49,6 +49,7 @@ func newShop(ctx context.Context) (*shop, error) {
 	s.handle(mux, "GET /checkout", s.checkout)
 	s.handle(mux, "GET /search", s.search)
 	s.handle(mux, "GET /stock", s.stock)
+	s.handle(mux, "GET /report", s.report)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	s.served.Go(func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -115,10 +116,19 @@ func (s *shop) stock(ctx context.Context, w io.Writer) error {
 	return err
 }
 
+// report takes long enough for the ticks of gmpulse to tell what the process went
+// through meanwhile: its span gets attributes of that.
+func (s *shop) report(ctx context.Context, w io.Writer) error {
+	pause(ctx, 2200*time.Millisecond)
+	_, err := fmt.Fprintln(w, "sold")
+	return err
+}
+
 // waiting is the application's own gauge.
 func (s *shop) waiting() float64 { return float64(s.queue.Load()) }
 
-// load sends requests at a rate that swells and ebbs, until ctx is done.
+// load sends requests at a rate that swells and ebbs, and asks for a report every
+// five seconds, until ctx is done.
 func (s *shop) load(ctx context.Context, rate int) {
 	const inFlight = 512 // bounds the example, not the agent
 	slots := make(chan struct{}, inFlight)
@@ -132,6 +142,9 @@ func (s *shop) load(ctx context.Context, rate int) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if n%(5*rate) == rate/2 {
+			wg.Go(func() { s.get(ctx, "/report") })
 		}
 		burst := 1
 		if n%(5*rate) < rate/4 {

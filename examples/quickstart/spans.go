@@ -1,0 +1,35 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+)
+
+// newProvider makes what any service with OpenTelemetry has. Where the standard
+// variable says where to, its spans go out by OTLP over HTTP, those that are long
+// enough with what the process went through meanwhile:
+//
+//	OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 go run ./examples/quickstart
+//
+// The other OTEL_EXPORTER_OTLP_* variables hold as well, but for the protocol.
+// gmpulse itself needs no span to be exported.
+func newProvider(ctx context.Context, a *agent.Agent) (*sdktrace.TracerProvider, error) {
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		return sdktrace.NewTracerProvider(), nil
+	}
+	if p := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); p != "http/protobuf" {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; this example speaks http/protobuf only, on port 4318", p)
+	}
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sdktrace.NewTracerProvider(sdktrace.WithBatcher(a.WrapExporter(exporter))), nil
+}
