@@ -88,7 +88,11 @@ func everything(t *testing.T) map[string]string {
 	s := runtimeinfo.NewSnapshot(points...)
 	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}, {Key: "service.instance.id", Value: "1"}}
 	s.Spans = []runtimeinfo.Span{{Name: "GET /"}}
-	all := map[string]string{"@timestamp": "string", "record": "string"} // which Fluentd, Fluent Bit and jsonl add
+	all := map[string]string{
+		"@timestamp": "string", "record": "string", // which Fluentd, Fluent Bit and jsonl add
+		"agent.name": "string", "ecs.version": "string", "host.name": "string", "input.type": "string", // and Filebeat
+		"log.file.path": "string", "log.offset": "long", "error.message": "string",
+	}
 	for k, v := range exporters.Record(s) {
 		fields(k, v, all)
 	}

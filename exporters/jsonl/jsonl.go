@@ -9,8 +9,10 @@
 // time of the snapshot or event as RFC 3339 in UTC.
 //
 // The file is rotated by size: gmpulse.jsonl becomes gmpulse.jsonl.1, that
-// gmpulse.jsonl.2 and so on; the oldest is overwritten. A shipper should
-// identify files by their inode, as those named do by default or on request.
+// gmpulse.jsonl.2 and so on; the oldest is overwritten. Files are renamed, never
+// copied or cut, and begin with a time that no other has: a shipper should tell
+// them by how they begin, as Filebeat's and Vector's fingerprints do, rather than
+// by inode, for that of the oldest may be the next one's.
 package jsonl
 
 import (
