@@ -22,8 +22,8 @@ type Band struct {
 func signalKey() []string { return []string{"signal"} }
 
 // perBand makes a series of the bands.
-func perBand(f func(*Band, emit)) source {
-	return source{series: func(t *Tick, add emit) {
+func perBand(f func(*Band, emit)) *source {
+	return &source{series: func(t *Tick, add emit) {
 		for i := range t.bands {
 			f(&t.bands[i], add)
 		}

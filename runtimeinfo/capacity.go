@@ -54,7 +54,7 @@ func UnknownCapacity() Capacity {
 }
 
 // capacity makes a source of one number of the estimate.
-func capacity(f func(*Capacity) float64) source {
+func capacity(f func(*Capacity) float64) *source {
 	return computed(func(r *reading) float64 {
 		if r.tick.Capacity == nil {
 			return math.NaN()

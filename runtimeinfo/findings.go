@@ -26,7 +26,7 @@ type Findings struct {
 	Events                     []Event
 }
 
-func findings(f func(*Findings) float64) source {
+func findings(f func(*Findings) float64) *source {
 	return computed(func(r *reading) float64 {
 		if r.tick.Findings == nil {
 			return math.NaN()

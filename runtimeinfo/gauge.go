@@ -41,7 +41,7 @@ func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 	}
 	m := &Metric{
 		Name: name, Unit: unit, Kind: KindGauge, Help: help,
-		Subsystem: SubsystemUser, key: name, source: source{gauge: true},
+		Subsystem: SubsystemUser, key: name, source: &source{gauge: true},
 	}
 	r.add(m, nil)
 	return r.rows[len(r.rows)-1].gauge, nil

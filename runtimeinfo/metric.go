@@ -84,7 +84,7 @@ type Metric struct {
 	Headline bool
 
 	key    string // cached Key
-	source source
+	source *source
 	slot   int // index into Snapshot.numbers, or .histograms for KindHistogram
 }
 

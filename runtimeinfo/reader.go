@@ -147,7 +147,7 @@ func (r *Reader) advance() {
 }
 
 func (r *Reader) evaluate(w *row) {
-	in, src := &r.reading, &w.source
+	in, src := &r.reading, w.source
 	switch {
 	case src.add != nil:
 		r.numbers[w.slot] = in.combine(w)

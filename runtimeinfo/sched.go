@@ -116,18 +116,18 @@ func schedTotal(r *reading) float64   { return r.sched.total }
 func schedUser(r *reading) float64    { return r.sched.user }
 func runnablePerP(r *reading) float64 { return r.sched.runnablePerP() }
 
-func stateNow(s goroutineState) source {
+func stateNow(s goroutineState) *source {
 	return computed(func(r *reading) float64 { return r.sched.states[s] })
 }
 
-func stateMin(s goroutineState) source {
+func stateMin(s goroutineState) *source {
 	return computed(func(r *reading) float64 { return r.pulse.states[s].min })
 }
 
-func stateMean(s goroutineState) source {
+func stateMean(s goroutineState) *source {
 	return computed(func(r *reading) float64 { return r.pulse.states[s].mean() })
 }
 
-func stateMax(s goroutineState) source {
+func stateMax(s goroutineState) *source {
 	return computed(func(r *reading) float64 { return r.pulse.states[s].max })
 }

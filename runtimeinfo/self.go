@@ -122,7 +122,7 @@ const (
 func exporterRecord() []string { return []string{"exporter", "record"} }
 
 // self makes a source of one number in the agent's own report.
-func self(f func(*Self) float64) source {
+func self(f func(*Self) float64) *source {
 	return computed(func(r *reading) float64 { return f(&r.tick.Self) })
 }
 
@@ -135,8 +135,8 @@ func seconds(d time.Duration) float64 {
 }
 
 // perRecord makes a series of one number in each exporter's two accounts.
-func perRecord(f func(*Account) uint64) source {
-	return source{series: func(t *Tick, add emit) {
+func perRecord(f func(*Account) uint64) *source {
+	return &source{series: func(t *Tick, add emit) {
 		for i := range t.Self.Exporters {
 			e := &t.Self.Exporters[i]
 			add(float64(f(&e.Snapshots)), e.Name, recordSnapshot)
@@ -174,8 +174,8 @@ func eventDrops(e *ExporterStats) []DropReason {
 }
 
 // spools makes a series of one number for each exporter with a spool.
-func spools(f func(*SpoolStats) float64) source {
-	return source{series: func(t *Tick, add emit) {
+func spools(f func(*SpoolStats) float64) *source {
+	return &source{series: func(t *Tick, add emit) {
 		for i := range t.Self.Exporters {
 			if e := &t.Self.Exporters[i]; e.Spool != nil {
 				add(f(e.Spool), e.Name)
@@ -213,7 +213,7 @@ func exporterUp(t *Tick, add emit) {
 }
 
 // spans makes a source of one number of the span source.
-func spans(f func(*SpanActivity) uint64) source {
+func spans(f func(*SpanActivity) uint64) *source {
 	return computed(func(r *reading) float64 {
 		if r.tick.Spans == nil {
 			return math.NaN()

@@ -5,9 +5,9 @@ package runtimeinfo
 func spanRows() []Metric {
 	return in(SubsystemSpans, []Metric{
 		// Requests in flight by endpoint: which one do the goroutines belong to?
-		{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: KindUpDownCounter, Help: "Active local root spans by name.", Keys: []string{"span.name"}, source: source{series: activeSpans}},
+		{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: KindUpDownCounter, Help: "Active local root spans by name.", Keys: []string{"span.name"}, source: &source{series: activeSpans}},
 		// An age that grows with the clock is a request that hangs.
-		{Name: "gmpulse.root_span.oldest_age", Unit: "s", Kind: KindGauge, Help: "Age of the oldest active local root span by name.", Keys: []string{"span.name"}, source: source{series: oldestSpans}},
+		{Name: "gmpulse.root_span.oldest_age", Unit: "s", Kind: KindGauge, Help: "Age of the oldest active local root span by name.", Keys: []string{"span.name"}, source: &source{series: oldestSpans}},
 		// The load that everything else is to be read against.
 		{Name: "gmpulse.root_spans.started", Unit: "{span}", Kind: KindCounter, Help: "Local root spans started.", Headline: true, source: spans(func(s *SpanActivity) uint64 { return s.Started })},
 		{Name: "gmpulse.root_spans.ended", Unit: "{span}", Kind: KindCounter, Help: "Local root spans ended.", source: spans(func(s *SpanActivity) uint64 { return s.Ended })},
@@ -16,17 +16,17 @@ func spanRows() []Metric {
 		// A missing defer span.End(): the trace backend never tells of it.
 		{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: KindCounter, Help: "Local root spans given up after their time to live.", source: spans(func(s *SpanActivity) uint64 { return s.NeverEnded })},
 		// Per endpoint, what its time goes into; by duty cycle a sample of a thirtieth. Waits for a processor are the machine's fault, not the code's.
-		{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: KindCounter, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}, source: source{series: exactTimes}},
+		{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: KindCounter, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}, source: &source{series: exactTimes}},
 		// No exact data must not look like nothing slow.
-		{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: KindCounter, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}, source: source{series: recordings}},
-		{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: KindCounter, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}, source: source{series: slowSpans}},
+		{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: KindCounter, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}, source: &source{series: recordings}},
+		{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: KindCounter, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}, source: &source{series: slowSpans}},
 	})
 }
 
 func leakRows() []Metric {
 	return in(SubsystemLeaks, []Metric{
 		// What the goroutines are: the profile that people take by hand, as a timeline. Bounded to the largest groups.
-		{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: KindGauge, Help: "Goroutines of the largest groups, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}, source: source{series: goroutineGroups}},
+		{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: KindGauge, Help: "Goroutines of the largest groups, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}, source: &source{series: goroutineGroups}},
 		// The one number to alert on.
 		{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: KindGauge, Headline: true, Help: "Groups of goroutines that leak or are stuck.", source: findings(func(f *Findings) float64 { return float64(f.Suspects) })},
 		// Beyond doubt, where the runtime can prove it.
@@ -73,13 +73,13 @@ func agentRows() []Metric {
 		// accepted = delivered + dropped + pending, at every moment, for snapshots and for events.
 		{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events handed to an exporter.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Accepted })},
 		{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter delivered.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Delivered })},
-		{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}, source: source{series: exporterDrops}},
+		{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: KindCounter, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}, source: &source{series: exporterDrops}},
 		{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: KindUpDownCounter, Help: "Snapshots and events that wait for an exporter.", Keys: exporterRecord(), source: perRecord(func(a *Account) uint64 { return a.Pending })},
 		// One dead backend must be visible at all the living ones.
-		{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}, source: source{series: exporterFailures}},
-		{Name: "gmpulse.exporter.up", Unit: "", Kind: KindGauge, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}, source: source{series: exporterUp}},
+		{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}, source: &source{series: exporterFailures}},
+		{Name: "gmpulse.exporter.up", Unit: "", Kind: KindGauge, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}, source: &source{series: exporterUp}},
 		// Evidence that is missing when it is wanted: the disk, or the bound for an hour.
-		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, or skipped because of a bound.", Keys: []string{"outcome"}, source: source{series: captures}},
+		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, or skipped because of a bound.", Keys: []string{"outcome"}, source: &source{series: captures}},
 		// An outage of the backend in hours and bytes, and whether a restart would lose it.
 		{Name: "gmpulse.spool.size", Unit: "By", Kind: KindUpDownCounter, Help: "Bytes that wait in the spool of an exporter.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return float64(s.Bytes) })},
 		{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: KindGauge, Help: "How long the oldest record in the spool of an exporter has waited; 0 when none waits.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return s.OldestAge.Seconds() })},

@@ -17,6 +17,6 @@ func capacityRows() []Metric {
 		// An estimate that does not say how sure it is gets believed or ignored, both wrongly.
 		{Name: "gmpulse.capacity.confidence", Unit: "1", Kind: KindGauge, Help: "Probability that the limit is within 15 % of the truth; below 0.5 the limit is absent.", source: capacity(func(c *Capacity) float64 { return c.Confidence })},
 		// Why the limit is absent.
-		{Name: "gmpulse.capacity.state", Unit: "", Kind: KindGauge, Help: "1 for what is known of the capacity: learning, known, uncertain, or waiting (requests queue for something other than CPU); 0 for the rest.", Keys: []string{"state"}, source: source{series: capacityState}},
+		{Name: "gmpulse.capacity.state", Unit: "", Kind: KindGauge, Help: "1 for what is known of the capacity: learning, known, uncertain, or waiting (requests queue for something other than CPU); 0 for the rest.", Keys: []string{"state"}, source: &source{series: capacityState}},
 	})
 }

@@ -37,7 +37,7 @@ func pulseRows() []Metric {
 			{Name: "gmpulse.pulse.runnable_per_processor.mean", Unit: "{goroutine}", Kind: KindGauge, Help: "Mean of runnable goroutines per P over the pulses since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.perP.mean() })},
 			{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: KindGauge, Help: "Most runnable goroutines per P at any pulse since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.perP.max })},
 			// Cumulative, so that a scrape every 15 s still sees a peak of 100 ms.
-			{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: KindHistogram, Help: "Runnable goroutines per P at each pulse.", source: source{distribution: func(r *reading) *Histogram { return &r.pulse.distribution }, observed: func(r *reading) float64 { return r.pulse.perP.max }}},
+			{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: KindHistogram, Help: "Runnable goroutines per P at each pulse.", source: &source{distribution: func(r *reading) *Histogram { return &r.pulse.distribution }, observed: func(r *reading) float64 { return r.pulse.perP.max }}},
 			// A canary: our own goroutine feels what the application's feel.
 			{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: KindGauge, Help: "How late the agent's goroutine woke at worst for a pulse since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.lateness.max })},
 		})
@@ -163,7 +163,7 @@ const (
 )
 
 // perState makes one row for each goroutine state.
-func perState(row Metric, of func(goroutineState) source) []Metric {
+func perState(row Metric, of func(goroutineState) *source) []Metric {
 	rows := make([]Metric, numStates)
 	for s := range numStates {
 		rows[s] = row
