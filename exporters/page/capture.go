@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,8 +84,8 @@ func (c *captures) list() ([]bundle, error) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b bundle) int {
-		return cmp.Or(cmp.Compare(b.Time, a.Time), strings.Compare(b.ID, a.ID))
+	sort.Slice(all, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(all[j].Time, all[i].Time), strings.Compare(all[j].ID, all[i].ID)) < 0
 	})
 	return all[:min(len(all), maxBundles)], nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -243,7 +244,11 @@ func (c *captures) flame(id, name string, sample int, label string) (f *flame, c
 	if info.Size() > maxProfileBytes {
 		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the profile has %d MB: use go tool pprof", info.Size()>>20)
 	}
-	p, err := profile.Parse(io.LimitReader(file, maxProfileBytes))
+	data, err := io.ReadAll(io.LimitReader(file, maxProfileBytes))
+	if err != nil {
+		return nil, http.StatusUnprocessableEntity, err
+	}
+	p, err := profiles.Decode(data)
 	if err != nil {
 		return nil, http.StatusUnprocessableEntity, err
 	}

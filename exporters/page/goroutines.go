@@ -1,9 +1,9 @@
 package page
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
+	"sort"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -105,7 +105,7 @@ func rootsOf(births []goroutines.Birth) []rootJSON {
 		}
 		out[i].Count += b.Count
 	}
-	slices.SortStableFunc(out, func(a, b rootJSON) int { return cmp.Compare(b.Count, a.Count) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Count > out[j].Count })
 	return out[:min(len(out), 8)]
 }
 

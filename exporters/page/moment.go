@@ -1,10 +1,9 @@
 package page
 
 import (
-	"cmp"
 	"math"
 	"net/http"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -50,6 +49,8 @@ type aliveJSON struct {
 	Last  int64 `json:"last"`
 }
 
+func (a *aliveJSON) age() int64 { return a.Last - a.Start }
+
 func (e *Exporter) serveMoment(w http.ResponseWriter, r *http.Request) {
 	from, to, leave, ok := e.enterRange(w, r)
 	if !ok {
@@ -74,7 +75,7 @@ func (e *Exporter) moment(from, to int64) momentJSON {
 	m.Before = before(from, to, oldest, m.Spells)
 	e.groupsInto(&m)
 	e.keeper.mu.Unlock()
-	slices.SortFunc(m.Spans, func(a, b aliveJSON) int { return cmp.Compare(b.Last-b.Start, a.Last-a.Start) })
+	sort.Slice(m.Spans, func(i, j int) bool { return m.Spans[i].age() > m.Spans[j].age() })
 	m.Spans = m.Spans[:min(len(m.Spans), momentSpans)]
 	m.Changes = e.changes(m.Before, [2]int64{from, to})
 	return m
@@ -118,24 +119,17 @@ func (e *Exporter) groupsInto(m *momentJSON) {
 		g.Count, g.Before = int(c.count), earlier.of(c.id)
 		m.Groups = append(m.Groups, g)
 	}
-	slices.SortStableFunc(m.Groups, func(a, b groupJSON) int {
-		return cmp.Or(-compareBool(suspicious(&a), suspicious(&b)), cmp.Compare(b.Count-b.Before, a.Count-a.Before))
+	sort.SliceStable(m.Groups, func(i, j int) bool {
+		a, b := &m.Groups[i], &m.Groups[j]
+		if sa, sb := suspicious(a), suspicious(b); sa != sb {
+			return sa
+		}
+		return a.Count-a.Before > b.Count-b.Before
 	})
 	m.Groups = m.Groups[:min(len(m.Groups), momentGroups)]
 }
 
 func suspicious(g *groupJSON) bool { return g.Verdict != nil && g.Verdict.Suspect }
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	default:
-		return -1
-	}
-}
 
 // changes compares every column, the most unusual first.
 func (e *Exporter) changes(before, during [2]int64) []changeJSON {
@@ -152,7 +146,7 @@ func (e *Exporter) changes(before, during [2]int64) []changeJSON {
 		}
 		out = append(out, changeJSON{Key: key, Before: finite(a.mean), During: finite(b.mean), Peak: finite(b.far), Score: score(a, b)})
 	}
-	slices.SortStableFunc(out, func(a, b changeJSON) int { return cmp.Compare(math.Abs(b.Score), math.Abs(a.Score)) })
+	sort.SliceStable(out, func(i, j int) bool { return math.Abs(out[i].Score) > math.Abs(out[j].Score) })
 	return out
 }
 

@@ -2,6 +2,7 @@ package prom
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -39,7 +40,7 @@ func (st *state) choose(chosen []value) (_ []value, skipped uint64) {
 		chosen = append(chosen, value{p, f})
 	}
 	if st.plan.scattered {
-		slices.SortStableFunc(chosen, func(a, b value) int { return a.form.family - b.form.family })
+		sort.SliceStable(chosen, func(i, j int) bool { return chosen[i].form.family < chosen[j].form.family })
 	}
 	return chosen, skipped
 }

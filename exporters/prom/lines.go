@@ -1,7 +1,7 @@
 package prom
 
 import (
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -75,7 +75,7 @@ func (l *lines) setPieces(m *runtimeinfo.Metric) {
 	for i, k := range m.Keys {
 		all = append(all, label{labelName(k), i})
 	}
-	slices.SortStableFunc(all, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].name < all[j].name })
 	piece := ""
 	for i, x := range all {
 		if i > 0 {

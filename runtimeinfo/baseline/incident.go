@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -164,6 +165,6 @@ func (g *groupLog) growth() (found []grown) {
 			found = append(found, grown{n, by})
 		}
 	}
-	slices.SortFunc(found, func(a, b grown) int { return cmp.Compare(b.by, a.by) })
+	sort.Slice(found, func(i, j int) bool { return found[i].by > found[j].by })
 	return found[:min(3, len(found))]
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -163,8 +163,9 @@ func groupsOf(now, base *goroutines.Survey) (all []Group) {
 		g := &now.Groups[i]
 		all = append(all, Group{Wait: g.Class.String(), Site: g.Site.String(), Entry: g.Entry, Count: g.Count, Base: before[g.Key]})
 	}
-	slices.SortStableFunc(all, func(x, y Group) int {
-		return cmp.Or(cmp.Compare(y.Count-y.Base, x.Count-x.Base), cmp.Compare(y.Count, x.Count))
+	sort.SliceStable(all, func(i, j int) bool {
+		x, y := &all[i], &all[j]
+		return cmp.Or(cmp.Compare(y.Count-y.Base, x.Count-x.Base), cmp.Compare(y.Count, x.Count)) < 0
 	})
 	return all[:min(len(all), maxGroups)]
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
 // profileTo writes one of the runtime's profiles, in the form that go tool pprof
@@ -88,7 +90,7 @@ func parsed(name string) (*profile.Profile, error) {
 	if err := profileTo(name, &b); err != nil {
 		return nil, err
 	}
-	return profile.ParseData(b.Bytes())
+	return profiles.Decode(b.Bytes())
 }
 
 // wait waits, but not longer than until Shutdown: a shorter profile is better than

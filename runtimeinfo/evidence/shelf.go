@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -154,16 +154,7 @@ func (s *shelf) prune() error {
 			total += b.size
 		}
 	}
-	slices.SortStableFunc(all, func(x, y stored) int { // those to go first, first
-		switch {
-		case x.first == y.first:
-			return 0
-		case y.first:
-			return -1
-		default:
-			return 1
-		}
-	})
+	sort.SliceStable(all, func(i, j int) bool { return !all[i].first && all[j].first }) // those to go first, first
 	for len(all) > 1 && total > s.config.MaxBytes {
 		if err := os.RemoveAll(filepath.Join(s.config.Dir, all[0].id)); err != nil {
 			return err

@@ -2,7 +2,7 @@ package goroutines
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -100,8 +100,8 @@ func (t *agetally) roots() (roots []Root) {
 	for _, r := range t.byRoot {
 		roots = append(roots, *r)
 	}
-	slices.SortFunc(roots, func(x, y Root) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name))
+	sort.Slice(roots, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(roots[j].Count, roots[i].Count), cmp.Compare(roots[i].Name, roots[j].Name)) < 0
 	})
 	return roots
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -293,8 +294,9 @@ func (c *casebook) standing() []Verdict {
 		v.Also = slices.Clone(v.Also)
 		all = append(all, v)
 	}
-	slices.SortFunc(all, func(a, b Verdict) int {
-		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key.Entry, b.Key.Entry))
+	sort.Slice(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key.Entry, b.Key.Entry)) < 0
 	})
 	return all
 }

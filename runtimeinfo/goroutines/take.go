@@ -9,9 +9,12 @@ import (
 	"maps"
 	"runtime/pprof"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
 const (
@@ -67,7 +70,7 @@ func capture(ctx context.Context, name string) (p *profile.Profile, size int, er
 		return nil, 0, err
 	}
 	size = b.Len()
-	if p, err = profile.ParseData(b.Bytes()); err != nil {
+	if p, err = profiles.Decode(b.Bytes()); err != nil {
 		return nil, 0, fmt.Errorf("goroutines: decode %s profile: %w", name, err)
 	}
 	return p, size, nil
@@ -230,7 +233,7 @@ func births(counts map[origin]int) (kept []Birth, others int) {
 	for o, n := range counts {
 		all = append(all, Birth{Root: o.root, Epoch: o.epoch, Count: n})
 	}
-	slices.SortFunc(all, Birth.compare)
+	sort.Slice(all, func(i, j int) bool { return all[i].compare(all[j]) < 0 })
 	if len(all) <= maxBirths {
 		return all, 0
 	}

@@ -1,0 +1,51 @@
+package profiles_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"runtime/pprof"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/internal/profiles"
+)
+
+func goroutineProfile(t *testing.T, debug int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, debug); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestDecode(t *testing.T) {
+	packed := goroutineProfile(t, 0)
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"packed": packed, "plain": plain} {
+		p, err := profiles.Decode(data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(p.Sample) == 0 || p.SampleType[0].Type != "goroutine" {
+			t.Errorf("%s: %d samples of %v", name, len(p.Sample), p.SampleType)
+		}
+	}
+	for name, data := range map[string][]byte{
+		"nothing":         nil,
+		"cut short":       packed[:len(packed)/2],
+		"half plain":      plain[:len(plain)/2],
+		"a legacy format": goroutineProfile(t, 1),
+	} {
+		if p, err := profiles.Decode(data); err == nil {
+			t.Errorf("%s: decoded as %v", name, p)
+		}
+	}
+}
