@@ -7,82 +7,58 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 )
 
-//go:embed assets
-var embedded embed.FS
+// builtIn has the files of assets, compressed: a third of the size in the
+// binary, and what browsers ask for. Written by: go test ./exporters/page -update
+//
+//go:embed packed
+var builtIn embed.FS
 
-// assets are the files of the page, each packed once, when it is first asked for.
+// assets are the files of the page.
 type assets struct {
-	files map[string]*asset
-	live  fs.FS // read anew for each request; nil: the embedded ones
-}
-
-type asset struct {
-	plain []byte
-	etag  string
-	once  sync.Once
-	gz    []byte
+	live fs.FS // read anew for each request; nil: those that are built in
 }
 
 func newAssets(live fs.FS) (*assets, error) {
-	from := live
-	if from == nil {
-		sub, err := fs.Sub(embedded, "assets")
-		if err != nil {
-			return nil, err
-		}
-		from = sub
-	}
-	a := &assets{files: map[string]*asset{}, live: live}
-	entries, err := fs.ReadDir(from, ".")
-	if err != nil {
+	a := &assets{live}
+	if _, err := a.read("index.html"); err != nil {
 		return nil, fmt.Errorf("page: Config.Assets: %w", err)
-	}
-	for _, e := range entries {
-		b, err := fs.ReadFile(from, e.Name())
-		if err != nil {
-			return nil, fmt.Errorf("page: Config.Assets: %w", err)
-		}
-		a.files[e.Name()] = newAsset(b)
-	}
-	if a.files["index.html"] == nil {
-		return nil, fmt.Errorf("page: Config.Assets: %w: index.html", fs.ErrNotExist)
 	}
 	return a, nil
 }
 
-func newAsset(b []byte) *asset {
-	sum := sha256.Sum256(b)
-	return &asset{plain: b, etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+// read returns a file, compressed.
+func (a *assets) read(name string) ([]byte, error) {
+	if a.live == nil {
+		return builtIn.ReadFile("packed/" + name + ".gz")
+	}
+	b, err := fs.ReadFile(a.live, name)
+	return pack(b), err
 }
 
-func (a *assets) has(name string) bool { return a.files[name] != nil }
-
-func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string) {
-	f := a.files[name]
-	if a.live != nil {
-		if b, err := fs.ReadFile(a.live, name); err == nil {
-			f = newAsset(b)
-		}
-	}
+// serveAsset sends a file that was read.
+func serveAsset(w http.ResponseWriter, r *http.Request, name string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType(name))
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Vary", "Accept-Encoding")
-	body, etag := f.plain, f.etag
+	sum := sha256.Sum256(body)
+	etag := hex.EncodeToString(sum[:12])
 	if acceptsGzip(r) {
-		body, etag = f.packed(), strings.TrimSuffix(f.etag, `"`)+`-gz"`
+		etag += "-gz"
 		h.Set("Content-Encoding", "gzip")
+	} else {
+		body = unpack(body)
 	}
-	h.Set("ETag", etag)
-	if r.Header.Get("If-None-Match") == etag {
+	h.Set("ETag", strconv.Quote(etag))
+	if r.Header.Get("If-None-Match") == h.Get("ETag") {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
@@ -91,11 +67,6 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone: nobody to tell
 	}
-}
-
-func (f *asset) packed() []byte {
-	f.once.Do(func() { f.gz = pack(f.plain, gzip.BestCompression) })
-	return f.gz
 }
 
 // contentType is our own table: that of the machine may say anything.
@@ -124,15 +95,25 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-func pack(b []byte, level int) []byte {
+func pack(b []byte) []byte {
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, level)
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	if err != nil {
-		return nil // not with our levels
+		return nil // not with this level
 	}
 	_, _ = z.Write(b) // into memory
 	_ = z.Close()
 	return out.Bytes()
+}
+
+// unpack is the inverse of pack.
+func unpack(b []byte) []byte {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil // not of what pack made
+	}
+	out, _ := io.ReadAll(z)
+	return out
 }
 
 // send writes a body that was made for this request.
@@ -141,7 +122,7 @@ func send(w http.ResponseWriter, r *http.Request, b []byte) {
 	w.Header().Set("Vary", "Accept-Encoding")
 	if len(b) > worthPacking && acceptsGzip(r) {
 		w.Header().Set("Content-Encoding", "gzip")
-		b = pack(b, gzip.BestSpeed)
+		b = pack(b)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	_, _ = w.Write(b) // the client is gone: nobody to tell

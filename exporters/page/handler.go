@@ -57,11 +57,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dir, name := path.Split(r.URL.Path)
+	if name == "" && dir != "" {
+		name = "index.html"
+	}
+	file, err := h.assets.read(name)
 	switch {
-	case name == "" && dir != "":
-		h.assets.serve(w, r, "index.html")
-	case h.assets.has(name):
-		h.assets.serve(w, r, name)
+	case err == nil:
+		serveAsset(w, r, name, file)
 	case strings.Contains(name, "."):
 		fail(w, http.StatusNotFound, "no such file")
 	default:
