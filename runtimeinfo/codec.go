@@ -119,6 +119,7 @@ func (e *Encoder) learn(s *Snapshot) {
 // schema is one that a Decoder knows. Snapshots share its metrics.
 type schema struct {
 	metrics    []*Metric
+	places     []place     // of metrics
 	histograms []Histogram // bounds only
 	numbers    int
 }
@@ -168,6 +169,7 @@ func readSchema(b []byte) (*schema, error) {
 			m.slot = s.numbers
 			s.numbers++
 		}
+		s.places = append(s.places, m.place())
 	}
 	return s, r.end()
 }

@@ -179,7 +179,7 @@ func (r *reader) metric() *Metric {
 }
 
 func (r *reader) values(s *Snapshot, sch *schema) {
-	s.metrics = sch.metrics
+	s.metrics, s.places = sch.metrics, sch.places
 	s.numbers = make([]float64, sch.numbers)
 	s.histograms = make([]Histogram, len(sch.histograms))
 	for _, m := range sch.metrics {

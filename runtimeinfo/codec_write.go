@@ -133,7 +133,7 @@ func (w *writer) values(s *Snapshot) {
 		default:
 			w.number(s.numbers[m.slot])
 			if m.Kind == KindCounter {
-				w.exemplar(s.exemplar(m))
+				w.exemplar(s.exemplar(m.slot))
 			}
 		}
 	}

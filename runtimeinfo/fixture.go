@@ -32,6 +32,9 @@ func NewSnapshot(points ...Point) *Snapshot {
 			}
 		}
 	}
+	for _, m := range s.metrics {
+		s.places = append(s.places, m.place())
+	}
 	return s
 }
 

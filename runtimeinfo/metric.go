@@ -88,6 +88,19 @@ type Metric struct {
 	slot   int // index into Snapshot.numbers, or .histograms for KindHistogram
 }
 
+// place is all that [Snapshot.Points] has to know of a metric to find its value.
+// Two hundred metrics fill a few hundred lines of a processor's cache, their
+// places thirty, and a sampler that wakes once a second finds it cold.
+type place struct {
+	slot      int32
+	histogram bool
+	labelled  bool
+}
+
+func (m *Metric) place() place {
+	return place{slot: int32(m.slot), histogram: m.Kind == KindHistogram, labelled: m.Keys != nil}
+}
+
 // Key is Name with the value of Attr, if any, as a last part: unique in the
 // catalogue, and the key of the metric in flat records such as Fluentd's.
 // No Key is a dot-separated prefix of another, so that stores which turn dots

@@ -42,6 +42,7 @@ type Reader struct {
 
 	mu         sync.Mutex // guards what follows against AddGauge
 	metrics    []*Metric  // replaced, never changed, by AddGauge
+	places     []place    // of metrics
 	rows       []row
 	reading    reading
 	numbers    []float64
@@ -109,7 +110,7 @@ func (r *Reader) add(m *Metric, index map[string]int) {
 		r.numbers = append(r.numbers, math.NaN())
 	}
 	r.rows = append(r.rows, w)
-	r.metrics = append(slices.Clip(r.metrics), m)
+	r.metrics, r.places = append(slices.Clip(r.metrics), m), append(slices.Clip(r.places), m.place())
 }
 
 // Pulse takes a look at the scheduler between two ticks, so that the next
@@ -202,6 +203,7 @@ func (r *Reader) Snapshot() *Snapshot {
 		Seq: r.seq, Time: t.Time, Start: r.start, Resource: r.resource,
 		Events:     t.Events,
 		metrics:    r.metrics,
+		places:     r.places,
 		numbers:    slices.Clone(r.numbers),
 		histograms: cloneHistograms(r.histograms),
 	}

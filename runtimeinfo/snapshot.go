@@ -28,6 +28,7 @@ type Snapshot struct {
 	Bands []Band
 
 	metrics    []*Metric
+	places     []place   // as many
 	numbers    []float64 // NaN: absent
 	histograms []Histogram
 	exemplars  []*Exemplar // of counters, by slot; may be shorter than numbers
@@ -68,20 +69,32 @@ func (p Point) Attrs() iter.Seq2[string, string] {
 func (s *Snapshot) Points() iter.Seq[Point] {
 	return func(yield func(Point) bool) {
 		rest := s.series // in catalogue order too
-		for _, m := range s.metrics {
-			if p, ok := s.point(m); ok && !yield(p) {
+		for i, at := range s.places {
+			m := s.metrics[i]
+			more := true
+			if !at.labelled {
+				more = s.give(m, at, yield)
+			}
+			for more && len(rest) > 0 && rest[0].Metric == m {
+				more = yield(rest[0])
+				rest = rest[1:]
+			}
+			if !more {
 				return
 			}
-			n := 0
-			for n < len(rest) && rest[n].Metric == m {
-				if !yield(rest[n]) {
-					return
-				}
-				n++
-			}
-			rest = rest[n:]
 		}
 	}
+}
+
+// give yields the value of a metric without labels, if it is present. Each yield
+// makes its own Point: one that both share costs twice the time.
+func (s *Snapshot) give(m *Metric, at place, yield func(Point) bool) bool {
+	if at.histogram {
+		h := &s.histograms[at.slot]
+		return h.Counts == nil || yield(Point{Metric: m, Histogram: h})
+	}
+	v := s.numbers[at.slot]
+	return math.IsNaN(v) || yield(Point{Metric: m, Number: v, Exemplar: s.exemplar(int(at.slot))})
 }
 
 // Metrics returns the catalogue that this snapshot was read with, absent
@@ -131,22 +144,16 @@ func (s *Snapshot) point(m *Metric) (Point, bool) {
 	}
 	if m.Kind == KindHistogram {
 		h := &s.histograms[m.slot]
-		if h.Counts == nil {
-			return Point{}, false
-		}
-		return Point{Metric: m, Histogram: h}, true
+		return Point{Metric: m, Histogram: h}, h.Counts != nil
 	}
 	v := s.numbers[m.slot]
-	if math.IsNaN(v) {
-		return Point{}, false
-	}
-	return Point{Metric: m, Number: v, Exemplar: s.exemplar(m)}, true
+	return Point{Metric: m, Number: v, Exemplar: s.exemplar(m.slot)}, !math.IsNaN(v)
 }
 
 // exemplar returns that of a metric without labels that is no histogram.
-func (s *Snapshot) exemplar(m *Metric) *Exemplar {
-	if m.slot < len(s.exemplars) {
-		return s.exemplars[m.slot]
+func (s *Snapshot) exemplar(slot int) *Exemplar {
+	if slot < len(s.exemplars) {
+		return s.exemplars[slot]
 	}
 	return nil
 }

@@ -87,8 +87,8 @@ func inChild(c condition, e effort) (g grown, err error) {
 
 // asChild is what a process of its own does.
 func asChild(text string) error {
-	if text == roleSink {
-		return sink()
+	if serve := sinks()[text]; serve != nil {
+		return serve()
 	}
 	var job growthJob
 	if err := json.Unmarshal([]byte(text), &job); err != nil {

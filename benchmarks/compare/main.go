@@ -43,6 +43,7 @@ func tables() []table {
 		{"span", "One span, start and end", printSpan},
 		{"scan", "5,000 active spans at a tick", printScan},
 		{"scrape", "GET /metrics, without the network", printScrape},
+		{"otlp", "OTLP collect", printOTLP},
 		{"fluentd", "One record to Fluentd, loopback, acknowledged or not", printFluentd},
 		{"app", "A whole application", printApp},
 		{"ticks", "A tick in a busy application", printTicks},
@@ -112,7 +113,7 @@ func fail(err error) {
 // peers are the modules whose version belongs to a result.
 func peers() []string {
 	return []string{
-		"github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/contrib/instrumentation/runtime",
+		"github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp", "go.opentelemetry.io/contrib/instrumentation/runtime",
 		"go.opentelemetry.io/contrib/instrumentation/host", "go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin",
 		"github.com/gin-gonic/gin", "github.com/shirou/gopsutil/v3", "github.com/arl/statsviz", "github.com/VictoriaMetrics/metrics",
 		"github.com/DataDog/go-runtime-metrics-internal", "mosn.io/holmes", "github.com/grafana/otel-profiling-go",

@@ -55,7 +55,10 @@ func (p page) get() int {
 }
 
 // liveSnapshot is one with everything in it that this machine has.
-func liveSnapshot() *runtimeinfo.Snapshot {
+func liveSnapshot() *runtimeinfo.Snapshot { return liveSnapshots(1)[0] }
+
+// liveSnapshots are so many of one process, one after another.
+func liveSnapshots(n int) (all []*runtimeinfo.Snapshot) {
 	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
 	h := host.NewReader(host.Config{})
 	defer h.Close()
@@ -64,8 +67,12 @@ func liveSnapshot() *runtimeinfo.Snapshot {
 	}}
 	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus"}, {Name: "fluentd"}}
 	r.Read(tick)
-	r.Read(tick)
-	return r.Snapshot()
+	for range n {
+		tick.Time = tick.Time.Add(time.Second)
+		r.Read(tick)
+		all = append(all, r.Snapshot())
+	}
+	return all
 }
 
 func exporter(c prom.Config) (*prom.Exporter, error) {

@@ -12,8 +12,8 @@
 // one; whether they are cumulative or deltas is up to the metric exporter's
 // Temporality. Counters and histograms carry exemplars.
 //
-// An Export costs 27 µs and 274 allocations of 34 KB, deltas 31 µs, beside what
-// the SDK's exporter takes to encode and to send (BenchmarkExport).
+// An Export costs 2 to 4 µs and, once warm, no allocation (BenchmarkExport),
+// beside what the SDK's exporter takes to encode and to send: some 0.2 ms over HTTP.
 package otlp
 
 import (
@@ -27,10 +27,8 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -44,7 +42,9 @@ const Scope = "github.com/gmpulse/gmpulse"
 type Config struct {
 	// Metrics takes the values of each snapshot. Its own retries should be off:
 	// the next snapshot is seldom far, and until then it would be asked again in
-	// vain. The Exporter shuts it down. Nil means that no metrics are sent.
+	// vain. What it is given is overwritten by the next Export, as the SDK's
+	// contract for exporters has it: one that keeps it makes a copy. The Exporter
+	// shuts it down. Nil means that no metrics are sent.
 	Metrics sdkmetric.Exporter
 	// Logs takes the events. The Exporter shuts it down. Nil means that no
 	// events are sent: they count as delivered.
@@ -66,7 +66,7 @@ type Config struct {
 type Exporter struct {
 	config Config
 	logs   *events
-	prev   *previous // delivered last; nil before
+	batch  *batch // reused by each Export
 
 	resource   *resource.Resource
 	attributes []runtimeinfo.Attr // that resource was made of
@@ -82,7 +82,7 @@ func New(c Config) (*Exporter, error) {
 	if c.Metrics == nil && c.Logs == nil {
 		return nil, errors.New("otlp: Config.Metrics and Config.Logs are both nil; set one, or use package otlphttp")
 	}
-	return &Exporter{config: c, logs: &events{}}, nil
+	return &Exporter{config: c, logs: &events{}, batch: newBatch(c.Metrics, c.Process)}, nil
 }
 
 // Export sends s. It returns when the SDK's exporters do, which obey ctx.
@@ -91,8 +91,9 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 		return exporters.ErrShutdown
 	}
 	e.describe(s.Resource)
-	var rejected *exporters.RejectedError
-	if err := e.exportMetrics(ctx, s); err != nil && !errors.As(err, &rejected) {
+	err := e.exportMetrics(ctx, s)
+	rejected, is := errors.AsType[*exporters.RejectedError](err)
+	if err != nil && !is {
 		return fmt.Errorf("otlp: metrics: %w", err)
 	}
 	if e.config.Logs != nil && len(s.Events) > 0 {
@@ -106,40 +107,22 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-// exportMetrics sends the values. The baseline of deltas moves on only with what
-// was delivered, so that what a failed call had is part of the next one.
+// exportMetrics sends the values.
 func (e *Exporter) exportMetrics(ctx context.Context, s *runtimeinfo.Snapshot) error {
-	if e.config.Metrics == nil || e.prev.has(s) {
+	if e.config.Metrics == nil || e.batch.baseline.holds(s) {
 		return ctx.Err()
 	}
-	c := conversion{
-		snapshot: s,
-		prev:     e.prev,
-		next:     newPrevious(s),
-		exporter: e.config.Metrics,
-		families: map[string]int{},
-	}
-	for p := range s.Points() {
-		if p.Metric.Subsystem == runtimeinfo.SubsystemProcess && !e.config.Process {
-			continue
-		}
-		c.add(p)
-	}
-	err := e.config.Metrics.Export(ctx, &metricdata.ResourceMetrics{
-		Resource: e.resource,
-		ScopeMetrics: []metricdata.ScopeMetrics{{
-			Scope:   instrumentation.Scope{Name: Scope},
-			Metrics: c.metrics,
-		}},
-	})
+	e.batch.fill(s)
+	e.batch.data.Resource = e.resource
+	err := e.config.Metrics.Export(ctx, &e.batch.data)
 	if err != nil {
 		n, partial := partialSuccess(err)
 		if !partial {
 			return err
 		}
-		err = &exporters.RejectedError{Snapshot: n >= c.points, Err: err}
+		err = &exporters.RejectedError{Snapshot: n >= e.batch.points, Err: err}
 	}
-	e.prev = c.next
+	e.batch.baseline.settle(s)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +43,42 @@ func (*metrics) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 
 func (m *metrics) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if m.err == nil {
-		m.got = append(m.got, rm)
+		m.got = append(m.got, copyOf(rm))
 	}
 	return errors.Join(m.err, ctx.Err())
+}
+
+// copyOf returns what may be kept: the memory of rm is the next call's.
+func copyOf(rm *metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
+	c := *rm
+	c.ScopeMetrics = slices.Clone(c.ScopeMetrics)
+	c.ScopeMetrics[0].Metrics = slices.Clone(c.ScopeMetrics[0].Metrics)
+	for i := range c.ScopeMetrics[0].Metrics {
+		m := &c.ScopeMetrics[0].Metrics[i]
+		switch d := m.Data.(type) {
+		case metricdata.Gauge[float64]:
+			m.Data = metricdata.Gauge[float64]{DataPoints: numbers(d.DataPoints)}
+		case metricdata.Sum[float64]:
+			d.DataPoints = numbers(d.DataPoints)
+			m.Data = d
+		case metricdata.Histogram[float64]:
+			d.DataPoints = slices.Clone(d.DataPoints)
+			for i := range d.DataPoints {
+				p := &d.DataPoints[i]
+				p.BucketCounts, p.Exemplars = slices.Clone(p.BucketCounts), slices.Clone(p.Exemplars)
+			}
+			m.Data = d
+		}
+	}
+	return &c
+}
+
+func numbers(points []metricdata.DataPoint[float64]) []metricdata.DataPoint[float64] {
+	points = slices.Clone(points)
+	for i := range points {
+		points[i].Exemplars = slices.Clone(points[i].Exemplars)
+	}
+	return points
 }
 
 func (*metrics) ForceFlush(context.Context) error { return nil }

@@ -38,6 +38,9 @@ func all() []budget {
 		{"observation of 5,000 spans", allocations, 4, 2, scanAllocations},
 		{"scrape of the own page, to one by way of a registry", times, 0.5, 0.1, scrapeToRegistry},
 		{"scrape of the own page", allocations, 60, 15, scrapeAllocations},
+		{"OTLP collect, to a bare metrics.Read", times, 4, 1.3, collectToLimit},
+		{"OTLP collect", allocations, 2, 0, collectAllocations},
+		{"OTLP collect, deltas", allocations, 2, 0, deltaAllocations},
 		// The goal was 6. It held until the page, the spool and the evidence joined.
 		{"binary with the agent, over bare net/http", megabytes, 7, 6.9, agentSize},
 		{"binary with agent/engine, over bare net/http", megabytes, 1, 0.9, engineSize},
