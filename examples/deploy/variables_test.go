@@ -3,6 +3,7 @@ package deploy
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ func TestVariablesExist(t *testing.T) {
 	seen := map[string]bool{}
 	app := read(t, "../quickstart/spans.go")
 	err := fs.WalkDir(os.DirFS("."), ".", func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".yml") && !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".md") {
+		if err != nil || e.IsDir() || !slices.Contains([]string{".yml", ".yaml", ".md", ".example"}, filepath.Ext(path)) {
 			return err
 		}
 		for _, name := range regexp.MustCompile(`\b(?:GMPULSE|OTEL)_[A-Z_]+\b`).FindAllString(read(t, path), -1) {

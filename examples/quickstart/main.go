@@ -23,13 +23,17 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/exporters/jsonl"
 )
 
 func main() {
 	length := flag.Duration("for", 0, "end by itself after this time, 0 for never")
-	rate := flag.Int("rate", 200, "requests a second that the example sends to itself, 1 to 5000")
+	var o options
+	flag.IntVar(&o.rate, "rate", 200, "requests a second that the example sends to itself, 1 to 5000")
+	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "where the shop listens")
+	flag.StringVar(&o.jsonl, "jsonl", "", "file to write samples and events to as JSON lines, for Filebeat and its like")
 	flag.Parse()
-	if flag.NArg() > 0 || *length < 0 || *rate < 1 || *rate > 5000 {
+	if flag.NArg() > 0 || *length < 0 || o.rate < 1 || o.rate > 5000 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -39,21 +43,35 @@ func main() {
 		ctx, cancel = context.WithTimeout(ctx, *length)
 		defer cancel()
 	}
-	if err := run(ctx, *rate); err != nil {
+	if err := run(ctx, &o); err != nil {
 		slog.Error("quickstart", slog.Any("error", err))
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rate int) (err error) {
-	shop, err := newShop(ctx)
+// options are the flags.
+type options struct {
+	rate          int
+	listen, jsonl string
+}
+
+func run(ctx context.Context, o *options) (err error) {
+	shop, err := newShop(ctx, o.listen)
 	if err != nil {
 		return err
 	}
 
-	// The one line. The option only adds the summary that this example prints.
+	// The one line. The first option only adds the summary that this example prints.
 	view := &view{shop: shop}
-	a, err := agent.Start(agent.WithExporter("summary", view)) //nolint:contextcheck // the agent outlives its starter
+	with := []agent.Option{agent.WithExporter("summary", view)}
+	if o.jsonl != "" {
+		file, err := jsonl.New(jsonl.Config{Path: o.jsonl})
+		if err != nil {
+			return err
+		}
+		with = append(with, agent.WithExporter("file", file))
+	}
+	a, err := agent.Start(with...) //nolint:contextcheck // the agent outlives its starter
 	if err != nil {
 		return err
 	}
@@ -81,6 +99,6 @@ func run(ctx context.Context, rate int) (err error) {
 	if err := a.Gauge("shop.queue.depth", "{order}", "Orders that wait for the warehouse.", shop.waiting); err != nil {
 		return err
 	}
-	shop.load(ctx, rate) // until ctx is done
+	shop.load(ctx, o.rate) // until ctx is done
 	return nil
 }

@@ -92,6 +92,38 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
+// The kit's Prometheus brings the token that the app wants, and gets in with no other.
+func TestKitPrometheusToken(t *testing.T) {
+	t.Parallel()
+	need(t, "prometheus", "apt-get install prometheus")
+	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_TOKEN=0123456789abcdef"}, build(t, "./examples/quickstart"))
+	target, err := url.Parse(app.after(t, "metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := get(t, target.String()); code != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", code)
+	}
+	kits, err := os.ReadFile(kit + "/prometheus/compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.NewReplacer("app:9464", target.Host, "15s", "1s", "rules.yml", "none.yml").Replace(string(kits))
+	for token, up := range map[string]float64{"0123456789abcdef": 1, "fedcba9876543210": 0} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "gmpulse.token"), token+"\n")
+		write(t, filepath.Join(dir, "prometheus.yml"), here)
+		address := freeAddress(t)
+		spawn(t, nil, "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+		last := "no answer"
+		eventually(t, "up is "+fmt.Sprint(up), func() bool {
+			v, err := ask(t, address, `up{job="gmpulse"}`)
+			last = fmt.Sprint(v, err)
+			return err == nil && v == up
+		}, &last)
+	}
+}
+
 // A real Forward server gets every record that the agent says it delivered.
 func TestForwardServer(t *testing.T) {
 	t.Parallel()

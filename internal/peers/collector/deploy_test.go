@@ -9,13 +9,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
+	"go.opentelemetry.io/collector/processor/batchprocessor"
+	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.yaml.in/yaml/v3"
 )
 
-// The files of examples/deploy are tested here because this module has a YAML
-// parser and the Collector.
+// The Collector's files are tested here, where it is; the others in internal/kit.
 const deploy = "../../../examples/deploy"
 
 func TestDeployIsYAML(t *testing.T) {
@@ -58,90 +63,100 @@ func parse(t *testing.T, file string, into any) {
 	}
 }
 
-// The Collector's own receiver takes its section, and pipelines name what there is.
+// factory makes what every kind of part of the Collector begins with.
+type factory interface {
+	Type() component.Type
+	CreateDefaultConfig() component.Config
+}
+
+// Each part of the Collector takes its section, in both ways to run it, and pipelines
+// name what there is. internal/e2e runs the same files in an older Collector, the
+// one that Jaeger is made of.
 func TestDeployCollector(t *testing.T) {
-	var c struct {
-		Receivers, Processors, Exporters map[string]map[string]any
-		Service                          struct {
-			Pipelines map[string]map[string][]string
-		}
+	parts := map[string][]factory{
+		"receivers":  {otlpreceiver.NewFactory()},
+		"processors": {memorylimiterprocessor.NewFactory(), batchprocessor.NewFactory()},
+		"exporters":  {otlpexporter.NewFactory(), otlphttpexporter.NewFactory(), kafkaexporter.NewFactory()},
 	}
-	parse(t, "collector/collector.yaml", &c)
-	config := otlpreceiver.NewFactory().CreateDefaultConfig()
-	if err := confmap.NewFromStringMap(c.Receivers["otlp"]).Unmarshal(config); err != nil {
-		t.Error(err)
-	}
-	parts := map[string]map[string]map[string]any{"receivers": c.Receivers, "processors": c.Processors, "exporters": c.Exporters}
-	for name, pipeline := range c.Service.Pipelines {
-		for part, used := range pipeline {
-			for _, u := range used {
-				if _, ok := parts[part][u]; !ok {
-					t.Errorf("pipeline %s: there is no %s %s", name, strings.TrimSuffix(part, "s"), u)
+	for _, files := range [][]string{{"collector.yaml"}, {"collector.yaml", "scale.yaml"}} {
+		all := merged(t, files)
+		for kind, factories := range parts {
+			for name := range section(t, all, kind).ToStringMap() {
+				if name == "tail_sampling" {
+					continue // its module cannot be had whole; internal/e2e runs it
+				}
+				config := defaults(factories, name)
+				if config == nil {
+					t.Errorf("%v: there are no %s of the type of %s", files, kind, name)
+					continue
+				}
+				err := section(t, all, kind+"::"+name).Unmarshal(config)
+				if err == nil {
+					err = confmap.Validate(config)
+				}
+				if err != nil {
+					t.Errorf("%v: %s: %v", files, name, err)
 				}
 			}
 		}
-	}
-	if len(c.Service.Pipelines) < 2 {
-		t.Errorf("%d pipelines", len(c.Service.Pipelines))
+		pipelines(t, files, all)
 	}
 }
 
-// Files that are mounted exist, so do volumes, and services that others wait for.
-func TestDeployCompose(t *testing.T) {
-	var c struct {
-		Services map[string]struct {
-			Build     struct{ Context, Dockerfile string }
-			Volumes   []string
-			DependsOn yaml.Node `yaml:"depends_on"`
+// defaults are those of the part that a section is of, "type/name" or "type".
+func defaults(factories []factory, section string) component.Config {
+	typ, _, _ := strings.Cut(section, "/")
+	for _, f := range factories {
+		if f.Type().String() == typ {
+			return f.CreateDefaultConfig()
 		}
-		Volumes map[string]any
-	}
-	parse(t, "docker-compose.yml", &c)
-	if len(c.Services) < 8 {
-		t.Fatalf("%d services", len(c.Services))
-	}
-	for name, s := range c.Services {
-		if s.Build.Dockerfile != "" {
-			exists(t, name, filepath.Join(s.Build.Context, s.Build.Dockerfile))
-		}
-		for _, v := range s.Volumes {
-			source, _, _ := strings.Cut(v, ":")
-			if strings.HasPrefix(source, "./") {
-				exists(t, name, source)
-			} else if _, ok := c.Volumes[source]; !ok {
-				t.Errorf("%s: there is no volume %s", name, source)
-			}
-		}
-		for i, n := range s.DependsOn.Content {
-			if s.DependsOn.Kind == yaml.MappingNode && i%2 == 1 {
-				continue // the condition
-			}
-			if _, ok := c.Services[n.Value]; !ok {
-				t.Errorf("%s waits for %s, which is no service", name, n.Value)
-			}
+		// Exporters of OTLP have a new name, which older Collectors do not know.
+		if old, ok := f.(interface{ DeprecatedAlias() component.Type }); ok && old.DeprecatedAlias().String() == typ {
+			return f.CreateDefaultConfig()
 		}
 	}
+	return nil
 }
 
-// Filebeat looks at a file under the name that rotation gives it too.
-func TestDeployFilebeat(t *testing.T) {
-	var c struct {
-		Inputs []struct{ Paths []string } `yaml:"filebeat.inputs"`
-	}
-	parse(t, "filebeat/filebeat.yml", &c)
-	if len(c.Inputs) != 1 || len(c.Inputs[0].Paths) != 1 {
-		t.Fatalf("inputs %v", c.Inputs)
-	}
-	for _, name := range []string{"runtime.jsonl", "runtime.jsonl.1"} {
-		if ok, err := filepath.Match(filepath.Base(c.Inputs[0].Paths[0]), name); !ok || err != nil {
-			t.Errorf("%s is not read: %v", name, err)
-		}
-	}
-}
-
-func exists(t *testing.T, service, file string) {
+func section(t *testing.T, all *confmap.Conf, name string) *confmap.Conf {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(deploy, file)); err != nil {
-		t.Errorf("%s: %v", service, err)
+	s, err := all.Sub(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// merged reads files as the Collector does that is started with all of them.
+func merged(t *testing.T, files []string) *confmap.Conf {
+	t.Helper()
+	all := confmap.New()
+	for _, f := range files {
+		var one map[string]any
+		parse(t, filepath.Join("collector", f), &one)
+		if err := all.Merge(confmap.NewFromStringMap(one)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func pipelines(t *testing.T, files []string, all *confmap.Conf) {
+	t.Helper()
+	var service struct {
+		Pipelines map[string]map[string][]string `mapstructure:"pipelines"`
+	}
+	err := section(t, all, "service").Unmarshal(&service)
+	if err != nil || len(service.Pipelines) < 2 {
+		t.Fatalf("%v: %d pipelines, %v", files, len(service.Pipelines), err)
+	}
+	for name, pipeline := range service.Pipelines {
+		for part, used := range pipeline {
+			for _, u := range used {
+				if !all.IsSet(part + "::" + u) {
+					t.Errorf("%v: pipeline %s: there is no %s in %s", files, name, u, part)
+				}
+			}
+		}
 	}
 }

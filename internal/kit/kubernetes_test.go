@@ -1,0 +1,148 @@
+package kit
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const deploy = "../../examples/deploy"
+
+// manifests are the objects of the kit, decoded as strictly as the API server does:
+// a field that it does not know is an error.
+type manifests struct {
+	deployment *apps.Deployment
+	service    *core.Service
+	secret     *core.Secret
+	monitor    *monitoring.PodMonitor
+}
+
+func decode(t *testing.T) (m manifests) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(apps.AddToScheme(scheme), core.AddToScheme(scheme), monitoring.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	files, err := filepath.Glob(deploy + "/kubernetes/*.yaml")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
+			document, err := r.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			object, _, err := decoder.Decode(document, nil, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			switch o := object.(type) {
+			case *apps.Deployment:
+				m.deployment = o
+			case *core.Service:
+				m.service = o
+			case *core.Secret:
+				m.secret = o
+			case *monitoring.PodMonitor:
+				m.monitor = o
+			default:
+				t.Errorf("%s has a %T, of which nothing is tested", file, object)
+			}
+		}
+	}
+	if m.deployment == nil || m.service == nil || m.secret == nil || m.monitor == nil {
+		t.Fatalf("an object is missing: %+v", m)
+	}
+	return m
+}
+
+// The service says whether it can take requests, gmpulse whether the process runs at
+// all: its findings take no pod out of service.
+func TestProbes(t *testing.T) {
+	c := &decode(t).deployment.Spec.Template.Spec.Containers[0]
+	for _, p := range []struct {
+		name  string
+		probe *core.Probe
+		path  string
+		port  string
+	}{{"readiness", c.ReadinessProbe, "/readyz", "http"}, {"liveness", c.LivenessProbe, "/healthz", "gmpulse"}} {
+		if p.probe == nil || p.probe.HTTPGet == nil || p.probe.HTTPGet.Path != p.path || p.probe.HTTPGet.Port.String() != p.port {
+			t.Errorf("%s probe: %+v", p.name, p.probe)
+		}
+		if !slices.ContainsFunc(c.Ports, func(port core.ContainerPort) bool { return port.Name == p.port }) {
+			t.Errorf("the container has no port %s", p.port)
+		}
+	}
+	// The agent calls its loop stalled later than a probe's period: patience is in
+	// how often it must fail.
+	if l := c.LivenessProbe; l.PeriodSeconds*l.FailureThreshold < 60 {
+		t.Errorf("a pod that is busy for %d s is killed", l.PeriodSeconds*l.FailureThreshold)
+	}
+}
+
+// What one object calls another by is what that is called.
+func TestNamesMeet(t *testing.T) {
+	m := decode(t)
+	pod := &m.deployment.Spec.Template
+	container := &pod.Spec.Containers[0]
+	for who, selector := range map[string]map[string]string{
+		"the Deployment": m.deployment.Spec.Selector.MatchLabels,
+		"the Service":    m.service.Spec.Selector,
+		"the PodMonitor": m.monitor.Spec.Selector.MatchLabels,
+	} {
+		if len(selector) == 0 || !maps.Equal(selector, pod.Labels) {
+			t.Errorf("%s selects %v, pods have %v", who, selector, pod.Labels)
+		}
+	}
+	var ports []string
+	for _, p := range container.Ports {
+		ports = append(ports, p.Name)
+	}
+	if p := m.service.Spec.Ports[0].TargetPort.String(); !slices.Contains(ports, p) {
+		t.Errorf("the Service sends to port %s of %v", p, ports)
+	}
+	scrape := m.monitor.Spec.PodMetricsEndpoints[0]
+	if scrape.Port == nil || !slices.Contains(ports, *scrape.Port) {
+		t.Errorf("the PodMonitor scrapes port %v of %v", scrape.Port, ports)
+	}
+	secrets := []core.SecretKeySelector{*scrape.Authorization.Credentials}
+	for _, e := range container.Env {
+		if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
+			secrets = append(secrets, *e.ValueFrom.SecretKeyRef)
+		}
+	}
+	for _, s := range secrets {
+		if _, ok := m.secret.StringData[s.Key]; !ok || s.Name != m.secret.Name {
+			t.Errorf("there is no secret %s with a key %s", s.Name, s.Key)
+		}
+	}
+	if len(secrets) != 2 {
+		t.Errorf("%d references to the secret, want those of the container and the PodMonitor", len(secrets))
+	}
+	for _, mount := range container.VolumeMounts {
+		if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.Name == mount.Name }) {
+			t.Errorf("there is no volume %s", mount.Name)
+		}
+	}
+}
