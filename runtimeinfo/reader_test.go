@@ -313,6 +313,9 @@ func TestPulseSeesPeakBetweenTicks(t *testing.T) {
 	if v := number(t, s, "gmpulse.pulse.lateness.max"); v != 0.003 {
 		t.Errorf("lateness %v, want 0.003", v)
 	}
+	if v := number(t, s, "gmpulse.pulse.lateness.mean"); v != 0.003 {
+		t.Errorf("mean lateness %v, want 0.003", v)
+	}
 	if n := s.Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count(); n != 3 {
 		t.Errorf("%d looks at the scheduler, want 3: two ticks and a pulse", n)
 	}

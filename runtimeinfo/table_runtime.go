@@ -38,7 +38,9 @@ func pulseRows() []Metric {
 			{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: KindGauge, Help: "Most runnable goroutines per P at any pulse since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.perP.max })},
 			// Cumulative, so that a scrape every 15 s still sees a peak of 100 ms.
 			{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: KindHistogram, Help: "Runnable goroutines per P at each pulse.", source: &source{distribution: func(r *reading) *Histogram { return &r.pulse.distribution }, observed: func(r *reading) float64 { return r.pulse.perP.max }}},
-			// A canary: our own goroutine feels what the application's feel.
+			// A canary: our own goroutine feels what the application's feel. The mean tells a process that is
+			// stopped again and again from one that was stopped once.
+			{Name: "gmpulse.pulse.lateness.mean", Unit: "s", Kind: KindGauge, Help: "How late the agent's goroutine woke on average for the pulses since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.lateness.mean() })},
 			{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: KindGauge, Help: "How late the agent's goroutine woke at worst for a pulse since the last tick.", source: computed(func(r *reading) float64 { return r.pulse.lateness.max })},
 		})
 }

@@ -128,14 +128,14 @@ func TestHostPass(t *testing.T) {
 	})
 }
 
-// Ten looks a second at the scheduler, and the tick's own.
+// Looks at the scheduler every 87 ms, and the tick's own.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, stop := run(t)
 		time.Sleep(10*time.Second + 50*time.Millisecond)
 		looks := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
-		if looks < 109 || looks > 111 {
-			t.Errorf("%d looks in 10 s, want 100 pulses and 11 ticks, give or take the one at the same moment", looks)
+		if looks < 125 || looks > 127 {
+			t.Errorf("%d looks in 10.05 s, want 115 pulses and 11 ticks, give or take the one at the same moment", looks)
 		}
 		if err := stop(time.Second); err != nil {
 			t.Error(err)

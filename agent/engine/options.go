@@ -25,8 +25,11 @@ const (
 	// DefaultExportTimeout bounds each call of an exporter.
 	DefaultExportTimeout = 5 * time.Second
 
-	maxInterval   = time.Hour
-	pulseInterval = 100 * time.Millisecond
+	maxInterval = time.Hour
+	// pulseInterval is no tenth of a second: the kernel enforces CPU quotas in periods of
+	// 100 ms, and a pulse that keeps step with them would always wake in the part in
+	// which the process runs.
+	pulseInterval = 87 * time.Millisecond
 )
 
 // SpanSource tells which requests are in flight. [tracectx.Processor] is one.

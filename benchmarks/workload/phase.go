@@ -29,7 +29,7 @@ func wobble(s *service, second int) {
 	s.rate.Store(int64(requestsPerSecond * (1 + 0.2*triangle)))
 }
 
-func everything() []phase {
+func everything(tick time.Duration) []phase {
 	return []phase{
 		clean(20 * time.Minute),
 		{"promotion, four times the load", 600, 0, promotion},
@@ -39,10 +39,10 @@ func everything() []phase {
 				s.leak(1)
 			}
 		}},
-		{"GC thrash (GOGC=2)", 60, 10, func(*service, int) { debug.SetGCPercent(2) }},
+		{"GC thrash, at GOMEMLIMIT", 60, 10, func(*service, int) { debug.SetMemoryLimit(1) }}, // the runtime stops at half of the CPU
 		{"CPU theft, 60 % of the time", 60, 10, func(s *service, i int) {
 			if i == 0 {
-				s.steal()
+				s.thief = newThief(s.ctx, tick)
 			}
 		}},
 		{"scheduler starvation", 60, 10, func(s *service, i int) {
@@ -51,13 +51,13 @@ func everything() []phase {
 			}
 		}},
 		{"lock convoy of 3 ms", 60, 30, func(s *service, _ int) { s.convoy.Store(true) }},
-		{"memory leak of 1 %/min", 700, 600, func(s *service, _ int) { s.remember(ballast / 100 / 60) }},
+		{"memory leak of 1 %/min", 700, 600, func(s *service, _ int) { s.remember((ballast + nodes*48) / 100 / 60) }},
 	}
 }
 
 // thinSample are the troubles that show within seconds, and the promotion.
-func thinSample() (some []phase) {
-	for _, p := range everything() {
+func thinSample(tick time.Duration) (some []phase) {
+	for _, p := range everything(tick) {
 		if p.lasts <= 600 && p.name != "clean" {
 			some = append(some, p)
 		}

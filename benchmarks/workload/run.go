@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 type options struct {
@@ -19,6 +14,8 @@ type options struct {
 	learning int           // seconds that nobody is asked about
 	rest     int           // seconds after every phase: an alert must end, and no other come
 	verbose  bool
+	record   string // a directory, "" for none
+	replay   string
 }
 
 // alert is one that somebody raised.
@@ -49,32 +46,44 @@ const ours = "gmpulse"
 // world is everything that one run needs.
 type world struct {
 	*options
-	service   *service
-	processor *tracectx.Processor
-	reader    *runtimeinfo.Reader
-	host      *host.Reader
-	hosted    *host.Sample
-	hostedAt  int
-	watch     *baseline.Watch
-	juries    []*jury
-	start     time.Time
-	second    int
-	open      bool
-	ticker    *time.Ticker
-	others    others
+	source source
+	watch  *baseline.Watch
+	juries []*jury
+	open   bool
+	others others
 }
 
-func run(o *options, seed uint64, phases []phase) *outcome {
-	w := newWorld(o, seed)
-	defer w.ticker.Stop()
-	defer w.service.stop()
-	w.live(o.learning, wobble)
+// A source has the seconds of a service, one snapshot each: a live one or a
+// recording.
+type source interface {
+	// next lets a second pass, after do has done to the service what the phase does.
+	next(do func(*service)) (*runtimeinfo.Snapshot, error)
+	// recover ends whatever trouble the phase made.
+	recover()
+}
+
+func run(o *options, seed uint64, phases []phase, from source) (*outcome, error) {
+	watch, err := baseline.New(baseline.Config{})
+	if err != nil {
+		return nil, err
+	}
+	w := &world{options: o, source: from, watch: watch}
+	for _, r := range rules(o.learning) {
+		w.juries = append(w.juries, &jury{name: r.name, new: r.new, members: map[string]rule{}})
+	}
+	if _, err := w.live(o.learning, wobble); err != nil {
+		return nil, err
+	}
 	out := &outcome{seed: seed}
 	for _, p := range phases {
 		var both [2]piece
-		both[0] = w.live(p.lasts, p.do)
-		w.service.recover()
-		both[1] = w.live(o.rest, wobble)
+		if both[0], err = w.live(p.lasts, p.do); err != nil {
+			return nil, err
+		}
+		w.source.recover()
+		if both[1], err = w.live(o.rest, wobble); err != nil {
+			return nil, err
+		}
 		out.pieces = append(out.pieces, both)
 		if o.verbose {
 			for i, part := range both {
@@ -82,68 +91,28 @@ func run(o *options, seed uint64, phases []phase) *outcome {
 			}
 		}
 	}
-	return out
-}
-
-func newWorld(o *options, seed uint64) *world {
-	p, err := tracectx.New(tracectx.Config{})
-	if err != nil {
-		panic(err)
-	}
-	watch, err := baseline.New(baseline.Config{})
-	if err != nil {
-		panic(err)
-	}
-	w := &world{
-		options: o, processor: p, watch: watch,
-		service: newService(p),
-		reader:  runtimeinfo.NewReader(runtimeinfo.Config{}),
-		host:    host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)}),
-		start:   time.Now(),
-		ticker:  time.NewTicker(o.tick),
-	}
-	for _, r := range rules(o.learning) {
-		w.juries = append(w.juries, &jury{name: r.name, new: r.new, members: map[string]rule{}})
-	}
-	w.service.serve(rand.New(rand.NewPCG(seed, 2)))
-	return w
+	return out, nil
 }
 
 // live lets so many scaled seconds pass.
-func (w *world) live(seconds int, do func(*service, int)) piece {
+func (w *world) live(seconds int, do func(*service, int)) (piece, error) {
 	p := piece{alerts: map[string][]alert{}, up: map[string]int{}, closed: -1}
 	w.others.begin()
 	for i := range seconds {
-		do(w.service, i)
-		<-w.ticker.C
-		w.tick(i, &p)
+		s, err := w.source.next(func(s *service) { do(s, i) })
+		if err != nil {
+			return p, err
+		}
+		w.ask(i, s, &p)
 	}
 	p.busy = w.others.used()
 	p.open = w.open
-	return p
+	return p, nil
 }
 
-// tick takes a sample and asks everybody.
-func (w *world) tick(i int, p *piece) {
-	w.second++
-	if w.second%10 == 1 {
-		w.hosted, w.hostedAt = w.host.Read(context.Background()), w.second
-	}
-	now := time.Now()
-	spans := w.processor.Observe(now)
-	var events []runtimeinfo.Event
-	w.reader.Read(runtimeinfo.Tick{
-		Time:     w.start.Add(time.Duration(w.second) * time.Second).Round(0),
-		Lateness: max(0, now.Sub(w.start)-time.Duration(w.second)*w.options.tick) % w.options.tick,
-		Host:     w.hosted,
-		Spans:    &spans,
-		Self:     runtimeinfo.Self{HostAge: time.Duration(w.second-w.hostedAt) * time.Second},
-		Baselines: func(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, _ []runtimeinfo.Event) {
-			bands, events = w.watch.Judge(s, nil)
-			return bands, nil
-		},
-	})
-	bands := w.reader.Snapshot().Bands
+// ask lets everybody see a second of the phase.
+func (w *world) ask(i int, s *runtimeinfo.Snapshot, p *piece) {
+	bands, events := w.watch.Judge(s, nil)
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -22,8 +19,10 @@ const (
 	workers           = 12                   // requests at once; more of them wait
 	downstream        = 4 * time.Millisecond // mean of what a request waits for
 	garbage           = 192 << 10            // that a request makes
-	ballast           = 32 << 20             // live at all times
-	nodes             = 100_000              // of it, for the collector to follow
+	// What is live at all times is scaled down as time is: so the collector runs as
+	// often a tick as in a service of twenty times the heap.
+	ballast = 8 << 20
+	nodes   = 50_000 // of 48 bytes, for the collector to follow
 )
 
 // service is an open loop of requests, each under a root span on a goroutine of its
@@ -45,7 +44,7 @@ type service struct {
 
 	leaked  chan struct{} // closed to let leaked goroutines go
 	hoard   [][]byte
-	thief   *exec.Cmd
+	thief   *thief
 	cpuStop chan struct{}
 }
 
@@ -151,33 +150,20 @@ func spin(stop <-chan struct{}) {
 	}
 }
 
-// steal lets another process stop ours for 60 of every 100 ms, as a hypervisor or
-// a quota does. It ends by itself after ten seconds.
-func (s *service) steal() {
-	const script = `trap 'kill -CONT $1' EXIT; trap 'exit 0' TERM
-for i in $(seq 100); do kill -STOP $1; sleep 0.06; kill -CONT $1; sleep 0.04; done`
-	cmd := exec.CommandContext(s.ctx, "sh", "-c", script, "thief", strconv.Itoa(os.Getpid()))
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // killed, it might leave us stopped
-	if cmd.Start() == nil {
-		s.thief = cmd
-	}
-}
-
 // recover ends whatever trouble there is.
 func (s *service) recover() {
 	close(s.leaked)
 	s.leaked = make(chan struct{})
 	s.hoard = nil
 	s.convoy.Store(false)
-	debug.SetGCPercent(100)
+	debug.SetMemoryLimit(math.MaxInt64)
 	s.rate.Store(requestsPerSecond)
 	if s.cpuStop != nil {
 		close(s.cpuStop)
 		s.cpuStop = nil
 	}
 	if s.thief != nil {
-		_ = s.thief.Process.Signal(syscall.SIGTERM)
-		_ = s.thief.Wait()
+		s.thief.stop()
 		s.thief = nil
 	}
 }

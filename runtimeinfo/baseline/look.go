@@ -56,6 +56,15 @@ func (l *look) number(key string) float64 {
 	return math.NaN()
 }
 
+// lateness is that of the pulses, of which there are eleven a second: one wake-up a tick
+// may well fall between two stops of a process that is stopped again and again.
+func lateness(l *look) float64 {
+	if v := l.number("gmpulse.pulse.lateness.mean"); !math.IsNaN(v) {
+		return v
+	}
+	return l.number("gmpulse.tick.lateness") // ticks as often as pulses
+}
+
 func number(key string) read {
 	return func(l *look) float64 { return l.number(key) }
 }

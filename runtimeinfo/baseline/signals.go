@@ -76,7 +76,7 @@ func defaults() []row {
 		{name: "scheduler.runnable_per_processor", unit: "{goroutine}", group: groupScheduler, kind: Spiky, scale: 1, growth: 2, tolerance: much, read: number("gmpulse.pulse.runnable_per_processor.mean")},
 		{name: "scheduler.latency.p99", unit: "s", group: groupScheduler, kind: Spiky, scale: 200e-6, growth: 2, tolerance: much, read: number("gmpulse.schedule.duration.p99")},
 		// The canary: the agent's own goroutine is late when everybody's is.
-		{name: "scheduler.tick_lateness", unit: "s", group: groupScheduler, kind: Spiky, scale: 2e-3, growth: 2, tolerance: much, read: number("gmpulse.tick.lateness")},
+		{name: "scheduler.lateness", unit: "s", group: groupScheduler, kind: Spiky, scale: 2e-3, growth: 2, tolerance: much, read: lateness},
 		// Collection that eats the CPU: of the last cycle, not since the start.
 		{name: "gc.cpu", unit: "1", group: groupGC, kind: Spiky, scale: 0.01, growth: 1, tolerance: much, read: gcShare()},
 		{name: "gc.pause", unit: "s", group: groupGC, kind: Spiky, scale: 200e-6, growth: 1, tolerance: much, read: number("gmpulse.gc.pause.max")},

@@ -279,7 +279,7 @@ func TestEvent(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"signal": "goroutines", "unit": "{goroutine}", "seen": "", "seen_of": "", "load": "", "expected": "", "lower": "", "upper": "", "since": "",
-		"view": "it has changed within seconds", "also": "goroutines.waiting", "grown": "87 more in chan send at shop.notify (cart.go:88) (90)",
+		"view": "it has changed within seconds", "also": "goroutines", "grown": "87 more in chan send at shop.notify (cart.go:88) (90)",
 	} {
 		if v, ok := got[key]; !ok || !strings.Contains(v, want) {
 			t.Errorf("%s is %q, want %q in it", key, v, want)

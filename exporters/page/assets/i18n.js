@@ -82,7 +82,7 @@ const words = {
 
   'signal.goroutines': ['goroutines', 'goroutine 数'], 'signal.goroutines.running': ['running goroutines', '运行中的 goroutine'], 'signal.goroutines.runnable': ['runnable goroutines', '等待调度的 goroutine'], 'signal.goroutines.waiting': ['waiting goroutines', '阻塞的 goroutine'],
   'signal.goroutines.not_in_go': ['goroutines in syscalls', '系统调用中的 goroutine'], 'signal.goroutines.created': ['goroutines created', '新建 goroutine'], 'signal.scheduler.runnable_per_processor': ['runnable per P', '每个 P 的可运行 goroutine'],
-  'signal.scheduler.latency.p99': ['scheduling latency p99', '调度延迟 p99'], 'signal.scheduler.tick_lateness': ['lateness of the agent', '探针唤醒延迟'], 'signal.gc.cpu': ['CPU share of GC', 'GC 占用 CPU'], 'signal.gc.pause': ['GC pauses', 'GC 停顿'],
+  'signal.scheduler.latency.p99': ['scheduling latency p99', '调度延迟 p99'], 'signal.scheduler.lateness': ['lateness of the agent', '探针唤醒延迟'], 'signal.gc.cpu': ['CPU share of GC', 'GC 占用 CPU'], 'signal.gc.pause': ['GC pauses', 'GC 停顿'],
   'signal.memory.heap_live': ['live heap', '存活堆'], 'signal.memory.resident': ['resident memory, share of what there is', '常驻内存占比'], 'signal.cpu.throttled': ['time throttled', '被限流时间占比'],
   'signal.root_span.p50': ['p50 of {root}', '{root} 的 p50'], 'signal.root_span.p99': ['p99 of {root}', '{root} 的 p99'], 'signal.root_span.active': ['{root} in flight', '进行中的 {root}'],
 

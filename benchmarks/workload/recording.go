@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// frame is a snapshot in a recording. The schema is there when it is a new one.
+type frame struct {
+	Schema []byte
+	Record []byte
+}
+
+func recordingPath(dir string, seed uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("seed-%d.gob.gz", seed))
+}
+
+// recorder writes the snapshots of a run to a file, so that another detector can
+// be shown the very same seconds.
+type recorder struct {
+	file    *os.File
+	zip     *gzip.Writer
+	gob     *gob.Encoder
+	encoder runtimeinfo.Encoder
+	schema  runtimeinfo.SchemaID
+}
+
+func newRecorder(path string) (*recorder, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	z := gzip.NewWriter(f)
+	return &recorder{file: f, zip: z, gob: gob.NewEncoder(z)}, nil
+}
+
+func (r *recorder) write(s *runtimeinfo.Snapshot) error {
+	var f frame
+	var err error
+	if f.Record, err = r.encoder.Append(nil, s); err != nil {
+		return err
+	}
+	if id, schema := r.encoder.Schema(); id != r.schema {
+		r.schema, f.Schema = id, schema
+	}
+	return r.gob.Encode(f)
+}
+
+func (r *recorder) close() error { return errors.Join(r.zip.Close(), r.file.Close()) }
+
+// recording is a run of before.
+type recording struct {
+	file    *os.File
+	gob     *gob.Decoder
+	decoder runtimeinfo.Decoder
+}
+
+func openRecording(path string) (*recording, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(bufio.NewReader(f))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &recording{file: f, gob: gob.NewDecoder(z)}, nil
+}
+
+func (r *recording) close() error { return r.file.Close() }
+
+func (r *recording) recover() {}
+
+func (r *recording) next(func(*service)) (*runtimeinfo.Snapshot, error) {
+	var f frame
+	if err := r.gob.Decode(&f); errors.Is(err, io.EOF) {
+		return nil, errors.New("the recording is of other phases: it ends early")
+	} else if err != nil {
+		return nil, err
+	}
+	if f.Schema != nil {
+		if _, err := r.decoder.Learn(f.Schema); err != nil {
+			return nil, err
+		}
+	}
+	return r.decoder.Decode(f.Record)
+}
