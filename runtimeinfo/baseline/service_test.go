@@ -36,6 +36,7 @@ type service struct {
 	gcTotal, allTotal float64
 	cycles            float64
 	alerts            []alert
+	normals           []string
 	metrics           map[string]*runtimeinfo.Metric
 	findings          *runtimeinfo.Findings
 	spans             []runtimeinfo.Span
@@ -140,6 +141,8 @@ func (s *service) tick() {
 			s.open = true
 		case "baseline.anomaly.closed":
 			s.open, s.closed = false, s.now
+		case "baseline.new_normal":
+			s.normals = append(s.normals, e.Message)
 		}
 	}
 }
@@ -266,6 +269,29 @@ func TestRecovery(t *testing.T) {
 		if took := s.closed.Sub(from).Seconds(); s.open || took <= 0 || took > 30 {
 			t.Errorf("seed %d: closed %v s after recovery, open %v", seed, took, s.open)
 		}
+	}
+}
+
+// A leak that ends after longer than a new normal takes was never normal: its end
+// is one, and no further alert.
+func TestRecoveryFromALongLeak(t *testing.T) {
+	s := newService(t, 3)
+	s.run(3600, (*service).traffic)
+	s.run(1800, func(s *service) { s.traffic(); s.extra += 1.0 / 30 })
+	if len(s.alerts) != 1 || !s.open {
+		t.Fatalf("%d alerts while it leaks, open: %v", len(s.alerts), s.open)
+	}
+	s.extra = 0
+	from := s.now
+	s.run(1200, (*service).traffic)
+	if len(s.alerts) != 1 {
+		t.Errorf("another alert: %s", s.alerts[1].message)
+	}
+	if took := s.closed.Sub(from).Seconds(); s.open || took <= 0 || took > 30 {
+		t.Errorf("closed %v s after the leak had ended, open %v", took, s.open)
+	}
+	if s.normals != nil {
+		t.Errorf("%v", s.normals)
 	}
 }
 

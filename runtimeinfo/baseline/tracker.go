@@ -313,6 +313,8 @@ func (t *tracker) decide(now time.Time, why cause, began time.Time) change {
 	switch {
 	case t.calm >= calmTime:
 		return t.clear()
+	case t.calm > 0: // it may be on its way back: nothing to get used to
+		return unchanged
 	case lasted >= maxAlarm, lasted >= newNormal && t.level():
 		t.Fast.settle()
 		if t.slowly.known {
