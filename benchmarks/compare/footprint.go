@@ -10,26 +10,35 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
 // program is a web server that does one thing more.
 type program struct {
 	name    string
 	imports []string
-	use     string // a statement, so that the linker keeps what is used
+	use     string // statements, so that the linker keeps what is used
 }
 
+const (
+	modGmpulse    = "github.com/gmpulse/gmpulse/"
+	modPrometheus = "github.com/prometheus/client_golang/prometheus"
+	modOTel       = "go.opentelemetry.io/otel"
+	modFluent     = "github.com/fluent/fluent-logger-golang/fluent"
+	modGopsutil   = "github.com/shirou/gopsutil/v3/"
+)
+
 func programs() []program {
-	const gm = "github.com/gmpulse/gmpulse/"
 	return []program{
 		{"net/http alone", nil, ""},
-		{"**gmpulse** agent/engine with an exporter of slog", []string{gm + "agent/engine", gm + "exporters"}, `engine.New(engine.WithExporter("log", exporters.Log(nil)))`},
-		{"**gmpulse** agent, all of it", []string{gm + "agent"}, `agent.Start()`},
-		{"OTel SDK, traces", []string{"go.opentelemetry.io/otel/sdk/trace"}, `trace.NewTracerProvider()`},
-		{"client_golang with promhttp", []string{"github.com/prometheus/client_golang/prometheus/promhttp"}, `http.Handle("/metrics", promhttp.Handler())`},
-		{"OTel SDK, metrics, with contrib runtime", []string{"go.opentelemetry.io/otel/sdk/metric", "go.opentelemetry.io/contrib/instrumentation/runtime"}, `runtime.Start(runtime.WithMeterProvider(metric.NewMeterProvider()))`},
-		{"gopsutil", []string{"github.com/shirou/gopsutil/v3/cpu", "github.com/shirou/gopsutil/v3/mem", "github.com/shirou/gopsutil/v3/net"}, `cpu.Times(false); mem.VirtualMemory(); net.IOCounters(false)`},
-		{"fluent-logger", []string{"github.com/fluent/fluent-logger-golang/fluent"}, `fluent.New(fluent.Config{})`},
+		{"**gmpulse** agent/engine with an exporter of slog", []string{"context", modGmpulse + "agent/engine", modGmpulse + "exporters"}, `e, _ := engine.New(engine.WithExporter("log", exporters.Log(nil))); e.Start(context.Background())`},
+		{"**gmpulse** agent, all of it", []string{modGmpulse + "agent"}, `agent.Start()`},
+		{"OTel SDK, traces", []string{modOTel + "/sdk/trace"}, `trace.NewTracerProvider()`},
+		{"client_golang with promhttp", []string{modPrometheus + "/promhttp"}, `http.Handle("/metrics", promhttp.Handler())`},
+		{"OTel SDK, metrics, with contrib runtime", []string{modOTel + "/sdk/metric", "go.opentelemetry.io/contrib/instrumentation/runtime"}, `runtime.Start(runtime.WithMeterProvider(metric.NewMeterProvider()))`},
+		{"gopsutil", []string{modGopsutil + "cpu", modGopsutil + "mem", modGopsutil + "net"}, `cpu.Times(false); mem.VirtualMemory(); net.IOCounters(false)`},
+		{"fluent-logger", []string{modFluent}, `fluent.New(fluent.Config{})`},
 		{"statsviz", []string{"github.com/arl/statsviz"}, `statsviz.Register(http.NewServeMux())`},
 		{"holmes", []string{"mosn.io/holmes"}, `holmes.New()`},
 	}
@@ -45,40 +54,38 @@ func (p *program) source() string {
 	return b.String()
 }
 
-// built is what was measured of a program.
-type built struct {
-	bytes       int64
-	init        float64 // milliseconds
-	initBytes   int
-	initAllocs  int
-	hasInitCost bool
-}
-
-func (p *program) build(ctx context.Context, dir string, index int) (m built, err error) {
-	source, binary := filepath.Join(dir, fmt.Sprint(index), "main.go"), filepath.Join(dir, fmt.Sprint("program", index))
+// build makes the binary of a program, stripped.
+func (p *program) build(ctx context.Context, dir string, index int) (binary string, bytes int64, err error) {
+	source := filepath.Join(dir, fmt.Sprint(index), "main.go")
+	binary = filepath.Join(dir, fmt.Sprint("program", index))
 	if err := errors.Join(os.Mkdir(filepath.Dir(source), 0o750), os.WriteFile(source, []byte(p.source()), 0o600)); err != nil {
-		return m, err
+		return "", 0, err
 	}
 	if out, err := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, source).CombinedOutput(); err != nil {
-		return m, fmt.Errorf("%w: %s", err, out)
+		return "", 0, fmt.Errorf("%s: %w: %s", p.name, err, out)
 	}
 	info, err := os.Stat(binary)
 	if err != nil {
-		return m, err
+		return "", 0, err
 	}
-	m.bytes = info.Size()
+	return binary, info.Size(), nil
+}
+
+// initCost is what the initialisation of all packages of a program takes.
+type initCost struct {
+	ns    float64
+	bytes int
+}
+
+// runInit starts a program, which ends at once.
+func runInit(ctx context.Context, binary string) (c initCost, err error) {
 	run := exec.CommandContext(ctx, binary)
 	run.Env = append(os.Environ(), "GODEBUG=inittrace=1")
 	trace, err := run.CombinedOutput()
 	if err != nil {
-		return m, fmt.Errorf("%w: %s", err, trace)
+		return c, fmt.Errorf("%w: %s", err, trace)
 	}
-	m.addInits(trace)
-	return m, nil
-}
-
-// addInits sums up lines like: init net/http @0.4 ms, 0.02 ms clock, 5152 bytes, 17 allocs.
-func (m *built) addInits(trace []byte) {
+	// Lines like: init net/http @0.4 ms, 0.02 ms clock, 5152 bytes, 17 allocs.
 	for line := range bytes.Lines(trace) {
 		f := strings.Fields(string(line))
 		if len(f) < 10 || f[0] != "init" {
@@ -86,13 +93,16 @@ func (m *built) addInits(trace []byte) {
 		}
 		ms, err1 := strconv.ParseFloat(f[4], 64)
 		n, err2 := strconv.Atoi(f[7])
-		allocs, err3 := strconv.Atoi(f[9])
-		if errors.Join(err1, err2, err3) == nil {
-			m.init, m.initBytes, m.initAllocs, m.hasInitCost = m.init+ms, m.initBytes+n, m.initAllocs+allocs, true
+		if errors.Join(err1, err2) == nil {
+			c.ns, c.bytes = c.ns+ms*1e6, c.bytes+n
 		}
 	}
+	return c, nil
 }
 
+// printFootprint builds every program and starts them in turns; of the times the
+// medians are printed, of those over the first program the medians of differences
+// in the same turn.
 func printFootprint(e effort) error {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "footprint")
@@ -100,23 +110,37 @@ func printFootprint(e effort) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	all := programs()
+	all, turns := programs(), 101
 	if e.quick {
-		all = all[:3]
+		all, turns = all[:3], 5
 	}
-	head("a web server with", "binary, stripped", "init", "allocated by init")
-	var bare built
+	binaries, sizes := make([]string, len(all)), make([]int64, len(all))
 	for i := range all {
-		m, err := all[i].build(ctx, dir, i)
-		if err != nil {
-			return fmt.Errorf("%s: %w", all[i].name, err)
+		if binaries[i], sizes[i], err = all[i].build(ctx, dir, i); err != nil {
+			return err
 		}
-		if i == 0 {
-			bare = m
-			row(all[i].name, size(float64(m.bytes)), duration(m.init*1e6), size(float64(m.initBytes)))
-			continue
+	}
+	over, allocated := make([][]float64, len(all)), make([]int, len(all))
+	for range turns {
+		var bare initCost
+		for i, binary := range binaries {
+			c, err := runInit(ctx, binary)
+			if err != nil {
+				return fmt.Errorf("%s: %w", all[i].name, err)
+			}
+			if i == 0 {
+				bare = c
+				over[i] = append(over[i], c.ns)
+				continue
+			}
+			over[i], allocated[i] = append(over[i], c.ns-bare.ns), c.bytes-bare.bytes
 		}
-		row(all[i].name, "+"+size(float64(m.bytes-bare.bytes)), signed((m.init-bare.init)*1e6), "+"+size(float64(m.initBytes-bare.initBytes)))
+		allocated[0] = bare.bytes
+	}
+	head("a web server with", "binary, stripped", "init, median", "allocated by init")
+	row(all[0].name, size(float64(sizes[0])), duration(sidebyside.Quantile(over[0], 0.5)), size(float64(allocated[0])))
+	for i := 1; i < len(all); i++ {
+		row(all[i].name, "+"+size(float64(sizes[i]-sizes[0])), signed(sidebyside.Quantile(over[i], 0.5)), "+"+size(float64(allocated[i])))
 	}
 	return nil
 }

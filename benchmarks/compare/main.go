@@ -49,6 +49,7 @@ func tables() []table {
 		{"ticks", "A tick in a busy application", printTicks},
 		{"growth", "Growth of one sample", printGrowth},
 		{"footprint", "Binary size and init", printFootprint},
+		{"footprint-parts", "What the binary of the agent is made of", printParts},
 	}
 }
 

@@ -46,30 +46,28 @@ func main() {
 `
 )
 
-func agentSize(tb testing.TB) float64 {
+func agentSize(tb testing.TB) float64  { tb.Helper(); return size(tb, withAgent) - size(tb, bare) }
+func engineSize(tb testing.TB) float64 { tb.Helper(); return size(tb, withEngine) - size(tb, bare) }
+
+// size returns that of a stripped binary in MB.
+func size(tb testing.TB, source string) float64 {
 	tb.Helper()
-	return build(tb, withAgent) - build(tb, bare)
+	info, err := os.Stat(build(tb, source, "-s -w"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return float64(info.Size()) / 1e6
 }
 
-func engineSize(tb testing.TB) float64 {
-	tb.Helper()
-	return build(tb, withEngine) - build(tb, bare)
-}
-
-// build returns the size of a stripped binary in MB.
-func build(tb testing.TB, source string) float64 {
+func build(tb testing.TB, source, linkerFlags string) (binary string) {
 	tb.Helper()
 	dir := tb.TempDir()
 	file, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	if out, err := exec.CommandContext(tb.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, file).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(tb.Context(), "go", "build", "-ldflags="+linkerFlags, "-o", binary, file).CombinedOutput(); err != nil {
 		tb.Fatalf("%v\n%s", err, out)
 	}
-	info, err := os.Stat(binary)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return float64(info.Size()) / 1e6
+	return binary
 }
