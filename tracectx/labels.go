@@ -146,7 +146,7 @@ const maxMerged = 8192
 // application that ctx carries stay: ours are merged with them.
 func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot) {
 	e := l.epoch(key, name, s)
-	if !s.merged {
+	if !s.flags.has(merged) {
 		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only
 		return
 	}
@@ -165,21 +165,21 @@ func (l *labeller) epoch(key uint64, name *rootName, s *slot) *epochLabels {
 	since := min((s.start-l.start.UnixNano())/int64(time.Second), l.seen.Load()+maxAhead)
 	e, isNew := name.labels.at(since)
 	if isNew {
-		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.sampled})
+		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.flags.has(sampled)})
 	}
 	return e
 }
 
 // unset restores the labels of before, if the goroutine that ends the root is
 // the one that began it.
-func (l *labeller) unset(key uint64, s *slot) {
+func (l *labeller) unset(key uint64, e *ending) {
 	before := context.Background()
-	if s.merged {
+	if e.merged {
 		if before = l.forget(key); before == nil {
 			return
 		}
 	}
-	if near(s.stack, here()) {
+	if near(e.stack, here()) {
 		pprof.SetGoroutineLabels(before)
 	}
 }

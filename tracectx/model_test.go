@@ -3,7 +3,9 @@ package tracectx_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,21 +21,29 @@ type model struct {
 	ttl  time.Duration
 	live map[[2]uint64]*modelSpan
 	want counts
+
+	names map[string]bool            // those told apart
+	ended map[string][]time.Duration // by name, since the last observation
+	sum   map[string]uint64          // ended by name, ever
 }
 
 type modelSpan struct {
 	*fakeSpan
-	seen time.Time // zero until observed
+	seen  time.Time // zero until observed
+	shown string    // its name, or other
 }
+
+const modelNames = 4
 
 func newModel(t testing.TB) *model {
 	t.Helper()
 	const ttl = time.Minute
 	return &model{
 		t: t, ttl: ttl,
-		p:    newProcessor(t, tracectx.Config{TTL: ttl, MaxNames: 4}),
-		now:  time.Now(),
-		live: map[[2]uint64]*modelSpan{},
+		p:     newProcessor(t, tracectx.Config{TTL: ttl, MaxNames: modelNames}),
+		now:   time.Now(),
+		live:  map[[2]uint64]*modelSpan{},
+		names: map[string]bool{}, ended: map[string][]time.Duration{}, sum: map[string]uint64{},
 	}
 }
 
@@ -58,17 +68,26 @@ func (m *model) do(op, traceID, spanID uint8) {
 
 func (m *model) start(id [2]uint64, span *fakeSpan) {
 	m.p.OnStart(m.t.Context(), span)
+	if len(m.names) < modelNames {
+		m.names[span.name] = true
+	}
+	shown := span.name
+	if !m.names[shown] {
+		shown = "other"
+	}
 	if m.live[id] == nil {
-		m.live[id] = &modelSpan{fakeSpan: span}
+		m.live[id] = &modelSpan{fakeSpan: span, shown: shown}
 		m.want.started++
 	}
 }
 
 func (m *model) end(id [2]uint64, span *fakeSpan) {
 	m.p.OnEnd(span)
-	if m.live[id] != nil {
+	if live := m.live[id]; live != nil {
 		delete(m.live, id)
 		m.want.ended++
+		m.sum[live.shown]++
+		m.ended[live.shown] = append(m.ended[live.shown], span.start.Sub(live.start))
 	}
 }
 
@@ -104,6 +123,66 @@ func (m *model) observe() {
 		m.t.Fatalf("%d events of %d, %d groups", len(a.Events), lost, len(a.Groups))
 	}
 	m.checkSpans(a.Active)
+	m.checkGroups(a.Groups)
+	clear(m.ended)
+}
+
+// checkGroups wants every name that has or had a span, and what is counted of it.
+func (m *model) checkGroups(groups []runtimeinfo.SpanGroup) {
+	m.t.Helper()
+	want := map[string]*runtimeinfo.SpanGroup{}
+	for name := range m.sum {
+		want[name] = &runtimeinfo.SpanGroup{Name: name}
+	}
+	for _, span := range m.live {
+		if want[span.shown] == nil {
+			want[span.shown] = &runtimeinfo.SpanGroup{Name: span.shown}
+		}
+		g := want[span.shown]
+		g.Active++
+		g.Ages[modelAge(m.now.Sub(span.start))]++
+		if g.Oldest.IsZero() || span.start.Before(g.Oldest) {
+			g.Oldest = time.Unix(0, span.start.UnixNano())
+		}
+	}
+	if len(groups) != len(want) {
+		m.t.Fatalf("%d groups, want %d", len(groups), len(want))
+	}
+	for _, got := range groups {
+		g := want[got.Name]
+		if g == nil {
+			m.t.Fatalf("group %+v of no span", got)
+		}
+		g.Ended = m.sum[got.Name]
+		g.TickP50, g.TickP99 = modelQuantile(m.ended[got.Name], 0.5), modelQuantile(m.ended[got.Name], 0.99)
+		g.P50, g.P99 = got.P50, got.P99 // see TestQuantilesFade
+		if got != *g {
+			m.t.Fatalf("got  %+v\nwant %+v", got, *g)
+		}
+	}
+}
+
+// modelAge counts doublings from a second on.
+func modelAge(age time.Duration) (i int) {
+	for limit := time.Second; i < runtimeinfo.SpanAges-1 && age >= limit; limit *= 2 {
+		i++
+	}
+	return i
+}
+
+// modelQuantile finds the duration that so many do not exceed, and rounds it up to a
+// quarter of a doubling.
+func modelQuantile(of []time.Duration, q float64) time.Duration {
+	if len(of) == 0 {
+		return 0
+	}
+	slices.Sort(of)
+	d := of[int(math.Ceil(q*float64(len(of))))-1]
+	step := time.Microsecond
+	for d >= 8*step {
+		step *= 2
+	}
+	return d - d%step + step
 }
 
 // checkSpans wants each of them live, once, in order, and none that is older left out.

@@ -16,7 +16,7 @@ const (
 // A rootName is what the processor keeps per distinct name of root spans.
 type rootName struct {
 	text      string
-	index     uint32 // in names.list
+	index     uint16 // in names.list
 	labels    labels
 	durations durations
 }
@@ -87,7 +87,7 @@ func (n *names) add(text string) *rootName {
 	}
 	// Cloned: the caller's string may be a piece of a large request.
 	text = strings.Clone(text)
-	added := &rootName{text: text, index: uint32(len(n.list)), labels: labels{value: labelValue(text)}}
+	added := &rootName{text: text, index: uint16(len(n.list)), labels: labels{value: labelValue(text)}}
 	n.list = append(n.list, added)
 	list := n.list
 	n.index.Store(&list)
@@ -96,8 +96,15 @@ func (n *names) add(text string) *rootName {
 	return added
 }
 
+// count counts the ended spans of a streak, if there are any.
+func (n *names) count(k streak) {
+	if k.n > 0 {
+		n.at(k.name).durations.add(k.bucket, k.n)
+	}
+}
+
 // at returns the entry with an index that intern gave, without a lock.
-func (n *names) at(index uint32) *rootName { return (*n.index.Load())[index] }
+func (n *names) at(index uint16) *rootName { return (*n.index.Load())[index] }
 
 // all returns every name by its index. The entries never change.
 func (n *names) all() []*rootName {

@@ -34,7 +34,7 @@ const maxEvents = 8
 // are moved to their edge.
 //
 // It is meant for one caller, once per tick: two would share the events. It takes
-// about 40 µs at 5,000 active spans and 6 µs at none, and allocates its result.
+// about 18 µs at 5,000 active spans and 0.5 µs at none, and allocates its result.
 func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,14 +43,15 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 	o.begin(now)
 	p.labeller.seen.Store(int64(max(0, now.Sub(p.labeller.start)) / time.Second))
 	first := o.sampler.next
-	for i := range uint64(len(p.table.buckets)) {
-		o.bucket(p.table, (first+i)&p.table.mask)
+	for i := range p.table.shards {
+		at := (first + i) % len(p.table.shards)
+		p.names.count(o.shard(&p.table.shards[at], at))
 	}
 	o.sampler.sample()
 	full := p.table.full.Load()
 	names := p.names.all()
 	return runtimeinfo.SpanActivity{
-		Active:  o.spans(o.oldest.spans(), names),
+		Active:  o.spans(names),
 		Groups:  o.groups(names),
 		Started: o.started + full,
 		// Not counted but followed from: a tracked span that was neither given
@@ -66,15 +67,17 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 type observer struct {
 	epoch time.Time
 	ttl   int64
+	// patience is how long after it was first seen a span can be left alone.
+	patience int64
 
 	now     time.Time
 	wall    int64         // now in nanoseconds since 1970
-	elapsed int64         // nanoseconds from epoch to now, at least 1, never falls
+	elapsed int64         // nanoseconds from epoch to now, never falls
 	passed  time.Duration // since the observation before
 
-	started, neverEnded uint64 // since the epoch
-	active              uint64 // at this observation
-	tallies             []tally
+	started, neverEnded uint64      // since the epoch
+	active              uint64      // at this observation
+	tallies             []tally     // by index of the name
 	sorted              []*rootName // by name
 	oldest              oldest
 	labeller            *labeller
@@ -82,25 +85,30 @@ type observer struct {
 	sampler             sampler
 }
 
-// A tally is the count of one name.
+// none is later than any start.
+const none = math.MaxInt64
+
+// A tally is the count of one name. Between observations all are
+// zero, and oldest is none.
 type tally struct {
-	active int
 	oldest int64
 	ages   [runtimeinfo.SpanAges]int
 }
 
-// tracked is a table entry, copied out.
-type tracked struct {
-	key uint64
-	slot
-}
-
 func newObserver(config Config, now time.Time) observer {
+	ttl := min(int64(config.TTL), math.MaxInt64/2) // so that sums do not overflow
+	patience := ttl
+	if config.History != nil {
+		patience = min(ttl, int64(longAfter))
+	}
+	tallies := make([]tally, config.MaxNames+1)
+	for i := range tallies {
+		tallies[i].oldest = none
+	}
 	return observer{
-		epoch:   now.Add(-1), // for 0 in a slot means that no observation has seen it
-		elapsed: 1,
-		ttl:     int64(config.TTL),
-		tallies: make([]tally, config.MaxNames+1),
+		epoch: now,
+		ttl:   ttl, patience: patience,
+		tallies: tallies,
 		lost:    make([]tracked, 0, maxEvents),
 		sampler: sampler{history: config.History},
 	}
@@ -114,58 +122,79 @@ func (o *observer) begin(now time.Time) {
 	o.active = 0
 	o.oldest.reset()
 	o.lost = o.lost[:0]
-	for i := range o.tallies {
-		o.tallies[i] = tally{oldest: math.MaxInt64}
+}
+
+// shard adds one shard of the table to the observation.
+func (o *observer) shard(s *shard, at int) (ended streak) {
+	s.mu.Lock() // no defer: this is done for each shard of the table, and calls nothing that panics
+	if s.started > 0 {
+		o.greet(s)
+	}
+	if s.due <= o.elapsed {
+		o.attend(s, at)
+	}
+	o.count(s)
+	ended, s.streak.n = s.streak, 0
+	s.mu.Unlock()
+	return ended
+}
+
+// greet takes note of the spans that were added since the last observation.
+func (o *observer) greet(s *shard) {
+	o.started += uint64(s.started)
+	s.started = 0
+	s.due = min(s.due, o.elapsed+o.patience)
+	for i := range s.slots[:min(s.used, room)] {
+		x := &s.slots[i]
+		x.seen = min(x.seen, o.elapsed)
 	}
 }
 
-// bucket adds one bucket of the table to the observation.
-func (o *observer) bucket(t *table, i uint64) {
-	b, slots := &t.buckets[i], &t.slots[i]
-	b.mu.Lock() // no defer: this is done for each bucket of the table, and calls nothing that panics
-	o.started += uint64(b.started)
-	b.started = 0
-	for j := int(b.used) - 1; j >= 0; j-- { // downwards: drop moves the last one
-		s := &slots[j]
-		if s.seen == 0 {
-			s.seen = o.elapsed
-		}
-		if o.elapsed-s.seen >= o.ttl {
-			o.giveUp(b.keys[j], s)
-			o.forget(b.keys[j], s)
-			t.drop(i, j)
+// attend gives up the spans of a shard that have been active for too long, and has
+// the sampler look at the others.
+func (o *observer) attend(s *shard, at int) {
+	s.due = math.MaxInt64
+	for i := int(s.used) - 1; i >= 0; i-- { // downwards: drop moves the last one
+		x, next := &s.slots[i], o.ttl
+		age := o.elapsed - x.seen
+		if age >= o.ttl {
+			o.giveUp(s, i)
+			s.drop(uint32(i))
 			continue
 		}
-		if t.live != nil && s.sampled {
-			o.sampler.consider(i, s, t.live[i][j], time.Duration(o.elapsed-s.seen))
+		if s.live != nil && x.flags.has(sampled) {
+			o.sampler.consider(at, x, s.live[i], time.Duration(age))
+			next = min(next, int64(sampleAge(x.events)))
 		}
-		o.count(b.keys[j], s)
-	}
-	b.mu.Unlock()
-}
-
-func (o *observer) count(key uint64, s *slot) {
-	o.active++
-	t := &o.tallies[s.name]
-	t.active++
-	t.oldest = min(t.oldest, s.start)
-	t.ages[ageBucket(o.wall-s.start)]++
-	if s.start <= o.oldest.newest {
-		o.oldest.add(&tracked{key, *s})
+		s.due = min(s.due, x.seen+next)
 	}
 }
 
-// forget lets go of what was kept for restoring labels.
-func (o *observer) forget(key uint64, s *slot) {
-	if s.merged {
-		o.labeller.forget(key)
+// count adds what is active in a shard: two nanoseconds a span.
+func (o *observer) count(s *shard) {
+	o.active += uint64(s.used)
+	tallies, wall, newest := o.tallies, o.wall, o.oldest.newest // else read again for each span
+	for i := range s.slots[:min(s.used, room)] {
+		x := &s.slots[i]
+		start, t := x.start, &tallies[x.name]
+		t.ages[ageBucket(wall-start)]++
+		if start < t.oldest {
+			t.oldest = start
+		}
+		if start <= newest {
+			o.oldest.add(s, i)
+			newest = o.oldest.newest
+		}
 	}
 }
 
-func (o *observer) giveUp(key uint64, s *slot) {
+func (o *observer) giveUp(s *shard, i int) {
 	o.neverEnded++
+	if s.slots[i].flags.has(merged) {
+		o.labeller.forget(s.keys[i]) // kept for restoring labels
+	}
 	if len(o.lost) < maxEvents {
-		o.lost = append(o.lost, tracked{key, *s})
+		o.lost = append(o.lost, s.at(i))
 	}
 }
 
@@ -202,27 +231,30 @@ func (o *observer) groups(names []*rootName) []runtimeinfo.SpanGroup {
 
 // had tells whether there is or was a span of this name.
 func (o *observer) had(name *rootName) bool {
-	return o.tallies[name.index].active > 0 || name.durations.ended > 0
+	return o.tallies[name.index].oldest != none || name.durations.ended > 0
 }
 
+// group is what there is to say of one name, and makes its tally ready for the
+// next observation.
 func (o *observer) group(name *rootName) runtimeinfo.SpanGroup {
 	t, d := &o.tallies[name.index], &name.durations
-	g := runtimeinfo.SpanGroup{
-		Name: name.text, Active: t.active, Ages: t.ages,
-		Ended: d.ended,
+	g := runtimeinfo.SpanGroup{Name: name.text, Ages: t.ages, Ended: d.ended}
+	g.P50, g.P99 = d.recent.quantiles(d.used)
+	g.TickP50, g.TickP99 = d.newest.quantiles(d.used)
+	for _, n := range t.ages {
+		g.Active += n
 	}
-	g.P50, g.P99 = quantiles(&d.recent)
-	g.TickP50, g.TickP99 = quantiles(&d.newest)
-	if t.active > 0 {
+	if g.Active > 0 {
 		g.Oldest = time.Unix(0, t.oldest)
 	}
+	*t = tally{oldest: none}
 	return g
 }
 
-func (o *observer) spans(list []tracked, names []*rootName) []runtimeinfo.Span {
-	spans := make([]runtimeinfo.Span, len(list))
-	for i := range list {
-		spans[i] = list[i].span(names)
+func (o *observer) spans(names []*rootName) []runtimeinfo.Span {
+	spans := make([]runtimeinfo.Span, o.oldest.n)
+	for i := range spans {
+		spans[i] = o.oldest.at(i).span(names)
 	}
 	return spans
 }
@@ -252,6 +284,6 @@ func (t *tracked) span(names []*rootName) runtimeinfo.Span {
 		SpanID:  spanOf(t.key),
 		Name:    names[t.name].text,
 		Start:   time.Unix(0, t.start),
-		Sampled: t.sampled,
+		Sampled: t.flags.has(sampled),
 	}
 }

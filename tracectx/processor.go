@@ -3,6 +3,7 @@ package tracectx
 import (
 	"context"
 	"math"
+	rtrace "runtime/trace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +70,7 @@ func New(config Config) (*Processor, error) {
 }
 
 // OnStart remembers the span if it is a local root, and labels the goroutine. The
-// SDK calls it. With OnEnd about 160 ns for a root, 40 ns for any other span; no
+// SDK calls it. With OnEnd about 130 ns for a root, 40 ns for any other span; no
 // allocation.
 func (p *Processor) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
 	p.start(ctx, &p.direct, span)
@@ -82,13 +83,14 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 		return
 	}
 	id := span.SpanContext()
-	s := slot{trace: id.TraceID()}
-	if !p.table.remove(id.SpanID(), &s) {
+	key := keyOf(id.SpanID())
+	e, ok := p.table.remove(key, id.TraceID(), nanoseconds(span.EndTime()))
+	if !ok {
 		return
 	}
-	p.names.at(s.name).durations.add(nanoseconds(span.EndTime()) - s.start)
+	p.names.count(e.broken)
 	if !p.labeller.off {
-		p.labeller.unset(keyOf(id.SpanID()), &s)
+		p.labeller.unset(key, &e)
 	}
 }
 
@@ -123,22 +125,27 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 	if hasLocalParent(span.Parent()) {
 		return
 	}
-	logRoot(ctx, span)
+	if rtrace.IsEnabled() {
+		logRoot(ctx, span)
+	}
 	id := span.SpanContext()
 	name := p.names.intern(span.Name())
 	s := slot{
-		trace:   id.TraceID(),
-		start:   nanoseconds(span.StartTime()),
-		name:    name.index,
-		source:  from.id,
-		sampled: id.IsSampled(),
+		trace: id.TraceID(), start: nanoseconds(span.StartTime()), seen: notSeen,
+		source: from.id, name: name.index,
+	}
+	if id.IsSampled() {
+		s.flags = sampled
 	}
 	if !p.labeller.off {
 		s.stack = here()
-		s.merged = labelled(ctx)
+		if labelled(ctx) {
+			s.flags |= merged
+		}
 	}
-	if p.table.add(id.SpanID(), &s, span, &from.closed) && !p.labeller.off {
-		p.labeller.set(ctx, keyOf(id.SpanID()), name, &s)
+	key := keyOf(id.SpanID())
+	if p.table.add(key, &s, span, &from.closed) && !p.labeller.off {
+		p.labeller.set(ctx, key, name, &s)
 	}
 }
 
@@ -167,6 +174,7 @@ func nanoseconds(t time.Time) int64 {
 		return fits * int64(time.Second)
 	case s < -fits:
 		return -fits * int64(time.Second)
+	default:
+		return s*int64(time.Second) + int64(t.Nanosecond())
 	}
-	return t.UnixNano()
 }

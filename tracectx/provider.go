@@ -84,11 +84,14 @@ func (p *provider) root(before, within context.Context, span trace.Span, name st
 	id, l := span.SpanContext(), &p.processor.labeller
 	known := p.processor.names.intern(name)
 	s := slot{
-		trace: id.TraceID(), start: nanoseconds(startTime(options)),
-		name: known.index, sampled: id.IsSampled(), stack: here(),
+		trace: id.TraceID(), start: nanoseconds(startTime(options)), seen: notSeen,
+		stack: here(), name: known.index,
+	}
+	if id.IsSampled() {
+		s.flags = sampled
 	}
 	seen := p.attached && span.IsRecording()
-	added := !seen && p.processor.table.add(id.SpanID(), &s, nil, &p.processor.direct.closed)
+	added := !seen && p.processor.table.add(keyOf(id.SpanID()), &s, nil, &p.processor.direct.closed)
 	if !l.off {
 		within = pprof.WithLabels(within, l.epoch(keyOf(id.SpanID()), known, &s).set)
 	}
@@ -132,10 +135,9 @@ func (r *rootSpan) finish(at time.Time) {
 		return
 	}
 	id := r.SpanContext()
-	s := slot{trace: id.TraceID()}
 	p := r.processor
-	if p.table.remove(id.SpanID(), &s) {
-		p.names.at(s.name).durations.add(nanoseconds(at) - s.start)
+	if e, ok := p.table.remove(keyOf(id.SpanID()), id.TraceID(), nanoseconds(at)); ok {
+		p.names.count(e.broken)
 	}
 	if !p.labeller.off && near(r.stack, here()) {
 		pprof.SetGoroutineLabels(r.before)

@@ -30,19 +30,19 @@ const (
 type sampler struct {
 	history *runtimeinfo.History
 	due     []sdktrace.ReadWriteSpan
-	next    uint64 // bucket to begin with next time: the first whose spans found no room
+	next    int // shard to begin with next time: the first whose spans found no room
 	full    bool
 }
 
 // consider notes a span whose next event is due. The table is locked, so it is
 // added later: a span has a lock of its own.
-func (x *sampler) consider(bucket uint64, s *slot, span sdktrace.ReadWriteSpan, age time.Duration) {
-	if age < longAfter || s.events >= maxSamples || span == nil || age < sampleAge(s.events) {
+func (x *sampler) consider(shard int, s *slot, span sdktrace.ReadWriteSpan, age time.Duration) {
+	if span == nil || age < sampleAge(s.events) {
 		return
 	}
 	if len(x.due) == maxPerTick {
 		if !x.full {
-			x.full, x.next = true, bucket
+			x.full, x.next = true, shard
 		}
 		return
 	}
@@ -52,6 +52,9 @@ func (x *sampler) consider(bucket uint64, s *slot, span sdktrace.ReadWriteSpan, 
 
 // sampleAge is the age at which a span is due for event n, counted from zero.
 func sampleAge(n uint8) time.Duration {
+	if n >= maxSamples {
+		return math.MaxInt64
+	}
 	return time.Duration(float64(longAfter) * math.Pow(1.5, float64(n)))
 }
 

@@ -2,6 +2,7 @@ package tracectx
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -11,173 +12,193 @@ import (
 )
 
 const (
-	// ways keys make a bucket's head two cache lines, a pair that x86 fetches
-	// together. Half the ways would double the locks that an observation takes.
-	ways = 14
-	// choices is how many buckets a span may go to. The second to fourth are
-	// looked at only when those before are full: with two choices a table at
-	// its capacity still turned away one span in a few thousand.
-	choices = 4
-	// perBucket is the mean number of spans in a bucket at capacity, at most:
-	// TestTableHoldsItsCapacity measures that this leaves enough room.
-	perBucket = 8
+	// perShard is the mean number of spans in a shard of a table at its capacity.
+	// Few large shards keep what a span touches in the caches, and an observation
+	// has few locks to take; their keys are searched one by one, which 128 bear.
+	perShard = 128
+	// room is what a shard has room for. Ids spread evenly but not equally: by
+	// Poisson's law one full shard in ten millions needs more.
+	room = 192
+	// fewestShards keep goroutines apart where the capacity is small.
+	fewestShards = 4
 )
 
-// A table is the set of active local roots: a fixed, set-associative hash
-// table, one mutex per bucket, keys apart from what they stand for. It holds no
-// pointer but to spans that may get events, so the garbage collector does not look
-// inside the rest, and an add and a remove are one short critical section each. Measured against sharded maps,
-// sync.Map, and spin locks: docs of the package.
+// A table is the set of active local roots: shards of fixed size, one mutex each,
+// keys apart from what they stand for. It holds no pointer but to spans that may get
+// events, so the garbage collector does not look inside the rest. An add and a
+// remove are one short critical section each, and what is in use of a shard lies
+// together, so that an observation runs through it.
 type table struct {
-	mask    uint64
-	buckets []bucket
-	slots   [][ways]slot // beside buckets, same index
-	// live has the spans themselves, of those that may get events; same index.
-	// nil where none may: apart, for it is all that the collector must look at.
-	live [][ways]sdktrace.ReadWriteSpan
-
-	full atomic.Uint64 // spans that found no room
+	shards []shard
+	limit  uint32        // spans in a shard
+	full   atomic.Uint64 // spans that found no room
 }
 
-// A bucket is 128 bytes, so that two of them never share a cache line.
-type bucket struct {
+// A shard is a whole number of cache lines, so that two never share one. One span
+// alone takes two: the first of the shard, and that of its slot.
+type shard struct {
 	mu sync.Mutex
 	// started counts adds since the last observation, which takes them over:
-	// a counter per bucket, because one for all would be the only cache line
+	// a counter per shard, because one for all would be the only cache line
 	// that every core wants. Ends need no counter of their own, see Observe.
 	started uint32
-	used    uint32       // keys[:used] are in use
-	keys    [ways]uint64 // span ids
+	used    uint32 // keys[:used] and slots[:used] are in use
+	streak  streak
+	// due is when, on the observer's clock, a span may have to be given up or to
+	// get an event: not before.
+	due int64
+	// live has the spans themselves, of those that may get events; nil where
+	// none may: apart, for it is all that the collector must look at.
+	live []sdktrace.ReadWriteSpan
+	keys [room]uint64 // span ids
+
+	_     [8]byte // slots begin at a line
+	slots [room]slot
 }
 
+// slot is what is known of a span.
 type slot struct {
 	trace  trace.TraceID
 	start  int64   // the span's own start, in nanoseconds since 1970
-	seen   int64   // when an observation first saw it, on the processor's clock; 0 = not yet
-	name   uint32  // index into names
-	source uint32  // which source added it
+	seen   int64   // when an observation first saw it, on the observer's clock; notSeen if none has
 	stack  uintptr // where its goroutine's stack was when it began
-	merged bool    // it began under labels of the application's
-	// sampled tells that it will be exported, by the sampler's decision.
-	sampled bool
-	events  uint8 // it has got so many, see sampler
+	source uint32  // which source added it
+	name   uint16  // index into names
+	flags  flags
+	events uint8 // it has got so many, see sampler
 }
+
+type flags uint8
+
+const (
+	sampled flags = 1 << iota // it will be exported, by the sampler's decision
+	merged                    // it began under labels of the application's
+)
+
+func (f flags) has(flag flags) bool { return f&flag != 0 }
+
+// notSeen is later than any time on the observer's clock.
+const notSeen = math.MaxInt64
 
 // newTable returns a table in which capacity spans find room; it keeps hold of
 // them if they are to get events.
 func newTable(capacity int, keepLive bool) *table {
-	n := choices // fewer buckets than choices would make them coincide
-	for n*perBucket < capacity {
-		n *= 2
-	}
+	n := max(fewestShards, (capacity+perShard-1)/perShard)
+	mean := float64(capacity) / float64(n)
 	t := &table{
-		mask:    uint64(n - 1),
-		buckets: make([]bucket, n),
-		slots:   make([][ways]slot, n),
+		shards: make([]shard, n),
+		limit:  uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
 	}
-	if keepLive {
-		t.live = make([][ways]sdktrace.ReadWriteSpan, n)
+	for i := range t.shards {
+		t.shards[i].due = math.MaxInt64
+		if keepLive {
+			t.shards[i].live = make([]sdktrace.ReadWriteSpan, t.limit)
+		}
 	}
 	return t
 }
 
 // add puts a span into the table, unless it is there already or the source is
 // closed. Without room it counts the span as turned away. live may be nil.
-func (t *table) add(span trace.SpanID, s *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
-	key := keyOf(span)
-	first, step := hash(key, s.trace)
-	for i := range uint64(choices) {
-		if settled, added := t.tryAdd((first+i*step)&t.mask, key, s, live, closed); settled {
-			return added
-		}
-	}
-	t.full.Add(1)
-	return false
-}
-
-// tryAdd reports whether bucket i settled the matter, and by adding.
-func (t *table) tryAdd(i, key uint64, s *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (settled, added bool) {
-	b, slots := &t.buckets[i], &t.slots[i]
-	b.mu.Lock()
+func (t *table) add(key uint64, x *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
+	s := t.shard(key, &x.trace)
+	s.mu.Lock()
 	// Asked under the lock: whoever closes a source sets the flag first and then
-	// clears bucket by bucket, so that no span slips in behind the clearing.
-	settled = closed.Load() || b.find(key, &s.trace, slots) >= 0
-	if !settled && b.used < ways {
-		b.keys[b.used], slots[b.used] = key, *s
-		if t.live != nil {
-			t.live[i][b.used] = live
+	// clears shard by shard, so that no span slips in behind the clearing.
+	switch i := s.used; {
+	case closed.Load() || s.find(key, &x.trace) >= 0:
+	case i >= t.limit || i >= room:
+		t.full.Add(1)
+	default:
+		s.keys[i], s.slots[i] = key, *x
+		if s.live != nil {
+			s.live[i] = live
 		}
-		b.used++
-		b.started++
-		settled, added = true, true
+		s.used++
+		s.started++
+		added = true
 	}
-	b.mu.Unlock()
-	return settled, added
+	s.mu.Unlock()
+	return added
 }
 
-// remove takes a span out of the table and into s, if it is there. Only s.trace
-// is looked at.
-func (t *table) remove(span trace.SpanID, s *slot) (ok bool) {
-	key := keyOf(span)
-	first, step := hash(key, s.trace)
-	for i := range uint64(choices) {
-		if t.tryRemove((first+i*step)&t.mask, key, s) {
-			return true
-		}
+// remove takes a span out of the table, if it is there, and says what its end at the
+// given time has to know.
+func (t *table) remove(key uint64, id trace.TraceID, end int64) (e ending, ok bool) {
+	s := t.shard(key, &id)
+	s.mu.Lock()
+	i := s.find(key, &id)
+	if i >= 0 {
+		x := &s.slots[i]
+		e = ending{stack: x.stack, merged: x.flags.has(merged), broken: s.streak.add(x.name, end-x.start)}
+		s.drop(uint32(i))
 	}
-	return false
+	s.mu.Unlock()
+	return e, i >= 0
 }
 
-func (t *table) tryRemove(i, key uint64, s *slot) bool {
-	b, slots := &t.buckets[i], &t.slots[i]
-	b.mu.Lock()
-	j := b.find(key, &s.trace, slots)
-	if j >= 0 {
-		*s = slots[j]
-		t.drop(i, j)
-	}
-	b.mu.Unlock()
-	return j >= 0
+// An ending is what is left of a span that has ended.
+type ending struct {
+	stack  uintptr
+	merged bool
+	broken streak // to be added to the counts
 }
 
 // removeFrom takes out every span of one source and returns how many there were.
 func (t *table) removeFrom(source uint32) (removed uint64) {
-	for i := range t.buckets {
-		b, slots := &t.buckets[i], &t.slots[i]
-		b.mu.Lock()
-		for j := int(b.used) - 1; j >= 0; j-- {
-			if slots[j].source == source {
-				t.drop(uint64(i), j)
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for j := int(s.used) - 1; j >= 0; j-- {
+			if s.slots[j].source == source {
+				s.drop(uint32(j))
 				removed++
 			}
 		}
-		b.mu.Unlock()
+		s.mu.Unlock()
 	}
 	return removed
 }
 
-// find returns the index of a span in the bucket, or -1. Span ids are unique
-// in their trace only, so it compares both.
-func (b *bucket) find(key uint64, id *trace.TraceID, slots *[ways]slot) int {
-	for j, k := range b.keys[:min(b.used, ways)] {
-		if k == key && slots[j].trace == *id {
-			return j
+// find returns the place of a span in the shard, or -1: the newest first, which
+// are the soonest to end. Span ids are unique in their trace only, so it compares both.
+func (s *shard) find(key uint64, id *trace.TraceID) int {
+	for i := int(min(s.used, room)) - 1; i >= 0; i-- {
+		if s.keys[i] == key && s.slots[i].trace == *id {
+			return i
 		}
 	}
 	return -1
 }
 
-// drop removes key j of bucket i by moving the last one into its place. The
-// bucket is locked.
-func (t *table) drop(i uint64, j int) {
-	b, slots := &t.buckets[i], &t.slots[i]
-	b.used--
-	last := b.used
-	b.keys[j], slots[j] = b.keys[last], slots[last]
-	if t.live != nil {
-		t.live[i][j] = t.live[i][last]
-		t.live[i][last] = nil
+// at returns the span at place i.
+func (s *shard) at(i int) tracked { return tracked{s.keys[i], s.slots[i]} }
+
+// drop takes the span at place i out by moving the last one there. The shard is locked.
+func (s *shard) drop(i uint32) {
+	s.used--
+	last := s.used
+	if i != last {
+		s.keys[i], s.slots[i] = s.keys[last], s.slots[last]
 	}
+	if s.live != nil {
+		s.live[i] = s.live[last]
+		s.live[last] = nil
+	}
+}
+
+// shard returns the shard that a span belongs to. Ids may come from a generator
+// that counts 1, 2, 3, so they are mixed, and the trace id goes in so that equal
+// span ids of many traces do not crowd one shard.
+func (t *table) shard(key uint64, id *trace.TraceID) *shard {
+	low := binary.LittleEndian.Uint64(id[:8])
+	high := binary.LittleEndian.Uint64(id[8:])
+	// Two large odd numbers without structure: the fractions of the golden
+	// ratio and of the square root of two.
+	const a, b = 0x9e3779b97f4a7c15, 0x6a09e667f3bcc909
+	h, l := bits.Mul64(key^a, bits.RotateLeft64(low, 32)^high^b)
+	i, _ := bits.Mul64(h^l, uint64(len(t.shards))) // of [0, 1) times the number of shards
+	return &t.shards[i]
 }
 
 func keyOf(span trace.SpanID) uint64 { return binary.LittleEndian.Uint64(span[:]) }
@@ -187,16 +208,23 @@ func spanOf(key uint64) (span trace.SpanID) {
 	return span
 }
 
-// hash returns the first bucket to try and an odd step to the next ones. Ids
-// may come from a generator that counts 1, 2, 3, so they are mixed, and the trace
-// id goes in so that equal span ids of many traces do not crowd one bucket.
-func hash(key uint64, id trace.TraceID) (first, step uint64) {
-	low := binary.LittleEndian.Uint64(id[:8])
-	high := binary.LittleEndian.Uint64(id[8:])
-	// Two large odd numbers without structure: the fractions of the golden
-	// ratio and of the square root of two.
-	const a, b = 0x9e3779b97f4a7c15, 0x6a09e667f3bcc909
-	h, l := bits.Mul64(key^a, bits.RotateLeft64(low, 32)^high^b)
-	h ^= l
-	return h, h>>32 | 1
+// A streak is spans that ended one after the other in a shard, of one name and in
+// one bucket of durations. Counted under the lock that is held anyway; else the
+// spans of a program that has one kind of them would all meet in one counter.
+type streak struct {
+	n      uint32
+	name   uint16
+	bucket uint8
+}
+
+// add counts a span, and returns the streak that it broke.
+func (k *streak) add(name uint16, ns int64) (broken streak) {
+	b := bucketOf(ns)
+	if k.name == name && k.bucket == b {
+		k.n++
+		return broken
+	}
+	broken = *k
+	*k = streak{1, name, b}
+	return broken
 }

@@ -1,9 +1,12 @@
 package tracectx
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,10 +15,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// TestBucketIsTwoCacheLines guards the layout that the speed comes from.
-func TestBucketIsTwoCacheLines(t *testing.T) {
-	if size := unsafe.Sizeof(bucket{}); size != 128 {
-		t.Errorf("a bucket is %d bytes", size)
+// TestShardsShareNoCacheLine guards the layout that the speed comes from.
+func TestShardsShareNoCacheLine(t *testing.T) {
+	const line = 64
+	if size := unsafe.Sizeof(shard{}); size%line != 0 {
+		t.Errorf("a shard is %d bytes", size)
+	}
+	if end := unsafe.Offsetof(shard{}.keys); end >= line {
+		t.Errorf("the first key of a shard is at byte %d", end)
 	}
 }
 
@@ -31,7 +38,7 @@ func TestTableHoldsItsCapacity(t *testing.T) {
 		"in the high bits":    func(i uint64) (uint64, uint64) { return i << 48, i << 48 },
 	} {
 		// The largest capacity of its table: the worst case.
-		const capacity, rounds = 512 * perBucket, 100
+		const capacity, rounds = 32 * perShard, 100
 		var lost uint64
 		for round := range uint64(rounds) {
 			tab := newTable(capacity, false)
@@ -52,7 +59,7 @@ func addIDs(tab *table, ids func(uint64) (uint64, uint64), i uint64) {
 	traceID, spanID := ids(i)
 	binary.BigEndian.PutUint64(s.trace[8:], traceID)
 	binary.BigEndian.PutUint64(span[:], spanID)
-	tab.add(span, &s, nil, new(atomic.Bool))
+	tab.add(keyOf(span), &s, nil, new(atomic.Bool))
 }
 
 // TestAddChecksAgain calls add as two goroutines do that both found the name missing.
@@ -80,6 +87,73 @@ func TestNanoseconds(t *testing.T) {
 	} {
 		if got := nanoseconds(test.time); got != test.want {
 			t.Errorf("%v: got %d, want %d", test.time, got, test.want)
+		}
+	}
+}
+
+// TestQuantilesFade compares with counts that fade one by one, all of them each time.
+func TestQuantilesFade(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1)) //nolint:gosec // reproducible on purpose
+	var d durations
+	var plain [durationBuckets]float64
+	for range 300 {
+		fade := r.Float64()
+		for i := range plain {
+			plain[i] *= fade
+		}
+		for range r.IntN(20) {
+			bucket, n := uint8(r.IntN(durationBuckets)), r.Uint32N(3)+1
+			d.add(bucket, n)
+			plain[bucket] += float64(n)
+		}
+		d.observe(fade)
+		p50, p99 := d.recent.quantiles(d.used)
+		if want50, want99 := plainQuantile(&plain, 0.5), plainQuantile(&plain, 0.99); p50 != want50 || p99 != want99 {
+			t.Fatalf("got %v and %v, want %v and %v", p50, p99, want50, want99)
+		}
+	}
+}
+
+func plainQuantile(counts *[durationBuckets]float64, q float64) time.Duration {
+	var total, sum float64
+	for _, n := range counts {
+		total += n
+	}
+	for i, n := range counts {
+		if sum += n; total >= 0.5 && sum >= q*total {
+			return bucketEnd(uint8(i))
+		}
+	}
+	return 0
+}
+
+// TestOldest compares with sorting all of them, where many starts are the same.
+func TestOldest(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1)) //nolint:gosec // reproducible on purpose
+	for n := range 300 {
+		var s shard
+		var o oldest
+		o.reset()
+		var all []tracked
+		for range n {
+			x := tracked{r.Uint64N(50), slot{start: r.Int64N(40)}}
+			x.trace[15] = byte(r.IntN(4))
+			all = append(all, x)
+			s.keys[0], s.slots[0] = x.key, x.slot
+			if x.start <= o.newest {
+				o.add(&s, 0)
+			}
+		}
+		slices.SortFunc(all, func(a, b tracked) int {
+			return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.trace[:], b.trace[:]), cmp.Compare(a.key, b.key))
+		})
+		if want := min(n, len(o.spans)); o.n != want {
+			t.Fatalf("%d of %d, want %d", o.n, n, want)
+		}
+		for i := range o.n {
+			if got := *o.at(i); got != all[i] {
+				t.Fatalf("%d of %d: got %+v, want %+v", i, n, got, all[i])
+			}
 		}
 	}
 }

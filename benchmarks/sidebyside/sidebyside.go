@@ -9,6 +9,7 @@ package sidebyside
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"time"
@@ -68,9 +69,11 @@ func Turns(e Effort, cases []Case) []Result {
 	for i := range cases {
 		runs[i] = calibrate(&cases[i], e.Slice)
 	}
-	for round := range e.Rounds {
-		for j := range runs { // each round begins with another case
-			r := runs[(j+round)%len(runs)]
+	order := slices.Clone(runs)
+	for range e.Rounds {
+		// In another order each time, lest a case ever finds the caches as one other left them.
+		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, r := range order {
 			r.cpu = append(r.cpu, r.slice())
 		}
 	}
