@@ -15,7 +15,9 @@ import (
 type cgroup struct {
 	files  *files
 	root   string
+	self   *directory
 	lookup rarely
+	looked string // at which groups and mounts
 
 	cpu, memory hierarchy
 	unified     hierarchy // v2, whichever controllers it has: pressure is there without any
@@ -25,13 +27,32 @@ type cgroup struct {
 
 // hierarchy is the way from the process's group up to the highest visible one.
 type hierarchy struct {
-	v2   bool
-	dirs []string // the own group first; empty: not visible
+	v2     bool
+	groups []*directory // the own one first; empty: not visible
 }
 
 // maxMountinfo bounds what is read of mountinfo; nodes full of containers have
 // some 100 KB.
 const maxMountinfo = 1 << 20
+
+func newCgroup(root string, f *files) *cgroup {
+	return &cgroup{files: f, root: root, self: newDirectory(f, root, "proc", "self"), quota: math.NaN()}
+}
+
+// forget closes what is kept of the groups.
+func (c *cgroup) forget() {
+	for _, h := range []*hierarchy{&c.cpu, &c.memory, &c.unified} {
+		for _, g := range h.groups {
+			g.close()
+		}
+		*h = hierarchy{}
+	}
+	c.looked = ""
+}
+
+func (c *cgroup) close() {
+	c.forget()
+}
 
 // resolve finds the groups. It does so again every few passes, because service
 // managers and container runtimes move processes and mount cgroup file systems
@@ -40,14 +61,12 @@ func (c *cgroup) resolve(context.Context, *Sample) error {
 	if !c.lookup.due() {
 		return nil
 	}
-	c.cpu, c.memory, c.unified = hierarchy{}, hierarchy{}, hierarchy{}
-	self := filepath.Join(c.root, "proc", "self")
-	groups, err := c.files.read(filepath.Join(self, "cgroup"))
-	if err != nil {
-		return err
+	groups, info, err := c.look()
+	if looked := groups + info; err != nil || looked != c.looked {
+		c.forget()
+		c.looked = looked
 	}
-	info, err := readLong(filepath.Join(self, "mountinfo"))
-	if err != nil {
+	if err != nil || len(c.cpu.groups)+len(c.memory.groups)+len(c.unified.groups) > 0 {
 		return err
 	}
 	paths, mounts := parseGroups(groups), parseMounts(info)
@@ -55,6 +74,17 @@ func (c *cgroup) resolve(context.Context, *Sample) error {
 	c.memory = c.find(paths, mounts, "memory")
 	c.unified = c.find(paths, mounts, unified)
 	return nil
+}
+
+// look reads which groups the process is in and what is mounted.
+func (c *cgroup) look() (groups, mounts string, err error) {
+	defer c.self.close() // it is read seldom
+	text, err := c.self.read("cgroup")
+	if err != nil {
+		return "", "", err
+	}
+	mounts, err = readLong(filepath.Join(c.self.path, "mountinfo"))
+	return string(text), mounts, err
 }
 
 // find locates the hierarchy of a controller: in v1 if the process has a v1 group
@@ -68,11 +98,11 @@ func (c *cgroup) find(paths map[string]string, mounts []mount, controller string
 	if !ok {
 		return hierarchy{}
 	}
-	dirs := locate(mounts, key, path)
-	for i := range dirs {
-		dirs[i] = filepath.Join(c.root, dirs[i])
+	h := hierarchy{v2: key == unified}
+	for _, dir := range locate(mounts, key, path) {
+		h.groups = append(h.groups, newDirectory(c.files, c.root, dir))
 	}
-	return hierarchy{v2: key == unified, dirs: dirs}
+	return h
 }
 
 // throttling is how often and how long the tasks of a group had used up their quota.
@@ -85,15 +115,15 @@ type throttling struct {
 // it; without any quota, the throttling of the own group.
 func (c *cgroup) readCPU(_ context.Context, s *Sample) error {
 	c.quota = math.NaN()
-	if len(c.cpu.dirs) == 0 {
+	if len(c.cpu.groups) == 0 {
 		return nil
 	}
-	quota, throttle := c.quotaV1, c.throttlingV1
+	quota, throttle := quotaV1, throttlingV1
 	if c.cpu.v2 {
-		quota, throttle = c.quotaV2, c.throttlingV2
+		quota, throttle = quotaV2, throttlingV2
 	}
-	limit, dir := tightest(c.cpu.dirs, quota)
-	t := throttle(dir)
+	limit, group := tightest(c.cpu.groups, quota)
+	t := throttle(group)
 	c.quota = limit
 	put(s, CgroupCPUQuota, limit)
 	put(s, CgroupCPUPeriods, t.periods)
@@ -113,14 +143,14 @@ type groupMemory struct {
 // readMemory reports the smallest limits and the usage of the group that has
 // the smallest; without any limit, the usage of the own group.
 func (c *cgroup) readMemory(_ context.Context, s *Sample) error {
-	if len(c.memory.dirs) == 0 {
+	if len(c.memory.groups) == 0 {
 		return nil
 	}
-	read := c.memoryV1
+	read := memoryV1
 	if c.memory.v2 {
-		read = c.memoryV2
+		read = memoryV2
 	}
-	m := read(c.memory.dirs)
+	m := read(c.memory.groups)
 	put(s, CgroupMemoryMax, m.limit)
 	put(s, CgroupMemoryHigh, m.high)
 	put(s, CgroupMemoryUsage, m.usage)
@@ -136,11 +166,11 @@ func (c *cgroup) readMemory(_ context.Context, s *Sample) error {
 // readPressure reports the pressure in the own group, which exists in v2 only
 // but there without any controller: mixed systems have it.
 func (c *cgroup) readPressure(_ context.Context, s *Sample) error {
-	if len(c.unified.dirs) == 0 {
+	if len(c.unified.groups) == 0 {
 		return nil
 	}
-	own := c.unified.dirs[0]
-	for _, row := range []struct {
+	own := c.unified.groups[0]
+	for _, row := range [...]struct {
 		file       string
 		some, full Field
 	}{
@@ -148,31 +178,31 @@ func (c *cgroup) readPressure(_ context.Context, s *Sample) error {
 		{"memory.pressure", CgroupPressureMemorySome, CgroupPressureMemoryFull},
 		{"io.pressure", CgroupPressureIOSome, CgroupPressureIOFull},
 	} {
-		st := c.files.pressure(own, row.file)
+		st := own.pressure(row.file)
 		put(s, row.some, st.some)
 		put(s, row.full, st.full)
 	}
 	return c.files.takeErr()
 }
 
-// tightest returns the smallest limit and the directory that has it, the lowest
-// one if several have the same. Without any limit that is the own directory.
-func tightest(dirs []string, limit func(dir string) float64) (least float64, dir string) {
-	least, dir = math.NaN(), dirs[0]
-	for _, d := range dirs {
-		if v := limit(d); v < least || math.IsNaN(least) && !math.IsNaN(v) {
-			least, dir = v, d
+// tightest returns the smallest limit and the group that has it, the lowest one if
+// several have the same. Without any limit that is the own group.
+func tightest(groups []*directory, limit func(*directory) float64) (least float64, group *directory) {
+	least, group = math.NaN(), groups[0]
+	for _, g := range groups {
+		if v := limit(g); v < least || math.IsNaN(least) && !math.IsNaN(v) {
+			least, group = v, g
 		}
 	}
-	return least, dir
+	return least, group
 }
 
-// readLong reads a file too long for [files], up to maxMountinfo.
+// readLong reads a file too long for [file], up to maxMountinfo.
 func readLong(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxMountinfo))
-	return wholeLines(b), errors.Join(err, f.Close())
+	return string(wholeLines(b)), errors.Join(err, f.Close())
 }

@@ -1,26 +1,26 @@
 package host
 
 import (
+	"bytes"
 	"math"
-	"strings"
 )
 
 // quotaV1 returns the CPU quota of one group in CPUs; -1 microseconds is none.
-func (c *cgroup) quotaV1(dir string) float64 {
-	text := strings.TrimSpace(c.files.text(dir, "cpu.cfs_quota_us"))
-	if text == "" || text == "-1" {
+func quotaV1(group *directory) float64 {
+	text := bytes.TrimSpace(group.text("cpu.cfs_quota_us"))
+	if len(text) == 0 || string(text) == "-1" {
 		return math.NaN()
 	}
-	quota, period := parseCount(text), c.files.number(dir, "cpu.cfs_period_us")
+	quota, period := parseCount(text), group.number("cpu.cfs_period_us")
 	if !(quota > 0) || !(period > 0) {
-		c.files.malformed(dir, "cpu.cfs_quota_us")
+		group.malformed("cpu.cfs_quota_us")
 		return math.NaN()
 	}
 	return quota / period
 }
 
-func (c *cgroup) throttlingV1(dir string) throttling {
-	text := c.files.text(dir, "cpu.stat")
+func throttlingV1(group *directory) throttling {
+	text := group.text("cpu.stat")
 	return throttling{
 		periods:   keyed(text, "nr_periods"),
 		throttled: keyed(text, "nr_throttled"),
@@ -32,24 +32,24 @@ func (c *cgroup) throttlingV1(dir string) throttling {
 // says itself which limit holds, counting groups that are not visible here and
 // leaving out those that do not pass theirs on (use_hierarchy). There is no count
 // of times the limit was hit: memory.failcnt counts attempts that reclaim helped.
-func (c *cgroup) memoryV1(dirs []string) groupMemory {
-	limit, dir := tightest(dirs, func(dir string) float64 {
-		return finiteV1(c.files.number(dir, "memory.limit_in_bytes"))
+func memoryV1(groups []*directory) groupMemory {
+	limit, group := tightest(groups, func(group *directory) float64 {
+		return finiteV1(group.number("memory.limit_in_bytes"))
 	})
-	stat := c.files.text(dirs[0], "memory.stat")
+	stat := groups[0].text("memory.stat")
 	if v := keyed(stat, "hierarchical_memory_limit"); !math.IsNaN(v) && finiteV1(v) != limit {
-		limit, dir = finiteV1(v), dirs[0]
+		limit, group = finiteV1(v), groups[0]
 	}
-	if dir != dirs[0] {
-		stat = c.files.text(dir, "memory.stat")
+	if group != groups[0] {
+		stat = group.text("memory.stat")
 	}
 	return groupMemory{
 		limit:        limit,
 		high:         math.NaN(),
-		usage:        c.files.number(dir, "memory.usage_in_bytes"),
+		usage:        group.number("memory.usage_in_bytes"),
 		inactiveFile: keyed(stat, "total_inactive_file"),
 		oom:          math.NaN(),
-		oomKill:      keyed(c.files.text(dir, "memory.oom_control"), "oom_kill"),
+		oomKill:      keyed(group.text("memory.oom_control"), "oom_kill"),
 	}
 }
 

@@ -94,6 +94,62 @@ func TestDeepGroupIsBounded(t *testing.T) {
 	}
 }
 
+// TestKeptDescriptors: however deep the groups, few descriptors stay open, and none
+// after Close.
+func TestKeptDescriptors(t *testing.T) {
+	root := t.TempDir()
+	path := strings.Repeat("/x", 60)
+	write(t, "0::"+path+"\n", root, "proc/self/cgroup")
+	write(t, "31 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n", root, "proc/self/mountinfo")
+	for level := range 60 {
+		for _, file := range []string{"cpu.max", "memory.max", "memory.high"} {
+			write(t, "1000000 100000\n", root, "sys/fs/cgroup", path[:2*level+2], file)
+		}
+	}
+	before := descriptors(t)
+	r := host.NewReader(host.Config{Root: root, Logger: slog.New(slog.DiscardHandler)})
+	for range 3 {
+		if got := get(t, r.Read(t.Context()), host.CgroupCPUQuota); got != 10 {
+			t.Errorf("quota %v, want 10", got)
+		}
+	}
+	if n := descriptors(t) - before; n < 10 || n > 70 {
+		t.Errorf("%d descriptors are kept", n)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := descriptors(t) - before; n != 0 {
+		t.Errorf("%d descriptors after Close", n)
+	}
+}
+
+// descriptors counts those of this process, that of the count among them.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	return len(entries)
+}
+
+// TestMountsChange: what is kept of groups goes when they lie elsewhere.
+func TestMountsChange(t *testing.T) {
+	root := copyTree(t, "k8s-host")
+	r := newReader(t, root)
+	r.Read(t.Context())
+	before := descriptors(t)
+	write(t, "0::/other\n", root, "proc/self/cgroup")
+	write(t, "70000 100000\n", root, "sys/fs/cgroup/other/cpu.max")
+	for range 10 {
+		r.Read(t.Context())
+	}
+	if after := descriptors(t); after >= before {
+		t.Errorf("%d descriptors, %d after the move to a group with fewer files", before, after)
+	}
+}
+
 func TestRunQueueWaitAddsUp(t *testing.T) {
 	root := t.TempDir()
 	task := filepath.Join(root, "proc/self/task")

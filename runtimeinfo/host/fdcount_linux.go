@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 )
 
 // maxFDs bounds how many entries of /proc/self/fd are listed on kernels before
@@ -30,12 +31,12 @@ func (c *fdCount) read(_ context.Context, s *Sample) error {
 		c.dir = dir
 	}
 	if c.live {
-		st, err := c.dir.Stat()
-		if err != nil {
+		var st syscall.Stat_t
+		if err := syscall.Fstat(int(c.dir.Fd()), &st); err != nil {
 			return errors.Join(err, c.close())
 		}
-		if st.Size() > 0 {
-			put(s, ProcessFDs, float64(st.Size()))
+		if st.Size > 0 {
+			put(s, ProcessFDs, float64(st.Size))
 			return nil
 		}
 	}

@@ -8,72 +8,23 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
-// maxFile bounds what is read of one file. The largest that is read through
-// this buffer, a memory.stat, has 2 KB.
+// maxFile bounds what is read of one file. The largest that is read here, a
+// memory.stat, has 2 KB.
 const maxFile = 16 << 10
 
-// files reads small pseudo files through one buffer. It uses system calls
-// rather than package os, which for every file registers with the poller and
+// maxKept bounds the descriptors that a Reader keeps of an application's. A group
+// five levels deep takes some thirty; what is beyond is opened at every pass.
+const maxKept = 64
+
+// files is what the files of one Reader share. They are read with system calls
+// rather than with package os, which for every file registers with the poller and
 // sets a finalizer: twice the cost of the read itself.
 type files struct {
-	buf [maxFile]byte
-	err error // the first failure since takeErr that was not an absence
-}
-
-// read opens path and returns its complete lines.
-func (f *files) read(path string) (string, error) {
-	fd, err := open(path)
-	if err != nil {
-		return "", err
-	}
-	defer syscall.Close(fd) //nolint:errcheck // read only
-	n := 0
-	for n < len(f.buf) {
-		m, err := syscall.Read(fd, f.buf[n:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return "", pathError("read", path, err)
-		}
-		if m == 0 {
-			return wholeLines(f.buf[:n]), nil
-		}
-		n += m
-	}
-	return "", pathError("read", path, syscall.EFBIG)
-}
-
-// text is like read, but gives nothing for a file that cannot be read and keeps
-// the reason for takeErr, so that the many optional files of a control group can
-// be read one after another.
-func (f *files) text(path ...string) string {
-	text, err := f.read(filepath.Join(path...))
-	if err != nil && !absence(err) {
-		f.keep(err)
-	}
-	return text
-}
-
-// number reads a file that holds one number or the word max, which is absence.
-func (f *files) number(path ...string) float64 {
-	text := strings.TrimSpace(f.text(path...))
-	if text == "" || text == "max" {
-		return math.NaN()
-	}
-	v := parseCount(text)
-	if math.IsNaN(v) {
-		f.malformed(path...)
-	}
-	return v
-}
-
-func (f *files) malformed(path ...string) {
-	f.keep(fmt.Errorf("%s: %w", filepath.Join(path...), errMalformed))
+	kept int   // descriptors
+	err  error // the first failure since takeErr that was not an absence
 }
 
 func (f *files) keep(err error) {
@@ -88,38 +39,110 @@ func (f *files) takeErr() error {
 	return err
 }
 
-// keptFile is a pseudo file whose descriptor stays open, which saves half of the
-// cost. It suits the files that the kernel renders in one go.
-type keptFile struct {
-	path string
-	fd   int // -1: not open
+// directory has the files in one directory that were asked for.
+type directory struct {
+	path  string
+	files *files
+	known map[string]*file
 }
 
-func newKeptFile(path string) *keptFile { return &keptFile{path: path, fd: -1} }
+func newDirectory(f *files, path ...string) *directory {
+	return &directory{path: filepath.Join(path...), files: f, known: map[string]*file{}}
+}
 
-func (k *keptFile) read(f *files) (string, error) {
+func (d *directory) file(name string) *file {
+	k := d.known[name]
+	if k == nil {
+		k = &file{path: filepath.Join(d.path, name), files: d.files, fd: -1}
+		d.known[name] = k
+	}
+	return k
+}
+
+// read returns the complete lines of a file. They are valid until it is read again.
+func (d *directory) read(name string) ([]byte, error) { return d.file(name).read() }
+
+// text is like read, but gives nothing for a file that cannot be read and keeps
+// the reason for takeErr, so that the many optional files of a control group can
+// be read one after another.
+func (d *directory) text(name string) []byte {
+	text, err := d.read(name)
+	if err != nil && !absence(err) {
+		d.files.keep(err)
+	}
+	return text
+}
+
+// number reads a file that holds one number or the word max, which is absence.
+func (d *directory) number(name string) float64 {
+	text := bytes.TrimSpace(d.text(name))
+	if len(text) == 0 || string(text) == "max" {
+		return math.NaN()
+	}
+	v := parseCount(text)
+	if math.IsNaN(v) {
+		d.malformed(name)
+	}
+	return v
+}
+
+func (d *directory) malformed(name string) {
+	d.files.keep(fmt.Errorf("%s: %w", d.file(name).path, errMalformed))
+}
+
+func (d *directory) close() {
+	for _, k := range d.known {
+		k.close()
+	}
+}
+
+// file is a pseudo file that the kernel renders in one go. Its descriptor stays
+// open between two reads, which saves half of the cost.
+type file struct {
+	path  string
+	files *files
+	fd    int // -1: not open
+	buf   []byte
+}
+
+func (k *file) read() ([]byte, error) {
 	if k.fd < 0 {
 		fd, err := open(k.path)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		k.fd = fd
+		k.files.kept++
 	}
-	n, err := syscall.Pread(k.fd, f.buf[:], 0)
-	if err != nil {
+	text, err := k.render()
+	if err != nil || k.files.kept > maxKept {
 		k.close()
-		return "", pathError("read", k.path, err)
 	}
-	if n == len(f.buf) {
-		return "", pathError("read", k.path, syscall.EFBIG)
-	}
-	return wholeLines(f.buf[:n]), nil
+	return text, err
 }
 
-func (k *keptFile) close() {
+func (k *file) render() ([]byte, error) {
+	for {
+		n, err := syscall.Pread(k.fd, k.buf, 0)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return nil, pathError("read", k.path, err)
+		case n < len(k.buf):
+			return wholeLines(k.buf[:n]), nil
+		case n >= maxFile:
+			return nil, pathError("read", k.path, syscall.EFBIG)
+		default: // there may be more
+			k.buf = make([]byte, max(512, 2*n))
+		}
+	}
+}
+
+func (k *file) close() {
 	if k.fd >= 0 {
 		_ = syscall.Close(k.fd) // read only
 		k.fd = -1
+		k.files.kept--
 	}
 }
 
@@ -149,11 +172,11 @@ func pathError(op, path string, err error) error {
 
 // wholeLines drops what follows the last newline: the kernel ends every line with
 // one, so a number without may lack digits.
-func wholeLines(b []byte) string { return string(b[:bytes.LastIndexByte(b, '\n')+1]) }
+func wholeLines(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')+1] }
 
 // parseCount parses an unsigned integer; anything else is absence.
-func parseCount(s string) float64 {
-	v, err := strconv.ParseUint(s, 10, 64)
+func parseCount(text []byte) float64 {
+	v, err := strconv.ParseUint(string(text), 10, 64)
 	if err != nil {
 		return math.NaN()
 	}
@@ -162,20 +185,28 @@ func parseCount(s string) float64 {
 
 // keyed returns the number behind key in text made of "key number" lines. The
 // colon of "key: number" belongs to key.
-func keyed(text, key string) float64 {
+func keyed(text []byte, key string) float64 {
 	return parseCount(keyedWord(text, key))
 }
 
 // keyedWord is like keyed for a word that need not be a number.
-func keyedWord(text, key string) string {
-	for line := range strings.Lines(text) {
-		rest, ok := strings.CutPrefix(line, key)
-		if !ok || strings.TrimLeft(rest, " \t") == rest {
+func keyedWord(text []byte, key string) []byte {
+	for line := range bytes.Lines(text) {
+		if len(line) <= len(key) || string(line[:len(key)]) != key || line[len(key)] != ' ' && line[len(key)] != '\t' {
 			continue
 		}
-		if fields := strings.Fields(rest); len(fields) > 0 {
-			return fields[0]
+		if word, _ := nextWord(line[len(key):]); len(word) > 0 {
+			return word
 		}
 	}
-	return ""
+	return nil
+}
+
+// nextWord returns the first word of a text, and what follows it.
+func nextWord(text []byte) (word, rest []byte) {
+	text = bytes.TrimLeft(text, " \t\n")
+	if end := bytes.IndexAny(text, " \t\n"); end >= 0 {
+		return text[:end], text[end:]
+	}
+	return text, nil
 }

@@ -13,7 +13,7 @@ func TestCountList(t *testing.T) {
 		"0": 1, "0-3": 4, "0-1,4,6-7": 5, "65535": 1,
 		"": math.NaN(), "3-1": math.NaN(), "0-": math.NaN(), "a": math.NaN(), "0-99999999999": math.NaN(), ",": math.NaN(),
 	} {
-		if got := countList(list); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+		if got := countList([]byte(list)); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 			t.Errorf("countList(%q) = %v, want %v", list, got, want)
 		}
 	}
@@ -60,12 +60,12 @@ func TestParseMounts(t *testing.T) {
 func TestKeyed(t *testing.T) {
 	const text = "oom_kill 7\noom 3\nempty\nempty_too \nsigned -4\ncolon:\t5 kB\n"
 	for key, want := range map[string]float64{"oom": 3, "oom_kill": 7, "colon:": 5} {
-		if got := keyed(text, key); got != want {
+		if got := keyed([]byte(text), key); got != want {
 			t.Errorf("%s is %v, want %v", key, got, want)
 		}
 	}
 	for _, key := range []string{"oo", "empty", "empty_too", "signed", "kill", "colon"} {
-		if got := keyed(text, key); !math.IsNaN(got) {
+		if got := keyed([]byte(text), key); !math.IsNaN(got) {
 			t.Errorf("%s is %v, want it absent", key, got)
 		}
 	}
@@ -79,7 +79,8 @@ func FuzzParsers(f *testing.F) {
 	f.Add("4:cpu,cpuacct:/a/../../b\n0::/x (deleted)\n::/\n", "/a/../..")
 	f.Add("31 23 0:28 /.. /m rw - cgroup cgroup rw,cpu\n", "/../a")
 	f.Add("nr_periods 1\nnr_throttled 2\n1 2 3\n0-3,7\n", "x")
-	f.Fuzz(func(t *testing.T, text, group string) {
+	f.Fuzz(func(t *testing.T, content, group string) {
+		text := []byte(content)
 		number := func(what string, vs ...float64) {
 			for _, v := range vs {
 				if v < 0 || math.IsInf(v, 0) {
@@ -94,8 +95,8 @@ func FuzzParsers(f *testing.F) {
 		}
 		p := parsePressure(text)
 		number("pressure", p.some, p.full, keyed(text, "nr_periods"), countList(text))
-		_ = parseGroups(text)
-		for _, m := range append(parseMounts(text), mount{root: "/a", point: "/m", controllers: []string{"cpu"}}) {
+		_ = parseGroups(content)
+		for _, m := range append(parseMounts(content), mount{root: "/a", point: "/m", controllers: []string{"cpu"}}) {
 			dirs := locate([]mount{m}, "cpu", "/"+group)
 			if len(dirs) > maxDepth {
 				t.Errorf("%d directories", len(dirs))

@@ -1,34 +1,33 @@
 package host
 
 import (
+	"bytes"
 	"math"
-	"path/filepath"
-	"strings"
 )
 
-func readSystemPressure(f *files, root string, s *Sample) error {
-	dir := filepath.Join(root, "proc", "pressure")
+// readSystemPressure reads /proc/pressure.
+func readSystemPressure(dir *directory, s *Sample) error {
 	// Newer kernels also write a "full" line for the CPUs of the machine. It is
 	// always zero: somebody runs when everybody else waits.
-	cpu := f.pressure(dir, "cpu")
-	memory := f.pressure(dir, "memory")
-	io := f.pressure(dir, "io")
+	cpu := dir.pressure("cpu")
+	memory := dir.pressure("memory")
+	io := dir.pressure("io")
 	put(s, SystemPressureCPUSome, cpu.some)
 	put(s, SystemPressureMemorySome, memory.some)
 	put(s, SystemPressureMemoryFull, memory.full)
 	put(s, SystemPressureIOSome, io.some)
 	put(s, SystemPressureIOFull, io.full)
-	return f.takeErr()
+	return dir.files.takeErr()
 }
 
 // stall is the time in seconds that some, or all, tasks waited for a resource.
 type stall struct{ some, full float64 }
 
-func (f *files) pressure(path ...string) stall {
-	text := f.text(path...)
+func (d *directory) pressure(name string) stall {
+	text := d.text(name)
 	st := parsePressure(text)
-	if text != "" && math.IsNaN(st.some) {
-		f.malformed(path...)
+	if len(text) > 0 && math.IsNaN(st.some) {
+		d.malformed(name)
 	}
 	return st
 }
@@ -38,16 +37,16 @@ func (f *files) pressure(path ...string) stall {
 //	some avg10=0.00 avg60=0.00 avg300=0.00 total=56255326
 //
 // whose total is in microseconds.
-func parsePressure(text string) stall {
+func parsePressure(text []byte) stall {
 	st := stall{some: math.NaN(), full: math.NaN()}
-	for line := range strings.Lines(text) {
-		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		_, total, ok := strings.Cut(rest, " total=")
+	for line := range bytes.Lines(text) {
+		kind, rest, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		_, total, ok := bytes.Cut(rest, []byte(" total="))
 		switch {
 		case !ok:
-		case kind == "some":
+		case string(kind) == "some":
 			st.some = parseCount(total) / 1e6
-		case kind == "full":
+		case string(kind) == "full":
 			st.full = parseCount(total) / 1e6
 		}
 	}

@@ -1,13 +1,12 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -15,8 +14,9 @@ import (
 func ownSources(root string) ([]source, func() error) {
 	f := new(files)
 	p := newProcess(root, f)
-	c := &cgroup{files: f, root: root}
-	return []source{
+	c := newCgroup(root, f)
+	pressure := newDirectory(f, root, "proc", "pressure")
+	sources := []source{
 		{name: "process.stat", read: p.readStat},
 		{name: "process.rusage", read: p.readUsage},
 		{name: "process.status", read: p.readStatus},
@@ -29,25 +29,26 @@ func ownSources(root string) ([]source, func() error) {
 		{name: "cgroup.memory", read: c.readMemory},
 		{name: "cgroup.pressure", read: c.readPressure},
 		{name: "system.pressure", read: func(_ context.Context, s *Sample) error {
-			return readSystemPressure(f, root, s)
+			return readSystemPressure(pressure, s)
 		}},
 		// Last, because it needs the affinity mask and the quota of this pass.
 		{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
 			put(s, CPUUsable, least(p.affinity, c.quota))
 			return nil
 		}},
-	}, p.close
+	}
+	return sources, func() error {
+		c.close()
+		pressure.close()
+		return p.close()
+	}
 }
 
 // process reads the own process. /proc/self is always this process, also in a
 // container and also where another process's view of /proc is mounted.
 type process struct {
-	files    *files
+	dir      *directory
 	live     bool // the tree is the kernel's: system calls tell the same, and more exactly
-	stat     *keptFile
-	status   *keptFile
-	limits   *keptFile
-	io       *keptFile
 	fds      *fdCount
 	wait     *runQueue
 	affinity float64 // CPUs in the affinity mask, of the current pass
@@ -57,12 +58,8 @@ func newProcess(root string, f *files) *process {
 	self := filepath.Join(root, "proc", "self")
 	live := root == "/" || isProcfs(self)
 	return &process{
-		files:    f,
+		dir:      newDirectory(f, self),
 		live:     live,
-		stat:     newKeptFile(filepath.Join(self, "stat")),
-		status:   newKeptFile(filepath.Join(self, "status")),
-		limits:   newKeptFile(filepath.Join(self, "limits")),
-		io:       newKeptFile(filepath.Join(self, "io")),
 		fds:      &fdCount{path: filepath.Join(self, "fd"), live: live},
 		wait:     newRunQueue(filepath.Join(self, "task"), f),
 		affinity: math.NaN(),
@@ -70,10 +67,7 @@ func newProcess(root string, f *files) *process {
 }
 
 func (p *process) close() error {
-	p.stat.close()
-	p.status.close()
-	p.limits.close()
-	p.io.close()
+	p.dir.close()
 	return p.fds.close()
 }
 
@@ -86,7 +80,7 @@ func isProcfs(path string) bool {
 }
 
 func (p *process) readStat(_ context.Context, s *Sample) error {
-	text, err := p.stat.read(p.files)
+	text, err := p.dir.read("stat")
 	if err != nil {
 		return err
 	}
@@ -135,7 +129,7 @@ func (p *process) readStatus(_ context.Context, s *Sample) error {
 	if p.live {
 		p.affinity = float64(runtime.NumCPU())
 	}
-	text, err := p.status.read(p.files)
+	text, err := p.dir.read("status")
 	if err != nil {
 		return err
 	}
@@ -152,12 +146,12 @@ func (p *process) readStatus(_ context.Context, s *Sample) error {
 }
 
 func (p *process) readLimits(_ context.Context, s *Sample) error {
-	text, err := p.limits.read(p.files)
+	text, err := p.dir.read("limits")
 	if err != nil {
 		return err
 	}
 	soft := keyedWord(text, "Max open files")
-	if soft == "unlimited" {
+	if string(soft) == "unlimited" {
 		return nil
 	}
 	n := parseCount(soft)
@@ -169,7 +163,7 @@ func (p *process) readLimits(_ context.Context, s *Sample) error {
 }
 
 func (p *process) readIO(_ context.Context, s *Sample) error {
-	text, err := p.io.read(p.files)
+	text, err := p.dir.read("io")
 	if err != nil {
 		return err
 	}
@@ -189,40 +183,42 @@ type statLine struct {
 
 // parseStat parses /proc/self/stat. The name in parentheses may hold anything,
 // parentheses and spaces too.
-func parseStat(text string) (st statLine, ok bool) {
-	end := strings.LastIndexByte(text, ')')
+func parseStat(text []byte) (st statLine, ok bool) {
+	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
 		return statLine{}, false
 	}
-	fields := strings.Fields(text[end+1:])
-	const first = 3 // number, in the manual page, of the field behind the name
-	if len(fields) <= 24-first {
-		return statLine{}, false
+	rest := text[end+1:]
+	const first, last = 3, 24 // numbers, in the manual page, of the field behind the name and of the RSS
+	var fields [last + 1][]byte
+	for i := first; i <= last; i++ {
+		if fields[i], rest = nextWord(rest); len(fields[i]) == 0 {
+			return statLine{}, false
+		}
 	}
-	at := func(n int) float64 { return parseCount(fields[n-first]) }
+	at := func(n int) float64 { return parseCount(fields[n]) }
 	st = statLine{
 		minor: at(10), major: at(12),
 		user: at(14), system: at(15),
-		threads: at(20), virtual: at(23), rssPages: at(24),
+		threads: at(20), virtual: at(23), rssPages: at(last),
 	}
 	return st, st.threads > 0 // a line shifted by garbage has a zero or nothing there
 }
 
 // countList counts the numbers in a list like "0-3,8".
-func countList(list string) float64 {
+func countList(list []byte) float64 {
 	const maxCPU = 1 << 16
-	n := 0
-	for part := range strings.SplitSeq(list, ",") {
-		from, to, isRange := strings.Cut(part, "-")
+	n := 0.0
+	for part := range bytes.SplitSeq(list, []byte(",")) {
+		from, to, isRange := bytes.Cut(part, []byte("-"))
 		if !isRange {
 			to = from
 		}
-		lo, errLo := strconv.ParseUint(from, 10, 64)
-		hi, errHi := strconv.ParseUint(to, 10, 64)
-		if errLo != nil || errHi != nil || hi < lo || hi >= maxCPU {
+		lo, hi := parseCount(from), parseCount(to)
+		if !(lo <= hi && hi < maxCPU) { // also where either is absent
 			return math.NaN()
 		}
-		n += int(hi-lo) + 1
+		n += hi - lo + 1
 	}
-	return float64(n)
+	return n
 }

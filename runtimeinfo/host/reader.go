@@ -23,9 +23,11 @@
 //
 // # Cost
 //
-// BenchmarkRead on Linux 6.18 (2 vCPUs): 0.42 ms, 434 allocations of 48 KB, most of
-// it gopsutil. All reads are of
-// kernel pseudo files, which do not wait for devices or the network.
+// BenchmarkRead on Linux 6.18 (2 vCPUs): 0.14 ms and 318 allocations of 38 KB, of
+// which gopsutil has two thirds and 296. Process, cgroup and pressure are read
+// through descriptors that stay open, at most 64, and allocate only for the list of
+// threads. All reads are of kernel pseudo files, which do not wait for devices or the
+// network.
 package host
 
 import (
@@ -46,8 +48,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Reader takes host samples. Make one with [NewReader]; it keeps a few
-// descriptors of pseudo files open until [Reader.Close].
+// Reader takes host samples. Make one with [NewReader]; it keeps
+// descriptors of pseudo files open until [Reader.Close]: some twenty, more where
+// control groups are deep.
 //
 // Read and Close must not be called at the same time; Failures may be called
 // whenever one likes.

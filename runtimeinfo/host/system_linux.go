@@ -38,7 +38,7 @@ func loadRecorded(root string) bool {
 	if err != nil {
 		return false
 	}
-	fields := strings.Fields(wholeLines(text))
+	fields := strings.Fields(string(wholeLines(text)))
 	if len(fields) < 3 {
 		return false
 	}

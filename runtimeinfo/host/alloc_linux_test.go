@@ -1,0 +1,30 @@
+package host
+
+import "testing"
+
+// TestOwnSourcesDoNotAllocate: what is read through kept descriptors needs no new
+// memory. Two sources do: the list of threads, and now and then that of mounts.
+func TestOwnSourcesDoNotAllocate(t *testing.T) {
+	sources, release := ownSources("/")
+	defer func() {
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := NewSample()
+	for i := range sources {
+		src := &sources[i]
+		run := func() {
+			if err := src.run(t.Context(), s); err != nil && !absence(err) {
+				t.Errorf("%s: %v", src.name, err)
+			}
+		}
+		run()
+		if src.name == "process.schedstat" || src.name == "cgroup.paths" {
+			continue
+		}
+		if n := testing.AllocsPerRun(50, run); n != 0 {
+			t.Errorf("%s allocates %v times", src.name, n)
+		}
+	}
+}
