@@ -49,8 +49,8 @@ type expectation struct {
 
 // expect returns what is usual under a load. Where nothing was seen yet it is
 // borrowed: from the nearest lower load that is familiar, with an allowance of
-// growth times as much as the load has grown since; else from the nearest higher
-// one. While a load is novel, what was seen under it already speaks for itself only
+// growth times as much as the load has grown beyond its slot; else from the nearest
+// higher one. While a load is novel, what was seen under it already speaks for itself only
 // upwards: a queue grows ever faster as its server fills up, so that the steps on
 // the way tell too little.
 func (c *curve) expect(l load, growth float64) (e expectation) {
@@ -67,7 +67,7 @@ func (c *curve) expect(l load, growth float64) (e expectation) {
 		from = near - 1
 	}
 	if below := c.warmBelow(from); below >= 0 {
-		allowed := float64(c.Mean[below]) + growth*growthPerSlot*(l.place-float64(below))
+		allowed := float64(c.Mean[below]) + growth*growthPerSlot*max(0, l.place-float64(below)-0.5)
 		if !e.seen || allowed > e.x {
 			e.x, e.known = allowed, true
 		}
