@@ -39,7 +39,7 @@ func in(s Subsystem, rows []Metric) []Metric {
 }
 
 // source says where the value of a row comes from. Exactly one of the forms
-// that the functions below make is used. A row has a pointer to it because the
+// that the functions below make is used. A Metric has a pointer to it because the
 // code that fills the table in with copies was 65 KB more.
 type source struct {
 	// runtime/metrics keys: the sum of add less that of sub, divided by that of over.

@@ -54,6 +54,7 @@ type Reader struct {
 // row is one metric of the table, its source resolved to indexes.
 type row struct {
 	*Metric
+	source         source // a copy: what a tick reads lies together
 	add, sub, over []int
 	window         *window
 	gauge          int
@@ -77,7 +78,7 @@ func NewReader(c Config) *Reader {
 
 // add resolves a metric's source; index has the samples known so far by key.
 func (r *Reader) add(m *Metric, index map[string]int) {
-	w := row{Metric: m}
+	w := row{Metric: m, source: *m.source}
 	resolve := func(keys ...string) (indexes []int) {
 		for _, k := range keys {
 			i, ok := index[k]
@@ -148,7 +149,7 @@ func (r *Reader) advance() {
 }
 
 func (r *Reader) evaluate(w *row) {
-	in, src := &r.reading, w.source
+	in, src := &r.reading, &w.source
 	switch {
 	case src.add != nil:
 		r.numbers[w.slot] = in.combine(w)
