@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
 // profile weighs found, missed and false, as the benchmark's three profiles do.
@@ -89,6 +86,7 @@ func (sh *sheet) lay(s *series, owner int) {
 // outcome at one threshold.
 type outcome struct {
 	threshold, score float64
+	points           float64 // above those of silence
 	found, spans     int
 	episodes         int // runs of flagged samples outside spans
 	perDay           float64
@@ -131,7 +129,8 @@ func (sh *sheet) at(p profile, threshold float64) outcome {
 		}
 	}
 	silent := -p.missed * float64(o.spans)
-	o.score = 100 * (raw - silent) / (p.found*float64(len(sh.live)) - silent)
+	o.points = raw - silent
+	o.score = 100 * o.points / (p.found*float64(len(sh.live)) - silent)
 	o.perDay = float64(o.episodes) / sh.days
 	return o
 }
@@ -158,39 +157,4 @@ func (sh *sheet) best(p profile) outcome {
 		}
 	}
 	return sh.at(p, threshold)
-}
-
-// report prints what the scores are worth: at the threshold that we ship and at
-// the one that suits these series best, by group, and across halves, where each
-// half is scored at the threshold that suits the other best.
-func report(all []*series) {
-	sh := newSheet(all)
-	for _, p := range profiles() {
-		fmt.Printf("%-9s shipped %v\n%-9s best    %v\n", p.name, sh.at(p, baseline.Threshold), "", sh.best(p))
-	}
-	standard := profiles()[0]
-	even, odd := halves(all)
-	fmt.Printf("%-9s even series at the threshold of the odd ones %v\n", standard.name, newSheet(even).at(standard, newSheet(odd).best(standard).threshold))
-	fmt.Printf("%-9s odd series at the threshold of the even ones %v\n", standard.name, newSheet(odd).at(standard, newSheet(even).best(standard).threshold))
-	fmt.Printf("%-9s servers shipped %v\n", standard.name, newSheet(servers(all)).at(standard, baseline.Threshold))
-}
-
-// halves deals the series out in turn.
-func halves(all []*series) (even, odd []*series) {
-	for i, s := range all {
-		if i%2 == 0 {
-			even = append(even, s)
-		} else {
-			odd = append(odd, s)
-		}
-	}
-	return even, odd
-}
-
-// servers are the series that come from servers.
-func servers(all []*series) []*series {
-	return slices.DeleteFunc(slices.Clone(all), func(s *series) bool {
-		return !strings.HasPrefix(s.name, "realAWSCloudwatch/") &&
-			!strings.HasSuffix(s.name, "asg_misconfiguration.csv") && !strings.HasSuffix(s.name, "request_latency_system_failure.csv")
-	})
 }

@@ -20,3 +20,10 @@ func (m *mean) add(x, rate float64) {
 }
 
 func (m *mean) deviation() float64 { return math.Sqrt(m.Variance) }
+
+// deviationOf is the deviation, where before any sample that of whole was seen in
+// so many.
+func (m *mean) deviationOf(whole *mean, samples float64) float64 {
+	n := float64(m.N)
+	return math.Sqrt((n*m.Variance + samples*whole.Variance) / (n + samples))
+}

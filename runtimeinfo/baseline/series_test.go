@@ -77,6 +77,56 @@ func alarms(seed uint64, f func(i int, v float64) float64) (found []int) {
 	return found
 }
 
+// What lasts is one alarm, however it wobbles.
+func TestSeriesEpisode(t *testing.T) {
+	const seeds, first, lasts = 20, 2000, 100
+	total := 0
+	for seed := range uint64(seeds) {
+		wobble := rand.New(rand.NewPCG(seed, 11))
+		for _, i := range alarms(seed, func(i int, v float64) float64 {
+			return pick(i >= first && i < first+lasts, v*(3+2*wobble.Float64()), v)
+		}) {
+			if i >= first && i < first+lasts {
+				total++
+			}
+		}
+	}
+	if total < seeds || 2*total > 3*seeds {
+		t.Errorf("%.1f alarms an episode, want one, seldom two", float64(total)/seeds)
+	}
+}
+
+// The same spike is news again when the quiet after the first is over.
+func TestSeriesSpikesApart(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, apart := range []int{70, 200, 600} {
+			spikes := map[int]bool{3000: true, 3000 + apart: true}
+			found := 0
+			for _, i := range alarms(seed, func(i int, v float64) float64 { return pick(spikes[i], 500, v) }) {
+				if spikes[i] {
+					found++
+				}
+			}
+			if found < 2 {
+				t.Errorf("seed %d: found %d of two spikes %d samples apart", seed, found, apart)
+			}
+		}
+	}
+}
+
+// The first value that can be compared with the day before is no surprise.
+func TestSeriesSecondDay(t *testing.T) {
+	for seed := range uint64(20) {
+		s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
+		r := rand.New(rand.NewPCG(seed, 7))
+		for i := range 2 * 288 {
+			if j := s.Next(at(i), daily(r, i)); j.Score >= 1.2*baseline.Threshold {
+				t.Errorf("seed %d: score %.1f at sample %d", seed, j.Score, i)
+			}
+		}
+	}
+}
+
 func pick(cond bool, a, b float64) float64 {
 	if cond {
 		return a

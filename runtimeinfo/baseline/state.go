@@ -19,7 +19,7 @@ import (
 // The state file: a line that says what it is, a header, a record for each signal
 // and a checksum over all of it. Little-endian; records have a fixed size.
 const (
-	stateMagic   = "gmpulse baselines 1\n"
+	stateMagic   = "gmpulse baselines 2\n"
 	saveInterval = 5 * time.Minute
 	// maxStored bounds what is kept of signals that are no longer seen.
 	maxStored = 128
