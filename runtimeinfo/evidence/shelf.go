@@ -28,6 +28,7 @@ type shelf struct {
 	mu     sync.Mutex
 	memory memory
 	inRAM  bool // the last bundle is in memory, and so is what Open shows
+	full   bool // what should have gone could not be removed: said already
 }
 
 func newShelf(c Config) shelf {
@@ -77,7 +78,8 @@ func (s *shelf) put(b *bundle) error {
 			s.mu.Lock()
 			s.inRAM = false
 			s.mu.Unlock()
-			return s.prune()
+			s.makeRoom(b.manifest.ID)
+			return nil
 		}
 		s.toMemory(err)
 	}
@@ -132,15 +134,50 @@ type stored struct {
 	first bool
 }
 
+// makeRoom prunes, and says once when that fails: the new bundle is there all the same.
+func (s *shelf) makeRoom(newest string) {
+	err := s.prune(newest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && !s.full {
+		s.logger.Warn("gmpulse: old evidence cannot be removed", slog.String("dir", s.config.Dir), slog.Any("error", err))
+	}
+	s.full = err != nil
+}
+
 // prune removes the oldest bundles until the rest fits, the first of an incident
-// last of all, and what dead processes left behind.
-func (s *shelf) prune() error {
-	entries, err := os.ReadDir(s.config.Dir)
+// last of all and the newest never, and what dead processes left behind. What cannot
+// be removed stays, and others go in its place.
+func (s *shelf) prune(newest string) error {
+	all, total, err := s.list()
 	if err != nil {
 		return err
 	}
-	var all []stored
-	var total int64
+	sort.SliceStable(all, func(i, j int) bool { return !all[i].first && all[j].first }) // those to go first, first
+	var errs []error
+	for _, b := range all {
+		if total <= s.config.MaxBytes {
+			break
+		}
+		if b.id == newest {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(s.config.Dir, b.id)); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		total -= b.size
+	}
+	return errors.Join(errs...)
+}
+
+// list returns the bundles on disk, oldest first, and their size, and removes what
+// dead processes left behind.
+func (s *shelf) list() (all []stored, total int64, err error) {
+	entries, err := os.ReadDir(s.config.Dir)
+	if err != nil {
+		return nil, 0, err
+	}
 	for _, e := range entries { // sorted by name, so by time
 		if !e.IsDir() {
 			continue
@@ -154,15 +191,7 @@ func (s *shelf) prune() error {
 			total += b.size
 		}
 	}
-	sort.SliceStable(all, func(i, j int) bool { return !all[i].first && all[j].first }) // those to go first, first
-	for len(all) > 1 && total > s.config.MaxBytes {
-		if err := os.RemoveAll(filepath.Join(s.config.Dir, all[0].id)); err != nil {
-			return err
-		}
-		total -= all[0].size
-		all = all[1:]
-	}
-	return nil
+	return all, total, nil
 }
 
 // stored measures a bundle; what has no manifest is somebody else's, and stays.

@@ -242,6 +242,10 @@ func (s *Store) skip(c SkippedCapture) {
 // what kept the bundle from being written. When ctx is done the bundle is still
 // made.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
+	type result struct {
+		id  string
+		err error
+	}
 	t := Trigger{Cause: "request", Reason: reason, CPU: true}
 	s.mu.Lock()
 	if s.shut || s.busy {
@@ -253,15 +257,15 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 		return "", ErrBusy
 	}
 	s.busy = true
-	done := make(chan struct{})
-	s.work.Go(func() { //nolint:contextcheck // it outlives the call
-		defer close(done)
-		id, err = s.take(&t)
+	done := make(chan result, 1) // capacity 1: nobody may be waiting any more
+	s.work.Go(func() {           //nolint:contextcheck // it outlives the call
+		id, err := s.take(&t)
+		done <- result{id, err}
 	})
 	s.mu.Unlock()
 	select {
-	case <-done:
-		return id, err
+	case r := <-done:
+		return r.id, r.err
 	case <-ctx.Done():
 		return "", fmt.Errorf("evidence: capture: %w", context.Cause(ctx))
 	}

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -440,6 +441,49 @@ func TestPrune(t *testing.T) {
 	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what a dead process left is there: %v", err)
 	}
+}
+
+// A bundle that somebody asked for is there when they are told of it, also where
+// all others are the first of their incident and fill the shelf.
+func TestWhatWasAskedForStays(t *testing.T) {
+	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
+	for i := range 4 {
+		s.Trigger(evidence.Trigger{Cause: "incident " + strconv.Itoa(i), Trace: make([]byte, 100_000)})
+		eventually(t, "a bundle", func() bool { return s.Captures().Made == uint64(i+1) })
+		s.WaitIdle(t)
+	}
+	id, err := s.Capture(t.Context(), strings.Repeat("asked for, at length; ", 10_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := bundles(t, s); !slices.Contains(all, id) || len(all) > 2 {
+		t.Errorf("%s was taken, there are %v", id, all)
+	}
+}
+
+// idler is a trace source that takes its time.
+type idler struct{ called chan struct{} }
+
+func (i idler) WriteTrace(context.Context, io.Writer) error {
+	close(i.called)
+	time.Sleep(100 * time.Millisecond) // the race detector must see no order between the two ends
+	return nil
+}
+
+// Who asks for a bundle and goes away shares nothing with its making: for -race.
+func TestCaptureThatNobodyWaitsFor(t *testing.T) {
+	trace := idler{make(chan struct{})}
+	s := newStore(t, evidence.Config{Trace: trace})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-trace.called
+		cancel()
+	}()
+	if id, err := s.Capture(ctx, "asked for"); !errors.Is(err, context.Canceled) || id != "" {
+		t.Errorf("%q, %v", id, err)
+	}
+	time.Sleep(500 * time.Millisecond) // for the same reason
+	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
 }
 
 func TestTooLargeIsLeftOut(t *testing.T) {
