@@ -45,6 +45,9 @@ type logHandler struct {
 
 func (l *logHandler) Handle(ctx context.Context, r slog.Record) error {
 	attrs := l.attrs(ctx)
+	if len(attrs) == 0 {
+		return l.Handler.Handle(ctx, r)
+	}
 	if l.top == nil {
 		r = r.Clone() // its attributes are shared with other handlers
 		r.AddAttrs(attrs...)
@@ -75,7 +78,8 @@ func (l *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return l
 	}
-	return l.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) }, l.top)
+	// A handler owns the slice that it is given, and this one may be given again.
+	return l.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(slices.Clone(attrs)) }, l.top)
 }
 
 // WithGroup opens a group.

@@ -61,6 +61,34 @@ func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
 	}
 }
 
+// prefixing changes the attributes that it is given in place, as a handler may.
+type prefixing struct{ slog.Handler }
+
+func (p prefixing) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for i := range attrs {
+		attrs[i].Key = "app." + attrs[i].Key
+	}
+	return prefixing{p.Handler.WithAttrs(attrs)}
+}
+
+func (p prefixing) WithGroup(name string) slog.Handler { return prefixing{p.Handler.WithGroup(name)} }
+
+// Attributes below a group are given anew for each record: they stay what they were.
+func TestLogHandlerGivesAttributesAway(t *testing.T) {
+	var b bytes.Buffer
+	options := &slog.HandlerOptions{ReplaceAttr: messageOnly}
+	l := slog.New(tracectx.NewLogHandler(prefixing{slog.NewJSONHandler(&b, options)}, nil)).WithGroup("g").With(slog.Int("k", 1))
+	ctx := trace.ContextWithSpanContext(t.Context(), spanContext(1, 2))
+	const want = `{"msg":"m","app.trace_id":"00000000000000000000000000000001","app.span_id":"0000000000000002","g":{"app.k":1}}`
+	for range 2 {
+		b.Reset()
+		l.InfoContext(ctx, "m")
+		if got := string(bytes.TrimSpace(b.Bytes())); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 // messageOnly leaves time and level out.
 func messageOnly(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {

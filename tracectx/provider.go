@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // WrapTracerProvider returns a provider that makes the spans of tp and shows the
@@ -21,13 +22,17 @@ import (
 // inside the span keeps them.
 //
 // The Processor is attached to tp where it can be, and no span counts twice,
-// whichever way it comes. A provider whose spans have no ids (the no-op one) stays
-// unseen. Shut tp down itself: the provider returned has no such method.
+// whichever way it comes. A provider whose spans have no ids (the no-op one, which
+// stands in for a nil tp) stays unseen. Shut tp down itself: the provider returned has
+// no such method.
 //
 // A recorded root costs 0.15 µs and two allocations for the labels in its context,
 // beside what the Processor costs; one that is not recorded 0.33 µs and four, in
 // all; other spans 30 ns (benchmarks/spans).
 func (p *Processor) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider {
+	if tp == nil {
+		tp = noop.NewTracerProvider()
+	}
 	return &provider{tp, p, p.Attach(tp)}
 }
 
@@ -53,6 +58,9 @@ type tracer struct {
 
 // Start starts a span of the provider within.
 func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	if ctx == nil {
+		ctx = context.Background() // as the SDK has it
+	}
 	parent := trace.SpanContextFromContext(ctx)
 	if hasLocalParent(parent) && (len(options) == 0 || !isNewRoot(options)) {
 		return t.Tracer.Start(ctx, name, options...)

@@ -86,6 +86,20 @@ func TestWrappedProviderOfRoots(t *testing.T) {
 	expect(t, p, counts{started: 2, ended: 2})
 }
 
+// TestWrappedProviderBearsNil: what the SDK bears, a wrapped one does too.
+func TestWrappedProviderBearsNil(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	for name, tp := range providers(t, p) {
+		ctx, span := p.WrapTracerProvider(tp).Tracer("").Start(nil, "no context") //nolint:staticcheck // that is the test
+		span.End()
+		if ctx == nil || !trace.SpanContextFromContext(ctx).Equal(span.SpanContext()) {
+			t.Errorf("%s: context %v", name, ctx)
+		}
+	}
+	_, span := p.WrapTracerProvider(nil).Tracer("").Start(t.Context(), "no provider")
+	span.End()
+}
+
 // TestWrappedProviderLabelsTheContext: a pprof.Do inside the span keeps the labels.
 func TestWrappedProviderLabelsTheContext(t *testing.T) {
 	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
