@@ -18,7 +18,7 @@ const (
 
 const (
 	// calmTime in the band, less three seconds for each sample outside, ends an alarm.
-	calmTime = 15
+	calmTime = 12
 	// calmStep is the most that one sample stands for.
 	calmStep = 10
 	// ceilingSamples at or above the ceiling raise one.
