@@ -116,6 +116,9 @@ func busy(i, part int, all []*outcome) string {
 	for _, o := range all {
 		sum += o.pieces[i][part].busy
 	}
+	if sum < 0 {
+		return "–"
+	}
 	return strconv.FormatFloat(sum/float64(len(all)), 'f', 1, 64)
 }
 

@@ -31,7 +31,7 @@ type piece struct {
 	again  []int              // seconds at which ours was reopened
 	closed int                // second at which ours ended; -1 if it did not
 	open   bool               // ours was, at its end
-	busy   float64            // CPUs that others used, on average
+	busy   float64            // CPUs that others used, on average; negative where unknown
 }
 
 // outcome is one run through all phases: each has two pieces, itself and its rest.
@@ -105,7 +105,9 @@ func (w *world) live(seconds int, do func(*service, int)) (piece, error) {
 		}
 		w.ask(i, s, &p)
 	}
-	p.busy = w.others.used()
+	if p.busy = w.others.used(); w.replay != "" {
+		p.busy = -1 // that is about today
+	}
 	p.open = w.open
 	return p, nil
 }
