@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "./internal/profiles", "github.com/google/pprof/profile"},
-	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace"},
+	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/trace/noop", "go.opentelemetry.io/otel/sdk/trace"},
 	"./tracectx/exectrace":              {"./tracectx", "./runtimeinfo", "./runtimeinfo/goroutines", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace", "golang.org/x/exp/trace"},
 	"./exporters":                       {"./runtimeinfo"},
 	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
