@@ -22,19 +22,19 @@ type Band struct {
 func signalKey() []string { return []string{"signal"} }
 
 // perBand makes a series of the bands.
-func perBand(f func(*Band, emit)) *source {
-	return &source{series: func(t *Tick, add emit) {
+func perBand(f func(*Band, *emitter)) *source {
+	return &source{series: func(t *Tick, to *emitter) {
 		for i := range t.bands {
-			f(&t.bands[i], add)
+			f(&t.bands[i], to)
 		}
 	}}
 }
 
-func expectedBounds(b *Band, add emit) {
+func expectedBounds(b *Band, to *emitter) {
 	if b.Learning {
 		return
 	}
-	add(b.Lower, b.Signal, "lower")
-	add(b.Expected, b.Signal, "expected")
-	add(b.Upper, b.Signal, "upper")
+	to.add(b.Lower, b.Signal, "lower")
+	to.add(b.Expected, b.Signal, "expected")
+	to.add(b.Upper, b.Signal, "upper")
 }

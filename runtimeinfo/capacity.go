@@ -65,7 +65,7 @@ func capacity(f func(*Capacity) float64) *source {
 
 // capacityState publishes 1 for the state that holds and 0 for the others, so
 // that each is one unbroken line.
-func capacityState(t *Tick, add emit) {
+func capacityState(t *Tick, to *emitter) {
 	if t.Capacity == nil {
 		return
 	}
@@ -74,6 +74,6 @@ func capacityState(t *Tick, add emit) {
 		if s == t.Capacity.State {
 			v = 1
 		}
-		add(v, string(s))
+		to.add(v, string(s))
 	}
 }

@@ -57,12 +57,24 @@ type source struct {
 	number       func(*reading) float64
 	distribution func(*reading) *Histogram
 	observed     func(*reading) float64 // an observation that distribution gained in the tick
-	series       func(*Tick, emit)
+	series       func(*Tick, *emitter)
 	gauge        bool // a user's own function, valued by Tick.Gauges
 }
 
-// emit takes one value of a metric with Keys.
-type emit func(v float64, labels ...string)
+// emitter takes the values of metrics with Keys. Points and labels are two blocks
+// for all of them, and not hundreds of little ones.
+type emitter struct {
+	metric *Metric
+	points []Point
+	labels []string
+}
+
+// add takes one value.
+func (e *emitter) add(v float64, labels ...string) {
+	at := len(e.labels)
+	e.labels = append(e.labels, labels...)
+	e.points = append(e.points, Point{Metric: e.metric, Number: v, Labels: e.labels[at:len(e.labels):len(e.labels)]})
+}
 
 // rt sums runtime/metrics values.
 func rt(keys ...string) *source { return &source{add: keys} }

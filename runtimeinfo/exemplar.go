@@ -30,9 +30,17 @@ const (
 // histogram, until there is a newer one: scrapes are rarer than ticks. It belongs
 // to [Reader.Snapshot].
 type exemplars struct {
-	before     []float64   // the counters at the last snapshot
+	slots      []int       // of the counters that have any
+	before     []float64   // the numbers at the last snapshot
 	numbers    []*Exemplar // by Metric.slot; replaced, never changed
 	histograms [][]*Exemplar
+}
+
+// follow takes a metric of the catalogue.
+func (x *exemplars) follow(m *Metric) {
+	if m.hasExemplars() {
+		x.slots = append(x.slots, m.slot)
+	}
 }
 
 // advance takes what grew since the last snapshot. span is the one to point at, nil for none.
@@ -62,18 +70,18 @@ func (m *Metric) hasExemplars() bool {
 func (x *exemplars) counters(r *Reader, of Exemplar) {
 	next := make([]*Exemplar, len(r.numbers))
 	copy(next, x.numbers)
-	block := make([]Exemplar, 0, 64) // one allocation for all; more rows than counters
-	for _, m := range r.metrics {
-		if !m.hasExemplars() || m.slot >= len(x.before) {
+	block := make([]Exemplar, 0, len(x.slots)) // one allocation for all
+	for _, slot := range x.slots {
+		if slot >= len(x.before) {
 			continue
 		}
-		gained := r.numbers[m.slot] - x.before[m.slot]
+		gained := r.numbers[slot] - x.before[slot]
 		if !(gained > 0) || math.IsInf(gained, 0) { // also where either is absent
 			continue
 		}
 		of.Value = gained
 		block = append(block, of)
-		next[m.slot] = &block[len(block)-1]
+		next[slot] = &block[len(block)-1]
 	}
 	x.numbers = next
 }
@@ -83,17 +91,17 @@ func (x *exemplars) distributions(r *Reader, of Exemplar) {
 	copy(next, x.histograms)
 	for i := range r.rows {
 		w := &r.rows[i]
-		if w.Kind != KindHistogram {
-			continue
-		}
-		h := &r.histograms[w.slot]
-		switch {
-		case w.window != nil:
-			next[w.slot] = withWindow(next[w.slot], h, w.window, of)
-		case w.source.observed != nil:
-			if v := w.source.observed(&r.reading); !math.IsNaN(v) {
-				next[w.slot] = withExemplar(slices.Clone(next[w.slot]), h, v, of)
+		switch w.form {
+		case formRebucket:
+			next[w.slot] = withWindow(next[w.slot], &r.histograms[w.slot], w.window, of)
+		case formDistribution:
+			if w.metric.source.observed == nil {
+				continue
 			}
+			if v := w.metric.source.observed(&r.reading); !math.IsNaN(v) {
+				next[w.slot] = withExemplar(slices.Clone(next[w.slot]), &r.histograms[w.slot], v, of)
+			}
+		default:
 		}
 	}
 	x.histograms = next

@@ -35,12 +35,12 @@ func findings(f func(*Findings) float64) *source {
 	})
 }
 
-func goroutineGroups(t *Tick, add emit) {
+func goroutineGroups(t *Tick, to *emitter) {
 	if t.Findings == nil {
 		return
 	}
 	for i := range t.Findings.Groups {
 		g := &t.Findings.Groups[i]
-		add(float64(g.Goroutines), g.Wait, g.Site, g.Entry, g.Verdict)
+		to.add(float64(g.Goroutines), g.Wait, g.Site, g.Entry, g.Verdict)
 	}
 }

@@ -44,7 +44,7 @@ func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 		Subsystem: SubsystemUser, key: name, source: &source{gauge: true},
 	}
 	r.add(m, nil)
-	return r.rows[len(r.rows)-1].gauge, nil
+	return int(r.rows[len(r.rows)-1].index), nil
 }
 
 // clash tells whether one key is the other or a dot-separated prefix of it.

@@ -43,21 +43,18 @@ type Reader struct {
 	mu         sync.Mutex // guards what follows against AddGauge
 	metrics    []*Metric  // replaced, never changed, by AddGauge
 	places     []place    // of metrics
-	rows       []row
+	rows       []row      // those with one value
+	labelled   []*Metric  // those with several
+	terms      []int32    // of all rows: indexes into reading.samples
+	advancing  []advance
+	cycles     int // index of the sample that counts collections
 	reading    reading
 	numbers    []float64
 	histograms []Histogram
 	exemplars  exemplars
 	gauges     int
-}
 
-// row is one metric of the table, its source resolved to indexes.
-type row struct {
-	*Metric
-	source         source // a copy: what a tick reads lies together
-	add, sub, over []int
-	window         *window
-	gauge          int
+	points, labels int // of the labelled, in the last snapshot
 }
 
 // NewReader returns a Reader for the metrics that this toolchain knows; those it
@@ -67,9 +64,10 @@ func NewReader(c Config) *Reader {
 		resource: slices.Clone(c.Resource),
 		start:    time.Now(),
 		pulse:    newPulse(),
-		reading:  reading{windows: map[string]*window{}},
+		reading:  reading{cycles: math.NaN()},
 	}
 	index := map[string]int{}
+	r.cycles = r.sample("/gc/cycles/total:gc-cycles", index)
 	for _, m := range Catalogue() {
 		r.add(m, index)
 	}
@@ -78,31 +76,6 @@ func NewReader(c Config) *Reader {
 
 // add resolves a metric's source; index has the samples known so far by key.
 func (r *Reader) add(m *Metric, index map[string]int) {
-	w := row{Metric: m, source: *m.source}
-	resolve := func(keys ...string) (indexes []int) {
-		for _, k := range keys {
-			i, ok := index[k]
-			if !ok {
-				i = len(r.reading.samples)
-				index[k] = i
-				r.reading.samples = append(r.reading.samples, metrics.Sample{Name: k})
-			}
-			indexes = append(indexes, i)
-		}
-		return indexes
-	}
-	w.add, w.sub, w.over = resolve(m.source.add...), resolve(m.source.sub...), resolve(m.source.over...)
-	if key := m.source.histogram; key != "" {
-		resolve(key)
-		if r.reading.windows[key] == nil {
-			r.reading.windows[key] = new(window)
-		}
-		w.window = r.reading.windows[key]
-	}
-	if m.source.gauge {
-		w.gauge = r.gauges
-		r.gauges++
-	}
 	if m.Kind == KindHistogram {
 		m.slot = len(r.histograms)
 		r.histograms = append(r.histograms, Histogram{Bounds: m.source.bounds})
@@ -110,7 +83,12 @@ func (r *Reader) add(m *Metric, index map[string]int) {
 		m.slot = len(r.numbers)
 		r.numbers = append(r.numbers, math.NaN())
 	}
-	r.rows = append(r.rows, w)
+	if m.source.series != nil {
+		r.labelled = append(r.labelled, m)
+	} else {
+		r.rows = append(r.rows, r.resolve(m, index))
+	}
+	r.exemplars.follow(m)
 	r.metrics, r.places = append(slices.Clip(r.metrics), m), append(slices.Clip(r.places), m.place())
 }
 
@@ -130,67 +108,30 @@ func (r *Reader) Read(t Tick) {
 	r.pulse.take(&in.pulse)
 	in.repairs += in.pulse.repairs
 	metrics.Read(in.samples)
-	debug.ReadGCStats(&in.gc)
+	r.readGC()
 	r.advance()
 	for i := range r.rows {
 		r.evaluate(&r.rows[i])
 	}
 }
 
+// readGC asks when the last collection was, if there was one since it was asked.
+func (r *Reader) readGC() {
+	in := &r.reading
+	if cycles := scalar(&in.samples[r.cycles]); cycles != in.cycles { // also where it is unknown
+		debug.ReadGCStats(&in.gc)
+		in.cycles = cycles
+	}
+}
+
 // advance moves the windows of the runtime's histograms on by one tick.
 func (r *Reader) advance() {
-	for i := range r.reading.samples {
-		s := &r.reading.samples[i]
-		if s.Value.Kind() == metrics.KindFloat64Histogram {
-			h := s.Value.Float64Histogram()
-			r.reading.windows[s.Name].advance(h.Counts, h.Buckets)
+	for _, a := range r.advancing {
+		if v := r.reading.samples[a.sample].Value; v.Kind() == metrics.KindFloat64Histogram {
+			h := v.Float64Histogram()
+			a.window.advance(h.Counts, h.Buckets)
 		}
 	}
-}
-
-func (r *Reader) evaluate(w *row) {
-	in, src := &r.reading, &w.source
-	switch {
-	case src.add != nil:
-		r.numbers[w.slot] = in.combine(w)
-	case src.bounds != nil:
-		if h := &r.histograms[w.slot]; h.Counts == nil || w.window.total > 0 {
-			h.rebucket(w.window.last, w.window.bounds)
-		}
-	case w.window != nil:
-		r.numbers[w.slot] = w.window.quantile(src.quantile)
-	case src.isField:
-		r.numbers[w.slot] = math.NaN()
-		if v, ok := in.tick.Host.Get(src.field); ok {
-			r.numbers[w.slot] = v
-		}
-	case src.number != nil:
-		r.numbers[w.slot] = src.number(in)
-	case src.distribution != nil:
-		r.histograms[w.slot] = *src.distribution(in)
-	case src.gauge:
-		r.numbers[w.slot] = math.NaN()
-		if w.gauge < len(in.tick.Gauges) && !math.IsInf(in.tick.Gauges[w.gauge], 0) {
-			r.numbers[w.slot] = in.tick.Gauges[w.gauge]
-		}
-	}
-}
-
-// combine is the sum of a row's samples. Below zero it is zero: the parts of a
-// difference are not read at one instant.
-func (r *reading) combine(w *row) float64 {
-	v := r.sum(w.add) - r.sum(w.sub)
-	if v < 0 {
-		v = 0
-	}
-	if w.over == nil {
-		return v
-	}
-	over := r.sum(w.over)
-	if over == 0 {
-		return math.NaN()
-	}
-	return v / over
 }
 
 // Snapshot returns the result of the last Read as an immutable copy: a few
@@ -226,16 +167,19 @@ func (r *Reader) Snapshot() *Snapshot {
 		t.bands = s.Bands
 		s.Events = append(slices.Clip(s.Events), events...)
 	}
-	var m *Metric
-	add := func(v float64, labels ...string) {
-		s.series = append(s.series, Point{Metric: m, Number: v, Labels: labels})
-	}
-	for _, m = range r.metrics {
-		if m.source.series != nil {
-			m.source.series(t, add)
-		}
-	}
+	s.series = r.series(t)
 	return s
+}
+
+// series returns the values of the metrics with keys. There are about as many as last time.
+func (r *Reader) series(t *Tick) []Point {
+	to := emitter{points: make([]Point, 0, r.points+r.points/8), labels: make([]string, 0, r.labels+r.labels/8)}
+	for _, m := range r.labelled {
+		to.metric = m
+		m.source.series(t, &to)
+	}
+	r.points, r.labels = len(to.points), len(to.labels)
+	return to.points
 }
 
 // cloneHistograms copies all counts into one new array.

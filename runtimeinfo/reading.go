@@ -40,17 +40,17 @@ type Tick struct {
 // reading is everything read at one tick, in memory that the next tick reuses.
 type reading struct {
 	samples []metrics.Sample
-	windows map[string]*window // by histogram key
 	sched   sched
 	pulse   pulseWindow
 	gc      debug.GCStats
-	repairs uint64 // since the start
+	cycles  float64 // when gc was read
+	repairs uint64  // since the start
 	tick    Tick
 }
 
 // sum adds the samples with the given indexes. It is NaN, that is absent, where
 // any of them is: unknown to this toolchain, or a sentinel that means "no limit".
-func (r *reading) sum(indexes []int) float64 {
+func (r *reading) sum(indexes []int32) float64 {
 	var v float64
 	for _, i := range indexes {
 		v += scalar(&r.samples[i])

@@ -26,11 +26,11 @@ type CaptureStats struct {
 	Made, Failed, Skipped uint64
 }
 
-func captures(t *Tick, add emit) {
+func captures(t *Tick, to *emitter) {
 	if c := t.Self.Captures; c != nil {
-		add(float64(c.Made), "made")
-		add(float64(c.Failed), "failed")
-		add(float64(c.Skipped), "skipped")
+		to.add(float64(c.Made), "made")
+		to.add(float64(c.Failed), "failed")
+		to.add(float64(c.Skipped), "skipped")
 	}
 }
 
@@ -136,23 +136,23 @@ func seconds(d time.Duration) float64 {
 
 // perRecord makes a series of one number in each exporter's two accounts.
 func perRecord(f func(*Account) uint64) *source {
-	return &source{series: func(t *Tick, add emit) {
+	return &source{series: func(t *Tick, to *emitter) {
 		for i := range t.Self.Exporters {
 			e := &t.Self.Exporters[i]
-			add(float64(f(&e.Snapshots)), e.Name, recordSnapshot)
-			add(float64(f(&e.Events)), e.Name, recordEvent)
+			to.add(float64(f(&e.Snapshots)), e.Name, recordSnapshot)
+			to.add(float64(f(&e.Events)), e.Name, recordEvent)
 		}
 	}}
 }
 
-func exporterDrops(t *Tick, add emit) {
+func exporterDrops(t *Tick, to *emitter) {
 	for i := range t.Self.Exporters {
 		e := &t.Self.Exporters[i]
 		for _, r := range snapshotDrops(e) {
-			add(float64(e.Snapshots.Dropped[r]), e.Name, recordSnapshot, r.String())
+			to.add(float64(e.Snapshots.Dropped[r]), e.Name, recordSnapshot, r.String())
 		}
 		for _, r := range eventDrops(e) {
-			add(float64(e.Events.Dropped[r]), e.Name, recordEvent, r.String())
+			to.add(float64(e.Events.Dropped[r]), e.Name, recordEvent, r.String())
 		}
 	}
 }
@@ -175,10 +175,10 @@ func eventDrops(e *ExporterStats) []DropReason {
 
 // spools makes a series of one number for each exporter with a spool.
 func spools(f func(*SpoolStats) float64) *source {
-	return &source{series: func(t *Tick, add emit) {
+	return &source{series: func(t *Tick, to *emitter) {
 		for i := range t.Self.Exporters {
 			if e := &t.Self.Exporters[i]; e.Spool != nil {
-				add(f(e.Spool), e.Name)
+				to.add(f(e.Spool), e.Name)
 			}
 		}
 	}}
@@ -191,22 +191,22 @@ func spoolOnDisk(s *SpoolStats) float64 {
 	return 0
 }
 
-func exporterFailures(t *Tick, add emit) {
+func exporterFailures(t *Tick, to *emitter) {
 	for i := range t.Self.Exporters {
 		e := &t.Self.Exporters[i]
-		add(float64(e.Errors), e.Name, "error")
-		add(float64(e.Timeouts), e.Name, "timeout")
-		add(float64(e.Panics), e.Name, "panic")
+		to.add(float64(e.Errors), e.Name, "error")
+		to.add(float64(e.Timeouts), e.Name, "timeout")
+		to.add(float64(e.Panics), e.Name, "panic")
 	}
 }
 
-func exporterUp(t *Tick, add emit) {
+func exporterUp(t *Tick, to *emitter) {
 	for i := range t.Self.Exporters {
 		switch e := &t.Self.Exporters[i]; e.State {
 		case ExporterOK:
-			add(1, e.Name)
+			to.add(1, e.Name)
 		case ExporterFailing:
-			add(0, e.Name)
+			to.add(0, e.Name)
 		case ExporterIdle, ExporterStopped: // nothing is known: absent
 		}
 	}
@@ -222,16 +222,16 @@ func spans(f func(*SpanActivity) uint64) *source {
 	})
 }
 
-func activeSpans(t *Tick, add emit) {
+func activeSpans(t *Tick, to *emitter) {
 	if t.Spans == nil {
 		return
 	}
 	for _, g := range t.Spans.Groups {
-		add(float64(g.Active), g.Name)
+		to.add(float64(g.Active), g.Name)
 	}
 }
 
-func oldestSpans(t *Tick, add emit) {
+func oldestSpans(t *Tick, to *emitter) {
 	if t.Spans == nil {
 		return
 	}
@@ -239,6 +239,6 @@ func oldestSpans(t *Tick, add emit) {
 		if g.Active == 0 {
 			continue
 		}
-		add(max(0, t.Time.Sub(g.Oldest).Seconds()), g.Name)
+		to.add(max(0, t.Time.Sub(g.Oldest).Seconds()), g.Name)
 	}
 }

@@ -88,31 +88,31 @@ type ExactTime struct {
 	Time        time.Duration
 }
 
-func exactTimes(t *Tick, add emit) {
+func exactTimes(t *Tick, to *emitter) {
 	if t.Spans == nil || t.Spans.Exact == nil {
 		return
 	}
 	for _, e := range t.Spans.Exact.Times {
-		add(e.Time.Seconds(), e.Root, e.State)
+		to.add(e.Time.Seconds(), e.Root, e.State)
 	}
 }
 
-func recordings(t *Tick, add emit) {
+func recordings(t *Tick, to *emitter) {
 	if t.Spans == nil || t.Spans.Exact == nil {
 		return
 	}
 	e := t.Spans.Exact
-	add(float64(e.Read), "read")
-	add(float64(e.Busy), "busy")
-	add(float64(e.TooMany), "too_many")
-	add(float64(e.Unreadable), "unreadable")
-	add(float64(e.StepsBack), "stepped_back")
+	to.add(float64(e.Read), "read")
+	to.add(float64(e.Busy), "busy")
+	to.add(float64(e.TooMany), "too_many")
+	to.add(float64(e.Unreadable), "unreadable")
+	to.add(float64(e.StepsBack), "stepped_back")
 }
 
-func slowSpans(t *Tick, add emit) {
+func slowSpans(t *Tick, to *emitter) {
 	if t.Spans == nil || t.Spans.Exact == nil {
 		return
 	}
-	add(float64(t.Spans.Exact.Explained), "explained")
-	add(float64(t.Spans.Exact.Missed), "missed")
+	to.add(float64(t.Spans.Exact.Explained), "explained")
+	to.add(float64(t.Spans.Exact.Missed), "missed")
 }

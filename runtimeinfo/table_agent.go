@@ -43,15 +43,15 @@ func leakRows() []Metric {
 func baselineRows() []Metric {
 	return in(SubsystemBaselines, []Metric{
 		// The one to alert on: it replaces a threshold on each of the signals.
-		{Name: "gmpulse.anomaly", Unit: "", Kind: KindGauge, Help: "1 while a signal is beyond what its baseline expects, else 0.", Keys: signalKey(), source: perBand(func(b *Band, add emit) {
+		{Name: "gmpulse.anomaly", Unit: "", Kind: KindGauge, Help: "1 while a signal is beyond what its baseline expects, else 0.", Keys: signalKey(), source: perBand(func(b *Band, to *emitter) {
 			anomaly := 0.0
 			if !b.Since.IsZero() {
 				anomaly = 1
 			}
-			add(anomaly, b.Signal)
+			to.add(anomaly, b.Signal)
 		})},
 		// Counts what begins between two scrapes too.
-		{Name: "gmpulse.anomalies", Unit: "{anomaly}", Kind: KindCounter, Help: "Anomalies of a signal that have begun.", Keys: signalKey(), source: perBand(func(b *Band, add emit) { add(float64(b.Anomalies), b.Signal) })},
+		{Name: "gmpulse.anomalies", Unit: "{anomaly}", Kind: KindCounter, Help: "Anomalies of a signal that have begun.", Keys: signalKey(), source: perBand(func(b *Band, to *emitter) { to.add(float64(b.Anomalies), b.Signal) })},
 		// The band behind the curve on a dashboard, in the signal's own unit.
 		{Name: "gmpulse.expected", Unit: "", Kind: KindGauge, Help: "What the baseline of a signal expects, in the unit of the signal; absent while too little is known.", Keys: []string{"signal", "bound"}, source: perBand(expectedBounds)},
 	})

@@ -31,10 +31,11 @@ type table struct {
 
 // effort is how long to measure.
 type effort struct {
-	turns sidebyside.Effort // of single operations
-	pairs sidebyside.Effort // of a whole application
-	cold  int               // rounds
-	quick bool
+	turns  sidebyside.Effort // of single operations
+	pairs  sidebyside.Effort // of a whole application
+	cold   int               // rounds
+	traces tracing
+	quick  bool
 }
 
 func tables() []table {
@@ -64,15 +65,17 @@ func main() {
 		return
 	}
 	e := effort{
-		turns: sidebyside.Effort{Rounds: 150, Slice: 2 * time.Millisecond},
-		pairs: sidebyside.Effort{Rounds: 100, Slice: 100 * time.Millisecond},
-		cold:  60,
+		turns:  sidebyside.Effort{Rounds: 150, Slice: 2 * time.Millisecond},
+		pairs:  sidebyside.Effort{Rounds: 100, Slice: 100 * time.Millisecond},
+		cold:   60,
+		traces: tracing{rounds: 6, length: time.Second},
 	}
 	if *quick {
 		e = effort{
 			turns: sidebyside.Effort{Rounds: 7, Slice: time.Millisecond},
 			pairs: sidebyside.Effort{Rounds: 5, Slice: 20 * time.Millisecond},
 			cold:  5, quick: true,
+			traces: tracing{rounds: 1, length: 100 * time.Millisecond},
 		}
 	}
 	// As large a heap as a service has, so that the garbage of one case is not

@@ -204,19 +204,35 @@ func printTicks(e effort) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	head("the application with, every 10 ms", "CPU per request, × nothing", "95 % interval", "CPU per tick")
-	for _, p := range sidebyside.Pairs(e.pairs, b.reference("nothing"), []sidebyside.Case{
-		beside("an empty ticker", b.plain, every(interval, func() {})),
-		beside("**gmpulse**, everything, spans of requests included", b.plain, everything(interval)),
-		beside("client_golang Go and process with text", b.plain, every(interval, must(scrapeOf()))),
-		beside("OTel contrib runtime and host", b.plain, every(interval, must(hostAndRuntime))),
-		beside("statsviz", b.plain, every(interval, must(statsvizSample))),
-		beside("VictoriaMetrics metrics", b.plain, every(interval, victoriaMetrics)),
-		beside("DataDog runtime metrics", b.plain, every(interval, datadogTick())),
-		beside("holmes without its sleep", b.plain, every(interval, must(holmesTick))),
-	}) {
-		row(p.Name, threeDigits(p.Ratio), interval95(p), duration(p.PerTick))
+	all := []struct {
+		name    string
+		watcher *watcher
+	}{
+		{"an empty ticker", every(interval, func() {})},
+		{"**gmpulse**, everything, spans of requests included", everything(interval)},
+		{"client_golang Go and process with text", every(interval, must(scrapeOf()))},
+		{"OTel contrib runtime and host", every(interval, must(hostAndRuntime))},
+		{"statsviz", every(interval, must(statsvizSample))},
+		{"VictoriaMetrics metrics", every(interval, victoriaMetrics)},
+		{"DataDog runtime metrics", every(interval, datadogTick())},
+		{"holmes without its sleep", every(interval, must(holmesTick))},
 	}
+	var watchers []*watcher
+	var cases []sidebyside.Case
+	for _, w := range all {
+		watchers = append(watchers, w.watcher)
+		cases = append(cases, beside(w.name, b.plain, w.watcher))
+	}
+	ticks, err := traced(e.traces, b.plain, watchers)
+	if err != nil {
+		return err
+	}
+	head("the application with, every 10 ms", "the tick itself, median", "95 % interval", "CPU per request, × nothing", "95 % interval")
+	for i, p := range sidebyside.Pairs(e.pairs, b.reference("nothing"), cases) {
+		m, low, high := ticks[i].median()
+		row(p.Name, duration(m), duration(low)+" – "+duration(high), threeDigits(p.Ratio), interval95(p))
+	}
+	fmt.Printf("\nWhere a tick of gmpulse's goes, by medians: %s.\n", ticks[1].explain())
 	return nil
 }
 

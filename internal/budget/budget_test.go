@@ -34,11 +34,11 @@ func all() []budget {
 	return []budget{
 		{"sample, to a bare metrics.Read", times, 3.5, 1.8, sampleToLimit},
 		{"sample", allocations, 0, 0, sampleAllocations},
-		{"snapshot", allocations, 12, 6, snapshotAllocations},
+		{"snapshot", allocations, 10, 5, snapshotAllocations},
 		{"pulse, to a bare metrics.Read", times, 0.4, 0.1, pulseToLimit},
 		{"pulse", allocations, 0, 0, pulseAllocations},
 		{"sample beside 50,000 goroutines, to one beside 50", times, 1.5, 1, sampleGrowth},
-		{"tick of an engine with one exporter", allocations, 80, 36, tickAllocations},
+		{"tick of an engine with one exporter", allocations, 40, 17, tickAllocations},
 		{"root span, to a processor that looks at it and forgets it", times, 4, 1.7, rootToLook},
 		{"root span", allocations, 0, 0, rootAllocations},
 		{"child span, to the same", times, 3, 1.2, childToLook},

@@ -72,6 +72,7 @@ type Detective struct {
 	mu      sync.Mutex
 	cases   *casebook
 	report  Report
+	found   runtimeinfo.Findings // in report; shared with snapshots
 	skipped uint64
 	taken   uint64
 	failing bool
@@ -157,6 +158,7 @@ func (d *Detective) Consider(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.taken++
 	verdicts := d.cases.add(s, circumstancesOf(s, latest, d.prover.Proven))
 	d.report = Report{Survey: s, Verdicts: verdicts}
+	d.found = d.report.findings(d.config.Top)
 }
 
 // prove asks the garbage collector about a suspicion, where the runtime can and
@@ -222,20 +224,24 @@ func (d *Detective) Report() Report {
 func (d *Detective) Findings() *runtimeinfo.Findings {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f := &runtimeinfo.Findings{Surveys: d.taken, SurveysSkipped: d.skipped, RollCalls: d.rolled, RollCallsFailed: d.rollFailed, Events: d.cases.takeEvents()}
-	if d.report.Survey == nil {
-		return f
-	}
+	f := d.found
+	f.Surveys, f.SurveysSkipped, f.RollCalls, f.RollCallsFailed = d.taken, d.skipped, d.rolled, d.rollFailed
+	f.Events = d.cases.takeEvents()
+	return &f
+}
+
+// findings says what a report found; ticks are many to a survey.
+func (r *Report) findings(top int) (f runtimeinfo.Findings) {
 	kinds := map[Key]Kind{}
-	for _, v := range d.report.Verdicts {
+	for _, v := range r.Verdicts {
 		kinds[v.Key] = v.Kind
 		f.Leaked += v.Leaked
 		if v.Kind.Suspect() {
 			f.Suspects++
 		}
 	}
-	groups := d.report.Survey.Groups
-	for i := range groups[:min(len(groups), d.config.Top)] {
+	groups := r.Survey.Groups
+	for i := range groups[:min(len(groups), top)] {
 		g := &groups[i]
 		f.Groups = append(f.Groups, runtimeinfo.GoroutineGroup{
 			Wait: g.Class.String(), Site: g.Site.String(), Entry: g.Entry,
