@@ -49,6 +49,7 @@ func (c *cohorts) add(now time.Time, apart time.Duration, members []Member) {
 		if !ok {
 			continue
 		}
+		k = k.plain()
 		id := members[i].ID
 		group[id] = k
 		if c.group[id] == k {
@@ -77,7 +78,7 @@ func (c *cohorts) of(k Key, now time.Time, apart time.Duration) (s survival, ok 
 	if now.Sub(c.judged) > 2*apart {
 		return s, false
 	}
-	s = c.stayed[k]
+	s = c.stayed[k.plain()]
 	return s, s.first >= minCohort
 }
 

@@ -61,6 +61,22 @@ func (k Key) String() string {
 	return s + " of " + k.Entry
 }
 
+// plain returns the key with "[...]" for type arguments, which is all that an
+// execution trace tells of them.
+func (k Key) plain() Key {
+	k.Site.Function, k.Entry = withoutTypes(k.Site.Function), withoutTypes(k.Entry)
+	return k
+}
+
+// withoutTypes does to a function's name what the runtime does for tracebacks.
+func withoutTypes(function string) string {
+	i, j := strings.IndexByte(function, '['), strings.LastIndexByte(function, ']')
+	if i < 0 || j <= i {
+		return function
+	}
+	return function[:i] + "[...]" + function[j+1:]
+}
+
 func (k Key) compare(l Key) int {
 	return cmp.Or(
 		cmp.Compare(k.Class, l.Class),

@@ -11,8 +11,9 @@ type Member struct {
 	Stack []Site
 }
 
-// Key returns the group that the goroutine belongs to, the same as in a survey;
-// ok is false where its stack is unknown.
+// Key returns the group that the goroutine belongs to, the same as in a survey, save
+// that a RollCaller may know no more than "[...]" of type arguments; ok is false where
+// the stack is unknown.
 func (m *Member) Key() (k Key, ok bool) {
 	if len(m.Stack) == 0 {
 		return Key{}, false
