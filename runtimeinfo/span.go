@@ -50,6 +50,9 @@ type SpanGroup struct {
 // labels a goroutine inherited, and some of those spans.
 type Origin struct {
 	From, To time.Time
+	// Names are those of the spans: labels are short, so that long names which begin
+	// alike share one.
+	Names    []string
 	Examples []Span
 }
 

@@ -244,6 +244,7 @@ func (p *Processor) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
 		if n.labels.value != root {
 			continue
 		}
+		o.Names = append(o.Names, n.text)
 		if s, found := n.labels.find(begin); found {
 			o.Examples = append(o.Examples, s)
 		}

@@ -222,8 +222,8 @@ func TestLongName(t *testing.T) {
 		if root == "" || len(root) > 47 || !strings.HasPrefix(root, "获取") || strings.ContainsRune(root, '\uFFFD') {
 			t.Errorf("label %q", root)
 		}
-		if _, ok := p.Origin(root, "0"); !ok {
-			t.Errorf("no origin for %q", root)
+		if o, ok := p.Origin(root, "0"); !ok || len(o.Names) != 1 || o.Names[0] != "获取"+strings.Repeat("订单", 40) {
+			t.Errorf("origin of %q: %+v, %v", root, o, ok)
 		}
 	}
 }

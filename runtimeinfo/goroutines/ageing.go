@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"sort"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // ageing is what the labels of a group's members tell of their age.
 type ageing struct {
 	labelled  int // members created under a span
 	old       int // of them, those older than the threshold of their root
-	oldEpochs int // different times at which old members were created
 	stillOpen int // old members whose root may still be in flight
+	outlived  int // old members whose root is none that may still be in flight
+	epochs    int // different times at which those were created
 	threshold time.Duration
 	usual     bool // spans of a root ended of late, so that a usual duration is known
 	roots     []Root
@@ -35,17 +38,17 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 	if c.origins == nil {
 		return a
 	}
-	t := agetally{counts: make([]int, len(ageSteps())), byRoot: map[string]*Root{}, oldByRoot: map[string]int{}, oldEpochs: map[string]bool{}}
+	t := agetally{counts: make([]int, len(ageSteps())), byRoot: map[string]*rootTally{}, epochs: map[string]bool{}}
 	for _, b := range g.Births {
 		if b.Root != "" {
 			a.labelled += b.Count
-			a.usual = a.usual || in.spans[b.Root].P99 > 0
 			c.birth(&t, b, in)
 		}
 	}
-	a.old, a.oldEpochs, a.threshold = t.old, len(t.oldEpochs), t.threshold
-	for root, old := range t.oldByRoot {
-		a.stillOpen += min(old, openOlder(in, root, c.threshold(root, in)))
+	a.old, a.outlived, a.epochs, a.threshold = t.old, t.outlived, len(t.epochs), t.threshold
+	for _, r := range t.byRoot {
+		a.usual = a.usual || r.spans.P99 > 0
+		a.stillOpen += min(r.old, openOlder(&r.spans, c.threshold(&r.spans)))
 	}
 	a.roots = t.roots()
 	for i, n := range t.counts {
@@ -58,23 +61,41 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 
 // agetally is an ageing in the making.
 type agetally struct {
-	counts    []int // by ageSteps, cumulative
-	byRoot    map[string]*Root
-	oldByRoot map[string]int
-	oldEpochs map[string]bool
-	old       int
-	threshold time.Duration
+	counts        []int // by ageSteps, cumulative
+	byRoot        map[string]*rootTally
+	epochs        map[string]bool // of those that have outlived their spans
+	old, outlived int
+	threshold     time.Duration
+}
+
+// rootTally is a Root in the making.
+type rootTally struct {
+	Root
+	spans runtimeinfo.SpanGroup // of all names behind the label
+	old   int
+}
+
+// root returns the tally of a label.
+func (t *agetally) root(label string, names []string, in *circumstances) *rootTally {
+	r := t.byRoot[label]
+	if r == nil {
+		if len(names) == 0 {
+			names = []string{label}
+		}
+		r = &rootTally{Root: Root{Name: label}, spans: in.spansOf(names)}
+		if len(names) == 1 {
+			r.Name = names[0]
+		}
+		t.byRoot[label] = r
+	}
+	return r
 }
 
 // birth adds the members with one pair of labels.
 func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
-	r := t.byRoot[b.Root]
-	if r == nil {
-		r = &Root{Name: b.Root}
-		t.byRoot[b.Root] = r
-	}
-	r.Count += b.Count
 	o, ok := c.origins.Origin(b.Root, b.Epoch)
+	r := t.root(b.Root, o.Names, in)
+	r.Count += b.Count
 	if !ok {
 		return
 	}
@@ -87,18 +108,23 @@ func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
 			t.counts[i] += b.Count
 		}
 	}
-	if threshold := c.threshold(b.Root, in); age >= threshold {
-		t.old += b.Count
-		t.oldByRoot[b.Root] += b.Count
-		t.oldEpochs[b.Epoch] = true
-		t.threshold = max(t.threshold, threshold)
+	threshold := c.threshold(&r.spans)
+	if age < threshold {
+		return
+	}
+	t.old += b.Count
+	r.old += b.Count
+	t.threshold = max(t.threshold, threshold)
+	if r.spans.P99 > 0 || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
+		t.outlived += b.Count
+		t.epochs[b.Epoch] = true
 	}
 }
 
 // roots returns the roots, those with most members first.
 func (t *agetally) roots() (roots []Root) {
 	for _, r := range t.byRoot {
-		roots = append(roots, *r)
+		roots = append(roots, r.Root)
 	}
 	sort.Slice(roots, func(i, j int) bool {
 		return cmp.Or(cmp.Compare(roots[j].Count, roots[i].Count), cmp.Compare(roots[i].Name, roots[j].Name)) < 0
@@ -106,19 +132,45 @@ func (t *agetally) roots() (roots []Root) {
 	return roots
 }
 
-// threshold is the age from which a member that was created under spans of one
-// name is old.
-func (c *casebook) threshold(root string, in *circumstances) time.Duration {
-	return max(c.rules.minAge, oldFactor*in.spans[root].P99)
+// spansOf sums up the spans of some names.
+func (in *circumstances) spansOf(names []string) (all runtimeinfo.SpanGroup) {
+	for _, name := range names {
+		g := in.spans[name]
+		all.P99 = max(all.P99, g.P99)
+		for i, n := range g.Ages {
+			all.Ages[i] += n
+		}
+	}
+	return all
 }
 
-// openOlder counts the spans of one name that have been active for at least d.
-func openOlder(in *circumstances, root string, d time.Duration) (n int) {
-	g := in.spans[root]
+// threshold is the age from which a member that was created under such spans is old.
+func (c *casebook) threshold(g *runtimeinfo.SpanGroup) time.Duration {
+	return max(c.rules.minAge, oldFactor*g.P99)
+}
+
+// openOlder counts the spans that have been active for at least d.
+func openOlder(g *runtimeinfo.SpanGroup, d time.Duration) (n int) {
 	for i, count := range g.Ages {
 		if youngest := time.Second << i / 2; i > 0 && youngest >= d/2 {
 			n += count
 		}
 	}
 	return n
+}
+
+// anyActive tells whether a span of an age between two may be active. Where nobody
+// knows how long such spans take, that one may have any number of goroutines.
+func anyActive(g *runtimeinfo.SpanGroup, youngest, oldest time.Duration) bool {
+	const stale = 2 * time.Second // of the snapshot that has the ages
+	for i, count := range g.Ages {
+		from, to := time.Duration(0), time.Second<<i
+		if i > 0 {
+			from = to / 2
+		}
+		if last := i == len(g.Ages)-1; count > 0 && from <= oldest && (last || youngest < to+stale) {
+			return true
+		}
+	}
+	return false
 }

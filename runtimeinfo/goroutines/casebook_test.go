@@ -42,12 +42,22 @@ func (w *town) Origin(root, epoch string) (runtimeinfo.Origin, bool) {
 		return runtimeinfo.Origin{}, false
 	}
 	from := w.start.Add(time.Duration(s) * time.Second)
-	return runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Examples: []runtimeinfo.Span{{Name: root}}}, true
+	return runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Names: w.names(root), Examples: []runtimeinfo.Span{{Name: root}}}, true
 }
 
 func (w *town) epoch(ago time.Duration) string {
 	s := int(w.now.Add(-ago).Sub(w.start).Seconds())
 	return strconv.Itoa(s / 10 * 10)
+}
+
+// names has the spans behind a label.
+func (w *town) names(label string) (all []string) {
+	for name := range w.spans {
+		if strings.HasPrefix(name, label) && (name == label || len(label) == 47) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // look adds one survey and moves on by a slot.
@@ -215,6 +225,50 @@ func TestStuck(t *testing.T) {
 	}
 	if got != "stuck" {
 		t.Errorf("verdict %q, want stuck", got)
+	}
+}
+
+// Labels are cut: goroutines of a slow request with a long name are as old as its
+// spans take, and under its name.
+func TestLongNames(t *testing.T) {
+	const name = "GET /api/v1/organizations/{organization}/projects/{project}/items"
+	for took, want := range map[time.Duration]string{time.Minute: "load", 50 * time.Millisecond: "leak"} {
+		w := newTown(t)
+		w.spans[name] = runtimeinfo.SpanGroup{Name: name, P99: took}
+		w.spans["GET /"] = runtimeinfo.SpanGroup{Name: "GET /", P99: time.Hour}
+		var vs []Verdict
+		for i := range 24 {
+			n := 10 * (i + 1)
+			w.rate = float64(n)
+			vs = w.look(group(Select, "shop.items", n, w.births(name[:47], n, time.Duration(i+1)*testSlot)...))
+		}
+		if kinds(vs) != want || vs[0].Roots[0].Name != name {
+			t.Errorf("such requests take %v: %v, under %v; want %s", took, vs, vs[0].Roots, want)
+		}
+	}
+}
+
+// Jobs that are still going on and start ever more goroutines: those have not
+// outlived anything.
+func TestOpenSpansAreNotOutlived(t *testing.T) {
+	w := newTown(t)
+	for i := range 60 {
+		jobs, bs := runtimeinfo.SpanGroup{Name: "job"}, []Birth(nil)
+		for k := range min(5, i/2) { // one began every ten seconds
+			age := 0
+			for s := w.now.Sub(w.start.Add(time.Duration(10*k) * time.Second)); s >= time.Second; s /= 2 {
+				age++
+			}
+			jobs.Active++
+			jobs.Ages[age]++
+			bs = append(bs, Birth{Root: "job", Epoch: strconv.Itoa(10 * k), Count: 4 * (i + 1)})
+		}
+		w.spans["job"] = jobs
+		for _, v := range w.look(group(ChanReceive, "shop.work", 4*(i+1)*jobs.Active, bs...)) {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, &v)
+			}
+		}
 	}
 }
 
@@ -387,11 +441,13 @@ func TestUnlabelled(t *testing.T) {
 // roll calls the roll of one group: each member is there for as many slots as
 // stay says, and one more comes in each of ten numbers a slot.
 func (w *town) roll(g Group, slot, stay int) {
+	site := g.Site
+	site.Function = withoutTypes(site.Function) // a trace knows no more
 	var members []Member
 	for born := max(0, slot-stay+1); born <= slot; born++ {
 		for i := range 10 {
 			members = append(members, Member{ID: uint64(10*born + i), Stack: []Site{
-				{Function: "runtime.gopark"}, {Function: map[WaitClass]string{ChanSend: "runtime.chansend1", IO: "internal/poll.runtime_pollWait"}[g.Class]}, g.Site, {Function: g.Entry},
+				{Function: "runtime.gopark"}, {Function: map[WaitClass]string{ChanSend: "runtime.chansend1", IO: "internal/poll.runtime_pollWait"}[g.Class]}, site, {Function: withoutTypes(g.Entry)},
 			}})
 		}
 	}
@@ -404,18 +460,20 @@ func TestRollCalls(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		class WaitClass
+		site  string
 		stay  int
 		want  string
 	}{
-		{"they stay", ChanSend, 1000, "leak"},
-		{"each stays for half a minute", ChanSend, 6, "pressure"},
-		{"they wait for a peer", IO, 1000, "connections"},
+		{"they stay", ChanSend, "shop.notify", 1000, "leak"},
+		{"each stays for half a minute", ChanSend, "shop.notify", 6, "pressure"},
+		{"they wait for a peer", IO, "shop.notify", 1000, "connections"},
+		{"generic code", ChanSend, "shop.(*Hub[go.shape.[]uint8]).notify", 1000, "leak"},
 	} {
 		w := newTown(t)
 		w.c.rollable, w.c.rolling = true, true
 		var vs []Verdict
 		for i := range 30 {
-			g := group(tt.class, "shop.notify", 10*(i+1))
+			g := group(tt.class, tt.site, 10*(i+1))
 			vs = w.look(g)
 			if len(vs) > 0 && strings.HasPrefix(vs[0].Evidence, "suspected") {
 				t.Fatalf("%s: slot %d: suspected where the roll can be called: %v", tt.name, i, vs)

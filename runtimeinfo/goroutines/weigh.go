@@ -37,8 +37,8 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level
 		return c.weighBurst(g, t)
 	}
 	if g.labelled() {
-		if a.oldEpochs >= minOldEpochs && 4*a.old >= g.Count {
-			return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.old, a.threshold.Round(time.Millisecond), a.oldEpochs)
+		if a.epochs >= minOldEpochs && 4*a.outlived >= g.Count {
+			return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.outlived, a.threshold.Round(time.Millisecond), a.epochs)
 		}
 		if a.old > 0 {
 			return "", "" // too early to tell
