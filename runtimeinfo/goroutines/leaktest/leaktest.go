@@ -40,7 +40,11 @@ func Check(t testing.TB) {
 	}
 	t.Cleanup(func() {
 		t.Helper()
-		if left := settle(surveyor, before); len(left) > 0 {
+		left, err := settle(surveyor, before)
+		switch {
+		case err != nil:
+			t.Errorf("leaktest: nobody knows what is left: %v", err)
+		case len(left) > 0:
 			t.Error(message(left))
 		}
 	})
@@ -52,35 +56,49 @@ type leftover struct {
 	more  int
 }
 
-// settle surveys until nothing is left or the patience is over.
-func settle(s *goroutines.Surveyor, before *goroutines.Survey) (left []leftover) {
+// settle surveys until nothing is left or the patience is over. The error is that of
+// the last survey: there may be too many goroutines to tell.
+func settle(s *goroutines.Surveyor, before *goroutines.Survey) (left []leftover, err error) {
 	deadline := time.Now().Add(Patience)
 	for pause := time.Millisecond; ; pause *= 2 {
-		after, err := s.Take(context.Background())
-		if err == nil {
+		var after *goroutines.Survey
+		if after, err = s.Take(context.Background()); err == nil {
 			left = compare(before, after)
 		}
-		if len(left) == 0 || time.Now().After(deadline) {
-			return left
+		if err == nil && len(left) == 0 || time.Now().After(deadline) {
+			return left, err
 		}
 		timer := time.NewTimer(min(pause, 100*time.Millisecond))
 		<-timer.C
 	}
 }
 
-// compare returns the groups that have grown. Goroutines that run are between
-// two waits: they count when they wait, or when they never end.
+// compare returns the groups that have grown. A goroutine that only waits elsewhere
+// now is not one more: as many must have been added to those that began in the same function.
 func compare(before, after *goroutines.Survey) (left []leftover) {
+	began, begun := byEntry(before), byEntry(after)
 	for _, g := range after.Groups {
 		more := g.Count
 		if b := before.Get(g.Key); b != nil {
 			more -= b.Count
+		}
+		if g.Entry != "" {
+			more = min(more, begun[g.Entry]-began[g.Entry])
 		}
 		if more > 0 && !ofTesting(g) {
 			left = append(left, leftover{g, more})
 		}
 	}
 	return left
+}
+
+// byEntry counts goroutines by the function that they began in.
+func byEntry(s *goroutines.Survey) map[string]int {
+	counts := map[string]int{}
+	for i := range s.Groups {
+		counts[s.Groups[i].Entry] += s.Groups[i].Count
+	}
+	return counts
 }
 
 // ofTesting tells the goroutines of the testing package: those of other tests

@@ -46,6 +46,25 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
+// A worker that was there before and waits somewhere else now is not left over.
+func TestMoved(t *testing.T) {
+	first, second := make(chan struct{}), make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-first
+		<-second
+	}()
+	r := &recorder{TB: t}
+	leaktest.Check(r)
+	first <- struct{}{}
+	if got := r.end(); got != "" {
+		t.Error(got)
+	}
+	close(second)
+	<-done
+}
+
 func TestLeft(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r)
