@@ -16,7 +16,7 @@ import (
 )
 
 // DetectiveConfig configures a [Detective]. The zero value is ready to use, but
-// knows no spans.
+// knows no spans. A number below zero is its default too.
 type DetectiveConfig struct {
 	// Survey says how goroutines are surveyed, and by which labels they are
 	// told apart.
@@ -37,7 +37,7 @@ type DetectiveConfig struct {
 	MinGrowth int
 	// MinAge is the age below which a goroutine is in flight. Default 4 slots.
 	MinAge time.Duration
-	// Share of one core that surveys may use. Default 0.001.
+	// Share of one core that surveys may use, see [NewGovernor]. Default 0.001.
 	Share float64
 	// Top is how many groups are published as metrics. Default 20, at most 100.
 	Top int
@@ -47,11 +47,10 @@ type DetectiveConfig struct {
 }
 
 func (c DetectiveConfig) withDefaults() DetectiveConfig {
-	c.Slot = cmp.Or(c.Slot, 5*time.Second)
-	c.MinGrowth = cmp.Or(c.MinGrowth, 20)
-	c.MinAge = cmp.Or(c.MinAge, 4*c.Slot)
-	c.Share = cmp.Or(c.Share, defaultShare)
-	c.Top = min(cmp.Or(c.Top, 20), 100)
+	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
+	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
+	c.MinAge = cmp.Or(max(c.MinAge, 0), 4*c.Slot)
+	c.Top = min(cmp.Or(max(c.Top, 0), 20), 100)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
@@ -133,6 +132,11 @@ func (d *Detective) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot
 // look takes a survey, if one can be afforded, and judges it.
 func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
+	if err := d.surveyor.tooMany(n); err != nil {
+		d.complain(err) // at once: the governor would think for an hour of what a million cost
+		d.skip()
+		return
+	}
 	if affordable := d.governor.Allow(now, n) || d.suspicious() && d.governor.Borrow(now, n); !affordable {
 		d.skip()
 		return

@@ -123,12 +123,20 @@ func (s *Surveyor) Take(ctx context.Context) (*Survey, error) {
 	if s.broken != nil {
 		return nil, s.broken
 	}
-	if n := runtime.NumGoroutine(); n > s.config.MaxGoroutines {
-		return nil, fmt.Errorf("%w: %d, the cap is %d", ErrTooMany, n, s.config.MaxGoroutines)
+	if err := s.tooMany(runtime.NumGoroutine()); err != nil {
+		return nil, err
 	}
 	survey, _, err := take(ctx, "goroutine", s.config, s.self)
 	if errors.Is(err, ErrProfiler) {
 		s.broken = err
 	}
 	return survey, err
+}
+
+// tooMany returns the error of a survey of so many goroutines, if there is to be none.
+func (s *Surveyor) tooMany(goroutines int) error {
+	if goroutines <= s.config.MaxGoroutines {
+		return nil
+	}
+	return fmt.Errorf("%w: %d, the cap is %d", ErrTooMany, goroutines, s.config.MaxGoroutines)
 }
