@@ -110,7 +110,7 @@ func newObserver(config Config, now time.Time) observer {
 		ttl:   ttl, patience: patience,
 		tallies: tallies,
 		lost:    make([]tracked, 0, maxEvents),
-		sampler: sampler{history: config.History},
+		sampler: newSampler(config.History),
 	}
 }
 
@@ -164,7 +164,7 @@ func (o *observer) attend(s *shard, at int) {
 		}
 		if s.live != nil && x.flags.has(sampled) {
 			o.sampler.consider(at, x, s.live[i], time.Duration(age))
-			next = min(next, int64(sampleAge(x.events)))
+			next = min(next, int64(o.sampler.ages[x.events]))
 		}
 		s.due = min(s.due, x.seen+next)
 	}

@@ -29,15 +29,26 @@ const (
 // A sampler adds events to long spans while they last. It belongs to Observe.
 type sampler struct {
 	history *runtimeinfo.History
+	ages    [maxSamples + 1]time.Duration // at which a span is due for an event, by how many it has
 	due     []sdktrace.ReadWriteSpan
 	next    int // shard to begin with next time: the first whose spans found no room
 	full    bool
 }
 
+func newSampler(h *runtimeinfo.History) sampler {
+	x := sampler{history: h}
+	for age, i := longAfter, 0; i < maxSamples; i++ {
+		x.ages[i] = age
+		age += age / 2
+	}
+	x.ages[maxSamples] = math.MaxInt64 // never
+	return x
+}
+
 // consider notes a span whose next event is due. The table is locked, so it is
 // added later: a span has a lock of its own.
 func (x *sampler) consider(shard int, s *slot, span sdktrace.ReadWriteSpan, age time.Duration) {
-	if span == nil || age < sampleAge(s.events) {
+	if span == nil || age < x.ages[s.events] {
 		return
 	}
 	if len(x.due) == maxPerTick {
@@ -48,14 +59,6 @@ func (x *sampler) consider(shard int, s *slot, span sdktrace.ReadWriteSpan, age 
 	}
 	s.events++
 	x.due = append(x.due, span)
-}
-
-// sampleAge is the age at which a span is due for event n, counted from zero.
-func sampleAge(n uint8) time.Duration {
-	if n >= maxSamples {
-		return math.MaxInt64
-	}
-	return time.Duration(float64(longAfter) * math.Pow(1.5, float64(n)))
 }
 
 // sample adds an event to the spans that are due: how the process was doing at

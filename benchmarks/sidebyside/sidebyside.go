@@ -51,6 +51,7 @@ type Result struct {
 	Name      string
 	CPU       float64 // nanoseconds, median over slices
 	Quiet     float64 // nanoseconds, the tenth of all slices that was fastest
+	More      float64 // nanoseconds, than the first case in the same round, median
 	Ratio     float64 // to the first case
 	Low, High float64 // quartiles of Ratio
 	Bytes     float64
@@ -79,12 +80,12 @@ func Turns(e Effort, cases []Case) []Result {
 	}
 	results := make([]Result, len(runs))
 	for i, r := range runs {
-		ratios := make([]float64, len(r.cpu))
+		ratios, more := make([]float64, len(r.cpu)), make([]float64, len(r.cpu))
 		for k := range ratios {
-			ratios[k] = r.cpu[k] / runs[0].cpu[k]
+			ratios[k], more[k] = r.cpu[k]/runs[0].cpu[k], r.cpu[k]-runs[0].cpu[k]
 		}
 		results[i] = Result{
-			Name: r.c.Name, CPU: Quantile(r.cpu, 0.5), Quiet: Quantile(r.cpu, 0.1),
+			Name: r.c.Name, CPU: Quantile(r.cpu, 0.5), Quiet: Quantile(r.cpu, 0.1), More: Quantile(more, 0.5),
 			Ratio: Quantile(ratios, 0.5), Low: Quantile(ratios, 0.25), High: Quantile(ratios, 0.75),
 			Bytes: r.bytes, Allocs: r.allocs,
 		}

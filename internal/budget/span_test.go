@@ -91,6 +91,23 @@ func rootToLook(tb testing.TB) float64 {
 	return ratio(calls(ctx, &looker{}), calls(ctx, processor(tb, tracectx.Config{})))
 }
 
+// rootInCrowd looks for what grows with the number of active spans.
+func rootInCrowd(tb testing.TB) float64 {
+	tb.Helper()
+	ctx := context.Background()
+	alone, crowded := processor(tb, tracectx.Config{}), processor(tb, tracectx.Config{})
+	crowd(crowded, 2000)
+	return ratio(calls(ctx, alone), calls(ctx, crowded))
+}
+
+// crowd starts spans of four names that stay active.
+func crowd(p sdktrace.SpanProcessor, n int) {
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p)).Tracer("")
+	for i := range n {
+		tracer.Start(context.Background(), [...]string{"GET /a", "GET /b", "GET /c", "GET /d"}[i%4]) //nolint:spancheck // they stay active
+	}
+}
+
 func childToLook(tb testing.TB) float64 {
 	tb.Helper()
 	return ratio(calls(child(), &looker{}), calls(child(), processor(tb, tracectx.Config{})))
@@ -111,10 +128,7 @@ const scanned = 5000
 func scan(tb testing.TB) func() {
 	tb.Helper()
 	p := processor(tb, tracectx.Config{Capacity: 2 * scanned})
-	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p)).Tracer("")
-	for i := range scanned {
-		tracer.Start(context.Background(), [...]string{"GET /a", "GET /b", "GET /c", "GET /d"}[i%4]) //nolint:spancheck // they stay active
-	}
+	crowd(p, scanned)
 	if a := p.Observe(time.Now()); a.Started != scanned || a.Untracked != 0 {
 		tb.Errorf("measured something else: %+v", a)
 	}
