@@ -10,11 +10,13 @@ import (
 
 // ageing is what the labels of a group's members tell of their age.
 type ageing struct {
-	labelled  int // members created under a span
-	old       int // of them, those older than the threshold of their root
-	stillOpen int // old members whose root may still be in flight
-	outlived  int // old members whose root is none that may still be in flight
-	epochs    int // different times at which those were created
+	labelled  int            // members created under a span
+	old       int            // of them, those older than the threshold of their root
+	stillOpen int            // old members whose root may still be in flight
+	outlived  int            // old members whose root is none that may still be in flight
+	epochs    int            // different times at which those were created
+	elders    map[origin]int // those
+	turnover  turnover       // what became of earlier ones
 	threshold time.Duration
 	usual     bool // spans of a root ended of late, so that a usual duration is known
 	roots     []Root
@@ -38,7 +40,7 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 	if c.origins == nil {
 		return a
 	}
-	t := agetally{counts: make([]int, len(ageSteps())), byRoot: map[string]*rootTally{}, epochs: map[string]bool{}}
+	t := agetally{counts: make([]int, len(ageSteps())), byRoot: map[string]*rootTally{}, epochs: map[string]bool{}, elders: map[origin]int{}}
 	for _, b := range g.Births {
 		if b.Root != "" {
 			a.labelled += b.Count
@@ -46,6 +48,7 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 		}
 	}
 	a.old, a.outlived, a.epochs, a.threshold = t.old, t.outlived, len(t.epochs), t.threshold
+	a.elders = t.elders
 	for _, r := range t.byRoot {
 		a.usual = a.usual || r.spans.P99 > 0
 		a.stillOpen += min(r.old, openOlder(&r.spans, c.threshold(&r.spans)))
@@ -64,6 +67,7 @@ type agetally struct {
 	counts        []int // by ageSteps, cumulative
 	byRoot        map[string]*rootTally
 	epochs        map[string]bool // of those that have outlived their spans
+	elders        map[origin]int  // those
 	old, outlived int
 	threshold     time.Duration
 }
@@ -118,6 +122,7 @@ func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
 	if r.spans.P99 > 0 || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
 		t.outlived += b.Count
 		t.epochs[b.Epoch] = true
+		t.elders[origin{b.Root, b.Epoch}] = b.Count
 	}
 }
 

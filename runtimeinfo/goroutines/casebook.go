@@ -142,6 +142,10 @@ func (c *casebook) consider(s *Survey, g *Group, t *track, in *circumstances) {
 	if suspect := was != nil && was.Kind.Suspect(); !suspect && !g.labelled() && t.rising(c.rules.minGrowth) {
 		c.asks = c.rollable
 	}
+	if was != nil && was.Kind == Leak && t.refuted() {
+		c.shut(was, in.now)
+		was = nil
+	}
 	if v == nil {
 		if was != nil {
 			c.revise(was, g, in)
@@ -177,6 +181,7 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		v.ToLimit = in.toLimit(v.PerMinute, s.Goroutines)
 	}
 	a := c.ages(g, in)
+	a.turnover = t.follow(g, &a, in.now, &c.rules)
 	v.Roots, v.Ages, v.Old = a.roots, a.ages, a.old
 	if v.Leaked = in.proven(g.Key); v.Leaked > 0 {
 		v.Kind = LeakProven

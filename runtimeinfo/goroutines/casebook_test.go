@@ -79,17 +79,16 @@ func group(class WaitClass, site string, count int, births ...Birth) Group {
 	return Group{Key: Key{Class: class, Site: Site{Function: site, File: "/src/" + site + ".go", Line: 42}, Entry: site + ".func1"}, Count: count, Births: births}
 }
 
-// births spreads n members evenly over the last d, under one root.
+// births spreads n members evenly over the last d, under one root: the newest was
+// born a moment ago, so that nobody's birth moves from one look to the next.
 func (w *town) births(root string, n int, d time.Duration) (bs []Birth) {
-	steps := max(1, int(d/(10*time.Second)))
-	for i := range steps {
-		k := n / steps
-		if i < n%steps {
-			k++
+	for i := range n {
+		epoch := w.epoch(d / time.Duration(2*n) * time.Duration(2*i+1))
+		if last := len(bs) - 1; last >= 0 && bs[last].Epoch == epoch {
+			bs[last].Count++
+			continue
 		}
-		if k > 0 {
-			bs = append(bs, Birth{Root: root, Epoch: w.epoch(time.Duration(i) * 10 * time.Second), Count: k})
-		}
+		bs = append(bs, Birth{Root: root, Epoch: epoch, Count: 1})
 	}
 	return bs
 }
@@ -374,6 +373,105 @@ func TestPool(t *testing.T) {
 		for _, v := range vs {
 			if v.Kind.Suspect() {
 				t.Fatalf("slot %d: %v", i, v)
+			}
+		}
+	}
+}
+
+// Nor are they a leak where more of them are kept because there is more to do.
+func TestKeptConnectionsGrowWithTheLoad(t *testing.T) {
+	w := newTown(t)
+	w.spans["GET /x"] = runtimeinfo.SpanGroup{Name: "GET /x", P99: 50 * time.Millisecond}
+	var all []session
+	for i := range 720 { // an hour
+		for len(all) < 20+i/4 {
+			all = append(all, session{w.now, w.now.Add(24 * time.Hour)})
+		}
+		births, n := w.sessions("GET /x", all)
+		w.rate = float64(10 * n)
+		read, write := group(IO, "net/http.(*persistConn).readLoop", n, births...), group(Select, "net/http.(*persistConn).writeLoop", n, births...)
+		read.Entry, write.Entry = read.Site.Function, write.Site.Function
+		for _, v := range w.look(read, write) {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, &v)
+			}
+		}
+	}
+}
+
+// session is a goroutine of a made-up client that has come and will go.
+type session struct{ came, goes time.Time }
+
+// sessions are the births of who is there now.
+func (w *town) sessions(root string, all []session) (bs []Birth, n int) {
+	counts := map[string]int{}
+	for _, s := range all {
+		if !s.came.After(w.now) && w.now.Before(s.goes) {
+			counts[w.epoch(w.now.Sub(s.came))]++
+			n++
+		}
+	}
+	for epoch, k := range counts {
+		bs = append(bs, Birth{Root: root, Epoch: epoch, Count: k})
+	}
+	return bs, n
+}
+
+// A hub of web sockets whose handler returns: its goroutines outlive their span by
+// far, and there are ever more of them. But they go in the end.
+func TestSessionsAreNoLeak(t *testing.T) {
+	w := newTown(t)
+	w.spans["GET /ws"] = runtimeinfo.SpanGroup{Name: "GET /ws", P99: 5 * time.Millisecond}
+	var all []session
+	for i := range 600 { // fifty minutes
+		for k := range 2 {
+			stays := time.Duration((7*i+11*k)%20+1) * time.Minute
+			all = append(all, session{w.now, w.now.Add(stays)})
+		}
+		bs, n := w.sessions("GET /ws", all)
+		for _, v := range w.look(group(IO, "hub.readPump", n, bs...), group(Select, "hub.writePump", n, bs...)) {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, &v)
+			}
+		}
+	}
+}
+
+// Where it takes long until the first go, what was said is taken back, once.
+func TestLeakIsTakenBack(t *testing.T) {
+	w := newTown(t)
+	w.spans["GET /ws"] = runtimeinfo.SpanGroup{Name: "GET /ws", P99: 5 * time.Millisecond}
+	var all []session
+	var got []string
+	for i := range 1440 { // two hours
+		all = append(all, session{w.now, w.now.Add(time.Duration(30+7*i%30) * time.Minute)})
+		bs, n := w.sessions("GET /ws", all)
+		w.look(group(Select, "hub.writePump", n, bs...))
+		for _, e := range w.c.takeEvents() {
+			if strings.Contains(e.Message, "leak") {
+				got = append(got, e.Name)
+			}
+		}
+	}
+	if first, last := "goroutine.verdict.opened", "goroutine.verdict.closed"; len(got) < 2 || got[0] != first || got[len(got)-1] != last || slices.Index(got, last) != len(got)-1 {
+		t.Errorf("events %q", got)
+	}
+}
+
+// Workers that live on start a goroutine for each job: it inherits the label of the
+// request that happened to start the worker, and is not as old as that.
+func TestStaleLabels(t *testing.T) {
+	w := newTown(t)
+	for i := range 120 {
+		jobs := 5 + 2*max(0, i-30)
+		w.rate = float64(jobs)
+		var bs []Birth
+		for worker := range min(10, i/2) { // one every ten seconds
+			bs = append(bs, Birth{Root: "GET /first", Epoch: strconv.Itoa(10 * worker), Count: jobs})
+		}
+		for _, v := range w.look(group(ChanReceive, "pool.job", len(bs)*jobs, bs...)) {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, &v)
 			}
 		}
 	}

@@ -121,6 +121,7 @@ type track struct {
 	levels [3]floors
 	seen   time.Time // last with members
 	peak   int
+	elders *elders // nil: none are watched
 }
 
 // add takes the count of the group in a survey; slot is the index of the

@@ -27,7 +27,7 @@ func staysConnected(g *Group, a *ageing) bool {
 
 // weigh sets growth against age, for a group that is not known by its frames.
 func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level int, growing, background bool) (Kind, string) {
-	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background
+	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background && a.turnover != joined
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
 		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))
@@ -36,19 +36,29 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level
 	case !growing:
 		return c.weighBurst(g, t)
 	}
-	if g.labelled() {
-		if a.epochs >= minOldEpochs && 4*a.outlived >= g.Count {
-			return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.outlived, a.threshold.Round(time.Millisecond), a.epochs)
-		}
-		if a.old > 0 {
-			return "", "" // too early to tell
-		}
-		if c.residenceRises(t, level) {
-			return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
-		}
-		return Load, "members come and go as before, only more of them"
+	if g.labelled() && a.turnover != joined {
+		return c.weighLabelled(g, t, a, level, background)
 	}
 	return c.weighUnlabelled(g, t, level, in.now)
+}
+
+// weighLabelled speaks of a group that grows and was created under spans.
+func (c *casebook) weighLabelled(g *Group, t *track, a *ageing, level int, background bool) (Kind, string) {
+	longer := c.residenceRises(t, level)
+	switch {
+	case background && !longer: // a pool of connections outlives whoever opened them
+	case a.turnover == leave && g.Class.Family() == FamilyIO:
+		return Connections, "members outlive their spans, and end in the end"
+	case a.turnover == leave:
+	case a.epochs >= minOldEpochs && 4*a.outlived >= g.Count:
+		return Leak, fmt.Sprintf("%d have outlived their spans by far: they are older than %v, from %d different times", a.outlived, a.threshold.Round(time.Millisecond), a.epochs)
+	case a.old > 0:
+		return "", "" // too early to tell
+	}
+	if longer {
+		return Pressure, "members come and go, but each stays longer than before: something they wait for is slow"
+	}
+	return Load, "members come and go as before, only more of them"
 }
 
 // weighBurst speaks of many goroutines at once, before there is a trend.
