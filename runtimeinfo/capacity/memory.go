@@ -51,9 +51,9 @@ func (l *level) add(w *window) {
 	l.n = min(l.n+1, perLevel)
 }
 
-// top is the octave of the highest level.
+// top is the octave of the highest level; lower than any rate has, where there is none.
 func (m *memory) top() int {
-	top := math.MinInt32
+	top := math.MinInt16 // and not so low that there is no lower int of 32 bits
 	for i := range m.levels {
 		if l := &m.levels[i]; l.n > 0 {
 			top = max(top, l.octave)

@@ -45,3 +45,11 @@ func TestMemoryKeepsLevels(t *testing.T) {
 		t.Errorf("%d windows with one more level", n)
 	}
 }
+
+// Where an int has 32 bits, the level below the lowest is lower still.
+func TestLowestLevel(t *testing.T) {
+	var m memory
+	if top := int64(m.top()); top-levels < math.MinInt32 || top > -5000 { // 2^-1074 is the least rate
+		t.Errorf("without windows the top is %d", top)
+	}
+}
