@@ -16,6 +16,8 @@ import (
 const (
 	maxGoroutines = 200_000
 	maxOpenSpans  = 50_000
+	// No recording is longer; a damaged one may say that it is.
+	maxLength = 365 * 24 * time.Hour
 )
 
 // Analyze reads an execution trace once and says where the time went. It calls
@@ -104,6 +106,9 @@ func (a *analyzer) event(e *trace.Event) error {
 	if a.first == 0 {
 		a.first = a.now
 		a.queue.begin(a.now)
+	}
+	if length := a.now.Sub(a.first); length < 0 || length > maxLength {
+		return fmt.Errorf("%w: an event is %v after the first", ErrFormat, length)
 	}
 	a.window.Events++
 	switch e.Kind() {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"testing"
+
+	xtrace "golang.org/x/exp/trace"
 )
 
 // oneShot returns a recording of this process.
@@ -37,6 +40,24 @@ func TestDamaged(t *testing.T) {
 	} {
 		if roll, err := readRoll(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || roll != nil {
 			t.Errorf("%s: %d members, %v", name, len(roll), err)
+		}
+	}
+}
+
+// A trace of centuries is damaged, and ends: the slots of the run queue would not.
+func TestTimeThatCannotBe(t *testing.T) {
+	for _, last := range []xtrace.Time{math.MaxInt64, math.MinInt64, 0} {
+		a := newAnalyzer(nil)
+		var err error
+		for _, now := range []xtrace.Time{1, last} {
+			e, ok := event(now, xtrace.EventStateTransition, 1, xtrace.MakeGoStateTransition(2, xtrace.GoNotExist, xtrace.GoRunnable))
+			if !ok {
+				t.Fatal("no event")
+			}
+			err = a.event(&e)
+		}
+		if !errors.Is(err, ErrFormat) {
+			t.Errorf("an event at %d: %v", last, err)
 		}
 	}
 }
