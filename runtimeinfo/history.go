@@ -181,7 +181,7 @@ func (h *History) Window(start, end time.Time) (w Window, ok bool) {
 		return w, false
 	}
 	w.history = h
-	w.start = newest.since + start.Sub(newest.time)
+	w.start = newest.since + min(start.Sub(newest.time), 0) // after it there is nothing anyway
 	to := newest.seq
 	if d := end.Sub(newest.time); d < 0 {
 		to = h.before(newest, newest.seq, newest.since+d)

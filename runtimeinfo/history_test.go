@@ -135,6 +135,25 @@ func TestHistoryWindowEdges(t *testing.T) {
 }
 
 // TestHistoryFindsAsALinearSearchDoes compares on ticks that are anything but regular.
+// Times of the application's choosing may be ones that no clock will ever show.
+func TestHistoryOfOtherCenturies(t *testing.T) {
+	h := runtimeinfo.NewHistory(8)
+	t0 := time.Now()
+	for i := range 8 {
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+	}
+	past, future := t0.AddDate(-1000, 0, 0), t0.AddDate(1000, 0, 0)
+	if w, ok := h.Window(future, future.AddDate(1, 0, 0)); ok {
+		t.Errorf("%d ticks lie in the future", w.Ticks())
+	}
+	if w, ok := h.Window(past, past.AddDate(1, 0, 0)); ok {
+		t.Errorf("%d ticks lie in the past", w.Ticks())
+	}
+	if w, ok := h.Window(past, future); !ok || w.Ticks() != 7 {
+		t.Errorf("from the past into the future: %v", ok)
+	}
+}
+
 func TestHistoryFindsAsALinearSearchDoes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
