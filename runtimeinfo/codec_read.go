@@ -28,7 +28,7 @@ const (
 	minSpanGroup = 26
 	minBand      = 11
 	minEvent     = 8
-	minSeries    = 1
+	minSeries    = 2 // and a label for each key
 )
 
 func (r *reader) fail(what string) {
@@ -187,8 +187,12 @@ func (r *reader) values(s *Snapshot, sch *schema) {
 		case r.err != nil:
 			return
 		case m.Keys != nil:
-			for range r.count(max(minSeries, len(m.Keys))) {
-				s.series = append(s.series, r.series(m))
+			for range r.count(minSeries + len(m.Keys)) {
+				if p := r.series(m); r.err == nil {
+					s.series = append(s.series, p)
+					continue
+				}
+				return
 			}
 		case m.Kind == KindHistogram:
 			s.histograms[m.slot] = r.histogram(sch.histograms[m.slot].Bounds)

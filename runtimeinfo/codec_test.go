@@ -1,6 +1,8 @@
 package runtimeinfo_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"maps"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
@@ -252,6 +255,10 @@ func TestCodecIsBounded(t *testing.T) {
 	if len(got) != runtimeinfo.MaxEncodedText || !strings.HasSuffix(got, "…(cut)") {
 		t.Errorf("a text of 2 MiB came back as %d bytes …%q", len(got), got[len(got)-12:])
 	}
+	e.Message = "x" + long // the cut falls into a character
+	if got := elsewhere(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message; !utf8.ValidString(got) || !strings.HasSuffix(got, "é…(cut)") {
+		t.Errorf("cut within a character: …%q", got[len(got)-12:])
+	}
 	for range 40 {
 		e.Attrs = append(e.Attrs, slog.String("long", long))
 	}
@@ -356,6 +363,29 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A list that says to be long, and goes on with rubbish, is not made room for: at
+// whatever place of a record.
+func TestDecodeStopsAtTheFirstError(t *testing.T) {
+	var enc runtimeinfo.Encoder
+	var dec runtimeinfo.Decoder
+	record, err := enc.Append(nil, exporttest.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dec.Learn(second(enc.Schema())); err != nil {
+		t.Fatal(err)
+	}
+	rubbish := bytes.Repeat([]byte{0xff}, 64<<10)
+	for i := 9; i < len(record); i++ {
+		damaged := append(binary.AppendUvarint(slices.Clone(record[:i]), uint64(len(rubbish)/3)), rubbish...)
+		if n := testing.AllocsPerRun(1, func() { _, _ = dec.Decode(damaged) }); n > 1000 {
+			t.Errorf("damaged at byte %d: %v allocations before the error", i, n)
+		}
+	}
+}
+
+func second[T, U any](_ T, u U) U { return u }
 
 func TestCodecAllocs(t *testing.T) {
 	if raceEnabled {

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // writer appends the parts of a record. [reader] has the same methods, in the
@@ -46,8 +47,12 @@ func (w *writer) text(s string) {
 		w.b = append(w.b, s...)
 		return
 	}
-	w.uint(MaxEncodedText)
-	w.b = append(w.b, s[:MaxEncodedText-len(cutMark)]...)
+	end := MaxEncodedText - len(cutMark)
+	for n := 1; n < utf8.UTFMax && !utf8.RuneStart(s[end]); n++ {
+		end--
+	}
+	w.uint(uint64(end + len(cutMark)))
+	w.b = append(w.b, s[:end]...)
 	w.b = append(w.b, cutMark...)
 }
 
