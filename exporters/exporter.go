@@ -40,11 +40,16 @@ type Exporter interface {
 type RejectedError struct {
 	Events   int  // how many of the snapshot's events
 	Snapshot bool // the record of the snapshot itself
-	Err      error
+	Err      error // why; nil where that is not known
 }
 
-// Error is the text of Err.
-func (e *RejectedError) Error() string { return e.Err.Error() }
+// Error is the text of Err, or "rejected" without one.
+func (e *RejectedError) Error() string {
+	if e.Err == nil {
+		return "rejected"
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns Err.
 func (e *RejectedError) Unwrap() error { return e.Err }

@@ -34,3 +34,14 @@ func TestFuncPassesOn(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
+
+// The zero value is what an exporter returns that says only how much it refused.
+func TestRejectedErrorWithoutACause(t *testing.T) {
+	err := error(&exporters.RejectedError{Events: 2, Snapshot: true})
+	if got := err.Error(); got != "rejected" {
+		t.Error(got)
+	}
+	if errors.Unwrap(err) != nil {
+		t.Error("it has a cause")
+	}
+}

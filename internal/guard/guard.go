@@ -38,7 +38,11 @@ func Call(ctx context.Context, timeout time.Duration, f func(context.Context) er
 		}
 	}()
 	err = f(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
+	if err == nil {
+		return nil
+	}
+	_ = err.Error() // foreign code too: a nil pointer in an error panics here, where that is recovered
+	if errors.Is(context.Cause(ctx), ErrTimeout) {
 		err = fmt.Errorf("%w after %v: %w", ErrTimeout, timeout, err)
 	}
 	return err

@@ -41,6 +41,26 @@ func TestCall(t *testing.T) {
 	})
 }
 
+// nilError is the error of a function that returns a nil pointer as an error.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+// An error that cannot be asked what it says is a panic like any other: nobody
+// after Call recovers one.
+func TestCallThatReturnsABrokenError(t *testing.T) {
+	err := guard.Call(t.Context(), time.Hour, func(context.Context) error { return (*nilError)(nil) })
+	var p *guard.PanicError
+	if !errors.As(err, &p) {
+		t.Fatalf("%T", err)
+	}
+	var s runtimeinfo.ExporterStats
+	guard.CountFailure(&s, err)
+	if s.Panics != 1 || !strings.Contains(s.LastError, "nil pointer") {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Whatever an exporter says it refused, three events and a snapshot stay that many.
 func TestSettle(t *testing.T) {
 	refused := func(events int, snapshot bool) error {
