@@ -178,6 +178,11 @@ func (a *Agent) Stop(ctx context.Context) error {
 	case <-a.stopped:
 		return a.stopErr
 	case <-ctx.Done():
+	}
+	select {
+	case <-a.stopped: // both at once: the end is what counts
+		return a.stopErr
+	default:
 		return fmt.Errorf("agent: stop: %w", context.Cause(ctx))
 	}
 }

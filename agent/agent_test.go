@@ -505,6 +505,19 @@ func TestUnreachableFluentd(t *testing.T) {
 	}
 }
 
+// An agent that has stopped says so, whatever became of the context meanwhile.
+func TestStopAgain(t *testing.T) {
+	a, _ := start(t)
+	stop(t, a)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 { // a select among two that are ready takes either
+		if err := a.Stop(over); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Stop by two goroutines: both return by their own deadline.
 func TestStopTwiceAtOnce(t *testing.T) {
 	release := make(chan struct{})

@@ -122,19 +122,25 @@ func (e *Engine) Start(ctx context.Context) error {
 
 // Stop ends Run or Start: a last sample is taken and delivered, and the exporters are
 // shut down. It returns by the deadline of ctx, whatever an exporter does, and
-// then says which one was still busy. Calling it again waits for the same end.
+// then says which one was still busy. Calling it again waits for the same end. An
+// engine that never ran takes no sample, but shuts its exporters down too.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.stopOnce.Do(func() {
 		e.stopCtx = ctx
 		close(e.stop)
 	})
 	if e.started.CompareAndSwap(false, true) {
-		close(e.done) // never ran: nothing to wait for
+		go e.dismiss(ctx) // e.done is waited for below
 	}
 	select {
 	case <-e.done:
 		return e.err
 	case <-ctx.Done():
+	}
+	select {
+	case <-e.done: // both at once: the end is what counts
+		return e.err
+	default:
 		return fmt.Errorf("engine: stop: %w", context.Cause(ctx))
 	}
 }
@@ -189,6 +195,19 @@ func (e *Engine) run(ctx context.Context) error {
 	err := e.stopDeliveries(shutdown)
 	cancel()
 	return errors.Join(err, waitFor(shutdown, &wg))
+}
+
+// dismiss shuts the exporters of an engine down that never ran: they may hold
+// something since they were made.
+func (e *Engine) dismiss(ctx context.Context) {
+	defer close(e.done)
+	var wg sync.WaitGroup
+	for _, d := range e.deliveries {
+		wg.Go(func() { d.Run(context.WithoutCancel(ctx)) })
+	}
+	shutdown, release := e.shutdownContext(ctx)
+	defer release()
+	e.err = errors.Join(e.stopDeliveries(shutdown), waitFor(shutdown, &wg))
 }
 
 // sample ticks until it is time to stop. The first tick is immediate.

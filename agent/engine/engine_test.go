@@ -23,14 +23,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var quiet = engine.WithLogger(slog.New(slog.DiscardHandler))
 
 // collect is an exporter that keeps what it gets.
-type collect struct{ got []*runtimeinfo.Snapshot }
+type collect struct {
+	got  []*runtimeinfo.Snapshot
+	shut int
+}
 
 func (c *collect) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	c.got = append(c.got, s)
 	return nil
 }
 
-func (*collect) Shutdown(context.Context) error { return nil }
+func (c *collect) Shutdown(context.Context) error {
+	c.shut++
+	return nil
+}
 
 // run starts an engine in its own goroutine; stop ends it within d.
 func run(t *testing.T, opts ...engine.Option) (e *engine.Engine, stop func(d time.Duration) error) {
@@ -162,6 +168,34 @@ func TestStop(t *testing.T) {
 		}
 		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
 			t.Errorf("Run after Stop: %v", err)
+		}
+	})
+	t.Run("again, when the time is over", func(t *testing.T) {
+		e, stop := run(t)
+		if err := stop(time.Second); err != nil {
+			t.Fatal(err)
+		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 64 { // a select among two that are ready takes either
+			if err := e.Stop(over); err != nil {
+				t.Fatalf("it has stopped, and says %v", err)
+			}
+		}
+	})
+	t.Run("before Run shuts the exporters down", func(t *testing.T) {
+		c := &collect{}
+		e, err := engine.New(quiet, engine.WithExporter("c", c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := e.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if c.shut != 1 || len(c.got) != 0 {
+			t.Errorf("%d Shutdowns and %d snapshots, want 1 and 0", c.shut, len(c.got))
 		}
 	})
 	t.Run("runs once", func(t *testing.T) {
