@@ -72,14 +72,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // redirectToDirectory adds the slash that relative addresses need. It is
-// relative itself: the handler does not know what was stripped.
+// relative itself: the handler does not know what was stripped. Without the dot a
+// browser would take what is before a colon for a scheme, and go elsewhere.
 func redirectToDirectory(w http.ResponseWriter, r *http.Request) {
 	p, _, _ := strings.Cut(r.RequestURI, "?")
 	if strings.HasSuffix(p, "/") || p == "" {
 		fail(w, http.StatusNotFound, "no such page")
 		return
 	}
-	w.Header().Set("Location", path.Base(p)+"/")
+	w.Header().Set("Location", "./"+path.Base(p)+"/")
 	w.WriteHeader(http.StatusMovedPermanently)
 }
 

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -333,8 +334,27 @@ func TestRoutes(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	http.StripPrefix("/debug/gmpulse", e.Handler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/gmpulse", http.NoBody))
-	if w.Code != 301 || w.Header().Get("Location") != "gmpulse/" {
+	if w.Code != 301 || w.Header().Get("Location") != "./gmpulse/" {
 		t.Errorf("without a slash: %d %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// Nobody is sent away from this server, whatever the path looks like to a browser.
+func TestRedirectsStayHere(t *testing.T) {
+	e := newPage(t, page.Config{})
+	for _, path := range []string{"/debug/gmpulse", "//evil", "/a/http:2130706433", "/a/javascript:alert(1)", `/a/\\evil`} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RequestURI, r.URL.Path = path, path
+		e.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusMovedPermanently {
+			t.Errorf("%s: %d", path, w.Code)
+			continue
+		}
+		to, err := url.Parse(w.Header().Get("Location"))
+		if err != nil || to.IsAbs() || to.Host != "" || to.Opaque != "" {
+			t.Errorf("%s: sent to %q: %v", path, w.Header().Get("Location"), err)
+		}
 	}
 }
 
@@ -492,5 +512,20 @@ func TestAbsentIsNull(t *testing.T) {
 	w := call(t, e, "api/v1/history", nil)
 	if !strings.Contains(w.Body.String(), `"g":[1,null,1.5,null]`) {
 		t.Errorf("%s", w.Body)
+	}
+}
+
+// A number that the history has no room for, as an application's own gauge may have one,
+// does not take the comparison of all others with it.
+func TestAMomentWithAHugeNumber(t *testing.T) {
+	e := newPage(t, page.Config{})
+	m, n := gauge("huge"), 0
+	for ; n < 90; n++ {
+		export(t, e, second(n, runtimeinfo.Point{Metric: m, Number: math.MaxFloat64}, runtimeinfo.Point{Metric: gauge("other"), Number: 1}))
+	}
+	var got moment
+	call(t, e, "api/v1/moment"+query(second(60).Time, second(80).Time), &got)
+	if len(got.Changes) != 1 || got.Changes[0].Key != "other" {
+		t.Errorf("%+v", got.Changes)
 	}
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -56,7 +57,9 @@ func (s *sampler) row(snap *runtimeinfo.Snapshot) []float32 {
 		for len(row) <= c {
 			row = append(row, absent())
 		}
-		row[c] = float32(v)
+		if f := float32(v); !math.IsInf(float64(f), 0) { // what has no room is absent
+			row[c] = f
+		}
 	}
 	for p := range snap.Points() {
 		if p.Histogram != nil || p.Metric.Subsystem == runtimeinfo.SubsystemLeaks && p.Metric.Keys != nil {
