@@ -92,29 +92,29 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 	return from, to, nil
 }
 
-// enterRange reads the range of a request that is heavy, and waits for its turn. It
-// answers itself where there is none; leave ends the turn.
-func (e *Exporter) enterRange(w http.ResponseWriter, r *http.Request) (from, to int64, leave func(), ok bool) {
+// inTurn reads the range of a request that is heavy, and does its work when it is its
+// turn. Where it is false there is nothing to send: the range made no sense, and the
+// client was told, or is gone.
+func (e *Exporter) inTurn(w http.ResponseWriter, r *http.Request, work func(from, to int64)) bool {
 	from, to, err := timeRange(r)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
-		return 0, 0, nil, false
+		return false
 	}
-	if !e.heavy.enter(r.Context()) {
-		return 0, 0, nil, false // the client is gone
-	}
-	return from, to, e.heavy.leave, true
+	return e.heavy.run(r.Context(), func() { work(from, to) })
 }
 
-// serveHistory sends columns of a range. The JSON is made by hand: an hour of
-// forty columns is 140,000 numbers.
+// serveHistory sends columns of a range.
 func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
-	from, to, leave, ok := e.enterRange(w, r)
-	if !ok {
-		return
+	var b []byte
+	if e.inTurn(w, r, func(from, to int64) { b = e.columns(from, to, r.URL.Query()["key"]) }) {
+		send(w, r, b)
 	}
-	defer leave()
-	keys := wanted(e.history.directory(), r.URL.Query()["key"])
+}
+
+// columns encodes columns of a range, by hand: an hour of forty is 140,000 numbers.
+func (e *Exporter) columns(from, to int64, patterns []string) []byte {
+	keys := wanted(e.history.directory(), patterns)
 	columns := make([]int, len(keys))
 	for i, k := range keys {
 		columns[i] = slices.Index(e.history.directory(), k)
@@ -143,7 +143,7 @@ func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
 		b = append(append(b, encode(key)...), ':')
 		b = appendNumbers(b, values)
 	}
-	send(w, r, append(b, "}}"...))
+	return append(b, "}}"...)
 }
 
 func lastOf(seqs []uint64) uint64 {

@@ -174,7 +174,7 @@ func (c *captures) serveFile(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", `attachment; filename="`+strings.ReplaceAll(id+"-"+name, `"`, "")+`"`)
 	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
-	_, _ = io.Copy(w, f) // the client is gone: nobody to tell
+	_, _ = io.Copy(newPatient(w), f) // the client is gone: nobody to tell
 }
 
 // servePost takes a capture.

@@ -199,16 +199,16 @@ func (e *Exporter) serveFlame(c *captures) http.HandlerFunc {
 			e.serveSurveyFlame(w, r)
 			return
 		}
-		if !one.enter(r.Context()) {
-			return // the client is gone
-		}
-		defer one.leave()
 		sample, err := strconv.Atoi(cmp.Or(q.Get("sample"), "-1"))
 		if err != nil {
 			fail(w, http.StatusBadRequest, "sample: want a number")
 			return
 		}
-		f, code, err := c.flame(q.Get("id"), q.Get("file"), sample, q.Get("label"))
+		var f *flame
+		var code int
+		if !one.run(r.Context(), func() { f, code, err = c.flame(q.Get("id"), q.Get("file"), sample, q.Get("label")) }) {
+			return // the client is gone
+		}
 		if err != nil {
 			fail(w, code, err.Error())
 			return

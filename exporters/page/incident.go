@@ -20,19 +20,26 @@ const (
 	incidentSlack = 2 * time.Minute
 )
 
+// incident is everything about a moment but the captures.
+type incident struct {
+	momentJSON
+	history []byte // CSV
+}
+
 // serveIncident sends everything about a moment as one zip, made as it is sent.
 func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		from, to, leave, ok := e.enterRange(w, r)
-		if !ok {
+		var m incident
+		if !e.inTurn(w, r, func(from, to int64) {
+			m.momentJSON = e.moment(from, to)
+			m.history = e.csv(m.Before[0], m.To)
+		}) {
 			return
 		}
-		defer leave()
-		m := e.moment(from, to)
 		name := "gmpulse-" + time.UnixMilli(m.From).UTC().Format("20060102T150405Z") + ".zip"
 		w.Header().Set("Content-Type", "application/zip")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-		z := zip.NewWriter(w)
+		z := zip.NewWriter(newPatient(w))
 		if err := e.pack(z, &m, c); err == nil {
 			_ = z.Close() // the client is gone: nobody to tell
 		}
@@ -40,8 +47,8 @@ func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 }
 
 // pack writes the files of an incident.
-func (e *Exporter) pack(z *zip.Writer, m *momentJSON, c *captures) error {
-	moment, err := json.MarshalIndent(m, "", "  ")
+func (e *Exporter) pack(z *zip.Writer, m *incident, c *captures) error {
+	moment, err := json.MarshalIndent(&m.momentJSON, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -49,15 +56,15 @@ func (e *Exporter) pack(z *zip.Writer, m *momentJSON, c *captures) error {
 		name string
 		data []byte
 	}{
-		{"README.txt", []byte(e.readme(m))},
+		{"README.txt", []byte(e.readme(&m.momentJSON))},
 		{"moment.json", moment},
-		{"history.csv", e.csv(m.Before[0], m.To)},
+		{"history.csv", m.history},
 	} {
 		if err := put(z, f.name, bytes.NewReader(f.data)); err != nil {
 			return err
 		}
 	}
-	return c.pack(z, m)
+	return c.pack(z, &m.momentJSON)
 }
 
 func put(z *zip.Writer, name string, from io.Reader) error {

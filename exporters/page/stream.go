@@ -21,8 +21,6 @@ const (
 	maxReplay = 600
 	// heartbeat keeps proxies from closing a stream on which nothing happens.
 	heartbeat = 15 * time.Second
-	// writeTimeout is how long a viewer may take none of what is sent to it.
-	writeTimeout = 10 * time.Second
 )
 
 // hub tells viewers of new rows. Nobody waits for a viewer: each asks for what
@@ -110,12 +108,14 @@ func (h *hub) close() {
 func (h *hub) since(seq uint64) ([]frame, error) {
 	h.cacheMu.Lock()
 	defer h.cacheMu.Unlock()
-	newest := seq
+	if n := len(h.cache); n == 0 || h.cache[n-1].seq < seq {
+		h.cache = nil // nobody has looked for a while
+	} else if h.cache[0].seq > seq+1 {
+		return nil, errSlow
+	}
+	newest := seq - min(seq, keptFrames/2) // other viewers may be a little behind this one
 	if n := len(h.cache); n > 0 {
 		newest = h.cache[n-1].seq
-		if h.cache[0].seq > seq+1 && seq != newest {
-			return nil, errSlow
-		}
 	}
 	more, complete := h.frames(newest, keptFrames)
 	if !complete {
@@ -141,25 +141,24 @@ func (e *Exporter) serveStream(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
+	defer func() { e.hub.leave(v, errors.Is(err, errSlow)) }()
 	s, err := e.openStream(w, r)
 	if err == nil {
 		err = s.run(r, v)
 	}
-	e.hub.leave(v, errors.Is(err, errSlow))
 }
 
 // stream writes events to one viewer.
 type stream struct {
-	e       *Exporter
-	w       http.ResponseWriter
-	control *http.ResponseController
+	e *Exporter
+	patient
 	seq     uint64 // of the newest row that was sent
 	columns int    // of the directory that was sent
 }
 
 // openStream answers 501 where nothing can be flushed: the page then polls.
 func (e *Exporter) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
-	s := &stream{e: e, w: w, control: http.NewResponseController(w)}
+	s := &stream{e: e, patient: newPatient(w)}
 	h := w.Header()
 	kind := h.Get("Content-Type")
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -263,11 +262,9 @@ func (s *stream) send(frames []frame) error {
 	return s.write(b.String())
 }
 
-// write sends text within a deadline of its own. Frameworks that know no
-// deadlines (Fiber) have their own.
+// write sends text at once.
 func (s *stream) write(text string) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where unsupported the server's holds
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.Write([]byte(text)); err != nil {
 		return slow(err)
 	}
 	return slow(s.control.Flush())

@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -348,4 +350,106 @@ func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 		t.Errorf("the stream ends with %v", err)
 	}
 	srv.CloseClientConnections()
+}
+
+// Whoever comes after a while without viewers is not taken for one that is slow.
+func TestTheFirstViewerAfterAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newPage(t, page.Config{})
+		n := 0
+		pass := func(seconds int) {
+			for range seconds {
+				n++
+				export(t, e, at(n))
+				synctest.Wait()
+			}
+		}
+		pass(1)
+		leave := watch(t, e, newViewer(), "")
+		pass(2)
+		leave()
+		pass(100)
+		early, late := newViewer(), newViewer()
+		defer watch(t, e, early, "")()
+		pass(1)
+		defer watch(t, e, late, "")()
+		pass(1)
+		var m viewers
+		call(t, e, "/api/v1/meta", &m)
+		if m.Viewers != 2 || m.Cut != 0 {
+			t.Errorf("%d viewers are left and %d were cut off, want 2 and 0", m.Viewers, m.Cut)
+		}
+		for name, v := range map[string]*viewer{"early": early, "late": late} {
+			if got := strings.Count(v.take(), "\nid:"); got == 0 {
+				t.Errorf("the %s one was sent nothing", name)
+			}
+		}
+	})
+}
+
+// stuck is a client that takes nothing at all, on a server that sets no deadlines.
+type stuck struct {
+	*httptest.ResponseRecorder
+	gone <-chan struct{}
+}
+
+func (s stuck) Write([]byte) (int, error) {
+	<-s.gone
+	return 0, os.ErrClosed
+}
+
+// Requests that cost much take turns. Clients that do not read what they asked for
+// must not keep the turn.
+func TestStuckClientsKeepNobodyWaiting(t *testing.T) {
+	bundles := capture(t, second(340).Time)
+	synctest.Test(t, func(t *testing.T) {
+		e, from, to := incident(t, page.Config{Bundles: bundles})
+		span := query(from, to)
+		for _, path := range []string{"history" + span, "moment" + span, "incident.zip" + span, "flame?id=one&file=heap.pb.gz"} {
+			gone := make(chan struct{})
+			var clients sync.WaitGroup
+			for range 4 {
+				clients.Go(func() {
+					e.Handler().ServeHTTP(stuck{httptest.NewRecorder(), gone}, httptest.NewRequest(http.MethodGet, "/api/v1/"+path, http.NoBody))
+				})
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			w := httptest.NewRecorder()
+			e.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/"+path, http.NoBody).WithContext(ctx))
+			if ctx.Err() != nil || w.Code != http.StatusOK || w.Body.Len() == 0 {
+				t.Errorf("%s: the next client is not served: %d, %v", path, w.Code, ctx.Err())
+			}
+			cancel()
+			close(gone)
+			clients.Wait()
+		}
+	})
+}
+
+// A download takes as long as it takes, as long as the client takes something.
+func TestDownloadsOutliveTheServersTimeouts(t *testing.T) {
+	const timeout, size = 100 * time.Millisecond, 16 << 20 // more than sockets hold
+	bundles := fstest.MapFS{"one/big.trace": {Data: make([]byte, size), ModTime: second(5).Time}}
+	e := newPage(t, page.Config{Bundles: bundles})
+	for n := range 10 {
+		export(t, e, at(n))
+	}
+	srv := httptest.NewUnstartedServer(e.Handler())
+	srv.Config.WriteTimeout = timeout
+	srv.Start()
+	defer srv.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/capture?id=one&file=big.trace", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	time.Sleep(3 * timeout)
+	if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
+		t.Errorf("%d bytes of %d: %v", n, size, err)
+	}
 }
