@@ -38,8 +38,8 @@ type Exporter interface {
 // be: too large, or impossible to encode. The agent counts it and does not hand
 // it over again; everything else in the snapshot counts as delivered.
 type RejectedError struct {
-	Events   int  // how many of the snapshot's events
-	Snapshot bool // the record of the snapshot itself
+	Events   int   // how many of the snapshot's events
+	Snapshot bool  // the record of the snapshot itself
 	Err      error // why; nil where that is not known
 }
 

@@ -50,17 +50,7 @@ func newRater() rater {
 // row makes a row of a snapshot.
 func (s *sampler) row(snap *runtimeinfo.Snapshot) []float32 {
 	row := make([]float32, 0, len(s.history.keys)+8)
-	set := func(c int, v float64) {
-		if c < 0 {
-			return
-		}
-		for len(row) <= c {
-			row = append(row, absent())
-		}
-		if f := float32(v); !math.IsInf(float64(f), 0) { // what has no room is absent
-			row[c] = f
-		}
-	}
+	set := func(c int, v float64) { row = with(row, c, v) }
 	for p := range snap.Points() {
 		if p.Histogram != nil || p.Metric.Subsystem == runtimeinfo.SubsystemLeaks && p.Metric.Keys != nil {
 			continue // distributions have quantiles beside them; groups are kept by the survey log
@@ -81,6 +71,20 @@ func (s *sampler) row(snap *runtimeinfo.Snapshot) []float32 {
 	}
 	s.tick.settle(snap.Time, true, set)
 	s.host.settle(snap.Time, s.host.moved(), set)
+	return row
+}
+
+// with sets a value of a row. What a float32 has no room for is absent, and so is what
+// has no column.
+func with(row []float32, c int, v float64) []float32 {
+	f := float32(v)
+	if c < 0 || math.IsInf(float64(f), 0) {
+		return row
+	}
+	for len(row) <= c {
+		row = append(row, absent())
+	}
+	row[c] = f
 	return row
 }
 

@@ -50,8 +50,7 @@ func (e *nilError) Error() string { return e.text }
 // after Call recovers one.
 func TestCallThatReturnsABrokenError(t *testing.T) {
 	err := guard.Call(t.Context(), time.Hour, func(context.Context) error { return (*nilError)(nil) })
-	var p *guard.PanicError
-	if !errors.As(err, &p) {
+	if _, ok := errors.AsType[*guard.PanicError](err); !ok {
 		t.Fatalf("%T", err)
 	}
 	var s runtimeinfo.ExporterStats
