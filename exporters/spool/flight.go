@@ -33,36 +33,40 @@ func (b *backlog) take() *entry {
 }
 
 // head is the oldest entry. mu is held.
-func (b *backlog) head() *entry {
-	switch {
-	case len(b.ticks) == 0 && len(b.eventful) == 0:
-		return nil
-	case len(b.ticks) == 0:
-		return b.eventful[0]
-	case len(b.eventful) == 0 || b.ticks[0].order < b.eventful[0].order:
-		return b.ticks[0]
-	default:
-		return b.eventful[0]
+func (b *backlog) head() *entry { return b.nth(0) }
+
+// nth is the entry that comes so many after the oldest, or nil. mu is held.
+func (b *backlog) nth(n int) (e *entry) {
+	ticks, eventful := b.ticks, b.eventful
+	for range n + 1 {
+		switch {
+		case len(ticks) == 0 && len(eventful) == 0:
+			return nil
+		case len(eventful) == 0 || len(ticks) > 0 && ticks[0].order < eventful[0].order:
+			e, ticks = ticks[0], ticks[1:]
+		default:
+			e, eventful = eventful[0], eventful[1:]
+		}
 	}
+	return e
 }
 
-// takeAfter returns the one that comes after e, which is the oldest, or nil.
-func (b *backlog) takeAfter(e *entry) *entry {
+// takeAfter returns the one that comes n after e, which is the oldest, or nil.
+func (b *backlog) takeAfter(e *entry, n int) *entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.head() != e {
 		return nil // it gave way meanwhile
 	}
-	list := b.listOf(e)
-	*list = pop(*list)
-	next := b.head()
-	if next != nil {
-		from := b.listOf(next)
-		*from = pop(*from)
-		b.flying = append(b.flying, next)
+	other := b.nth(n)
+	if other == nil {
+		return nil
 	}
-	b.insert(e)
-	return next
+	list := b.listOf(other)
+	i := slices.Index(*list, other)
+	*list = slices.Delete(*list, i, i+1)
+	b.flying = append(b.flying, other)
+	return other
 }
 
 // takeThis is take for e alone.

@@ -244,6 +244,28 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// Nor do some in a row, as the events of one moment are that have the same flaw.
+func TestPoisonInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+			if s.Seq >= 3 && s.Seq <= 6 {
+				return errors.New("connection reset")
+			}
+			return nil
+		})
+		x, _ := newSpool(t, b, spool.Config{})
+		for seq := 1; seq <= 120; seq++ {
+			export(t, x, snapshot(seq, "e"))
+			time.Sleep(time.Second)
+		}
+		s := stop(t, x, time.Second)
+		if s.Snapshots.Delivered != 116 || s.Snapshots.Dropped[runtimeinfo.DropDeadLetter] != 4 || s.Snapshots.Lost() != 4 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // An outage is not taken for a poisoned record, even one with short breaks.
 func TestOutageIsNoPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

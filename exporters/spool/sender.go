@@ -24,6 +24,8 @@ const (
 	// place; strikes how often one of them must pass right after it has failed.
 	suspectAfter = 3
 	strikes      = 3
+	// maxReach is how many records in a row may be as bad as the first of them.
+	maxReach = 64
 
 	// diskWait bounds how long the stream waits for the disk.
 	diskWait = 5 * time.Second
@@ -52,6 +54,7 @@ type sender struct {
 	suspect *entry        // what failed last
 	failed  int           // how often in a row
 	passed  int           // how often another one passed right afterwards
+	reach   int           // how far behind it the other one is
 }
 
 // run ends when ctx is done, or after closing when all is delivered.
@@ -173,12 +176,12 @@ func (s *sender) tidy() {
 }
 
 // doubt asks, when the same entry has failed several times in a row, whether it
-// is the entry or the backend: it sends the one that comes next. Where that
-// passes three times, each time right after the first has failed once more, the
-// first goes to the dead letters.
+// is the entry or the backend: it sends another one, the next at first, and a later
+// one each time that this fails too. Where that passes three times, each time right
+// after the first has failed once more, the first goes to the dead letters.
 func (s *sender) doubt(ctx context.Context, e *entry) {
 	if e != s.suspect {
-		s.suspect, s.failed, s.passed = e, 0, 0
+		s.suspect, s.failed, s.passed, s.reach = e, 0, 0, 1
 	}
 	s.failed++
 	if s.failed < suspectAfter {
@@ -188,12 +191,13 @@ func (s *sender) doubt(ctx context.Context, e *entry) {
 		s.bury(ctx, e)
 		return
 	}
-	canary := s.backlog.takeAfter(e)
+	canary := s.backlog.takeAfter(e, s.reach)
 	if canary == nil {
+		s.reach = 1
 		return // nothing to compare it with
 	}
 	if s.send(ctx, canary) != nil {
-		s.passed = 0
+		s.passed, s.reach = 0, s.reach%maxReach+1
 		return
 	}
 	s.passed++
