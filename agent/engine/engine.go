@@ -87,7 +87,7 @@ func New(opts ...Option) (*Engine, error) {
 		done:   make(chan struct{}),
 	}
 	e.host.init(c)
-	e.gauges.init(c.logger)
+	e.gauges.logger = c.logger
 	if c.spans != nil {
 		e.capacity = capacity.New()
 	}
@@ -148,14 +148,15 @@ func (e *Engine) Stop(ctx context.Context) error {
 // Snapshot returns the newest snapshot, or nil before the first tick.
 func (e *Engine) Snapshot() *runtimeinfo.Snapshot { return e.latest.Load() }
 
-// Gauge adds a number of the application's own: f is called at every tick, on a
-// goroutine of its own, and flows through every exporter under the name given.
+// Gauge adds a number of the application's own: f is called at every tick, not on the
+// sampler's goroutine, and flows through every exporter under the name given.
 //
 //	err := e.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return float64(q.Len()) })
 //
-// The unit is UCUM, "" for none. f should return at once: a value that takes
-// longer than 10 ms is absent from that tick's snapshot and counted, as are
-// panics and values that are not finite. Errors: see
+// The unit is UCUM, "" for none. f should return at once: all gauges are called one
+// after the other, and what is not there after 10 ms is absent from that tick's
+// snapshot and counted, as are panics and values that are not finite. A gauge that
+// does not return is left out until it does; one that was late comes last. Errors: see
 // [runtimeinfo.Reader.AddGauge].
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	if f == nil {
@@ -179,7 +180,6 @@ func (e *Engine) run(ctx context.Context) error {
 	}
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
-	wg.Go(func() { e.gauges.run(background) })
 	if d := e.config.detective; d != nil {
 		wg.Go(func() { d.Run(background, e.Snapshot) })
 	}
@@ -194,6 +194,7 @@ func (e *Engine) run(ctx context.Context) error {
 	e.tick(time.Now(), 0)
 	err := e.stopDeliveries(shutdown)
 	cancel()
+	wg.Go(e.gauges.asking.Wait)
 	return errors.Join(err, waitFor(shutdown, &wg))
 }
 

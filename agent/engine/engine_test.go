@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -307,6 +308,43 @@ func TestGaugeThatBlocks(t *testing.T) {
 		}
 		if err := stop(time.Second); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// One gauge that hangs, or is slow each time, costs the others one tick at most, and
+// whoever panics is named, whatever went wrong before.
+func TestGaugesAreIsolated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		e, stop := run(t, engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		release := make(chan struct{})
+		for _, g := range []struct {
+			name string
+			f    func() float64
+		}{
+			{"test.nan", func() float64 { return math.NaN() }},
+			{"test.hangs", func() float64 { <-release; return 1 }},
+			{"test.slow", func() float64 { time.Sleep(20 * time.Millisecond); return 2 }},
+			{"test.well", func() float64 { return 3 }},
+			{"test.panics", func() float64 { panic("oh") }},
+		} {
+			if err := e.Gauge(g.name, "", "A test.", g.f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		for name, want := range map[string]bool{"test.nan": false, "test.hangs": false, "test.slow": false, "test.well": true, "test.panics": false} {
+			if _, ok := e.Snapshot().Number(name); ok != want {
+				t.Errorf("%s: %v, want %v", name, ok, want)
+			}
+		}
+		close(release)
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), "gauge=test.panics"); n != 1 {
+			t.Errorf("the gauge that panics is named %d times:\n%s", n, &log)
 		}
 	})
 }

@@ -17,21 +17,23 @@ import (
 // foreign code: a lock held too long in one of them must not stop the sampler.
 const gaugeTimeout = 10 * time.Millisecond
 
-// gauges calls the application's own functions, on a goroutine of its own.
+// gauges calls the application's own functions.
 type gauges struct {
 	logger   *slog.Logger
-	requests chan []func() float64 // unbuffered: a busy goroutine takes none
-	results  chan []float64        // capacity 1: a late result must not block its goroutine
 	failures atomic.Uint64
+	asking   sync.WaitGroup // goroutines that call gauges: one a tick, and one for each gauge that hangs
 
-	mu        sync.Mutex
-	functions []func() float64
+	mu  sync.Mutex
+	all []*gauge
 }
 
-func (g *gauges) init(logger *slog.Logger) {
-	g.logger = logger
-	g.requests = make(chan []func() float64)
-	g.results = make(chan []float64, 1)
+// gauge is one function of the application.
+type gauge struct {
+	name     string
+	f        func() float64
+	busy     atomic.Bool // it was called and has not returned
+	panicked atomic.Bool
+	late     bool // it kept the last tick waiting; only the tick uses it
 }
 
 func (g *gauges) add(r *runtimeinfo.Reader, name, unit, help string, f func() float64) error {
@@ -40,74 +42,114 @@ func (g *gauges) add(r *runtimeinfo.Reader, name, unit, help string, f func() fl
 	if _, err := r.AddGauge(name, unit, help); err != nil {
 		return err
 	}
-	g.functions = append(g.functions, f) // the index is that of AddGauge: mu is held over both
+	g.all = append(g.all, &gauge{name: name, f: f}) // the index is that of AddGauge: mu is held over both
 	return nil
 }
 
-// values calls the functions and waits for their results, but not for long.
-// Absent values are NaN; none at all is nil.
+// values calls the functions and waits for their results, but not for long. What is
+// absent is NaN; where there are no gauges it is nil.
 func (g *gauges) values() []float64 {
 	g.mu.Lock()
-	functions := slices.Clip(g.functions)
+	all := slices.Clip(g.all)
 	g.mu.Unlock()
-	if len(functions) == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	select { // a late result of an earlier tick is stale
-	case <-g.results:
-	default:
-	}
+	r := newRound(all)
+	g.asking.Go(func() {
+		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ProfilerLabel, "gauges")))
+		r.ask(g.logger)
+	})
 	timeout := time.NewTimer(gaugeTimeout)
 	defer timeout.Stop()
 	select {
-	case g.requests <- functions:
+	case <-r.done:
 	case <-timeout.C:
-		g.failures.Add(uint64(len(functions)))
-		return nil
 	}
-	select {
-	case v := <-g.results:
-		return v
-	case <-timeout.C:
-		g.failures.Add(uint64(len(functions)))
-		return nil
-	}
+	values, failed := r.close()
+	g.failures.Add(failed)
+	return values
 }
 
-func (g *gauges) run(ctx context.Context) {
-	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "gauges"), func(ctx context.Context) {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case functions := <-g.requests:
-				values := make([]float64, len(functions))
-				for i, f := range functions {
-					values[i] = g.call(f)
-				}
-				select {
-				case g.results <- values:
-				case <-ctx.Done():
-					return
-				}
+// round is one call of every gauge. A gauge that hangs keeps the goroutine of its
+// round, which then does no more; the rounds to come leave it out.
+type round struct {
+	all   []*gauge
+	order []int // of the calls: those that kept the last tick waiting come last
+	done  chan struct{}
+
+	mu     sync.Mutex
+	values []float64 // NaN: absent
+	closed bool
+}
+
+func newRound(all []*gauge) *round {
+	r := &round{all: all, order: make([]int, 0, len(all)), done: make(chan struct{}), values: make([]float64, len(all))}
+	for _, late := range []bool{false, true} {
+		for i, x := range all {
+			if x.late == late {
+				r.order = append(r.order, i)
 			}
 		}
-	})
+	}
+	for i := range r.values {
+		r.values[i] = math.NaN()
+	}
+	return r
 }
 
-// call turns panics and values that are no numbers into absence.
-func (g *gauges) call(f func() float64) (v float64) {
+// ask calls the gauges until the round is closed.
+func (r *round) ask(logger *slog.Logger) {
+	defer close(r.done)
+	for _, i := range r.order {
+		x := r.all[i]
+		if !x.busy.CompareAndSwap(false, true) {
+			continue // it hangs since an earlier tick
+		}
+		v := x.call(logger)
+		x.busy.Store(false)
+		if !r.end(i, v) {
+			return
+		}
+	}
+}
+
+// end takes a value. It is false when it came too late.
+func (r *round) end(i int, v float64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.values[i] = v
+	return true
+}
+
+// close returns the values that there are, and how many there are not.
+func (r *round) close() (values []float64, failed uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for i, x := range r.all {
+		x.late = x.busy.Load()
+		if math.IsNaN(r.values[i]) {
+			failed++
+		}
+	}
+	return r.values, failed
+}
+
+// call turns panics and values that are no numbers into absence, which is NaN.
+func (x *gauge) call(logger *slog.Logger) (v float64) {
 	defer func() {
 		if p := recover(); p != nil {
 			v = math.NaN()
-			if g.failures.Add(1) == 1 { // once: a gauge that panics does so at every tick
-				g.logger.Error("gmpulse: a gauge panicked", slog.Any("panic", p))
+			if x.panicked.CompareAndSwap(false, true) { // once: it does so at every tick
+				logger.Error("gmpulse: a gauge panicked", slog.String("gauge", x.name), slog.Any("panic", p))
 			}
 		}
 	}()
-	v = f()
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		g.failures.Add(1)
+	if v = x.f(); math.IsInf(v, 0) {
 		return math.NaN()
 	}
 	return v
