@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"context"
 	"log/slog"
 	"math"
-	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -56,10 +54,7 @@ func (g *gauges) values() []float64 {
 		return nil
 	}
 	r := newRound(all)
-	g.asking.Go(func() {
-		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(ProfilerLabel, "gauges")))
-		r.ask(g.logger)
-	})
+	g.asking.Go(func() { r.ask(g.logger) }) // labelled as the tick is
 	timeout := time.NewTimer(gaugeTimeout)
 	defer timeout.Stop()
 	select {
