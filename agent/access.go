@@ -17,7 +17,7 @@ import (
 type Access struct {
 	// Token is what a request must carry: "Authorization: Bearer TOKEN", or, for
 	// browsers, TOKEN as the password of basic authentication with any user. At
-	// least 16 characters. Empty: nobody is asked for one, and there is no
+	// least 16 printable ASCII characters without a space. Empty: nobody is asked for one, and there is no
 	// listener beyond the loopback address.
 	Token string
 	// Open are paths that anybody may have without a token: "/metrics" and
@@ -38,6 +38,9 @@ func (a *Access) validate() error {
 	var errs []error
 	if a.Token != "" && len(a.Token) < minToken {
 		errs = append(errs, fmt.Errorf("agent: GMPULSE_TOKEN or Access.Token has %d characters: want at least %d, such as the output of openssl rand -hex 16", len(a.Token), minToken))
+	}
+	if strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		errs = append(errs, errors.New("agent: GMPULSE_TOKEN or Access.Token has a space, a line break or a character beyond ASCII, which no request can be relied on to carry: one that was read from a file may end with a line break"))
 	}
 	for _, p := range a.Open {
 		if !slices.Contains(openable(), p) {
@@ -82,7 +85,8 @@ func (a *Access) protect(next http.Handler) http.Handler {
 // knows tells whether a request carries the token. Digests are compared, so that
 // the time it takes says nothing of the token, its length included.
 func knows(r *http.Request, want [sha256.Size]byte) bool {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	ok = ok && strings.EqualFold(scheme, "Bearer")
 	if _, password, basic := r.BasicAuth(); basic {
 		token, ok = password, true
 	}

@@ -67,7 +67,7 @@ func TestNoOpenListenerWithoutAToken(t *testing.T) {
 			t.Errorf("the error does not name %s: %v", fix, err)
 		}
 	}
-	for what, bad := range map[string]agent.Access{"16": {Token: "short"}, "/metrics": {Open: []string{"/"}}} {
+	for what, bad := range map[string]agent.Access{"16": {Token: "short"}, "line break": {Token: token + "\n"}, "/metrics": {Open: []string{"/"}}} {
 		_, err := agent.Start(agent.WithListen("off"), agent.WithAccess(bad), agent.WithLogger(slog.New(slog.DiscardHandler)))
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: error %v", bad, err)
@@ -103,6 +103,7 @@ func TestAccess(t *testing.T) {
 		{"no token sent", agent.Access{Token: token}, metrics, nil, 401},
 		{"bearer", agent.Access{Token: token}, page, bearer(token), 200},
 		{"bearer", agent.Access{Token: token}, metrics, bearer(token), 200},
+		{"bearer in lower case", agent.Access{Token: token}, metrics, func(r *http.Request) { r.Header.Set("Authorization", "bearer "+token) }, 200},
 		{"basic", agent.Access{Token: token}, page, basic(token), 200},
 		{"wrong bearer", agent.Access{Token: token}, page, bearer(token + "x"), 401},
 		{"empty bearer", agent.Access{Token: token}, page, bearer(""), 401},

@@ -81,6 +81,9 @@ func Start(opts ...Option) (*Agent, error) {
 	for _, w := range s.warnings {
 		s.logger.Warn("gmpulse: " + w) //nolint:sloglint // static texts of settings.go
 	}
+	if names := unread(os.Environ()); len(names) > 0 {
+		s.logger.Warn("gmpulse: environment variables that nothing reads; docs/configuration.md lists those that are read", slog.Any("names", names))
+	}
 	if s.disabled {
 		return disabled(&s)
 	}

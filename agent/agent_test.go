@@ -167,6 +167,19 @@ func TestHealthWhenStalled(t *testing.T) {
 	})
 }
 
+// A service that goes on without the agent is not restarted for it.
+func TestHealthWhenStopped(t *testing.T) {
+	a, _ := start(t)
+	eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
+	stop(t, a)
+	time.Sleep(2*time.Second + 100*time.Millisecond) // it would have stalled
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", http.NoBody))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"status": "stopped"`) {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+}
+
 type blockingProvider struct {
 	*sdktrace.TracerProvider
 	release chan struct{}
@@ -429,10 +442,34 @@ func TestJunkInTheEnvironment(t *testing.T) {
 			t.Setenv(v.Name, "")
 		}
 		t.Setenv("GMPULSE_INTERVAL", "1ms")
-		if _, err := agent.Start(); err == nil || !strings.Contains(err.Error(), "not between 10ms and 1h") {
-			t.Errorf("%v", err)
+		t.Setenv("GMPULSE_HOST_INTERVAL", "2h")
+		_, err := agent.Start()
+		for _, want := range []string{`GMPULSE_INTERVAL="1ms": not between 10ms and 1h`, `GMPULSE_HOST_INTERVAL="2h": not between 100ms and 1h`} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("the error does not say %s:\n%v", want, err)
+			}
 		}
 	})
+}
+
+// A typing error in the name of a variable is told, what Kubernetes makes is none, and
+// what OpenTelemetry forgives is forgiven.
+func TestTheEnvironmentOfOthers(t *testing.T) {
+	for name, value := range map[string]string{
+		"GMPULSE_INTERVALL":               "1s",
+		"GMPULSE_TOKN":                    "secret",
+		"GMPULSE_SERVICE_HOST":            "10.0.0.1",
+		"GMPULSE_PORT":                    "tcp://10.0.0.1:9464",
+		"GMPULSE_PORT_9464_TCP_ADDR":      "10.0.0.1",
+		"GMPULSE_DEMO_SERVICE_PORT_PAGES": "9464",
+		"OTEL_RESOURCE_ATTRIBUTES":        "team=shop, ,",
+	} {
+		t.Setenv(name, value)
+	}
+	_, log := start(t)
+	if !strings.Contains(log.String(), `names="[GMPULSE_INTERVALL GMPULSE_TOKN]"`) || strings.Contains(log.String(), "secret") {
+		t.Errorf("log:\n%s", log)
+	}
 }
 
 // option > GMPULSE_* > OTEL_* > default.

@@ -34,7 +34,7 @@ func newHandler(a *Agent, p pages) http.Handler {
 
 // health is the answer of /healthz.
 type health struct {
-	Status    string           `json:"status"` // "starting", "ok", "stalled" or "disabled"
+	Status    string           `json:"status"` // "starting", "ok", "stalled", "stopped" or "disabled"
 	Service   string           `json:"service,omitempty"`
 	Interval  float64          `json:"interval_seconds,omitempty"`
 	Age       *float64         `json:"last_sample_age_seconds,omitempty"`
@@ -70,7 +70,8 @@ type accountHealth struct {
 }
 
 // serveHealth answers 200 while the loop runs, whatever exporters do: restarting
-// the service does not mend a backend. A stalled loop answers 503.
+// the service does not mend a backend. A stalled loop answers 503, one that was
+// stopped does not: the service may go on without the agent.
 func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	h, code := a.health(time.Now())
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -99,7 +100,10 @@ func (a *Agent) health(now time.Time) (health, int) {
 	}
 	age := max(0, now.Sub(s.LastTick).Seconds())
 	h.Age = &age
-	if s.Stalled(now) {
+	switch {
+	case a.stopping.Load():
+		h.Status = "stopped"
+	case s.Stalled(now):
 		h.Status = "stalled"
 		return h, http.StatusServiceUnavailable
 	}

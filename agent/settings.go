@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
@@ -108,6 +110,25 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	return s, errors.Join(errs...)
 }
 
+// unread returns the names of variables that look as if they were for the agent, and
+// are not: a typing error changes nothing, and should not do so silently.
+// Kubernetes makes some of its own for each service whose name begins with gmpulse.
+func unread(environ []string) (names []string) {
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		kubernetes := strings.Contains(name, "_SERVICE_") || strings.Contains(name+"_", "_PORT_")
+		if strings.HasPrefix(name, "GMPULSE_") && !kubernetes && !isVariable(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func isVariable(name string) bool {
+	return slices.ContainsFunc(Variables(), func(v Variable) bool { return v.Name == name })
+}
+
 // masked hides the password of a URL.
 func masked(value string) string {
 	if u, err := url.Parse(value); err == nil && u.User != nil {
@@ -127,6 +148,9 @@ func setDisabled(s *settings, v string) error {
 
 func setResource(s *settings, v string) error {
 	for pair := range strings.SplitSeq(v, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue // a comma at the end, which OpenTelemetry forgives
+		}
 		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
 		key = strings.TrimSpace(key)
 		if !ok || key == "" {
@@ -190,16 +214,24 @@ func checkPort(port string) error {
 }
 
 func setInterval(s *settings, v string) (err error) {
-	s.interval, err = duration(v)
+	s.interval, err = interval(v, engine.MinInterval)
 	return err
 }
 
 func setHostInterval(s *settings, v string) (err error) {
-	s.hostInterval, err = duration(v)
+	s.hostInterval, err = interval(v, engine.MinHostInterval)
 	return err
 }
 
-// duration parses a positive one; the engine checks its limits.
+func interval(v string, least time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && (d < least || d > engine.MaxInterval) {
+		err = fmt.Errorf("not between %v and %v", least, engine.MaxInterval)
+	}
+	return d, err
+}
+
+// duration parses a positive one.
 func duration(v string) (time.Duration, error) {
 	d, err := time.ParseDuration(v)
 	if err == nil && d <= 0 {

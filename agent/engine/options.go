@@ -22,10 +22,11 @@ const (
 	DefaultHostInterval = 10 * time.Second
 	// MinHostInterval is the shortest: a pass costs up to a millisecond.
 	MinHostInterval = 100 * time.Millisecond
+	// MaxInterval is the longest of both.
+	MaxInterval = time.Hour
 	// DefaultExportTimeout bounds each call of an exporter.
 	DefaultExportTimeout = 5 * time.Second
 
-	maxInterval = time.Hour
 	// pulseInterval is no tenth of a second: the kernel enforces CPU quotas in periods of
 	// 100 ms, and a pulse that keeps step with them would always wake in the part in
 	// which the process runs.
@@ -192,8 +193,8 @@ func (c *config) validate() error {
 }
 
 func within(option string, d, least time.Duration) error {
-	if d < least || d > maxInterval {
-		return fmt.Errorf("engine: %s: %v is not between %v and %v", option, d, least, maxInterval)
+	if d < least || d > MaxInterval {
+		return fmt.Errorf("engine: %s: %v is not between %v and %v", option, d, least, MaxInterval)
 	}
 	return nil
 }
