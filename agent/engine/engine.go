@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"runtime/pprof"
 	"sync"
@@ -181,10 +180,10 @@ func (e *Engine) run(ctx context.Context) error {
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
 	if d := e.config.detective; d != nil {
-		wg.Go(func() { d.Run(background, e.Snapshot) })
+		wg.Go(func() { e.ask("detective", func() { d.Run(background, e.Snapshot) }) })
 	}
 	if b := e.config.baselines; b != nil {
-		wg.Go(func() { b.Run(background) })
+		wg.Go(func() { e.ask("baselines", func() { b.Run(background) }) })
 	}
 
 	e.sample(ctx)
@@ -268,9 +267,7 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 		t.Capacity = e.capacity.Observe(&t, runtime.GOMAXPROCS(0))
 	}
 	if e.config.baselines != nil {
-		t.Baselines = func(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
-			return e.config.baselines.Judge(s, t.Findings)
-		}
+		t.Baselines = func(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return e.judge(s, t.Findings) }
 	}
 	e.reader.Read(t)
 	s := e.reader.Snapshot()
@@ -284,30 +281,6 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 		d.Post(s)
 	}
 	e.tickDuration.Store(int64(time.Since(now)))
-}
-
-// spans asks the span source, which is foreign code.
-func (e *Engine) spans(now time.Time) (activity *runtimeinfo.SpanActivity) {
-	if e.config.spans == nil {
-		return nil
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			e.config.logger.Error("gmpulse: span source panicked and is no longer asked", slog.Any("panic", p))
-			e.config.spans = nil // only the tick reads it
-			activity = nil
-		}
-	}()
-	a := e.config.spans.Observe(now)
-	return &a
-}
-
-// findings asks the detective.
-func (e *Engine) findings() *runtimeinfo.Findings {
-	if e.config.detective == nil {
-		return nil
-	}
-	return e.config.detective.Findings()
 }
 
 // shutdownContext says how long the end of Run may take: a little less than Stop

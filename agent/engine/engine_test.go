@@ -365,6 +365,41 @@ func (p *panicky) Observe(now time.Time) runtimeinfo.SpanActivity {
 	}
 }
 
+// unwell is a detective and a watch of baselines that panics wherever it is asked.
+type unwell struct{}
+
+func (unwell) Run(context.Context, func() *runtimeinfo.Snapshot) { panic("oh") }
+func (unwell) Findings() *runtimeinfo.Findings                   { panic("oh") }
+
+type unwellBaselines struct{}
+
+func (unwellBaselines) Run(context.Context) { panic("oh") }
+func (unwellBaselines) Judge(*runtimeinfo.Snapshot, *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event) {
+	panic("oh")
+}
+
+// Parts that panic end neither the process nor the loop, and say so once.
+func TestPartsThatPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		c := &collect{}
+		_, stop := run(t, engine.WithExporter("c", c), engine.WithDetective(unwell{}), engine.WithBaselines(unwellBaselines{}),
+			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		time.Sleep(3*time.Second + 500*time.Millisecond)
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		if len(c.got) != 5 {
+			t.Errorf("%d snapshots, want 5", len(c.got))
+		}
+		for _, part := range []string{"detective", "baselines"} { // one for Run, one for the tick
+			if n := strings.Count(log.String(), "part="+part); n != 2 {
+				t.Errorf("%s is named %d times", part, n)
+			}
+		}
+	})
+}
+
 func TestSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
