@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -62,6 +63,11 @@ func (a *Agent) record(r Recorder) {
 	a.recording = &recording{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(a.recording.done)
+		defer func() { // a recorder of the application's own is foreign code
+			if p := recover(); p != nil {
+				a.logger.Error("gmpulse: the recorder panicked and records no more", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			}
+		}()
 		w.Run(ctx)
 	}()
 }
