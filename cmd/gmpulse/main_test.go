@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -103,6 +104,27 @@ func TestInspect(t *testing.T) {
 				t.Errorf("it does not say %q:\n%s", want, out)
 			}
 		}
+	}
+}
+
+// Names come from requests and bundles from anywhere: a terminal must not obey them,
+// nor a table fall apart.
+func TestWhatABundleSaysIsOnlyText(t *testing.T) {
+	dir := t.TempDir()
+	manifest := `{"version":1,"reason":"grew \u001b]0;pwned\u0007\u009b2J","groups":[{"count":7,"wait":"chan\treceive","site":"a\nb"}],
+		"files":[{"name":"evil\u001b[31m.txt"}]}`
+	spans := `{"active":[{"name":"GET /\u001b[2J\u202e","trace_id":"ab"}]}`
+	for name, text := range map[string]string{evidence.ManifestFile: manifest, "spans.json": spans} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, out, _ := gmpulse(t, "inspect", dir)
+	if status != statusOK || !strings.Contains(out, "pwned") || !strings.Contains(out, "GET /") || !strings.Contains(out, "chan receive") || !strings.Contains(out, "a b") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
+		t.Errorf("a terminal would obey %q", out[i:min(i+20, len(out))])
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // printer writes for people at a terminal.
@@ -15,20 +16,39 @@ type printer struct {
 }
 
 func (p printer) line(format string, args ...any) {
-	fmt.Fprintln(p.out, fmt.Sprintf(format, args...))
+	fmt.Fprintln(p.out, plain(fmt.Sprintf(format, args...)))
 }
 
 func (p printer) title(format string, args ...any) {
-	fmt.Fprintf(p.out, "\n%s\n", strings.ToUpper(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(p.out, "\n%s\n", plain(strings.ToUpper(fmt.Sprintf(format, args...))))
 }
 
 // table writes rows in columns; the first is the head.
 func (p printer) table(rows [][]string) {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		fmt.Fprintln(w, "  "+strings.Join(r, "\t"))
+		cells := make([]string, len(r))
+		for i, cell := range r {
+			cells[i] = plain(cell)
+		}
+		fmt.Fprintln(w, "  "+strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // as with any print
+}
+
+// plain makes one line of a text that a terminal does not obey: names come from
+// requests, and files from anywhere.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsGraphic(r):
+			return r
+		default:
+			return unicode.ReplacementChar
+		}
+	}, s)
 }
 
 // bar shows a share of one.
