@@ -50,7 +50,7 @@ func (s *shelf) ready() error {
 		return nil //nolint:nilerr // where the system does not tell, writing will
 	}
 	const part = 20
-	if least := max(s.config.MinFree, whole/part); free < least+s.config.MaxBundle {
+	if least := max(s.config.MinFree, whole/part); free-least < s.config.MaxBundle {
 		return fmt.Errorf("the disk is short: %d bytes are free in %s, %d stay free", free, s.config.Dir, least)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -509,19 +510,21 @@ func TestShortDisk(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the system does not tell")
 	}
-	dir := t.TempDir()
-	s, err := evidence.New(evidence.Config{Dir: dir, MinFree: 1 << 60, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "the disk is short") {
-		t.Errorf("Capture: %v", err)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-		t.Errorf("%d entries", len(entries))
-	}
-	if s.Captures().Failed != 1 {
-		t.Errorf("account %+v", s.Captures())
+	for _, free := range []int64{1 << 60, math.MaxInt64} {
+		dir := t.TempDir()
+		s, err := evidence.New(evidence.Config{Dir: dir, MinFree: free, ProfileFor: 1, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "the disk is short") {
+			t.Errorf("%d bytes are to stay free, Capture: %v", free, err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+			t.Errorf("%d entries", len(entries))
+		}
+		if s.Captures().Failed != 1 {
+			t.Errorf("account %+v", s.Captures())
+		}
 	}
 }
 
