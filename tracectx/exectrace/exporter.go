@@ -46,8 +46,8 @@ var _ sdktrace.SpanExporter = (*exporter)(nil)
 
 // ExportSpans hands the spans to next, but for those of a slow trace.
 func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	slow := x.recorder.slow.pick(time.Now(), spans)
-	if slow == nil || flushing() || !x.recorder.has(slow) {
+	slow := x.recorder.slow.pick(time.Now(), spans, x.recorder.has)
+	if slow == nil || flushing() {
 		return x.export(ctx, spans)
 	}
 	select {

@@ -32,9 +32,9 @@ func newSlowSpans(c Config) slowSpans {
 	return slowSpans{config: c, names: map[string]*learned{}}
 }
 
-// pick learns from a batch of spans and returns a slow local root among them, the
-// slowest, unless the last one is not long ago.
-func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan) (slow sdktrace.ReadOnlySpan) {
+// pick learns from a batch of spans and returns a slow local root among those that
+// are recorded, the slowest, unless the last one is not long ago.
+func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan, recorded func(sdktrace.ReadOnlySpan) bool) (slow sdktrace.ReadOnlySpan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, span := range batch {
@@ -42,7 +42,7 @@ func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan) (slow sdk
 			continue
 		}
 		d := duration(span)
-		if s.isSlow(span.Name(), d) && (slow == nil || d > duration(slow)) {
+		if s.isSlow(span.Name(), d) && (slow == nil || d > duration(slow)) && recorded(span) {
 			slow = span
 		}
 	}

@@ -24,7 +24,7 @@ func child(name string, d time.Duration) sdktrace.ReadOnlySpan {
 func TestLearnsWhatIsSlow(t *testing.T) {
 	s := newSlowSpans(Config{SlowEvery: 30 * time.Second})
 	now := time.Now()
-	batch := func(spans ...sdktrace.ReadOnlySpan) sdktrace.ReadOnlySpan { return s.pick(now, spans) }
+	batch := func(spans ...sdktrace.ReadOnlySpan) sdktrace.ReadOnlySpan { return s.pick(now, spans, all) }
 	if batch(ended("GET /", time.Hour)) != nil {
 		t.Error("slow before anything is known")
 	}
@@ -70,10 +70,26 @@ func TestSlowNamesAreBounded(t *testing.T) {
 
 func TestFixedThreshold(t *testing.T) {
 	s := newSlowSpans(Config{SlowerThan: time.Second})
-	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second)}) != nil {
+	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second)}, all) != nil {
 		t.Error("exactly the threshold is slow")
 	}
-	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second+1)}) == nil {
+	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second+1)}, all) == nil {
 		t.Error("above the threshold is not slow")
+	}
+}
+
+func all(sdktrace.ReadOnlySpan) bool { return true }
+
+// A slow span that is in no recording, as most are with [DutyCycle], does not use up
+// the turn of one that is.
+func TestWhatIsNotRecordedIsNotPicked(t *testing.T) {
+	s := newSlowSpans(Config{SlowerThan: time.Second, SlowEvery: 30 * time.Second})
+	short := func(span sdktrace.ReadOnlySpan) bool { return duration(span) < time.Minute }
+	now := time.Now()
+	if got := s.pick(now, []sdktrace.ReadOnlySpan{ended("a", time.Hour)}, short); got != nil {
+		t.Errorf("%v was picked, and is not recorded", duration(got))
+	}
+	if got := s.pick(now, []sdktrace.ReadOnlySpan{ended("a", time.Hour), ended("a", 2*time.Second)}, short); got == nil || duration(got) != 2*time.Second {
+		t.Error("the one that is recorded was not picked")
 	}
 }
