@@ -88,6 +88,7 @@ func (n *names) add(text string) *rootName {
 	// Cloned: the caller's string may be a piece of a large request.
 	text = strings.Clone(text)
 	added := &rootName{text: text, index: uint16(len(n.list)), labels: labels{value: labelValue(text)}}
+	added.durations.used = make([]uint8, 0, durationBuckets) // lest Observe has to
 	n.list = append(n.list, added)
 	list := n.list
 	n.index.Store(&list)

@@ -144,7 +144,7 @@ func (s *shop) load(ctx context.Context, rate int) {
 			return
 		case <-ticker.C:
 		}
-		if n%(5*rate) == rate/2 {
+		if n%(5*rate) == 3*rate/2 { // after the first tick, when gmpulse knows of the provider
 			wg.Go(func() { s.get(ctx, "/report") })
 		}
 		burst := 1
