@@ -50,6 +50,7 @@ var banned = []struct {
 	{"./agent", "text/template", "it makes the linker keep every exported method of the program: +3 MB"},
 	{"./agent", "google.golang.org/grpc", "nothing of ours speaks gRPC"},
 	{"./agent", "golang.org/x/exp/trace", "who wants execution traces hands in an exectrace.Recorder: programs that do not would carry the reader"},
+	{"./examples/explosion", "google.golang.org/grpc", "a newcomer's first command would have to fetch and compile it"},
 	{"./exporters/otlp", "google.golang.org/grpc", "the SDK's exporters link it, +10 MB: only otlphttp does"},
 	{"./agent/engine", "expvar", "its init registers a handler on http.DefaultServeMux"},
 	{"./agent/engine", "net/http", "the core serves nobody"},
