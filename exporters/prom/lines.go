@@ -62,13 +62,14 @@ func head(m *runtimeinfo.Metric, s syntax) string {
 	return text
 }
 
-// setPieces lays the labels out by name, as client_golang does.
-func (l *lines) setPieces(m *runtimeinfo.Metric) {
-	type label struct {
-		name  string
-		index int // into Point.Labels; -1 for the metric's own
-	}
-	var all []label
+// label is one of a metric's.
+type label struct {
+	name  string
+	index int // into Point.Labels; -1 for the metric's own
+}
+
+// sortedLabels returns the labels of a metric by name, as client_golang orders them.
+func sortedLabels(m *runtimeinfo.Metric) (all []label) {
 	if m.Attr.Key != "" {
 		all = append(all, label{labelName(m.Attr.Key), -1})
 	}
@@ -76,8 +77,13 @@ func (l *lines) setPieces(m *runtimeinfo.Metric) {
 		all = append(all, label{labelName(k), i})
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].name < all[j].name })
+	return all
+}
+
+// setPieces lays the labels out.
+func (l *lines) setPieces(m *runtimeinfo.Metric) {
 	piece := ""
-	for i, x := range all {
+	for i, x := range sortedLabels(m) {
 		if i > 0 {
 			piece += ","
 		}

@@ -28,6 +28,7 @@ type plan struct {
 // form is how to write the values of one metric: for a registry and as text.
 type form struct {
 	desc *prometheus.Desc
+	pairs
 	lines
 }
 
@@ -65,7 +66,7 @@ func newPlan(base *plan, metrics []*runtimeinfo.Metric) *plan {
 			ranks[name] = rank
 		}
 		p.scattered = p.scattered || rank != len(ranks)-1
-		p.forms[m] = &form{desc: d, lines: newLines(m, rank)}
+		p.forms[m] = &form{desc: d, pairs: newPairs(m), lines: newLines(m, rank)}
 	}
 	return p
 }

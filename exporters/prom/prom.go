@@ -202,14 +202,10 @@ func (e *Exporter) Collect(ch chan<- prometheus.Metric) {
 	if st.snapshot == nil {
 		return
 	}
-	points, skipped := st.choose(nil)
-	for i := range points {
-		m, err := points[i].metric()
-		if err != nil {
-			skipped++
-			continue
-		}
-		ch <- m
+	values, skipped := st.choose(make([]value, 0, 2*len(st.snapshot.Metrics())))
+	samples := render(values)
+	for i := range samples {
+		ch <- &samples[i]
 	}
 	e.skipped.Add(skipped)
 }
