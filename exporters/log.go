@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters/internal/flat"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -99,7 +100,7 @@ func oldest(sp *runtimeinfo.Span, at time.Time) slog.Attr {
 		slog.String("trace_id", sp.TraceIDString()),
 		slog.String("span_id", sp.SpanIDString()),
 		slog.String("name", sp.Name),
-		slog.Float64("age", age(sp, at)),
+		slog.Float64("age", flat.Age(sp, at)),
 	)
 }
 

@@ -4,11 +4,10 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters/internal/flat"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -31,13 +30,43 @@ import (
 // Events are not part of it, see [EventRecord].
 func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		if !yield("id", snapshotID(s)) || !yield("seq", s.Seq) || !yieldResource(s, yield) || !yieldPoints(s, yield) {
-			return
-		}
-		if len(s.Spans) > 0 {
-			yield("spans", spanMaps(s.Spans, s.Time))
+		for k, v := range flat.Snapshot(s) {
+			if !yield(k, anyOf(&v, s.Time)) {
+				return
+			}
 		}
 	}
+}
+
+// anyOf returns a value as records of this package have it.
+func anyOf(v *flat.Value, at time.Time) any {
+	switch v.Kind {
+	case flat.Text:
+		return v.Text
+	case flat.Uint:
+		return v.Uint
+	case flat.Number:
+		return v.Number
+	case flat.Series:
+		list := make([]any, len(v.Series))
+		for i := range v.Series {
+			list[i] = mapOf(flat.Labelled(nil, &v.Series[i]))
+		}
+		return list
+	case flat.Spans:
+		return spanMaps(v.Spans, at)
+	default: // no such kind
+		return nil
+	}
+}
+
+// mapOf returns fields, none of which is a list, as a map.
+func mapOf(fields []flat.Field) map[string]any {
+	m := make(map[string]any, len(fields))
+	for i := range fields {
+		m[fields[i].Key] = anyOf(&fields[i].Value, time.Time{})
+	}
+	return m
 }
 
 // EventRecord flattens one event of a snapshot into a record of its own. The
@@ -53,9 +82,9 @@ func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		ok := yield("id", eventID(s, e)) && yield("seq", s.Seq) && yieldResource(s, yield) &&
-			yield("event.name", text(e.Name)) &&
+			yield("event.name", flat.Valid(e.Name)) &&
 			yield("severity", e.Severity.String()) &&
-			yield("message", text(e.Message))
+			yield("message", flat.Valid(e.Message))
 		if m := attrMap(e.Attrs, maxDepth); ok && len(m) > 0 {
 			ok = yield("attributes", m)
 		}
@@ -65,103 +94,32 @@ func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string
 	}
 }
 
-func snapshotID(s *runtimeinfo.Snapshot) string {
-	return text(string(strconv.AppendUint(append(run(s), '/'), s.Seq, 10)))
-}
-
 func eventID(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(e.Name)) // never fails, by its documentation
 	_, _ = h.Write([]byte{0})
 	_, _ = h.Write([]byte(e.Message))
-	id := strconv.AppendInt(append(run(s), '/'), e.Time.UnixNano(), 36)
-	return text(string(strconv.AppendUint(append(id, '/'), h.Sum64(), 36)))
-}
-
-// run begins an id: this run of this instance. An instance id that a person has
-// set, the name of a pod say, may outlive the process, and seq begins anew.
-func run(s *runtimeinfo.Snapshot) []byte {
-	id := make([]byte, 0, 96)
-	for _, a := range s.Resource {
-		if a.Key == "service.instance.id" {
-			id = append(id, a.Value...)
-			break
-		}
-	}
-	return strconv.AppendInt(append(id, '/'), s.Start.UnixNano(), 36)
+	id := strconv.AppendInt(append(flat.Run(s), '/'), e.Time.UnixNano(), 36)
+	return flat.Valid(string(strconv.AppendUint(append(id, '/'), h.Sum64(), 36)))
 }
 
 func yieldResource(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
 	for _, a := range s.Resource {
-		if !yield("resource."+text(a.Key), text(a.Value)) {
+		if !yield("resource."+flat.Valid(a.Key), flat.Valid(a.Value)) {
 			return false
 		}
 	}
 	return true
 }
 
-func yieldPoints(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
-	var series []any
-	var open *runtimeinfo.Metric // the metric that series belongs to
-	flush := func() bool {
-		if open == nil {
-			return true
-		}
-		key, list := open.Key(), series
-		open, series = nil, nil
-		return yield(key, list)
-	}
-	for p := range s.Points() {
-		if p.Metric != open && !flush() {
-			return false
-		}
-		if p.Metric.Keys == nil {
-			if !yieldPoint(p, yield) {
-				return false
-			}
-			continue
-		}
-		if finite(p.Number) {
-			open = p.Metric
-			series = append(series, labelled(p))
-		}
-	}
-	return flush()
-}
-
-func yieldPoint(p runtimeinfo.Point, yield func(string, any) bool) bool {
-	key := p.Metric.Key()
-	if h := p.Histogram; h != nil {
-		return yield(key+".count", h.Count()) && (!finite(h.Sum) || yield(key+".sum", h.Sum))
-	}
-	return !finite(p.Number) || yield(key, p.Number)
-}
-
-func labelled(p runtimeinfo.Point) map[string]any {
-	m := map[string]any{"value": p.Number}
-	for k, v := range p.Attrs() {
-		m[k] = text(v)
-	}
-	return m
-}
-
 // spanMaps renders spans with their age at a moment.
 func spanMaps(spans []runtimeinfo.Span, at time.Time) []any {
 	list := make([]any, len(spans))
 	for i := range spans {
-		sp := &spans[i]
-		list[i] = map[string]any{
-			"trace_id": sp.TraceIDString(),
-			"span_id":  sp.SpanIDString(),
-			"name":     text(sp.Name),
-			"age":      age(sp, at),
-		}
+		list[i] = mapOf(flat.Span(nil, &spans[i], at))
 	}
 	return list
 }
-
-// age is in seconds; it is 0 for a span from the future, which a step of the clock makes.
-func age(sp *runtimeinfo.Span, at time.Time) float64 { return max(0, at.Sub(sp.Start).Seconds()) }
 
 // maxDepth bounds groups within groups: a [slog.LogValuer] may return a group
 // that holds itself, and running out of stack is nothing a program recovers from.
@@ -198,7 +156,7 @@ func attrKey(key string) string {
 	if key == "" {
 		return "!BADKEY"
 	}
-	return text(key)
+	return flat.Valid(key)
 }
 
 // attrValue turns a resolved value into one that a record may hold; ok is false
@@ -214,7 +172,7 @@ func attrValue(v slog.Value, depth int) (x any, ok bool) {
 	case slog.KindDuration:
 		return v.Duration().Seconds(), true
 	case slog.KindFloat64:
-		return v.Float64(), finite(v.Float64())
+		return v.Float64(), flat.Finite(v.Float64())
 	case slog.KindTime:
 		return v.Time().Format(time.RFC3339Nano), true
 	case slog.KindGroup:
@@ -224,9 +182,9 @@ func attrValue(v slog.Value, depth int) (x any, ok bool) {
 		m := attrMap(v.Group(), depth-1)
 		return m, len(m) > 0
 	case slog.KindString, slog.KindAny, slog.KindLogValuer:
-		return text(v.String()), true
+		return flat.Valid(v.String()), true
 	default:
-		return text(v.String()), true
+		return flat.Valid(v.String()), true
 	}
 }
 
@@ -238,8 +196,3 @@ func integer(i int64) any {
 	}
 	return uint64(i)
 }
-
-func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
-
-// text replaces what is not UTF-8. It returns valid strings as they are.
-func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

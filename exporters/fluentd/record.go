@@ -7,21 +7,26 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/gmpulse/gmpulse/exporters/internal/flat"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // What a record may hold at most.
 const (
-	maxRecord = 1 << 20      // bytes encoded; Fluent Bit resets the connection above 6 MB
-	maxText   = 32 << 10     // bytes of one string: Lucene refuses keywords above 32,766
-	maxKey    = 256          // bytes of one key
-	maxDepth  = 16           // maps and slices within each other; EventRecord keeps to ten
-	cutMark   = "…(cut)"     // ends a string that was longer
-	deepMark  = "(too deep)" // stands for what is nested deeper
+	maxRecord  = 1 << 20      // bytes encoded; Fluent Bit resets the connection above 6 MB
+	maxText    = 32 << 10     // bytes of one string: Lucene refuses keywords above 32,766
+	maxKey     = 256          // bytes of one key
+	maxScratch = 256 << 10    // bytes of memory kept for the next record
+	maxDepth   = 16           // maps and slices within each other; EventRecord keeps to ten
+	cutMark    = "…(cut)"     // ends a string that was longer
+	deepMark   = "(too deep)" // stands for what is nested deeper
 )
 
 // body is an encoded record. The library sees a Marshaler and copies it as it is.
@@ -46,34 +51,47 @@ type encoded struct {
 // left out (NaN, infinities, nil) or turned into text, and counted. Of several
 // values of a key the first stays. size is a guess at the encoded size.
 func encode(fields iter.Seq2[string, any], size int) encoded {
-	e := encoder{b: make([]byte, 0, max(size+size/8, 512))}
-	e.fields(fields, make(map[string]struct{}, size/64), 0)
-	return encoded{body: e.b, omitted: e.omitted, altered: e.altered, tooLarge: e.full()}
+	e := encoder{b: make([]byte, 0, max(size+size/8, 512)), seen: make(map[string]struct{}, size/64)}
+	appendMap(&e, fields, e.seen, func(v any) bool { return e.value(v, 1) })
+	return e.end()
+}
+
+// encodeSnapshot makes the record of a snapshot, as encode makes it of
+// exporters.Record. It takes its memory from e, and allocates for keys only.
+func encodeSnapshot(e *encoder, s *runtimeinfo.Snapshot) encoded {
+	if e.seen == nil {
+		e.seen = map[string]struct{}{}
+	}
+	clear(e.seen)
+	e.b, e.omitted, e.altered = e.b[:0], 0, 0
+	appendMap(e, flat.Snapshot(s), e.seen, func(v flat.Value) bool { return e.flat(&v, s.Time) })
+	return e.end()
 }
 
 type encoder struct {
 	b                []byte
+	seen             map[string]struct{} // keys of the outermost map
+	nest             []flat.Field        // memory of a map within
 	omitted, altered uint64
+}
+
+func (e *encoder) end() encoded {
+	return encoded{body: e.b, omitted: e.omitted, altered: e.altered, tooLarge: e.full()}
 }
 
 // full ends the work on a record that is refused anyway.
 func (e *encoder) full() bool { return len(e.b) > maxRecord }
 
-// fields appends a map. seen is empty, or nil where no key can come twice: most
-// maps are small, and a set for each would be a third of the whole cost.
-func (e *encoder) fields(fields iter.Seq2[string, any], seen map[string]struct{}, depth int) {
-	mark := len(e.b)
-	e.b = append(e.b, 0xdf, 0, 0, 0, 0) // map32: the number of keys is known at the end
+// appendMap appends a map, each of its values with put, which tells whether it has
+// a form. seen is empty, or nil where no key can come twice: most maps are small,
+// and a set for each would be a third of the whole cost.
+func appendMap[V any](e *encoder, fields iter.Seq2[string, V], seen map[string]struct{}, put func(V) bool) {
+	mark := e.openMap()
 	var kept uint32
 	for key, v := range fields {
-		key = e.clean(key, maxKey)
-		if _, dup := seen[key]; dup {
-			e.omitted++
-			continue
-		}
 		start := len(e.b)
-		e.b = msgp.AppendString(e.b, key)
-		if !e.value(v, depth+1) {
+		key, ok := e.key(key, seen)
+		if !ok || !put(v) {
 			e.b = e.b[:start]
 			e.omitted++
 			continue
@@ -86,15 +104,33 @@ func (e *encoder) fields(fields iter.Seq2[string, any], seen map[string]struct{}
 			return
 		}
 	}
-	binary.BigEndian.PutUint32(e.b[mark+1:], kept)
+	binary.BigEndian.PutUint32(e.b[mark:], kept)
 }
 
-func (e *encoder) list(n int, at func(int) any, depth int) {
+// openMap begins a map and returns where the number of its keys belongs, which is
+// known at the end.
+func (e *encoder) openMap() (mark int) {
+	e.b = append(e.b, 0xdf, 0, 0, 0, 0) // map32
+	return len(e.b) - 4
+}
+
+// key appends a key, unless that was seen, and returns it as it is in the record.
+func (e *encoder) key(key string, seen map[string]struct{}) (_ string, ok bool) {
+	key = e.clean(key, maxKey)
+	if _, dup := seen[key]; dup {
+		return key, false
+	}
+	e.b = msgp.AppendString(e.b, key)
+	return key, true
+}
+
+// list appends the values of a list, each with put.
+func (e *encoder) list(n int, put func(int) bool) {
 	mark := len(e.b)
 	e.b = append(e.b, 0xdd, 0, 0, 0, 0) // array32, likewise
 	var kept uint32
 	for i := range n {
-		if !e.value(at(i), depth+1) {
+		if !put(i) {
 			e.omitted++
 			continue
 		}
@@ -104,6 +140,56 @@ func (e *encoder) list(n int, at func(int) any, depth int) {
 		}
 	}
 	binary.BigEndian.PutUint32(e.b[mark+1:], kept)
+}
+
+// fields appends a map of anything.
+func (e *encoder) fields(fields iter.Seq2[string, any], seen map[string]struct{}, depth int) {
+	appendMap(e, fields, seen, func(v any) bool { return e.value(v, depth+1) })
+}
+
+// flat appends a value of a snapshot's record.
+func (e *encoder) flat(v *flat.Value, at time.Time) bool {
+	switch v.Kind {
+	case flat.Text:
+		e.b = msgp.AppendString(e.b, e.clean(v.Text, maxText))
+	case flat.Uint:
+		e.b = msgp.AppendUint64(e.b, v.Uint)
+	case flat.Number:
+		return e.float(v.Number)
+	case flat.Series:
+		e.list(len(v.Series), func(i int) bool { return e.nested(flat.Labelled(e.nest[:0], &v.Series[i])) })
+	case flat.Spans:
+		e.list(len(v.Spans), func(i int) bool { return e.nested(flat.Span(e.nest[:0], &v.Spans[i], at)) })
+	default:
+		return false
+	}
+	return true
+}
+
+// nested appends a map of values that are no lists.
+func (e *encoder) nested(fields []flat.Field) bool {
+	e.nest = fields
+	mark := e.openMap()
+	var kept uint32
+	var seen map[string]struct{}
+	if slices.ContainsFunc(fields, func(f flat.Field) bool { return !fits(f.Key, maxKey) }) {
+		seen = map[string]struct{}{}
+	}
+	for i := range fields {
+		start := len(e.b)
+		key, ok := e.key(fields[i].Key, seen)
+		if !ok || !e.flat(&fields[i].Value, time.Time{}) {
+			e.b = e.b[:start]
+			e.omitted++
+			continue
+		}
+		if seen != nil {
+			seen[key] = struct{}{}
+		}
+		kept++
+	}
+	binary.BigEndian.PutUint32(e.b[mark:], kept)
+	return true
 }
 
 // value appends v, or reports that it has no form.
@@ -123,11 +209,11 @@ func (e *encoder) value(v any, depth int) bool {
 		e.b = msgp.AppendBool(e.b, v)
 	case map[string]any:
 		if !e.tooDeep(depth) {
-			e.fields(maps.All(v), collisions(v), depth)
+			e.fields(maps.All(v), collisions(maps.All(v)), depth)
 		}
 	case []any:
 		if !e.tooDeep(depth) {
-			e.list(len(v), func(i int) any { return v[i] }, depth)
+			e.list(len(v), func(i int) bool { return e.value(v[i], depth+1) })
 		}
 	case time.Duration:
 		return e.float(v.Seconds())
@@ -160,7 +246,7 @@ func (e *encoder) reflected(v reflect.Value, depth int) bool {
 		e.b = msgp.AppendString(e.b, e.clean(v.String(), maxText))
 	case reflect.Slice, reflect.Array:
 		if !e.tooDeep(depth) {
-			e.list(v.Len(), func(i int) any { return v.Index(i).Interface() }, depth)
+			e.list(v.Len(), func(i int) bool { return e.value(v.Index(i).Interface(), depth+1) })
 		}
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -226,12 +312,12 @@ func (e *encoder) clean(s string, limit int) string {
 
 func fits(s string, limit int) bool { return len(s) <= limit && utf8.ValidString(s) }
 
-// collisions returns a set for the keys of m, or nil if they stay as they are
+// collisions returns a set for the keys of fields, or nil if they stay as they are
 // and so cannot become the same.
-func collisions(m map[string]any) map[string]struct{} {
-	for key := range m {
+func collisions[V any](fields iter.Seq2[string, V]) map[string]struct{} {
+	for key := range fields {
 		if !fits(key, maxKey) {
-			return make(map[string]struct{}, len(m))
+			return map[string]struct{}{}
 		}
 	}
 	return nil

@@ -47,6 +47,8 @@ func all() []budget {
 		{"observation of 5,000 spans", allocations, 4, 2, scanAllocations},
 		{"scrape of the own page, to one by way of a registry", times, 0.5, 0.1, scrapeToRegistry},
 		{"scrape of the own page", allocations, 60, 15, scrapeAllocations},
+		{"scrape by way of a registry", allocations, 1200, 794, registryAllocations},
+		{"Fluentd record", allocations, 70, 35, recordAllocations},
 		{"OTLP collect, to a bare metrics.Read", times, 4, 1.3, collectToLimit},
 		{"OTLP collect", allocations, 2, 0, collectAllocations},
 		{"OTLP collect, deltas", allocations, 2, 0, deltaAllocations},

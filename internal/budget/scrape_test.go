@@ -62,6 +62,13 @@ func scrapeToRegistry(tb testing.TB) float64 {
 	return ratio(get(tb, promhttp.HandlerFor(r, promhttp.HandlerOpts{})), get(tb, e.Handler()))
 }
 
+func registryAllocations(tb testing.TB) float64 {
+	tb.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(exporter(tb))
+	return allocations(get(tb, promhttp.HandlerFor(r, promhttp.HandlerOpts{})))
+}
+
 func scrapeAllocations(tb testing.TB) float64 {
 	tb.Helper()
 	return allocations(get(tb, exporter(tb).Handler()))

@@ -1,0 +1,94 @@
+package budget
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// recordAllocations is of one record and its acknowledgement, those of the client
+// library and of a server that makes few included.
+func recordAllocations(tb testing.TB) float64 {
+	tb.Helper()
+	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	s := r.Snapshot()
+	export := func() {
+		if err := e.Export(tb.Context(), s); err != nil {
+			tb.Error(err)
+		}
+	}
+	export() // connects
+	n := allocations(export)
+	if err := e.Shutdown(tb.Context()); err != nil {
+		tb.Error(err)
+	}
+	return n
+}
+
+// acknowledging returns the address of a server for one connection at a time.
+func acknowledging(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if err := acknowledge(c); err != nil {
+				tb.Error(err)
+			}
+			c.Close()
+		}
+	}()
+	tb.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+// acknowledge answers each message of the Forward protocol with its chunk.
+func acknowledge(c net.Conn) error {
+	r := msgp.NewReader(c)
+	var chunk, answer []byte
+	for {
+		if _, err := r.ReadArrayHeader(); err != nil {
+			return nil //nolint:nilerr // the client is gone, or never was one: it probes
+		}
+		for range 3 { // tag, time, record
+			if err := r.Skip(); err != nil {
+				return err
+			}
+		}
+		_, err := r.ReadMapHeader()
+		if err == nil {
+			err = r.Skip() // "chunk"
+		}
+		if err == nil {
+			chunk, err = r.ReadStringAsBytes(chunk[:0])
+		}
+		if err != nil {
+			return err
+		}
+		answer = msgp.AppendStringFromBytes(append(answer[:0], "\x81\xa3ack"...), chunk)
+		if _, err := c.Write(answer); err != nil {
+			return err
+		}
+	}
+}
