@@ -88,8 +88,8 @@ type observer struct {
 // none is later than any start.
 const none = math.MaxInt64
 
-// A tally is the count of one name. Between observations all are
-// zero, and oldest is none.
+// A tally is the count of one name. Between observations its ages are zero and its
+// oldest is none.
 type tally struct {
 	oldest int64
 	ages   [runtimeinfo.SpanAges]int
