@@ -76,7 +76,7 @@ func sell(t *testing.T, endpoint string) {
 	t.Helper()
 	spawn(t, []string{
 		"GMPULSE_LISTEN=off", "OTEL_SERVICE_NAME=shop", "OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint,
-	}, build(t, "./examples/quickstart"), "-rate=50", "-for=4s").wait(t)
+	}, build(t, "./examples/quickstart"), "-rate=50", "-for=6s").wait(t)
 }
 
 // reported waits until Jaeger answers with a report that says what the process went

@@ -15,7 +15,7 @@ func TestCollectorSpans(t *testing.T) {
 	c := peers.StartCollector(t)
 	app := spawn(t, []string{
 		"GMPULSE_LISTEN=off", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.OTLPHTTP, "OTEL_SERVICE_NAME=shop",
-	}, build(t, "./examples/quickstart"), "-rate", "50", "-for", "4s")
+	}, build(t, "./examples/quickstart"), "-rate", "50", "-for", "6s")
 	app.wait(t)
 
 	roots := map[string]bool{}
