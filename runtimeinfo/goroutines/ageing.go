@@ -18,7 +18,7 @@ type ageing struct {
 	elders    map[origin]int // those
 	turnover  turnover       // what became of earlier ones
 	threshold time.Duration
-	usual     bool // spans of a root ended of late, so that a usual duration is known
+	usual     bool // how long spans of a root take is known
 	roots     []Root
 	ages      []Age
 }
@@ -50,7 +50,7 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 	a.old, a.outlived, a.epochs, a.threshold = t.old, t.outlived, len(t.epochs), t.threshold
 	a.elders = t.elders
 	for _, r := range t.byRoot {
-		a.usual = a.usual || r.spans.P99 > 0
+		a.usual = a.usual || r.usual
 		a.stillOpen += min(r.old, openOlder(&r.spans, c.threshold(&r.spans)))
 	}
 	a.roots = t.roots()
@@ -76,17 +76,19 @@ type agetally struct {
 type rootTally struct {
 	Root
 	spans runtimeinfo.SpanGroup // of all names behind the label
+	usual bool                  // their P99 is that of such spans, see usual
 	old   int
 }
 
 // root returns the tally of a label.
-func (t *agetally) root(label string, names []string, in *circumstances) *rootTally {
+func (c *casebook) root(t *agetally, label string, names []string, in *circumstances) *rootTally {
 	r := t.byRoot[label]
 	if r == nil {
 		if len(names) == 0 {
 			names = []string{label}
 		}
-		r = &rootTally{Root: Root{Name: label}, spans: in.spansOf(names)}
+		r = &rootTally{Root: Root{Name: label}, spans: c.spansOf(names, in)}
+		r.usual = c.usual(&r.spans)
 		if len(names) == 1 {
 			r.Name = names[0]
 		}
@@ -98,7 +100,7 @@ func (t *agetally) root(label string, names []string, in *circumstances) *rootTa
 // birth adds the members with one pair of labels.
 func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
 	o, ok := c.origins.Origin(b.Root, b.Epoch)
-	r := t.root(b.Root, o.Names, in)
+	r := c.root(t, b.Root, o.Names, in)
 	r.Count += b.Count
 	if !ok {
 		return
@@ -119,7 +121,7 @@ func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
 	t.old += b.Count
 	r.old += b.Count
 	t.threshold = max(t.threshold, threshold)
-	if r.spans.P99 > 0 || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
+	if r.usual || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
 		t.outlived += b.Count
 		t.epochs[b.Epoch] = true
 		t.elders[origin{b.Root, b.Epoch}] = b.Count
@@ -137,11 +139,12 @@ func (t *agetally) roots() (roots []Root) {
 	return roots
 }
 
-// spansOf sums up the spans of some names.
-func (in *circumstances) spansOf(names []string) (all runtimeinfo.SpanGroup) {
+// spansOf sums up the spans of some names; Ended are those of late.
+func (c *casebook) spansOf(names []string, in *circumstances) (all runtimeinfo.SpanGroup) {
 	for _, name := range names {
 		g := in.spans[name]
 		all.P99 = max(all.P99, g.P99)
+		all.Ended += c.paces[name].lately(g.Ended)
 		for i, n := range g.Ages {
 			all.Ages[i] += n
 		}
@@ -152,6 +155,13 @@ func (in *circumstances) spansOf(names []string) (all runtimeinfo.SpanGroup) {
 // threshold is the age from which a member that was created under such spans is old.
 func (c *casebook) threshold(g *runtimeinfo.SpanGroup) time.Duration {
 	return max(c.rules.minAge, oldFactor*g.P99)
+}
+
+// usual tells whether the spans that ended of late tell how long such spans take. A
+// few that failed at once say nothing of the many that last as long as their connection.
+func (c *casebook) usual(g *runtimeinfo.SpanGroup) bool {
+	const few = 5 // a fifth of those that are open; a young process has not seen many
+	return g.P99 > 0 && uint64(openOlder(g, c.threshold(g))) <= few*g.Ended
 }
 
 // openOlder counts the spans that have been active for at least d.

@@ -53,6 +53,7 @@ type casebook struct {
 	present map[Key]bool // in the newest survey
 	rates   [3]floors    // goroutines created a second
 	total   track
+	paces   map[string]pace // of spans, by name
 	last    circumstances
 	open    map[Key]*openCase
 	pending []runtimeinfo.Event
@@ -72,7 +73,7 @@ type openCase struct {
 }
 
 func newCasebook(r rules, o Origins) *casebook {
-	return &casebook{rules: r, origins: o, known: signatures(), tracks: map[Key]*track{}, present: map[Key]bool{}, open: map[Key]*openCase{}}
+	return &casebook{rules: r, origins: o, known: signatures(), tracks: map[Key]*track{}, present: map[Key]bool{}, open: map[Key]*openCase{}, paces: map[string]pace{}}
 }
 
 // add takes a survey and returns the verdicts that now stand, worst first.
@@ -107,6 +108,9 @@ func (c *casebook) remember(s *Survey, in circumstances) {
 		}
 	}
 	c.total.add(slot, in.now, s.Goroutines)
+	for name, g := range in.spans {
+		c.paces[name] = c.paces[name].add(in.now, g.Ended)
+	}
 	clear(c.present)
 	for i := range s.Groups {
 		g := &s.Groups[i]
@@ -196,7 +200,7 @@ func (c *casebook) reason(s *Survey, g *Group, t *track, in *circumstances) *Ver
 		v.Kind, v.Evidence, v.Roots = Connections, "they grow with the number of connections", nil
 		return v
 	}
-	if v.Kind, v.Evidence = c.weigh(g, t, &a, in, level, growing, sig.background); v.Kind == "" {
+	if v.Kind, v.Evidence = c.weigh(s, g, t, &a, in, level, growing, sig.background); v.Kind == "" {
 		return nil
 	}
 	return v

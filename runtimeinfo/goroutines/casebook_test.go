@@ -318,31 +318,38 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Handlers that last as long as their connection, and one that is stuck though
-// others like it have ended.
+// Handlers that last as long as their connection, each with a goroutine that writes,
+// and ones that are stuck though others like them have ended.
 func TestHandlersThatStay(t *testing.T) {
-	handlers := func(class WaitClass, usual time.Duration) string {
+	for _, tt := range []struct {
+		name  string
+		class WaitClass
+		entry string
+		usual time.Duration
+		ended int // a slot
+		want  string
+	}{
+		{"streams", Select, "net/http.(*conn).serve", 0, 0, "connections connections"},
+		{"though such requests take 20 ms", Select, "net/http.(*conn).serve", 20 * time.Millisecond, 500, "stuck stuck"},
+		{"of which a few are refused at once", Select, "net/http.(*conn).serve", 20 * time.Millisecond, 1, "connections connections"},
+		{"at a lock", Mutex, "net/http.(*conn).serve", 0, 0, "stuck stuck"},
+		{"no handlers of connections", IO, "shop.consume", 0, 0, "stuck stuck"},
+	} {
 		w := newTown(t)
 		got := ""
-		for i := range 30 {
+		for i := range 80 {
 			n := 10 * (i + 1)
-			g := runtimeinfo.SpanGroup{Name: "GET /events", Active: n, P99: usual}
+			g := runtimeinfo.SpanGroup{Name: "GET /events", Active: n, P99: tt.usual, Ended: uint64(tt.ended * i)}
 			g.Ages[6] = n
 			w.spans["GET /events"] = g
-			h := group(class, "shop.events", n, w.births("GET /events", n, time.Duration(i+1)*testSlot)...)
-			h.Entry = "net/http.(*conn).serve"
-			got = kinds(w.look(h))
+			births := w.births("GET /events", n, time.Duration(i+1)*testSlot)
+			handler, writer := group(tt.class, "shop.events", n, births...), group(tt.class, "shop.write", n, births...)
+			handler.Entry = tt.entry
+			got = kinds(w.look(handler, writer))
 		}
-		return got
-	}
-	if got := handlers(Select, 0); got != "connections" {
-		t.Errorf("streams: %q", got)
-	}
-	if got := handlers(Select, 20*time.Millisecond); got != "stuck" {
-		t.Errorf("though such requests take 20 ms: %q", got)
-	}
-	if got := handlers(Mutex, 0); got != "stuck" {
-		t.Errorf("at a lock: %q", got)
+		if got != tt.want {
+			t.Errorf("%s: %q, want %s", tt.name, got, tt.want)
+		}
 	}
 }
 

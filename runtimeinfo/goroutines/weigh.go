@@ -26,10 +26,13 @@ func staysConnected(g *Group, a *ageing) bool {
 }
 
 // weigh sets growth against age, for a group that is not known by its frames.
-func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level int, growing, background bool) (Kind, string) {
+func (c *casebook) weigh(s *Survey, g *Group, t *track, a *ageing, in *circumstances, level int, growing, background bool) (Kind, string) {
 	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background && a.turnover != joined
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
+		if !a.usual && g.Class.Family() != FamilyLock && 2*handlers(s, g) >= a.old {
+			return weighCompanions(growing)
+		}
 		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))
 	case open:
 		return "", "" // too early to tell
@@ -40,6 +43,35 @@ func (c *casebook) weigh(g *Group, t *track, a *ageing, in *circumstances, level
 		return c.weighLabelled(g, t, a, level, background)
 	}
 	return c.weighUnlabelled(g, t, level, in.now)
+}
+
+// handlers counts the handlers of connections that are in flight under the roots of
+// a group.
+func handlers(s *Survey, g *Group) (n int) {
+	roots := map[string]bool{}
+	for _, b := range g.Births {
+		roots[b.Root] = b.Root != ""
+	}
+	for i := range s.Groups {
+		if !servesConnection(s.Groups[i].Entry) {
+			continue
+		}
+		for _, b := range s.Groups[i].Births {
+			if roots[b.Root] {
+				n += b.Count
+			}
+		}
+	}
+	return n
+}
+
+// weighCompanions speaks of goroutines beside handlers that last as long as their
+// connection.
+func weighCompanions(growing bool) (Kind, string) {
+	if !growing {
+		return "", ""
+	}
+	return Connections, "their handlers last as long as a connection, and so do they"
 }
 
 // weighLabelled speaks of a group that grows and was created under spans.
