@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime"
 	"strings"
 	"time"
@@ -185,11 +186,21 @@ func tight(s *runtimeinfo.Snapshot) (why string) {
 	return ""
 }
 
-// newID makes the name of a bundle: they sort by time.
+// idTime is how the name of a bundle begins, so that they sort by time.
+const idTime = "20060102T150405.000Z"
+
+// newID makes the name of a bundle.
 func newID(now time.Time, cause string) string {
 	var random [3]byte
 	_, _ = rand.Read(random[:]) // never fails
-	return now.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(random[:]) + "-" + slug(cause)
+	return now.UTC().Format(idTime) + "-" + hex.EncodeToString(random[:]) + "-" + slug(cause)
+}
+
+// isID tells a name that newID may have made.
+func isID(name string) bool {
+	at, _, found := strings.Cut(name, "-")
+	_, err := time.Parse(idTime, at)
+	return found && err == nil && fs.ValidPath(name)
 }
 
 // slug makes a part of a file name of a cause: its first word, and nothing that

@@ -418,9 +418,6 @@ func TestPrune(t *testing.T) {
 	var first int
 	var ids []string
 	for _, id := range bundles(t, s) {
-		if id == "notes" {
-			continue
-		}
 		ids = append(ids, id)
 		m := manifest(t, s, id)
 		if m.First {
@@ -441,6 +438,47 @@ func TestPrune(t *testing.T) {
 	}
 	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what a dead process left is there: %v", err)
+	}
+}
+
+// The directory may be one that others use as well: the page shows bundles only.
+func TestStrangersAreNotShown(t *testing.T) {
+	dir := t.TempDir()
+	for _, stranger := range []string{"conf", "20261124T100000.000Z-no-manifest", ".tmp-20261124T100000.000Z-half"} {
+		if err := os.Mkdir(filepath.Join(dir, stranger), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, stranger, "secret"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, evidence.Config{Dir: dir})
+	id, err := s.Capture(t.Context(), "asked for")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := bundles(t, s); !slices.Equal(all, []string{id}) {
+		t.Errorf("shows %v", all)
+	}
+	for _, name := range []string{"secret", "conf", "conf/secret", "20261124T100000.000Z-no-manifest/secret", ".tmp-20261124T100000.000Z-half/secret"} {
+		if _, err := s.Open(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d, err := s.Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	one, err := d.(fs.ReadDirFile).ReadDir(1)
+	if err != nil || len(one) != 1 || one[0].Name() != id {
+		t.Errorf("one by one: %v, %v", one, err)
+	}
+	if rest, err := d.(fs.ReadDirFile).ReadDir(1); len(rest) != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("then: %v, %v", rest, err)
 	}
 }
 
