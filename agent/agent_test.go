@@ -22,6 +22,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
+	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
@@ -553,6 +554,43 @@ func TestStopAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Somebody who looks at the page does not hold up the end of the service, not even
+// where the caller of Stop has all the time in the world.
+func TestStopWhileARequestHangs(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	a, _ := start(t, agent.WithPage(live.Config{Capture: func(context.Context, string) (string, error) {
+		close(begun)
+		<-release
+		return "one", nil
+	}}))
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL()+"debug/gmpulse/api/v1/captures", http.NoBody)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			t.Error("the request was not cut off")
+		}
+	}()
+	<-begun
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(context.Background()) }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Stop waits for it")
+	}
+	close(release)
+	<-answered
 }
 
 // Stop by two goroutines: both return by their own deadline.

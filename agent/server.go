@@ -91,11 +91,24 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 	return s
 }
 
-// shutdown lets requests under way finish until ctx is done, then cuts them off.
+// lastRequests is how long requests under way have to end: a service that ends does
+// not wait for those who look at it.
+const lastRequests = 2 * time.Second
+
+// shutdown lets requests under way finish for a while, or until ctx is done, then cuts
+// them off.
 func (s *server) shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	patience, cancel := context.WithTimeout(ctx, lastRequests)
+	defer cancel()
+	var err error
+	if s.http.Shutdown(patience) != nil {
+		err = s.http.Close()
+	}
+	if ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
 	if err != nil {
-		err = fmt.Errorf("agent: server: %w", errors.Join(err, s.http.Close()))
+		err = fmt.Errorf("agent: server: %w", err)
 	}
 	s.wg.Wait() // Serve returns at once after Shutdown
 	return err
