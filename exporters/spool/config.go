@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"regexp"
 	"time"
 )
@@ -14,8 +15,9 @@ type Config struct {
 	// Name tells this exporter's store from others in Dir and in log lines:
 	// lower-case letters, digits, - and _. Default "exporter".
 	Name string
-	// Dir is a directory for the store, made when needed, with mode 0700. Default
-	// none: records wait in memory and end with the process.
+	// Dir is a directory for the store, made when needed, with mode 0700. A relative
+	// one is taken from the working directory at [New]. Default none: records wait in
+	// memory and end with the process.
 	Dir string
 	// MaxBytes bounds the records on disk. The file takes a quarter more, never
 	// shrinks while it is in use, and is removed when all is delivered. Default 64 MiB: about eleven hours at one
@@ -76,6 +78,13 @@ func (c Config) complete() (Config, error) {
 		if *f.v < 0 {
 			errs = append(errs, fmt.Errorf("spool: %s %v: want a positive duration, or 0 for %v", f.field, *f.v, f.fallback))
 		}
+	}
+	if c.Dir != "" {
+		dir, err := filepath.Abs(c.Dir)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("spool: Dir %q is relative and the working directory is unknown, set an absolute path: %w", c.Dir, err))
+		}
+		c.Dir = dir
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -227,6 +227,22 @@ func TestDiskIsBounded(t *testing.T) {
 	}
 }
 
+// A relative directory is that of New, wherever the program goes afterwards.
+func TestRelativeDirectory(t *testing.T) {
+	home := t.TempDir()
+	t.Chdir(home)
+	b := &backend{}
+	b.does(down)
+	x, _ := newSpool(t, b, spool.Config{Dir: "queue"})
+	t.Chdir(t.TempDir())
+	export(t, x, snapshot(1))
+	safe(t, x)
+	stop(t, x, impatient)
+	if got := files(t, filepath.Join(home, "queue")); got != "[exporter.db]" {
+		t.Error(got)
+	}
+}
+
 // The dead letters say what was refused, and why.
 func TestDeadLetterFile(t *testing.T) {
 	dir := t.TempDir()
