@@ -210,6 +210,11 @@ func (s *sender) bury(ctx context.Context, e *entry) {
 		return // it gave way meanwhile
 	}
 	snapshot, err := s.read(ctx, e)
+	if errors.Is(err, errNotRead) { // that is the disk's fault, and says nothing of the record
+		s.backlog.putBack(e)
+		s.passed = 0
+		return
+	}
 	if err == nil {
 		err = s.letters.write(snapshot, s.backlog.report().LastError)
 	}

@@ -1,0 +1,56 @@
+package spool
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// A disk that hangs for ten minutes does not make a bad record of what is on it: that
+// waits, and what is in memory goes on.
+func TestADiskThatHangsIsNoPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivered := 0
+		next := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+			delivered++
+			return nil
+		})
+		x, err := New(next, Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept := func() *entry {
+			e, schema, err := x.encode(runtimeinfo.NewSnapshot())
+			if err == nil {
+				err = x.backlog.accept(t.Context(), e, schema)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		onDisk := accept()
+		x.backlog.saved(x.backlog.all(), 1)
+		onDisk.body = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		go x.sender.run(ctx) // and no keeper: nobody answers for the disk
+		for range 600 {
+			accept()
+			x.sender.signal()
+			time.Sleep(time.Second)
+		}
+		if s := x.ExporterStats(); s.Snapshots.Lost() != 0 || onDisk.done {
+			t.Errorf("%+v", s.Snapshots)
+		}
+		if delivered == 0 {
+			t.Error("what is in memory waits too")
+		}
+		cancel()
+		<-x.sender.done
+	})
+}
