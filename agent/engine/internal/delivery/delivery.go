@@ -38,8 +38,9 @@ type Delivery struct {
 	account  accountant // the exporter again, nil if it has no queue
 	timeout  time.Duration
 	logger   *slog.Logger
-	wake     chan struct{} // capacity 1: something changed
-	stopped  chan struct{} // closed when Run has returned
+	wake     chan struct{}  // capacity 1: something changed
+	stopped  chan struct{}  // closed when Run has returned
+	telling  sync.WaitGroup // of a call that does not return; Run waits for it
 
 	mu       sync.Mutex
 	mailbox  *runtimeinfo.Snapshot
@@ -90,6 +91,7 @@ func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 // it down. The caller must wait for it.
 func (d *Delivery) Run(ctx context.Context) {
 	defer close(d.stopped)
+	defer d.telling.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.mu.Lock()
@@ -253,13 +255,16 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 }
 
 // noticeOverdue makes a call that does not return visible while it lasts, for an
-// exporter that ignores its context. mu is held.
+// exporter that ignores its context. mu is held. It is logged from elsewhere: the logger
+// may be what hangs.
 func (d *Delivery) noticeOverdue() {
 	if d.calling.IsZero() || d.overdue || time.Since(d.calling) <= d.timeout {
 		return
 	}
 	d.overdue = true
-	d.countFailure(fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, d.timeout))
+	was, err := d.stats.State, fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, d.timeout)
+	d.countFailure(err)
+	d.telling.Go(func() { guard.LogChange(d.logger, was, err) })
 }
 
 // countFailure counts one failed call, once: one that does not return is counted

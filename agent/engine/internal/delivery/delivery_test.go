@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,6 +314,67 @@ func TestExporterThatHangs(t *testing.T) {
 			t.Errorf("a result after Stop counted: %+v", after)
 		}
 	})
+}
+
+// An exporter that hangs is told of while it does, not when it ends; the exporter may
+// be the logger's own, and then the telling hangs too, but not the sampler.
+func TestExporterThatHangsIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var stuck atomic.Bool
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			if stuck.Load() {
+				<-release
+			}
+			return nil
+		}}
+		log := &stuckLog{release: release}
+		d := delivery.New("test", e, timeout, slog.New(slog.NewTextHandler(log, nil)))
+		go d.Run(t.Context())
+		stuck.Store(true)
+		for range 10 {
+			d.Post(snapshot()) // returns
+			time.Sleep(time.Second)
+		}
+		if n := log.begun.Load(); n != 1 {
+			t.Errorf("%d lines while it hangs, want 1", n)
+		}
+		stuck.Store(false)
+		close(release)
+		time.Sleep(time.Second)
+		if got := log.String(); strings.Count(got, "exporter fails") != 1 || strings.Count(got, "works again") != 1 {
+			t.Errorf("log:\n%s", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		balanced(t, d)
+	})
+}
+
+// stuckLog takes lines only once it is released.
+type stuckLog struct {
+	release chan struct{}
+	begun   atomic.Int64
+
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *stuckLog) Write(b []byte) (int, error) {
+	l.begun.Add(1)
+	<-l.release
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *stuckLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 // A call under way is cut off when Stop's time is over.
