@@ -374,6 +374,20 @@ func TestListen(t *testing.T) {
 	}
 }
 
+// An address that a configuration leaves out switches nothing off.
+func TestListenForms(t *testing.T) {
+	for address, listens := range map[string]bool{"": true, "off": false, "OFF": false} {
+		a, err := agent.Start(agent.WithListen(address), agent.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatalf("%q: %v", address, err)
+		}
+		if got := a.URL() != ""; got != listens {
+			t.Errorf("WithListen(%q): it listens: %v, want %v", address, got, listens)
+		}
+		stop(t, a)
+	}
+}
+
 func TestDisabled(t *testing.T) {
 	t.Setenv("OTEL_SDK_DISABLED", "TRUE")
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))

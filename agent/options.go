@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -19,11 +20,14 @@ type Option func(*settings)
 // WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
 // host:port, port 0 for any free one, or "off". Default 127.0.0.1:9464, or the
 // next free port on the loopback address when that is taken. An address beyond
-// the loopback one needs [WithAccess].
+// the loopback one needs [WithAccess]. Empty leaves it as it is.
 func WithListen(address string) Option {
 	return func(s *settings) {
+		if address == "" {
+			return
+		}
 		s.listen, s.listenFixed = address, true
-		if address == "off" {
+		if strings.EqualFold(address, "off") {
 			s.listen = ""
 		}
 	}
