@@ -22,8 +22,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
-	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )

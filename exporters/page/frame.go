@@ -100,7 +100,7 @@ func encode(v any) []byte {
 	return b
 }
 
-// service is the name in a snapshot's resource, and so on for other keys.
+// attribute is the value of a key of a snapshot's resource, "" for none.
 func attribute(s *runtimeinfo.Snapshot, key string) string {
 	if s == nil {
 		return ""

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"encoding/hex"
 	"math"
 	"net/http"
 	"sort"
@@ -93,7 +94,7 @@ func before(from, to, oldest int64, spells []spell) [2]int64 {
 }
 
 func (s *seenSpan) alive() aliveJSON {
-	ref := spanRef{Name: s.name, Trace: hexOf(s.trace[:]), Span: hexOf(s.id[:]), Start: s.start}
+	ref := spanRef{Name: s.name, Trace: hex.EncodeToString(s.trace[:]), Span: hex.EncodeToString(s.id[:]), Start: s.start}
 	return aliveJSON{ref, s.first, s.last}
 }
 
@@ -167,7 +168,7 @@ func momentsOf(rows [][]float32, c int, reference float64) spread {
 		s.n++
 		sum += x
 		squares += x * x
-		if math.IsNaN(s.far) || further2(x, s.far, reference) {
+		if math.IsNaN(s.far) || furtherFrom(x, s.far, reference) {
 			s.far = x
 		}
 	}
@@ -178,7 +179,9 @@ func momentsOf(rows [][]float32, c int, reference float64) spread {
 	return s
 }
 
-func further2(x, y, reference float64) bool {
+// furtherFrom tells whether x is further from a reference than y, or, without one,
+// greater.
+func furtherFrom(x, y, reference float64) bool {
 	if math.IsNaN(reference) {
 		return x > y
 	}

@@ -79,16 +79,24 @@ func (c Config) complete() (Config, error) {
 			errs = append(errs, fmt.Errorf("spool: %s %v: want a positive duration, or 0 for %v", f.field, *f.v, f.fallback))
 		}
 	}
-	if c.Dir != "" {
-		dir, err := filepath.Abs(c.Dir)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("spool: Dir %q is relative and the working directory is unknown, set an absolute path: %w", c.Dir, err))
-		}
-		c.Dir = dir
+	if err := c.locate(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	c.Logger = c.Logger.With(slog.String("exporter", c.Name))
 	return c, errors.Join(errs...)
+}
+
+// locate makes the directory one that does not depend on where the program goes.
+func (c *Config) locate() (err error) {
+	if c.Dir == "" {
+		return nil
+	}
+	dir := c.Dir
+	if c.Dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("spool: Dir %q is relative and the working directory is unknown, set an absolute path: %w", dir, err)
+	}
+	return nil
 }

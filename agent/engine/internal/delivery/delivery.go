@@ -235,7 +235,10 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 		d.events = nil
 		d.queue(events)
 		d.queue(newer)
-		d.countFailure(err)
+		guard.CountFailure(&d.stats, err)
+		if d.overdue && errors.Is(err, guard.ErrTimeout) {
+			d.stats.Timeouts-- // it was counted while it lasted
+		}
 	}
 	d.overdue = false
 	d.mu.Unlock()
@@ -263,18 +266,8 @@ func (d *Delivery) noticeOverdue() {
 	}
 	d.overdue = true
 	was, err := d.stats.State, fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, d.timeout)
-	d.countFailure(err)
-	d.telling.Go(func() { guard.LogChange(d.logger, was, err) })
-}
-
-// countFailure counts one failed call, once: one that does not return is counted
-// while it lasts. mu is held.
-func (d *Delivery) countFailure(err error) {
-	timeouts := d.stats.Timeouts
 	guard.CountFailure(&d.stats, err)
-	if d.overdue && d.calling.IsZero() && errors.Is(err, guard.ErrTimeout) {
-		d.stats.Timeouts = timeouts
-	}
+	d.telling.Go(func() { guard.LogChange(d.logger, was, err) })
 }
 
 // shutdown may take as long as the caller of Stop waits: a queue uses the time to

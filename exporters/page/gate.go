@@ -1,9 +1,6 @@
 package page
 
-import (
-	"context"
-	"encoding/hex"
-)
+import "context"
 
 // gate lets a few requests at a time do what costs CPU or memory: viewers must
 // not become load. What they make is sent outside: a client that takes nothing
@@ -23,5 +20,3 @@ func (g gate) run(ctx context.Context, work func()) bool {
 	work()
 	return true
 }
-
-func hexOf(b []byte) string { return hex.EncodeToString(b) }
