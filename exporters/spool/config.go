@@ -79,9 +79,8 @@ func (c Config) complete() (Config, error) {
 			errs = append(errs, fmt.Errorf("spool: %s %v: want a positive duration, or 0 for %v", f.field, *f.v, f.fallback))
 		}
 	}
-	if err := c.locate(); err != nil {
-		errs = append(errs, err)
-	}
+	dir, err := absolute(c.Dir)
+	c.Dir, errs = dir, append(errs, err)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -89,14 +88,14 @@ func (c Config) complete() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// locate makes the directory one that does not depend on where the program goes.
-func (c *Config) locate() (err error) {
-	if c.Dir == "" {
-		return nil
+// absolute makes a directory one that does not depend on where the program goes.
+func absolute(dir string) (string, error) {
+	if dir == "" {
+		return "", nil
 	}
-	dir := c.Dir
-	if c.Dir, err = filepath.Abs(dir); err != nil {
-		return fmt.Errorf("spool: Dir %q is relative and the working directory is unknown, set an absolute path: %w", dir, err)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("spool: Dir %q is relative and the working directory is unknown, set an absolute path: %w", dir, err)
 	}
-	return nil
+	return abs, nil
 }
