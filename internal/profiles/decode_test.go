@@ -3,6 +3,7 @@ package profiles_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"runtime/pprof"
 	"testing"
@@ -17,6 +18,25 @@ func goroutineProfile(t *testing.T, debug int) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// A file that is small and unpacks to more than any profile has is not unpacked: it
+// would be in the memory of the service that shows it.
+func TestDecodeIsBounded(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	zeros := make([]byte, 1<<20)
+	for range 65 {
+		if _, err := z.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := profiles.Decode(b.Bytes()); !errors.Is(err, profiles.ErrTooLarge) {
+		t.Errorf("%d KB were unpacked: %v", b.Len()>>10, err)
+	}
 }
 
 func TestDecode(t *testing.T) {
