@@ -165,10 +165,16 @@ func TestHangingBackend(t *testing.T) {
 				if s.Events.Dropped[runtimeinfo.DropShutdown] != 100 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 100 || s.Events.Pending != 0 {
 					t.Errorf("after Shutdown: %+v", s)
 				}
+				if ignores == (b.shut > 0) {
+					t.Errorf("the exporter was shut down %d times while it was called: %v", b.shut, ignores)
+				}
 				close(release)
 				synctest.Wait()
 				if after := balanced(t, x); after.Events != s.Events {
 					t.Errorf("a result after Shutdown counted: %+v", after.Events)
+				}
+				if b.shut != 1 {
+					t.Errorf("the exporter was shut down %d times in the end", b.shut)
 				}
 			})
 		})

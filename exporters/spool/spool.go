@@ -211,16 +211,25 @@ func (x *Exporter) Shutdown(ctx context.Context) error {
 	if !x.close() {
 		return x.shutdownNext(ctx)
 	}
-	err := x.drain(ctx)
+	busy := x.drain(ctx)
 	x.cancel()
+	var err error
 	if x.keeper != nil {
-		err = errors.Join(err, x.closeStore(ctx))
+		err = x.closeStore(ctx)
 	}
 	x.backlog.abandon()
-	if err != nil {
-		return err // a call may still be under way: the exporter must not be touched
+	if busy != nil {
+		go x.shutdownLater() // nobody can wait for a call that does not end
+		return errors.Join(busy, err)
 	}
-	return x.shutdownNext(ctx)
+	return errors.Join(err, x.shutdownNext(ctx))
+}
+
+// shutdownLater shuts the exporter down when the call that is under way has ended: it
+// must not be touched before.
+func (x *Exporter) shutdownLater() {
+	<-x.sender.done
+	_ = guard.Call(context.Background(), drainLimit, x.next.Shutdown) // nobody is left to tell
 }
 
 func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
