@@ -33,8 +33,8 @@ import (
 )
 
 // ErrStopped is what Run and Start return when the engine was stopped before it ran, or
-// ran before.
-var ErrStopped = errors.New("engine: stopped; an engine runs once, make a new one")
+// runs, or ran before.
+var ErrStopped = errors.New("engine: it was stopped, runs, or ran already; an engine runs once, make a new one")
 
 // ProfilerLabel is the pprof label on every goroutine of the agent's own, so that
 // its cost can be told from the application's.

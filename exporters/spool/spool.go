@@ -219,7 +219,7 @@ func (x *Exporter) Shutdown(ctx context.Context) error {
 	}
 	x.backlog.abandon()
 	if busy != nil {
-		go x.shutdownLater() // nobody can wait for a call that does not end
+		go x.shutdownLater() //nolint:contextcheck // ctx is over; nobody can wait for a call that does not end
 		return errors.Join(busy, err)
 	}
 	return errors.Join(err, x.shutdownNext(ctx))
