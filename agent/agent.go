@@ -48,12 +48,12 @@ var running atomic.Bool //nolint:gochecknoglobals // the process is what there m
 type Agent struct {
 	service   string
 	logger    *slog.Logger
-	engine    *engine.Engine // nil when disabled
+	engine    *engine.Engine // nil when it does nothing
 	processor *tracectx.Processor
 	history   *runtimeinfo.History
 	enrich    tracectx.Enrichment   // zero when off
-	spans     *globalSpans          // nil when disabled
-	detective *goroutines.Detective // nil when disabled
+	spans     *globalSpans          // nil when it does nothing
+	detective *goroutines.Detective // nil when it does nothing
 	baselines *baseline.Watch       // nil when off
 	evidence  *evidence.Store       // nil when off
 	recording *recording            // nil when no recorder runs
@@ -69,12 +69,10 @@ type Agent struct {
 // nothing. It fails on misconfiguration only, never because a backend cannot be
 // reached, and it fails when an agent runs in this process already.
 //
-// With OTEL_SDK_DISABLED=true it returns an agent that does nothing.
+// With OTEL_SDK_DISABLED=true it returns an agent that does nothing. So it does beside
+// an error, which may be logged and left at that: the service runs without the agent.
 func Start(opts ...Option) (*Agent, error) {
 	s, err := fromEnvironment(os.Getenv)
-	if err != nil {
-		return nil, err
-	}
 	for _, o := range opts {
 		o(&s)
 	}
@@ -85,29 +83,32 @@ func Start(opts ...Option) (*Agent, error) {
 		s.logger.Warn("gmpulse: environment variables that nothing reads; docs/configuration.md lists those that are read", slog.Any("names", names))
 	}
 	if s.disabled {
-		return disabled(&s)
+		s.logger.Info("gmpulse: disabled by OTEL_SDK_DISABLED")
+		return idle(&s, nil)
+	}
+	if err != nil {
+		return idle(&s, err)
 	}
 	if !running.CompareAndSwap(false, true) {
-		return nil, errors.New("agent: an agent runs in this process already; keep the one that Start returned, or Stop it first")
+		return idle(&s, errors.New("agent: an agent runs in this process already; keep the one that Start returned, or Stop it first"))
 	}
 	a, err := start(&s)
 	if err != nil {
 		running.Store(false)
-		return nil, err
+		return idle(&s, err)
 	}
 	return a, nil
 }
 
-// disabled returns an agent that does nothing.
-func disabled(s *settings) (*Agent, error) {
+// idle returns an agent that does nothing, and why.
+func idle(s *settings, why error) (*Agent, error) {
 	p, err := tracectx.New(tracectx.Config{})
 	if err != nil {
-		return nil, err
+		return nil, err // which it does not: the configuration is empty
 	}
 	a := &Agent{logger: s.logger, processor: p}
 	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
-	s.logger.Info("gmpulse: disabled by OTEL_SDK_DISABLED")
-	return a, p.Shutdown(context.Background())
+	return a, errors.Join(why, p.Shutdown(context.Background()))
 }
 
 func start(s *settings) (*Agent, error) {

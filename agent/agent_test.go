@@ -388,6 +388,39 @@ func TestListenForms(t *testing.T) {
 	}
 }
 
+// A service that only logs the error of Start, as the README does, runs without the
+// agent: what Start returns beside the error does nothing, and no harm.
+func TestFailedStartDoesNoHarm(t *testing.T) {
+	t.Setenv("GMPULSE_INTERVAL", "soon")
+	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 1 }); err != nil {
+		t.Error(err)
+	}
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", http.NoBody))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"disabled"`) {
+		t.Errorf("healthz answers %d: %s", w.Code, w.Body)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()))
+	_, span := a.WrapTracerProvider(provider).Tracer("test").Start(t.Context(), "GET /")
+	span.End()
+	if a.Snapshot() != nil || a.URL() != "" || a.Stats().Ticks != 0 || len(a.Anomalies()) != 0 || a.Evidence() != nil {
+		t.Error("it does something")
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Run("switched off", func(t *testing.T) { // whatever else is wrong
+		t.Setenv("OTEL_SDK_DISABLED", "true")
+		if _, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestDisabled(t *testing.T) {
 	t.Setenv("OTEL_SDK_DISABLED", "TRUE")
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
