@@ -44,7 +44,7 @@ type Reader struct {
 	metrics    []*Metric  // replaced, never changed, by AddGauge
 	places     []place    // of metrics
 	rows       []row      // those with one value
-	labelled   []*Metric  // those with several
+	labelled   []labelled // those with several
 	terms      []int32    // of all rows: indexes into reading.samples
 	advancing  []advance
 	cycles     int // index of the sample that counts collections
@@ -84,7 +84,7 @@ func (r *Reader) add(m *Metric, index map[string]int) {
 		r.numbers = append(r.numbers, math.NaN())
 	}
 	if m.source.series != nil {
-		r.labelled = append(r.labelled, m)
+		r.labelled = append(r.labelled, labelled{m, m.source.series})
 	} else {
 		r.rows = append(r.rows, r.resolve(m, index))
 	}
@@ -174,9 +174,9 @@ func (r *Reader) Snapshot() *Snapshot {
 // series returns the values of the metrics with keys. There are about as many as last time.
 func (r *Reader) series(t *Tick) []Point {
 	to := emitter{points: make([]Point, 0, r.points+r.points/8), labels: make([]string, 0, r.labels+r.labels/8)}
-	for _, m := range r.labelled {
-		to.metric = m
-		m.source.series(t, &to)
+	for _, l := range r.labelled {
+		to.metric = l.metric
+		l.series(t, &to)
 	}
 	r.points, r.labels = len(to.points), len(to.labels)
 	return to.points

@@ -23,6 +23,12 @@ type row struct {
 	metric           *Metric
 }
 
+// labelled is one metric of the table with several values.
+type labelled struct {
+	metric *Metric
+	series func(*Tick, *emitter)
+}
+
 // form is how a row gets its value.
 type form uint8
 
