@@ -102,7 +102,7 @@ func (c *casebook) remember(s *Survey, in circumstances) {
 		c.start = in.now
 	}
 	slot := int64(in.now.Sub(c.start) / c.rules.slot) // monotonic: the wall clock may jump
-	if elapsed := in.now.Sub(c.last.now).Seconds(); c.last.created > 0 && elapsed > 0 {
+	if elapsed := in.now.Sub(c.last.now).Seconds(); c.last.created > 0 && in.created > 0 && elapsed > 0 { // neither is NaN
 		for i, length := range horizons() {
 			c.rates[i].add(slot/length, max(0, in.created-c.last.created)/elapsed)
 		}
@@ -146,7 +146,7 @@ func (c *casebook) consider(s *Survey, g *Group, t *track, in *circumstances) {
 	if suspect := was != nil && was.Kind.Suspect(); !suspect && !g.labelled() && t.rising(c.rules.minGrowth) {
 		c.asks = c.rollable
 	}
-	if was != nil && was.Kind == Leak && t.refuted() {
+	if was != nil && was.Kind == Leak && g.labelled() && t.refuted() {
 		c.shut(was, in.now)
 		was = nil
 	}

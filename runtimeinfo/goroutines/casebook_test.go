@@ -465,6 +465,47 @@ func TestLeakIsTakenBack(t *testing.T) {
 	}
 }
 
+// What is known of the few with labels says nothing of the many without.
+func TestFewLabelsRefuteNothing(t *testing.T) {
+	w := newTown(t)
+	w.spans["GET /ws"] = runtimeinfo.SpanGroup{Name: "GET /ws", P99: 5 * time.Millisecond}
+	var all []session
+	opened := 0
+	for i := range 60 {
+		for k := range 5 {
+			all = append(all, session{w.now, w.now.Add(time.Duration(40+10*k) * time.Second)})
+		}
+		bs, n := w.sessions("GET /ws", all)
+		w.look(group(Select, "hub.wait", n+20*(i+1), bs...))
+		for _, e := range w.c.takeEvents() {
+			if e.Name == "goroutine.verdict.opened" && strings.Contains(e.Message, "leak") {
+				opened++
+			}
+		}
+	}
+	if opened != 1 {
+		t.Errorf("the leak of those without labels was opened %d times", opened)
+	}
+}
+
+// A tick that does not tell how many goroutines were created says nothing of the
+// ticks after it.
+func TestCreationsUnknownForAMoment(t *testing.T) {
+	w := newTown(t)
+	for i := range 30 {
+		made := w.made
+		if i == 5 {
+			w.made = math.NaN()
+		}
+		if got := kinds(w.look(group(ChanSend, "shop.notify", 10*(i+1)))); got != "" && got != "leak" {
+			t.Fatalf("slot %d: verdict %q, want leak", i, got)
+		}
+		if i == 5 {
+			w.made = made + w.rate*testSlot.Seconds()
+		}
+	}
+}
+
 // Workers that live on start a goroutine for each job: it inherits the label of the
 // request that happened to start the worker, and is not as old as that.
 func TestStaleLabels(t *testing.T) {
