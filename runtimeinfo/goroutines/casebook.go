@@ -101,7 +101,7 @@ func (c *casebook) remember(s *Survey, in circumstances) {
 	if c.start.IsZero() {
 		c.start = in.now
 	}
-	slot := int64(in.now.Sub(c.start) / c.rules.slot) // monotonic: the wall clock may jump
+	slot := int64(in.now.Sub(c.start) / c.rules.slot)                                                     // monotonic: the wall clock may jump
 	if elapsed := in.now.Sub(c.last.now).Seconds(); c.last.created > 0 && in.created > 0 && elapsed > 0 { // neither is NaN
 		for i, length := range horizons() {
 			c.rates[i].add(slot/length, max(0, in.created-c.last.created)/elapsed)

@@ -398,7 +398,8 @@ func TestKeptConnectionsGrowWithTheLoad(t *testing.T) {
 		w.rate = float64(10 * n)
 		read, write := group(IO, "net/http.(*persistConn).readLoop", n, births...), group(Select, "net/http.(*persistConn).writeLoop", n, births...)
 		read.Entry, write.Entry = read.Site.Function, write.Site.Function
-		for _, v := range w.look(read, write) {
+		watch := group(Select, "github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher", n, births...)
+		for _, v := range w.look(read, write, watch) {
 			if v.Kind.Suspect() {
 				t.Fatalf("slot %d: %v", i, &v)
 			}

@@ -98,8 +98,8 @@ func (c WaitClass) Family() Family {
 
 // Classify tells what the goroutine with this stack waits for, and the index of
 // the frame that made it wait: the first that belongs neither to the runtime
-// and package sync, nor to the packages that pass a read or write on (net, io,
-// bufio and the like), so that two readers of connections are told apart. Where
+// and package sync, nor to the packages that pass a read, a write or a wait on (net,
+// io, bufio, singleflight and the like), so that two readers of connections are told apart. Where
 // there is no such frame, site is the first outside the runtime, or else the
 // last; -1 for an empty stack. The functions are fully qualified names, leaf
 // first. Classify costs about 0.5 µs and allocates nothing.
@@ -206,7 +206,8 @@ func isCore(function string) bool {
 // on: that a goroutine waits in net.(*netFD).Read says nothing of who reads.
 func isPlumbing(function string) bool {
 	switch packageOf(function) {
-	case "net", "os", "io", "bufio", "crypto/tls", "reflect":
+	case "net", "os", "io", "bufio", "bytes", "crypto/tls", "reflect", // bytes: a TLS connection reads into a Buffer
+		"golang.org/x/sync/errgroup", "golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight":
 		return true
 	}
 	return false

@@ -18,16 +18,24 @@ type signature struct {
 	incident string
 }
 
+// http2Packages are those that HTTP/2 is in: since Go 1.27, before, and apart.
+func http2Packages() [3]string {
+	return [...]string{"net/http/internal/http2.(*", "net/http.(*http2", "golang.org/x/net/http2.(*"}
+}
+
 // signatures returns the known ones, the more special first.
 func signatures() []signature {
-	const body = "an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; " +
-		"so does each http.Transport that is made for one request and never closed"
-	return []signature{
+	const (
+		body = "an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; " +
+			"so does each http.Transport that is made for one request and never closed"
+		stream     = "an HTTP/2 response whose body is not closed, or not read to its end, keeps its stream and a goroutine"
+		clientConn = "a grpc.ClientConn is made for each call, or never closed: make one and share it"
+	)
+	all := []signature{
 		{entry: "net/http.(*persistConn).readLoop", background: true, hint: body, incident: "http client connections"},
 		{entry: "net/http.(*persistConn).writeLoop", background: true, hint: body, incident: "http client connections"},
 		{entry: "net/http.(*Transport).dialConn", hint: body, incident: "http client connections"},
 		{entry: "net/http.(*Transport).dialConnFor", hint: "the upstream takes no connections: set a dial timeout", incident: "http dials"},
-		{entry: "net/http.(*http2ClientConn).readLoop", background: true, hint: body, incident: "http client connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*conn).serve", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*connReader).", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "bufio.", kind: Connections, incident: "http server connections"},
@@ -35,13 +43,18 @@ func signatures() []signature {
 		{entry: "net/http.(*Server).Serve.gowrap", site: "net/http.(*connReader).", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*connReader).startBackgroundRead", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*connReader).backgroundRead", kind: Connections, incident: "http server connections"},
-		{entry: "net/http.(*http2serverConn)", kind: Connections, incident: "http server connections"},
 		{entry: "google.golang.org/grpc/internal/transport.NewServerTransport", kind: Connections, incident: "grpc server connections"},
+		{entry: "google.golang.org/grpc/internal/transport.(*http2Server)", kind: Connections, incident: "grpc server connections"},
 		{entry: "google.golang.org/grpc.(*Server).Serve", kind: Connections, incident: "grpc server connections"},
-		{entry: "google.golang.org/grpc/internal/transport.newHTTP2Client", hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc/internal/transport.NewHTTP2Client", hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc.", background: true, hint: "a grpc.ClientConn is made for each call, or never closed: make one and share it", incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc.(*Server).handleRawConn", kind: Connections, incident: "grpc server connections"},
+		{entry: "google.golang.org/grpc/internal/transport.newHTTP2Client", hint: clientConn, incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/transport.NewHTTP2Client", hint: clientConn, incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/transport.(*http2Client)", background: true, hint: clientConn, incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/grpcsync.", background: true, hint: clientConn, incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc.newClientStream", hint: "a stream is neither read to its end nor is its context cancelled"},
+		{entry: "google.golang.org/grpc.", background: true, hint: clientConn, incident: "grpc client connections"},
 		{entry: "database/sql.OpenDB", background: true, hint: "sql.Open is called for each request: open one DB and share it", incident: "sql pools"},
+		{entry: "github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher", background: true, hint: "each connection of a sql.DB has one: set SetMaxOpenConns, and open one DB and share it", incident: "sql pools"},
 		{site: "database/sql.(*DB).conn", hint: "the pool of connections is exhausted: sql.Rows or a sql.Tx is not closed, or SetMaxOpenConns is too low"},
 		{entry: "database/sql.(*Tx).awaitDone", hint: "a sql.Tx is neither committed nor rolled back"},
 		{entry: "database/sql.(*Rows).awaitDone", hint: "sql.Rows are not closed"},
@@ -50,6 +63,16 @@ func signatures() []signature {
 		{site: "net.(*Resolver)", hint: "DNS does not answer: set a timeout"},
 		{site: "net.(*netFD).connect", hint: "the other side takes no connections: set a dial timeout"},
 	}
+	for _, p := range http2Packages() { // but runHandler, in which a handler may be stuck
+		all = append(all,
+			signature{entry: p + "serverConn).readFrames", kind: Connections, incident: "http server connections"},
+			signature{entry: p + "serverConn).writeFrameAsync", kind: Connections, incident: "http server connections"},
+			signature{entry: "net/http.(*conn).serve", site: p + "serverConn).serve", kind: Connections, incident: "http server connections"},
+			signature{entry: p + "ClientConn).readLoop", background: true, hint: body, incident: "http client connections"},
+			signature{entry: p + "clientStream).doRequest", hint: stream, incident: "http client streams"},
+		)
+	}
+	return all
 }
 
 // recognise returns the signature of a group.
@@ -64,11 +87,13 @@ func recognise(all []signature, g *Group) (s signature, ok bool) {
 
 // servesConnection tells the functions in which the goroutines of servers begin.
 func servesConnection(entry string) bool {
-	for _, prefix := range []string{
-		"net/http.(*conn).serve", "net/http.(*Server).Serve.gowrap",
-		"net/http.(*http2serverConn)", "google.golang.org/grpc.(*Server).serveStreams",
-	} {
+	for _, prefix := range []string{"net/http.(*conn).serve", "net/http.(*Server).Serve.gowrap", "google.golang.org/grpc.(*Server).serveStreams"} {
 		if strings.HasPrefix(entry, prefix) {
+			return true
+		}
+	}
+	for _, p := range http2Packages() {
+		if strings.HasPrefix(entry, p+"serverConn)") {
 			return true
 		}
 	}
