@@ -32,6 +32,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
@@ -76,6 +77,7 @@ func Start(opts ...Option) (*Agent, error) {
 	for _, o := range opts {
 		o(&s)
 	}
+	s.logger = guard.Logger(s.logger)
 	for _, w := range s.warnings {
 		s.logger.Warn("gmpulse: " + w) //nolint:sloglint // static texts of settings.go
 	}

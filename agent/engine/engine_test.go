@@ -400,6 +400,28 @@ func TestPartsThatPanic(t *testing.T) {
 	})
 }
 
+// noLogger is a handler that panics.
+type noLogger struct{ slog.Handler }
+
+func (noLogger) Enabled(context.Context, slog.Level) bool  { return true }
+func (noLogger) WithAttrs([]slog.Attr) slog.Handler        { return noLogger{} }
+func (noLogger) Handle(context.Context, slog.Record) error { panic("oh") }
+
+// A logger that panics does so on the goroutine of whoever had something to say.
+func TestLoggerThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") })
+		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithSpans(&panicky{}), engine.WithLogger(slog.New(noLogger{})))
+		time.Sleep(5*time.Second + 500*time.Millisecond)
+		if n := e.Stats().Ticks; n != 6 {
+			t.Errorf("%d ticks, want 6", n)
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}

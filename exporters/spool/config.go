@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/guard"
 )
 
 // Config says where records wait, and how many. The zero value is a queue in
@@ -84,7 +86,7 @@ func (c Config) complete() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	c.Logger = c.Logger.With(slog.String("exporter", c.Name))
+	c.Logger = guard.Logger(c.Logger).With(slog.String("exporter", c.Name))
 	return c, errors.Join(errs...)
 }
 

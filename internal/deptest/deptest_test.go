@@ -38,9 +38,9 @@ var rooms = map[string][]string{
 	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/", "google.golang.org/protobuf/types/known/timestamppb"},
 	"./exporters/fluentd":               {"./exporters", "./exporters/internal/flat", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery"},
+	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
-	"./agent":                           {"./agent/engine", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
+	"./agent":                           {"./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
 }
 
 // banned packages must not be linked, directly or through others.
