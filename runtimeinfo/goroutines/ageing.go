@@ -50,8 +50,12 @@ func (c *casebook) ages(g *Group, in *circumstances) (a ageing) {
 	a.old, a.outlived, a.epochs, a.threshold = t.old, t.outlived, len(t.epochs), t.threshold
 	a.elders = t.elders
 	for _, r := range t.byRoot {
-		a.usual = a.usual || r.usual
-		a.stillOpen += min(r.old, openOlder(&r.spans, c.threshold(&r.spans)))
+		open := openOlder(&r.spans, c.threshold(&r.spans))
+		if servesConnection(g.Entry) {
+			open = max(open, r.old) // it has the label while the span is open, also one that was given up
+		}
+		a.usual = a.usual || r.usual(open)
+		a.stillOpen += min(r.old, open)
 	}
 	a.roots = t.roots()
 	for i, n := range t.counts {
@@ -76,7 +80,6 @@ type agetally struct {
 type rootTally struct {
 	Root
 	spans runtimeinfo.SpanGroup // of all names behind the label
-	usual bool                  // their P99 is that of such spans, see usual
 	old   int
 }
 
@@ -88,7 +91,6 @@ func (c *casebook) root(t *agetally, label string, names []string, in *circumsta
 			names = []string{label}
 		}
 		r = &rootTally{Root: Root{Name: label}, spans: c.spansOf(names, in)}
-		r.usual = c.usual(&r.spans)
 		if len(names) == 1 {
 			r.Name = names[0]
 		}
@@ -121,7 +123,7 @@ func (c *casebook) birth(t *agetally, b Birth, in *circumstances) {
 	t.old += b.Count
 	r.old += b.Count
 	t.threshold = max(t.threshold, threshold)
-	if r.usual || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
+	if r.usual(openOlder(&r.spans, threshold)) || !anyActive(&r.spans, age, in.now.Sub(o.From)) {
 		t.outlived += b.Count
 		t.epochs[b.Epoch] = true
 		t.elders[origin{b.Root, b.Epoch}] = b.Count
@@ -159,9 +161,9 @@ func (c *casebook) threshold(g *runtimeinfo.SpanGroup) time.Duration {
 
 // usual tells whether the spans that ended of late tell how long such spans take. A
 // few that failed at once say nothing of the many that last as long as their connection.
-func (c *casebook) usual(g *runtimeinfo.SpanGroup) bool {
+func (r *rootTally) usual(open int) bool {
 	const few = 5 // a fifth of those that are open; a young process has not seen many
-	return g.P99 > 0 && uint64(openOlder(g, c.threshold(g))) <= few*g.Ended
+	return r.spans.P99 > 0 && uint64(open) <= few*r.spans.Ended
 }
 
 // openOlder counts the spans that have been active for at least d.

@@ -353,6 +353,36 @@ func TestHandlersThatStay(t *testing.T) {
 	}
 }
 
+// Spans of streams that last for longer than the TTL are given up: their handlers are
+// in flight all the same, and so is what runs beside them.
+func TestStreamsThatWereGivenUp(t *testing.T) {
+	w := newTown(t)
+	var all []session
+	got := ""
+	for i := range 2000 { // almost three hours
+		if i%10 == 0 {
+			all = append(all, session{w.now, w.now.Add(24 * time.Hour)})
+		}
+		g := runtimeinfo.SpanGroup{Name: "GET /ws", P99: 2 * time.Millisecond, Ended: uint64(i / 25)} // a few are refused
+		g.Ages[9] = min(len(all), 12)                                                                 // those of the last ten minutes
+		g.Active = g.Ages[9]
+		w.spans["GET /ws"] = g
+		births, n := w.sessions("GET /ws", all)
+		handler, writer := group(Select, "hub.serve", n, births...), group(Select, "hub.write", n, births...)
+		handler.Entry = "net/http.(*conn).serve"
+		vs := w.look(handler, writer)
+		for _, v := range vs {
+			if v.Kind.Suspect() {
+				t.Fatalf("slot %d: %v", i, &v)
+			}
+		}
+		got = kinds(vs)
+	}
+	if got != "connections connections" {
+		t.Errorf("verdicts %q", got)
+	}
+}
+
 // The loops of kept connections have the label of the first request, and such
 // requests are always in flight: that does not make them stuck.
 func TestKeptConnectionsAreNotStuck(t *testing.T) {

@@ -30,7 +30,7 @@ func (c *casebook) weigh(s *Survey, g *Group, t *track, a *ageing, in *circumsta
 	open := a.old > 0 && 5*a.stillOpen >= 4*a.old && !background && a.turnover != joined
 	switch {
 	case open && a.old >= c.rules.minGrowth && 2*a.old >= g.Count:
-		if !a.usual && g.Class.Family() != FamilyLock && 2*handlers(s, g) >= a.old {
+		if !a.usual && c.accompanies(s, g, a, in) {
 			return weighCompanions(growing)
 		}
 		return Stuck, fmt.Sprintf("%d have waited more than %v, and their spans are still open", a.old, a.threshold.Round(time.Millisecond))
@@ -40,29 +40,35 @@ func (c *casebook) weigh(s *Survey, g *Group, t *track, a *ageing, in *circumsta
 		return c.weighBurst(g, t)
 	}
 	if g.labelled() && a.turnover != joined {
+		if a.outlived > 0 && c.accompanies(s, g, a, in) {
+			return weighCompanions(growing)
+		}
 		return c.weighLabelled(g, t, a, level, background)
 	}
 	return c.weighUnlabelled(g, t, level, in.now)
 }
 
-// handlers counts the handlers of connections that are in flight under the roots of
-// a group.
-func handlers(s *Survey, g *Group) (n int) {
+// accompanies tells that half as many handlers of connections are as old as the
+// members of a group, under the same roots: one or two belong to each of them.
+func (c *casebook) accompanies(s *Survey, g *Group, a *ageing, in *circumstances) bool {
+	if g.Class.Family() == FamilyLock || servesConnection(g.Entry) {
+		return false
+	}
 	roots := map[string]bool{}
 	for _, b := range g.Births {
-		roots[b.Root] = b.Root != ""
+		roots[b.Root] = true
 	}
+	var handlers Group
 	for i := range s.Groups {
-		if !servesConnection(s.Groups[i].Entry) {
-			continue
-		}
-		for _, b := range s.Groups[i].Births {
-			if roots[b.Root] {
-				n += b.Count
+		if servesConnection(s.Groups[i].Entry) {
+			for _, b := range s.Groups[i].Births {
+				if roots[b.Root] {
+					handlers.Births = append(handlers.Births, b)
+				}
 			}
 		}
 	}
-	return n
+	return 2*c.ages(&handlers, in).old >= a.old
 }
 
 // weighCompanions speaks of goroutines beside handlers that last as long as their
