@@ -1,0 +1,67 @@
+package evidence
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// open opens a file of a bundle, a bundle, or "." with all of them.
+func (s *shelf) open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	s.mu.Lock()
+	inRAM := s.inRAM
+	files := s.memory.files
+	s.mu.Unlock()
+	if inRAM {
+		return openMemory(files, name)
+	}
+	if id, _, _ := strings.Cut(name, "/"); id != "." && !s.isBundle(id) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	f, err := os.DirFS(s.config.Dir).Open(name)
+	if dir, ok := f.(fs.ReadDirFile); ok && name == "." {
+		return &bundles{dir, s}, err
+	}
+	return f, err
+}
+
+// isBundle tells a whole bundle from what else is in the directory: whoever may read
+// evidence, over the network perhaps, may not read that.
+func (s *shelf) isBundle(id string) bool {
+	if !isID(id) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.config.Dir, id, ManifestFile))
+	return err == nil
+}
+
+// bundles is the directory, with nothing in it but bundles.
+type bundles struct {
+	fs.ReadDirFile
+	shelf *shelf
+}
+
+// ReadDir may return fewer than n entries before the end, but not none.
+func (b *bundles) ReadDir(n int) (kept []fs.DirEntry, err error) {
+	for {
+		all, err := b.ReadDirFile.ReadDir(n)
+		for _, e := range all {
+			if e.IsDir() && b.shelf.isBundle(e.Name()) {
+				kept = append(kept, e)
+			}
+		}
+		if n <= 0 || err != nil || len(kept) > 0 {
+			return kept, err
+		}
+	}
+}
+
+var _ fs.FS = (*Store)(nil)
+
+// Open opens a file of a bundle by "ID/NAME", a bundle by its ID, or "." with all of
+// them, as [fs.FS] has it.
+func (s *Store) Open(name string) (fs.File, error) { return s.shelf.open(name) }
