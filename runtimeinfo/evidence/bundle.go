@@ -198,9 +198,11 @@ func newID(now time.Time, cause string) string {
 
 // isID tells a name that newID may have made.
 func isID(name string) bool {
-	at, _, found := strings.Cut(name, "-")
-	_, err := time.Parse(idTime, at)
-	return found && err == nil && fs.ValidPath(name)
+	at, rest, _ := strings.Cut(name, "-")
+	random, _, found := strings.Cut(rest, "-")
+	_, noTime := time.Parse(idTime, at)
+	_, noHex := hex.DecodeString(random)
+	return found && noTime == nil && noHex == nil && fs.ValidPath(name)
 }
 
 // slug makes a part of a file name of a cause: its first word, and nothing that

@@ -16,7 +16,7 @@ import (
 
 const (
 	temporary = ".tmp-"
-	// A temporary directory that is older was left behind by a process that died.
+	// A temporary or damaged directory that is older was left behind by a process that died.
 	abandoned = time.Hour
 )
 
@@ -189,6 +189,8 @@ func (s *shelf) list() (all []stored, total int64, err error) {
 		if b, ok := s.stored(e.Name()); ok {
 			all = append(all, b)
 			total += b.size
+		} else if s.isBundle(e.Name()) {
+			s.removeAbandoned(e) // its manifest did not survive a crash of the machine
 		}
 	}
 	return all, total, nil

@@ -394,15 +394,18 @@ func TestFilesOnDisk(t *testing.T) {
 // what a dead process left is removed.
 func TestPrune(t *testing.T) {
 	dir := t.TempDir()
-	stranger, dead := filepath.Join(dir, "notes"), filepath.Join(dir, ".tmp-x")
-	for _, d := range []string{stranger, dead} {
+	stranger, dead, damaged := filepath.Join(dir, "notes"), filepath.Join(dir, ".tmp-x"), filepath.Join(dir, "20251124T100000.000Z-abcdef-request")
+	old := time.Now().Add(-2 * time.Hour)
+	for _, d := range []string{stranger, dead, damaged} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
-	}
-	old := time.Now().Add(-2 * time.Hour)
-	if err := os.Chtimes(dead, old, old); err != nil {
-		t.Fatal(err)
+		if err := os.WriteFile(filepath.Join(d, evidence.ManifestFile), nil, 0o600); err != nil { // as a crash of the machine leaves it
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(d, old, old); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := newStore(t, evidence.Config{Dir: dir, MaxBytes: 600_000, PerHour: 100, Cooldown: 1})
 	take := snapshots()
@@ -436,15 +439,17 @@ func TestPrune(t *testing.T) {
 	if _, err := os.Stat(stranger); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what a dead process left is there: %v", err)
+	for _, d := range []string{dead, damaged} {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s, which nobody will ever finish, is there: %v", d, err)
+		}
 	}
 }
 
 // The directory may be one that others use as well: the page shows bundles only.
 func TestStrangersAreNotShown(t *testing.T) {
 	dir := t.TempDir()
-	for _, stranger := range []string{"conf", "20261124T100000.000Z-no-manifest", ".tmp-20261124T100000.000Z-half"} {
+	for _, stranger := range []string{"conf", "20261124T100000.000Z-abcdef-no-manifest", ".tmp-20261124T100000.000Z-half"} {
 		if err := os.Mkdir(filepath.Join(dir, stranger), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -463,7 +468,7 @@ func TestStrangersAreNotShown(t *testing.T) {
 	if all := bundles(t, s); !slices.Equal(all, []string{id}) {
 		t.Errorf("shows %v", all)
 	}
-	for _, name := range []string{"secret", "conf", "conf/secret", "20261124T100000.000Z-no-manifest/secret", ".tmp-20261124T100000.000Z-half/secret"} {
+	for _, name := range []string{"secret", "conf", "conf/secret", "20261124T100000.000Z-abcdef-no-manifest/secret", ".tmp-20261124T100000.000Z-half/secret"} {
 		if _, err := s.Open(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
