@@ -19,24 +19,14 @@ import (
 // in it.
 func TestDashboardIsAnswered(t *testing.T) {
 	t.Parallel()
-	need(t, "prometheus", "apt-get install prometheus")
+	needPrometheus(t)
 	const deploy = "../../examples/deploy"
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s"}, build(t, "./examples/quickstart"))
-	target, err := url.Parse(app.after(t, "metrics"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	rules, err := filepath.Abs(filepath.Join(deploy, "prometheus/rules.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "global: {evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n- job_name: gmpulse\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", rules, target.Host), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
-	spawn(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	address := prometheus(t, t.TempDir(), fmt.Sprintf("global: {evaluation_interval: 1s}\nrule_files: [%q]\n", rules)+scrape("gmpulse", metrics(t, app).Host))
 	// Rates need two scrapes after the first host pass.
 	last := "no answer"
 	eventually(t, "a rate of CPU time", func() bool {

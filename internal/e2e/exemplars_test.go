@@ -6,8 +6,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -17,21 +15,10 @@ import (
 // again: each points at a trace, its value lies in its bucket.
 func TestExemplarsInPrometheus(t *testing.T) {
 	t.Parallel()
-	need(t, "prometheus", "apt-get install prometheus")
+	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=200ms"}, build(t, "./examples/quickstart"))
-	target, err := url.Parse(app.after(t, "metrics"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "scrape_configs:\n- job_name: quickstart\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", target.Host), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
 	start := time.Now()
-	spawn(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--enable-feature=exemplar-storage")
+	address := prometheus(t, t.TempDir(), scrape("quickstart", metrics(t, app).Host), "--enable-feature=exemplar-storage")
 	for _, query := range []string{"gmpulse_go_schedule_duration_seconds_bucket", "gmpulse_go_memory_allocated_bytes_total"} {
 		last := "no answer"
 		eventually(t, query, func() bool {

@@ -47,19 +47,9 @@ func TestQuickstart(t *testing.T) {
 // Debian's Prometheus scrapes the example and answers PromQL about it.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
-	need(t, "prometheus", "apt-get install prometheus")
+	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0"}, build(t, "./examples/quickstart"))
-	target, err := url.Parse(app.after(t, "metrics"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "scrape_configs:\n- job_name: quickstart\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", target.Host), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
-	spawn(t, nil, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	address := prometheus(t, t.TempDir(), scrape("quickstart", metrics(t, app).Host))
 	for _, q := range []struct {
 		query string
 		ok    func(v float64) bool
@@ -95,12 +85,9 @@ func TestPrometheus(t *testing.T) {
 // The kit's Prometheus brings the token that the app wants, and gets in with no other.
 func TestKitPrometheusToken(t *testing.T) {
 	t.Parallel()
-	need(t, "prometheus", "apt-get install prometheus")
+	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_TOKEN=0123456789abcdef"}, build(t, "./examples/quickstart"))
-	target, err := url.Parse(app.after(t, "metrics"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	target := metrics(t, app)
 	if code, _ := get(t, target.String()); code != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", code)
 	}
@@ -112,9 +99,7 @@ func TestKitPrometheusToken(t *testing.T) {
 	for token, up := range map[string]float64{"0123456789abcdef": 1, "fedcba9876543210": 0} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "gmpulse.token"), token+"\n")
-		write(t, filepath.Join(dir, "prometheus.yml"), here)
-		address := freeAddress(t)
-		spawn(t, nil, "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+		address := prometheus(t, dir, here)
 		last := "no answer"
 		eventually(t, "up is "+fmt.Sprint(up), func() bool {
 			v, err := ask(t, address, `up{job="gmpulse"}`)
