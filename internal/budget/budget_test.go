@@ -32,7 +32,7 @@ const (
 func all() []budget {
 	const times, allocations, megabytes = "×", "allocations", "MB"
 	return []budget{
-		{"sample, to a bare metrics.Read", times, 3.5, 1.8, sampleToLimit},
+		{"sample, to a bare metrics.Read", times, 3, 1.65, sampleToLimit},
 		{"sample", allocations, 0, 0, sampleAllocations},
 		{"snapshot", allocations, 10, 5, snapshotAllocations},
 		{"pulse, to a bare metrics.Read", times, 0.4, 0.1, pulseToLimit},
