@@ -44,6 +44,7 @@ type backlog struct {
 	ticks, eventful []*entry
 	flying          []*entry
 	calling         time.Time // since when the exporter is at work, else zero
+	told            bool      // that it does not return
 	last            int64     // order of the newest
 	bytes           int64     // of all that waits
 	unsaved         []*entry
@@ -265,11 +266,32 @@ func (b *backlog) report() runtimeinfo.ExporterStats {
 	if e := b.oldest(); e != nil {
 		s.Spool.OldestAge = time.Since(e.at)
 	}
-	if !b.closed && !b.calling.IsZero() && time.Since(b.calling) > b.timeout {
-		s.State = runtimeinfo.ExporterFailing
-		s.LastError = fmt.Sprintf("%v: the call has not returned after %v", guard.ErrTimeout, b.timeout)
+	if err := b.overdue(); err != nil {
+		s.State, s.LastError = runtimeinfo.ExporterFailing, err.Error()
 	}
 	return s
+}
+
+// overdue is an error while a call of the exporter does not return. mu is held.
+func (b *backlog) overdue() error {
+	if b.closed || b.calling.IsZero() || time.Since(b.calling) <= b.timeout {
+		return nil
+	}
+	return fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, b.timeout)
+}
+
+// noticeOverdue has a call that does not return told, once.
+func (b *backlog) noticeOverdue(tell func(was runtimeinfo.ExporterState, err error)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.overdue()
+	if err == nil || b.told || b.closing {
+		return
+	}
+	b.told = true
+	was := b.stats.State
+	b.stats.State, b.stats.LastError = runtimeinfo.ExporterFailing, err.Error()
+	tell(was, err)
 }
 
 // oldest is what has waited longest, under way or not. mu is held.

@@ -140,7 +140,7 @@ func (b *backlog) conclude(e *entry, err error) (was runtimeinfo.ExporterState, 
 func (b *backlog) began() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calling = time.Now()
+	b.calling, b.told = time.Now(), false
 }
 
 // ahead returns the entries from e on whose bodies are on disk only, as many as

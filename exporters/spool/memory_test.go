@@ -142,7 +142,7 @@ func TestHangingBackend(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				})
-				x, _ := newSpool(t, b, spool.Config{Timeout: 5 * time.Second})
+				x, log := newSpool(t, b, spool.Config{Timeout: 5 * time.Second})
 				begin := time.Now()
 				for seq := range 100 {
 					export(t, x, snapshot(seq, "e"))
@@ -151,6 +151,11 @@ func TestHangingBackend(t *testing.T) {
 					t.Errorf("100 Exports took %v", took)
 				}
 				time.Sleep(6 * time.Second)
+				export(t, x, snapshot(100), snapshot(101)) // as the next ticks do
+				synctest.Wait()
+				if n := strings.Count(log.String(), "exporter fails"); n != 1 {
+					t.Errorf("that it hangs is told %d times:\n%s", n, log)
+				}
 				if s := balanced(t, x); s.State != runtimeinfo.ExporterFailing || !strings.Contains(s.LastError, "timeout") {
 					t.Errorf("while it hangs: %+v", s)
 				}
@@ -162,7 +167,7 @@ func TestHangingBackend(t *testing.T) {
 					t.Errorf("Shutdown took %v: %v", took, err)
 				}
 				s := balanced(t, x)
-				if s.Events.Dropped[runtimeinfo.DropShutdown] != 100 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 100 || s.Events.Pending != 0 {
+				if s.Events.Dropped[runtimeinfo.DropShutdown] != 100 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 102 || s.Events.Pending != 0 {
 					t.Errorf("after Shutdown: %+v", s)
 				}
 				if ignores == (b.shut > 0) {

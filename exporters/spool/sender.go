@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/pprof"
+	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -48,6 +49,7 @@ type sender struct {
 	wake    chan struct{} // capacity 1: something waits
 	closing chan struct{} // closed by Shutdown
 	done    chan struct{}
+	telling sync.WaitGroup // of a call that does not return; run waits for it
 
 	dec     runtimeinfo.Decoder
 	backoff time.Duration // of the last wait; 0: all is well
@@ -60,6 +62,7 @@ type sender struct {
 // run ends when ctx is done, or after closing when all is delivered.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
+	defer s.telling.Wait()
 	pprof.Do(ctx, pprof.Labels(profilerLabel, "spool"), func(ctx context.Context) {
 		s.awaitDisk(ctx)
 		for ctx.Err() == nil {
@@ -140,6 +143,12 @@ func (s *sender) send(ctx context.Context, e *entry) error {
 		return nil
 	}
 	return err
+}
+
+// tell logs that a call of the exporter does not return, from elsewhere: the logger may
+// be what hangs.
+func (s *sender) tell(was runtimeinfo.ExporterState, err error) {
+	s.telling.Go(func() { guard.LogChange(s.config.Logger, was, err) })
 }
 
 // read decodes an entry, from disk where it has to.

@@ -133,6 +133,7 @@ func (x *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if x.keeper != nil {
 		x.keeper.signal()
 	}
+	x.backlog.noticeOverdue(x.sender.tell)
 	if refused > 0 {
 		return &exporters.RejectedError{Events: refused, Err: fmt.Errorf("spool: %d events of snapshot %d: %w", refused, s.Seq, runtimeinfo.ErrTooLarge)}
 	}
