@@ -51,7 +51,7 @@ type SpanGroup struct {
 type Origin struct {
 	From, To time.Time
 	// Names are those of the spans: labels are short, so that long names which begin
-	// alike share one.
+	// alike share one. Empty: the label is the name.
 	Names    []string
 	Examples []Span
 }

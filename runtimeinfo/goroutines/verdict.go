@@ -16,7 +16,7 @@ type Kind string
 const (
 	// LeakProven: the garbage collector found that nothing can ever wake them.
 	LeakProven Kind = "leak-proven"
-	// Leak: the group grows, and its members outlive the spans they began under.
+	// Leak: the group grows, and its members outlive the spans they began under and stay.
 	Leak Kind = "leak"
 	// Stuck: members wait far longer than such spans take, and their spans are
 	// still open: they block their request.
