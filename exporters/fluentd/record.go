@@ -89,15 +89,8 @@ func appendMap[V any](e *encoder, fields iter.Seq2[string, V], seen map[string]s
 	mark := e.openMap()
 	var kept uint32
 	for key, v := range fields {
-		start := len(e.b)
-		key, ok := e.key(key, seen)
-		if !ok || !put(v) {
-			e.b = e.b[:start]
-			e.omitted++
+		if !e.entry(key, seen, func() bool { return put(v) }) {
 			continue
-		}
-		if seen != nil {
-			seen[key] = struct{}{}
 		}
 		kept++
 		if e.full() {
@@ -112,6 +105,22 @@ func appendMap[V any](e *encoder, fields iter.Seq2[string, V], seen map[string]s
 func (e *encoder) openMap() (mark int) {
 	e.b = append(e.b, 0xdf, 0, 0, 0, 0) // map32
 	return len(e.b) - 4
+}
+
+// entry appends a key and its value with put. It is false, and nothing is appended,
+// where the key was seen or the value has no form.
+func (e *encoder) entry(key string, seen map[string]struct{}, put func() bool) bool {
+	start := len(e.b)
+	key, ok := e.key(key, seen)
+	if !ok || !put() {
+		e.b = e.b[:start]
+		e.omitted++
+		return false
+	}
+	if seen != nil {
+		seen[key] = struct{}{}
+	}
+	return true
 }
 
 // key appends a key, unless that was seen, and returns it as it is in the record.
@@ -176,17 +185,9 @@ func (e *encoder) nested(fields []flat.Field) bool {
 		seen = map[string]struct{}{}
 	}
 	for i := range fields {
-		start := len(e.b)
-		key, ok := e.key(fields[i].Key, seen)
-		if !ok || !e.flat(&fields[i].Value, time.Time{}) {
-			e.b = e.b[:start]
-			e.omitted++
-			continue
+		if e.entry(fields[i].Key, seen, func() bool { return e.flat(&fields[i].Value, time.Time{}) }) {
+			kept++
 		}
-		if seen != nil {
-			seen[key] = struct{}{}
-		}
-		kept++
 	}
 	binary.BigEndian.PutUint32(e.b[mark:], kept)
 	return true
