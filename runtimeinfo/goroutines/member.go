@@ -15,14 +15,19 @@ type Member struct {
 // that a RollCaller may know no more than "[...]" of type arguments; ok is false where
 // the stack is unknown.
 func (m *Member) Key() (k Key, ok bool) {
-	if len(m.Stack) == 0 {
+	return stackKey(m.Stack)
+}
+
+// stackKey returns the key of a stack, leaf first; ok is false for an empty one.
+func stackKey(stack []Site) (k Key, ok bool) {
+	if len(stack) == 0 {
 		return Key{}, false
 	}
-	functions := make([]string, len(m.Stack))
-	for i := range m.Stack {
-		functions[i] = m.Stack[i].Function
+	functions := make([]string, len(stack))
+	for i := range stack {
+		functions[i] = stack[i].Function
 	}
-	return keyOf(functions, func(i int) Site { return m.Stack[i] }), true
+	return keyOf(functions, func(i int) Site { return stack[i] }), true
 }
 
 // RollCaller tells the goroutines of the process apart, one by one, which no

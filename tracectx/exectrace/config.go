@@ -45,7 +45,7 @@ func (m Mode) String() string {
 
 // Config says what a [Recorder] may cost. The zero value is ready to use.
 type Config struct {
-	// NoRollCall refuses every [Recorder.RollCall].
+	// NoRollCall refuses every [Recorder.RollCall] and [Recorder.Record].
 	NoRollCall bool
 
 	// MaxGoroutines is the number of goroutines above which nothing is recorded:

@@ -7,6 +7,8 @@ const (
 	// (trace-correlation §3, benchmarks/exectrace).
 	bytesPerEvent = 6
 	costPerEvent  = 80 * time.Nanosecond
+	// costPerListed is what it costs more to list a goroutine that did not run.
+	costPerListed = 500 * time.Nanosecond
 	maxPause      = time.Hour
 )
 

@@ -24,6 +24,10 @@ var (
 	// because there are more goroutines, bytes or events than [Config] allows.
 	ErrTooMany = errors.New("exectrace: too much to look at")
 
+	// ErrMemory is the error of a recording that was not made because it might
+	// exceed the memory limit of the process (GOMEMLIMIT).
+	ErrMemory = errors.New("exectrace: not enough memory below the limit")
+
 	// ErrFormat is the error of a recording that cannot be read: it is of a Go
 	// version that golang.org/x/exp/trace does not know, or damaged.
 	ErrFormat = errors.New("exectrace: the recording cannot be read")
@@ -43,7 +47,10 @@ type Recorder struct {
 	// state in fields without a lock, so all four of its methods are called here.
 	turn   chan struct{}
 	flight *trace.FlightRecorder // nil: off
+	users  int                   // of flight: calls of Record, and Run
+	runs   bool                  // Run is one of the users
 	alien  error                 // why no recording of this process can be read
+	pace   pace
 
 	since  atomic.Int64 // when flight started, in Unix nanoseconds; 0: off
 	window atomic.Pointer[Window]
@@ -51,7 +58,7 @@ type Recorder struct {
 	notify atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow   slowSpans
 
-	counts struct{ recordings, busy, tooMany, unreadable, stepsBack, slow, slowMissed atomic.Uint64 }
+	counts struct{ recordings, busy, tooMany, noMemory, unreadable, stepsBack, slow, slowMissed atomic.Uint64 }
 	broken atomic.Bool // recordings fail: said already
 }
 
@@ -75,8 +82,8 @@ type Stats struct {
 	Recordings uint64
 	// Busy were not made because somebody else held the recorder, TooMany not made
 	// or not read because there was more than [Config] allows, Unreadable could
-	// not be read.
-	Busy, TooMany, Unreadable uint64
+	// not be read. NoMemory were not made because of the memory limit.
+	Busy, TooMany, NoMemory, Unreadable uint64
 	// StepsBack is how often recording was stopped because it cost too much.
 	StepsBack uint64
 	// Slow spans were looked into, SlowMissed were too, and not found in the
@@ -90,6 +97,7 @@ func (r *Recorder) Stats() Stats {
 		Recordings: r.counts.recordings.Load(),
 		Busy:       r.counts.busy.Load(),
 		TooMany:    r.counts.tooMany.Load(),
+		NoMemory:   r.counts.noMemory.Load(),
 		Unreadable: r.counts.unreadable.Load(),
 		StepsBack:  r.counts.stepsBack.Load(),
 		Slow:       r.counts.slow.Load(),
@@ -187,6 +195,8 @@ func (r *Recorder) settle(err error) error {
 		r.counts.busy.Add(1)
 	case errors.Is(err, ErrTooMany):
 		r.counts.tooMany.Add(1)
+	case errors.Is(err, ErrMemory):
+		r.counts.noMemory.Add(1)
 	case errors.Is(err, ErrFormat):
 		r.counts.unreadable.Add(1)
 	default: // a context is no state of ours

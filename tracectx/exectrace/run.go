@@ -88,32 +88,33 @@ func (r *Recorder) stepBack(ctx context.Context, g *governor) time.Duration {
 	return g.back()
 }
 
-// takeOff starts the recorder, unless it is on.
+// takeOff starts the recorder, unless Run has. Fresh is whether nobody else had.
 func (r *Recorder) takeOff(ctx context.Context) (fresh bool, err error) {
 	if err := r.take(ctx); err != nil {
 		return false, err
 	}
 	defer r.release()
-	if r.alien != nil || r.flight != nil {
+	if r.alien != nil || r.runs {
 		return false, r.alien
 	}
-	if r.flight, err = r.fly(max(flightAge+r.config.SlowerThan, r.config.For)); err != nil {
+	if fresh, err = r.join(max(flightAge+r.config.SlowerThan, r.config.For)); err != nil {
 		return false, err
 	}
+	r.runs = true
 	r.since.Store(time.Now().UnixNano())
-	return true, nil
+	return fresh, nil
 }
 
-// land stops the recorder, if it is on, also when ctx is done.
+// land lets go of the recorder, if Run uses it, also when ctx is done.
 func (r *Recorder) land(ctx context.Context) {
 	if r.take(context.WithoutCancel(ctx)) != nil {
 		return
 	}
 	defer r.release()
-	if r.flight != nil {
+	if r.runs {
+		r.runs = false
 		r.since.Store(0)
-		r.flight.Stop()
-		r.flight = nil
+		r.part()
 	}
 }
 

@@ -1,0 +1,114 @@
+package exectrace
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/exp/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// stackTable keeps each distinct stack of a trace once. A trace describes its
+// stacks anew in each generation, so equal stacks have different handles there.
+type stackTable struct {
+	entries []stackEntry // the first is the empty stack
+	handles map[trace.Stack]int32
+	content map[string]int32
+	key     []byte
+}
+
+// stackEntry is one distinct stack and what its frames show.
+type stackEntry struct {
+	sites  []goroutines.Site
+	wait   waitKind
+	system bool // a goroutine of the runtime's own has it
+}
+
+func newStackTable() *stackTable {
+	return &stackTable{
+		entries: make([]stackEntry, 1),
+		handles: map[trace.Stack]int32{},
+		content: map[string]int32{"": 0},
+	}
+}
+
+// forget drops the handles, which keep the tables of a generation in memory.
+func (t *stackTable) forget() { clear(t.handles) }
+
+// index returns the index of the entry of a stack, 0 for no stack.
+func (t *stackTable) index(s trace.Stack) int32 {
+	if s == trace.NoStack {
+		return 0
+	}
+	i, ok := t.handles[s]
+	if !ok {
+		i = t.add(s)
+		t.handles[s] = i
+	}
+	return i
+}
+
+func (t *stackTable) entry(s trace.Stack) *stackEntry { return &t.entries[t.index(s)] }
+
+func (t *stackTable) add(s trace.Stack) int32 {
+	t.key = t.key[:0]
+	for f := range s.Frames() {
+		t.key = binary.LittleEndian.AppendUint64(t.key, f.PC)
+		t.key = binary.LittleEndian.AppendUint64(t.key, f.Line)
+	}
+	if i, ok := t.content[string(t.key)]; ok {
+		return i
+	}
+	i := int32(len(t.entries))
+	stack := sites(s)
+	t.entries = append(t.entries, stackEntry{sites: stack, wait: kindOfStack(stack), system: isTracing(stack) || isSystem(stack)})
+	t.content[string(t.key)] = i
+	return i
+}
+
+// isTracing reports whether a stack is that of the goroutine which moves the
+// trace out of the runtime.
+func isTracing(stack []goroutines.Site) bool {
+	return len(stack) > 0 && strings.HasPrefix(stack[len(stack)-1].Function, "runtime/trace.")
+}
+
+// waitKind is what kind of wait a goroutine is in, as far as wakeups depend on it.
+type waitKind uint8
+
+const (
+	waitUnknown waitKind = iota
+	waitNetwork          // in the poller
+	waitRuntime          // for the runtime itself, which is none of the program's doing
+	waitOther
+)
+
+// kindOfStack returns the kind of wait that a stack shows.
+func kindOfStack(stack []goroutines.Site) waitKind {
+	const depth = 6 // the frames below are those of the program
+	for i := range stack[:min(depth, len(stack))] {
+		switch stack[i].Function {
+		case "internal/poll.runtime_pollWait":
+			return waitNetwork
+		case "runtime.gcParkAssist", "runtime.gcAssistAlloc", "runtime.gcParkStrongFromWeak":
+			return waitRuntime
+		}
+	}
+	if len(stack) == 0 {
+		return waitUnknown
+	}
+	return waitOther
+}
+
+// kindOfReason returns the kind of wait that the runtime gives a reason for.
+func kindOfReason(reason string) waitKind {
+	switch reason {
+	case "network":
+		return waitNetwork
+	case "preempted", "GC mark assist wait for work", "GC background sweeper wait", "wait until GC ends",
+		"GC weak to strong wait", "wait for debug call":
+		return waitRuntime
+	default:
+		return waitOther
+	}
+}
