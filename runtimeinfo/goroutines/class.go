@@ -97,12 +97,17 @@ func (c WaitClass) Family() Family {
 }
 
 // Classify tells what the goroutine with this stack waits for, and the index of
-// the frame that made it wait: the first that belongs neither to the runtime
-// and package sync, nor to the packages that pass a read, a write or a wait on (net,
-// io, bufio, singleflight and the like), so that two readers of connections are told apart. Where
-// there is no such frame, site is the first outside the runtime, or else the
-// last; -1 for an empty stack. The functions are fully qualified names, leaf
-// first. Classify costs about 0.5 µs and allocates nothing.
+// the frame that made it wait: the first frame outside the standard library and
+// outside the packages of golang.org/x that pass a read, a write or a wait on,
+// such as errgroup. Frames of net/http, database/sql and the few other packages
+// of the standard library that name what is waited for count as such a frame.
+// So two readers of connections are told apart, and a write through encoding/csv
+// into a pipe is where the application writes. Where the whole stack is the
+// standard library's, site is the first frame outside the packages that every
+// read and write goes through (net, io, bufio and the like), or else the first
+// outside the runtime, or else the last; -1 for an empty stack. The functions are
+// fully qualified names, leaf first. Classify costs about 0.5 µs and allocates
+// nothing.
 func Classify(functions []string) (class WaitClass, site int) {
 	outside := len(functions) // of the runtime
 	for i, f := range functions {
@@ -114,12 +119,38 @@ func Classify(functions []string) (class WaitClass, site int) {
 			class = w
 		}
 	}
+	return class, siteIn(functions, outside)
+}
+
+// siteIn returns the index of the frame that made a goroutine wait. The frames
+// before outside are the runtime's.
+func siteIn(functions []string, outside int) int {
+	standard, named := -1, -1 // the first of the standard library, and the first that names a wait
 	for i := outside; i < len(functions); i++ {
-		if f := functions[i]; !isCore(f) && !isPlumbing(f) {
-			return class, i
+		f := functions[i]
+		p := packageOf(f)
+		switch {
+		case isCore(f) || passesOn(p):
+		case !isStandard(p):
+			if named >= 0 {
+				return named
+			}
+			return i
+		case namesWait(p):
+			if standard < 0 {
+				return i
+			}
+			if named < 0 {
+				named = i
+			}
+		case standard < 0 && !isPlumbing(p):
+			standard = i
 		}
 	}
-	return class, min(outside, len(functions)-1)
+	if standard >= 0 {
+		return standard
+	}
+	return min(outside, len(functions)-1)
 }
 
 // supersedes tells whether a frame that shows class w says more than was, what
@@ -202,15 +233,56 @@ func isCore(function string) bool {
 	}
 }
 
-// isPlumbing tells a package that passes reads, writes and channel operations
-// on: that a goroutine waits in net.(*netFD).Read says nothing of who reads.
-func isPlumbing(function string) bool {
-	switch packageOf(function) {
-	case "net", "os", "io", "bufio", "bytes", "crypto/tls", "reflect", // bytes: a TLS connection reads into a Buffer
-		"golang.org/x/sync/errgroup", "golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight":
+// isPlumbing reports whether a package of the standard library passes every
+// kind of read, write and call on: that a goroutine waits in net.(*netFD).Read
+// says nothing of who reads.
+func isPlumbing(path string) bool {
+	switch path {
+	case "net", "os", "io", "bufio", "bytes", "crypto/tls", "reflect": // bytes: a TLS connection reads into a Buffer
 		return true
+	default:
+		return false
 	}
-	return false
+}
+
+// passesOn reports whether a package outside the standard library only passes a
+// wait on, so that its caller is who waits.
+func passesOn(path string) bool {
+	return strings.HasPrefix(path, "golang.org/x/") &&
+		(strings.HasPrefix(path, "golang.org/x/sync/") || path == "golang.org/x/text/transform")
+}
+
+// namesWait reports whether the frames of a package of the standard library say
+// what is waited for: a response, a connection from a pool, a child process, a
+// subtest, the lock of a logger.
+func namesWait(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	switch first {
+	case "context", "log", "testing":
+		return true
+	case "net":
+		return path == "net/rpc" || path == "net/http" || strings.HasPrefix(path, "net/http/")
+	default:
+		return path == "database/sql" || path == "os/exec"
+	}
+}
+
+// isStandard reports whether an import path is one of the standard library. It
+// goes by the first element: a module of the application may be named without a
+// dot too ("casekit"). A module that is named as a directory of the standard
+// library ("image") is taken for a part of it.
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	switch first {
+	case "archive", "arena", "bufio", "builtin", "bytes", "cmp", "compress", "container", "context", "crypto",
+		"database", "debug", "embed", "encoding", "errors", "expvar", "flag", "fmt", "go", "hash", "html", "image",
+		"index", "internal", "io", "iter", "log", "maps", "math", "mime", "net", "os", "path", "plugin", "reflect",
+		"regexp", "runtime", "simd", "slices", "sort", "strconv", "strings", "structs", "sync", "syscall", "testing",
+		"text", "time", "unicode", "unique", "unsafe", "uuid", "vendor", "weak":
+		return true
+	default:
+		return false
+	}
 }
 
 // isLauncher tells the frames below the function that somebody wrote to be

@@ -2,6 +2,10 @@ package goroutines_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +35,15 @@ func TestClassify(t *testing.T) {
 		"accept":                  {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*FD).Accept net.(*netFD).accept net.(*TCPListener).Accept net/http.(*Server).Serve main.f", goroutines.IO, 6},
 		"plumbing to the end":     {"runtime.gopark runtime.selectgo net.(*netFD).connect.func2", goroutines.Select, 2},
 		"database/sql":            {"runtime.gopark runtime.selectgo database/sql.(*DB).conn database/sql.(*DB).query main.f", goroutines.Select, 2},
+		"no dot in the module":    {"runtime.gopark runtime.selectgo io.(*pipe).write bufio.(*Writer).Flush encoding/csv.(*Writer).Flush casekit.export casekit.main", goroutines.Select, 5},
+		"errgroup at its limit":   {"runtime.gopark runtime.chansend runtime.chansend1 golang.org/x/sync/errgroup.(*Group).Go main.report", goroutines.ChanSend, 4},
+		"transform":               {"runtime.gopark runtime.selectgo io.(*pipe).read golang.org/x/text/transform.(*Reader).Read bufio.(*Scanner).Scan main.f", goroutines.Select, 5},
+		"logger":                  {"runtime.gopark runtime.semacquire1 internal/sync.runtime_SemacquireMutex internal/sync.(*Mutex).lockSlow sync.(*Mutex).Lock log.(*Logger).output log.Printf main.f", goroutines.Mutex, 5},
+		"response of an upstream": {"runtime.gopark runtime.selectgo net/http.(*persistConn).roundTrip net/http.(*Transport).roundTrip net/http.(*Client).Do main.f net/http.HandlerFunc.ServeHTTP net/http.(*conn).serve", goroutines.Select, 2},
+		"reply into a response":   {"runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Write net/http.checkConnErrorWriter.Write bufio.(*Writer).Flush net/http.(*response).write fmt.Fprintf main.f net/http.(*conn).serve", goroutines.IO, 4},
+		"decoder of a response":   {"runtime.gopark runtime.selectgo io.(*pipe).read encoding/json.(*Decoder).refill encoding/json.(*Decoder).Decode net/http/httputil.f main.f", goroutines.Select, 5},
+		"standard handler":        {"runtime.gopark runtime.selectgo expvar.f net/http.HandlerFunc.ServeHTTP net/http.serverHandler.ServeHTTP net/http.(*conn).serve", goroutines.Select, 2},
+		"context":                 {"runtime.gopark runtime.selectgo context.(*cancelCtx).propagateCancel.func2", goroutines.Select, 2},
 		"nested wait":             {"runtime.gopark runtime.chanrecv runtime.chanrecv1 main.f runtime.selectgo", goroutines.ChanReceive, 3},
 		"preempted":               {"runtime.asyncPreempt main.f", goroutines.Running, 1},
 		"not begun":               {"main.main.gowrap1", goroutines.Running, 0},
@@ -46,6 +59,28 @@ func TestClassify(t *testing.T) {
 				t.Errorf("got %v at frame %d, want %v at frame %d", class, site, tt.class, tt.site)
 			}
 		})
+	}
+}
+
+// A directory that a new Go release adds to the standard library must be known: its
+// frames would be taken for the application's.
+func TestStandardLibraryIsKnown(t *testing.T) {
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Skip("no go command:", err)
+	}
+	entries, err := os.ReadDir(filepath.Join(strings.TrimSpace(string(root)), "src"))
+	if err != nil {
+		t.Skip("no standard library:", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || e.Name() == "cmd" || e.Name() == "testdata" { // neither is linked into a program
+			continue
+		}
+		stack := []string{"runtime.gopark", e.Name() + "/part.F", "example.com/shop.main"}
+		if _, site := goroutines.Classify(stack); site == 1 && !slices.Contains([]string{"context", "log", "testing"}, e.Name()) {
+			t.Errorf("%s is not known as the standard library", e.Name())
+		}
 	}
 }
 

@@ -14,17 +14,20 @@ type Site struct {
 	Line     int    // 0 where the line does not matter
 }
 
-// String returns "pkg.Func (file.go:12)".
+// String returns "pkg.Func (file.go:12)", for people: Function without the
+// linker's escapes, with "[...]" for type arguments, and cut where it is longer
+// than 120 bytes. The zero value reads "unknown".
 func (s Site) String() string {
+	function := readable(s.Function)
 	if s.File == "" {
-		return s.Function
+		return function
 	}
 	// Files have slashes on every system: they come from the compiler.
 	place := path.Base(s.File)
 	if s.Line > 0 {
 		place += ":" + strconv.Itoa(s.Line)
 	}
-	return s.Function + " (" + place + ")"
+	return function + " (" + place + ")"
 }
 
 func (s Site) compare(t Site) int {
@@ -52,13 +55,14 @@ type Key struct {
 	Entry string
 }
 
-// String returns "chan send at pkg.Func (file.go:12) of pkg.Entry".
+// String returns "chan send at pkg.Func (file.go:12) of pkg.Entry", with names as
+// [Site.String] writes them.
 func (k Key) String() string {
 	s := k.Class.String() + " at " + k.Site.String()
 	if k.Entry == "" {
 		return s
 	}
-	return s + " of " + k.Entry
+	return s + " of " + readable(k.Entry)
 }
 
 // plain returns the key with "[...]" for type arguments, which is all that an

@@ -3,6 +3,9 @@ package goroutines_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
+	"encoding/csv"
+	"fmt"
 	"io"
 	"iter"
 	"net"
@@ -135,6 +138,20 @@ func waitFileLock(f *os.File) {
 
 func waitIOPipe(r *io.PipeReader) {
 	r.Read(make([]byte, 1)) // waitIOPipe
+}
+
+func waitCSV(w io.Writer) {
+	c := csv.NewWriter(w)
+	c.Write([]string{strings.Repeat("a record longer than the buffer", 200)}) // waitCSV
+}
+
+func waitPrint(w io.Writer) {
+	fmt.Fprintln(w, "order", 7) // waitPrint
+}
+
+func waitBinary(r io.Reader) {
+	var header struct{ Length, Kind uint32 }
+	binary.Read(r, binary.BigEndian, &header) // waitBinary
 }
 
 func waitSleep(stop *atomic.Bool) {
@@ -281,12 +298,21 @@ func startIO(s *scene) []wait {
 	l := listen(s.t)
 	near, far := connect(s.t, l)
 	near2, far2 := connect(s.t, l)
+	near3, far3 := connect(s.t, l)
 	s.start(func() { waitConn(near) }, func() { far.Close(); near.Close() })
 	s.start(func() { waitBuffered(near2) }, func() { far2.Close(); near2.Close() })
 	s.start(func() { waitAccept(l) }, func() { l.Close() })
 	pr, pw := io.Pipe()
 	s.start(func() { waitIOPipe(pr) }, func() { pw.Close() })
+	pr2, pw2 := io.Pipe()
+	s.start(func() { waitCSV(pw2) }, func() { pr2.Close() })
+	pr3, pw3 := io.Pipe()
+	s.start(func() { waitPrint(pw3) }, func() { pr3.Close() })
+	s.start(func() { waitBinary(near3) }, func() { far3.Close(); near3.Close() })
 	return []wait{
+		{"waitCSV", goroutines.Select, "", false},
+		{"waitPrint", goroutines.Select, "", false},
+		{"waitBinary", goroutines.IO, "", false},
 		{"waitConn", goroutines.IO, "", false},
 		{"waitBuffered", goroutines.IO, "", false},
 		{"waitAccept", goroutines.IO, "", false},
