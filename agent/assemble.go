@@ -13,7 +13,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // assemble makes the engine with everything that the settings ask for, and
@@ -28,6 +30,9 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		return pages{}, err
 	}
 	a.processor = p
+	if err := s.makeRecorder(); err != nil {
+		return pages{}, err
+	}
 	a.detective = newDetective(s, p)
 	if a.evidence, err = a.newEvidence(s); err != nil {
 		return pages{}, err
@@ -76,16 +81,38 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
 }
 
+// makeRecorder makes the default recorder, unless there is one or there is to be none.
+func (s *settings) makeRecorder() error {
+	if s.recorder != nil || s.noRecorder {
+		return nil
+	}
+	r, err := exectrace.New(exectrace.Config{Logger: s.logger})
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	s.recorder = r
+	return nil
+}
+
 func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
 	c := goroutines.DetectiveConfig{
-		Survey:  goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins: p,
-		Logger:  s.logger,
+		Survey:   goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
+		Origins:  p,
+		Accepted: acceptedConnections,
+		Logger:   s.logger,
 	}
 	if s.recorder != nil {
-		c.RollCaller = s.recorder
+		c.Recorder = s.recorder
 	}
 	return goroutines.NewDetective(c)
+}
+
+// acceptedConnections returns how many connections the process has accepted and not
+// closed. It costs about a microsecond for each descriptor.
+func acceptedConnections() (int, error) {
+	const most = 100_000 // descriptors
+	c, err := host.CountConnections(most)
+	return c.Accepted, err
 }
 
 func newBaselines(s *settings) (*baseline.Watch, error) {

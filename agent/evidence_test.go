@@ -126,9 +126,9 @@ func TestRecorder(t *testing.T) {
 // unwell is a recorder that panics as soon as it runs.
 type unwell struct{}
 
-func (unwell) RollCall(context.Context) ([]goroutines.Member, error) { panic("oh") }
-func (unwell) WriteTrace(context.Context, io.Writer) error           { panic("oh") }
-func (unwell) Run(context.Context)                                   { panic("oh") }
+func (unwell) Record(context.Context, time.Duration) (*goroutines.Recording, error) { panic("oh") }
+func (unwell) WriteTrace(context.Context, io.Writer) error                          { panic("oh") }
+func (unwell) Run(context.Context)                                                  { panic("oh") }
 
 func TestRecorderThatPanics(t *testing.T) {
 	a, log := start(t, agent.WithRecorder(unwell{}))

@@ -126,19 +126,23 @@ func WithEvidence(c evidence.Config) Option {
 	return func(s *settings) { s.evidence = &c }
 }
 
-// WithRecorder gives the agent a recorder of execution traces, which the program
-// makes, so that only programs that want one link the reader of traces:
+// WithRecorder replaces the recorder of execution traces that Start makes, for
+// example by one that also looks into slow spans:
 //
-//	r, err := exectrace.New(exectrace.Config{})
+//	r, err := exectrace.New(exectrace.Config{Mode: exectrace.DutyCycle})
 //	a, err := agent.Start(agent.WithRecorder(r))
 //
-// The detective then knows the age of goroutines that no span has created, and
-// evidence has an execution trace. The agent runs the recorder, if it can be
-// ([exectrace.Recorder.Run]), until Stop, and reports the slow spans that it looked into.
+// While a group of goroutines is suspicious the agent records for five seconds now and
+// then, to see whether its members run; bundles of evidence have an execution trace. The
+// agent runs the recorder until Stop, if it can be run ([exectrace.Recorder.Run]), and
+// reports the slow spans that it looked into.
+//
+// Nil turns recordings off, as GMPULSE_RECORDER=off does: then no group is reported as a
+// leak unless the garbage collector proves it.
 //
 // [exectrace.Recorder.Run]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder.Run
 func WithRecorder(r Recorder) Option {
-	return func(s *settings) { s.recorder = r }
+	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }
 
 // WithLogger sets where the agent logs: one line at start, one at stop, and one

@@ -13,12 +13,12 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// Recorder makes execution traces and reads them. [exectrace.Recorder] does. See
+// Recorder makes execution traces and reads them. [exectrace.Recorder] is one. See
 // [WithRecorder].
 //
 // [exectrace.Recorder]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder
 type Recorder interface {
-	goroutines.RollCaller
+	goroutines.Recorder
 	evidence.TraceSource
 }
 

@@ -37,7 +37,8 @@ type settings struct {
 	access       Access
 	page         page.Config
 	evidence     *evidence.Config // nil is off
-	recorder     Recorder         // nil is none
+	noRecorder   bool
+	recorder     Recorder // nil is the default one
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -82,6 +83,7 @@ func Variables() []Variable {
 		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "How many false alarms a week are bearable, of each group of signals.", setAlertsPerWeek},
 		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", setStateFile},
 		{"GMPULSE_ENRICH", "on or off", "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", setEnrich},
+		{"GMPULSE_RECORDER", "on or off", "on", "off: no execution traces are recorded; goroutines are then reported as leaked only where the garbage collector proves it.", setRecorder},
 		{"GMPULSE_CAPTURE_DIR", "a directory", "none: no evidence is kept", "Where a bundle of evidence is kept of each incident: profiles, samples, spans; at most 256 MiB.", setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
@@ -241,6 +243,8 @@ func duration(v string) (time.Duration, error) {
 }
 
 func setLabels(s *settings, v string) error { return setOff(&s.noLabels, v) }
+
+func setRecorder(s *settings, v string) error { return setOff(&s.noRecorder, v) }
 
 func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) }
 

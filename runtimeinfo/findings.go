@@ -21,9 +21,10 @@ type Findings struct {
 	// Surveys were taken, SurveysSkipped left out because they would have cost too
 	// much; cumulative.
 	Surveys, SurveysSkipped uint64
-	// RollCalls were taken, RollCallsFailed tried in vain; cumulative.
-	RollCalls, RollCallsFailed uint64
-	Events                     []Event
+	// Recordings of suspicious groups were made, RecordingsFailed could not be made;
+	// cumulative.
+	Recordings, RecordingsFailed uint64
+	Events                       []Event
 }
 
 func findings(f func(*Findings) float64) *source {

@@ -34,9 +34,9 @@ func leakRows() []Metric {
 		// No survey, no verdict: silence must not look like health.
 		{Name: "gmpulse.surveys", Unit: "{survey}", Kind: KindCounter, Help: "Surveys of all goroutines taken.", source: findings(func(f *Findings) float64 { return float64(f.Surveys) })},
 		{Name: "gmpulse.surveys_skipped", Unit: "{survey}", Kind: KindCounter, Help: "Surveys left out because they would have cost too much.", source: findings(func(f *Findings) float64 { return float64(f.SurveysSkipped) })},
-		// Where they fail, goroutines without a span have no age, and their leaks are suspected only.
-		{Name: "gmpulse.roll_calls", Unit: "{roll_call}", Kind: KindCounter, Help: "Roll calls that told goroutines apart, to see who stays.", source: findings(func(f *Findings) float64 { return float64(f.RollCalls) })},
-		{Name: "gmpulse.roll_calls_failed", Unit: "{roll_call}", Kind: KindCounter, Help: "Roll calls that could not be taken.", source: findings(func(f *Findings) float64 { return float64(f.RollCallsFailed) })},
+		// Recordings are the evidence of verdicts: where they fail, no group is reported as a leak without a proof.
+		{Name: "gmpulse.goroutine_recordings", Unit: "{recording}", Kind: KindCounter, Help: "Recordings made to see whether the goroutines of suspicious groups run.", source: findings(func(f *Findings) float64 { return float64(f.Recordings) })},
+		{Name: "gmpulse.goroutine_recordings_failed", Unit: "{recording}", Kind: KindCounter, Help: "Recordings of goroutines that could not be made.", source: findings(func(f *Findings) float64 { return float64(f.RecordingsFailed) })},
 	})
 }
 

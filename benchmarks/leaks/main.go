@@ -60,7 +60,7 @@ func fail(err error) {
 
 // Scaled time: slots of 250 ms instead of 5 s.
 func scale() watch.Config {
-	return watch.Config{Slot: 250 * time.Millisecond, Slots: 28, Grace: 2 * time.Second, MinGrowth: 5}
+	return watch.Config{Slot: 250 * time.Millisecond, Slots: 44, Grace: 2 * time.Second, MinGrowth: 5}
 }
 
 // here runs a kind or a benign workload in this process.

@@ -40,7 +40,7 @@ var rooms = map[string][]string{
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
-	"./agent":                           {"./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./tracectx", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
+	"./agent":                           {"./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./runtimeinfo/host", "./tracectx", "./tracectx/exectrace", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
 }
 
 // banned packages must not be linked, directly or through others.
@@ -50,7 +50,6 @@ var banned = []struct {
 	{"./agent", "net/http/pprof", "its init registers handlers on http.DefaultServeMux"},
 	{"./agent", "text/template", "it makes the linker keep every exported method of the program: +3 MB"},
 	{"./agent", "google.golang.org/grpc", "nothing of ours speaks gRPC"},
-	{"./agent", "golang.org/x/exp/trace", "who wants execution traces hands in an exectrace.Recorder: programs that do not would carry the reader"},
 	{"./examples/explosion", "google.golang.org/grpc", "a newcomer's first command would have to fetch and compile it"},
 	{"./exporters/otlp", "google.golang.org/grpc", "the SDK's exporters link it, +10 MB: only otlphttp does"},
 	{"./agent/engine", "expvar", "its init registers a handler on http.DefaultServeMux"},

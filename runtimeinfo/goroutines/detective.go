@@ -8,7 +8,6 @@ import (
 	"math"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,28 +15,29 @@ import (
 )
 
 // DetectiveConfig configures a [Detective]. The zero value is ready to use, but
-// knows no spans. A number below zero is its default too.
+// knows no spans and records nothing. A number below zero is its default too.
 type DetectiveConfig struct {
 	// Survey says how goroutines are surveyed, and by which labels they are
 	// told apart.
 	Survey Config
-	// Origins tells of the spans behind the labels. Default none: then ages are
-	// not known, and a leak is suspected only.
+	// Origins tells of the spans behind the labels. Default none: then it is not known
+	// under which spans goroutines were created.
 	Origins Origins
-	// RollCaller tells goroutines apart, so that the members of a group which were
-	// not created under a span have an age as well: two roll calls, half a minute
-	// (6 slots) apart, tell who stays. They are taken only while such a group grows,
-	// and on the account of Share. Default none: then such a leak is suspected only.
-	RollCaller RollCaller
-	// Slot is the shortest slot of a trend, and how often surveys are taken at
-	// most. Default 5 s: a leak is named after 8 slots at the earliest.
+	// Recorder records the goroutines of suspicious groups. Default none: then no
+	// group is reported as a leak without a proof of the garbage collector.
+	Recorder Recorder
+	// Accepted returns how many connections the process has accepted and not closed.
+	// It is called after each recording. Default none: then groups that wait for a
+	// connection are never reported as a leak.
+	Accepted func() (int, error)
+	// Slot is the time between surveys, and the unit of all times that verdicts need:
+	// a leak is reported after 30 slots or so. Recordings last one slot. Default 5 s.
 	Slot time.Duration
-	// MinGrowth is how many goroutines a group must have grown by before it is
-	// spoken of. Default 20.
+	// MinGrowth is how many goroutines a group must have before it is reported.
+	// Default 20.
 	MinGrowth int
-	// MinAge is the age below which a goroutine is in flight. Default 4 slots.
-	MinAge time.Duration
-	// Share of one core that surveys may use, see [NewGovernor]. Default 0.001.
+	// Share of one core that surveys may use, and recordings again, see
+	// [NewGovernor]. Default 0.001.
 	Share float64
 	// Top is how many groups are published as metrics. Default 20, at most 100.
 	Top int
@@ -49,35 +49,36 @@ type DetectiveConfig struct {
 func (c DetectiveConfig) withDefaults() DetectiveConfig {
 	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
 	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
-	c.MinAge = cmp.Or(max(c.MinAge, 0), 4*c.Slot)
 	c.Top = min(cmp.Or(max(c.Top, 0), 20), 100)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
 
-// Detective surveys the goroutines from time to time, watches the groups, and
-// says which of them leak, where they are stuck and under which span they were
-// created. Make one with [NewDetective].
+// Detective surveys the goroutines from time to time, records those of suspicious
+// groups, and reports which groups leak, where they are stuck and under which span
+// they were created. Make one with [NewDetective].
 //
-// On average it uses no more than a thousandth of a core. Where surveys have
-// become too dear for that, it takes fewer; above Config.MaxGoroutines it takes
-// none, and says so.
+// On average surveys use no more than a thousandth of a core, and so do recordings.
+// Where they cost more, the Detective takes fewer; above Config.MaxGoroutines it
+// takes none, and logs so.
 type Detective struct {
 	config   DetectiveConfig
 	surveyor *Surveyor
-	governor *Governor
+	governor *Governor // of surveys
 	prover   *Prover
 
-	mu      sync.Mutex
-	cases   *casebook
-	report  Report
-	found   runtimeinfo.Findings // in report; shared with snapshots
-	skipped uint64
-	taken   uint64
-	failing bool
+	work     sync.Mutex // guards what follows, which the tick does not wait for
+	tracker  *groupTracker
+	recorder recorderState
 
-	rollTried          time.Time // last
-	rolled, rollFailed uint64
+	mu                     sync.Mutex // guards what is published
+	report                 Report
+	found                  runtimeinfo.Findings // in report; shared with snapshots
+	events                 []runtimeinfo.Event  // since the last snapshot
+	skipped                uint64
+	taken                  uint64
+	recorded, recordFailed uint64
+	failing                bool
 }
 
 // Report is what the detective knows at one moment.
@@ -100,44 +101,56 @@ func (r *Report) Process() Kind {
 // NewDetective returns a Detective. It starts nothing.
 func NewDetective(c DetectiveConfig) *Detective {
 	c = c.withDefaults()
-	cases := newCasebook(rules{slot: c.Slot, minGrowth: c.MinGrowth, minAge: c.MinAge}, c.Origins)
-	cases.rollable = c.RollCaller != nil
-	cases.rolling = cases.rollable
+	tracker := newGroupTracker(rules{slot: c.Slot, minGrowth: c.MinGrowth}, c.Origins)
+	tracker.recording = c.Recorder != nil
 	return &Detective{
 		config:   c,
 		surveyor: NewSurveyor(c.Survey),
 		governor: NewGovernor(c.Share),
 		prover:   NewProver(ProverConfig{Config: c.Survey}),
-		cases:    cases,
+		tracker:  tracker,
+		recorder: recorderState{governor: newRecordingGovernor(c.Share)},
 	}
 }
 
-// Run investigates until ctx is done. latest returns the newest snapshot, or
+// Run surveys and records until ctx is done. latest returns the newest snapshot, or
 // nil; from it come the circumstances that groups are judged in.
 func (d *Detective) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
-	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, "detective"), func(ctx context.Context) {
-		ticker := time.NewTicker(d.config.Slot)
-		defer ticker.Stop()
-		for {
-			d.look(ctx, latest())
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-		}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, "recordings"), func(ctx context.Context) {
+			d.every(ctx, func() { d.Record(ctx) })
+		})
 	})
+	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, "detective"), func(ctx context.Context) {
+		d.every(ctx, func() { d.look(ctx, latest()) })
+	})
+	wg.Wait()
+}
+
+// every calls f now and in each slot until ctx is done.
+func (d *Detective) every(ctx context.Context, f func()) {
+	ticker := time.NewTicker(d.config.Slot)
+	defer ticker.Stop()
+	for {
+		f()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // look takes a survey, if one can be afforded, and judges it.
 func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if err := d.surveyor.tooMany(n); err != nil {
-		d.complain(err) // at once: the governor would think for an hour of what a million cost
+		d.complain(err) // at once: the governor would wait for an hour after a survey of a million
 		d.skip()
 		return
 	}
-	if affordable := d.governor.Allow(now, n) || d.suspicious() && d.governor.Borrow(now, n); !affordable {
+	if affordable := d.governor.Allow(now, n) || d.undecided() && d.governor.Borrow(now, n); !affordable {
 		d.skip()
 		return
 	}
@@ -150,25 +163,39 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.recovered()
 	d.governor.Spend(now, n, s.CPU)
 	d.Consider(s, latest)
-	d.CallRoll(ctx)
 	d.prove(ctx, s)
 }
 
 // Consider judges a survey in the light of a snapshot, which may be nil. Run
 // calls it; tests and tools that have surveys of their own may.
 func (d *Detective) Consider(s *Survey, latest *runtimeinfo.Snapshot) {
+	d.work.Lock()
+	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.prover.Proven))
+	kinds := d.tracker.kinds()
+	events := d.tracker.takeEvents()
+	d.work.Unlock()
+
+	report := Report{Survey: s, Verdicts: verdicts}
+	found := report.findings(d.config.Top, kinds)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
-	verdicts := d.cases.add(s, circumstancesOf(s, latest, d.prover.Proven))
-	d.report = Report{Survey: s, Verdicts: verdicts}
-	d.found = d.report.findings(d.config.Top)
+	d.report, d.found = report, found
+	d.publish(events)
 }
 
-// prove asks the garbage collector about a suspicion, where the runtime can and
-// it is not too dear; the prover has its own cooldown.
+// publish adds events for the next snapshot. The caller holds d.mu.
+func (d *Detective) publish(events []runtimeinfo.Event) {
+	const most = 256 // between two ticks
+	for _, e := range events {
+		d.events = appendBounded(d.events, e, most)
+	}
+}
+
+// prove asks the garbage collector about groups whose members do not run, where the
+// runtime can and it does not cost too much; the prover has its own cooldown.
 func (d *Detective) prove(ctx context.Context, s *Survey) {
-	if !Provable() || !d.suspicious() {
+	if !Provable() || !d.worthProof() {
 		return
 	}
 	_, err := d.prover.Prove(ctx, s)
@@ -177,12 +204,17 @@ func (d *Detective) prove(ctx context.Context, s *Survey) {
 	}
 }
 
-// suspicious tells whether a verdict stands that is worth a proof, or a survey
-// out of turn.
-func (d *Detective) suspicious() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.report.Verdicts, func(v Verdict) bool { return v.Kind.Suspect() })
+func (d *Detective) worthProof() bool {
+	d.work.Lock()
+	defer d.work.Unlock()
+	return d.tracker.worthProof()
+}
+
+// undecided reports whether a survey out of turn would help to decide on a group.
+func (d *Detective) undecided() bool {
+	d.work.Lock()
+	defer d.work.Unlock()
+	return d.tracker.undecided()
 }
 
 func (d *Detective) skip() {
@@ -198,6 +230,11 @@ func (d *Detective) complain(err error) {
 		return
 	}
 	d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
+	if errors.Is(err, ErrTooMany) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.publish([]runtimeinfo.Event{floodEvent(time.Now(), runtime.NumGoroutine(), d.surveyor.config.MaxGoroutines)})
+	}
 }
 
 // recovered logs that surveys work again.
@@ -229,16 +266,16 @@ func (d *Detective) Findings() *runtimeinfo.Findings {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.found
-	f.Surveys, f.SurveysSkipped, f.RollCalls, f.RollCallsFailed = d.taken, d.skipped, d.rolled, d.rollFailed
-	f.Events = d.cases.takeEvents()
+	f.Surveys, f.SurveysSkipped, f.Recordings, f.RecordingsFailed = d.taken, d.skipped, d.recorded, d.recordFailed
+	f.Events, d.events = d.events, nil
 	return &f
 }
 
-// findings says what a report found; ticks are many to a survey.
-func (r *Report) findings(top int) (f runtimeinfo.Findings) {
-	kinds := map[Key]Kind{}
-	for _, v := range r.Verdicts {
-		kinds[v.Key] = v.Kind
+// findings returns what a report says in metrics; there are many ticks to a survey.
+// kinds has the verdict on each group.
+func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) {
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
 		f.Leaked += v.Leaked
 		if v.Kind.Suspect() {
 			f.Suspects++

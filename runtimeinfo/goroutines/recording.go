@@ -44,6 +44,9 @@ type RecordedGoroutine struct {
 	Ran bool
 	// Wakeup is what ended the first wait of the goroutine in the recording.
 	Wakeup Wakeup
+	// Waker is the id of the goroutine that ended that wait; 0 unless Wakeup is
+	// WakeupGoroutine.
+	Waker uint64
 	// Creator is the id of the goroutine whose go statement created this one; 0
 	// for a function that time.AfterFunc started. Created only.
 	Creator uint64
@@ -54,10 +57,18 @@ type RecordedGoroutine struct {
 	Creation []Site
 }
 
-// Key returns the group that the goroutine belongs to; see [Member.Key]. It
+// Key returns the group that the goroutine belongs to, the same as in a survey, but
+// with "[...]" for type arguments. ok is false where the stack is unknown. It
 // allocates: call it once for each distinct stack of a recording.
 func (g *RecordedGoroutine) Key() (k Key, ok bool) {
-	return stackKey(g.Stack)
+	if len(g.Stack) == 0 {
+		return Key{}, false
+	}
+	functions := make([]string, len(g.Stack))
+	for i := range g.Stack {
+		functions[i] = g.Stack[i].Function
+	}
+	return keyOf(functions, func(i int) Site { return g.Stack[i] }), true
 }
 
 // Wakeup is what made a waiting goroutine runnable.

@@ -102,27 +102,3 @@ func connected(t *testing.T, n int, http2 bool) (survey func() *Survey) {
 		return s
 	}
 }
-
-// More clients than before are no leak, whatever the server is made of.
-func TestServersOfAllKinds(t *testing.T) {
-	for _, key := range []Key{
-		{IO, Site{Function: "net/http/internal/http2.readFrameHeader"}, "net/http/internal/http2.(*serverConn).readFrames"},
-		{IO, Site{Function: "net/http.http2readFrameHeader"}, "net/http.(*http2serverConn).readFrames"},
-		{IO, Site{Function: "golang.org/x/net/http2.readFrameHeader"}, "golang.org/x/net/http2.(*serverConn).readFrames"},
-		{Select, Site{Function: "net/http/internal/http2.(*serverConn).serve"}, "net/http.(*conn).serve"},
-		{Select, Site{Function: "shop.stream"}, "net/http/internal/http2.(*serverConn).runHandler"},
-		{IO, Site{Function: "google.golang.org/grpc/internal/transport/readyreader.(*nonBlockingReader).ReadOnReady"}, "google.golang.org/grpc.(*Server).handleRawConn.func1"},
-		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"}, "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"},
-		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*controlBuffer).get"}, "google.golang.org/grpc/internal/transport.NewServerTransport.func3"},
-		{Select, Site{Function: "google.golang.org/grpc/health.(*Server).Watch"}, "google.golang.org/grpc.(*Server).serveStreams.func2.1"},
-	} {
-		w := newTown(t)
-		got := ""
-		for i := range 20 {
-			got = kinds(w.look(Group{Key: key, Count: 20 * (i + 1)}))
-		}
-		if got != "connections" {
-			t.Errorf("%v: verdict %q, want connections", key, got)
-		}
-	}
-}

@@ -42,9 +42,9 @@ type Survey struct {
 	Groups     []Group // the largest first; equal ones by Key
 	Rest       int     // goroutines in groups beyond Config.MaxGroups
 
-	// Wall is how long the survey took. CPU is the CPU time that it took at most:
-	// the lesser of Wall and what the process used meanwhile, so that neither a
-	// busy machine nor a busy application alone makes it look dear.
+	// Wall is how long the survey took. CPU is the CPU time of the thread that took it;
+	// where the system does not tell that, the lesser of Wall and what the process used
+	// meanwhile.
 	Wall, CPU time.Duration
 	Bytes     int // of the encoded profile
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"sort"
@@ -32,7 +33,9 @@ func take(ctx context.Context, name string, c Config, self string) (*Survey, tim
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	started, before := time.Now(), processCPU()
+	runtime.LockOSThread() // so that the thread's CPU time is that of the survey
+	defer runtime.UnlockOSThread()
+	started, before, own := time.Now(), processCPU(), threadCPU()
 	p, size, err := capture(ctx, name)
 	if err != nil {
 		return nil, 0, err
@@ -44,6 +47,9 @@ func take(ctx context.Context, name string, c Config, self string) (*Survey, tim
 	process := processCPU() - before
 	if process > 0 {
 		s.CPU = min(s.Wall, process)
+	}
+	if own > 0 {
+		s.CPU = min(s.CPU, threadCPU()-own)
 	}
 	return s, process, nil
 }

@@ -16,25 +16,52 @@ type Kind string
 const (
 	// LeakProven: the garbage collector found that nothing can ever wake them.
 	LeakProven Kind = "leak-proven"
-	// Leak: the group grows, and its members outlive the spans they began under and stay.
+	// Leak: the group grows, and its members neither run nor end, as recordings show.
 	Leak Kind = "leak"
-	// Stuck: members wait far longer than such spans take, and their spans are
-	// still open: they block their request.
+	// Stuck: requests in flight do not run and do not end, although others like
+	// them did, or their clients have left.
 	Stuck Kind = "stuck"
-	// Pressure: the group grows, but its members come and go, each staying
-	// longer: something downstream is slow.
-	Pressure Kind = "pressure"
-	// Load: the group grows with the load; each member stays as long as ever.
-	Load Kind = "load"
-	// Connections: more clients are connected.
-	Connections Kind = "connections"
-	// Pool: the group grew and has stopped growing; its members stay.
-	Pool Kind = "pool"
 	// Burst: many goroutines at once, which have not stayed long enough to judge.
 	Burst Kind = "burst"
+	// Pressure: the group grows; members end, but each stays longer than before.
+	Pressure Kind = "pressure"
+	// Load: the group grows; members end, or their root spans are still open.
+	Load Kind = "load"
+	// Connections: the group grows with the connections of clients.
+	Connections Kind = "connections"
+	// Pool: members stay and are put to work, or the group has stopped growing.
+	Pool Kind = "pool"
+	// Growing: the group grows, and it is not known yet what it is.
+	Growing Kind = "growing"
 )
 
-// Suspect tells whether the kind is one to look into.
+// rank orders kinds, worst first.
+func rank(k Kind) int {
+	switch k {
+	case LeakProven:
+		return 0
+	case Leak:
+		return 1
+	case Stuck:
+		return 2
+	case Burst:
+		return 3
+	case Pressure:
+		return 4
+	case Load:
+		return 5
+	case Connections:
+		return 6
+	case Pool:
+		return 7
+	case Growing:
+		return 8
+	default:
+		return 9
+	}
+}
+
+// Suspect reports whether the kind is an alarm: a leak, or requests that are stuck.
 func (k Kind) Suspect() bool { return k == LeakProven || k == Leak || k == Stuck }
 
 // severity is that of the event which opens a verdict.
@@ -42,9 +69,9 @@ func (k Kind) severity() slog.Level {
 	switch k {
 	case LeakProven, Leak:
 		return slog.LevelError
-	case Stuck, Pressure:
+	case Stuck:
 		return slog.LevelWarn
-	case Load, Connections, Pool, Burst:
+	case Burst, Pressure, Load, Connections, Pool, Growing:
 		return slog.LevelInfo
 	default:
 		return slog.LevelInfo
@@ -57,8 +84,15 @@ type Verdict struct {
 	Key  Key
 	// Since is when the group was first seen to grow or to be stuck.
 	Since time.Time
-	// Count is the members now, Leaked how many of them the collector proved
-	// leaked, Old how many are older than any span of their root should be.
+	// Where is the application's line that the reader should look at: where its code
+	// waits, else where it creates the members, else the site of Key.
+	Where Site
+	// Creation is the application's line that creates the members, as recordings
+	// show it; zero where it is not known.
+	Creation Site
+	// Count is the members now, Leaked how many of them the garbage collector proved
+	// leaked, Old how many are known to be older than 45 s or, where there are
+	// recordings, than a minute.
 	Count, Leaked, Old int
 	// PerMinute is the growth of the group's floor.
 	PerMinute float64
@@ -77,6 +111,8 @@ type Verdict struct {
 	// Also are other groups of the same incident, such as the second of the two
 	// goroutines of every HTTP client connection.
 	Also []Key
+
+	creation []Site // a creation stack that Creation is on
 }
 
 // Root is one root-span name that members of a group were created under.
@@ -93,15 +129,32 @@ type Age struct {
 	Count   int
 }
 
-// String says it in one line.
+// String returns the verdict in one line.
 func (v *Verdict) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d goroutines in %s at %s", v.Kind, v.Count, v.Key.Class, v.Key.Site)
+	fmt.Fprintf(&b, "%s: %d goroutines", v.Kind, v.Count)
+	where := v.Where
+	if where == (Site{}) {
+		where = v.Key.Site
+	}
+	fmt.Fprintf(&b, " at %s, in %s", where, v.Key.Class)
+	if where != v.Key.Site {
+		fmt.Fprintf(&b, " at %s", v.Key.Site)
+	}
+	if v.Key.Entry != "" {
+		fmt.Fprintf(&b, " of %s", readable(v.Key.Entry))
+	}
+	if v.Creation != (Site{}) && v.Creation != where {
+		fmt.Fprintf(&b, ", created at %s", v.Creation)
+	}
 	if v.PerMinute >= 1 {
 		fmt.Fprintf(&b, ", %.0f more a minute", v.PerMinute)
 	}
 	if len(v.Roots) > 0 {
 		fmt.Fprintf(&b, ", created under %s (%d)", v.Roots[0].Name, v.Roots[0].Count)
+	}
+	if n := len(v.Also); n > 0 {
+		fmt.Fprintf(&b, ", with %d more groups", n)
 	}
 	if v.Evidence != "" {
 		b.WriteString("; " + v.Evidence)
@@ -122,6 +175,8 @@ func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 		slog.String("file", v.Key.Site.File),
 		slog.Int("line", v.Key.Site.Line),
 		slog.String("entry", v.Key.Entry),
+		slog.String("where", v.Where.String()),
+		slog.String("created_at", v.Creation.String()),
 		slog.Time("since", v.Since),
 		slog.Int("old", v.Old),
 		slog.Int("leaked", v.Leaked),

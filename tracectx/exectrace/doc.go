@@ -3,7 +3,7 @@
 // that a process may have:
 //
 //	r, err := exectrace.New(exectrace.Config{})
-//	members, err := r.RollCall(ctx) // every goroutine by id, with its stack
+//	made, err := r.Record(ctx, 5*time.Second) // what each goroutine did
 //
 // and says where the time of spans went, exactly, in any execution trace of a
 // program that makes OpenTelemetry spans:
@@ -14,9 +14,9 @@
 //
 // [Recorder.WrapExporter] puts that on the slow spans themselves, before they leave.
 //
-// A [Recorder] records nothing until it is asked to. A roll call records for a few
-// milliseconds; [Recorder.Run] does as [Config.Mode] says, and steps back when that
-// costs too much.
+// A [Recorder] records nothing until it is asked to. [Recorder.Record] records for as
+// long as asked for; [Recorder.Run] does as [Config.Mode] says, and stops for a while
+// when that costs too much.
 //
 // Recordings are read with golang.org/x/exp/trace. Where that does not know the
 // format of the running Go version there is no exact data: every call then

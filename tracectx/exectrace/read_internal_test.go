@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"testing"
+	"time"
 
 	xtrace "golang.org/x/exp/trace"
 )
@@ -27,7 +28,7 @@ func oneShot(t testing.TB) []byte {
 
 func TestDamaged(t *testing.T) {
 	whole := oneShot(t)
-	if _, err := readRoll(t.Context(), whole, defaultMaxEvents); err != nil {
+	if _, err := readTranscript(t.Context(), whole, defaultMaxEvents); err != nil {
 		t.Fatal(err)
 	}
 	newer := bytes.Replace(whole, []byte("go 1.26"), []byte("go 1.99"), 1)
@@ -38,8 +39,8 @@ func TestDamaged(t *testing.T) {
 		"cut":          whole[:len(whole)/2],
 		"its end lost": whole[:len(whole)-1],
 	} {
-		if roll, err := readRoll(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || roll != nil {
-			t.Errorf("%s: %d members, %v", name, len(roll), err)
+		if made, err := readTranscript(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || made != nil {
+			t.Errorf("%s: %v, %v", name, made, err)
 		}
 	}
 }
@@ -70,7 +71,7 @@ func TestUnknownVersionIsNotTriedAgain(t *testing.T) {
 	}
 	r.alien = known(bytes.NewReader([]byte("go 1.99 trace\x00\x00\x00")))
 	for range 2 {
-		if _, err := r.RollCall(t.Context()); !errors.Is(err, ErrFormat) {
+		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, ErrFormat) {
 			t.Error(err)
 		}
 	}

@@ -35,12 +35,9 @@ var _ goroutines.Recorder = (*Recorder)(nil)
 // It costs the process about 80 ns for each event, 1 µs for each goroutine and
 // second, and the CPU time of reading; see [goroutines.Recording].
 //
-// The error is [ErrOff], [ErrBusy], [ErrTooMany], [ErrMemory], [ErrFormat], or
-// that of ctx, which ends the recording early.
+// The error is [ErrBusy], [ErrTooMany], [ErrMemory], [ErrFormat], or that of ctx, which
+// ends the recording early.
 func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
-	if r.config.NoRollCall {
-		return nil, ErrOff
-	}
 	if length <= 0 {
 		return nil, fmt.Errorf("exectrace: record for %v: the length must be positive", length)
 	}

@@ -31,9 +31,6 @@ var (
 	// ErrFormat is the error of a recording that cannot be read: it is of a Go
 	// version that golang.org/x/exp/trace does not know, or damaged.
 	ErrFormat = errors.New("exectrace: the recording cannot be read")
-
-	// ErrOff is the error of what [Config] switches off.
-	ErrOff = errors.New("exectrace: switched off")
 )
 
 // Recorder owns the flight recorder of the process. Make one with [New]; a

@@ -57,13 +57,13 @@ func TestFailures(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	release := hold(t)
 	for range 3 {
-		if _, err := r.RollCall(t.Context()); !errors.Is(err, exectrace.ErrBusy) {
+		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, exectrace.ErrBusy) {
 			t.Errorf("beside another recorder: %v", err)
 		}
 	}
 	release()
 	for range 2 {
-		if _, err := r.RollCall(t.Context()); err != nil {
+		if _, err := r.Record(t.Context(), 10*time.Millisecond); err != nil {
 			t.Errorf("after the other recorder: %v", err)
 		}
 	}
@@ -82,9 +82,9 @@ func TestLimits(t *testing.T) {
 		"events":     {MaxEvents: 3},
 	} {
 		r := newRecorder(t, c)
-		members, err := r.RollCall(t.Context())
-		if !errors.Is(err, exectrace.ErrTooMany) || members != nil {
-			t.Errorf("%s: %d members, %v", name, len(members), err)
+		made, err := r.Record(t.Context(), 10*time.Millisecond)
+		if !errors.Is(err, exectrace.ErrTooMany) || made != nil {
+			t.Errorf("%s: %v, %v", name, made, err)
 		}
 		if s := r.Stats(); s != (exectrace.Stats{TooMany: 1}) {
 			t.Errorf("%s: account %+v", name, s)
@@ -94,19 +94,12 @@ func TestLimits(t *testing.T) {
 	hold(t)
 }
 
-func TestRollCallOff(t *testing.T) {
-	r := newRecorder(t, exectrace.Config{NoRollCall: true})
-	if _, err := r.RollCall(t.Context()); !errors.Is(err, exectrace.ErrOff) {
-		t.Error(err)
-	}
-}
-
-func TestRollCallGivesUp(t *testing.T) {
+func TestRecordGivesUp(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
 	late := errors.New("too late")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), -time.Second, late)
 	defer cancel()
-	if _, err := r.RollCall(ctx); !errors.Is(err, late) {
+	if _, err := r.Record(ctx, 10*time.Millisecond); !errors.Is(err, late) {
 		t.Error(err)
 	}
 	if s := r.Stats(); s != (exectrace.Stats{}) {

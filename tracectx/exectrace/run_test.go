@@ -70,8 +70,8 @@ func TestModes(t *testing.T) {
 			if e := r.Exact(); len(e.Times) != 4 || e.Times[0].Root != "work" || e.Read == 0 || sum(e.Times) < time.Millisecond {
 				t.Errorf("exact %+v", e)
 			}
-			if members, err := r.RollCall(t.Context()); err != nil || len(members) == 0 {
-				t.Errorf("roll call meanwhile: %d, %v", len(members), err)
+			if made, err := r.Record(t.Context(), 10*time.Millisecond); err != nil || len(made.Goroutines) == 0 {
+				t.Errorf("recording meanwhile: %v, %v", made, err)
 			}
 			if s := r.Stats(); s.StepsBack != 0 || s.Unreadable != 0 {
 				t.Errorf("account %+v", s)

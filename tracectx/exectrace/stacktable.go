@@ -112,3 +112,24 @@ func kindOfReason(reason string) waitKind {
 		return waitOther
 	}
 }
+
+// sites returns the frames of a stack, leaf first.
+func sites(s trace.Stack) (stack []goroutines.Site) {
+	for f := range s.Frames() {
+		if f.Func == "runtime.goexit" { // below the entry; profiles leave it out
+			continue
+		}
+		stack = append(stack, goroutines.Site{Function: f.Func, File: f.File, Line: int(f.Line)})
+	}
+	return stack
+}
+
+// isSystem reports whether a goroutine is the runtime's own, such as a worker of the
+// garbage collector: it began in the runtime.
+func isSystem(stack []goroutines.Site) bool {
+	if len(stack) == 0 {
+		return false
+	}
+	entry := stack[len(stack)-1].Function
+	return strings.HasPrefix(entry, "runtime.") && entry != "runtime.main"
+}

@@ -50,6 +50,7 @@ type witness struct {
 	kind   waitKind // of the wait that it is in
 	ran    bool
 	wakeup goroutines.Wakeup
+	waker  trace.GoID // where wakeup is WakeupGoroutine
 
 	unclear   bool // the first wakeup was a timer or the poller, the next wait tells which
 	inSyscall bool // since the trace began
@@ -190,6 +191,9 @@ func (l *transcript) leave(g *witness, e *trace.Event) {
 		g.ran = true
 		if g.wakeup == goroutines.WakeupNone {
 			g.wakeup, g.unclear = l.wakeup(g, e)
+			if g.wakeup == goroutines.WakeupGoroutine {
+				g.waker = e.Goroutine()
+			}
 		}
 	case g.state == trace.GoSyscall && g.inSyscall:
 		g.inSyscall = false
@@ -259,7 +263,7 @@ func (l *transcript) result() []goroutines.RecordedGoroutine {
 		if g.system || stack.system {
 			continue
 		}
-		r := goroutines.RecordedGoroutine{ID: uint64(id), Stack: stack.sites, Created: g.created, Ran: g.ran, Wakeup: g.wakeup}
+		r := goroutines.RecordedGoroutine{ID: uint64(id), Stack: stack.sites, Created: g.created, Ran: g.ran, Wakeup: g.wakeup, Waker: uint64(g.waker)}
 		if g.created {
 			r.Creator, r.Creation = uint64(g.creator), creations[g.birth]
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -73,7 +74,7 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 		return r, err
 	}
 	d := goroutines.NewDetective(goroutines.DetectiveConfig{
-		Survey: labels, Origins: service, RollCaller: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
+		Survey: labels, Origins: service, Recorder: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	before, err := surveyor.Take(context.Background())
@@ -82,6 +83,8 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	}
 	w := watcher{result: &r, service: service, detective: d, series: map[string][]int{}, seen: map[string]bool{}}
 	stop := make(chan struct{})
+	recordings := record(d, c.Slot, stop)
+	defer recordings.Wait()
 	go load(service, stop)
 	start := time.Now()
 	slot := time.NewTicker(c.Slot) // a survey of thousands must not stretch the slots
@@ -100,6 +103,24 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	}
 	r.truth(before, after)
 	return r, r.prove(labels, after)
+}
+
+// record has the detective make the recordings that it wants, until stop is closed.
+func record(d *goroutines.Detective, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(slot)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				d.Record(context.Background())
+			}
+		}
+	})
+	return &wg
 }
 
 // watcher holds the series that the rules look at.
@@ -125,7 +146,6 @@ func (w *watcher) look(s *goroutines.Surveyor, elapsed time.Duration) error {
 	}
 	w.reader.Read(runtimeinfo.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
 	w.detective.Consider(survey, w.reader.Snapshot())
-	w.detective.CallRoll(context.Background())
 	for _, v := range w.detective.Report().Verdicts {
 		w.note(&v, elapsed)
 	}

@@ -1,0 +1,251 @@
+package goroutines
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+const testSlot = 5 * time.Second
+
+// fakeProcess is a process with goroutines and root spans that are made up: a survey
+// is taken in each slot, and a recording where the tracker wants one. The rules are
+// pure functions of both, so hours take no time.
+type fakeProcess struct {
+	t        *testing.T
+	tracker  *groupTracker
+	start    time.Time
+	now      time.Time
+	random   *rand.Rand
+	list     []*fakeGoroutine
+	lastID   uint64
+	made     float64
+	spans    map[string]*fakeSpans
+	proven   map[Key]int
+	accepted int  // connections; below zero: not known
+	noRecord bool // recordings fail
+	records  int
+	events   []runtimeinfo.Event
+}
+
+// fakeGoroutine lives until end, for ever if that is zero, and runs every so often.
+type fakeGoroutine struct {
+	id       uint64
+	key      Key
+	root     string
+	born     time.Time
+	end      time.Time
+	every    time.Duration // 0: it never runs
+	wakeup   Wakeup
+	creation []Site
+}
+
+// fakeSpans are the root spans of one name.
+type fakeSpans struct {
+	open  []time.Time // when they began
+	ended uint64
+	p99   time.Duration
+}
+
+func newProcess(t *testing.T) *fakeProcess {
+	t.Helper()
+	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	p := &fakeProcess{
+		t: t, start: start, now: start, random: rand.New(rand.NewPCG(1, 2)), made: 1,
+		spans: map[string]*fakeSpans{}, proven: map[Key]int{}, accepted: -1,
+	}
+	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p)
+	p.tracker.recording = true
+	return p
+}
+
+// Origin makes ten-second epochs that are named by their start.
+func (p *fakeProcess) Origin(root, epoch string) (runtimeinfo.Origin, bool) {
+	s, err := strconv.Atoi(epoch)
+	if err != nil {
+		return runtimeinfo.Origin{}, false
+	}
+	from := p.start.Add(time.Duration(s) * time.Second)
+	return runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Names: []string{root}, Examples: []runtimeinfo.Span{{Name: root}}}, true
+}
+
+func (p *fakeProcess) epoch(at time.Time) string {
+	return strconv.Itoa(int(at.Sub(p.start).Seconds()) / 10 * 10)
+}
+
+// key returns the key of goroutines that wait in a function.
+func key(class WaitClass, site string) Key {
+	return Key{Class: class, Site: Site{Function: site, File: "/src/" + site + ".go", Line: 42}, Entry: site + ".func1"}
+}
+
+// add makes n goroutines like one, which began now.
+func (p *fakeProcess) add(n int, like fakeGoroutine) {
+	for range n {
+		g := like
+		p.lastID++
+		g.id, g.born = p.lastID, p.now
+		p.list = append(p.list, &g)
+		p.made++
+	}
+}
+
+// span returns the spans of a name.
+func (p *fakeProcess) span(name string) *fakeSpans {
+	if p.spans[name] == nil {
+		p.spans[name] = &fakeSpans{}
+	}
+	return p.spans[name]
+}
+
+// end ends n spans that took so long.
+func (s *fakeSpans) end(n int, took time.Duration) {
+	s.ended += uint64(n)
+	s.p99 = max(s.p99, took)
+}
+
+func (p *fakeProcess) groups() map[string]runtimeinfo.SpanGroup {
+	all := map[string]runtimeinfo.SpanGroup{}
+	for name, s := range p.spans {
+		g := runtimeinfo.SpanGroup{Name: name, Active: len(s.open), Ended: s.ended, P50: s.p99, P99: s.p99}
+		for _, began := range s.open {
+			i := 0
+			for i < runtimeinfo.SpanAges-1 && time.Second<<i < p.now.Sub(began) {
+				i++
+			}
+			g.Ages[i]++
+		}
+		all[name] = g
+	}
+	return all
+}
+
+// step ends what has ended, takes a survey and perhaps a recording, and moves on by a
+// slot.
+func (p *fakeProcess) step() []Verdict {
+	p.list = slices.DeleteFunc(p.list, func(g *fakeGoroutine) bool { return !g.end.IsZero() && !g.end.After(p.now) })
+	s := p.survey()
+	v := p.tracker.survey(s, circumstances{
+		now: p.now, created: p.made, spans: p.groups(), stack: float64(s.Goroutines) * 8192, headroom: 1 << 30,
+		proven: func(k Key) int { return p.proven[k] },
+	})
+	if !p.noRecord && p.tracker.wantsRecording() {
+		p.records++
+		p.tracker.record(p.recording(), p.accepted)
+	}
+	p.events = append(p.events, p.tracker.takeEvents()...)
+	p.now = p.now.Add(testSlot)
+	return v
+}
+
+func (p *fakeProcess) survey() *Survey {
+	groups := map[Key]*Group{}
+	births := map[Key]map[origin]int{}
+	s := &Survey{Time: p.now}
+	for _, g := range p.list {
+		if groups[g.key] == nil {
+			groups[g.key] = &Group{Key: g.key, Stack: stackOf(g.key)}
+			births[g.key] = map[origin]int{}
+		}
+		groups[g.key].Count++
+		o := origin{root: g.root}
+		if g.root != "" {
+			o.epoch = p.epoch(g.born)
+		}
+		births[g.key][o]++
+		s.Goroutines++
+	}
+	for k, g := range groups {
+		for o, n := range births[k] {
+			g.Births = append(g.Births, Birth{o.root, o.epoch, n})
+		}
+		slices.SortFunc(g.Births, Birth.compare)
+		s.Groups = append(s.Groups, *g)
+	}
+	slices.SortFunc(s.Groups, func(a, b Group) int { return a.Key.compare(b.Key) })
+	return s
+}
+
+// recording covers the slot that begins now. A goroutine that runs every so often runs
+// in it with the probability that this asks for, at a phase of its own.
+func (p *fakeProcess) recording() *Recording {
+	r := &Recording{Start: p.now, Duration: testSlot}
+	for _, g := range p.list {
+		x := RecordedGoroutine{ID: g.id, Stack: stackOf(g.key)}
+		if p.now.Sub(g.born) < testSlot {
+			x.Created, x.Creation = true, g.creation
+		}
+		if g.every > 0 {
+			phase := time.Duration(g.id*7919) % g.every
+			from := p.now.Sub(g.born) + phase
+			if x.Ran = from/g.every != (from+testSlot)/g.every; x.Ran {
+				x.Wakeup = g.wakeup
+			}
+		}
+		r.Goroutines = append(r.Goroutines, x)
+	}
+	return r
+}
+
+// run calls each in every slot for so long, and returns when each kind of verdict was
+// first seen, and the last verdicts.
+func (p *fakeProcess) run(d time.Duration, each func(at time.Duration)) (first map[Kind]time.Duration, last []Verdict) {
+	first = map[Kind]time.Duration{}
+	began := p.now
+	for p.now.Sub(began) < d {
+		at := p.now.Sub(began)
+		each(at)
+		last = p.step()
+		for i := range last {
+			if _, seen := first[last[i].Kind]; !seen {
+				first[last[i].Kind] = at
+			}
+		}
+	}
+	return first, last
+}
+
+// silent fails the test where an alarm was raised.
+func silent(t *testing.T, first map[Kind]time.Duration) {
+	t.Helper()
+	for k, at := range first {
+		if k.Suspect() {
+			t.Errorf("%s after %v, want no alarm", k, at)
+		}
+	}
+}
+
+// alarmed fails the test where an alarm of a kind did not come in time.
+func alarmed(t *testing.T, first map[Kind]time.Duration, k Kind, within time.Duration) {
+	t.Helper()
+	at, ok := first[k]
+	if !ok || at > within {
+		t.Errorf("verdicts %v, want %s within %v", first, k, within)
+	}
+	for other, at := range first {
+		if other.Suspect() && other != k {
+			t.Errorf("%s after %v as well", other, at)
+		}
+	}
+}
+
+func kinds(vs []Verdict) string {
+	var all []string
+	for i := range vs {
+		all = append(all, string(vs[i].Kind))
+	}
+	return strings.Join(all, " ")
+}
+
+// stackOf returns a stack of which keyOf makes the key.
+func stackOf(k Key) []Site {
+	leaf := map[WaitClass]string{
+		ChanSend: "runtime.chansend", ChanReceive: "runtime.chanrecv", Select: "runtime.selectgo", SelectForever: "runtime.block",
+		Mutex: "internal/sync.runtime_SemacquireMutex", IO: "internal/poll.runtime_pollWait", Sleep: "time.Sleep",
+	}[k.Class]
+	return []Site{{Function: leaf}, k.Site, {Function: k.Entry}}
+}

@@ -1,0 +1,390 @@
+package goroutines
+
+import (
+	"testing"
+	"time"
+)
+
+// The article's case: each request starts a goroutine that waits for ever.
+func TestLeakUnderASpan(t *testing.T) {
+	p := newProcess(t)
+	first, last := p.run(4*time.Minute, func(time.Duration) {
+		p.span("GET /checkout").end(25, 10*time.Millisecond)
+		p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.checkout"), root: "GET /checkout", creation: []Site{{Function: "main.checkout", File: "/src/main.go", Line: 7}}})
+	})
+	alarmed(t, first, Leak, 3*time.Minute)
+	if at, ok := first[Growing]; !ok || at > 45*time.Second {
+		t.Errorf("shown as growing after %v, want within 45 s", at)
+	}
+	v := last[0]
+	t.Log(v.String())
+	if len(v.Roots) != 1 || v.Roots[0].Name != "GET /checkout" || v.Where.Function != "main.checkout" || v.Creation.Line != 7 {
+		t.Errorf("roots %+v, where %v, created at %v", v.Roots, v.Where, v.Creation)
+	}
+}
+
+func TestLeakWithoutSpans(t *testing.T) {
+	p := newProcess(t)
+	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(5, fakeGoroutine{key: key(Select, "shop.notify")}) })
+	alarmed(t, first, Leak, 3*time.Minute)
+	t.Log(last[0].String())
+}
+
+func TestNoLeakWithoutARecording(t *testing.T) {
+	p := newProcess(t)
+	p.noRecord = true
+	first, _ := p.run(10*time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(Select, "shop.notify")}) })
+	silent(t, first)
+	if _, ok := first[Growing]; !ok {
+		t.Errorf("verdicts %v, want growing", first)
+	}
+}
+
+// 6 goroutines a minute, beside requests that pass the same place.
+func TestSlowLeak(t *testing.T) {
+	p := newProcess(t)
+	n := 0
+	first, _ := p.run(8*time.Minute, func(time.Duration) {
+		p.span("GET /a").end(1250, 10*time.Millisecond)
+		p.add(20, fakeGoroutine{key: key(ChanReceive, "shop.a"), root: "GET /a", end: p.now.Add(time.Second)})
+		if n++; n%2 == 0 {
+			p.add(1, fakeGoroutine{key: key(ChanReceive, "shop.a"), root: "GET /a"})
+		}
+	})
+	alarmed(t, first, Leak, 6*time.Minute)
+}
+
+// 1 % of a load that rises from 20 to 220 a second in three minutes.
+func TestLeakUnderRisingLoad(t *testing.T) {
+	p := newProcess(t)
+	due := 0.0
+	first, _ := p.run(5*time.Minute, func(at time.Duration) {
+		rate := 20 + 200*min(1, at.Minutes()/3)
+		p.span("GET /a").end(int(5*rate), 10*time.Millisecond)
+		for due += 0.05 * rate; due >= 1; due-- {
+			p.add(1, fakeGoroutine{key: key(ChanSend, "shop.a"), root: "GET /a"})
+		}
+	})
+	alarmed(t, first, Leak, 195*time.Second)
+}
+
+// Sessions of 45 s on average, whose handlers have returned.
+func TestSessionsAreNoLeak(t *testing.T) {
+	for _, rate := range []int{2, 20, 200} {
+		p := newProcess(t)
+		first, _ := p.run(10*time.Minute, func(time.Duration) {
+			p.span("GET /ws").end(rate, time.Millisecond)
+			for range rate {
+				p.add(1, fakeGoroutine{key: key(Select, "chat.write"), root: "GET /ws", end: p.now.Add(time.Duration(p.random.ExpFloat64() * 45 * float64(time.Second)))})
+			}
+		})
+		silent(t, first)
+	}
+}
+
+// What ends by itself after a fixed time is silent until then.
+func TestTimersAreNoLeak(t *testing.T) {
+	for _, d := range []time.Duration{20 * time.Second, 40 * time.Second, time.Minute, 90 * time.Second, 2 * time.Minute} {
+		p := newProcess(t)
+		first, _ := p.run(10*time.Minute, func(time.Duration) {
+			p.span("POST /order").end(10, time.Millisecond)
+			p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.later"), root: "POST /order", end: p.now.Add(d)})
+		})
+		silent(t, first)
+	}
+}
+
+// Who sleeps wakes up by itself, also after five minutes.
+func TestSleepersAreNoLeak(t *testing.T) {
+	p := newProcess(t)
+	first, _ := p.run(12*time.Minute, func(time.Duration) {
+		p.add(10, fakeGoroutine{key: key(Sleep, "shop.later"), end: p.now.Add(5 * time.Minute)})
+	})
+	silent(t, first)
+}
+
+// A cache for each of 150 customers, made when they first come.
+func TestASetThatFillsIsNoLeak(t *testing.T) {
+	for _, perSlot := range []int{2, 5, 10} {
+		p := newProcess(t)
+		known := 0
+		first, _ := p.run(15*time.Minute, func(time.Duration) {
+			p.span("GET /quota").end(40, time.Millisecond)
+			n := min(perSlot, 150-known)
+			if perSlot == 2 { // customers come at random: the new ones get fewer
+				n = (150 - known) / 8
+			}
+			known += n
+			p.add(n, fakeGoroutine{key: key(SelectForever, "cache.loop"), root: "GET /quota"})
+		})
+		if perSlot != 2 {
+			continue // a set that fills evenly for longer than it takes to judge looks like a leak
+		}
+		silent(t, first)
+	}
+}
+
+// Workers of a pool that grows with the load, however long they wait for a task.
+func TestPoolIsNoLeak(t *testing.T) {
+	p := newProcess(t)
+	first, _ := p.run(10*time.Minute, func(time.Duration) {
+		p.span("POST /mail").end(100, time.Millisecond)
+		p.add(5, fakeGoroutine{key: key(ChanReceive, "pool.worker"), root: "POST /mail", every: 12 * time.Second, wakeup: WakeupGoroutine})
+	})
+	silent(t, first)
+	if _, ok := first[Pool]; !ok {
+		t.Errorf("verdicts %v, want pool", first)
+	}
+}
+
+// Goroutines that wake themselves: a leak only once they have piled up for long.
+func TestLoops(t *testing.T) {
+	p := newProcess(t)
+	first, _ := p.run(20*time.Minute, func(time.Duration) {
+		p.span("GET /stats").end(25, time.Millisecond)
+		p.add(5, fakeGoroutine{key: key(Select, "stats.flush"), root: "GET /stats", every: 4 * time.Second, wakeup: WakeupTimer})
+	})
+	if at := first[Leak]; at < 8*time.Minute || at > 15*time.Minute {
+		t.Errorf("verdicts %v, want leak after 8 to 15 min", first)
+	}
+
+	p, known := newProcess(t), 0 // 260 tenants
+	first, _ = p.run(20*time.Minute, func(time.Duration) {
+		p.span("GET /stats").end(40, time.Millisecond)
+		n := (260 - known + 6) / 8
+		known += n
+		p.add(n, fakeGoroutine{key: key(Select, "stats.flush"), root: "GET /stats", every: 4 * time.Second, wakeup: WakeupTimer})
+	})
+	silent(t, first)
+}
+
+// The write loops of streams are silent; the readers made by the same call run.
+func TestMadeTogetherLivesTogether(t *testing.T) {
+	p := newProcess(t)
+	at := []Site{{Function: "lib.Stream", File: "/lib/stream.go", Line: 3}, {Function: "main.subscribe", File: "/src/main.go", Line: 31}}
+	first, _ := p.run(10*time.Minute, func(time.Duration) {
+		p.add(2, fakeGoroutine{key: key(Select, "lib.writeLoop"), creation: at})
+		p.add(2, fakeGoroutine{key: key(ChanReceive, "lib.read"), creation: at, every: 3 * time.Second, wakeup: WakeupNetwork})
+	})
+	silent(t, first)
+}
+
+// Sessions that keep step with accepted connections, for hours.
+func TestAcceptedConnectionsAreNoLeak(t *testing.T) {
+	p := newProcess(t)
+	p.accepted = 3
+	first, _ := p.run(10*time.Minute, func(time.Duration) {
+		p.accepted += 10
+		p.add(10, fakeGoroutine{key: key(IO, "chat.read")})
+		p.add(10, fakeGoroutine{key: key(Select, "chat.write")})
+	})
+	silent(t, first)
+	if _, ok := first[Connections]; !ok {
+		t.Errorf("verdicts %v, want connections", first)
+	}
+	p = newProcess(t) // as many, and none accepted: clients that are made and never closed
+	p.accepted = 3
+	first, _ = p.run(4*time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(IO, "nats.readLoop")}) })
+	alarmed(t, first, Leak, 3*time.Minute)
+}
+
+// A total stop seconds after the start: 20 requests ended, then every handler blocks.
+func TestStopRightAfterTheStart(t *testing.T) {
+	p := newProcess(t)
+	k := key(Select, "puddle.acquire")
+	k.Entry = "net/http.(*conn).serve"
+	p.span("GET /user").end(20, 10*time.Millisecond)
+	first, last := p.run(4*time.Minute, func(time.Duration) {
+		for range 50 {
+			p.span("GET /user").open = append(p.span("GET /user").open, p.now)
+		}
+		p.add(50, fakeGoroutine{key: k, root: "GET /user"})
+	})
+	alarmed(t, first, Stuck, 3*time.Minute)
+	t.Log(last[0].String())
+}
+
+// A handler of gRPC hangs after a minute in which all was well.
+func TestGRPCHandlerStuck(t *testing.T) {
+	p := newProcess(t)
+	k := key(ChanReceive, "shop.(*server).Get")
+	k.Entry = "google.golang.org/grpc.(*Server).serveStreams.func2.1"
+	s := p.span("/shop/Get")
+	p.run(time.Minute, func(time.Duration) { s.end(500, 10*time.Millisecond) })
+	first, _ := p.run(4*time.Minute, func(time.Duration) {
+		for range 50 {
+			s.open = append(s.open, p.now)
+		}
+		p.add(50, fakeGoroutine{key: k, root: "/shop/Get"})
+	})
+	alarmed(t, first, Stuck, 3*time.Minute)
+}
+
+// Forty workers whose tasks are root spans of 45 to 75 s; exports of 90 s.
+func TestLongTasksAreNotStuck(t *testing.T) {
+	for _, d := range []time.Duration{40 * time.Second, 75 * time.Second, 90 * time.Second} {
+		p := newProcess(t)
+		s := p.span("task")
+		var ends []time.Time
+		first, _ := p.run(10*time.Minute, func(time.Duration) {
+			for len(ends) > 0 && !ends[0].After(p.now) {
+				ends, s.open = ends[1:], s.open[1:]
+				s.end(1, d)
+			}
+			if n := 40 - len(s.open); n > 0 {
+				p.add(n, fakeGoroutine{key: key(Select, "shop.task"), root: "task", end: p.now.Add(d)})
+				for range n {
+					s.open, ends = append(s.open, p.now), append(ends, p.now.Add(d))
+				}
+			}
+		})
+		silent(t, first)
+	}
+}
+
+// One span in 25 is a long poll under the same name: that hides no leak.
+func TestLeakUnderAMixedName(t *testing.T) {
+	p := newProcess(t)
+	var polls []time.Time
+	first, last := p.run(5*time.Minute, func(time.Duration) {
+		s := p.span("GET")
+		s.end(130, 15*time.Second)
+		polls = append(polls, p.now, p.now, p.now, p.now, p.now)
+		if len(polls) > 15 {
+			polls = polls[5:]
+		}
+		s.open = polls
+		p.add(25, fakeGoroutine{key: key(ChanSend, "shop.export"), root: "GET"})
+	})
+	alarmed(t, first, Leak, 3*time.Minute)
+	t.Log(last[0].String())
+}
+
+// Surveys cost so much that there is one in 25 s.
+func TestSparseSurveys(t *testing.T) {
+	p := newProcess(t)
+	first, _ := p.run(5*time.Minute, func(time.Duration) {
+		p.add(125, fakeGoroutine{key: key(Select, "clickhouse.loop"), root: "GET /stats"})
+		p.span("GET /stats").end(125, time.Millisecond)
+		p.now = p.now.Add(20 * time.Second)
+	})
+	alarmed(t, first, Leak, 5*time.Minute)
+}
+
+// An alarm is taken back when its evidence is gone.
+func TestAlarmIsTakenBack(t *testing.T) {
+	p := newProcess(t)
+	p.run(4*time.Minute, func(time.Duration) { p.add(5, fakeGoroutine{key: key(Select, "shop.notify")}) })
+	for _, g := range p.list { // they were slow, after all
+		g.end = p.now.Add(time.Duration(p.random.IntN(300)) * time.Second)
+	}
+	_, last := p.run(6*time.Minute, func(time.Duration) {})
+	if len(last) != 0 {
+		t.Errorf("%s stands, though all have ended", kinds(last))
+	}
+	names := map[string]int{}
+	for _, e := range p.events {
+		names[e.Name]++
+	}
+	if names["goroutine.verdict.opened"] == 0 || names["goroutine.verdict.closed"] == 0 {
+		t.Errorf("events %v", names)
+	}
+}
+
+// An object made for each request has nine goroutines: one incident.
+func TestOneCauseIsOneIncident(t *testing.T) {
+	p := newProcess(t)
+	at := []Site{{Function: "lib.New", File: "/lib/lib.go", Line: 3}, {Function: "main.order", File: "/src/main.go", Line: 31}}
+	_, last := p.run(4*time.Minute, func(time.Duration) {
+		p.span("POST /order").end(5, time.Millisecond)
+		for _, f := range []string{"lib.a", "lib.b", "lib.c"} {
+			p.add(5, fakeGoroutine{key: key(Select, f), root: "POST /order", creation: at})
+		}
+	})
+	if len(last) != 1 || last[0].Kind != Leak || len(last[0].Also) != 2 {
+		t.Errorf("verdicts %s, want one leak with two more groups", kinds(last))
+	}
+	opened := 0
+	for _, e := range p.events {
+		if e.Name == "goroutine.verdict.opened" {
+			opened++
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d opened, want one", opened)
+	}
+}
+
+func TestProofNeedsNoRecording(t *testing.T) {
+	p := newProcess(t)
+	p.noRecord = true
+	p.proven[key(ChanSend, "shop.a")] = 30
+	first, _ := p.run(time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(ChanSend, "shop.a")}) })
+	alarmed(t, first, LeakProven, time.Minute)
+}
+
+// Where the memory lasts for minutes only, an alarm does not wait for two more.
+func TestLeakThatEndangersTheProcess(t *testing.T) {
+	p := newProcess(t)
+	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(3000, fakeGoroutine{key: key(ChanSend, "shop.notify")}) })
+	alarmed(t, first, Leak, 100*time.Second)
+	t.Log(last[0].String())
+}
+
+// Two functions that wait for one exhausted pool are stuck together, each below the
+// threshold.
+func TestOneOutageIsOneIncident(t *testing.T) {
+	p := newProcess(t)
+	pool := Site{Function: "database/sql.(*DB).conn", File: "/go/sql.go", Line: 1369}
+	a := Key{Select, pool, "shop.orders.func1"}
+	b := Key{Select, pool, "shop.carts.func1"}
+	for _, name := range []string{"GET /a", "GET /b"} {
+		p.span(name).end(200, 10*time.Millisecond)
+	}
+	p.run(2*time.Minute, func(time.Duration) {})
+	for range 21 {
+		p.span("GET /a").open = append(p.span("GET /a").open, p.now)
+		p.span("GET /b").open = append(p.span("GET /b").open, p.now)
+	}
+	p.add(21, fakeGoroutine{key: a, root: "GET /a"})
+	p.add(17, fakeGoroutine{key: b, root: "GET /b"})
+	first, last := p.run(4*time.Minute, func(time.Duration) {})
+	alarmed(t, first, Stuck, 3*time.Minute)
+	if len(last) != 1 || len(last[0].Also) != 1 {
+		t.Errorf("verdicts %v", last)
+	}
+}
+
+// A survey of eight times as many growing groups takes about eight times as long.
+func TestJudgingIsLinear(t *testing.T) {
+	prepare := func(groups int) func() time.Duration {
+		p := newProcess(t)
+		for i := range groups {
+			k := key(Select, "lib.loop")
+			k.Site.Line = i
+			for range 4 {
+				p.add(3, fakeGoroutine{key: k, root: "GET /a"})
+			}
+		}
+		p.span("GET /a").end(groups, time.Millisecond)
+		s := p.survey()
+		return func() time.Duration {
+			for i := range s.Groups {
+				s.Groups[i].Count += 3
+			}
+			p.now = p.now.Add(testSlot)
+			in := circumstances{now: p.now, created: p.made, spans: p.groups(), proven: func(Key) int { return 0 }}
+			began := time.Now()
+			p.tracker.survey(s, in)
+			return time.Since(began)
+		}
+	}
+	few, many := prepare(500), prepare(4000)
+	bestFew, bestMany := few(), many()
+	for range 20 { // side by side: the machine may be busy
+		bestFew, bestMany = min(bestFew, few()), min(bestMany, many())
+	}
+	if bestMany > 32*bestFew {
+		t.Errorf("8 times as many groups take %v, %v before", bestMany, bestFew)
+	}
+}
