@@ -12,10 +12,13 @@ import (
 // included.
 const recordTimeout = 10 * time.Second
 
+// retrySlots is how many slots after a recording that failed the next one is tried.
+const retrySlots = 6
+
 // recorderState says when recordings may be made.
 type recorderState struct {
 	governor *Governor
-	tried    time.Time // when the last one began
+	next     time.Time // not before
 }
 
 // newRecordingGovernor returns the governor of recordings. What one costs depends on
@@ -49,6 +52,8 @@ func (d *Detective) Record(ctx context.Context) {
 		d.recorder.governor.Spend(now, n, r.CPU)
 		r.Start = now // with the monotonic clock, in case the wall clock jumps
 		d.tracker.record(r, accepted)
+	} else {
+		d.recorder.next = time.Now().Add(retrySlots * d.config.Slot)
 	}
 	d.work.Unlock()
 
@@ -64,17 +69,17 @@ func (d *Detective) Record(ctx context.Context) {
 // recordingDue reports whether to record now: some group needs it, the last attempt is
 // long enough ago, and it can be paid for.
 func (d *Detective) recordingDue(now time.Time, n int) bool {
-	const apart = 2 // slots: from one attempt to the next
+	const apart = 2 // slots: from one recording to the next
 	if d.config.Recorder == nil {
 		return false
 	}
 	d.work.Lock()
 	defer d.work.Unlock()
 	r := &d.recorder
-	if !d.tracker.wantsRecording() || !r.tried.IsZero() && now.Sub(r.tried) < apart*d.config.Slot || !r.governor.Borrow(now, n) {
+	if !d.tracker.wantsRecording() || now.Before(r.next) || !r.governor.Borrow(now, n) {
 		return false
 	}
-	r.tried = now
+	r.next = now.Add(apart * d.config.Slot)
 	return true
 }
 
