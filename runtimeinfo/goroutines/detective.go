@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"runtime"
@@ -79,6 +80,7 @@ type Detective struct {
 	taken                  uint64
 	recorded, recordFailed uint64
 	failing                bool
+	burst                  int // goroutines when a burst was reported from their number alone; 0: none
 }
 
 // Report is what the detective knows at one moment.
@@ -148,10 +150,12 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	if err := d.surveyor.tooMany(n); err != nil {
 		d.complain(err) // at once: the governor would wait for an hour after a survey of a million
 		d.skip()
+		d.countAlone(now, n)
 		return
 	}
 	if affordable := d.governor.Allow(now, n) || d.undecided() && d.governor.Borrow(now, n); !affordable {
 		d.skip()
+		d.countAlone(now, n)
 		return
 	}
 	s, err := d.surveyor.Take(ctx)
@@ -180,7 +184,7 @@ func (d *Detective) Consider(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
-	d.report, d.found = report, found
+	d.report, d.found, d.burst = report, found, 0
 	d.publish(events)
 }
 
@@ -217,6 +221,25 @@ func (d *Detective) undecided() bool {
 	return d.tracker.undecided()
 }
 
+// countAlone reports a burst of goroutines that are too many for a survey now: their
+// number is known all the same.
+func (d *Detective) countAlone(now time.Time, n int) {
+	const burst = 10 // times as many as in the last survey
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := 0
+	if d.report.Survey != nil {
+		before = d.report.Survey.Goroutines
+	}
+	if n < burst*max(before, burst*d.config.MinGrowth) || n < 2*d.burst {
+		return
+	}
+	d.burst = n
+	v := Verdict{Kind: Burst, Count: n, Since: now, Evidence: fmt.Sprintf("%d at the last survey; a survey of so many would cost too much, so only their number is known", before)}
+	d.report.Verdicts = append([]Verdict{v}, d.report.Verdicts...)
+	d.publish([]runtimeinfo.Event{v.event("goroutine.verdict.opened", now)})
+}
+
 func (d *Detective) skip() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -230,11 +253,6 @@ func (d *Detective) complain(err error) {
 		return
 	}
 	d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
-	if errors.Is(err, ErrTooMany) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.publish([]runtimeinfo.Event{floodEvent(time.Now(), runtime.NumGoroutine(), d.surveyor.config.MaxGoroutines)})
-	}
 }
 
 // recovered logs that surveys work again.

@@ -25,8 +25,29 @@ func TestTooManyIsSaidAtOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "cannot be surveyed"); n != 1 || f.SurveysSkipped != 3 {
 		t.Errorf("said %d times, %d surveys skipped:\n%s", n, f.SurveysSkipped, log.String())
 	}
-	if len(f.Events) != 1 || f.Events[0].Name != "goroutine.count.too_many" {
-		t.Errorf("events %v, want one that there are too many", f.Events)
+}
+
+// A burst of more goroutines than a survey can be paid for is reported from their
+// number, once.
+func TestBurstFromCountsAlone(t *testing.T) {
+	d := NewDetective(DetectiveConfig{Logger: slog.New(slog.DiscardHandler)})
+	d.Consider(&Survey{Time: time.Now(), Goroutines: 50}, nil)
+	for range 3 {
+		d.countAlone(time.Now(), 195_000)
+	}
+	f, r := d.Findings(), d.Report()
+	if len(f.Events) != 1 || len(r.Verdicts) != 1 || r.Verdicts[0].Kind != Burst || r.Verdicts[0].Count != 195_000 {
+		t.Errorf("events %v, verdicts %v", f.Events, r.Verdicts)
+	}
+	d.countAlone(time.Now(), 1_000_000)
+	if f := d.Findings(); len(f.Events) != 1 {
+		t.Errorf("events %v, want one that it is five times as large", f.Events)
+	}
+	d = NewDetective(DetectiveConfig{Logger: slog.New(slog.DiscardHandler)})
+	d.Consider(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
+	d.countAlone(time.Now(), 120_000)
+	if f := d.Findings(); len(f.Events) != 0 {
+		t.Errorf("events %v on a process that has always been large", f.Events)
 	}
 }
 

@@ -1,13 +1,8 @@
 package goroutines
 
 import (
-	"fmt"
-	"log/slog"
 	"slices"
 	"sort"
-	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // report joins the verdicts that have one cause, and makes events of what is new.
@@ -150,15 +145,6 @@ func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 		all = append(all, cause{alarm: string(Stuck), line: o.Key.Site})
 	}
 	return all
-}
-
-// floodEvent says that there are more goroutines than can be surveyed.
-func floodEvent(now time.Time, n, most int) runtimeinfo.Event {
-	return runtimeinfo.Event{
-		Time: now, Name: "goroutine.count.too_many", Severity: Burst.severity(),
-		Message: fmt.Sprintf("%s: %d goroutines, more than the %d that are surveyed: groups are not known until there are fewer", Burst, n, most),
-		Attrs:   []slog.Attr{slog.String("verdict", string(Burst)), slog.Int("goroutines", n)},
-	}
 }
 
 // kinds returns the verdict on each group.

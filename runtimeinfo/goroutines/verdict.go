@@ -133,6 +133,9 @@ type Age struct {
 func (v *Verdict) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d goroutines", v.Kind, v.Count)
+	if v.Key == (Key{}) { // their number is all that is known
+		return b.String() + "; " + v.Evidence
+	}
 	where := v.Where
 	if where == (Site{}) {
 		where = v.Key.Site
