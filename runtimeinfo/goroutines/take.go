@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"runtime/pprof"
 	"slices"
 	"sort"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
@@ -33,9 +33,9 @@ func take(ctx context.Context, name string, c Config, self string) (*Survey, tim
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	runtime.LockOSThread() // so that the thread's CPU time is that of the survey
-	defer runtime.UnlockOSThread()
-	started, before, own := time.Now(), processCPU(), threadCPU()
+	meter := cputime.Start()
+	defer meter.Stop()
+	started, before := time.Now(), cputime.Process()
 	p, size, err := capture(ctx, name)
 	if err != nil {
 		return nil, 0, err
@@ -43,13 +43,10 @@ func take(ctx context.Context, name string, c Config, self string) (*Survey, tim
 	s := newCensus(c, self).count(p)
 	s.Time, s.Bytes = started, size
 	s.Wall = time.Since(started)
-	s.CPU = s.Wall
-	process := processCPU() - before
+	s.CPU = meter.Elapsed()
+	process := cputime.Process() - before
 	if process > 0 {
-		s.CPU = min(s.Wall, process)
-	}
-	if own > 0 {
-		s.CPU = min(s.CPU, threadCPU()-own)
+		s.CPU = min(s.CPU, process)
 	}
 	return s, process, nil
 }

@@ -1,9 +1,10 @@
 package goroutines
 
 import (
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/cputime"
 )
 
 // The article's case: each request starts a goroutine that waits for ever.
@@ -375,14 +376,9 @@ func TestJudgingIsLinear(t *testing.T) {
 			}
 			p.now = p.now.Add(testSlot)
 			in := circumstances{now: p.now, created: p.made, spans: p.groups(), proven: func(Key) int { return 0 }}
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			began, used := time.Now(), threadCPU()
+			meter := cputime.Start() // a busy machine does not count
 			p.tracker.survey(s, in)
-			if used > 0 {
-				return threadCPU() - used // a busy machine does not count
-			}
-			return time.Since(began)
+			return meter.Stop()
 		}
 	}
 	few, many := prepare(500), prepare(4000)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -134,9 +135,8 @@ func (r *Recorder) part() {
 
 // readGoroutines takes what the recorder has and reads it. The turn is the caller's.
 func (r *Recorder) readGoroutines(ctx context.Context) (*goroutines.Recording, error) {
-	runtime.LockOSThread() // whose time it is
-	defer runtime.UnlockOSThread()
-	start, before := time.Now(), threadCPU()
+	meter := cputime.Start()
+	defer meter.Stop()
 	recorded, err := r.record(ctx)
 	if err != nil {
 		return nil, err
@@ -145,11 +145,7 @@ func (r *Recorder) readGoroutines(ctx context.Context) (*goroutines.Recording, e
 	if err != nil {
 		return nil, err
 	}
-	spent := threadCPU() - before
-	if spent <= 0 {
-		spent = time.Since(start)
-	}
-	recording.CPU += spent
+	recording.CPU += meter.Elapsed()
 	return recording, nil
 }
 

@@ -1,0 +1,43 @@
+package cputime_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/internal/cputime"
+)
+
+// The CPU time of a thread is that of its own work, not of its neighbours'.
+func TestMeter(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the CPU time of a thread is known on Linux only")
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	m := cputime.Start()
+	began := time.Now()
+	time.Sleep(50 * time.Millisecond)
+	idle := m.Elapsed()
+	for m.Elapsed() < idle+20*time.Millisecond { // until so much has been used
+	}
+	total, wall := m.Stop(), time.Since(began)
+	close(stop)
+	<-done
+	if idle > 25*time.Millisecond {
+		t.Errorf("%v used while asleep", idle)
+	}
+	if total < 20*time.Millisecond || total > wall {
+		t.Errorf("%v used in %v", total, wall)
+	}
+}
