@@ -47,8 +47,15 @@ func (j *judgement) silence() string {
 // loop is the evidence of a leak of goroutines that wake themselves.
 func (j *judgement) loop() string {
 	f := j.facts
-	return fmt.Sprintf("%s; they run loops of their own: none of the %d that were there %v ago has ended, and as many as before are added",
-		j.added(), f.loops.stayed, round(j.t.rules.slots(2*loopSlots)))
+	stayed, watched := f.loops.stayed, 2*loopSlots
+	if stayed < f.settled.stayed {
+		stayed, watched = f.settled.stayed, ageSlots+watchSlots
+	}
+	text := fmt.Sprintf("they run on timers of their own only; none of the %d that were there %v ago has ended", stayed, round(j.t.rules.slots(watched)))
+	if f.perSpan > 0 {
+		return fmt.Sprintf("%s; %.2g join for each root span", text, f.perSpan)
+	}
+	return text + "; " + j.added()
 }
 
 // added says how many members joined since the group is watched.
@@ -76,6 +83,8 @@ func (j *judgement) soFar() string {
 		parts = append(parts, fmt.Sprintf("%d ended late: those that stay longer will tell", f.left))
 	case f.loop():
 		parts = append(parts, "they wake themselves: if as many as now are added for some minutes more and none ends, it is a leak")
+	case f.mature && f.pace < 0.6:
+		parts = append(parts, "fewer join than before: if the group fills up, it is a pool")
 	case !f.mature:
 		if m := j.t.members.groups[j.g.Key.plain()]; m != nil {
 			at := j.t.start.Add(m.since + j.t.rules.slots(ageSlots+watchSlots))

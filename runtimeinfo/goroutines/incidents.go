@@ -15,7 +15,7 @@ func (t *groupTracker) report(in *circumstances) {
 		switch {
 		case !o.reported:
 			t.say(o, "goroutine.verdict.opened", in)
-		case o.Count >= 2*o.reportedSize:
+		case o.Kind.Suspect() && o.Count >= 2*o.reportedSize:
 			t.say(o, "goroutine.verdict.doubled", in)
 		}
 	}

@@ -41,7 +41,9 @@ func (j *judgement) decide() {
 		v.Kind, v.Evidence = j.weigh(&sig)
 	}
 	if v.Kind != "" {
-		v.Creation = j.facts.line
+		if !handlesRequest(j.g) { // the server's accept loop tells nothing
+			v.Creation = j.facts.line
+		}
 		v.Where = j.t.program.where(j.g.Stack, j.facts.creation)
 		v.creation = j.facts.creation
 	}
@@ -116,8 +118,8 @@ func (j *judgement) stillJoin(ratio float64) bool {
 	return j.facts.pace >= ratio // not if it is NaN
 }
 
-// loopLeak reports whether members that wake themselves pile up for so long that they
-// are no set that fills.
+// loopLeak reports whether members that wake themselves pile up without an end in
+// sight: practically each root span leaves one, or as many as ever join for minutes.
 func (j *judgement) loopLeak() bool {
 	const (
 		crowd  = 50
@@ -125,8 +127,15 @@ func (j *judgement) loopLeak() bool {
 		steady = 0.85
 	)
 	f := j.facts
-	return (f.loop() || selfWaking(j.g)) && f.loops.stayed >= crowd && f.loops.left+f.loops.maybe == 0 &&
-		j.watched() >= j.t.rules.slots(length) && f.loopPace >= steady
+	a := &f.activity
+	if f.looks < enough || f.active() || 50*(a.ran-a.timed) > a.old || j.g.Count < crowd {
+		return false
+	}
+	if c := &f.settled; f.perSpan >= steady && f.loopPace >= steady && c.stayed >= crowd && c.left+c.maybe == 0 && !selfWaking(j.g) {
+		return true
+	}
+	c := &f.loops
+	return j.watched() >= j.t.rules.slots(length) && f.loopPace >= steady && c.stayed >= crowd && c.left+c.maybe == 0
 }
 
 // watched returns for how long the group has been watched.
@@ -164,7 +173,7 @@ func (j *judgement) standing() (Kind, string) {
 		}
 		return Stuck, j.t.open[j.g.Key].Evidence
 	}
-	if j.facts.loop() {
+	if !j.facts.silentGroup() {
 		return j.was, j.loop()
 	}
 	return j.was, j.silence()

@@ -45,7 +45,7 @@ type members struct {
 // member is one goroutine.
 type member struct {
 	first time.Duration // when it was first recorded
-	ran   bool          // it ran in one of the recordings since
+	ran   bool          // it ran in one of the recordings after that
 }
 
 // exit is the end of a member: it was there at last, and not at the recording at gone.
@@ -230,7 +230,7 @@ func (m *members) join(r *Recording, list []int, at time.Duration, p *program) {
 		if _, known := m.ids[g.ID]; known || g.ID%m.every != 0 {
 			continue
 		}
-		m.ids[g.ID] = member{first: at, ran: g.Ran}
+		m.ids[g.ID] = member{first: at} // what it does when it begins does not count
 	}
 	for len(m.ids) > maxMembers {
 		m.every *= 2
@@ -343,6 +343,26 @@ func (m *members) activity(most int) (sum look, looks int) {
 		sum.timed += l.timed
 	}
 	return sum, looks
+}
+
+// perLoad returns how many members that stayed joined per unit of load, from the first
+// recording to the last but one; 0 where that is not known.
+func (m *members) perLoad() float64 {
+	n := len(m.looks)
+	if n < 4 {
+		return 0
+	}
+	load := m.looks[n-2].load - m.looks[0].load
+	if load <= 0 || m.every > 1 {
+		return 0
+	}
+	joined := 0
+	for _, x := range m.ids {
+		if x.first > m.looks[0].at && x.first <= m.looks[n-2].at {
+			joined++
+		}
+	}
+	return float64(joined) / load
 }
 
 // pace compares how many members that stayed joined per unit of load, or of time,

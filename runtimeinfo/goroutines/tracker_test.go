@@ -150,6 +150,14 @@ func TestLoops(t *testing.T) {
 		t.Errorf("verdicts %v, want leak after 8 to 15 min", first)
 	}
 
+	p = newProcess(t) // an object made for each request, with a timer of a minute
+	first, last := p.run(5*time.Minute, func(time.Duration) {
+		p.span("GET /cart").end(25, time.Millisecond)
+		p.add(25, fakeGoroutine{key: key(Select, "redis.reaper"), root: "GET /cart", every: time.Minute, wakeup: WakeupTimer})
+	})
+	alarmed(t, first, Leak, 3*time.Minute)
+	t.Log(last[0].String())
+
 	p, known := newProcess(t), 0 // 260 tenants
 	first, _ = p.run(20*time.Minute, func(time.Duration) {
 		p.span("GET /stats").end(40, time.Millisecond)

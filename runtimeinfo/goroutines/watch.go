@@ -49,6 +49,8 @@ type facts struct {
 	// loopSlots after they had reached that age.
 	loops    cohort
 	loopPace float64
+	settled  cohort  // those that were watched as long as a leak is
+	perSpan  float64 // how many join for each root span that ends, 0 if unknown
 
 	line     Site // the application's line that creates members
 	creation []Site
@@ -138,6 +140,10 @@ func (t *groupTracker) factsOf(m *members, g *Group, fs *families) (f facts) {
 	f.pace = m.pace(g.labelled(), false)
 	f.loops = m.survival(now, t.rules.slots(loopSlots), t.rules.slots(loopSlots), true)
 	f.loopPace = m.pace(g.labelled(), true)
+	f.settled = m.survival(now, t.rules.slots(ageSlots), t.rules.slots(watchSlots), true)
+	if g.labelled() {
+		f.perSpan = m.perLoad()
+	}
 	f.line, f.creation = m.line(), m.creation
 	f.io = g.Class == IO
 	for _, k := range fs.related(g.Key.plain(), m, g) {
