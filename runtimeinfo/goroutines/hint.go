@@ -20,8 +20,13 @@ type hintText struct {
 // hintTable returns every hint that there is: what people usually did who ended
 // up with such a group.
 func hintTable() []hintText {
+	return slices.Concat(clientHints(), objectHints(), syncHints(), channelHints())
+}
+
+// clientHints are of clients and servers that are known by their frames, and of
+// pools.
+func clientHints() []hintText {
 	return []hintText{
-		// Clients and servers that are known by their frames.
 		{id: "http-body", text: "an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; " +
 			"so does each http.Transport that is made for one request and never closed"},
 		{id: "http-idle", text: "these connections wait for a next request: an http.Transport is made again and again, and each keeps its connections: share one, or call CloseIdleConnections"},
@@ -38,20 +43,27 @@ func hintTable() []hintText {
 		{id: "dns", text: "DNS does not answer: set a timeout", slow: true},
 		{id: "dial", text: "the other side takes no connections: set a dial timeout", slow: true},
 
-		// Pools.
 		{id: "sql-pool", text: "the pool of connections is exhausted: sql.Rows or a sql.Tx is not closed, or SetMaxOpenConns is too low", slow: true},
 		{id: "pgx-pool", text: "the pool of connections is exhausted: Rows are not closed, a Tx is not ended or a Conn is not released on some path, or MaxConns is too low", slow: true},
 		{id: "redis-pool", text: "the pool of the Redis client is exhausted: blocking commands hold its connections, a Conn is not closed, or PoolSize is too low", slow: true},
 		{id: "mongo-pool", text: "the pool of the MongoDB client is exhausted: a Cursor or a Session is not closed, or MaxPoolSize is too low", slow: true},
 		{id: "pool", text: "the pool has nothing free: what was taken from it is not given back on some path, or the pool is too small", slow: true},
+	}
+}
 
-		// Objects of libraries.
+// objectHints are of goroutines inside libraries, and of calls of them.
+func objectHints() []hintText {
+	return []hintText{
 		{id: "made", text: "{call}, called at {line}, starts goroutines that end when the object is closed: close it, or make one and share it"},
 		{id: "started", text: "{call}, called at {line}, starts a goroutine that does not end: close what it returned, read that to its end, or cancel its context"},
 		{id: "library", text: "they run in {package} alone: look for an object of it that is made again and again and never closed"},
 		{id: "call", text: "{call} does not return: bound the call with a context or a timeout", slow: true},
+	}
+}
 
-		// Locks, and what is made of them.
+// syncHints are of locks and what is made of them.
+func syncHints() []hintText {
+	return []hintText{
 		{id: "lock-holder", text: "many wait for one lock; a goroutine in the same function does not wait for it and may hold it: {holder}"},
 		{id: "lock-pair", text: "each waits for a lock that another goroutine of the same object may hold while it waits itself: {holder}"},
 		{id: "lock", text: "a lock is not given back: Unlock is missing on some path, or whoever holds the lock waits for something else"},
@@ -63,8 +75,12 @@ func hintTable() []hintText {
 		{id: "errgroup-nested", text: "a function of an errgroup calls Go of a group that is at its limit, and waits for itself: start nested work in a group of its own"},
 		{id: "semaphore", text: "Acquire waits for a weighted semaphore: Release is not called on every path, or more is asked for than there is", slow: true},
 		{id: "singleflight", text: "all wait for the one call of a singleflight.Group that is under way: bound that call with a timeout, or use DoChan with a select on the context", slow: true},
+	}
+}
 
-		// Channels and time.
+// channelHints are of channels, time, and what lies outside the process.
+func channelHints() []hintText {
+	return []hintText{
 		{id: "send", text: "nobody receives: the receiver returned early; give the channel room for the result or select on a context too"},
 		{id: "receive", text: "nobody sends or closes: the sender returned early, a context is never cancelled, or the ticker it ranges over was stopped, which does not close its channel"},
 		{id: "ticker", text: "a loop over the channel of time.Tick or of a Ticker never ends, not even after Stop: select on a context too"},
@@ -72,8 +88,6 @@ func hintTable() []hintText {
 		{id: "forever", text: "a select without cases never ends"},
 		{id: "sleep", text: "a loop that sleeps has no way to end: give it a context"},
 		{id: "retry", text: "they pause between attempts: limit the attempts, or stop them when the context is done", slow: true},
-
-		// Peers.
 		{id: "pipe-write", text: "nobody reads the other end of the pipe: the reader returned without CloseWithError"},
 		{id: "pipe-read", text: "nobody writes to the pipe or closes it: the writer returned without Close or CloseWithError"},
 		{id: "upstream", text: "an upstream does not answer: give the call a context with a timeout, or set the client's own", slow: true},
@@ -127,11 +141,7 @@ type advice struct {
 // hint says in a sentence what to look for; empty where nothing is known that
 // fits.
 func (h *hints) hint(in hintInput) string {
-	switch in.kind {
-	case Load, Connections, Pool, Burst:
-		return ""
-	}
-	if len(in.groups) == 0 {
+	if len(in.groups) == 0 || slices.Contains([]Kind{Load, Connections, Pool, Burst}, in.kind) {
 		return ""
 	}
 	for _, choose := range []func(*hintInput) advice{h.ofSignature, h.ofWait, h.ofLock, h.ofObject, h.ofClass} {
@@ -258,15 +268,27 @@ func all(in *hintInput) []*Group {
 // ofLock speaks of groups that wait for a lock. A profile does not tell whether
 // they wait for the same.
 func (h *hints) ofLock(in *hintInput) advice {
-	const many = 10 // for each that may hold it
-	g := in.groups[0]
-	if g.Class.Family() != FamilyLock {
-		return advice{}
+	for i, g := range in.groups {
+		if g.Class.Family() != FamilyLock {
+			continue
+		}
+		if i == 0 {
+			return lockAdvice(in.kind, g, all(in))
+		}
+		if holder, _ := holderOf(in.groups[:1], g); holder != nil { // the leading group may be what they wait for
+			return lockAdvice(in.kind, g, in.groups[:1])
+		}
 	}
-	if in.kind == Pressure {
+	return advice{}
+}
+
+// lockAdvice speaks of one group that waits for a lock, and of who may hold it.
+func lockAdvice(kind Kind, g *Group, others []*Group) advice {
+	const many = 10 // for each that may hold it
+	if kind == Pressure {
 		return advice{id: "lock-slow"}
 	}
-	holder, same := holderOf(all(in), g)
+	holder, same := holderOf(others, g)
 	if holder == nil {
 		return advice{id: "lock"}
 	}

@@ -149,11 +149,13 @@ func TestHints(t *testing.T) {
 		"pipe, written":         {hintInput{kind: Leak, groups: of(group(Select, "io.(*pipe).write bufio.(*Writer).Flush encoding/csv.(*Writer).Write main.export"))}, say("pipe-write")},
 		"pipe, read":            {hintInput{kind: Leak, groups: of(group(Select, "io.(*pipe).read io.ReadAll main.upload"))}, say("pipe-read")},
 
-		"one lock, held":        {hintInput{kind: Stuck, groups: of(times(400, group(Mutex, "main.(*shop).buy"+handler))), survey: rest(times(1, group(Select, "example.com/api.call main.(*shop).buy"+handler)))}, say("lock-holder", "holder", "select at example.com/api.call (api.call.go:3)")},
-		"a lock for each":       {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(2740, group(ChanReceive, loop+"Stop.func1 "+loop+"Stop")))}, say("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
-		"locks, few of another": {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(3, group(ChanReceive, loop+"Stop")))}, say("lock")},
-		"many locks, no holder": {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, "main.(*shop).buy")))}, say("lock")},
-		"lock, slow":            {hintInput{kind: Pressure, groups: of(group(Mutex, "main.(*shop).buy"+handler))}, say("lock-slow")},
+		"one lock, held":                       {hintInput{kind: Stuck, groups: of(times(400, group(Mutex, "main.(*shop).buy"+handler))), survey: rest(times(1, group(Select, "example.com/api.call main.(*shop).buy"+handler)))}, say("lock-holder", "holder", "select at example.com/api.call (api.call.go:3)")},
+		"a lock for each":                      {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(2740, group(ChanReceive, loop+"Stop.func1 "+loop+"Stop")))}, say("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
+		"a lock for each, led by who holds it": {hintInput{kind: Leak, groups: of(times(2740, group(ChanReceive, loop+"Stop.func1 "+loop+"Stop")), times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")))}, say("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
+		"a lock beside something else":         {hintInput{kind: Leak, groups: of(group(ChanSend, "main.notify"), group(Mutex, "main.(*shop).buy"))}, say("send")},
+		"locks, few of another":                {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(3, group(ChanReceive, loop+"Stop")))}, say("lock")},
+		"many locks, no holder":                {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, "main.(*shop).buy")))}, say("lock")},
+		"lock, slow":                           {hintInput{kind: Pressure, groups: of(group(Mutex, "main.(*shop).buy"+handler))}, say("lock-slow")},
 
 		"send":              {hintInput{kind: Leak, groups: of(group(ChanSend, "main.notify"))}, say("send")},
 		"send, slow":        {hintInput{kind: Pressure, groups: of(group(ChanSend, "main.notify"))}, ""},
