@@ -446,28 +446,6 @@ func TestTheScriptsMakeNoMarkup(t *testing.T) {
 	}
 }
 
-// Chinese hints are found by their English text: that is the detective's.
-func TestHintsAreThoseOfTheDetective(t *testing.T) {
-	source, err := os.ReadFile("../../runtimeinfo/goroutines/signature.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	words, err := os.ReadFile("assets/i18n.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, block, _ := strings.Cut(string(words), "const hints = {")
-	hints := regexp.MustCompile(`(?m)^  '([^']+)':`).FindAllStringSubmatch(block, -1)
-	if len(hints) < 10 {
-		t.Fatalf("%d hints found", len(hints))
-	}
-	for _, h := range hints {
-		if !strings.Contains(string(source), h[1]) {
-			t.Errorf("the detective does not say %q", h[1])
-		}
-	}
-}
-
 func TestEveryTextHasBothLanguages(t *testing.T) {
 	words, err := os.ReadFile("assets/i18n.js")
 	if err != nil {

@@ -43,7 +43,7 @@ func (t *groupTracker) addHint(o *openVerdict) {
 	if groups[0] == nil {
 		return
 	}
-	o.Hint = t.hint(o, groups)
+	o.Hint = t.hints.hint(hintInput{kind: o.Kind, survey: t.newest, groups: groups, creation: o.creation, where: o.Where})
 }
 
 // ordered returns the open verdicts, those that may lead an incident first: ones that

@@ -137,3 +137,11 @@ func (t *groupTracker) crowd(g *Group) int {
 // left: the server reads in the background while a handler runs, and that read ends
 // with the connection.
 func (t *groupTracker) abandoned() int { return max(0, t.totals.handlers-t.totals.reads) }
+
+func isBackgroundRead(g *Group) bool {
+	return hasAnyPrefix(g.Entry, "net/http.(*connReader).backgroundRead", "net/http.(*connReader).startBackgroundRead")
+}
+
+func isHTTP1Handler(g *Group) bool {
+	return hasAnyPrefix(g.Entry, "net/http.(*conn).serve", "net/http.(*Server).Serve.gowrap") && handlesRequest(g)
+}

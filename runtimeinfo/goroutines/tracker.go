@@ -60,6 +60,7 @@ type groupTracker struct {
 	known     []signature
 	recording bool // there is a recorder
 	program   program
+	hints     *hints
 
 	start   time.Time // of the first survey
 	tracks  map[Key]*track
@@ -67,6 +68,7 @@ type groupTracker struct {
 	rates   floors         // goroutines created a second
 	total   track
 	spans   spanLog
+	newest  *Survey
 	totals  totals             // of the newest survey
 	births  map[origin]*bornAt // what Origins told at it
 	last    circumstances
@@ -93,8 +95,9 @@ type openVerdict struct {
 }
 
 func newGroupTracker(r rules, o Origins) *groupTracker {
+	p := newProgram()
 	return &groupTracker{
-		rules: r, origins: o, known: signatures(), program: newProgram(),
+		rules: r, origins: o, known: signatures(), program: p, hints: newHints(p),
 		tracks: map[Key]*track{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
 		births: map[origin]*bornAt{}, spans: spanLog{map[string]*spanHistory{}}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots)},
 	}
@@ -103,7 +106,7 @@ func newGroupTracker(r rules, o Origins) *groupTracker {
 // survey takes a survey and returns the incidents that now stand, worst first.
 func (t *groupTracker) survey(s *Survey, in circumstances) []Verdict {
 	t.remember(s, &in)
-	t.totals = totalsOf(s)
+	t.newest, t.totals = s, totalsOf(s)
 	clear(t.births)
 	for i := range s.Groups {
 		g := &s.Groups[i]

@@ -73,8 +73,8 @@ func (p *program) ownerOf(function string) owner {
 		return ofAgent
 	case isStandard(path):
 		return ofStandard
-	case p.main == "" && len(p.modules) > 0:
-		return ofApplication // the build info has every dependency, and not this one
+	case len(p.modules) > 0:
+		return ofApplication // the build info has every dependency: a plugin, or the main module is not named
 	default:
 		return ofLibrary
 	}

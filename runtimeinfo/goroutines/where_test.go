@@ -26,6 +26,8 @@ func shop() *debug.BuildInfo {
 			{Path: "example.com/stock", Version: "(devel)"},      // of the workspace
 			{Path: "github.com/IBM/sarama", Version: "v1.40.1"},
 			{Path: "github.com/nats-io/nats.go", Version: "v1.36.0"},
+			{Path: "github.com/gin-gonic/gin", Version: "v1.10.0"},
+			{Path: "golang.org/x/sync", Version: "v0.25.0"},
 			{Path: "casekit", Version: "v0.0.0", Replace: &debug.Module{Path: "../kit", Version: "(devel)"}},
 			{Path: "github.com/gmpulse/gmpulse", Version: "v0.9.0"},
 		},
@@ -45,7 +47,8 @@ func TestOwnerOf(t *testing.T) {
 		"package of it":             {shop(), "example.com/shop/cart.(*Cart).notify", ofApplication},
 		"external test":             {shop(), "example.com/shop_test.TestRun", ofApplication},
 		"type arguments":            {shop(), "example.com/shop.F[github.com/IBM/sarama.Broker]", ofApplication},
-		"similar path":              {shop(), "example.com/shopping.F", ofLibrary},
+		"in no module":              {shop(), "example.com/shopping.F", ofApplication},
+		"similar path":              {shop(), "github.com/IBM/sarama2.F", ofApplication},
 		"nested module":             {shop(), "example.com/shop/client.(*Client).Do", ofLibrary},
 		"workspace":                 {shop(), "example.com/stock/table.Lock", ofApplication},
 		"dependency":                {shop(), "github.com/IBM/sarama.(*Broker).Open", ofLibrary},

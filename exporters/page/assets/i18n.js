@@ -20,7 +20,7 @@ const words = {
   'verdict.since': ['since {time}', '自 {time} 起'],
   'verdict.group': ['{kind}: {n} goroutines in {wait} at {place}', '{kind}：{n} 个 goroutine 阻塞于 {wait}，位置 {place}'],
   'verdict.rate': [', {rate} a minute', '，每分钟 {rate}'],
-  'verdict.under': [', created under {root}', '，由 {root} 创建'],
+  'verdict.under': [', created under {root}', '，在 {root} 下创建'],
   'verdict.band': ['Unusual: {signal} at {value}, where {expected} was expected', '异常：{signal} 达到 {value}，预期约 {expected}'],
   'verdict.more': ['and {n} more', '另有 {n} 项'],
   'verdict.look': ['Why?', '看原因'],
@@ -69,10 +69,10 @@ const words = {
   'moment.band': ['{signal} reached {value} where {expected} was expected, from {time} on.', '{signal} 自 {time} 起达到 {value}，预期约 {expected}。'],
   'answer.growing': ['{n} goroutines in {wait}, {rate} a minute since {time}.', '{n} 个 goroutine 阻塞于 {wait}，自 {time} 起每分钟 {rate}。'],
   'answer.still': ['{n} goroutines in {wait} since {time}.', '自 {time} 起有 {n} 个 goroutine 阻塞于 {wait}。'],
-  'answer.where': ['Where', '位置'], 'answer.under': ['Created under', '由谁创建'], 'answer.why': ['Why', '依据'], 'answer.hint': ['Look for', '排查方向'], 'answer.limit': ['Memory lasts', '内存还能撑'],
+  'answer.where': ['Where', '位置'], 'answer.under': ['Created under', '在这些 span 下创建'], 'answer.why': ['Why', '依据'], 'answer.hint': ['Look for', '排查方向'], 'answer.limit': ['Memory lasts', '内存还能撑'],
   'answer.old': ['{n} of them are far older than such requests take', '其中 {n} 个存活时间远超同类请求的耗时'], 'answer.proven': ['the garbage collector found {n} of them unreachable', 'GC 已证实其中 {n} 个不可达'],
   'answer.more': ['Stack and evidence', '调用栈与依据'], 'answer.ages': ['By age:', '按存活时间：'], 'answer.norequest': ['no request', '不在请求内'],
-  'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waiting where', '阻塞位置'], 'groups.under': ['created under', '创建者'],
+  'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waiting where', '阻塞位置'], 'groups.under': ['created under {roots}', '在 {roots} 下创建'],
   'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['extreme', '极值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'],
   'spans.title': ['Requests alive then', '当时未结束的请求'], 'spans.name': ['root span', '根 span'], 'spans.age': ['age', '已持续'], 'spans.trace': ['trace', 'trace'],
   'events.title': ['What happened', '期间事件'],
@@ -95,21 +95,54 @@ const words = {
   'linked': ['Link copied', '链接已复制'], 'jump.none': ['No anomaly in that direction', '该方向没有异常'],
 };
 
-/** hints of the detective, which speaks English. */
+/** hints by their names: what the agent says in English, and the same in Chinese. */
 const hints = {
-  'nobody receives: the receiver returned early; give the channel room for the result or select on a context too': '没有人接收：接收方提前返回了。给 channel 留出缓冲，或者在 select 里同时监听 context。',
-  'nobody sends or closes: the sender returned early, a context is never cancelled, or the ticker it ranges over was stopped, which does not close its channel': '没有人发送或关闭：发送方提前返回、context 一直没取消，或者 range 的 ticker 已 Stop（Stop 不会关闭 channel）。',
-  'none of the cases ever comes: a context is not passed on or never cancelled; in a loop, time.After only keeps it waiting': 'select 的任何分支都等不到：context 没有传下去或从未取消；循环里的 time.After 只会让它一直等。',
-  'Ticker.Stop does not end a range over its channel: select on a context too': 'Ticker.Stop 不会结束对其 channel 的 range，请同时 select context。',
-  'many wait for one lock: whoever holds it does not give it back': '大量 goroutine 在等同一把锁：持有者没有释放。',
-  'a loop that sleeps has no way to end: give it a context': '带 Sleep 的循环没有退出条件：给它一个 context。',
-  'a read or write without a deadline waits for a peer that says nothing: set a deadline or use a context': '读写没有设置 deadline，对端一直不响应：设置 deadline 或使用 context。',
-  'the upstream takes no connections: set a dial timeout': '上游不接受连接：设置拨号超时。',
-  'a context made from a foreign parent is never cancelled: call its cancel function': '派生的 context 从未取消：记得调用 cancel。',
-  'a context is never cancelled: call its cancel function': 'context 从未取消：记得调用 cancel。',
-  'sql.Rows are not closed': 'sql.Rows 没有 Close。',
-  'a sql.Tx is neither committed nor rolled back': 'sql.Tx 既没有提交也没有回滚。',
-  'DNS does not answer: set a timeout': 'DNS 没有响应：设置超时。',
+  'http-body': ['an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; so does each http.Transport that is made for one request and never closed', 'HTTP 响应体没有关闭或没有读完，会一直占着连接和两个 goroutine；每次请求都新建、从不关闭的 http.Transport 也一样。'],
+  'http-idle': ['these connections wait for a next request: an http.Transport is made again and again, and each keeps its connections: share one, or call CloseIdleConnections', '这些连接都在等下一个请求：http.Transport 被反复新建，每个都留着自己的连接。请共用一个，或调用 CloseIdleConnections。'],
+  'http-stream': ['an HTTP/2 response whose body is not closed, or not read to its end, keeps its stream and a goroutine', 'HTTP/2 响应体没有关闭或没有读完，会一直占着流和一个 goroutine。'],
+  'http-dial': ['the upstream takes no connections: set a dial timeout', '上游不接受连接：设置拨号超时。'],
+  'grpc-client': ['a grpc.ClientConn is made for each call, or never closed: make one and share it', '每次调用都新建 grpc.ClientConn，或从不关闭：只建一个，大家共用。'],
+  'grpc-stream': ['a stream is neither read to its end nor is its context cancelled', '流既没有读到结束，它的 context 也没有取消。'],
+  'sql-open': ['sql.Open is called for each request: open one DB and share it', '每个请求都调用了 sql.Open：只打开一个 DB，大家共用。'],
+  'sql-tx': ['a sql.Tx is neither committed nor rolled back', 'sql.Tx 既没有提交也没有回滚。'],
+  'sql-rows': ['sql.Rows are not closed', 'sql.Rows 没有 Close。'],
+  'mysql-watcher': ['each connection of a sql.DB has one: set SetMaxOpenConns, and open one DB and share it', 'sql.DB 的每个连接各有一个：设置 SetMaxOpenConns，并且只打开一个 DB、大家共用。'],
+  'context-parent': ['a context made from a foreign parent is never cancelled: call its cancel function', '由非标准 parent 派生的 context 从未取消：记得调用 cancel。'],
+  'context': ['a context is never cancelled: call its cancel function', 'context 从未取消：记得调用 cancel。'],
+  'dns': ['DNS does not answer: set a timeout', 'DNS 没有响应：设置超时。'],
+  'dial': ['the other side takes no connections: set a dial timeout', '对端不接受连接：设置拨号超时。'],
+  'sql-pool': ['the pool of connections is exhausted: sql.Rows or a sql.Tx is not closed, or SetMaxOpenConns is too low', '连接池已耗尽：sql.Rows 或 sql.Tx 没有关闭，或者 SetMaxOpenConns 太小。'],
+  'pgx-pool': ['the pool of connections is exhausted: Rows are not closed, a Tx is not ended or a Conn is not released on some path, or MaxConns is too low', '连接池已耗尽：某条路径上 Rows 没有 Close、Tx 没有结束或 Conn 没有 Release，或者 MaxConns 太小。'],
+  'redis-pool': ['the pool of the Redis client is exhausted: blocking commands hold its connections, a Conn is not closed, or PoolSize is too low', 'Redis 客户端的连接池已耗尽：阻塞命令占着连接、Conn 没有关闭，或者 PoolSize 太小。'],
+  'mongo-pool': ['the pool of the MongoDB client is exhausted: a Cursor or a Session is not closed, or MaxPoolSize is too low', 'MongoDB 客户端的连接池已耗尽：Cursor 或 Session 没有关闭，或者 MaxPoolSize 太小。'],
+  'pool': ['the pool has nothing free: what was taken from it is not given back on some path, or the pool is too small', '池中没有空闲资源：某条路径上取出后没有归还，或者池太小。'],
+  'made': ['{call}, called at {line}, starts goroutines that end when the object is closed: close it, or make one and share it', '{call}（在 {line} 处调用）会启动 goroutine，对象关闭后才退出：用完要关闭，或者只建一个、大家共用。'],
+  'started': ['{call}, called at {line}, starts a goroutine that does not end: close what it returned, read that to its end, or cancel its context', '{call}（在 {line} 处调用）启动的 goroutine 没有退出：关闭它返回的对象、读到结束，或取消它的 context。'],
+  'library': ['they run in {package} alone: look for an object of it that is made again and again and never closed', '它们只在 {package} 内部运行：看看是否有它的对象被反复新建却从不关闭。'],
+  'call': ['{call} does not return: bound the call with a context or a timeout', '{call} 一直没有返回：用 context 或超时限制这次调用。'],
+  'lock-holder': ['many wait for one lock; a goroutine in the same function does not wait for it and may hold it: {holder}', '大量 goroutine 在等同一把锁；同一函数里有一个 goroutine 不在等它，可能正持有它：{holder}'],
+  'lock-pair': ['each waits for a lock that another goroutine of the same object may hold while it waits itself: {holder}', '每个都在等一把锁，同一对象的另一个 goroutine 可能持有它，而自己也在等待：{holder}'],
+  'lock': ['a lock is not given back: Unlock is missing on some path, or whoever holds the lock waits for something else', '锁没有释放：某条路径上漏了 Unlock，或者持有者自己在等别的东西。'],
+  'lock-slow': ['a lock is held for longer than before: do the slow work without it', '持锁的时间比以前长：把慢操作移到锁外。'],
+  'cond': ['Wait of a sync.Cond is not woken: Signal or Broadcast is missing on some path, or came before Wait', 'sync.Cond 的 Wait 没有被唤醒：某条路径上漏了 Signal 或 Broadcast，或者它早于 Wait 执行。'],
+  'wait-group': ['WaitGroup.Wait does not return: Done is not called on every path, Add counts too many, or a goroutine that it waits for is blocked itself', 'WaitGroup.Wait 没有返回：某条路径上漏了 Done、Add 多加了，或者它等的 goroutine 自己被阻塞。'],
+  'errgroup-wait': ['Wait of an errgroup does not return: one of its functions is blocked and does not watch the group\'s context', 'errgroup 的 Wait 没有返回：其中一个函数被阻塞，又没有监听该组的 context。'],
+  'errgroup-limit': ['Go of an errgroup waits for room below SetLimit: its functions do not end, or one of them calls Go of its own group', 'errgroup 的 Go 在等 SetLimit 的名额：组内函数没有结束，或者其中一个又调用了同一组的 Go。'],
+  'errgroup-nested': ['a function of an errgroup calls Go of a group that is at its limit, and waits for itself: start nested work in a group of its own', 'errgroup 的函数在已达上限的组上又调用 Go，等于在等自己：嵌套的任务请用单独的组。'],
+  'semaphore': ['Acquire waits for a weighted semaphore: Release is not called on every path, or more is asked for than there is', '在等 semaphore.Weighted 的 Acquire：某条路径上漏了 Release，或者申请量超过总量。'],
+  'singleflight': ['all wait for the one call of a singleflight.Group that is under way: bound that call with a timeout, or use DoChan with a select on the context', '全都在等 singleflight.Group 正在进行的那一次调用：给它设置超时，或者用 DoChan 并在 select 里同时监听 context。'],
+  'send': ['nobody receives: the receiver returned early; give the channel room for the result or select on a context too', '没有人接收：接收方提前返回了。给 channel 留出缓冲，或者在 select 里同时监听 context。'],
+  'receive': ['nobody sends or closes: the sender returned early, a context is never cancelled, or the ticker it ranges over was stopped, which does not close its channel', '没有人发送或关闭：发送方提前返回、context 一直没取消，或者 range 的 ticker 已 Stop（Stop 不会关闭 channel）。'],
+  'ticker': ['a loop over the channel of time.Tick or of a Ticker never ends, not even after Stop: select on a context too', '对 time.Tick 或 Ticker 的 channel 循环不会自己结束，Stop 之后也不会：请在 select 里同时监听 context。'],
+  'select': ['none of the cases ever comes: a context is not passed on or never cancelled; in a loop, time.After only keeps it waiting', 'select 的任何分支都等不到：context 没有传下去或从未取消；循环里的 time.After 只会让它一直等。'],
+  'forever': ['a select without cases never ends', '没有分支的 select 永远不会结束。'],
+  'sleep': ['a loop that sleeps has no way to end: give it a context', '带 Sleep 的循环没有退出条件：给它一个 context。'],
+  'retry': ['they pause between attempts: limit the attempts, or stop them when the context is done', '它们在两次重试之间等待：限制重试次数，或在 context 结束时停止。'],
+  'pipe-write': ['nobody reads the other end of the pipe: the reader returned without CloseWithError', '管道另一端没有人读：读取方返回时没有调用 CloseWithError。'],
+  'pipe-read': ['nobody writes to the pipe or closes it: the writer returned without Close or CloseWithError', '没有人写入或关闭管道：写入方返回时没有调用 Close 或 CloseWithError。'],
+  'upstream': ['an upstream does not answer: give the call a context with a timeout, or set the client\'s own', '上游没有响应：给这次调用一个带超时的 context，或设置客户端自己的超时。'],
+  'peer': ['they wait for the other side of a connection: only a deadline, a cancelled context or closing the connection ends that', '它们在等连接的对端：只有 deadline、取消 context 或关闭连接才能结束。'],
+  'process': ['a child process does not end: start it with exec.CommandContext, and set WaitDelay', '子进程没有退出：用 exec.CommandContext 启动，并设置 WaitDelay。'],
 };
 
 let current = 'en';
@@ -140,4 +173,14 @@ export function signal(name) {
   return has('signal.' + kind) ? t('signal.' + kind, {root: root.join(' ')}) : name;
 }
 
-export const hint = (text) => (current === 'en' ? text : hints[text] || text);
+/** hint translates a hint of the agent, whose places are filled in already; a text that is not known stays as it is. */
+export function hint(text) {
+  if (current === 'en') return text;
+  for (const [english, chinese] of Object.values(hints)) {
+    const names = [];
+    const pattern = english.split(/(\{\w+\})/).map((part, i) => (i % 2 ? (names.push(part), '(.+)') : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))).join('');
+    const found = new RegExp(`^${pattern}$`).exec(text);
+    if (found) return names.reduce((s, name, i) => s.replaceAll(name, () => found[i + 1]), chinese);
+  }
+  return text;
+}

@@ -146,7 +146,7 @@ export class Moment {
         h('tbody', {}, ...list.map((g) => h('tr', {},
           h('td', {}, h('div', {}, g.verdict ? h('span', {class: 'chip small ' + (g.verdict.suspect ? 'alarm' : '')}, t('kind.' + g.verdict.kind)) : null, ' ', h('b', {class: 'wait'}, g.wait)),
             h('code', {title: g.function + '\n' + g.file}, func(g.function)), h('span', {class: 'at'}, g.line ? file(g.file) + ':' + g.line : file(g.file)),
-            g.roots?.some((r) => r.name) ? h('div', {class: 'quiet under'}, t('groups.under') + ' ' + g.roots.filter((r) => r.name).slice(0, 2).map((r) => `${r.name} (${count(r.count)})`).join(', ')) : null),
+            g.roots?.some((r) => r.name) ? h('div', {class: 'quiet under'}, t('groups.under', {roots: g.roots.filter((r) => r.name).slice(0, 2).map((r) => `${r.name} (${count(r.count)})`).join(', ')})) : null),
           h('td', {class: 'num'}, count(g.before)), h('td', {class: 'num'}, count(g.count)),
           h('td', {class: 'num growth'}, (g.count > g.before ? '+' : '') + count(g.count - g.before), h('i', {class: 'growbar ' + (g.count >= g.before ? 'up' : ''), style: {width: Math.abs(g.count - g.before) / most * 100 + '%'}}))))))),
       this.app.data.meta.goroutines ? h('button', {class: 'link', type: 'button', 'data-id': 'flame-now', onclick: () => this.flame({}, t('flame.now'))}, icon(icons.flame), t('flame.open')) : null);

@@ -1,0 +1,261 @@
+package goroutines
+
+import (
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// culprit is a mistake of a program, and what its goroutines end by.
+type culprit struct {
+	kind  Kind
+	start func(t *testing.T) (end func())
+	want  hintID
+}
+
+// culprits are mistakes that need nothing but the standard library. Each starts
+// goroutines in functions of this file.
+func culprits() map[string]culprit {
+	return map[string]culprit{
+		"send":        {Leak, wrongSend, "send"},
+		"receive":     {Leak, wrongReceive, "receive"},
+		"select":      {Leak, wrongSelect, "select"},
+		"ticker":      {Leak, wrongTicker, "ticker"},
+		"sleep":       {Leak, wrongSleep, "sleep"},
+		"cond":        {Leak, wrongCond, "cond"},
+		"wait group":  {Leak, wrongWaitGroup, "wait-group"},
+		"lock":        {Stuck, wrongLock, "lock-holder"},
+		"lock pair":   {Leak, wrongLockPair, "lock-pair"},
+		"pipe, write": {Leak, wrongPipeWrite, "pipe-write"},
+		"pipe, read":  {Leak, wrongPipeRead, "pipe-read"},
+		"peer":        {Leak, wrongPeer, "peer"},
+		"upstream":    {Stuck, wrongUpstream, "upstream"},
+		"sql pool":    {Stuck, wrongPool, "sql-pool"},
+	}
+}
+
+const crowded = 12 // of the group that is to be found
+
+// many starts goroutines and returns a function that waits for them.
+func many(f func()) (wait func()) {
+	var wg sync.WaitGroup
+	for range crowded {
+		wg.Go(f)
+	}
+	return wg.Wait
+}
+
+func wrongSend(*testing.T) func() {
+	c := make(chan int)
+	wait := many(func() { c <- 1 })
+	return func() {
+		for range crowded {
+			<-c
+		}
+		wait()
+	}
+}
+
+func wrongReceive(*testing.T) func() {
+	c := make(chan int)
+	wait := many(func() { <-c })
+	return func() { close(c); wait() }
+}
+
+func wrongSelect(t *testing.T) func() {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := make(chan int)
+	wait := many(func() {
+		select {
+		case <-c:
+		case <-ctx.Done():
+		}
+	})
+	return func() { cancel(); wait() }
+}
+
+func wrongTicker(*testing.T) func() {
+	stop := make(chan time.Time)
+	wait := many(func() { loopOverTicks(stop) })
+	return func() { close(stop); wait() }
+}
+
+func loopOverTicks(c <-chan time.Time) {
+	for range c {
+	}
+}
+
+func wrongSleep(*testing.T) func() { return many(func() { time.Sleep(3 * time.Second) }) }
+
+func wrongCond(*testing.T) func() {
+	var mu sync.Mutex
+	c, done := sync.NewCond(&mu), false
+	wait := many(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for !done {
+			c.Wait()
+		}
+	})
+	return func() {
+		mu.Lock()
+		done = true
+		mu.Unlock()
+		c.Broadcast()
+		wait()
+	}
+}
+
+func wrongWaitGroup(*testing.T) func() {
+	var wg sync.WaitGroup
+	wg.Add(1)
+	wait := many(func() { wg.Wait() })
+	return func() { wg.Done(); wait() }
+}
+
+// shelf is locked by buyers; the first keeps the lock while it waits.
+type shelf struct {
+	mu   sync.Mutex
+	stop chan struct{}
+}
+
+func (s *shelf) buy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	<-s.stop
+}
+
+func wrongLock(*testing.T) func() {
+	s := &shelf{stop: make(chan struct{})}
+	var wg sync.WaitGroup
+	for range crowded + 1 {
+		wg.Go(s.buy)
+	}
+	return func() { close(s.stop); wg.Wait() }
+}
+
+// flusher deadlocks as zap's BufferedWriteSyncer did: Stop waits for the loop
+// while it holds the lock that the loop needs.
+type flusher struct {
+	mu   sync.Mutex
+	done chan struct{}
+}
+
+func (f *flusher) Stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	go f.loop()
+	<-f.done
+}
+
+func (f *flusher) loop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+}
+
+func wrongLockPair(*testing.T) func() {
+	stop := make(chan struct{})
+	wait := many(func() { (&flusher{done: stop}).Stop() })
+	return func() { close(stop); wait() }
+}
+
+func wrongPipeWrite(*testing.T) func() {
+	stop := make(chan struct{})
+	wait := many(func() {
+		r, w := io.Pipe()
+		go func() { <-stop; r.Close() }()
+		c := csv.NewWriter(w)
+		_ = c.Write([]string{strings.Repeat("order,", 2000)})
+	})
+	return func() { close(stop); wait() }
+}
+
+func wrongPipeRead(*testing.T) func() {
+	r, w := io.Pipe()
+	wait := many(func() { _, _ = io.ReadAll(r) })
+	return func() { w.Close(); wait() }
+}
+
+func wrongPeer(t *testing.T) func() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	wait := many(func() {
+		if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			go func() { <-stop; c.Close() }()
+			_, _ = io.ReadFull(c, make([]byte, 8))
+		}
+	})
+	return func() { close(stop); wait(); l.Close() }
+}
+
+func wrongUpstream(*testing.T) func() {
+	stop := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+	wait := many(func() {
+		if resp, err := srv.Client().Get(srv.URL); err == nil {
+			resp.Body.Close()
+		}
+	})
+	return func() { close(stop); wait(); srv.Close() }
+}
+
+func wrongPool(*testing.T) func() {
+	d := stuckDriver{make(chan struct{})}
+	db := sql.OpenDB(d)
+	db.SetMaxOpenConns(1)
+	var wg sync.WaitGroup
+	for range crowded + 1 {
+		wg.Go(func() {
+			if rows, err := db.QueryContext(context.Background(), "select 1"); err == nil {
+				_ = rows.Err()
+				rows.Close()
+			}
+		})
+	}
+	return func() { close(d.stop); wg.Wait(); db.Close() }
+}
+
+// What surveys of live goroutines show leads to the hint that fits, and to a line of
+// this file.
+func TestHintsOfLiveGoroutines(t *testing.T) {
+	p := newProgram()
+	h := newHints(p)
+	for name, c := range culprits() {
+		t.Run(name, func(t *testing.T) {
+			defer c.start(t)()
+			surveyor := NewSurveyor(Config{})
+			var got []string
+			for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+				s, err := surveyor.Take(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = nil
+				for i := range s.Groups {
+					g := &s.Groups[i]
+					where := p.where(g.Stack, nil)
+					if g.Count != crowded || !strings.HasSuffix(where.File, "/hintlive_test.go") {
+						continue
+					}
+					hint := h.hint(hintInput{kind: c.kind, survey: s, groups: []*Group{g}, where: where})
+					if text, _, _ := strings.Cut(say(c.want), "{"); strings.HasPrefix(hint, text) {
+						return
+					}
+					got = append(got, g.Key.String()+": "+hint)
+				}
+			}
+			t.Errorf("want the hint %q, got %q", c.want, got)
+		})
+	}
+}
