@@ -18,8 +18,8 @@ type Recording struct {
 	// Events is the number of events, Bytes the size of the trace.
 	Events, Bytes int
 	// CPU is the estimated cost of the recording to the process: 80 ns for each
-	// event, 0.5 µs more for each goroutine that the tracer lists once a second,
-	// and the CPU time of writing and reading the trace.
+	// event, 1 µs for each goroutine that the tracer lists once a second, and the
+	// CPU time of the caller's thread at the begin and for the reading.
 	CPU time.Duration
 	// Goroutines are those that exist at the end, without the runtime's own, in
 	// ascending order of ID.

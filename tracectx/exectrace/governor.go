@@ -8,7 +8,7 @@ const (
 	bytesPerEvent = 6
 	costPerEvent  = 80 * time.Nanosecond
 	// costPerListed is what it costs more to list a goroutine that did not run.
-	costPerListed = 500 * time.Nanosecond
+	costPerListed = time.Microsecond
 	maxPause      = time.Hour
 )
 

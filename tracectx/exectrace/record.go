@@ -33,7 +33,8 @@ var _ goroutines.Recorder = (*Recorder)(nil)
 // exceed half of [Config.MaxBytes].
 //
 // It costs the process about 80 ns for each event, 1 µs for each goroutine and
-// second, and the CPU time of reading; see [goroutines.Recording].
+// second, as much at the begin and at the end, and the CPU time of reading; see
+// [goroutines.Recording].
 //
 // The error is [ErrOff], [ErrBusy], [ErrTooMany], [ErrMemory], [ErrFormat], or
 // that of ctx, which ends the recording early.
@@ -49,7 +50,7 @@ func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutine
 }
 
 func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
-	length, err := r.begin(ctx, length)
+	length, cost, err := r.begin(ctx, length)
 	if err != nil {
 		return nil, err
 	}
@@ -63,41 +64,62 @@ func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*gorout
 	defer r.release()
 	recording, err := r.readGoroutines(ctx)
 	r.pace.learn(recording, err)
-	return recording, err
+	if err != nil {
+		return nil, err
+	}
+	recording.CPU += cost
+	return recording, nil
 }
 
 // begin makes sure that the recorder is on until end is called, and returns for
-// how long to record.
-func (r *Recorder) begin(ctx context.Context, length time.Duration) (time.Duration, error) {
+// how long to record, and what the begin cost.
+func (r *Recorder) begin(ctx context.Context, length time.Duration) (_, cost time.Duration, err error) {
 	if err := r.take(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer r.release()
 	if r.alien != nil {
-		return 0, r.alien
+		return 0, 0, r.alien
 	}
 	n := runtime.NumGoroutine()
 	if n > r.config.MaxGoroutines {
-		return 0, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
+		return 0, 0, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
 	}
 	length = r.pace.length(length, n, &r.config)
 	if err := checkHeadroom(r.pace.bytes(length, n, &r.config)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	cost, err = charge(func() error { return r.enlist(length) })
+	return length, cost, err
+}
+
+// enlist joins the users of the recorder. If the recorder was off, it also has the
+// runtime list every goroutine with its stack. The runtime does so at the end of
+// each generation, except for those that ran in it: so this is what tells where
+// those waited that are woken within the next second.
+func (r *Recorder) enlist(length time.Duration) error {
 	fresh, err := r.join(length)
-	if err != nil {
-		return 0, err
+	if err != nil || !fresh {
+		return err
 	}
-	if fresh {
-		// The runtime lists every goroutine with its stack at the end of a
-		// generation, save those that ran in it. To end one at once is what tells
-		// where those waited that run later.
-		if _, err := r.flight.WriteTo(io.Discard); err != nil {
-			r.part()
-			return 0, fmt.Errorf("exectrace: record: %w", err)
-		}
+	if _, err := r.flight.WriteTo(io.Discard); err != nil {
+		r.part()
+		return fmt.Errorf("exectrace: record: %w", err)
 	}
-	return length, nil
+	return nil
+}
+
+// charge calls f and returns the CPU time that it took on the thread of the caller,
+// the time on the clock where the system does not tell.
+func charge(f func() error) (time.Duration, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start, before := time.Now(), threadCPU()
+	err := f()
+	if spent := threadCPU() - before; spent > 0 {
+		return spent, err
+	}
+	return time.Since(start), err
 }
 
 // end lets go of the recorder, also when ctx is done.
@@ -113,7 +135,7 @@ func (r *Recorder) end(ctx context.Context) {
 // caller's.
 func (r *Recorder) join(age time.Duration) (fresh bool, err error) {
 	if r.flight == nil {
-		const margin = 2 * time.Second // the last generation, and a machine that is busy
+		const margin = 30 * time.Second // for a busy machine: what is kept is bounded by bytes
 		if r.config.Mode != Off {
 			age = max(age, r.config.For, flightAge+r.config.SlowerThan) // what Run needs, should it join
 		}
@@ -136,21 +158,17 @@ func (r *Recorder) part() {
 }
 
 // readGoroutines takes what the recorder has and reads it. The turn is the caller's.
-func (r *Recorder) readGoroutines(ctx context.Context) (*goroutines.Recording, error) {
-	runtime.LockOSThread() // whose time it is
-	defer runtime.UnlockOSThread()
-	start, before := time.Now(), threadCPU()
-	recorded, err := r.record(ctx)
+func (r *Recorder) readGoroutines(ctx context.Context) (recording *goroutines.Recording, err error) {
+	spent, err := charge(func() error {
+		recorded, err := r.record(ctx)
+		if err != nil {
+			return err
+		}
+		recording, err = readTranscript(ctx, recorded, r.config.MaxEvents)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	recording, err := readTranscript(ctx, recorded, r.config.MaxEvents)
-	if err != nil {
-		return nil, err
-	}
-	spent := threadCPU() - before
-	if spent <= 0 {
-		spent = time.Since(start)
 	}
 	recording.CPU += spent
 	return recording, nil

@@ -290,7 +290,10 @@ func (l *transcript) creation(a *ancestry) []goroutines.Site {
 	return slices.Clip(all)
 }
 
-// cost estimates what the recording cost those who were recorded.
+// cost estimates what the recording cost those who were recorded. Who makes it
+// measures the first and the last time that the goroutines are listed; they are
+// listed once more when the recorder is stopped.
 func (l *transcript) cost() time.Duration {
-	return time.Duration(l.events)*costPerEvent + time.Duration(l.listed)*costPerListed
+	listed := max(0, l.listed-len(l.goroutines))
+	return time.Duration(l.events)*costPerEvent + time.Duration(listed)*costPerListed
 }
