@@ -3,9 +3,11 @@ package exectrace
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -244,5 +246,28 @@ func TestHeadroom(t *testing.T) {
 	}
 	if err := checkHeadroom(1 << 38); !errors.Is(err, ErrMemory) {
 		t.Errorf("a quarter of the limit: %v", err)
+	}
+}
+
+// The cost of reading, for goroutines that wait at one place.
+func BenchmarkReadTranscript(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() { <-stop })
+			}
+			recorded := oneShot(b)
+			close(stop)
+			wg.Wait()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := readTranscript(b.Context(), recorded, defaultMaxEvents); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/goroutine")
+		})
 	}
 }
