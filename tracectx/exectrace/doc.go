@@ -4,6 +4,7 @@
 //
 //	r, err := exectrace.New(exectrace.Config{})
 //	members, err := r.RollCall(ctx) // every goroutine by id, with its stack
+//	recording, err := r.Record(ctx, 3*time.Second) // which ran, what woke them, who created them
 //
 // and says where the time of spans went, exactly, in any execution trace of a
 // program that makes OpenTelemetry spans:

@@ -293,7 +293,7 @@ func TestRecordDoesNotCountTheCollector(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			runtime.GC() //nolint:forbidigo // the subject of the test
+			runtime.GC()
 			time.Sleep(beat)
 		}
 	})
@@ -315,7 +315,7 @@ func TestRecordDoesNotCountTheCollector(t *testing.T) {
 //
 //go:noinline
 func fetch(client *http.Client, url string) error {
-	_, err := client.Get(url) //nolint:bodyclose,noctx // the bug
+	_, err := client.Get(url) //nolint:bodyclose // the bug
 	return err
 }
 
