@@ -278,6 +278,36 @@ func TestRecordWakeups(t *testing.T) {
 	})
 }
 
+//go:noinline
+func readOnce(c net.Conn, stop <-chan struct{}) {
+	_, _ = c.Read(make([]byte, 1))
+	<-stop
+}
+
+// The first wakeup of a goroutine is told by where it waited when the recording
+// began, although it waits for something else afterwards.
+func TestRecordKnowsWaitsFromBefore(t *testing.T) {
+	r := newRecorder(t, exectrace.Config{})
+	eventually(t, func() error {
+		a, b := connected(t)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { readOnce(a, stop) })
+		wg.Go(func() {
+			untilTracing()
+			_, _ = b.Write([]byte("x"))
+		})
+		time.Sleep(beat) // it begins to read
+		found := in(record(t, r, 200*time.Millisecond), "readOnce")
+		close(stop)
+		wg.Wait()
+		if len(found) != 1 || !found[0].Ran || found[0].Wakeup != goroutines.WakeupNetwork {
+			return fmt.Errorf("%+v", found)
+		}
+		return nil
+	})
+}
+
 // The collector scans and shrinks the stacks of waiting goroutines: they do not
 // run for that.
 func TestRecordDoesNotCountTheCollector(t *testing.T) {
@@ -350,7 +380,7 @@ func untilTracing() {
 	for !trace.IsEnabled() {
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(beat)
+	time.Sleep(5 * beat) // Record lists the goroutines first
 }
 
 func tracedBack(t *testing.T, recording *goroutines.Recording) error {
