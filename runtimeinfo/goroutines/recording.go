@@ -5,55 +5,58 @@ import (
 	"time"
 )
 
-// Recording is what an execution trace of a few seconds tells of the goroutines
-// of the process: which of them ran, what woke them, and who created the new
-// ones. It is read-only; its stacks are shared between goroutines.
+// Recording is the result of an execution trace of a few seconds: for each
+// goroutine of the process, whether it ran, what woke it and where it was
+// created. It is read-only. Goroutines share the slices that hold their stacks.
 type Recording struct {
-	// Start is the time of the first event. It may precede the call of Record
-	// where the recorder was on already. Zero: the trace does not tell.
+	// Start is the time of the first event. It precedes the call of Record if the
+	// recorder was on already. Zero means unknown.
 	Start time.Time
 	// Duration is the time from the first event to the last. It is shorter than
-	// asked for where the events would not fit or would cost too much.
+	// requested if the events would not fit or would cost too much.
 	Duration time.Duration
 	// Events is the number of events, Bytes the size of the trace.
 	Events, Bytes int
-	// CPU is the estimated cost of the recording to the process: 80 ns for each
-	// event, 0.5 µs more for each goroutine that the tracer lists once a second,
-	// and the CPU time of writing and reading the trace.
+	// CPU estimates the CPU time that the recording took: 80 ns for each event,
+	// 1 µs each time the tracer lists a goroutine, which it does once a second,
+	// and the measured time of starting the recording and of reading it.
 	CPU time.Duration
-	// Goroutines are those that exist at the end, without the runtime's own, in
-	// ascending order of ID.
+	// Goroutines holds the goroutines that exist at the end, except the runtime's
+	// own, in ascending order of ID.
 	Goroutines []RecordedGoroutine
 }
 
-// RecordedGoroutine is what a [Recording] tells of one goroutine.
+// RecordedGoroutine describes one goroutine of a [Recording].
 type RecordedGoroutine struct {
-	// ID is the runtime's own. The runtime does not use an id twice.
+	// ID is the runtime's id of the goroutine. No two goroutines of a process
+	// have the same one, even if the first has ended.
 	ID uint64
 	// Stack is where the goroutine waits at the end of the recording, leaf first,
 	// with the runtime's frames. For a goroutine that is running or runnable then,
-	// it is where it waited last. Empty: unknown. Many goroutines share one slice:
-	// &Stack[0] identifies the stack within a Recording.
+	// it is where it waited last, or where it was preempted if it did not wait.
+	// Empty means unknown. Equal stacks share one slice, so that &Stack[0]
+	// identifies a stack within a Recording.
 	Stack []Site
 	// Created reports whether the goroutine was created in the recording.
 	Created bool
-	// Ran reports whether the goroutine ran in the recording; for a created one,
-	// whether it ran again after its first wait. What the runtime does to a
-	// waiting goroutine, such as a scan of its stack, does not count, and neither
-	// does the end of a wait for the garbage collector.
+	// Ran reports whether the goroutine ran in the recording; if it was created
+	// in it, whether it ran again after its first wait. A goroutine that was in
+	// one system call all the time did not run. Stack scans by the garbage
+	// collector do not count as running, nor waits for the collector as waits.
 	Ran bool
-	// Wakeup is what ended the first wait of the goroutine in the recording.
+	// Wakeup is what ended the goroutine's first wait in the recording, which
+	// may have begun before the recording did.
 	Wakeup Wakeup
 	// Waker is the id of the goroutine that ended that wait; 0 unless Wakeup is
 	// WakeupGoroutine.
 	Waker uint64
 	// Creator is the id of the goroutine whose go statement created this one; 0
-	// for a function that time.AfterFunc started. Created only.
+	// for one that time.AfterFunc started. Set if Created.
 	Creator uint64
 	// Creation is the stack of that go statement, leaf first, followed by the
 	// stacks of the go statements that created its creator, and so on, as far as
 	// those were executed in the recording too: at most 8 go statements and 128
-	// frames. Creators that have ended count. Created only.
+	// frames. It does not matter whether the creators have ended. Set if Created.
 	Creation []Site
 }
 
@@ -76,22 +79,23 @@ type Wakeup uint8
 
 // The wakeups.
 const (
-	// WakeupNone: the goroutine did not wait, or nothing woke it.
+	// WakeupNone means that nothing woke the goroutine: it did not wait, or still
+	// waits.
 	WakeupNone Wakeup = iota
-	// WakeupTimer: a timer woke it, from time.Sleep or by a channel of package
-	// time, or a function of time.AfterFunc did before that function first waited.
-	// The deadline of a context is such a function.
+	// WakeupTimer means that a timer woke it: from time.Sleep, through the channel
+	// of a Timer or Ticker, or through a function of time.AfterFunc that had not
+	// waited before. Deadlines of contexts are such functions.
 	WakeupTimer
-	// WakeupNetwork: the poller woke it, because a connection or file became
-	// ready or its deadline had passed.
+	// WakeupNetwork means that the network poller woke it: a connection or file
+	// became ready, or its deadline passed.
 	WakeupNetwork
-	// WakeupGoroutine: another goroutine woke it, by a channel, a lock, or by
-	// closing the file or connection that it waited for.
+	// WakeupGoroutine means that another goroutine woke it, through a channel, a
+	// lock or the like, or by closing the connection that it waited for.
 	WakeupGoroutine
-	// WakeupSyscall: it was in a system call or in C code when the recording
-	// began, and returned from there.
+	// WakeupSyscall means that it was in a system call or in C code when the
+	// recording began, and returned.
 	WakeupSyscall
-	// WakeupOther: something else, or it is not known what.
+	// WakeupOther means that the cause is unknown.
 	WakeupOther
 )
 
@@ -117,10 +121,10 @@ func (w Wakeup) String() string {
 
 // Recorder makes recordings. An exectrace.Recorder is one.
 type Recorder interface {
-	// Record records for so long and returns what the recording tells. It may
-	// record for a shorter time where the full one would cost too much; see
-	// [Recording.Duration]. An error means that there is no recording now:
-	// somebody else holds the flight recorder, say, or there are too many
-	// goroutines. It returns soon after ctx is done, then with an error.
+	// Record records for the given length and returns the result. It records for
+	// a shorter time if the full length would cost too much; see
+	// [Recording.Duration]. An error means that there is no recording now, for
+	// example because another flight recorder is active or there are too many
+	// goroutines. When ctx is done, Record returns an error soon after.
 	Record(ctx context.Context, length time.Duration) (*Recording, error)
 }

@@ -45,9 +45,6 @@ func (m Mode) String() string {
 
 // Config says what a [Recorder] may cost. The zero value is ready to use.
 type Config struct {
-	// NoRollCall refuses every [Recorder.RollCall] and [Recorder.Record].
-	NoRollCall bool
-
 	// MaxGoroutines is the number of goroutines above which nothing is recorded:
 	// a recording lists each of them at least once a second. Zero means 20,000.
 	MaxGoroutines int

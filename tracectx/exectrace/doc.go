@@ -3,7 +3,7 @@
 // that a process may have:
 //
 //	r, err := exectrace.New(exectrace.Config{})
-//	made, err := r.Record(ctx, 5*time.Second) // what each goroutine did
+//	recording, err := r.Record(ctx, 3*time.Second) // which ran, what woke them, who created them
 //
 // and says where the time of spans went, exactly, in any execution trace of a
 // program that makes OpenTelemetry spans:

@@ -6,6 +6,7 @@ import (
 	"log"
 	"math"
 	"os"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -71,4 +72,22 @@ func ExampleAttach() {
 		detach()
 	}
 	// Output: work
+}
+
+// The goroutines that neither ran nor were created in three seconds.
+func ExampleRecorder_Record() {
+	recorder, err := exectrace.New(exectrace.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	recording, err := recorder.Record(context.Background(), 3*time.Second)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i := range recording.Goroutines {
+		g := &recording.Goroutines[i]
+		if key, ok := g.Key(); ok && !g.Ran && !g.Created {
+			fmt.Println(g.ID, key)
+		}
+	}
 }

@@ -7,8 +7,9 @@ const (
 	// (trace-correlation §3, benchmarks/exectrace).
 	bytesPerEvent = 6
 	costPerEvent  = 80 * time.Nanosecond
-	// costPerListed is what it costs more to list a goroutine that did not run.
-	costPerListed = 500 * time.Nanosecond
+	// costPerListed is the cost to list a goroutine with its stack, which the
+	// tracer does in each generation if the goroutine did not run.
+	costPerListed = time.Microsecond
 	maxPause      = time.Hour
 )
 

@@ -6,13 +6,14 @@ import (
 	"runtime/metrics"
 )
 
-// readingFactor is how much memory the making and reading of a recording takes,
-// as a multiple of its size.
+// readingFactor is the memory that making and reading a recording takes, as a
+// multiple of its size.
 const readingFactor = 4
 
-// checkHeadroom returns ErrMemory if there is a memory limit (GOMEMLIMIT,
-// debug.SetMemoryLimit) under which a recording of so many bytes does not fit. What
-// the collector would free now counts as free.
+// checkHeadroom returns ErrMemory if the process has a memory limit (GOMEMLIMIT,
+// debug.SetMemoryLimit) and making a recording of the given size would exceed it.
+// Objects that were allocated or became garbage since the last collection count as
+// free memory: with a limit, the heap may grow up to it before each collection.
 func checkHeadroom(bytes int) error {
 	const (
 		limit = iota
@@ -32,7 +33,7 @@ func checkHeadroom(bytes int) error {
 	var v [live + 1]uint64
 	for i := range s {
 		if s[i].Value.Kind() != metrics.KindUint64 {
-			return nil // this version of Go does not tell
+			return nil // this version of Go does not have it
 		}
 		v[i] = s[i].Value.Uint64()
 	}

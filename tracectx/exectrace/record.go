@@ -15,29 +15,30 @@ import (
 
 var _ goroutines.Recorder = (*Recorder)(nil)
 
-// Record records for so long, and returns what the recording tells of each
-// goroutine. It starts the flight recorder, waits, takes what it has and stops it.
-// Where the recorder is on anyway, Record waits and takes what it has, which may
-// begin before the call. Nobody who needs the recorder meanwhile waits for more
-// than the reading. A trace that the application makes with trace.Start goes on.
+// Record records for the given length and reports, for each goroutine, whether
+// it ran, what woke it and where it was created. It starts the flight recorder,
+// waits, reads the recording and stops the recorder. If the recorder is on
+// already, Record reads what it has recorded, which may begin before the call.
+// Record does not affect a trace that the application makes with trace.Start, and
+// other methods of r wait for it only while it starts and reads.
 //
-// The recording is shorter than asked for
-//   - above 20,000 goroutines: at most one second, as the tracer lists every
-//     goroutine once a second;
-//   - after a recording of more than 200,000 events a second: by as much as the
-//     rate exceeds that, so that it has no more events than one at that rate;
-//   - after a recording at whose rate the bytes or events would exceed three
-//     quarters of [Config.MaxBytes] or [Config.MaxEvents]: so that they do not;
-//   - after one that did not fit: half as long, each time in a row;
+// The recording is shorter than requested in these cases, but not below 100 ms:
+//   - With more than 20,000 goroutines it lasts one second, because the tracer
+//     lists every goroutine once a second.
+//   - If the last recording had more than 200,000 events a second, the length
+//     shrinks so that the number of events is that of 200,000 a second.
+//   - If, at the rates of the last recording, three quarters of [Config.MaxBytes]
+//     or [Config.MaxEvents] would be exceeded, the length shrinks to those.
+//   - After recordings that exceeded MaxBytes or MaxEvents it halves, once for
+//     each of them in a row.
 //
-// but not below 100 ms. The runtime also drops the oldest events where they
-// exceed half of [Config.MaxBytes].
+// The runtime also drops the oldest events when all exceed half of MaxBytes.
 //
-// It costs the process about 80 ns for each event, 1 µs for each goroutine and
-// second, and the CPU time of reading; see [goroutines.Recording].
+// Record takes about 80 ns of CPU time for each event; 1 µs for each goroutine at
+// the start, at the end and once a second; and the time to read the recording.
 //
-// The error is [ErrBusy], [ErrTooMany], [ErrMemory], [ErrFormat], or that of ctx, which
-// ends the recording early.
+// The error is [ErrBusy], [ErrTooMany], [ErrMemory] or [ErrFormat]. If ctx is done
+// before the recording is complete, it is the cause of ctx.
 func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
 	if length <= 0 {
 		return nil, fmt.Errorf("exectrace: record for %v: the length must be positive", length)
@@ -47,7 +48,7 @@ func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutine
 }
 
 func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
-	length, err := r.begin(ctx, length)
+	length, cost, err := r.begin(ctx, length)
 	if err != nil {
 		return nil, err
 	}
@@ -61,44 +62,60 @@ func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*gorout
 	defer r.release()
 	recording, err := r.readGoroutines(ctx)
 	r.pace.learn(recording, err)
-	return recording, err
+	if err != nil {
+		return nil, err
+	}
+	recording.CPU += cost
+	return recording, nil
 }
 
-// begin makes sure that the recorder is on until end is called, and returns for
-// how long to record.
-func (r *Recorder) begin(ctx context.Context, length time.Duration) (time.Duration, error) {
+// begin keeps the recorder on until end is called. It returns the length to record
+// and the CPU time that the start took.
+func (r *Recorder) begin(ctx context.Context, length time.Duration) (_, cost time.Duration, err error) {
 	if err := r.take(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer r.release()
 	if r.alien != nil {
-		return 0, r.alien
+		return 0, 0, r.alien
 	}
 	n := runtime.NumGoroutine()
 	if n > r.config.MaxGoroutines {
-		return 0, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
+		return 0, 0, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
 	}
 	length = r.pace.length(length, n, &r.config)
 	if err := checkHeadroom(r.pace.bytes(length, n, &r.config)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	fresh, err := r.join(length)
-	if err != nil {
-		return 0, err
-	}
-	if fresh {
-		// The runtime lists every goroutine with its stack at the end of a
-		// generation, save those that ran in it. To end one at once is what tells
-		// where those waited that run later.
-		if _, err := r.flight.WriteTo(io.Discard); err != nil {
-			r.part()
-			return 0, fmt.Errorf("exectrace: record: %w", err)
-		}
-	}
-	return length, nil
+	cost, err = charge(func() error { return r.enlist(length) })
+	return length, cost, err
 }
 
-// end lets go of the recorder, also when ctx is done.
+// enlist adds a user of the recorder. If the recorder was off, enlist also ends the
+// first generation of the trace at once. At the end of a generation, the runtime
+// records the stacks of the goroutines that did not run in it. Without this, the
+// trace would not show where the goroutines waited that run in the first second.
+func (r *Recorder) enlist(length time.Duration) error {
+	fresh, err := r.join(length)
+	if err != nil || !fresh {
+		return err
+	}
+	if _, err := r.flight.WriteTo(io.Discard); err != nil {
+		r.part()
+		return fmt.Errorf("exectrace: record: %w", err)
+	}
+	return nil
+}
+
+// charge calls f and returns the CPU time that it took on the calling thread, or the
+// elapsed time if the system does not report the CPU time of threads.
+func charge(f func() error) (time.Duration, error) {
+	meter := cputime.Start()
+	err := f()
+	return meter.Stop(), err
+}
+
+// end undoes begin, even if ctx is done.
 func (r *Recorder) end(ctx context.Context) {
 	if r.take(context.WithoutCancel(ctx)) != nil {
 		return
@@ -107,11 +124,11 @@ func (r *Recorder) end(ctx context.Context) {
 	r.part()
 }
 
-// join starts the recorder, unless it is on, for one more user. The turn is the
-// caller's.
+// join adds a user of the recorder, and starts it if it is off. It keeps the events
+// of the last age at least. The caller holds the turn.
 func (r *Recorder) join(age time.Duration) (fresh bool, err error) {
 	if r.flight == nil {
-		const margin = 2 * time.Second // the last generation, and a machine that is busy
+		const margin = 30 * time.Second // for a busy machine: what is kept is bounded by bytes
 		if r.config.Mode != Off {
 			age = max(age, r.config.For, flightAge+r.config.SlowerThan) // what Run needs, should it join
 		}
@@ -124,8 +141,8 @@ func (r *Recorder) join(age time.Duration) (fresh bool, err error) {
 	return fresh, nil
 }
 
-// part ends what join began. The last user stops the recorder. The turn is the
-// caller's.
+// part removes a user of the recorder, and stops it after the last one. The caller
+// holds the turn.
 func (r *Recorder) part() {
 	if r.users--; r.users == 0 {
 		r.flight.Stop()
@@ -133,19 +150,20 @@ func (r *Recorder) part() {
 	}
 }
 
-// readGoroutines takes what the recorder has and reads it. The turn is the caller's.
-func (r *Recorder) readGoroutines(ctx context.Context) (*goroutines.Recording, error) {
-	meter := cputime.Start()
-	defer meter.Stop()
-	recorded, err := r.record(ctx)
+// readGoroutines reads what the recorder has. The caller holds the turn.
+func (r *Recorder) readGoroutines(ctx context.Context) (recording *goroutines.Recording, err error) {
+	spent, err := charge(func() error {
+		recorded, err := r.record(ctx)
+		if err != nil {
+			return err
+		}
+		recording, err = readTranscript(ctx, recorded, r.config.MaxEvents)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	recording, err := readTranscript(ctx, recorded, r.config.MaxEvents)
-	if err != nil {
-		return nil, err
-	}
-	recording.CPU += meter.Elapsed()
+	recording.CPU += spent
 	return recording, nil
 }
 
@@ -154,7 +172,7 @@ func readTranscript(ctx context.Context, recorded []byte, most int) (recording *
 	if err := readEvents(ctx, bytes.NewReader(recorded), most, l.event); err != nil {
 		return nil, err
 	}
-	defer func() { // the stacks are still those of the reader
+	defer func() { // recording still calls the reader, for stacks
 		if p := recover(); p != nil {
 			recording, err = nil, fmt.Errorf("%w: the reader panicked: %v", ErrFormat, p)
 		}
@@ -164,19 +182,20 @@ func readTranscript(ctx context.Context, recorded []byte, most int) (recording *
 	return recording, nil
 }
 
-// pace is what the recordings so far tell about the next one.
+// pace decides on the length of the next recording. The turn guards it.
 type pace struct {
-	eventRate, byteRate float64 // a second, of the last one
-	misses              int     // in a row that did not fit
+	eventRate, byteRate float64 // per second, of the last recording; 0: unknown
+	misses              int     // recordings in a row that exceeded a bound
 }
 
 const (
 	manyGoroutines = 20_000
-	// usualRate is how many events a second may be recorded for as long as asked for.
+	// usualRate is the number of events per second above which recordings get
+	// shorter.
 	usualRate = 200_000
 )
 
-// length returns for how long to record.
+// length returns how long to record in a process of n goroutines.
 func (p *pace) length(asked time.Duration, n int, c *Config) time.Duration {
 	length := asked
 	if n > manyGoroutines {
@@ -189,7 +208,7 @@ func (p *pace) length(asked time.Duration, n int, c *Config) time.Duration {
 	return max(length, min(asked, probe))
 }
 
-// atMost shortens a length so that what comes at a rate is not above most.
+// atMost returns the length, shortened if rate times length exceeds most.
 func atMost(length time.Duration, rate, most float64) time.Duration {
 	if rate*length.Seconds() <= most {
 		return length
@@ -197,7 +216,7 @@ func atMost(length time.Duration, rate, most float64) time.Duration {
 	return time.Duration(most / rate * float64(time.Second))
 }
 
-// bytes returns how many bytes a recording is expected to have.
+// bytes returns the expected size of a recording.
 func (p *pace) bytes(length time.Duration, n int, c *Config) int {
 	const (
 		least        = 256 << 10 // tables of functions and stacks, buffers of each processor
@@ -208,7 +227,7 @@ func (p *pace) bytes(length time.Duration, n int, c *Config) int {
 	return int(min(float64(c.MaxBytes), max(p.byteRate*length.Seconds(), least+listing)))
 }
 
-// learn takes a recording, or the error that there was instead.
+// learn notes the outcome of a recording.
 func (p *pace) learn(r *goroutines.Recording, err error) {
 	switch {
 	case errors.Is(err, ErrTooMany):

@@ -278,6 +278,36 @@ func TestRecordWakeups(t *testing.T) {
 	})
 }
 
+//go:noinline
+func readOnce(c net.Conn, stop <-chan struct{}) {
+	_, _ = c.Read(make([]byte, 1))
+	<-stop
+}
+
+// The first wakeup of a goroutine is told by where it waited when the recording
+// began, although it waits for something else afterwards.
+func TestRecordKnowsWaitsFromBefore(t *testing.T) {
+	r := newRecorder(t, exectrace.Config{})
+	eventually(t, func() error {
+		a, b := connected(t)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { readOnce(a, stop) })
+		wg.Go(func() {
+			untilTracing()
+			_, _ = b.Write([]byte("x"))
+		})
+		time.Sleep(beat) // it begins to read
+		found := in(record(t, r, 200*time.Millisecond), "readOnce")
+		close(stop)
+		wg.Wait()
+		if len(found) != 1 || !found[0].Ran || found[0].Wakeup != goroutines.WakeupNetwork {
+			return fmt.Errorf("%+v", found)
+		}
+		return nil
+	})
+}
+
 // The collector scans and shrinks the stacks of waiting goroutines: they do not
 // run for that.
 func TestRecordDoesNotCountTheCollector(t *testing.T) {
@@ -293,7 +323,7 @@ func TestRecordDoesNotCountTheCollector(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			runtime.GC() //nolint:forbidigo // the subject of the test
+			runtime.GC()
 			time.Sleep(beat)
 		}
 	})
@@ -315,7 +345,7 @@ func TestRecordDoesNotCountTheCollector(t *testing.T) {
 //
 //go:noinline
 func fetch(client *http.Client, url string) error {
-	_, err := client.Get(url) //nolint:bodyclose,noctx // the bug
+	_, err := client.Get(url) //nolint:bodyclose // the bug
 	return err
 }
 
@@ -331,30 +361,54 @@ func TestRecordFollowsCreators(t *testing.T) {
 	defer server.CloseClientConnections()
 	client := server.Client()
 	r := newRecorder(t, exectrace.Config{})
-	var errs error
-	time.AfterFunc(100*time.Millisecond, func() { errs = fetch(client, server.URL) })
-	var loops []goroutines.RecordedGoroutine
-	recording := record(t, r, time.Second)
+	eventually(t, func() error {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			untilTracing()
+			if err := fetch(client, server.URL); err != nil {
+				t.Error(err)
+			}
+		})
+		recording := record(t, r, 500*time.Millisecond)
+		wg.Wait()
+		return tracedBack(t, recording)
+	})
+}
+
+// untilTracing waits for a recording to begin.
+func untilTracing() {
+	for !trace.IsEnabled() {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(5 * beat) // Record lists the goroutines first
+}
+
+func tracedBack(t *testing.T, recording *goroutines.Recording) error {
+	t.Helper()
+	found := 0
 	for _, g := range recording.Goroutines {
-		if has(g.Stack, "net/http.(*persistConn).readLoop") && g.Created {
-			loops = append(loops, g)
+		if !has(g.Stack, "net/http.(*persistConn).readLoop") || !g.Created {
+			continue
 		}
-		if has(g.Stack, "net/http.(*Transport).dialConnFor") {
-			t.Errorf("a goroutine that has ended: %+v", g)
+		found++
+		if g.Creator == 0 || len(g.Creation) > 128 || !has(g.Creation, "net/http.(*Transport).dialConnFor") || !has(g.Creation, pkg+"fetch") {
+			t.Errorf("created by %d at %v", g.Creator, g.Creation)
+		}
+		for _, s := range g.Creation {
+			if s.Function == pkg+"fetch" && (!strings.HasSuffix(s.File, "record_test.go") || s.Line == 0) {
+				t.Errorf("at %+v", s)
+			}
+		}
+		for _, c := range recording.Goroutines {
+			if c.ID == g.Creator {
+				t.Errorf("the creator has ended, and is there: %+v", c)
+			}
 		}
 	}
-	if len(loops) != 1 {
-		t.Fatalf("%d new loops (%v)", len(loops), errs)
+	if found != 1 {
+		return fmt.Errorf("%d new connections", found)
 	}
-	g := loops[0]
-	if g.Creator == 0 || len(g.Creation) > 128 || !has(g.Creation, "net/http.(*Transport).dialConnFor") || !has(g.Creation, pkg+"fetch") {
-		t.Errorf("created by %d at %v", g.Creator, g.Creation)
-	}
-	for _, s := range g.Creation {
-		if s.Function == pkg+"fetch" && (!strings.HasSuffix(s.File, "record_test.go") || s.Line == 0) {
-			t.Errorf("at %+v", s)
-		}
-	}
+	return nil
 }
 
 // spawn creates a goroutine that creates one, and so on; the last one stays.
@@ -369,39 +423,47 @@ func spawn(n int, stop <-chan struct{}, wg *sync.WaitGroup) {
 }
 
 func TestRecordBoundsCreation(t *testing.T) {
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	defer wg.Wait()
-	defer close(stop)
-	time.AfterFunc(50*time.Millisecond, func() { spawn(20, stop, &wg) })
-	time.AfterFunc(50*time.Millisecond, func() { deep(1, stop) })
 	r := newRecorder(t, exectrace.Config{})
-	time.Sleep(time.Millisecond)
-	recording := record(t, r, 500*time.Millisecond)
+	eventually(t, func() error {
+		var wg sync.WaitGroup
+		stop := make(chan struct{})
+		defer wg.Wait()
+		defer close(stop)
+		wg.Go(func() {
+			untilTracing()
+			spawn(20, stop, &wg)
+			time.AfterFunc(0, func() { deep(1, stop) })
+		})
+		return boundedCreation(t, record(t, r, 300*time.Millisecond))
+	})
+}
+
+func boundedCreation(t *testing.T, recording *goroutines.Recording) error {
+	t.Helper()
 	var chained, timed int
 	for _, g := range in(recording, "deep") {
-		switch {
-		case has(g.Stack, pkg+"spawn"):
-			chained++
-			n := 0
-			for _, s := range g.Creation {
-				if s.Function == pkg+"spawn" {
-					n++
-				}
-			}
-			if n != 8 || !g.Created || g.Ran {
-				t.Errorf("%d go statements, want 8: %+v", n, g)
-			}
-		default:
+		if !has(g.Stack, pkg+"spawn") {
 			timed++
 			if g.Creator != 0 || len(g.Creation) != 0 || !g.Created || g.Ran {
 				t.Errorf("a goroutine that a timer created: %+v", g)
 			}
+			continue
+		}
+		chained++
+		n := 0
+		for _, s := range g.Creation {
+			if s.Function == pkg+"spawn" {
+				n++
+			}
+		}
+		if n != 8 || !g.Created || g.Ran {
+			t.Errorf("%d go statements, want 8: %+v", n, g)
 		}
 	}
 	if chained != 1 || timed != 1 {
-		t.Errorf("%d in the chain, %d of the timer", chained, timed)
+		return fmt.Errorf("%d in the chain, %d of the timer", chained, timed)
 	}
+	return nil
 }
 
 // What a recording tells of itself, and that its stacks are shared and in the

@@ -13,39 +13,40 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// A goroutine that is in a system call all the time did not run; one that
-// returns did.
-func TestRecordSyscall(t *testing.T) {
-	var fds [2]int
-	if err := syscall.Pipe(fds[:]); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	wg.Go(func() { readPipe(fds[0], stop) })
-	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error { // it has entered the call
-		found := in(record(t, r, 1200*time.Millisecond), "readPipe")
-		if len(found) != 1 {
-			return fmt.Errorf("%d goroutines in the call", len(found))
-		}
-		if g := found[0]; g.Ran || g.Created || g.Wakeup != goroutines.WakeupNone {
-			return fmt.Errorf("in the call all the time: %+v", g)
-		}
-		return nil
-	})
-	time.AfterFunc(100*time.Millisecond, func() { _, _ = syscall.Write(fds[1], []byte("x")) })
-	found := in(record(t, r, 500*time.Millisecond), "readPipe")
-	if len(found) != 1 || !found[0].Ran || found[0].Wakeup != goroutines.WakeupSyscall {
-		t.Errorf("back from the call: %+v", found)
-	}
-	close(stop)
-	wg.Wait()
-	_, _ = syscall.Close(fds[0]), syscall.Close(fds[1])
-}
-
 //go:noinline
 func readPipe(fd int, stop <-chan struct{}) {
 	_, _ = syscall.Read(fd, make([]byte, 1))
 	<-stop
+}
+
+// A goroutine that is in a system call all the time did not run; one that
+// returns did.
+func TestRecordSyscall(t *testing.T) {
+	r := newRecorder(t, exectrace.Config{})
+	eventually(t, func() error {
+		var fds [2]int
+		if err := syscall.Pipe(fds[:]); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		stop := make(chan struct{})
+		wg.Go(func() { readPipe(fds[0], stop) })
+		time.Sleep(beat) // it enters the call
+		silent := in(record(t, r, 1200*time.Millisecond), "readPipe")
+		wg.Go(func() {
+			untilTracing()
+			_, _ = syscall.Write(fds[1], []byte("x"))
+		})
+		back := in(record(t, r, 300*time.Millisecond), "readPipe")
+		close(stop)
+		wg.Wait()
+		_, _ = syscall.Close(fds[0]), syscall.Close(fds[1])
+		if len(silent) != 1 || silent[0].Ran || silent[0].Created || silent[0].Wakeup != goroutines.WakeupNone {
+			return fmt.Errorf("in the call all the time: %+v", silent)
+		}
+		if len(back) != 1 || !back[0].Ran || back[0].Wakeup != goroutines.WakeupSyscall {
+			return fmt.Errorf("back from the call: %+v", back)
+		}
+		return nil
+	})
 }

@@ -44,7 +44,7 @@ type Recorder struct {
 	// state in fields without a lock, so all four of its methods are called here.
 	turn   chan struct{}
 	flight *trace.FlightRecorder // nil: off
-	users  int                   // of flight: calls of Record, and Run
+	users  int                   // of flight: running calls of Record, and Run
 	runs   bool                  // Run is one of the users
 	alien  error                 // why no recording of this process can be read
 	pace   pace

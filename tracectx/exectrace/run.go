@@ -88,7 +88,8 @@ func (r *Recorder) stepBack(ctx context.Context, g *governor) time.Duration {
 	return g.back()
 }
 
-// takeOff starts the recorder, unless Run has. Fresh is whether nobody else had.
+// takeOff makes Run a user of the recorder, unless it is one. It reports whether
+// the recorder was off.
 func (r *Recorder) takeOff(ctx context.Context) (fresh bool, err error) {
 	if err := r.take(ctx); err != nil {
 		return false, err
@@ -105,7 +106,7 @@ func (r *Recorder) takeOff(ctx context.Context) (fresh bool, err error) {
 	return fresh, nil
 }
 
-// land lets go of the recorder, if Run uses it, also when ctx is done.
+// land ends Run's use of the recorder, if any, even if ctx is done.
 func (r *Recorder) land(ctx context.Context) {
 	if r.take(context.WithoutCancel(ctx)) != nil {
 		return

@@ -18,11 +18,11 @@ type stackTable struct {
 	key     []byte
 }
 
-// stackEntry is one distinct stack and what its frames show.
+// stackEntry is one distinct stack and its properties.
 type stackEntry struct {
 	sites  []goroutines.Site
 	wait   waitKind
-	system bool // a goroutine of the runtime's own has it
+	system bool // of a goroutine of the runtime's own
 }
 
 func newStackTable() *stackTable {
@@ -33,7 +33,7 @@ func newStackTable() *stackTable {
 	}
 }
 
-// forget drops the handles, which keep the tables of a generation in memory.
+// forget drops the handles, which keep the tables of past generations in memory.
 func (t *stackTable) forget() { clear(t.handles) }
 
 // index returns the index of the entry of a stack, 0 for no stack.
@@ -67,25 +67,25 @@ func (t *stackTable) add(s trace.Stack) int32 {
 	return i
 }
 
-// isTracing reports whether a stack is that of the goroutine which moves the
-// trace out of the runtime.
+// isTracing reports whether a stack belongs to the goroutine of package
+// runtime/trace that reads the trace from the runtime.
 func isTracing(stack []goroutines.Site) bool {
 	return len(stack) > 0 && strings.HasPrefix(stack[len(stack)-1].Function, "runtime/trace.")
 }
 
-// waitKind is what kind of wait a goroutine is in, as far as wakeups depend on it.
+// waitKind distinguishes waits as far as wakeups depend on it.
 type waitKind uint8
 
 const (
 	waitUnknown waitKind = iota
-	waitNetwork          // in the poller
-	waitRuntime          // for the runtime itself, which is none of the program's doing
+	waitNetwork          // for the network poller
+	waitRuntime          // for the garbage collector or another part of the runtime
 	waitOther
 )
 
 // kindOfStack returns the kind of wait that a stack shows.
 func kindOfStack(stack []goroutines.Site) waitKind {
-	const depth = 6 // the frames below are those of the program
+	const depth = 6 // deeper frames are the program's
 	for i := range stack[:min(depth, len(stack))] {
 		switch stack[i].Function {
 		case "internal/poll.runtime_pollWait":
@@ -100,7 +100,7 @@ func kindOfStack(stack []goroutines.Site) waitKind {
 	return waitOther
 }
 
-// kindOfReason returns the kind of wait that the runtime gives a reason for.
+// kindOfReason returns the kind of wait for a reason that the runtime gives.
 func kindOfReason(reason string) waitKind {
 	switch reason {
 	case "network":

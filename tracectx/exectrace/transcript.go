@@ -22,9 +22,8 @@ const (
 // first, as indexes of a stackTable; 0 after the last.
 type ancestry [maxGenerations]int32
 
-// transcript is what is known of the goroutines of a trace, in the making. It
-// follows each by id. A goroutine that ends is dropped at once: those that it
-// created have its ancestry already.
+// transcript follows the goroutines of a trace, event by event. It forgets a
+// goroutine that ends: the goroutines that it created have a copy of its ancestry.
 type transcript struct {
 	goroutines map[trace.GoID]*witness
 	stacks     *stackTable
@@ -32,15 +31,15 @@ type transcript struct {
 	ancestries []ancestry // each distinct one once; the first is the empty one
 	known      map[ancestry]int32
 
-	events, listed int // listed: events that say a goroutine's state again
+	events, listed int // listed counts events that only state a goroutine's state
 	first, now     trace.Time
 	clock          *trace.ClockSnapshot
 }
 
-// witness is what is known of one goroutine.
+// witness is the state of one goroutine.
 type witness struct {
 	wait    trace.Stack // where it waits, or waited last
-	other   trace.Stack // its last stack that is not a wait: a system call, say
+	other   trace.Stack // its last stack that is not a wait, such as a system call
 	creator trace.GoID
 	created bool
 	birth   int32 // index of its ancestry; created only
@@ -52,8 +51,8 @@ type witness struct {
 	wakeup goroutines.Wakeup
 	waker  trace.GoID // where wakeup is WakeupGoroutine
 
-	unclear   bool // the first wakeup was a timer or the poller, the next wait tells which
-	inSyscall bool // since the trace began
+	unclear   bool // a timer or the poller caused the first wakeup; the next wait decides
+	inSyscall bool // in one system call since the trace began
 	timer     bool // started by a timer, and has not waited since
 }
 
@@ -116,13 +115,13 @@ func (l *transcript) transition(e *trace.Event, t *trace.StateTransition) {
 	l.enter(g, t, to)
 }
 
-// create notes a new goroutine.
+// create adds a new goroutine.
 func (l *transcript) create(e *trace.Event, t *trace.StateTransition, to trace.GoState) {
 	g := &witness{created: true, state: to}
 	if to == trace.GoWaiting {
 		g.kind = waitRuntime // a coroutine has not begun
 	}
-	if to != trace.GoSyscall { // in a system call: a thread of C's
+	if to != trace.GoSyscall { // a thread of C code calls Go: no stack
 		g.system = l.stacks.entry(t.Stack).system
 	}
 	if by := e.Goroutine(); by != trace.NoGoroutine {
@@ -153,8 +152,8 @@ func (l *transcript) descend(stack int32, creator *witness) int32 {
 	return i
 }
 
-// list takes the state that the tracer states of each goroutine in each
-// generation, once a second: the goroutine did nothing.
+// list notes the state of a goroutine that the tracer repeats in each generation,
+// once a second. The goroutine did not change its state.
 func (l *transcript) list(g *witness, t *trace.StateTransition, from, to trace.GoState) {
 	g.state = to
 	if to == trace.GoWaiting {
@@ -170,8 +169,8 @@ func (l *transcript) list(g *witness, t *trace.StateTransition, from, to trace.G
 	}
 }
 
-// listWait takes the stack at which a goroutine still waits. The runtime leaves it
-// out where the goroutine is about to be woken.
+// listWait notes the stack at which a goroutine waits. The runtime leaves the stack
+// out if it states the wait only because the goroutine is about to be woken.
 func (l *transcript) listWait(g *witness, stack trace.Stack) {
 	if stack == trace.NoStack {
 		return
@@ -184,7 +183,7 @@ func (l *transcript) listWait(g *witness, stack trace.Stack) {
 	}
 }
 
-// leave ends what the goroutine did until now.
+// leave ends the present state of a goroutine.
 func (l *transcript) leave(g *witness, e *trace.Event) {
 	switch {
 	case g.state == trace.GoWaiting && g.kind != waitRuntime:
@@ -201,8 +200,9 @@ func (l *transcript) leave(g *witness, e *trace.Event) {
 	}
 }
 
-// wakeup returns what wakes a goroutine. Timers and the poller run outside of
-// goroutines and leave no stack, so that only the wait tells one from the other.
+// wakeup returns what wakes a goroutine. The scheduler runs timers and the poller
+// outside of goroutines, and their events have no stack: the kind of wait decides
+// between the two. If it is unknown, wakeup reports so.
 func (l *transcript) wakeup(g *witness, e *trace.Event) (w goroutines.Wakeup, unclear bool) {
 	if by := e.Goroutine(); by != trace.NoGoroutine {
 		if waker := l.goroutines[by]; waker != nil && waker.timer {
@@ -220,7 +220,7 @@ func (l *transcript) wakeup(g *witness, e *trace.Event) (w goroutines.Wakeup, un
 	}
 }
 
-// enter begins what the goroutine does from now on.
+// enter begins a state of a goroutine.
 func (l *transcript) enter(g *witness, t *trace.StateTransition, to trace.GoState) {
 	g.state = to
 	if to != trace.GoWaiting {
@@ -234,7 +234,7 @@ func (l *transcript) enter(g *witness, t *trace.StateTransition, to trace.GoStat
 		return
 	}
 	g.wait, g.timer = t.Stack, false
-	if g.unclear { // a loop waits where it waited before
+	if g.unclear { // assume a loop that waits for the same thing again
 		g.unclear = false
 		g.wakeup = goroutines.WakeupTimer
 		if g.kind == waitNetwork {
@@ -243,7 +243,7 @@ func (l *transcript) enter(g *witness, t *trace.StateTransition, to trace.GoStat
 	}
 }
 
-// recording returns the result, without what only its maker knows.
+// recording returns the result, without Bytes and CPU.
 func (l *transcript) recording() *goroutines.Recording {
 	r := &goroutines.Recording{Duration: l.now.Sub(l.first), Events: l.events, Goroutines: l.result()}
 	if l.clock != nil {
@@ -273,7 +273,7 @@ func (l *transcript) result() []goroutines.RecordedGoroutine {
 	return all
 }
 
-// stack returns where a goroutine is, or waited last.
+// stack returns where a goroutine waits, or waited last.
 func (g *witness) stack() trace.Stack {
 	if g.other != trace.NoStack && (g.state == trace.GoSyscall || g.wait == trace.NoStack) {
 		return g.other
@@ -294,7 +294,10 @@ func (l *transcript) creation(a *ancestry) []goroutines.Site {
 	return slices.Clip(all)
 }
 
-// cost estimates what the recording cost those who were recorded.
+// cost estimates the CPU time that the tracer took. It leaves out the listings at
+// the start and at the end, whose time Record measures, and adds the one that
+// stopping the recorder causes.
 func (l *transcript) cost() time.Duration {
-	return time.Duration(l.events)*costPerEvent + time.Duration(l.listed)*costPerListed
+	listed := max(0, l.listed-len(l.goroutines))
+	return time.Duration(l.events)*costPerEvent + time.Duration(listed)*costPerListed
 }

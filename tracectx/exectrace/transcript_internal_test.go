@@ -1,0 +1,273 @@
+package exectrace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	xtrace "golang.org/x/exp/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// step is one transition of a goroutine, caused by another one or by nobody.
+type step struct {
+	by, id   xtrace.GoID
+	from, to xtrace.GoState
+	reason   string
+}
+
+const nobody = xtrace.NoGoroutine
+
+// play returns what a transcript tells after some steps.
+func play(t *testing.T, steps ...step) map[uint64]goroutines.RecordedGoroutine {
+	t.Helper()
+	l := newTranscript()
+	for i, s := range steps {
+		tr := xtrace.MakeGoStateTransition(s.id, s.from, s.to)
+		tr.Reason = s.reason
+		e, ok := event(xtrace.Time(i+1), xtrace.EventStateTransition, s.by, tr)
+		if !ok {
+			t.Fatalf("no event of %+v", s)
+		}
+		if err := l.event(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := map[uint64]goroutines.RecordedGoroutine{}
+	for _, g := range l.recording().Goroutines {
+		all[g.ID] = g
+	}
+	return all
+}
+
+// What counts as running and as a wakeup, case by case, for goroutine 1.
+func TestTranscript(t *testing.T) {
+	const (
+		unknown  = xtrace.GoUndetermined
+		absent   = xtrace.GoNotExist
+		runnable = xtrace.GoRunnable
+		running  = xtrace.GoRunning
+		waiting  = xtrace.GoWaiting
+		syscall  = xtrace.GoSyscall
+	)
+	there := step{nobody, 1, unknown, waiting, ""}
+	create := []step{{2, 1, absent, runnable, ""}, {nobody, 1, runnable, running, ""}}
+	wait := func(reason string) step { return step{1, 1, running, waiting, reason} }
+	wake := func(by xtrace.GoID) []step {
+		return []step{{by, 1, waiting, runnable, ""}, {nobody, 1, runnable, running, ""}}
+	}
+	for name, c := range map[string]struct {
+		steps  []step
+		ran    bool
+		wakeup goroutines.Wakeup
+	}{
+		"silent":                          {[]step{there, {nobody, 1, waiting, waiting, ""}}, false, goroutines.WakeupNone},
+		"in a syscall":                    {[]step{{nobody, 1, unknown, syscall, ""}, {nobody, 1, syscall, syscall, ""}}, false, goroutines.WakeupNone},
+		"back from a syscall":             {[]step{{nobody, 1, unknown, syscall, ""}, {1, 1, syscall, running, ""}}, true, goroutines.WakeupSyscall},
+		"running":                         {[]step{{1, 1, unknown, running, ""}}, true, goroutines.WakeupNone},
+		"runnable":                        {[]step{{nobody, 1, unknown, runnable, ""}}, true, goroutines.WakeupNone},
+		"running, a short syscall":        {[]step{{1, 1, unknown, running, ""}, {1, 1, running, syscall, ""}, {1, 1, syscall, running, ""}}, true, goroutines.WakeupNone},
+		"woken by a goroutine":            {slices.Concat([]step{there}, wake(2)), true, goroutines.WakeupGoroutine},
+		"woken, it is not known by what":  {slices.Concat([]step{there}, wake(nobody)), true, goroutines.WakeupOther},
+		"and waits for the network again": {slices.Concat([]step{there}, wake(nobody), []step{wait("network")}), true, goroutines.WakeupNetwork},
+		"and waits in a select again":     {slices.Concat([]step{there}, wake(nobody), []step{wait("select")}), true, goroutines.WakeupTimer},
+		"and waits for the collector":     {slices.Concat([]step{there}, wake(nobody), []step{wait("preempted")}), true, goroutines.WakeupOther},
+		"the first wakeup counts":         {slices.Concat([]step{there}, wake(2), []step{wait("network")}, wake(nobody)), true, goroutines.WakeupGoroutine},
+		"created":                         {create, false, goroutines.WakeupNone},
+		"created, waits":                  {slices.Concat(create, []step{wait("chan receive")}), false, goroutines.WakeupNone},
+		"created, reads a file":           {slices.Concat(create, []step{{1, 1, running, syscall, ""}, {1, 1, syscall, runnable, ""}}), false, goroutines.WakeupNone},
+		"created, preempted":              {slices.Concat(create, []step{{1, 1, running, runnable, "preempted"}, {nobody, 1, runnable, running, ""}}), false, goroutines.WakeupNone},
+		"created, assists the collector":  {slices.Concat(create, []step{wait("GC mark assist wait for work")}, wake(3), []step{wait("chan send")}), false, goroutines.WakeupNone},
+		"created, woken by a sleep":       {slices.Concat(create, []step{wait("sleep")}, wake(nobody)), true, goroutines.WakeupTimer},
+		"created, woken by the poller":    {slices.Concat(create, []step{wait("network")}, wake(nobody)), true, goroutines.WakeupNetwork},
+		"a coroutine that has not begun":  {[]step{{2, 1, absent, waiting, ""}}, false, goroutines.WakeupNone},
+		"a coroutine that is in turn":     {slices.Concat([]step{{2, 1, absent, waiting, ""}}, wake(2)), false, goroutines.WakeupNone},
+		"a coroutine the second time":     {slices.Concat([]step{{2, 1, absent, waiting, ""}}, wake(2), []step{wait("")}, wake(2)), true, goroutines.WakeupGoroutine},
+		"woken by a function of a timer":  {slices.Concat([]step{there, {nobody, 2, absent, runnable, ""}, {nobody, 2, runnable, running, ""}}, wake(2)), true, goroutines.WakeupTimer},
+		"by such a one that has waited":   {slices.Concat([]step{there, {nobody, 2, absent, runnable, ""}, {nobody, 2, runnable, running, ""}, {2, 2, running, waiting, "sleep"}, {nobody, 2, waiting, runnable, ""}}, wake(2)), true, goroutines.WakeupGoroutine},
+	} {
+		g, ok := play(t, c.steps...)[1]
+		if !ok || g.Ran != c.ran || g.Wakeup != c.wakeup || g.Created != (c.steps[0].from == absent) {
+			t.Errorf("%s: there %v, ran %v, woken by %v, created %v", name, ok, g.Ran, g.Wakeup, g.Created)
+		}
+	}
+	gone := play(t, slices.Concat(create, []step{{1, 1, running, absent, ""}})...)
+	if len(gone) != 0 {
+		t.Errorf("after its end %+v", gone)
+	}
+}
+
+func TestRecordedGoroutineIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(goroutines.RecordedGoroutine{}); n > 72 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// A damaged recording is an error or a recording, and no panic of ours: the one
+// of the reader's is an error.
+func TestDamagedRecording(t *testing.T) {
+	whole := oneShot(t)
+	if r, err := readTranscript(t.Context(), whole, defaultMaxEvents); err != nil || len(r.Goroutines) == 0 {
+		t.Fatal(r, err)
+	}
+	for name, damaged := range map[string][]byte{
+		"empty":        {},
+		"a newer one":  bytes.Replace(whole, []byte("go 1."), []byte("go 9."), 1),
+		"cut":          whole[:len(whole)/2],
+		"its end lost": whole[:len(whole)-1],
+	} {
+		if r, err := readTranscript(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || r != nil {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	var failed int
+	for i := 0; i < len(whole); i += max(1, len(whole)/500) {
+		damaged := slices.Clone(whole)
+		damaged[i] ^= 1 << (i % 8)
+		r, err := readTranscript(t.Context(), damaged, defaultMaxEvents)
+		if (r == nil) == (err == nil) || err != nil && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrTooMany) {
+			t.Errorf("bit %d of byte %d: %v", i%8, i, err)
+		}
+		if err != nil {
+			failed++
+		}
+		transcribe(t, foreignEvents(damaged))
+	}
+	if failed == 0 {
+		t.Error("no bit matters")
+	}
+}
+
+// transcribe follows events without a recovery, which would hide our own panics.
+func transcribe(t *testing.T, events []xtrace.Event) {
+	t.Helper()
+	l := newTranscript()
+	for i := range events {
+		if l.event(&events[i]) != nil {
+			break
+		}
+	}
+	for _, g := range l.recording().Goroutines {
+		if len(g.Creation) > maxCreationFrames || !g.Created && (g.Creator != 0 || g.Creation != nil) {
+			t.Errorf("goroutine %+v", g)
+		}
+	}
+}
+
+func FuzzTranscript(f *testing.F) {
+	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz"))
+	f.Add([]byte{0, 1, 1, 0, 4, 1, 1, 0, 1, 1, 2, 3, 4, 2, 2, 1, 5, 1, 1, 0, 5, 2, 2, 0})
+	f.Add(smallTrace(f))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		transcribe(t, madeUpEvents(data))
+		transcribe(t, foreignEvents(data))
+	})
+}
+
+func TestPace(t *testing.T) {
+	c, err := Config{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const s = time.Second
+	for _, x := range []struct {
+		what  string
+		pace  pace
+		n     int
+		asked time.Duration
+		want  time.Duration
+	}{
+		{"the first", pace{}, 100, 3 * s, 3 * s},
+		{"20,000 goroutines", pace{}, 20_000, 3 * s, 3 * s},
+		{"more", pace{}, 20_001, 3 * s, s},
+		{"200,000 events a second", pace{eventRate: 200_000}, 100, 3 * s, 3 * s},
+		{"a million", pace{eventRate: 1e6}, 100, 3 * s, 600 * time.Millisecond},
+		{"a billion", pace{eventRate: 1e9}, 100, 3 * s, probe},
+		{"a billion, and a short one", pace{eventRate: 1e9}, 100, time.Millisecond, time.Millisecond},
+		{"200,000 for a minute", pace{eventRate: 200_000}, 100, 60 * s, 5625 * time.Millisecond},
+		{"4 MiB a second", pace{byteRate: 4 << 20}, 100, 3 * s, 1500 * time.Millisecond},
+		{"after two that did not fit", pace{misses: 2}, 100, 4 * s, s},
+		{"after a hundred", pace{misses: 100}, 100, 4 * s, probe},
+	} {
+		if got := x.pace.length(x.asked, x.n, &c); got != x.want {
+			t.Errorf("%s: %v, want %v", x.what, got, x.want)
+		}
+	}
+	p := pace{eventRate: 5}
+	p.learn(nil, ErrTooMany)
+	p.learn(nil, ErrTooMany)
+	p.learn(nil, ErrBusy)
+	if p != (pace{eventRate: 5, misses: 2}) {
+		t.Errorf("%+v", p)
+	}
+	p.learn(&goroutines.Recording{Events: 600, Bytes: 3000, Duration: 3 * s}, nil)
+	if p != (pace{eventRate: 200, byteRate: 1000}) {
+		t.Errorf("%+v", p)
+	}
+	if n := p.bytes(3*s, 10_000, &c); n != 256<<10+600_000 {
+		t.Errorf("%d bytes", n)
+	}
+	if n := (&pace{byteRate: 1e9}).bytes(3*s, 10_000, &c); n != c.MaxBytes {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// After one that does not fit the next is shorter, until one does.
+func TestRecordLearnsFromWhatDidNotFit(t *testing.T) {
+	r, err := New(Config{MaxEvents: 3, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for misses := range 3 {
+		if r.pace.misses != misses {
+			t.Errorf("%d misses, want %d", r.pace.misses, misses)
+		}
+		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, ErrTooMany) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestHeadroom(t *testing.T) {
+	if err := checkHeadroom(1 << 40); err != nil {
+		t.Errorf("without a limit: %v", err)
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
+	if err := checkHeadroom(1 << 36); err != nil {
+		t.Errorf("a quarter of the limit less: %v", err)
+	}
+	if err := checkHeadroom(1 << 38); !errors.Is(err, ErrMemory) {
+		t.Errorf("a quarter of the limit: %v", err)
+	}
+}
+
+// The cost of reading, for goroutines that wait at one place.
+func BenchmarkReadTranscript(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() { <-stop })
+			}
+			recorded := oneShot(b)
+			close(stop)
+			wg.Wait()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := readTranscript(b.Context(), recorded, defaultMaxEvents); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/goroutine")
+		})
+	}
+}
