@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/host"},
 	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
-	"./runtimeinfo/goroutines/leaktest": {"./runtimeinfo/goroutines"},
+	"./runtimeinfo/goroutines/leaktest": {},
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "./internal/cputime", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/trace/noop", "go.opentelemetry.io/otel/sdk/trace"},

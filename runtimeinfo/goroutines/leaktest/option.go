@@ -1,0 +1,73 @@
+package leaktest
+
+import (
+	"slices"
+	"time"
+)
+
+// Option changes what [Check] and [Main] report. An Option may be used any number of
+// times.
+type Option func(*config)
+
+// config is what the options say.
+type config struct {
+	wait   time.Duration
+	ignore []func(*goroutine) bool
+	limit  int // bytes of stacks
+}
+
+func newConfig(options []Option) config {
+	c := config{wait: 2 * time.Second, limit: maxDump}
+	for _, option := range options {
+		option(&c)
+	}
+	return c
+}
+
+// Wait sets how long goroutines may take to end once the test is over; the default is
+// 2 s. With zero, or less, only those that have ended by then are not reported. A test
+// without leaks waits no longer than its goroutines take.
+func Wait(d time.Duration) Option {
+	return func(c *config) { c.wait = d }
+}
+
+// IgnoreEntry ignores goroutines that began in one of the functions, which are the last
+// ones in a stack trace, above "created by". Names are those of stack traces,
+// without arguments:
+//
+//	go.opencensus.io/stats/view.(*worker).start
+//	example.com/shop.Start.func1
+//	example.com/shop.each[...]
+func IgnoreEntry(functions ...string) Option {
+	return ignore(func(g *goroutine) bool { return slices.Contains(functions, g.entry()) })
+}
+
+// IgnoreFunction ignores goroutines that have one of the functions anywhere in their
+// stack. Names are as for [IgnoreEntry]. The function that created a goroutine is not
+// in its stack.
+func IgnoreFunction(functions ...string) Option {
+	return ignore(func(g *goroutine) bool {
+		return slices.ContainsFunc(g.frames, func(f frame) bool { return slices.Contains(functions, f.function) })
+	})
+}
+
+// IgnoreCurrent ignores the goroutines that run when IgnoreCurrent is called, not when
+// the Option is used. [Check] does so by itself; [Main] does not. It panics if there are
+// too many goroutines to tell them apart: their stacks take more than 256 MB.
+func IgnoreCurrent() Option {
+	current, err := dump(maxDump)
+	if err != nil {
+		panic("leaktest: " + err.Error())
+	}
+	ids := identities(current)
+	return ignore(func(g *goroutine) bool { return ids[g.id] })
+}
+
+func ignore(matches func(*goroutine) bool) Option {
+	return func(c *config) { c.ignore = append(c.ignore, matches) }
+}
+
+// ignores reports whether g is no leak, whoever started it.
+func (c *config) ignores(g *goroutine) bool {
+	return g.standard() || slices.ContainsFunc(c.ignore, func(matches func(*goroutine) bool) bool { return matches(g) })
+}

@@ -1,0 +1,153 @@
+package leaktest_test
+
+import (
+	"context"
+	"runtime/pprof"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest"
+)
+
+// parallel is a test that runs at the same time as others, step by step.
+type parallel struct {
+	steps chan func()
+	ended chan string
+}
+
+// start starts a test with Check, on a goroutine of its own.
+func start(t *testing.T, name string, options ...leaktest.Option) *parallel {
+	t.Helper()
+	p := &parallel{make(chan func()), make(chan string)}
+	r := &recorder{TB: t, name: name}
+	go func() {
+		leaktest.Check(r, append([]leaktest.Option{soon()}, options...)...)
+		for step := range p.steps {
+			step()
+		}
+		p.ended <- r.end()
+	}()
+	p.do(func() {})
+	return p
+}
+
+// do runs f on the goroutine of the test.
+func (p *parallel) do(f func()) {
+	done := make(chan struct{})
+	p.steps <- func() { f(); close(done) }
+	<-done
+}
+
+// end ends the test and returns its failure.
+func (p *parallel) end() string {
+	close(p.steps)
+	return <-p.ended
+}
+
+func TestParallel(t *testing.T) {
+	spawn := map[string]func(stop <-chan struct{}){
+		"itself": func(stop <-chan struct{}) { go wait(stop) },
+		"through a goroutine that has ended": func(stop <-chan struct{}) {
+			done := make(chan struct{})
+			go func() { go wait(stop); close(done) }()
+			<-done
+		},
+		"under other labels": func(stop <-chan struct{}) {
+			pprof.Do(context.Background(), pprof.Labels("a", "b"), func(context.Context) { go wait(stop) })
+		},
+		"under other labels through a goroutine": func(stop <-chan struct{}) {
+			started := make(chan struct{})
+			go func() {
+				pprof.Do(context.Background(), pprof.Labels("a", "b"), func(context.Context) { go wait(stop) })
+				close(started)
+				<-stop
+			}()
+			<-started
+		},
+	}
+	for name, leak := range spawn {
+		t.Run(name, func(t *testing.T) {
+			stop := make(chan struct{})
+			defer close(stop)
+			first, leaky, last := start(t, "TestFirst"), start(t, "TestLeaky"), start(t, "TestLast")
+			leaky.do(func() { leak(stop) })
+			if got := first.end(); got != "" {
+				t.Errorf("a goroutine of another test is reported: %s", got)
+			}
+			got := leaky.end()
+			contains(t, got, "leaktest_test.wait")
+			if got := last.end(); got != "" {
+				t.Errorf("a goroutine of another test is reported: %s", got)
+			}
+		})
+	}
+}
+
+// A goroutine of a timer has no labels and no creator. The last of the tests that
+// may have started it reports it, also if it began after the goroutine.
+func TestParallelAndUnclaimed(t *testing.T) {
+	stop, started := make(chan struct{}), make(chan struct{})
+	first, second := start(t, "TestFirst"), start(t, "TestSecond")
+	first.do(func() { time.AfterFunc(0, unclaimed(started, stop)) })
+	<-started
+	if got := first.end(); got != "" {
+		t.Errorf("TestFirst reports what may be of TestSecond: %s", got)
+	}
+	third := start(t, "TestThird")
+	if got := second.end(); got != "" {
+		t.Errorf("TestSecond reports what may be of TestThird: %s", got)
+	}
+	contains(t, third.end(), "1 in chan receive at", "created by time.goFunc", "perhaps started by another test that ran at the same time: TestSecond")
+
+	later := start(t, "TestLater")
+	if got := later.end(); got != "" {
+		t.Errorf("reported again: %s", got)
+	}
+	close(stop)
+}
+
+// unclaimed returns what waits for stop, in a function that is in no test: the name of
+// a function that is inlined into a test begins with the test's.
+//
+//go:noinline
+func unclaimed(started chan<- struct{}, stop <-chan struct{}) func() {
+	return func() { close(started); <-stop }
+}
+
+// A server that is older than all tests starts a goroutine for one of them.
+func TestSharedServer(t *testing.T) {
+	stop, requests := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	defer close(requests)
+	started := make(chan struct{})
+	go func() { startServer(requests, stop); close(started) }()
+	<-started
+	test := start(t, "TestClient")
+	test.do(func() { requests <- struct{}{}; requests <- struct{}{} })
+	contains(t, test.end(), "2 in chan receive at", "leaktest_test.serve (parallel_test.go:")
+}
+
+//go:noinline
+func startServer(requests <-chan struct{}, stop <-chan struct{}) { go serve(requests, stop) }
+
+func serve(requests <-chan struct{}, stop <-chan struct{}) {
+	for range requests {
+		go wait(stop)
+	}
+}
+
+// What a test has left, ignored, goes on to work for others.
+func TestWorkerOfATestThatIsOver(t *testing.T) {
+	stop, requests := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	defer close(requests)
+	const worker = "github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.serve"
+	over := start(t, "TestOver", leaktest.IgnoreEntry(worker))
+	over.do(func() { startServer(requests, stop) })
+	if got := over.end(); got != "" {
+		t.Error(got)
+	}
+	test := start(t, "TestClient")
+	test.do(func() { requests <- struct{}{}; requests <- struct{}{} })
+	contains(t, test.end(), "2 in chan receive at")
+}
