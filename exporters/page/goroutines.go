@@ -41,6 +41,8 @@ type verdictJSON struct {
 	Leaked    int        `json:"leaked,omitempty"`
 	Old       int        `json:"old,omitempty"`
 	PerMinute float64    `json:"per_minute"`
+	Where     string     `json:"where,omitempty"`      // the application's line to look at
+	CreatedAt string     `json:"created_at,omitempty"` // the line that creates them
 	Evidence  string     `json:"evidence,omitempty"`
 	Hint      string     `json:"hint,omitempty"`
 	Ages      []ageJSON  `json:"ages,omitempty"`
@@ -62,7 +64,7 @@ func verdictOf(v *goroutines.Verdict) *verdictJSON {
 	out := &verdictJSON{
 		Kind: string(v.Kind), Suspect: v.Kind.Suspect(), Since: v.Since.UnixMilli(),
 		Count: v.Count, Leaked: v.Leaked, Old: v.Old, PerMinute: v.PerMinute,
-		Evidence: v.Evidence, Hint: v.Hint, Memory: v.Memory, ToLimit: v.ToLimit.Seconds(),
+		Where: placeOf(v.Where), CreatedAt: placeOf(v.Creation), Evidence: v.Evidence, Hint: v.Hint, Memory: v.Memory, ToLimit: v.ToLimit.Seconds(),
 	}
 	for _, a := range v.Ages {
 		out.Ages = append(out.Ages, ageJSON{a.AtLeast.Seconds(), a.Count})
@@ -74,6 +76,14 @@ func verdictOf(v *goroutines.Verdict) *verdictJSON {
 		out.Roots = append(out.Roots, rootJSON{r.Name, r.Count, refsOf(r.Examples[:min(len(r.Examples), 4)])})
 	}
 	return out
+}
+
+// placeOf returns a place in the code as text, empty for an unknown one.
+func placeOf(s goroutines.Site) string {
+	if s == (goroutines.Site{}) {
+		return ""
+	}
+	return s.String()
 }
 
 // groupOf describes a group; what a verdict knows of its spans is better than

@@ -65,9 +65,9 @@ func (l *spellLog) add(ms int64, bands []runtimeinfo.Band, verdicts []goroutines
 	}
 }
 
-// benign tells the verdicts that nobody needs to look into.
+// benign reports whether nobody needs to look into a verdict of a kind, or not yet.
 func benign(k goroutines.Kind) bool {
-	return k == goroutines.Load || k == goroutines.Connections || k == goroutines.Pool
+	return k == goroutines.Load || k == goroutines.Connections || k == goroutines.Pool || k == goroutines.Growing
 }
 
 // further tells whether a value is further from what was expected than all before.

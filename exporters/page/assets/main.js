@@ -104,7 +104,12 @@ function setLanguage(l) {
 
 /* ---- the verdict, in words ---- */
 
-const calm = ['load', 'connections', 'pool'];
+const calm = ['load', 'connections', 'pool', 'growing'];
+
+/** place is the line that a verdict's reader should look at. */
+function place(g) {
+  return h('code', {title: g.function}, g.verdict.where || func(g.function) + (g.line ? ` (${file(g.file)}:${g.line})` : ''));
+}
 
 function verdict() {
   const el = $('verdict');
@@ -117,19 +122,24 @@ function verdict() {
   const bands = data.allSpells().filter((s) => s.source === 'band' && !s.to);
   const n = data.value('gmpulse.goroutine.user', data.last);
   const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
+  const growing = goroutines.verdicts.filter((g) => g.verdict.kind === 'growing');
   let line, spell;
   if (groups.length) {
     const g = groups[0], root = g.roots?.find((r) => r.name);
     spell = data.allSpells().findLast((s) => s.source === 'goroutines' && s.subject === g.site) || {from: g.verdict.since, to: 0};
     line = [
       ...fill(t('verdict.group'), {kind: h('b', {class: 'kind'}, t('kind.' + g.verdict.kind)), n: h('b', {}, count(g.count)), wait: g.wait,
-        place: h('code', {title: g.function}, func(g.function) + (g.line ? ` (${file(g.file)}:${g.line})` : ''))}),
+        place: place(g)}),
       ...(g.verdict.per_minute >= 1 ? fill(t('verdict.rate'), {rate: h('b', {}, '+' + count(g.verdict.per_minute))}) : []),
       ...(root ? fill(t('verdict.under'), {root: h('b', {}, root.name)}) : []),
     ];
   } else if (bands.length) {
     spell = bands[0];
     line = fill(t('verdict.band'), {signal: h('b', {class: 'kind'}, signal(spell.subject)), value: h('b', {}, inUnits(spell.peak, spell.unit)), expected: inUnits(spell.expected, spell.unit)});
+  } else if (growing.length) {
+    const g = growing[0], root = g.roots?.find((r) => r.name);
+    line = [...fill(t('verdict.growing'), {n: h('b', {}, count(g.count)), place: place(g)}),
+      ...(root ? fill(t('verdict.under'), {root: h('b', {}, root.name)}) : []), h('span', {class: 'quiet'}, ' · ' + g.verdict.evidence)];
   } else {
     line = fill(t('verdict.calm'), {n: h('b', {}, count(n))});
   }

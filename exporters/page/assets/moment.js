@@ -99,15 +99,17 @@ export class Moment {
 
   answer(g) {
     const v = g.verdict, root = g.roots?.find((r) => r.name);
-    return h('article', {class: 'answer ' + (v.suspect ? 'alarm' : 'warn')},
+    return h('article', {class: 'answer ' + (v.suspect ? 'alarm' : v.kind === 'growing' ? 'calm' : 'warn')},
       h('h3', {}, h('span', {class: 'chip'}, t('kind.' + v.kind)), ' ', t('what.' + v.kind)),
       h('p', {}, ...fill(t(v.per_minute >= 1 ? 'answer.growing' : 'answer.still'), {
         n: h('b', {}, count(g.count)), wait: h('b', {}, g.wait), rate: h('b', {}, '+' + count(v.per_minute)), time: clock(v.since),
       })),
       h('dl', {},
-        h('dt', {}, t('answer.where')), h('dd', {}, h('code', {class: 'place', title: g.function + '\n' + g.file + ':' + g.line}, func(g.function)), h('span', {class: 'at'}, file(g.file) + ':' + g.line)),
+        h('dt', {}, t('answer.where')), h('dd', {}, v.where ? h('div', {}, h('code', {class: 'place'}, v.where)) : null,
+          h('code', {class: 'place', title: g.function + '\n' + g.file + ':' + g.line}, func(g.function)), h('span', {class: 'at'}, file(g.file) + ':' + g.line)),
+        v.created_at && v.created_at !== v.where ? [h('dt', {}, t('answer.created')), h('dd', {}, h('code', {class: 'place'}, v.created_at))] : null,
         root ? [h('dt', {}, t('answer.under')), h('dd', {}, ...this.roots(g))] : null,
-        v.old ? [h('dt', {}, t('answer.why')), h('dd', {}, t(v.leaked ? 'answer.proven' : 'answer.old', {n: count(v.leaked || v.old)}))] : null,
+        v.evidence ? [h('dt', {}, t('answer.why')), h('dd', {}, v.leaked ? t('answer.proven', {n: count(v.leaked)}) : v.evidence)] : null,
         v.hint ? [h('dt', {}, t('answer.hint')), h('dd', {}, hint(v.hint))] : null,
         v.until_memory_limit ? [h('dt', {}, t('answer.limit')), h('dd', {}, seconds(v.until_memory_limit))] : null),
       this.more(g));
@@ -115,7 +117,6 @@ export class Moment {
 
   more(g) {
     return h('details', {class: 'more', 'data-id': 'more' + g.id}, h('summary', {}, t('answer.more')),
-      g.verdict?.evidence ? h('p', {class: 'quiet'}, g.verdict.evidence) : null,
       g.verdict?.ages?.length ? h('p', {class: 'quiet'}, t('answer.ages') + ' ' + g.verdict.ages.map((a) => `≥ ${seconds(a.at_least)}: ${count(a.count)}`).join(' · ')) : null,
       g.stack ? h('ol', {class: 'stack'}, ...g.stack.map((s) => h('li', {}, h('code', {}, s)))) : null);
   }
