@@ -153,7 +153,7 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 		d.countAlone(now, n)
 		return
 	}
-	if affordable := d.governor.Allow(now, n) || d.undecided() && d.governor.Borrow(now, n); !affordable {
+	if affordable := d.governor.Allow(now, n) || d.mayBorrow(now, n); !affordable {
 		d.skip()
 		d.countAlone(now, n)
 		return
@@ -212,6 +212,19 @@ func (d *Detective) worthProof() bool {
 	d.work.Lock()
 	defer d.work.Unlock()
 	return d.tracker.worthProof()
+}
+
+// mayBorrow reports whether to take a survey out of turn: it helps to decide on a group,
+// it is within the credit, and the credit is not spent on surveys that follow at once.
+func (d *Detective) mayBorrow(now time.Time, n int) bool {
+	const faster = 4 // times as often as Allow would
+	if !d.undecided() || !d.governor.Borrow(now, n) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := d.report.Survey
+	return last == nil || now.Sub(last.Time) >= d.governor.Next(d.governor.Estimate(n))/faster
 }
 
 // undecided reports whether a survey out of turn would help to decide on a group.

@@ -33,7 +33,8 @@ const (
 //		g.Spend(now, n, s.CPU)
 //	}
 type Governor struct {
-	share float64 // of one core
+	share  float64       // of one core
+	credit time.Duration // how far ahead of its time Borrow may spend
 	// paid is the moment by which everything spent has been earned. What was
 	// earned since is there to be spent; when it lies ahead there is a debt.
 	paid time.Time
@@ -49,7 +50,7 @@ func NewGovernor(share float64) *Governor {
 	if !(share > 0 && share <= 1) {
 		share = defaultShare
 	}
-	return &Governor{share: share, base: float64(surveyBase), each: float64(usualPerGoroutine)}
+	return &Governor{share: share, credit: credit, base: float64(surveyBase), each: float64(usualPerGoroutine)}
 }
 
 // Next returns how long to wait after a survey that cost so much CPU time, so
@@ -73,7 +74,7 @@ func (g *Governor) Allow(now time.Time, goroutines int) bool {
 // something is suspicious, is within the credit: ten minutes' share. The debt is
 // paid back before Allow says yes again.
 func (g *Governor) Borrow(now time.Time, goroutines int) bool {
-	return g.earned(now)+credit >= g.Next(g.Estimate(goroutines))
+	return g.earned(now)+g.credit >= g.Next(g.Estimate(goroutines))
 }
 
 // Spend records a survey that was taken: of how many goroutines, and the CPU

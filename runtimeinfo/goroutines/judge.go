@@ -196,7 +196,7 @@ func (j *judgement) weighActive() (Kind, string) {
 func (j *judgement) weighTurnover() (Kind, string) {
 	f := j.facts
 	seen := fmt.Sprintf("%d of %d ended between the last two recordings", f.gone, f.before)
-	if residenceRises(&j.tr.levels[0], &j.t.rates) {
+	if !selfWaking(j.g) && residenceRises(&j.tr.levels[0], &j.t.rates) {
 		return j.growing(Pressure, seen+"; each stays longer than before: what they wait for is slow")
 	}
 	return j.growing(Load, seen)

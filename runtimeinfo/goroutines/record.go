@@ -15,6 +15,10 @@ const recordTimeout = 10 * time.Second
 // retrySlots is how many slots after a recording that failed the next one is tried.
 const retrySlots = 6
 
+// recordingCredit is how far ahead of their time recordings may spend: what is suspicious
+// at once needs six or seven within three minutes.
+const recordingCredit = 30 * time.Minute
+
 // recorderState says when recordings may be made.
 type recorderState struct {
 	governor *Governor
@@ -26,8 +30,19 @@ type recorderState struct {
 func newRecordingGovernor(share float64) *Governor {
 	const first = 15 * time.Millisecond // expected of the first recording
 	g := NewGovernor(share)
-	g.base = float64(first)
+	g.base, g.credit = float64(first), recordingCredit
 	return g
+}
+
+// lengthOf returns for how long to record so many goroutines: one slot, less where they
+// are many, because the tracer lists each of them once a second.
+func (d *Detective) lengthOf(goroutines int) time.Duration {
+	const many = 2000
+	length := d.config.Slot
+	if goroutines > many {
+		length = time.Duration(float64(length) * many / float64(goroutines))
+	}
+	return max(length, d.config.Slot/5)
 }
 
 // Record makes a recording if one is due for a suspicious group and can be afforded,
@@ -39,7 +54,7 @@ func (d *Detective) Record(ctx context.Context) {
 	if !d.recordingDue(now, n) {
 		return
 	}
-	r, err := record(ctx, d.config.Recorder, d.config.Slot)
+	r, err := record(ctx, d.config.Recorder, d.lengthOf(n))
 	if ctx.Err() != nil {
 		return
 	}

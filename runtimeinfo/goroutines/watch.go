@@ -237,7 +237,7 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 		apart = min(apart, ageSlots-2)
 	}
 	w.next = now + time.Duration(apart*float64(t.rules.slot))
-	if matures := m.since + t.rules.slots(ageSlots+watchSlots); matures > now && matures < w.next {
-		w.next = matures
+	if matures := m.since + t.rules.slots(ageSlots+watchSlots-1); matures > now && matures < w.next {
+		w.next = matures // a recording lasts a slot: by its end they are old enough
 	}
 }
