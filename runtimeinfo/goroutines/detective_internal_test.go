@@ -120,12 +120,12 @@ func TestRecordingsAreRationed(t *testing.T) {
 			t.Error("a recording although nothing is suspicious")
 		}
 		d = suspicious(r)
-		for range 120 { // a second of CPU time is a thousandth of 1,000 s
+		for range 120 { // each takes a thousandth of 1,000 s
 			d.Record(t.Context())
 			time.Sleep(5 * time.Second)
 		}
-		if made != 1 {
-			t.Errorf("%d recordings of a second each in ten minutes, want 1", made)
+		if made < 1 || made > 2 {
+			t.Errorf("%d recordings of a second each in ten minutes, want no more than the credit of half an hour pays for", made)
 		}
 	})
 }
