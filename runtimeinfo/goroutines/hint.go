@@ -348,7 +348,8 @@ func (h *hints) ofObject(in *hintInput) advice {
 	case !ok && len(in.creation) > 0: // by a library too
 		return advice{}
 	case !ok:
-		return advice{"library", []string{"package", readable(packageOf(g.Entry))}}
+		library, _, _ := strings.Cut(packageOf(g.Entry), "/internal/") // the part that programs import
+		return advice{"library", []string{"package", readable(library)}}
 	case isConstructor(call.Function):
 		return advice{"made", []string{"call", readable(call.Function), "line", line.String()}}
 	default:

@@ -115,7 +115,7 @@ func TestHints(t *testing.T) {
 			hintInput{kind: Leak, groups: of(group(Select, "github.com/minio/minio-go/v7.(*Client).listObjects.func1")), creation: frames("github.com/minio/minio-go/v7.(*Client).listObjects github.com/minio/minio-go/v7.(*Client).ListObjects main.list")},
 			say("started", "call", "github.com/minio/minio-go/v7.(*Client).ListObjects", "line", "main.list (main.list.go:3)"),
 		},
-		"a library's loop":             {hintInput{kind: Leak, groups: of(group(Select, redisReaper))}, say("library", "package", "github.com/go-redis/redis/v8/internal/pool")},
+		"a library's loop":             {hintInput{kind: Leak, groups: of(group(Select, redisReaper))}, say("library", "package", "github.com/go-redis/redis/v8")},
 		"a library's loop, of another": {hintInput{kind: Leak, groups: of(group(Select, redisReaper)), creation: frames("github.com/go-redis/redis/v8/internal/pool.NewConnPool github.com/gin-gonic/gin.f")}, ""},
 		"an own loop that a library started": {
 			hintInput{kind: Leak, groups: of(group(ChanReceive, "main.consume github.com/panjf2000/ants/v2.(*goWorker).run.func1")), creation: frames("github.com/panjf2000/ants/v2.(*Pool).Submit main.handle")},

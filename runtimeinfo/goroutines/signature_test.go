@@ -115,6 +115,8 @@ func TestServersOfAllKinds(t *testing.T) {
 		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"}, "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"},
 		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*controlBuffer).get"}, "google.golang.org/grpc/internal/transport.NewServerTransport.func3"},
 		{Select, Site{Function: "google.golang.org/grpc/health.(*Server).Watch"}, "google.golang.org/grpc.(*Server).serveStreams.func2.1"},
+		{IO, Site{Function: "github.com/valyala/fasthttp.(*Server).serveConnCounted"}, "github.com/valyala/fasthttp.(*workerPool).getCh.func1"},
+		{ChanReceive, Site{Function: "github.com/valyala/fasthttp.(*workerPool).workerFunc"}, "github.com/valyala/fasthttp.(*workerPool).getCh.func1"},
 	} {
 		w := newTown(t)
 		got := ""
@@ -123,6 +125,27 @@ func TestServersOfAllKinds(t *testing.T) {
 		}
 		if got != "connections" {
 			t.Errorf("%v: verdict %q, want connections", key, got)
+		}
+	}
+}
+
+// Handlers of servers are known as such, whatever they wait for, and have no
+// signature: that of a gRPC server's handler was taken for one of a client.
+func TestHandlersOfServersAreNoClients(t *testing.T) {
+	for _, entry := range []string{
+		"net/http.(*conn).serve", "net/http.(*http2serverConn).runHandler", "net/http/internal/http2.(*serverConn).runHandler", "golang.org/x/net/http2.(*serverConn).runHandler",
+		"google.golang.org/grpc.(*Server).serveStreams.func2.1", "google.golang.org/grpc.(*Server).serveStreams.func1.2", "google.golang.org/grpc.(*Server).serverWorker",
+		"github.com/valyala/fasthttp.(*workerPool).getCh.func1", "github.com/valyala/fasthttp.(*workerPool).workerFunc",
+	} {
+		g := &Group{Key: Key{ChanReceive, Site{Function: "main.handle"}, entry}, Count: 30}
+		sig, _ := recognise(signatures(), g)
+		if !servesConnection(entry) || !handlesRequest(g) || sig.kind != "" || sig.advice != "" || sig.background {
+			t.Errorf("%s: serves %v, handles %v, signature %+v", entry, servesConnection(entry), handlesRequest(g), sig)
+		}
+	}
+	for _, entry := range []string{"google.golang.org/grpc.(*ClientConn).connect", "github.com/valyala/fasthttp.(*HostClient).connsCleaner", "main.main"} {
+		if servesConnection(entry) {
+			t.Errorf("%s serves no connection", entry)
 		}
 	}
 }
