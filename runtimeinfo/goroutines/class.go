@@ -96,7 +96,7 @@ func (c WaitClass) Family() Family {
 	}[c]
 }
 
-// Classify tells what the goroutine with this stack waits for, and the index of
+// Classify returns what the goroutine with this stack waits for, and the index of
 // the frame that made it wait: the first frame outside the standard library and
 // outside the packages of golang.org/x that pass a read, a write or a wait on,
 // such as errgroup. Frames of net/http, database/sql and the few other packages

@@ -116,7 +116,7 @@ type Group struct {
 	// so many values, the smallest are let go.
 	OtherBirths int
 	// Stack is that of one member, leaf first, with the runtime's frames. Of a
-	// stack of more than 64 frames it has the 63 nearest the leaf and the outermost.
+	// stack of more than 48 frames it has the 47 nearest the leaf and the outermost.
 	Stack []Site
 }
 

@@ -17,8 +17,8 @@ type hintText struct {
 	slow bool
 }
 
-// hintTable returns every hint that there is: what people usually did who ended
-// up with such a group.
+// hintTable returns every hint. A hint names the mistake that most often produces
+// such a group.
 func hintTable() []hintText {
 	return slices.Concat(clientHints(), objectHints(), syncHints(), channelHints())
 }
@@ -138,8 +138,8 @@ type advice struct {
 	places []string
 }
 
-// hint says in a sentence what to look for; empty where nothing is known that
-// fits.
+// hint returns a sentence that says what to look for, in English; empty where no
+// hint fits.
 func (h *hints) hint(in hintInput) string {
 	if len(in.groups) == 0 || slices.Contains([]Kind{Load, Connections, Pool, Burst}, in.kind) {
 		return ""
@@ -152,7 +152,7 @@ func (h *hints) hint(in hintInput) string {
 	return ""
 }
 
-// ofSignature speaks of groups that are known by their frames.
+// ofSignature returns the hint for groups that are known by their frames.
 func (h *hints) ofSignature(in *hintInput) advice {
 	for _, g := range in.groups {
 		if sig, ok := recognise(h.known, g); ok && sig.advice != "" {
@@ -180,8 +180,8 @@ func idleConnections(groups []*Group) bool {
 	return idle
 }
 
-// ofWait speaks of groups that wait inside a call of which it is known what
-// it waits for.
+// ofWait returns the hint for groups that wait in a function with one known
+// purpose, such as a pool's.
 func (h *hints) ofWait(in *hintInput) advice {
 	for _, g := range in.groups {
 		id := h.waitOf(g)
@@ -265,8 +265,8 @@ func all(in *hintInput) []*Group {
 	return groups
 }
 
-// ofLock speaks of groups that wait for a lock. A profile does not tell whether
-// they wait for the same.
+// ofLock returns the hint for groups that wait for a lock. A profile does not
+// show whether they wait for the same lock.
 func (h *hints) ofLock(in *hintInput) advice {
 	for i, g := range in.groups {
 		if g.Class.Family() != FamilyLock {
@@ -282,7 +282,8 @@ func (h *hints) ofLock(in *hintInput) advice {
 	return advice{}
 }
 
-// lockAdvice speaks of one group that waits for a lock, and of who may hold it.
+// lockAdvice returns the hint for one group that waits for a lock that a group of
+// others may hold.
 func lockAdvice(kind Kind, g *Group, others []*Group) advice {
 	const many = 10 // for each that may hold it
 	if kind == Pressure {
@@ -335,7 +336,8 @@ func receiverOf(function string) string {
 	return ""
 }
 
-// ofObject speaks of goroutines that a library runs for an object of its own.
+// ofObject returns the hint for goroutines that run in a library alone: they
+// belong to an object of it.
 func (h *hints) ofObject(in *hintInput) advice {
 	g := in.groups[0]
 	if in.kind == Stuck || in.kind == Pressure || len(h.program.modules) == 0 || servesConnection(g.Entry) || h.has(g, ofApplication) || !h.has(g, ofLibrary) {
@@ -346,7 +348,8 @@ func (h *hints) ofObject(in *hintInput) advice {
 	case !ok && len(in.creation) > 0: // by a library too
 		return advice{}
 	case !ok:
-		return advice{"library", []string{"package", readable(packageOf(g.Entry))}}
+		library, _, _ := strings.Cut(packageOf(g.Entry), "/internal/") // the part that programs import
+		return advice{"library", []string{"package", readable(library)}}
 	case isConstructor(call.Function):
 		return advice{"made", []string{"call", readable(call.Function), "line", line.String()}}
 	default:
@@ -384,7 +387,8 @@ func isConstructor(function string) bool {
 	return hasAnyPrefix(name, "New", "Open", "Dial", "Connect", "Create", "Make", "Build", "Init", "Start", "Must", "Setup")
 }
 
-// ofClass speaks of what is left by what a group waits for.
+// ofClass returns the hint that follows from the wait class, for groups that no
+// other rule matches.
 func (h *hints) ofClass(in *hintInput) advice {
 	g := in.groups[0]
 	if outgoingCall(g) {
@@ -405,8 +409,8 @@ func (h *hints) ofClass(in *hintInput) advice {
 	}[g.Class]}
 }
 
-// receiveHint tells a loop over a ticker from other receivers by its name, which
-// is all that a stack shows.
+// receiveHint recognises a loop over a ticker by the name of its function: a
+// stack does not show what kind of channel it is.
 func receiveHint(g *Group, where Site) hintID {
 	for _, f := range []string{g.Site.Function, g.Entry, where.Function} {
 		if strings.Contains(f, "Tick") || strings.Contains(f, "tick") {

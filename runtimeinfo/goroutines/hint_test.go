@@ -111,12 +111,16 @@ func TestHints(t *testing.T) {
 		"pool":                   {hintInput{kind: Pool, groups: of(group(IO, "net/http.(*persistConn).Read net/http.(*persistConn).readLoop"))}, ""},
 		"a library's loop, made": {hintInput{kind: Leak, groups: of(group(ChanReceive, producer)), creation: frames(maker)}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:3), starts goroutines that end when the object is closed: close it, or make one and share it"},
 		"made through sync.Once": {hintInput{kind: Leak, groups: of(group(ChanReceive, producer)), creation: frames("github.com/IBM/sarama.NewAsyncProducer sync.(*Once).doSlow sync.(*Once).Do main.order")}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:4), starts goroutines that end when the object is closed: close it, or make one and share it"},
-		"started by a method": {hintInput{kind: Leak, groups: of(group(Select, "github.com/minio/minio-go/v7.(*Client).listObjects.func1")), creation: frames("github.com/minio/minio-go/v7.(*Client).listObjects github.com/minio/minio-go/v7.(*Client).ListObjects main.list")},
-			say("started", "call", "github.com/minio/minio-go/v7.(*Client).ListObjects", "line", "main.list (main.list.go:3)")},
-		"a library's loop":             {hintInput{kind: Leak, groups: of(group(Select, redisReaper))}, say("library", "package", "github.com/go-redis/redis/v8/internal/pool")},
+		"started by a method": {
+			hintInput{kind: Leak, groups: of(group(Select, "github.com/minio/minio-go/v7.(*Client).listObjects.func1")), creation: frames("github.com/minio/minio-go/v7.(*Client).listObjects github.com/minio/minio-go/v7.(*Client).ListObjects main.list")},
+			say("started", "call", "github.com/minio/minio-go/v7.(*Client).ListObjects", "line", "main.list (main.list.go:3)"),
+		},
+		"a library's loop":             {hintInput{kind: Leak, groups: of(group(Select, redisReaper))}, say("library", "package", "github.com/go-redis/redis/v8")},
 		"a library's loop, of another": {hintInput{kind: Leak, groups: of(group(Select, redisReaper)), creation: frames("github.com/go-redis/redis/v8/internal/pool.NewConnPool github.com/gin-gonic/gin.f")}, ""},
-		"an own loop that a library started": {hintInput{kind: Leak, groups: of(group(ChanReceive, "main.consume github.com/panjf2000/ants/v2.(*goWorker).run.func1")), creation: frames("github.com/panjf2000/ants/v2.(*Pool).Submit main.handle")},
-			say("receive")},
+		"an own loop that a library started": {
+			hintInput{kind: Leak, groups: of(group(ChanReceive, "main.consume github.com/panjf2000/ants/v2.(*goWorker).run.func1")), creation: frames("github.com/panjf2000/ants/v2.(*Pool).Submit main.handle")},
+			say("receive"),
+		},
 		"a library's loop, stuck": {hintInput{kind: Stuck, groups: of(group(ChanReceive, producer)), creation: frames(maker)}, ""},
 
 		"gRPC client":         {hintInput{kind: Leak, groups: of(group(IO, grpcClientReader))}, say("grpc-client")},

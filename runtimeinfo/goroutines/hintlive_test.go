@@ -71,6 +71,7 @@ func wrongReceive(*testing.T) func() {
 }
 
 func wrongSelect(t *testing.T) func() {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	c := make(chan int)
 	wait := many(func() {
@@ -185,6 +186,7 @@ func wrongPipeRead(*testing.T) func() {
 }
 
 func wrongPeer(t *testing.T) func() {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +254,7 @@ func TestHintsOfLiveGoroutines(t *testing.T) {
 					if text, _, _ := strings.Cut(say(c.want), "{"); strings.HasPrefix(hint, text) {
 						return
 					}
-					got = append(got, g.Key.String()+": "+hint)
+					got = append(got, g.String()+": "+hint)
 				}
 			}
 			t.Errorf("want the hint %q, got %q", c.want, got)

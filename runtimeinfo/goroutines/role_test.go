@@ -158,6 +158,7 @@ func TestRolesInHTTP(t *testing.T) {
 }
 
 func rolesInHTTP(t *testing.T, http2 bool) {
+	t.Helper()
 	stop := make(chan struct{})
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/quick" {
@@ -223,6 +224,7 @@ func (d stuckDriver) Driver() driver.Driver                        { return nil 
 func (d stuckDriver) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
 func (d stuckDriver) Close() error                                 { return nil }
 func (d stuckDriver) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+
 func (d stuckDriver) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
 	d.upstream()
 	return nil, errors.ErrUnsupported

@@ -89,7 +89,7 @@ func recognise(all []signature, g *Group) (s signature, ok bool) {
 	return signature{}, false
 }
 
-// hintFor says what people usually did who ended up with such a group.
+// hintFor returns the hint for a group of which only a survey is known.
 func hintFor(s *Survey, g *Group) string {
 	return newHints(newProgram()).hint(hintInput{kind: Leak, survey: s, groups: []*Group{g}})
 }

@@ -102,3 +102,48 @@ func connected(t *testing.T, n int, http2 bool) (survey func() *Survey) {
 		return s
 	}
 }
+
+// More clients than before are no leak, whatever the server is made of.
+func TestServersOfAllKinds(t *testing.T) {
+	for _, key := range []Key{
+		{IO, Site{Function: "net/http/internal/http2.readFrameHeader"}, "net/http/internal/http2.(*serverConn).readFrames"},
+		{IO, Site{Function: "net/http.http2readFrameHeader"}, "net/http.(*http2serverConn).readFrames"},
+		{IO, Site{Function: "golang.org/x/net/http2.readFrameHeader"}, "golang.org/x/net/http2.(*serverConn).readFrames"},
+		{Select, Site{Function: "net/http/internal/http2.(*serverConn).serve"}, "net/http.(*conn).serve"},
+		{Select, Site{Function: "shop.stream"}, "net/http/internal/http2.(*serverConn).runHandler"},
+		{IO, Site{Function: "google.golang.org/grpc/internal/transport/readyreader.(*nonBlockingReader).ReadOnReady"}, "google.golang.org/grpc.(*Server).handleRawConn.func1"},
+		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"}, "google.golang.org/grpc/internal/transport.(*http2Server).keepalive"},
+		{Select, Site{Function: "google.golang.org/grpc/internal/transport.(*controlBuffer).get"}, "google.golang.org/grpc/internal/transport.NewServerTransport.func3"},
+		{Select, Site{Function: "google.golang.org/grpc/health.(*Server).Watch"}, "google.golang.org/grpc.(*Server).serveStreams.func2.1"},
+		{IO, Site{Function: "github.com/valyala/fasthttp.(*Server).serveConnCounted"}, "github.com/valyala/fasthttp.(*workerPool).getCh.func1"},
+		{ChanReceive, Site{Function: "github.com/valyala/fasthttp.(*workerPool).workerFunc"}, "github.com/valyala/fasthttp.(*workerPool).getCh.func1"},
+	} {
+		p := newProcess(t)
+		first, last := p.run(4*time.Minute, func(time.Duration) { p.add(20, fakeGoroutine{key: key}) })
+		silent(t, first)
+		if got := kinds(last); got != "connections" {
+			t.Errorf("%v: verdict %q, want connections", key, got)
+		}
+	}
+}
+
+// Handlers of servers are known as such, whatever they wait for, and have no
+// signature: that of a gRPC server's handler was taken for one of a client.
+func TestHandlersOfServersAreNoClients(t *testing.T) {
+	for _, entry := range []string{
+		"net/http.(*conn).serve", "net/http.(*http2serverConn).runHandler", "net/http/internal/http2.(*serverConn).runHandler", "golang.org/x/net/http2.(*serverConn).runHandler",
+		"google.golang.org/grpc.(*Server).serveStreams.func2.1", "google.golang.org/grpc.(*Server).serveStreams.func1.2", "google.golang.org/grpc.(*Server).serverWorker",
+		"github.com/valyala/fasthttp.(*workerPool).getCh.func1", "github.com/valyala/fasthttp.(*workerPool).workerFunc",
+	} {
+		g := &Group{Key: Key{ChanReceive, Site{Function: "main.handle"}, entry}, Count: 30}
+		sig, _ := recognise(signatures(), g)
+		if !servesConnection(entry) || !handlesRequest(g) || sig.kind != "" || sig.advice != "" || sig.background {
+			t.Errorf("%s: serves %v, handles %v, signature %+v", entry, servesConnection(entry), handlesRequest(g), sig)
+		}
+	}
+	for _, entry := range []string{"google.golang.org/grpc.(*ClientConn).connect", "github.com/valyala/fasthttp.(*HostClient).connsCleaner", "main.main"} {
+		if servesConnection(entry) {
+			t.Errorf("%s serves no connection", entry)
+		}
+	}
+}

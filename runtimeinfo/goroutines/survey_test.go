@@ -167,14 +167,14 @@ func TestDeepStack(t *testing.T) {
 	if got.Entry != "" {
 		t.Errorf("entry %q", got.Entry)
 	}
-	if len(got.Stack) != 32 || got.Stack[0].Function != "runtime.gopark" {
+	if len(got.Stack) != 48 || got.Stack[0].Function != "runtime.gopark" {
 		t.Errorf("%d frames: %v", len(got.Stack), got.Stack)
 	}
 }
 
 func TestStackEndsWithItsEntry(t *testing.T) {
 	c := make(chan int)
-	go descend(50, c)
+	go descend(100, c)
 	defer close(c)
 	var got goroutines.Group
 	eventually(t, func() bool {
@@ -183,8 +183,8 @@ func TestStackEndsWithItsEntry(t *testing.T) {
 		}
 		return got.Count == 1
 	}, func() string { return "nobody is there" })
-	if last := got.Stack[len(got.Stack)-1].Function; len(got.Stack) != 32 || last != got.Entry {
-		t.Errorf("%d frames down to %s, want 32 down to %s", len(got.Stack), last, got.Entry)
+	if last := got.Stack[len(got.Stack)-1].Function; len(got.Stack) != 48 || last != got.Entry {
+		t.Errorf("%d frames down to %s, want 48 down to %s", len(got.Stack), last, got.Entry)
 	}
 }
 

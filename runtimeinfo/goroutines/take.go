@@ -20,7 +20,7 @@ import (
 
 const (
 	maxBirths = 256
-	maxFrames = 64
+	maxFrames = 48
 	// profiledFrames is how deep the runtime records a stack, unless GODEBUG
 	// profstackdepth says otherwise.
 	profiledFrames = 128

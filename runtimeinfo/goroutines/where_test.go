@@ -61,7 +61,8 @@ func TestOwnerOf(t *testing.T) {
 		"plugin":                    {shop(), "plugin/unnamed-0123456789abcdef.Handle", ofApplication},
 		"module named as a package": {&debug.BuildInfo{Main: debug.Module{Path: "image"}}, "image/resize.F", ofApplication},
 		"module with a dot at the end": {
-			&debug.BuildInfo{Main: debug.Module{Path: "shop.example"}}, "shop%2eexample.Run", ofApplication},
+			&debug.BuildInfo{Main: debug.Module{Path: "shop.example"}}, "shop%2eexample.Run", ofApplication,
+		},
 		"dependencies only":           {bazel, "example.com/mono/shop.Run", ofApplication},
 		"dependencies only, one":      {bazel, "github.com/IBM/sarama.(*Broker).Open", ofLibrary},
 		"dependencies only, standard": {bazel, "encoding/csv.(*Writer).Flush", ofStandard},
@@ -69,7 +70,8 @@ func TestOwnerOf(t *testing.T) {
 		"nothing known, main":         {nil, "main.run", ofApplication},
 		"nothing known, agent":        {nil, "github.com/gmpulse/gmpulse/tracectx.Do", ofAgent},
 		"tests of the agent": {
-			&debug.BuildInfo{Main: debug.Module{Path: "github.com/gmpulse/gmpulse"}}, "github.com/gmpulse/gmpulse/runtimeinfo/goroutines.TestWhere", ofApplication},
+			&debug.BuildInfo{Main: debug.Module{Path: "github.com/gmpulse/gmpulse"}}, "github.com/gmpulse/gmpulse/runtimeinfo/goroutines.TestWhere", ofApplication,
+		},
 		"benchmarks of the agent": {&debug.BuildInfo{
 			Main: debug.Module{Path: "github.com/gmpulse/gmpulse/benchmarks"},
 			Deps: []*debug.Module{{Path: "github.com/gmpulse/gmpulse", Version: "v0.0.0"}},

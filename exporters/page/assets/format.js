@@ -67,10 +67,16 @@ export function span(from, to) {
   return clock(from) + ' – ' + clock(to);
 }
 
-/** func keeps long function names readable: the package's path is cut off. */
+/** func is the short name of a function: without its package's path, type arguments and the linker's escapes. */
 export function func(name) {
-  const slash = name.lastIndexOf('/');
-  return slash < 0 ? name : name.slice(slash + 1);
+  let plain = '', depth = 0;
+  for (const c of name) {
+    if (c === '[' && !depth++) plain += '[…]';
+    else if (c === '[') continue;
+    else if (c === ']' && depth) depth--;
+    else if (!depth) plain += c;
+  }
+  return plain.slice(plain.lastIndexOf('/') + 1).replace(/%[0-9a-f]{2}/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16))) || 'unknown';
 }
 
 export const file = (path) => path.slice(path.lastIndexOf('/') + 1);
