@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +46,8 @@ func (r *recorder) Name() string {
 
 // end runs the cleanups, as the end of a test does.
 func (r *recorder) end() string {
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
 	}
 	r.cleanups = nil
 	return strings.Join(r.failures, "\n")
@@ -123,7 +124,7 @@ func TestLeftWhileAnEqualOneEnds(t *testing.T) {
 	var ended sync.WaitGroup
 	ended.Go(func() { wait(older) })
 	r := &recorder{TB: t}
-	leaktest.Check(r)
+	leaktest.Check(r, soon())
 	started := make(chan struct{})
 	go func() { ended.Go(func() { wait(newer) }); close(started) }()
 	<-started
@@ -200,7 +201,6 @@ func begin(stop <-chan struct{}) {
 
 func outer(stop <-chan struct{})             { wait(stop) }
 func other[T any](stop <-chan struct{}, _ T) { wait(stop) }
-func generic[T any](c <-chan T, f func())    { <-c; f() }
 
 func TestIgnoreCurrent(t *testing.T) {
 	r := &recorder{TB: t}
