@@ -59,6 +59,9 @@ func soon() leaktest.Option { return leaktest.Wait(20 * time.Millisecond) }
 // wait is what all goroutines of these tests do.
 func wait(stop <-chan struct{}) { <-stop }
 
+// waitTwice has begun to run once it has received.
+func waitTwice(c <-chan struct{}) { <-c; <-c }
+
 // contains fails t if the message lacks one of the parts.
 func contains(t *testing.T, message string, parts ...string) {
 	t.Helper()
@@ -121,15 +124,14 @@ func TestLeft(t *testing.T) {
 func TestLeftWhileAnEqualOneEnds(t *testing.T) {
 	older, newer := make(chan struct{}), make(chan struct{})
 	defer close(newer)
-	var ended sync.WaitGroup
-	ended.Go(func() { wait(older) })
+	go waitTwice(older)
+	older <- struct{}{}
 	r := &recorder{TB: t}
 	leaktest.Check(r, soon())
-	started := make(chan struct{})
-	go func() { ended.Go(func() { wait(newer) }); close(started) }()
-	<-started
+	go waitTwice(newer)
+	newer <- struct{}{}
 	close(older)
-	contains(t, r.end(), "1 in chan receive at", "leaktest_test.wait")
+	contains(t, r.end(), "1 in chan receive at", "leaktest_test.waitTwice")
 }
 
 // The frame that a reader knows comes first, and the creator of the goroutine.

@@ -106,10 +106,10 @@ func TestChildFails(t *testing.T) {
 func TestChildParallel(t *testing.T) {
 	inChild(t)
 	stop := make(chan struct{})
-	for name, f := range map[string]func(*testing.T){ //nolint:thelper // these are the tests
-		"clean": func(t *testing.T) { leaktest.Check(t, leaktest.Wait(10*time.Second)); work() },
-		"leaky": func(t *testing.T) { leaktest.Check(t, soon()); work(); go wait(stop) },
-		"lost": func(t *testing.T) {
+	for name, f := range map[string]func(*testing.T){
+		"clean": func(t *testing.T) { leaktest.Check(t, leaktest.Wait(10*time.Second)); work() }, //nolint:thelper // a test
+		"leaky": func(t *testing.T) { leaktest.Check(t, soon()); work(); go wait(stop) },         //nolint:thelper // a test
+		"lost": func(t *testing.T) { //nolint:thelper // a test
 			leaktest.Check(t, soon())
 			work()
 			pprof.Do(t.Context(), pprof.Labels("a", "b"), func(context.Context) { go wait(stop) })
