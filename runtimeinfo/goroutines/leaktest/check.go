@@ -28,6 +28,9 @@ type registry struct {
 	runs  map[string]*check // by label
 	begun map[uint64]*check // by the goroutine of the test
 
+	// foreign are the goroutines of tests, as far as they have been seen: what one of
+	// them started belongs to no other test, also when it has ended.
+	foreign map[uint64]bool
 	// known are goroutines of checks that are over: reported, or ignored by their
 	// options.
 	known map[uint64]bool
@@ -38,7 +41,7 @@ type registry struct {
 func newRegistry() *registry {
 	return &registry{
 		runs: map[string]*check{}, begun: map[uint64]*check{},
-		known: map[uint64]bool{}, unclaimed: map[uint64]bool{},
+		foreign: map[uint64]bool{}, known: map[uint64]bool{}, unclaimed: map[uint64]bool{},
 	}
 }
 
@@ -62,6 +65,7 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.watch(all)
 	r.last++
 	c := &check{
 		registry: r, name: name, label: fmt.Sprintf("%s #%d", name, r.last), goroutine: all[0].id,
@@ -83,6 +87,15 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 	labels[testLabel] = c.label
 	setLabels(labels)
 	return c, nil
+}
+
+// watch notes the goroutines of tests.
+func (r *registry) watch(all []goroutine) {
+	for i := range all {
+		if all[i].ofTest() {
+			r.foreign[all[i].id] = true
+		}
+	}
 }
 
 // below reports whether c is of the test of o or of one within it, which o waits for.
@@ -111,7 +124,8 @@ func (c *check) look(last bool) ([]leftover, error) {
 		}
 		return nil, err
 	}
-	d := newThreads(all)
+	r.watch(all)
+	d := newListing(all)
 	left, own, shared := c.sort(d)
 	if len(left) > 0 && !last {
 		return left, nil
@@ -201,24 +215,21 @@ func (r *registry) owner(g *goroutine, d *listing) (owner *check, certain bool) 
 		}
 	}
 	for a := range d.ancestry(g) {
-		if strings.HasPrefix(a.entry(), testRunner) {
+		if a.ofTest() || a == g && r.foreign[g.creatorID] {
 			return nil, true
 		}
-		name := a.test()
-		if name == "" {
-			continue
+		if name := a.test(); name != "" {
+			owner, certain = r.named(name)
+			// A creator whose test is over may work for other tests since.
+			return owner, certain && (owner != nil || a == g || d.tests[name])
 		}
-		if owner, certain = r.named(name); owner != nil || !certain {
-			return owner, certain
-		}
-		// A creator whose test is over may work for other tests since.
-		return nil, a == g || d.tests[name]
 	}
 	return nil, false
 }
 
 // named returns the check of the test function with that name. It is uncertain if
-// there are several: of subtests, or of one test that runs several times.
+// there are several, of subtests or of one test that runs several times, and for
+// subtests, of which others may have no Check.
 func (r *registry) named(name string) (owner *check, certain bool) {
 	for _, c := range r.runs {
 		root, _, _ := strings.Cut(c.name, "/")
@@ -230,14 +241,14 @@ func (r *registry) named(name string) (owner *check, certain bool) {
 		}
 		owner = c
 	}
-	return owner, true
+	return owner, owner == nil || owner.name == name
 }
 
 // test returns the name of the test function that g is or was created in, empty if
 // neither its stack nor its creator tells.
 func (g *goroutine) test() string {
-	for i := len(g.frames) - 1; i >= 0; i-- {
-		if name := g.frames[i].test(); name != "" {
+	for _, f := range slices.Backward(g.frames) {
+		if name := f.test(); name != "" {
 			return name
 		}
 	}
@@ -270,15 +281,15 @@ type listing struct {
 	tests map[string]bool // test functions that run, by name
 }
 
-// testRunner begins the names of the functions that tests and benchmarks begin in.
-const testRunner = "testing."
+// ofTest reports whether g runs a test, a benchmark or a subtest.
+func (g *goroutine) ofTest() bool { return strings.HasPrefix(g.entry(), "testing.") }
 
-func newThreads(all []goroutine) *listing {
+func newListing(all []goroutine) *listing {
 	d := &listing{all: all, byID: make(map[uint64]*goroutine, len(all)), tests: map[string]bool{}}
 	for i := range all {
 		g := &all[i]
 		d.byID[g.id] = g
-		if strings.HasPrefix(g.entry(), testRunner) {
+		if g.ofTest() {
 			d.tests[g.test()] = true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,10 +37,10 @@ func (f frame) String() string {
 
 // entry returns the function that the goroutine began in.
 func (g *goroutine) entry() string {
-	for i := len(g.frames) - 1; i >= 0; i-- {
+	for i, f := range slices.Backward(g.frames) {
 		// GOTRACEBACK=system shows goexit at the end of every stack.
-		if f := g.frames[i].function; f != "runtime.goexit" || i == 0 {
-			return f
+		if f.function != "runtime.goexit" || i == 0 {
+			return f.function
 		}
 	}
 	return ""
@@ -90,12 +91,15 @@ var standardRoot = sync.OnceValue(func() string { //nolint:gochecknoglobals // i
 // the process.
 func (g *goroutine) standard() bool {
 	entry := g.entry()
+	if entry == "runtime.goexit" { // threads of C, and goroutines that have not begun to run
+		return strings.HasPrefix(g.state, "syscall")
+	}
 	for _, prefix := range [...]string{"testing.", "testing/synctest.", "internal/fuzz.", "runtime.", "runtime/trace.", "os/signal.loop"} {
 		if strings.HasPrefix(entry, prefix) {
 			return true
 		}
 	}
-	return entry == "main.main" || g.id == 1
+	return g.id == 1 // main.main, which runs the tests
 }
 
 // identities returns the ids of goroutines.
@@ -153,39 +157,48 @@ func labelledDump(limit int) ([]goroutine, error) {
 // parse reads what runtime.Stack has printed. Lines that it does not know are
 // left out: a stack can be unavailable or shortened.
 func parse(text string) (all []goroutine) {
-	var g *goroutine
-	var f *frame // that the next line gives the place of
+	var g *goroutine // that the next line is of, nil: none
+	var f *frame     // that the next line gives the place of, nil: none
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case strings.HasPrefix(line, "goroutine "):
+		if strings.HasPrefix(line, "goroutine ") {
 			g, f = nil, nil
 			if next, ok := parseHeader(line); ok {
 				all = append(all, next)
 				g = &all[len(all)-1]
 			}
-		case g == nil || line == "" || strings.HasPrefix(line, "..."):
-			f = nil
-		case strings.HasPrefix(line, "\t"):
-			if f != nil {
-				f.file, f.line = place(line[1:])
-			}
+			continue
+		}
+		if g == nil {
+			continue
+		}
+		if location, ok := strings.CutPrefix(line, "\t"); !ok {
+			f = g.parseFunction(line)
+		} else if f != nil {
+			f.file, f.line = place(location)
 			if f == &g.creator { // what follows are ancestors: GODEBUG=tracebackancestors
-				g, f = nil, nil
-			}
-		case strings.HasPrefix(line, "created by "):
-			name, id, _ := strings.Cut(line[len("created by "):], " in goroutine ")
-			g.creatorID, _ = strconv.ParseUint(id, 10, 64)
-			g.creator.function, f = unescape(name), &g.creator
-		default:
-			f = nil
-			if i := strings.LastIndexByte(line, '('); i > 0 {
-				g.frames = append(g.frames, frame{function: unescape(line[:i])})
-				f = &g.frames[len(g.frames)-1]
+				g = nil
 			}
 		}
 	}
 	return all
+}
+
+// parseFunction reads "main.f(0x1, ...)" or "created by main.f in goroutine 7",
+// and returns the new frame, nil for lines of another kind.
+func (g *goroutine) parseFunction(line string) *frame {
+	if creation, ok := strings.CutPrefix(line, "created by "); ok {
+		name, id, _ := strings.Cut(creation, " in goroutine ")
+		g.creatorID, _ = strconv.ParseUint(id, 10, 64) // 0 if there is none
+		g.creator.function = unescape(name)
+		return &g.creator
+	}
+	i := strings.LastIndexByte(line, '(')
+	if i <= 0 || strings.HasPrefix(line, "...") {
+		return nil
+	}
+	g.frames = append(g.frames, frame{function: unescape(line[:i])})
+	return &g.frames[len(g.frames)-1]
 }
 
 // parseHeader reads the first line of a goroutine, in one of the forms

@@ -40,6 +40,7 @@ package leaktest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -91,14 +92,14 @@ func Check(t testing.TB, options ...Option) {
 // kind are one entry of the message, with the number of them, and in that it waits 2 s
 // unless [Wait] says otherwise; goleak waits 0.3 s.
 func Main(m interface{ Run() int }, options ...Option) {
-	os.Exit(run(m, newConfig(options))) //nolint:forbidigo // TestMain ends the process, which is what Main is for
+	os.Exit(run(m, newConfig(options), os.Stderr)) //nolint:forbidigo // TestMain ends the process, which is what Main is for
 }
 
 // run is Main but for the end of the process.
-func run(m interface{ Run() int }, c config) (code int) {
+func run(m interface{ Run() int }, c config, messages io.Writer) (code int) {
 	older, err := dump(c.limit)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "leaktest: %v\n", err)
+		fmt.Fprintf(messages, "leaktest: %v\n", err)
 		return 1
 	}
 	before := identities(older)
@@ -108,9 +109,9 @@ func run(m interface{ Run() int }, c config) (code int) {
 	left, err := settle(c.wait, func(bool) ([]leftover, error) { return checks.remaining(c, before) })
 	switch {
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "leaktest: whether goroutines are left is unknown: %v\n", err)
+		fmt.Fprintf(messages, "leaktest: whether goroutines are left is unknown: %v\n", err)
 	case len(left) > 0:
-		fmt.Fprintln(os.Stderr, message(left, "the tests", c.wait))
+		fmt.Fprintln(messages, message(left, "the tests", c.wait))
 	default:
 		return 0
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +46,8 @@ func (r *recorder) Name() string {
 
 // end runs the cleanups, as the end of a test does.
 func (r *recorder) end() string {
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
 	}
 	r.cleanups = nil
 	return strings.Join(r.failures, "\n")
@@ -57,6 +58,9 @@ func soon() leaktest.Option { return leaktest.Wait(20 * time.Millisecond) }
 
 // wait is what all goroutines of these tests do.
 func wait(stop <-chan struct{}) { <-stop }
+
+// waitTwice has begun to run once it has received.
+func waitTwice(c <-chan struct{}) { <-c; <-c }
 
 // contains fails t if the message lacks one of the parts.
 func contains(t *testing.T, message string, parts ...string) {
@@ -120,15 +124,14 @@ func TestLeft(t *testing.T) {
 func TestLeftWhileAnEqualOneEnds(t *testing.T) {
 	older, newer := make(chan struct{}), make(chan struct{})
 	defer close(newer)
-	var ended sync.WaitGroup
-	ended.Go(func() { wait(older) })
+	go waitTwice(older)
+	older <- struct{}{}
 	r := &recorder{TB: t}
-	leaktest.Check(r)
-	started := make(chan struct{})
-	go func() { ended.Go(func() { wait(newer) }); close(started) }()
-	<-started
+	leaktest.Check(r, soon())
+	go waitTwice(newer)
+	newer <- struct{}{}
 	close(older)
-	contains(t, r.end(), "1 in chan receive at", "leaktest_test.wait")
+	contains(t, r.end(), "1 in chan receive at", "leaktest_test.waitTwice")
 }
 
 // The frame that a reader knows comes first, and the creator of the goroutine.
@@ -200,7 +203,6 @@ func begin(stop <-chan struct{}) {
 
 func outer(stop <-chan struct{})             { wait(stop) }
 func other[T any](stop <-chan struct{}, _ T) { wait(stop) }
-func generic[T any](c <-chan T, f func())    { <-c; f() }
 
 func TestIgnoreCurrent(t *testing.T) {
 	r := &recorder{TB: t}

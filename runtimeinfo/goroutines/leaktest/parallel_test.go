@@ -2,7 +2,9 @@ package leaktest_test
 
 import (
 	"context"
+	"runtime"
 	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +44,19 @@ func (p *parallel) do(f func()) {
 func (p *parallel) end() string {
 	close(p.steps)
 	return <-p.ended
+}
+
+// gone waits until no goroutine is in the function any more. What has closed its last
+// channel may run for a moment, and is a living creator as long.
+func gone(t *testing.T, function string) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for b := make([]byte, 1<<20); strings.Contains(string(b[:runtime.Stack(b, true)]), function); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not end", function)
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestParallel(t *testing.T) {
@@ -122,6 +137,7 @@ func TestSharedServer(t *testing.T) {
 	started := make(chan struct{})
 	go func() { startServer(requests, stop); close(started) }()
 	<-started
+	gone(t, "leaktest_test.TestSharedServer.func1(")
 	test := start(t, "TestClient")
 	test.do(func() { requests <- struct{}{}; requests <- struct{}{} })
 	contains(t, test.end(), "2 in chan receive at", "leaktest_test.serve (parallel_test.go:")
@@ -147,6 +163,7 @@ func TestWorkerOfATestThatIsOver(t *testing.T) {
 	if got := over.end(); got != "" {
 		t.Error(got)
 	}
+	gone(t, "leaktest_test.start.func1(")
 	test := start(t, "TestClient")
 	test.do(func() { requests <- struct{}{}; requests <- struct{}{} })
 	contains(t, test.end(), "2 in chan receive at")
