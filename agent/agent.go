@@ -136,7 +136,7 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 		return err
 	}
 	h := newHandler(a, p)
-	a.handler = s.access.protect(h)
+	a.handler = s.access.protect(h, a.logger)
 	if s.listen != "" {
 		l, err := listen(s)
 		if err != nil {
@@ -230,8 +230,9 @@ func (a *Agent) farewell() {
 // Handler serves /metrics, /healthz, the live page at /debug/gmpulse/, and an
 // index of them. It works without the agent's own listener too: mount it at
 // /debug/gmpulse/ of a mux of yours for the page alone, or anywhere with
-// http.StripPrefix for all of it. Whoever reaches it sees the names of functions
-// and spans: do not mount it where the public can.
+// http.StripPrefix for all of it. Whoever may see it sees the names of functions
+// and spans, so it asks for the token of [Access]; without one it answers requests
+// that come from this machine only, and logs the first that it refuses.
 func (a *Agent) Handler() http.Handler { return a.handler }
 
 // URL returns the address of the agent's own server, or "" when it is off.

@@ -175,7 +175,7 @@ func TestHealthWhenStopped(t *testing.T) {
 	stop(t, a)
 	time.Sleep(2*time.Second + 100*time.Millisecond) // it would have stalled
 	w := httptest.NewRecorder()
-	a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", http.NoBody))
+	a.Handler().ServeHTTP(w, fromHere(http.MethodGet, "/healthz"))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"status": "stopped"`) {
 		t.Errorf("%d: %s", w.Code, w.Body)
 	}

@@ -67,6 +67,15 @@ func bind(s *settings) (net.Listener, error) {
 	return l, nil
 }
 
+const (
+	// idleTimeout is longer than most scrape intervals, so that scrapers may keep
+	// their connections.
+	idleTimeout = 35 * time.Second
+	// maxHeaderBytes has room for the cookies that browsers send to localhost, whatever
+	// the port.
+	maxHeaderBytes = 32 << 10
+)
+
 // serve answers until shutdown.
 func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 	s := &server{
@@ -76,14 +85,17 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ConnContext:       withConnection,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			// It would answer OPTIONS * without a look at the token.
+			DisableGeneralOptionsHandler: true,
 		},
 	}
 	s.wg.Go(func() { // labelled as the agent's, and so are the goroutines of its connections
 		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(limit(l)); !errors.Is(err, http.ErrServerClosed) {
 				logger.Error("gmpulse: server ended", slog.Any("error", err))
 			}
 		})
