@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -111,6 +112,7 @@ type Exporter struct {
 	hub     *hub
 	boot    string // tells the rows of this Exporter from those of another
 	heavy   gate   // requests that unpack much
+	sending *reply.Budget
 	handler http.Handler
 
 	latest  atomic.Pointer[runtimeinfo.Snapshot] // nil before the first Export
@@ -127,7 +129,7 @@ func New(c Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{config: c, history: newHistory(), keeper: newKeeper(), boot: strconv.FormatInt(time.Now().UnixNano(), 36), heavy: newGate(2)}
+	e := &Exporter{config: c, history: newHistory(), keeper: newKeeper(), boot: strconv.FormatInt(time.Now().UnixNano(), 36), heavy: newGate(2), sending: reply.NewBudget(maxSending)}
 	e.sampler = newSampler(e.history)
 	e.hub = newHub(e.frames)
 	e.handler, err = newHandler(e)

@@ -86,8 +86,7 @@ func (p *page) gatherRest() ([]*dto.MetricFamily, error) {
 // takes no place of those that render.
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.budget.Full() || !p.enter(r.Context()) {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many scrapes at a time", http.StatusServiceUnavailable)
+		busy(w)
 		return
 	}
 	mem, ok := p.texts.Get().(*scratch)
@@ -99,12 +98,20 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out.render(r)
 	a := p.budget.Open(w, len(out.body))
 	if a == nil {
+		busy(w)
 		return
 	}
 	defer a.Close()
 	out.header.Set("Content-Length", strconv.Itoa(len(out.body)))
 	w.WriteHeader(out.code)
 	_, _ = a.Write(out.body) // the client is gone: nobody to tell
+}
+
+// busy tells a client to come back later.
+func busy(w http.ResponseWriter) {
+	w.Header().Del("Content-Encoding") // of the page that is not sent
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "too many scrapes at a time", http.StatusServiceUnavailable)
 }
 
 // enter waits for a place among those that render. It returns false at once where many

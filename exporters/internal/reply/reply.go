@@ -81,13 +81,11 @@ type Answer struct {
 
 // Open reserves room for an answer of size bytes. Where there is none, answers that
 // take longer than 3 seconds are cut, the oldest first; where that is not enough, Open
-// answers 503 and returns nil.
+// returns nil.
 func (b *Budget) Open(w http.ResponseWriter, size int) *Answer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.makeRoom(size) {
-		w.Header().Set("Retry-After", "3")
-		http.Error(w, "too many answers are being sent to slow clients", http.StatusServiceUnavailable)
 		return nil
 	}
 	a := &Answer{Writer: NewWriter(w), budget: b, size: size, began: time.Now()}
