@@ -62,6 +62,9 @@ func (v *viewer) SetReadDeadline(time.Time) error { return nil }
 
 func (v *viewer) Write(b []byte) (int, error) {
 	v.mu.Lock()
+	if v.code == 0 {
+		v.code = http.StatusOK
+	}
 	stalled, wait := v.stalled, time.Until(v.deadline)
 	defer v.mu.Unlock()
 	if stalled {
