@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// maxSending is how many bytes of answers may wait for slow clients: nine hours of
-	// every column, or forty packed.
+	// maxSending is how many bytes of answers may wait for slow clients: some ten hours of
+	// every column, or forty hours packed.
 	maxSending = 16 << 20
 	// downloadBytes is what a file that is being sent counts for: it takes a file
 	// descriptor of the application.
