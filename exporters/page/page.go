@@ -36,6 +36,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/internal/reply"
+	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -96,7 +97,7 @@ func checkTraceURL(template string) error {
 	}
 	u, err := url.Parse(strings.NewReplacer("{trace_id}", "0", "{span_id}", "0").Replace(template))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(template, "{trace_id}") {
-		return fmt.Errorf("page: Config.TraceURL is %q: want an http or https address with {trace_id} in it, such as http://localhost:16686/trace/{trace_id}", template)
+		return fmt.Errorf("page: Config.TraceURL is %q: want an http or https address with {trace_id} in it, such as http://localhost:16686/trace/{trace_id}", redact.URL(template))
 	}
 	return nil
 }
