@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
 // Access says who may ask the agent's server and [Agent.Handler]. The zero value
@@ -47,7 +49,7 @@ func (a *Access) validate() error {
 	}
 	for _, p := range a.Open {
 		if !slices.Contains(openable(), p) {
-			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open names %q: want %s", p, strings.Join(openable(), " or ")))
+			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open names %q: want %s", redact.URL(p), strings.Join(openable(), " or ")))
 		}
 	}
 	return errors.Join(errs...)

@@ -57,6 +57,7 @@ func bind(s *settings) (net.Listener, error) {
 	const tries = 16
 	for p := first; p < first+tries; p++ {
 		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+			warnOfHop(s, l)
 			return l, nil
 		}
 	}
@@ -64,7 +65,16 @@ func bind(s *settings) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Handler yourself", host, err)
 	}
+	warnOfHop(s, l)
 	return l, nil
+}
+
+// warnOfHop logs that the agent is not where scrapers and people look for it.
+func warnOfHop(s *settings, l net.Listener) {
+	if got := l.Addr().String(); got != s.listen {
+		s.logger.Warn("gmpulse: the default address is taken, by another agent perhaps; scrapers that ask there get another process: set GMPULSE_LISTEN",
+			slog.String("wanted", s.listen), slog.String("got", got))
+	}
 }
 
 const (
