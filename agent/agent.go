@@ -2,7 +2,11 @@
 //
 //	a, err := agent.Start()
 //
-// From then on it samples the scheduler, memory, process, container and host
+// and one ends it, where the program has caught SIGTERM, see the example of [Start]:
+//
+//	err = a.Stop(ctx)
+//
+// In between it samples the scheduler, memory, process, container and host
 // each second, ties the samples to the OpenTelemetry spans that are active, and
 // serves them at http://127.0.0.1:9464/metrics for Prometheus. The environment
 // adds a stream to Fluentd, whose records wait on disk if they are to outlive the

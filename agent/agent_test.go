@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -619,15 +621,18 @@ func TestStopTwiceAtOnce(t *testing.T) {
 }
 
 func ExampleStart() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		slog.Error("gmpulse", slog.Any("error", err)) // the service runs without it
-		return
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = a.Stop(ctx)
-	}()
+
+	stop() // in place of the signal: the service runs until ctx is done
+	<-ctx.Done()
+
+	end, cancel := context.WithTimeout(context.Background(), 5*time.Second) // not ctx, which is done
+	defer cancel()
+	_ = a.Stop(end) // delivers the last sample
 	// Output:
 }
