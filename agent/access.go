@@ -5,27 +5,32 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// Access says who may ask the agent's server. The zero value is for the loopback
-// address: whoever is on this machine.
+// Access says who may ask the agent's server and [Agent.Handler]. The zero value
+// admits whoever is on this machine: requests that come from the loopback address, for
+// localhost, and not by way of a proxy.
 type Access struct {
 	// Token is what a request must carry: "Authorization: Bearer TOKEN", or, for
 	// browsers, TOKEN as the password of basic authentication with any user. At
-	// least 16 printable ASCII characters without a space. Empty: nobody is asked for one, and there is no
-	// listener beyond the loopback address.
+	// least 16 printable ASCII characters without a space. Empty: nobody on this
+	// machine is asked for one, and nobody else is answered.
 	Token string
 	// Open are paths that anybody may have without a token: "/metrics" and
 	// "/healthz" for scrapers and probes, or either. With these and without a
-	// Token, a listener beyond the loopback address serves them and nothing else.
+	// Token, a listener beyond the loopback address serves others nothing else.
 	Open []string
-	// Insecure lets a listener beyond the loopback address serve everything to
-	// everybody.
+	// Insecure serves everything to everybody: on a listener beyond the loopback
+	// address, and through [Agent.Handler].
 	Insecure bool
 }
 
@@ -44,7 +49,7 @@ func (a *Access) validate() error {
 	}
 	for _, p := range a.Open {
 		if !slices.Contains(openable(), p) {
-			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open names %q: want %s", p, strings.Join(openable(), " or ")))
+			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open names %q: want %s", redact.URL(p), strings.Join(openable(), " or ")))
 		}
 	}
 	return errors.Join(errs...)
@@ -64,64 +69,112 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// protect lets through what may be asked for.
-func (a *Access) protect(next http.Handler) http.Handler {
-	if a.Token == "" {
-		return next
+// admission is what becomes of a request.
+type admission struct {
+	code    int    // 0 lets it through
+	text    string // why not
+	trusted bool   // it may see everything, not only what is open to anybody
+}
+
+// admit decides on a request. local says that it comes from this machine.
+func (a *Access) admit(r *http.Request, local bool) admission {
+	isOpen := slices.Contains(a.Open, r.URL.Path)
+	switch {
+	case a.Token != "" && a.knows(r), a.Token == "" && a.Insecure:
+		return admission{trusted: true}
+	case a.Token == "" && local && isLocalHost(r.Host):
+		return admission{trusted: true}
+	case isOpen:
+		return admission{}
+	case a.Token != "":
+		return admission{code: http.StatusUnauthorized, text: "the token of GMPULSE_TOKEN is needed"}
+	case local:
+		return foreignHost()
+	default:
+		return admission{code: http.StatusForbidden, text: "gmpulse has no token and answers this machine only: set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz for these two, or GMPULSE_INSECURE=true"}
 	}
-	want := sha256.Sum256([]byte(a.Token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(a.Open, r.URL.Path) || knows(r, want) {
-			next.ServeHTTP(w, r)
-			return
-		}
+}
+
+// foreignHost refuses a request for a host that is not this one. A page that
+// somebody's browser has open can let a name of its own point to the loopback
+// address (DNS rebinding): the browser then takes what we serve for that page's.
+func foreignHost() admission {
+	return admission{code: http.StatusMisdirectedRequest, text: "this server answers for localhost only"}
+}
+
+// refuse answers a request that is not let through.
+func (d admission) refuse(w http.ResponseWriter) {
+	if d.code == http.StatusUnauthorized {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="gmpulse"`)
 		w.Header().Add("WWW-Authenticate", `Basic realm="gmpulse: the password is the token", charset="UTF-8"`)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		http.Error(w, "the token of GMPULSE_TOKEN is needed", http.StatusUnauthorized)
+	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.Error(w, d.text, d.code)
+}
+
+// guard protects the agent's own listener. Connections of clients that are refused
+// are closed.
+func (a *Access) guard(addr net.Addr, next http.Handler) http.Handler {
+	local := isLoopback(addr)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d := a.admit(r, local)
+		if local && !isLocalHost(r.Host) {
+			d = foreignHost()
+		}
+		switch {
+		case d.code != 0:
+			w.Header().Set("Connection", "close")
+			d.refuse(w)
+		case d.trusted:
+			whileBusy(next, w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
-// knows tells whether a request carries the token. Digests are compared, so that
+// protect protects the handler that applications mount in servers of their own. The
+// first refusal for want of a token is logged.
+func (a *Access) protect(next http.Handler, logger *slog.Logger) http.Handler {
+	var once sync.Once
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d := a.admit(r, isFromHere(r))
+		if d.code == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if a.Token == "" {
+			once.Do(func() {
+				logger.Warn("gmpulse: Handler refuses requests that do not come from this machine, because there is no token; set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz to serve these two, or GMPULSE_INSECURE=true to serve everything to everybody",
+					slog.String("path", r.URL.Path), slog.String("from", r.RemoteAddr))
+			})
+		}
+		d.refuse(w)
+	})
+}
+
+// isFromHere reports whether the client of a request is on this machine. What a proxy
+// forwards comes from elsewhere.
+func isFromHere(r *http.Request) bool {
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
+
+// knows reports whether a request carries the token. Digests are compared, so that
 // the time it takes says nothing of the token, its length included.
-func knows(r *http.Request, want [sha256.Size]byte) bool {
+func (a *Access) knows(r *http.Request) bool {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	ok = ok && strings.EqualFold(scheme, "Bearer")
 	if _, password, basic := r.BasicAuth(); basic {
 		token, ok = password, true
 	}
-	got := sha256.Sum256([]byte(token))
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.Token))
 	return ok && subtle.ConstantTimeCompare(got[:], want[:]) == 1
-}
-
-// guard is protect for the agent's own listener.
-func (a *Access) guard(addr net.Addr, next http.Handler) http.Handler {
-	if isLoopback(addr) {
-		return localHostsOnly(a.protect(next))
-	}
-	if a.Token != "" || a.Insecure {
-		return a.protect(next)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(a.Open, r.URL.Path) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		http.Error(w, "closed: no token is set", http.StatusForbidden)
-	})
-}
-
-// localHostsOnly refuses requests for a host that is not this one. A page that
-// somebody's browser has open can let a name of its own point to the loopback
-// address (DNS rebinding): the browser then takes what we serve for that page's.
-func localHostsOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLocalHost(r.Host) {
-			http.Error(w, "this server answers for localhost only", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // isLocalHost knows the names of the loopback address. HTTP/1.0 clients, which

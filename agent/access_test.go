@@ -161,9 +161,84 @@ func TestCapturesAreNotForOtherSites(t *testing.T) {
 	}
 }
 
+// fromHere is a request as a client on this machine sends it.
+func fromHere(method, path string) *http.Request {
+	r := httptest.NewRequest(method, path, http.NoBody)
+	r.Host, r.RemoteAddr = "localhost:8080", "127.0.0.1:40000"
+	return r
+}
+
 func serve(t *testing.T, h http.Handler, path string) int {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 	return w.Code
+}
+
+// The handler in the application's own server shows itself to those on this machine,
+// unless it has a token or is told otherwise.
+func TestHandlerIsNotForStrangers(t *testing.T) {
+	remote := func(r *http.Request) { r.RemoteAddr = "10.1.2.3:40000" }
+	foreign := func(r *http.Request) { r.Host = "evil.example" }
+	forwarded := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.2.3") }
+	unknown := func(r *http.Request) { r.RemoteAddr = "@" }
+	ipv6 := func(r *http.Request) { r.RemoteAddr, r.Host = "[::1]:40000", "[::1]:8080" }
+	bearer := func(r *http.Request) { remote(r); foreign(r); r.Header.Set("Authorization", "Bearer "+token) }
+	const page, captures, metrics = "GET /debug/gmpulse/", "POST /debug/gmpulse/api/v1/captures", "GET /metrics"
+	withToken, opened, insecure := agent.Access{Token: token}, agent.Access{Open: []string{"/metrics"}}, agent.Access{Insecure: true}
+	tests := []struct {
+		name   string
+		access agent.Access
+		ask    string
+		change func(*http.Request)
+		want   int
+	}{
+		{"from here", agent.Access{}, page, nil, 200},
+		{"from here", agent.Access{}, captures, nil, 501}, // they are off
+		{"from here, IPv6", agent.Access{}, page, ipv6, 200},
+		{"remote", agent.Access{}, page, remote, 403},
+		{"remote", agent.Access{}, captures, remote, 403},
+		{"remote", agent.Access{}, metrics, remote, 403},
+		{"by a proxy", agent.Access{}, page, forwarded, 403},
+		{"by a Unix socket", agent.Access{}, page, unknown, 403},
+		{"a foreign host", agent.Access{}, page, foreign, 421},
+		{"a foreign host", agent.Access{}, captures, foreign, 421},
+		{"remote, opened", opened, metrics, remote, 200},
+		{"remote, opened", opened, page, remote, 403},
+		{"remote with a token", withToken, page, bearer, 200},
+		{"from here without the token", withToken, page, nil, 401},
+		{"remote, insecure", insecure, captures, remote, 501},
+		{"a foreign host, insecure", insecure, page, foreign, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name+" "+tt.ask, func(t *testing.T) {
+			a, _ := start(t, agent.WithListen("off"), agent.WithAccess(tt.access))
+			method, path, _ := strings.Cut(tt.ask, " ")
+			r := fromHere(method, path)
+			if tt.change != nil {
+				tt.change(r)
+			}
+			w := httptest.NewRecorder()
+			a.Handler().ServeHTTP(w, r)
+			if w.Code != tt.want {
+				t.Errorf("%d, want %d: %.200s", w.Code, tt.want, w.Body)
+			}
+			stop(t, a)
+		})
+	}
+}
+
+// The first refusal says what to set; more of them say nothing.
+func TestHandlerWarnsOnce(t *testing.T) {
+	a, log := start(t, agent.WithListen("off"))
+	for range 3 {
+		if code := serve(t, a.Handler(), "/debug/gmpulse/"); code != http.StatusForbidden {
+			t.Errorf("%d", code)
+		}
+	}
+	for _, want := range []string{"level=WARN", "GMPULSE_TOKEN", "GMPULSE_OPEN", "GMPULSE_INSECURE"} {
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("%d lines have %s, want 1:\n%s", n, want, log)
+		}
+	}
 }

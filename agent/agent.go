@@ -2,7 +2,11 @@
 //
 //	a, err := agent.Start()
 //
-// From then on it samples the scheduler, memory, process, container and host
+// and one ends it, where the program has caught SIGTERM, see the example of [Start]:
+//
+//	err = a.Stop(ctx)
+//
+// In between it samples the scheduler, memory, process, container and host
 // each second, ties the samples to the OpenTelemetry spans that are active, and
 // serves them at http://127.0.0.1:9464/metrics for Prometheus. The environment
 // adds a stream to Fluentd, whose records wait on disk if they are to outlive the
@@ -33,6 +37,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
@@ -60,6 +65,8 @@ type Agent struct {
 	recording *recording            // nil when no recorder runs
 	handler   http.Handler
 	server    *server // nil when off
+	dirCheck  *dirCheck
+	failure   error // why it did not start, nil if it did or was not to
 
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when the agent has stopped
@@ -68,28 +75,29 @@ type Agent struct {
 
 // Start starts the agent and returns at once: it dials nobody and waits for
 // nothing. It fails on misconfiguration only, never because a backend cannot be
-// reached, and it fails when an agent runs in this process already.
+// reached, and it fails when an agent runs in this process already. The error joins
+// everything that is wrong. A wrong value of an environment variable that is
+// [Variable.Optional] is no error but a warning in the log, and the default holds.
 //
-// With OTEL_SDK_DISABLED=true it returns an agent that does nothing. So it does beside
-// an error, which may be logged and left at that: the service runs without the agent.
+// With GMPULSE_DISABLED=true, and with OTEL_SDK_DISABLED=true, it returns an agent that
+// does nothing. So it does beside an error, which may be logged and left at that: the
+// service runs without the agent.
 func Start(opts ...Option) (*Agent, error) {
-	s, err := fromEnvironment(os.Getenv)
+	s := fromEnvironment(os.Getenv)
 	for _, o := range opts {
 		o(&s)
 	}
 	s.logger = guard.Logger(s.logger)
+	s.warnOfPointless()
 	for _, w := range s.warnings {
-		s.logger.Warn("gmpulse: " + w) //nolint:sloglint // static texts of settings.go
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, w.message, w.attrs...)
 	}
 	if names := unread(os.Environ()); len(names) > 0 {
 		s.logger.Warn("gmpulse: environment variables that nothing reads; docs/configuration.md lists those that are read", slog.Any("names", names))
 	}
-	if s.disabled {
-		s.logger.Info("gmpulse: disabled by OTEL_SDK_DISABLED")
+	if s.disabledBy != "" {
+		s.logger.Info("gmpulse: disabled", slog.String("by", s.disabledBy))
 		return idle(&s, nil)
-	}
-	if err != nil {
-		return idle(&s, err)
 	}
 	if !running.CompareAndSwap(false, true) {
 		return idle(&s, errors.New("agent: an agent runs in this process already; keep the one that Start returned, or Stop it first"))
@@ -108,7 +116,7 @@ func idle(s *settings, why error) (*Agent, error) {
 	if err != nil {
 		return nil, err // which it does not: the configuration is empty
 	}
-	a := &Agent{logger: s.logger, processor: p}
+	a := &Agent{logger: s.logger, processor: p, failure: why}
 	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
 	return a, errors.Join(why, p.Shutdown(context.Background()))
 }
@@ -128,15 +136,12 @@ func start(s *settings) (*Agent, error) {
 
 // begin assembles the agent, listens, and starts to sample.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
-	if err := s.access.validate(); err != nil {
-		return err
-	}
 	p, err := a.assemble(s, resource)
 	if err != nil {
 		return err
 	}
 	h := newHandler(a, p)
-	a.handler = s.access.protect(h)
+	a.handler = s.access.protect(h, a.logger)
 	if s.listen != "" {
 		l, err := listen(s)
 		if err != nil {
@@ -145,6 +150,9 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
 	}
 	a.record(s.recorder)
+	if s.evidence != nil && s.evidence.Dir != "" {
+		a.dirCheck = checkDir(s.evidence.Dir, a.logger)
+	}
 	return a.engine.Start(context.Background()) // which does not fail: it is new
 }
 
@@ -155,7 +163,7 @@ func (a *Agent) announce(s *settings) {
 		attrs = append(attrs, slog.String("page", a.server.url(pagePath)), slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
 	}
 	if s.fluentd.URL != "" {
-		attrs = append(attrs, slog.String("fluentd", masked(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
+		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
 	}
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", attrs...)
 }
@@ -195,7 +203,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 
 // stop is the work of the first Stop.
 func (a *Agent) stop(ctx context.Context) error {
-	errs := []error{a.engine.Stop(ctx), a.recording.stop(ctx)}
+	errs := []error{a.engine.Stop(ctx), a.recording.stop(ctx), a.dirCheck.wait(ctx)}
 	if a.server != nil {
 		errs = append(errs, a.server.shutdown(ctx))
 	}
@@ -230,8 +238,9 @@ func (a *Agent) farewell() {
 // Handler serves /metrics, /healthz, the live page at /debug/gmpulse/, and an
 // index of them. It works without the agent's own listener too: mount it at
 // /debug/gmpulse/ of a mux of yours for the page alone, or anywhere with
-// http.StripPrefix for all of it. Whoever reaches it sees the names of functions
-// and spans: do not mount it where the public can.
+// http.StripPrefix for all of it. Whoever may see it sees the names of functions
+// and spans, so it asks for the token of [Access]; without one it answers requests
+// that come from this machine only, and logs the first that it refuses.
 func (a *Agent) Handler() http.Handler { return a.handler }
 
 // URL returns the address of the agent's own server, or "" when it is off.
@@ -285,9 +294,12 @@ func (a *Agent) Stats() engine.Stats {
 }
 
 // Gauge adds a number of the application's own, see [engine.Engine.Gauge]. A
-// disabled agent takes it and never calls f.
+// disabled agent takes it and never calls f. An agent that did not start returns why.
 func (a *Agent) Gauge(name, unit, help string, f func() float64) error {
 	if a.engine == nil {
+		if a.failure != nil {
+			return fmt.Errorf("agent: the gauge %s is not published, because the agent did not start: %w", name, a.failure)
+		}
 		return nil
 	}
 	return a.engine.Gauge(name, unit, help, f)

@@ -1,7 +1,11 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
@@ -19,7 +23,7 @@ import (
 )
 
 // assemble makes the engine with everything that the settings ask for, and
-// returns what there is to serve.
+// returns what there is to serve. The error joins everything that is wrong.
 func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
 	a.history = runtimeinfo.NewHistory(0)
 	if !s.noEnrichment {
@@ -34,19 +38,8 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		return pages{}, err
 	}
 	a.detective = newDetective(s, p)
-	if a.evidence, err = a.newEvidence(s); err != nil {
-		return pages{}, err
-	}
 	a.spans = &globalSpans{processor: p}
 	a.spans.attach() // now, for spans that start before the first tick
-	metrics, err := prom.New(prom.Config{})
-	if err != nil {
-		return pages{}, fmt.Errorf("agent: %w", err)
-	}
-	live, err := a.newPage(s)
-	if err != nil {
-		return pages{}, err
-	}
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
@@ -55,30 +48,49 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithHistory(a.history),
 		engine.WithSpans(a.spans),
 		engine.WithDetective(a.detective),
-		engine.WithExporter("prometheus", metrics),
-		engine.WithExporter("page", live),
 	}
-	if !s.noBaselines {
-		if a.baselines, err = newBaselines(s); err != nil {
-			return pages{}, err
-		}
-		opts = append(opts, engine.WithBaselines(a.baselines))
-	}
-	if s.fluentd.URL != "" {
-		stream, err := newStream(s, a.service)
-		if err != nil {
-			return pages{}, err
-		}
-		opts = append(opts, engine.WithExporter("fluentd", stream))
-	}
-	if a.evidence != nil {
-		opts = append(opts, engine.WithExporter("evidence", a.evidence))
-	}
+	errs := []error{s.wrong, s.access.validate()}
+	served, more, err := a.standard(s)
+	opts, errs = append(opts, more...), append(errs, err)
 	for _, x := range s.exporters {
 		opts = append(opts, engine.WithExporter(x.name, x.exporter))
 	}
 	a.engine, err = engine.New(opts...)
-	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
+	return served, errors.Join(append(errs, err)...)
+}
+
+// standard makes the exporters of the agent's own, and the baselines.
+func (a *Agent) standard(s *settings) (served pages, opts []engine.Option, _ error) {
+	var errs []error
+	add := func(err error, o func() engine.Option) {
+		if errs = append(errs, err); err == nil {
+			opts = append(opts, o())
+		}
+	}
+	metrics, err := prom.New(prom.Config{})
+	add(err, func() engine.Option {
+		served.metrics = metrics.Handler()
+		return engine.WithExporter("prometheus", metrics)
+	})
+	a.evidence, err = a.newEvidence(s)
+	errs = append(errs, err)
+	live, err := a.newPage(s)
+	add(err, func() engine.Option {
+		served.live = live.Handler()
+		return engine.WithExporter("page", live)
+	})
+	if !s.noBaselines {
+		a.baselines, err = newBaselines(s)
+		add(err, func() engine.Option { return engine.WithBaselines(a.baselines) })
+	}
+	if s.fluentd.URL != "" {
+		stream, err := newStream(s, a.service)
+		add(err, func() engine.Option { return engine.WithExporter("fluentd", stream) })
+	}
+	if a.evidence != nil {
+		opts = append(opts, engine.WithExporter("evidence", a.evidence))
+	}
+	return served, opts, errors.Join(errs...)
 }
 
 // makeRecorder makes the default recorder, unless there is one or there is to be none.
@@ -120,11 +132,32 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 	if c.Logger == nil {
 		c.Logger = s.logger
 	}
+	for _, name := range unknownCeilings(&c) {
+		s.logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists them", slog.String("signal", name))
+	}
 	w, err := baseline.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, fmt.Errorf("agent: WithBaselines: %w", err)
 	}
 	return w, nil
+}
+
+// unknownCeilings returns the names in c.Ceilings that no signal has. Signals of root
+// spans come to be known later. Package baseline takes a name for another signal unless
+// it is that of a default one: those are the names that are known.
+func unknownCeilings(c *baseline.Config) (unknown []string) {
+	for name := range c.Ceilings {
+		own := slices.ContainsFunc(c.Signals, func(s baseline.Signal) bool { return s.Metric == name })
+		if own || strings.HasPrefix(name, "root_span.") {
+			continue
+		}
+		_, err := baseline.New(baseline.Config{Signals: []baseline.Signal{{Metric: name}}, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
 }
 
 func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
@@ -133,14 +166,14 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 		c.Goroutines = a.detective.Report
 	}
 	if c.Resolution == 0 {
-		c.Resolution = max(s.interval, time.Second)
+		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // the engine refuses what is more
 	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
 	}
 	e, err := page.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_TRACE_URL or WithPage: %w", err)
+		return nil, fmt.Errorf("agent: WithPage: %w", err)
 	}
 	return e, nil
 }
@@ -156,13 +189,13 @@ func newStream(s *settings, service string) (exporters.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD or WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger
 	x, err := spool.New(e, q)
 	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_SPOOL_DIR or WithSpool: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_SPOOL_* or WithSpool: %w", err)
 	}
 	return x, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"os"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -34,6 +36,50 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 		return nil, fmt.Errorf("agent: GMPULSE_CAPTURE_DIR or WithEvidence: %w", err)
 	}
 	return store, nil
+}
+
+// dirCheck finds out whether the directory of the evidence can be written to. It may
+// hang, on a network mount, so that nobody waits for it but Stop, as long as that may
+// take.
+type dirCheck struct{ done chan struct{} }
+
+// checkDir logs a warning when no evidence can be written to dir: at the start, not only
+// when there is an incident.
+func checkDir(dir string, logger *slog.Logger) *dirCheck {
+	c := &dirCheck{make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		if err := tryDir(dir); err != nil {
+			logger.Warn("gmpulse: no evidence of incidents can be kept: the directory of GMPULSE_CAPTURE_DIR or WithEvidence cannot be written to",
+				slog.String("dir", dir), slog.Any("error", err))
+		}
+	}()
+	return c
+}
+
+// tryDir makes the directory, and a file in it, and removes the file.
+func tryDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".gmpulse-check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// wait waits for the end of the check, if there is one.
+func (c *dirCheck) wait(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("agent: stop: the directory of the evidence does not answer: %w", context.Cause(ctx))
+	}
 }
 
 // errNoEvidence is the error of Capture where no evidence is kept.

@@ -57,6 +57,7 @@ func bind(s *settings) (net.Listener, error) {
 	const tries = 16
 	for p := first; p < first+tries; p++ {
 		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+			warnOfHop(s, l)
 			return l, nil
 		}
 	}
@@ -64,8 +65,26 @@ func bind(s *settings) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Handler yourself", host, err)
 	}
+	warnOfHop(s, l)
 	return l, nil
 }
+
+// warnOfHop logs that the agent is not where scrapers and people look for it.
+func warnOfHop(s *settings, l net.Listener) {
+	if got := l.Addr().String(); got != s.listen {
+		s.logger.Warn("gmpulse: the default address is taken, by another agent perhaps; scrapers that ask there get another process: set GMPULSE_LISTEN",
+			slog.String("wanted", s.listen), slog.String("got", got))
+	}
+}
+
+const (
+	// idleTimeout is longer than most scrape intervals, so that scrapers may keep
+	// their connections.
+	idleTimeout = 35 * time.Second
+	// maxHeaderBytes has room for the cookies that browsers send to localhost, whatever
+	// the port.
+	maxHeaderBytes = 32 << 10
+)
 
 // serve answers until shutdown.
 func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
@@ -76,14 +95,17 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ConnContext:       withConnection,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			// It would answer OPTIONS * without a look at the token.
+			DisableGeneralOptionsHandler: true,
 		},
 	}
 	s.wg.Go(func() { // labelled as the agent's, and so are the goroutines of its connections
 		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(limit(l)); !errors.Is(err, http.ErrServerClosed) {
 				logger.Error("gmpulse: server ended", slog.Any("error", err))
 			}
 		})

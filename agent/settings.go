@@ -16,6 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
@@ -23,7 +24,8 @@ import (
 
 // settings is what Start goes by, after defaults, environment and options.
 type settings struct {
-	disabled     bool
+	disabledBy   string // the variable that turns the agent off, "" for none
+	wrong        error  // what of the environment Start fails for
 	listen       string // "" is off
 	listenFixed  bool   // asked for: do not move to another port
 	interval     time.Duration
@@ -43,12 +45,18 @@ type settings struct {
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
 	exporters    []namedExporter
-	warnings     []string
+	warnings     []warning
 }
 
 type namedExporter struct {
 	name     string
 	exporter exporters.Exporter
+}
+
+// warning is a setting that has no effect, and why.
+type warning struct {
+	message string
+	attrs   []slog.Attr
 }
 
 // Variable is one environment variable that Start reads.
@@ -57,6 +65,10 @@ type Variable struct {
 	Form    string // the accepted form, as error messages have it
 	Default string
 	Help    string
+	// Optional says what becomes of a value that is not of that form: where true, Start
+	// logs a warning and the default holds; else Start fails. It fails for what says
+	// where to listen, whom to admit, and where records go.
+	Optional bool
 
 	set func(*settings, string) error
 }
@@ -66,50 +78,92 @@ type Variable struct {
 // all. An empty variable counts as unset.
 func Variables() []Variable {
 	return []Variable{
-		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", setDisabled},
-		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", setResource},
-		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrules the one in OTEL_RESOURCE_ATTRIBUTES.", setService},
-		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Where /metrics is served.", setPrometheusHost},
-		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Where /metrics is served.", setPrometheusPort},
-		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where the live page, /metrics and /healthz are served.", setListen},
-		{"GMPULSE_TOKEN", "at least 16 characters", "none", "What requests must carry, as bearer token or as the password of basic authentication. Needed beyond the loopback address.", setToken},
-		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "What anybody may have without the token. Without one, all that is served beyond the loopback address.", setOpen},
-		{"GMPULSE_INSECURE", "true or false", "false", "true: serve everything to everybody beyond the loopback address.", setInsecure},
-		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", setInterval},
-		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", setHostInterval},
-		{"GMPULSE_LABELS", "on or off", "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", setLabels},
-		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Where the live page links traces to, such as http://localhost:16686/trace/{trace_id} for Jaeger.", setTraceURL},
-		{"GMPULSE_BASELINES", "on or off", "on", "off: nothing is learned of what is normal, and no anomaly is reported.", setBaselines},
-		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "How many false alarms a week are bearable, of each group of signals.", setAlertsPerWeek},
-		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", setStateFile},
-		{"GMPULSE_ENRICH", "on or off", "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", setEnrich},
-		{"GMPULSE_RECORDER", "on or off", "on", "off: no execution traces are recorded; goroutines are then reported as leaked only where the garbage collector proves it.", setRecorder},
-		{"GMPULSE_CAPTURE_DIR", "a directory", "none: no evidence is kept", "Where a bundle of evidence is kept of each incident: profiles, samples, spans; at most 256 MiB.", setCaptureDir},
-		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", setFluentd},
-		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", setFluentdTag},
-		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", setSpoolDir},
-		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "How much may wait; the oldest samples give way first, events last.", setSpoolMaxBytes},
-		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "How long a record may wait.", setSpoolMaxAge},
+		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", true, setSDKDisabled},
+		{"GMPULSE_DISABLED", formSwitch, "off", "on: Start returns an agent that does nothing; tracing goes on. off overrules OTEL_SDK_DISABLED.", true, setDisabled},
+		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", true, setResource},
+		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrules the one in OTEL_RESOURCE_ATTRIBUTES.", true, setService},
+		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Where /metrics is served.", false, setPrometheusHost},
+		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Where /metrics is served.", false, setPrometheusPort},
+		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Where the live page, /metrics and /healthz are served.", false, setListen},
+		{"GMPULSE_TOKEN", "at least 16 characters", "none", "What requests must carry, as bearer token or as the password of basic authentication. Without one, only requests from this machine are answered.", false, setToken},
+		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "What anybody may have without the token.", false, setOpen},
+		{"GMPULSE_INSECURE", formSwitch, "off", "on: serve everything to everybody beyond the loopback address, and through Agent.Handler.", false, setInsecure},
+		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", true, setInterval},
+		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two looks at process, container and machine.", true, setHostInterval},
+		{"GMPULSE_LABELS", formSwitch, "on", "off: goroutines are not labelled with the root span that they are created under; leaks are then not tied to spans.", true, setLabels},
+		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Where the live page links traces to, such as http://localhost:16686/trace/{trace_id} for Jaeger.", true, setTraceURL},
+		{"GMPULSE_BASELINES", formSwitch, "on", "off: nothing is learned of what is normal, and no anomaly is reported.", true, setBaselines},
+		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "Target number of false alarms per week and group of signals.", true, setAlertsPerWeek},
+		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", true, setStateFile},
+		{"GMPULSE_ENRICH", formSwitch, "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", true, setEnrich},
+		{"GMPULSE_RECORDER", formSwitch, "on", "off: no execution traces are recorded; goroutines are then reported as leaked only where the garbage collector proves it.", true, setRecorder},
+		{"GMPULSE_CAPTURE_DIR", "a directory", "none: no evidence is kept", "Where a bundle of evidence is kept of each incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
+		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", false, setFluentd},
+		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
+		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Where records of the stream wait on disk while the server is away, over restarts too.", false, setSpoolDir},
+		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "How much may wait; the oldest samples give way first, events last.", true, setSpoolMaxBytes},
+		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "How long a record may wait.", true, setSpoolMaxAge},
 	}
 }
 
-const defaultListen = "127.0.0.1:9464"
+// formSwitch is the form of every variable that turns something on or off.
+const formSwitch = "on or off (also true or false, 1 or 0)"
 
-// fromEnvironment applies all variables that getenv knows. The error joins
-// every one that is wrong, with its value and the accepted form.
-func fromEnvironment(getenv func(string) string) (settings, error) {
-	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: "gmpulse"}}
+const (
+	defaultListen = "127.0.0.1:9464"
+	defaultTag    = "gmpulse"
+)
+
+// fromEnvironment applies all variables that getenv knows. A value that is not of the
+// accepted form changes nothing: it becomes a warning, or a part of settings.wrong.
+func fromEnvironment(getenv func(string) string) settings {
+	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: defaultTag}}
 	var errs []error
 	for _, v := range Variables() {
 		value := strings.TrimSpace(getenv(v.Name))
 		if value == "" {
 			continue
 		}
-		if err := v.set(&s, value); err != nil {
-			errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.Name, masked(value), err, v.Form))
+		changed := s
+		err := v.set(&changed, value)
+		if err == nil {
+			s = changed
+			continue
 		}
+		shown := redact.URL(value)
+		if shown != value && !errors.As(err, new(clean)) {
+			err = errors.New("malformed") // the error may repeat what is hidden
+		}
+		if v.Optional {
+			s.warn("gmpulse: a setting is ignored and the default holds",
+				slog.String("variable", v.Name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.Form))
+			continue
+		}
+		errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.Name, shown, err, v.Form))
 	}
-	return s, errors.Join(errs...)
+	s.wrong = errors.Join(errs...)
+	return s
+}
+
+// clean is an error that repeats no secret of the value.
+type clean struct{ error }
+
+func (s *settings) warn(message string, attrs ...slog.Attr) {
+	s.warnings = append(s.warnings, warning{message, attrs})
+}
+
+// warnOfPointless notes settings that have no effect without another.
+func (s *settings) warnOfPointless() {
+	spooled := s.spool.Dir != "" || s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
+	if s.fluentd.URL == "" && spooled {
+		s.warn("gmpulse: nothing is spooled: GMPULSE_SPOOL_* and WithSpool are for the stream to Fluentd, and GMPULSE_FLUENTD is not set", slog.String("dir", s.spool.Dir))
+	}
+	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
+		s.warn("gmpulse: nothing is streamed: a tag is set, and GMPULSE_FLUENTD is not", slog.String("tag", s.fluentd.Tag))
+	}
+	if s.noBaselines && (s.baselines.StateFile != "" || s.baselines.AlertsPerWeek != 0) {
+		s.warn("gmpulse: baselines are off: GMPULSE_STATE_FILE and GMPULSE_ALERTS_PER_WEEK have no effect")
+	}
 }
 
 // unread returns the names of variables that look as if they were for the agent, and
@@ -131,21 +185,38 @@ func isVariable(name string) bool {
 	return slices.ContainsFunc(Variables(), func(v Variable) bool { return v.Name == name })
 }
 
-// masked hides the password of a URL.
-func masked(value string) string {
-	if u, err := url.Parse(value); err == nil && u.User != nil {
-		return u.Redacted()
+// setSDKDisabled goes by OpenTelemetry's specification: what is neither true nor false
+// is false, with a warning.
+func setSDKDisabled(s *settings, v string) error {
+	if strings.EqualFold(v, "true") {
+		s.disabledBy = "OTEL_SDK_DISABLED"
+		return nil
 	}
-	return value
+	if !strings.EqualFold(v, "false") {
+		return errors.New("neither true nor false, which counts as false")
+	}
+	return nil
 }
 
 func setDisabled(s *settings, v string) error {
-	s.disabled = strings.EqualFold(v, "true")
-	if !s.disabled && !strings.EqualFold(v, "false") {
-		// The specification: anything else is false, with a warning.
-		s.warnings = append(s.warnings, "OTEL_SDK_DISABLED is neither true nor false and counts as false")
+	on, err := parseSwitch(v)
+	s.disabledBy = ""
+	if on {
+		s.disabledBy = "GMPULSE_DISABLED"
 	}
-	return nil
+	return err
+}
+
+// parseSwitch reads a value of formSwitch.
+func parseSwitch(v string) (on bool, err error) {
+	switch strings.ToLower(v) {
+	case "on", "true", "1":
+		return true, nil
+	case "off", "false", "0":
+		return false, nil
+	default:
+		return false, errors.New("neither on nor off")
+	}
 }
 
 func setResource(s *settings, v string) error {
@@ -202,7 +273,7 @@ func setListen(s *settings, v string) error {
 	}
 	_, port, err := net.SplitHostPort(v)
 	if err != nil {
-		return err
+		return errors.New("not host:port")
 	}
 	s.listen = v
 	return checkPort(port)
@@ -210,7 +281,7 @@ func setListen(s *settings, v string) error {
 
 func checkPort(port string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q is not a port", port)
+		return errors.New("the port is no number from 0 to 65535")
 	}
 	return nil
 }
@@ -250,15 +321,16 @@ func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) 
 
 // setOff reads a switch that is on by default.
 func setOff(off *bool, v string) error {
-	*off = strings.EqualFold(v, "off")
-	if !*off && !strings.EqualFold(v, "on") {
-		return errors.New("neither on nor off")
-	}
-	return nil
+	on, err := parseSwitch(v)
+	*off = !on
+	return err
 }
 
 func setTraceURL(s *settings, v string) error {
-	s.page.TraceURL = v // checked by the page
+	s.page.TraceURL = v
+	if _, err := page.New(page.Config{TraceURL: v}); err != nil {
+		return errors.New("no such address")
+	}
 	return nil
 }
 
@@ -275,21 +347,12 @@ func setOpen(s *settings, v string) error {
 	return nil
 }
 
-func setInsecure(s *settings, v string) error {
-	s.access.Insecure = strings.EqualFold(v, "true")
-	if !s.access.Insecure && !strings.EqualFold(v, "false") {
-		return errors.New("neither true nor false")
-	}
-	return nil
+func setInsecure(s *settings, v string) (err error) {
+	s.access.Insecure, err = parseSwitch(v)
+	return err
 }
 
-func setBaselines(s *settings, v string) error {
-	s.noBaselines = strings.EqualFold(v, "off")
-	if !s.noBaselines && !strings.EqualFold(v, "on") {
-		return errors.New("neither on nor off")
-	}
-	return nil
-}
+func setBaselines(s *settings, v string) error { return setOff(&s.noBaselines, v) }
 
 func setAlertsPerWeek(s *settings, v string) error {
 	n, err := strconv.ParseFloat(v, 64)
@@ -307,15 +370,29 @@ func setStateFile(s *settings, v string) error {
 
 func setFluentd(s *settings, v string) error {
 	if strings.EqualFold(v, "off") {
-		v = ""
+		s.fluentd.URL = ""
+		return nil
 	}
 	s.fluentd.URL = v
+	if err := checkFluentd(fluentd.Config{URL: v}); err != nil {
+		return clean{err}
+	}
 	return nil
+}
+
+// checkFluentd returns what is wrong with c, without the accepted form.
+func checkFluentd(c fluentd.Config) error {
+	_, err := fluentd.New(c)
+	if err == nil {
+		return nil
+	}
+	why, _, _ := strings.Cut(err.Error(), ": want ")
+	return errors.New(why)
 }
 
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
-	return nil
+	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
 }
 
 func setCaptureDir(s *settings, v string) error {

@@ -1,10 +1,18 @@
 // Package engine is the agent without any backend: it samples, correlates and
 // delivers, and links only what it is given.
 //
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	defer stop()
 //	e, err := engine.New(engine.WithExporter("log", exporters.Log(nil)))
 //	if err != nil { ... }
 //	if err := e.Start(ctx); err != nil { ... }
-//	defer e.Stop(ctx)
+//	serve(ctx) // the program, until ctx is done
+//	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+//	defer cancel()
+//	err = e.Stop(end)
+//
+// The end of ctx takes and delivers a last sample, and Stop waits for that. Its context
+// must not be ctx: that is done by then, and Stop would return at once.
 //
 // Most programs call agent.Start, which is New with the standard exporters and
 // what the environment asks for. Use this package where binary size or init-time

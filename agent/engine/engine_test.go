@@ -3,11 +3,15 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
+	"os"
+	"os/signal"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -516,4 +520,30 @@ func ExampleNew() {
 		panic(err)
 	}
 	// Output:
+}
+
+// A service that ends by a signal delivers its last snapshot.
+func ExampleEngine_Stop() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var last uint64
+	e, err := engine.New(engine.WithExporter("last", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		last = s.Seq
+		return nil
+	})))
+	if err != nil {
+		panic(err)
+	}
+	if err := e.Start(ctx); err != nil {
+		panic(err)
+	}
+	stop() // in place of the signal: the service runs until ctx is done
+	<-ctx.Done()
+	end, cancel := context.WithTimeout(context.Background(), 5*time.Second) // not ctx, which is done
+	defer cancel()
+	if err := e.Stop(end); err != nil {
+		panic(err)
+	}
+	fmt.Println("the last snapshot was delivered:", last == e.Snapshot().Seq)
+	// Output: the last snapshot was delivered: true
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -185,11 +186,11 @@ func (p printer) files(m *evidence.Manifest, path string) {
 	}
 }
 
-// open says how to open a file.
+// open says how to open a file, as a command to paste.
 func open(m *evidence.Manifest, name, path string) string {
-	switch full := filepath.Join(path, name); {
+	switch full := quoted(filepath.Join(path, name)); {
 	case name == "goroutine.pb.gz" && has(m, "goroutine.base.pb.gz"):
-		return "go tool pprof -http=: -diff_base " + filepath.Join(path, "goroutine.base.pb.gz") + " " + full
+		return "go tool pprof -http=: -diff_base " + quoted(filepath.Join(path, "goroutine.base.pb.gz")) + " " + full
 	case strings.HasSuffix(name, ".pb.gz"):
 		return "go tool pprof -http=: " + full
 	case strings.HasSuffix(name, ".trace"):
@@ -199,6 +200,21 @@ func open(m *evidence.Manifest, name, path string) string {
 	default:
 		return ""
 	}
+}
+
+// quoted is a path as a shell takes it: bundles come from anywhere, and so do the names
+// in them.
+func quoted(path string) string {
+	ordinary := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:,@%", r)
+	}
+	if !strings.HasPrefix(path, "-") && !strings.ContainsFunc(path, func(r rune) bool { return !ordinary(r) }) {
+		return path
+	}
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 func has(m *evidence.Manifest, name string) bool {

@@ -51,10 +51,10 @@ func run(ctx context.Context, args []string, out, diagnostics io.Writer) (status
 		fmt.Fprint(out, usage)
 		return statusOK
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(diagnostics, "gmpulse: %v\n\n%s", err, usage)
+		fmt.Fprintf(diagnostics, "gmpulse: %s\n\n%s", plain(err.Error()), usage)
 		return statusUsage
 	default:
-		fmt.Fprintf(diagnostics, "gmpulse: %v\n", err)
+		fmt.Fprintf(diagnostics, "gmpulse: %s\n", plain(err.Error()))
 		return statusFailed
 	}
 }

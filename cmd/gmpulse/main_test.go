@@ -128,6 +128,42 @@ func TestWhatABundleSaysIsOnlyText(t *testing.T) {
 	}
 }
 
+// Names of files come from anywhere too, and stand in errors, in progress and in commands
+// to paste.
+func TestNamesOfFilesAreOnlyText(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a\x1b[31mb; c")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Skip(err) // not on every system
+	}
+	obeyed := func(what, text string) {
+		t.Helper()
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
+			t.Errorf("%s: a terminal would obey %q", what, text[i:min(i+20, len(text))])
+		}
+	}
+	for _, args := range [][]string{{"inspect", dir}, {"trace", dir}, {"trace", dir + "/none"}, {"dance\x1b[2J"}, {"inspect", "-\x1b[2J"}} {
+		status, _, diagnostics := gmpulse(t, args...)
+		if status == statusOK || diagnostics == "" {
+			t.Errorf("%q: status %d", args, status)
+		}
+		obeyed(args[0], diagnostics)
+	}
+	var progress bytes.Buffer
+	(&meter{whole: 1 << 20, out: &progress, path: dir}).show()
+	obeyed("progress", progress.String())
+	manifest := `{"version":1,"files":[{"name":"$(reboot)'.gz"},{"name":"heap.pb.gz"}]}`
+	if err := os.WriteFile(filepath.Join(dir, evidence.ManifestFile), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := gmpulse(t, "inspect", dir)
+	obeyed("inspect", out)
+	for _, want := range []string{`/$(reboot)'\''.gz'`, `c/heap.pb.gz'`, "zcat '/"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %s:\n%s", want, out)
+		}
+	}
+}
+
 // Wrong calls and bad files: a clear line, and the status that scripts go by.
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()

@@ -83,7 +83,7 @@ func (m *meter) Read(b []byte) (int, error) {
 func (m *meter) show() {
 	m.shown = true
 	const mb = 1 << 20
-	text := fmt.Sprintf("reading %s: %d %% of %d MB", m.path, 100*m.read/m.whole, (m.whole+mb/2)/mb)
+	text := fmt.Sprintf("reading %s: %d %% of %d MB", plain(m.path), 100*m.read/m.whole, (m.whole+mb/2)/mb)
 	if m.terminal {
 		fmt.Fprint(m.out, "\r"+text)
 		return

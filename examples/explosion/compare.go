@@ -36,14 +36,14 @@ type outcome struct {
 }
 
 // compare runs the chain with its bug and without, under the same load.
-func compare(k kind, _, hold time.Duration) (right bool, err error) {
+func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, err error) {
 	fmt.Printf("%s: %s\n\n", k.name, k.story)
-	before, err := avalanche(k, false, 0)
+	before, err := avalanche(ctx, k, false, 0)
 	if err != nil {
 		return false, err
 	}
 	report(k, before.verdict, before.verdict != nil)
-	after, err := avalanche(k, true, hold)
+	after, err := avalanche(ctx, k, true, hold)
 	if err != nil {
 		return false, err
 	}
@@ -59,7 +59,7 @@ func compare(k kind, _, hold time.Duration) (right bool, err error) {
 }
 
 // avalanche drives one chain for the time of a phase, with an agent of its own.
-func avalanche(k kind, mended bool, hold time.Duration) (o outcome, err error) {
+func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o outcome, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
@@ -67,7 +67,7 @@ func avalanche(k kind, mended bool, hold time.Duration) (o outcome, err error) {
 		return o, err
 	}
 	defer func() {
-		end, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		end, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
@@ -82,7 +82,7 @@ func avalanche(k kind, mended bool, hold time.Duration) (o outcome, err error) {
 	}
 	fmt.Printf("\n%s\npage     %sdebug/gmpulse/\n\n", half, a.URL())
 
-	ctx, cancel := context.WithTimeout(context.Background(), phase+hold)
+	ctx, cancel := context.WithTimeout(ctx, phase+hold)
 	defer cancel()
 	t := &tally{start: time.Now()}
 	go load(ctx, k.perSecond, func() { t.call(ctx, c) })

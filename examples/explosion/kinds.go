@@ -20,7 +20,7 @@ type kind struct {
 	perSecond   func(elapsed time.Duration) float64
 	request     func(ctx context.Context, w *world)
 	late        func(elapsed time.Duration) time.Duration // of the cache's answers; nil: at once
-	run         func(k kind, length, hold time.Duration) (right bool, err error)
+	run         func(ctx context.Context, k kind, length, hold time.Duration) (right bool, err error)
 }
 
 func (k *kind) benign() bool { return k.verdicts == nil }

@@ -17,7 +17,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -44,7 +46,9 @@ func main() {
 		describe(os.Stderr)
 		os.Exit(2)
 	}
-	right, err := k.run(k, *length, *hold)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	right, err := k.run(ctx, k, *length, *hold)
+	stop()
 	if err != nil {
 		slog.Error("explosion", slog.Any("error", err))
 		os.Exit(1)
@@ -71,7 +75,7 @@ func find(name string) (kind, bool) {
 }
 
 // run lets a kind loose, waits for the verdict, and goes on for the time of hold.
-func run(k kind, length, hold time.Duration) (right bool, err error) {
+func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	// Goroutines that no span has created have no age but by roll call.
@@ -83,13 +87,18 @@ func run(k kind, length, hold time.Duration) (right bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), length+hold)
+	defer func() {
+		end, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // ctx is done by then
+		defer stop()
+		err = errors.Join(err, a.Stop(end))
+	}()
+	ctx, cancel := context.WithTimeout(ctx, length+hold)
 	defer cancel()
 	fmt.Printf("%s: %s\npage     %sdebug/gmpulse/\nmetrics  %smetrics\n\n", k.name, k.story, a.URL(), a.URL())
 
 	w, err := newWorld(ctx, &k)
 	if err != nil {
-		return false, errors.Join(err, a.Stop(ctx))
+		return false, err
 	}
 	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
 	waiting, enough := context.WithTimeout(ctx, length)
@@ -104,10 +113,7 @@ func run(k kind, length, hold time.Duration) (right bool, err error) {
 		case <-time.After(hold):
 		}
 	}
-
-	end, stop := context.WithTimeout(context.Background(), 5*time.Second)
-	defer stop()
-	return right, a.Stop(end)
+	return right, nil
 }
 
 // await returns the verdict that the kind is meant to get as soon as it stands,

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fluent/fluent-logger-golang/fluent"
+
+	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
 // Config says where to send and how long to wait.
@@ -76,7 +78,7 @@ func (cfg Config) resolve() (target, error) {
 
 func parseURL(raw string) (target, error) {
 	junk := func(why string) (target, error) {
-		return target{}, wrong("URL", strconv.Quote(redact(raw))+": "+why, urlForms)
+		return target{}, wrong("URL", strconv.Quote(redact.URL(raw))+": "+why, urlForms)
 	}
 	if raw == "" {
 		return junk("empty")
@@ -112,15 +114,6 @@ func parseURL(raw string) (target, error) {
 	}
 	t.address = t.network + "://" + t.hostPort()
 	return t, nil
-}
-
-// redact hides what stands where a password may stand.
-func redact(raw string) string {
-	scheme, rest, _ := strings.Cut(raw, "://")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		return scheme + "://xxxxx" + rest[at:]
-	}
-	return raw
 }
 
 func tagOf(tag string) (string, error) {

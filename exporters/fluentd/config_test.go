@@ -77,7 +77,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestNewTellsNoPassword(t *testing.T) {
-	for _, url := range []string{"tcp://me:secret@host:1", "tcp://me:secret@[host:1", "http://me:p@secret@host"} {
+	for _, url := range []string{"tcp://me:secret@host:1", "tcp://me:secret@[host:1", "http://me:p@secret@host", "me:secret@host", "tcp://host:1?password=secret", "tcp://host:1#secret", "tcp://me:?secret@host:1"} {
 		_, err := fluentd.New(fluentd.Config{URL: url})
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("New(%s): %v", url, err)

@@ -92,24 +92,14 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 	return from, to, nil
 }
 
-// inTurn reads the range of a request that is heavy, and does its work when it is its
-// turn. Where it is false there is nothing to send: the range made no sense, and the
-// client was told, or is gone.
-func (e *Exporter) inTurn(w http.ResponseWriter, r *http.Request, work func(from, to int64)) bool {
+// serveHistory sends columns of a range.
+func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
 	from, to, err := timeRange(r)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
-		return false
+		return
 	}
-	return e.heavy.run(r.Context(), func() { work(from, to) })
-}
-
-// serveHistory sends columns of a range.
-func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
-	var b []byte
-	if e.inTurn(w, r, func(from, to int64) { b = e.columns(from, to, r.URL.Query()["key"]) }) {
-		send(w, r, b)
-	}
+	send(w, r, e.columns(from, to, r.URL.Query()["key"]))
 }
 
 // columns encodes columns of a range, by hand: an hour of forty is 140,000 numbers.

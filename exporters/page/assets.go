@@ -64,9 +64,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, name string, body []byte
 		return
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone: nobody to tell
-	}
+	_, _ = w.Write(body) // into memory
 }
 
 // contentType is our own table: that of the machine may say anything.
@@ -125,5 +123,5 @@ func send(w http.ResponseWriter, r *http.Request, b []byte) {
 		b = pack(b)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	_, _ = w.Write(b) // the client is gone: nobody to tell
+	_, _ = w.Write(b) // into memory, or the client is gone: nobody to tell
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 )
 
 const (
@@ -30,14 +32,16 @@ type captures struct {
 	files    fs.FS // nil: none
 	take     func(ctx context.Context, reason string) (string, error)
 	interval time.Duration
+	open     func(w http.ResponseWriter, size int) *reply.Answer
 
 	mu     sync.Mutex
 	busy   bool
 	lastAt time.Time
 }
 
-func newCaptures(c *Config) *captures {
-	return &captures{files: c.Bundles, take: c.Capture, interval: c.CaptureInterval}
+func newCaptures(e *Exporter) *captures {
+	c := &e.config
+	return &captures{files: c.Bundles, take: c.Capture, interval: c.CaptureInterval, open: e.open}
 }
 
 // bundle is one capture as the API has it.
@@ -142,9 +146,9 @@ func fileOf(name string, size int64) bundleFile {
 	return f
 }
 
-// open opens a file of a bundle. Names from outside are checked before any file
+// file opens a file of a bundle. Names from outside are checked before any file
 // system sees them.
-func (c *captures) open(id, name string) (fs.File, error) {
+func (c *captures) file(id, name string) (fs.File, error) {
 	if c.files == nil || !element(id) || !element(name) {
 		return nil, fs.ErrNotExist
 	}
@@ -159,7 +163,7 @@ func element(name string) bool {
 // serveFile sends one file of a bundle, as a download.
 func (c *captures) serveFile(w http.ResponseWriter, r *http.Request) {
 	id, name := r.URL.Query().Get("id"), r.URL.Query().Get("file")
-	f, err := c.open(id, name)
+	f, err := c.file(id, name)
 	if err != nil {
 		fail(w, http.StatusNotFound, "no such capture or file")
 		return
@@ -170,11 +174,16 @@ func (c *captures) serveFile(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no such capture or file")
 		return
 	}
+	a := c.open(w, downloadBytes)
+	if a == nil {
+		return
+	}
+	defer a.Close()
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", `attachment; filename="`+strings.ReplaceAll(id+"-"+name, `"`, "")+`"`)
 	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
-	_, _ = io.Copy(newPatient(w), f) // the client is gone: nobody to tell
+	_, _ = io.Copy(a, f) // the client is gone: nobody to tell
 }
 
 // servePost takes a capture.

@@ -192,7 +192,6 @@ func flameOfSurvey(s *goroutines.Survey) *flame {
 // serveFlame sends the flame graph of a file of a bundle, or, without an id,
 // that of the goroutines now.
 func (e *Exporter) serveFlame(c *captures) http.HandlerFunc {
-	one := newGate(1) // a large profile takes tens of megabytes
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if q.Get("id") == "" {
@@ -204,11 +203,7 @@ func (e *Exporter) serveFlame(c *captures) http.HandlerFunc {
 			fail(w, http.StatusBadRequest, "sample: want a number")
 			return
 		}
-		var f *flame
-		var code int
-		if !one.run(r.Context(), func() { f, code, err = c.flame(q.Get("id"), q.Get("file"), sample, q.Get("label")) }) {
-			return // the client is gone
-		}
+		f, code, err := c.flame(q.Get("id"), q.Get("file"), sample, q.Get("label"))
 		if err != nil {
 			fail(w, code, err.Error())
 			return
@@ -232,7 +227,7 @@ func (e *Exporter) serveSurveyFlame(w http.ResponseWriter, r *http.Request) {
 
 // flame decodes a profile.
 func (c *captures) flame(id, name string, sample int, label string) (f *flame, code int, err error) {
-	file, err := c.open(id, name)
+	file, err := c.file(id, name)
 	if err != nil {
 		return nil, http.StatusNotFound, errors.New("no such capture or file")
 	}

@@ -29,18 +29,25 @@ type moment struct {
 // frames encodes the rows after one, at most so many. It is incomplete, and
 // empty, when there are more.
 func (e *Exporter) frames(after uint64, most int) (frames []frame, complete bool) {
-	t, columns, complete := e.history.after(after, most)
-	if !complete || len(t.seqs) == 0 {
-		return nil, complete
+	_, _, newest := e.history.span()
+	if newest < after || newest-after > uint64(most) { //nolint:gosec // most is positive
+		return nil, false
+	}
+	frames, _ = e.some(after, most)
+	return frames, true
+}
+
+// some encodes the next rows after one, at most so many, and reports whether there are
+// more.
+func (e *Exporter) some(after uint64, most int) (frames []frame, more bool) {
+	t, columns, newest := e.history.after(after, most)
+	if len(t.seqs) == 0 {
+		return nil, false
 	}
 	first, last := t.seqs[0], t.seqs[len(t.seqs)-1]
 	e.keeper.mu.Lock()
 	events := e.keeper.events.of(first, last)
-	now := moment{Spells: e.keeper.spells.within(math.MaxInt64-1, math.MaxInt64), Surveys: e.keeper.groups.taken}
 	e.keeper.mu.Unlock()
-	if s := e.latest.Load(); s != nil {
-		now.Spans = refsOf(s.Spans[:min(len(s.Spans), maxFrameSpans)])
-	}
 	for i, seq := range t.seqs {
 		b := make([]byte, 0, 64+8*len(t.rows[i]))
 		b = append(b, `{"t":`...)
@@ -50,12 +57,23 @@ func (e *Exporter) frames(after uint64, most int) (frames []frame, complete bool
 		if own := eventsOf(events, seq); len(own) > 0 {
 			b = append(append(b, `,"events":`...), encode(own)...)
 		}
-		if seq == last {
-			b = append(append(b, `,"now":`...), encode(now)...)
+		if seq == newest {
+			b = append(append(b, `,"now":`...), encode(e.now())...)
 		}
 		frames = append(frames, frame{seq: seq, columns: columns, data: append(b, '}')})
 	}
-	return frames, true
+	return frames, last < newest
+}
+
+// now returns what goes with the newest row.
+func (e *Exporter) now() moment {
+	e.keeper.mu.Lock()
+	m := moment{Spells: e.keeper.spells.within(math.MaxInt64-1, math.MaxInt64), Surveys: e.keeper.groups.taken}
+	e.keeper.mu.Unlock()
+	if s := e.latest.Load(); s != nil {
+		m.Spans = refsOf(s.Spans[:min(len(s.Spans), maxFrameSpans)])
+	}
+	return m
 }
 
 func eventsOf(events []event, seq uint64) []event {

@@ -10,7 +10,7 @@ import (
 
 // groupJSON is a group of goroutines as the API has it.
 type groupJSON struct {
-	ID       uint16       `json:"id"`
+	ID       uint32       `json:"id"`
 	Wait     string       `json:"wait"`
 	Family   string       `json:"family"`
 	Function string       `json:"function"` // where they wait
@@ -88,7 +88,7 @@ func placeOf(s goroutines.Site) string {
 
 // groupOf describes a group; what a verdict knows of its spans is better than
 // what its labels say.
-func groupOf(id uint16, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
+func groupOf(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
 	out := groupJSON{
 		ID: id, Wait: g.Class.String(), Family: string(g.Class.Family()), Function: g.Site.Function,
 		File: g.Site.File, Line: g.Site.Line, Site: g.Site.String(), Entry: g.Entry, Count: g.Count, Verdict: verdictOf(v),

@@ -21,9 +21,9 @@ const (
 type groupLog struct {
 	surveys []survey  // oldest first
 	newest  time.Time // of the last survey; the survey itself is the detective's
-	ids     map[goroutines.Key]uint16
-	groups  map[uint16]*knownGroup
-	next    uint16
+	ids     map[goroutines.Key]uint32
+	groups  map[uint32]*knownGroup
+	next    uint32
 	taken   uint64
 }
 
@@ -35,7 +35,7 @@ type survey struct {
 }
 
 type groupCount struct {
-	id    uint16
+	id    uint32
 	count int32
 }
 
@@ -47,7 +47,7 @@ type knownGroup struct {
 }
 
 func newGroupLog() *groupLog {
-	return &groupLog{ids: map[goroutines.Key]uint16{}, groups: map[uint16]*knownGroup{}}
+	return &groupLog{ids: map[goroutines.Key]uint32{}, groups: map[uint32]*knownGroup{}}
 }
 
 // add takes a report; one whose survey is known already only renews verdicts.
@@ -92,7 +92,7 @@ func (l *groupLog) count(s *goroutines.Survey, verdicts []goroutines.Verdict) {
 func clamp(n int) int32 { return int32(min(n, 1<<31-1)) } //nolint:gosec // just clamped
 
 // know returns the number of a group and remembers it, without its many births.
-func (l *groupLog) know(g *goroutines.Group) uint16 {
+func (l *groupLog) know(g *goroutines.Group) uint32 {
 	id, ok := l.ids[g.Key]
 	if !ok {
 		l.makeRoom()
@@ -114,7 +114,7 @@ func (l *groupLog) makeRoom() {
 	if len(l.groups) < maxGroups {
 		return
 	}
-	var oldest uint16
+	var oldest uint32
 	for id, k := range l.groups {
 		if oldest == 0 || k.seen < l.groups[oldest].seen {
 			oldest = id
@@ -138,7 +138,7 @@ func (l *groupLog) at(ms int64) *survey {
 
 // of returns the count of a group in a survey; what was not among the largest
 // counts as none.
-func (s *survey) of(id uint16) int {
+func (s *survey) of(id uint32) int {
 	if s == nil {
 		return 0
 	}

@@ -13,6 +13,7 @@ type handler struct {
 	assets *assets
 	routes map[string]http.HandlerFunc // below api/v1/
 	posts  map[string]http.Handler
+	file   http.HandlerFunc // of the page
 }
 
 func newHandler(e *Exporter) (http.Handler, error) {
@@ -21,18 +22,21 @@ func newHandler(e *Exporter) (http.Handler, error) {
 		return nil, err
 	}
 	h := &handler{e: e, assets: a}
-	captures := newCaptures(&e.config)
+	captures := newCaptures(e)
+	light := newGate(4)
+	profiles := newGate(1) // a large one takes tens of megabytes
+	h.file = e.buffered(light, h.serveFile)
 	h.routes = map[string]http.HandlerFunc{
-		"meta":         e.serveMeta,
-		"history":      e.serveHistory,
-		"samples":      e.serveSamples,
+		"meta":         e.buffered(light, e.serveMeta),
+		"history":      e.buffered(e.heavy, e.serveHistory),
+		"samples":      e.buffered(e.heavy, e.serveSamples),
 		"stream":       e.serveStream,
-		"events":       e.serveEvents,
-		"spans":        e.serveSpans,
-		"goroutines":   e.serveGoroutines,
-		"moment":       e.serveMoment,
-		"flame":        e.serveFlame(captures),
-		"captures":     captures.serveList,
+		"events":       e.buffered(light, e.serveEvents),
+		"spans":        e.buffered(light, e.serveSpans),
+		"goroutines":   e.buffered(light, e.serveGoroutines),
+		"moment":       e.buffered(e.heavy, e.serveMoment),
+		"flame":        e.buffered(profiles, e.serveFlame(captures)),
+		"captures":     e.buffered(light, captures.serveList),
 		"capture":      captures.serveFile,
 		"incident.zip": e.serveIncident(captures),
 	}
@@ -56,6 +60,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "only GET")
 		return
 	}
+	h.file(w, r)
+}
+
+// serveFile sends a file of the page.
+func (h *handler) serveFile(w http.ResponseWriter, r *http.Request) {
 	dir, name := path.Split(r.URL.Path)
 	if name == "" && dir != "" {
 		name = "index.html"

@@ -316,34 +316,36 @@ func (h *history) directory() []string {
 	return slices.Clip(h.keys)
 }
 
-// after returns the rows that are newer than seq, at most so many, with all
-// columns, and how many columns there are.
-func (h *history) after(seq uint64, most int) (t table, columns int, complete bool) {
+// after returns the rows that are newer than seq, at most so many and the oldest first,
+// with all columns, and how many columns and which newest row there were.
+func (h *history) after(seq uint64, most int) (t table, columns int, newest uint64) {
 	h.mu.RLock()
-	newest := h.seq
-	from := h.from(seq + 1)
+	newest = h.seq
+	from, to := h.timeOf(seq+1), h.timeOf(seq+uint64(most)) //nolint:gosec // most is positive
 	columns = len(h.keys)
 	h.mu.RUnlock()
-	if newest < seq || newest-seq > uint64(most) { //nolint:gosec // most is positive
-		return table{}, columns, false
+	if newest <= seq {
+		return table{}, columns, newest
 	}
-	t = h.read(from, 1<<62, nil)
+	t = h.read(from, to, nil)
 	skip, _ := slices.BinarySearch(t.seqs, seq+1)
 	t.seqs, t.times, t.rows = t.seqs[skip:], t.times[skip:], t.rows[skip:]
-	return t, columns, true
+	return t, columns, newest
 }
 
-// from is the time of the first row of the block that has row seq.
-func (h *history) from(seq uint64) int64 {
-	if n := len(h.open.seqs); n > 0 && seq >= h.open.seqs[0] {
-		return h.open.times[0]
-	}
-	for _, b := range slices.Backward(h.fine) {
-		if seq >= b.seqs[0] {
-			return b.times[0]
+// timeOf is the time of a row, or of the next that is kept; of the newest for a row
+// that is still to come.
+func (h *history) timeOf(seq uint64) int64 {
+	for _, list := range [][]*block{h.coarse, h.fine, {&h.open}} {
+		for _, b := range list {
+			if n := len(b.seqs); n > 0 && seq <= b.seqs[n-1] {
+				i, _ := slices.BinarySearch(b.seqs, seq)
+				return b.times[i]
+			}
 		}
 	}
-	return 0
+	newest, _ := h.last()
+	return newest
 }
 
 // cost is the size of the packed rows, and how many values found no column.

@@ -29,17 +29,28 @@ type incident struct {
 // serveIncident sends everything about a moment as one zip, made as it is sent.
 func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		from, to, err := timeRange(r)
+		if err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
 		var m incident
-		if !e.inTurn(w, r, func(from, to int64) {
+		if e.sending.Full() || !e.heavy.run(r.Context(), func() {
 			m.momentJSON = e.moment(from, to)
 			m.history = e.csv(m.Before[0], m.To)
 		}) {
+			busy(w)
 			return
 		}
+		a := e.open(w, len(m.history)+downloadBytes)
+		if a == nil {
+			return
+		}
+		defer a.Close()
 		name := "gmpulse-" + time.UnixMilli(m.From).UTC().Format("20060102T150405Z") + ".zip"
 		w.Header().Set("Content-Type", "application/zip")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-		z := zip.NewWriter(newPatient(w))
+		z := zip.NewWriter(a)
 		if err := e.pack(z, &m, c); err == nil {
 			_ = z.Close() // the client is gone: nobody to tell
 		}
@@ -102,7 +113,7 @@ func (c *captures) pack(z *zip.Writer, m *momentJSON) error {
 }
 
 func (c *captures) packFile(z *zip.Writer, id, name string) error {
-	f, err := c.open(id, name)
+	f, err := c.file(id, name)
 	if err != nil {
 		return nil // it was removed meanwhile
 	}

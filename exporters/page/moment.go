@@ -53,10 +53,12 @@ type aliveJSON struct {
 func (a *aliveJSON) age() int64 { return a.Last - a.Start }
 
 func (e *Exporter) serveMoment(w http.ResponseWriter, r *http.Request) {
-	var m momentJSON
-	if e.inTurn(w, r, func(from, to int64) { m = e.moment(from, to) }) {
-		answer(w, r, m)
+	from, to, err := timeRange(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
 	}
+	answer(w, r, e.moment(from, to))
 }
 
 // moment compares a range with the time before it, or, where it lies in a

@@ -35,6 +35,8 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/internal/reply"
+	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -95,7 +97,7 @@ func checkTraceURL(template string) error {
 	}
 	u, err := url.Parse(strings.NewReplacer("{trace_id}", "0", "{span_id}", "0").Replace(template))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(template, "{trace_id}") {
-		return fmt.Errorf("page: Config.TraceURL is %q: want an http or https address with {trace_id} in it, such as http://localhost:16686/trace/{trace_id}", template)
+		return fmt.Errorf("page: Config.TraceURL is %q: want an http or https address with {trace_id} in it, such as http://localhost:16686/trace/{trace_id}", redact.URL(template))
 	}
 	return nil
 }
@@ -111,6 +113,7 @@ type Exporter struct {
 	hub     *hub
 	boot    string // tells the rows of this Exporter from those of another
 	heavy   gate   // requests that unpack much
+	sending *reply.Budget
 	handler http.Handler
 
 	latest  atomic.Pointer[runtimeinfo.Snapshot] // nil before the first Export
@@ -127,7 +130,7 @@ func New(c Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{config: c, history: newHistory(), keeper: newKeeper(), boot: strconv.FormatInt(time.Now().UnixNano(), 36), heavy: newGate(2)}
+	e := &Exporter{config: c, history: newHistory(), keeper: newKeeper(), boot: strconv.FormatInt(time.Now().UnixNano(), 36), heavy: newGate(2), sending: reply.NewBudget(maxSending)}
 	e.sampler = newSampler(e.history)
 	e.hub = newHub(e.frames)
 	e.handler, err = newHandler(e)

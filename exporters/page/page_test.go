@@ -64,6 +64,11 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+	for _, bad := range []string{"http://me:secret@jaeger/", "ftp://me:secret@jaeger/{trace_id}", "http://me:sec ret@jaeger/{trace_id}", "http://jaeger/?secret", "http://me:secret@jae ger/{trace_id}"} {
+		if _, err := page.New(page.Config{TraceURL: bad}); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "ret@") {
+			t.Errorf("%q: error %v", bad, err)
+		}
+	}
 	for _, good := range []string{"", "http://localhost:16686/trace/{trace_id}", "https://grafana/explore?t={trace_id}&s={span_id}"} {
 		if _, err := page.New(page.Config{TraceURL: good}); err != nil {
 			t.Errorf("%q: %v", good, err)

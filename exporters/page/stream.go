@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 )
 
 const (
@@ -71,6 +74,7 @@ func (h *hub) enter() (chan struct{}, error) {
 var (
 	errClosed = errors.New("the agent has stopped")
 	errFull   = errors.New("too many viewers")
+	errBusy   = errors.New("too many viewers come back at a time")
 	errSlow   = errors.New("the viewer is too slow")
 )
 
@@ -151,14 +155,14 @@ func (e *Exporter) serveStream(w http.ResponseWriter, r *http.Request) {
 // stream writes events to one viewer.
 type stream struct {
 	e *Exporter
-	patient
+	reply.Writer
 	seq     uint64 // of the newest row that was sent
 	columns int    // of the directory that was sent
 }
 
 // openStream answers 501 where nothing can be flushed: the page then polls.
 func (e *Exporter) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
-	s := &stream{e: e, patient: newPatient(w)}
+	s := &stream{e: e, Writer: reply.NewWriter(w)}
 	h := w.Header()
 	kind := h.Get("Content-Type")
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -166,8 +170,8 @@ func (e *Exporter) openStream(w http.ResponseWriter, r *http.Request) (*stream, 
 	h.Set("X-Accel-Buffering", "no") // nginx would keep it all
 	// The server's own deadlines are for requests that end: without this one
 	// ReadTimeout would cancel the request.
-	_ = s.control.SetReadDeadline(time.Time{}) // where unsupported there is none to clear
-	if err := s.control.Flush(); err != nil {
+	_ = s.Control.SetReadDeadline(time.Time{}) // where unsupported there is none to clear
+	if err := s.Control.Flush(); err != nil {
 		h.Set("Content-Type", kind)
 		fail(w, http.StatusNotImplemented, "this server cannot stream: poll api/v1/samples")
 		return nil, err
@@ -202,7 +206,7 @@ func (s *stream) run(r *http.Request, wake <-chan struct{}) error {
 	if err := s.write("retry: 2000\n\n"); err != nil {
 		return err
 	}
-	if err := s.catchUp(); err != nil {
+	if err := s.catchUp(r.Context()); err != nil {
 		return err
 	}
 	beat := time.NewTicker(heartbeat)
@@ -235,14 +239,23 @@ func (s *stream) update() error {
 	return s.send(frames)
 }
 
-// catchUp sends what the viewer missed, or tells it to begin anew.
-func (s *stream) catchUp() error {
-	frames, complete := s.e.frames(s.seq, maxReplay)
-	if !complete {
-		_, _, s.seq = s.e.history.span()
-		return s.write("event: reset\ndata: {}\n\n")
+// catchUp sends what the viewer missed, a few rows at a time, or tells it to begin anew.
+func (s *stream) catchUp(ctx context.Context) error {
+	for more := true; more; {
+		_, _, newest := s.e.history.span()
+		if newest-min(s.seq, newest) > maxReplay {
+			s.seq = newest
+			return s.write("event: reset\ndata: {}\n\n")
+		}
+		var frames []frame
+		if !s.e.heavy.run(ctx, func() { frames, more = s.e.some(s.seq, keptFrames) }) {
+			return errBusy
+		}
+		if err := s.send(frames); err != nil {
+			return err
+		}
 	}
-	return s.send(frames)
+	return nil
 }
 
 func (s *stream) send(frames []frame) error {
@@ -267,7 +280,7 @@ func (s *stream) write(text string) error {
 	if _, err := s.Write([]byte(text)); err != nil {
 		return slow(err)
 	}
-	return slow(s.control.Flush())
+	return slow(s.Control.Flush())
 }
 
 // slow marks an error that says that the viewer took nothing for too long.

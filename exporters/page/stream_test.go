@@ -30,13 +30,24 @@ type viewer struct {
 	code     int
 	stalled  bool
 	deadline time.Time
+	largest  int // write
 }
 
 func newViewer() *viewer { return &viewer{header: http.Header{}} }
 
 func (v *viewer) Header() http.Header { return v.header }
 
-func (v *viewer) WriteHeader(code int) { v.code = code }
+func (v *viewer) WriteHeader(code int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.code = code
+}
+
+func (v *viewer) status() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.code
+}
 
 func (v *viewer) Flush() {}
 
@@ -51,6 +62,9 @@ func (v *viewer) SetReadDeadline(time.Time) error { return nil }
 
 func (v *viewer) Write(b []byte) (int, error) {
 	v.mu.Lock()
+	if v.code == 0 {
+		v.code = http.StatusOK
+	}
 	stalled, wait := v.stalled, time.Until(v.deadline)
 	defer v.mu.Unlock()
 	if stalled {
@@ -59,6 +73,7 @@ func (v *viewer) Write(b []byte) (int, error) {
 		v.mu.Lock()
 		return 0, os.ErrDeadlineExceeded
 	}
+	v.largest = max(v.largest, len(b))
 	return v.buf.Write(b)
 }
 

@@ -363,6 +363,10 @@ func TestStuckCollectorOfTheUser(t *testing.T) {
 			requests.Go(func() { get(http.StatusServiceUnavailable, 5*time.Second) })
 		}
 		synctest.Wait()
+		for range 16 {
+			requests.Go(func() { get(http.StatusServiceUnavailable, 2*time.Second) })
+		}
+		synctest.Wait()
 		get(http.StatusServiceUnavailable, 0)
 		requests.Wait()
 		close(until)

@@ -21,9 +21,9 @@
 // is left out and counted, see [Exporter.Skipped].
 //
 // Cost of a scrape of some 240 series (BenchmarkScrape, 2 shared cores): 21 µs and
-// 30 allocations of 2 KB for the page of gmpulse's own families, 31 KB of text
+// 36 allocations of 2 KB for the page of gmpulse's own families, 31 KB of text
 // ([Config.OnlyOwn]); 0.15 ms with gzip. The whole page of 39 KB takes 0.4 ms and
-// 1,092 allocations, nearly all of it for client_golang's collectors, which do read
+// 1,097 allocations, nearly all of it for client_golang's collectors, which do read
 // /proc at each scrape, and 0.6 ms with gzip, for 8 KB. In a registry of yours a
 // scrape takes 0.24 ms and 1,454 allocations, of which the collector makes 25: the
 // rest is what client_golang's registry and encoder do with the values
@@ -61,8 +61,14 @@ type Config struct {
 }
 
 const (
-	// A page takes about 1 ms: more than this many at a time are a flood.
-	maxRequestsInFlight = 4
+	// maxRendering is how many pages are rendered at a time. One takes about 1 ms.
+	maxRendering = 4
+	// maxWaiting is how many requests wait for a place among them, and waitTimeout how
+	// long: with scrapeTimeout it stays below 10 s.
+	maxWaiting  = 16
+	waitTimeout = 2 * time.Second
+	// maxSending is how many bytes of pages may wait for slow clients: 100 whole pages.
+	maxSending = 4 << 20
 	// Half of the shortest scrape timeout in common use, which is 10 s.
 	scrapeTimeout = 5 * time.Second
 )
@@ -174,8 +180,11 @@ func (e *Exporter) Shutdown(context.Context) error {
 // Handler returns the page: what the Exporter itself collects, target_info,
 // [Config.Collectors], and the families of client_golang's Go, process and
 // build-info collectors. It speaks text, OpenMetrics and protobuf, with gzip
-// where the client accepts it. It answers 503 to a fifth request at a time and
-// to one that takes longer than 5 s. An error in one family leaves that
+// where the client accepts it. It renders four pages at a time. Up to 16 requests
+// wait for that, in order of arrival, at most 2 s; others are answered 503, and so is
+// one whose page takes longer than 5 s. A client that accepts no
+// data for 10 s is disconnected, and sooner when more than 4 MB wait for slow clients.
+// An error in one family leaves that
 // family's values out and is counted on the page; the rest is served.
 //
 // It checks no credentials: who may reach it is up to the mux or server around it.

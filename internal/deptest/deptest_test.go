@@ -30,17 +30,18 @@ var rooms = map[string][]string{
 	"./tracectx/exectrace":              {"./internal/cputime", "./tracectx", "./runtimeinfo", "./runtimeinfo/goroutines", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace", "golang.org/x/exp/trace"},
 	"./exporters":                       {"./runtimeinfo", "./exporters/internal/flat"},
 	"./exporters/internal/flat":         {"./runtimeinfo"},
+	"./exporters/internal/reply":        {},
 	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
-	"./exporters/page":                  {"./exporters", "./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
+	"./exporters/page":                  {"./internal/redact", "./exporters", "./exporters/internal/reply", "./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./exporters/otlp":                  {"./exporters", "./runtimeinfo", "go.opentelemetry.io/otel/"},
-	"./exporters/otlp/otlphttp":         {"./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
-	"./exporters/prom":                  {"./exporters", "./runtimeinfo", "github.com/prometheus/", "google.golang.org/protobuf/types/known/timestamppb"},
-	"./exporters/fluentd":               {"./exporters", "./exporters/internal/flat", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./exporters/otlp/otlphttp":         {"./internal/redact", "./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
+	"./exporters/prom":                  {"./exporters", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/", "google.golang.org/protobuf/types/known/timestamppb"},
+	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./exporters/internal/flat", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
-	"./agent":                           {"./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./runtimeinfo/host", "./tracectx", "./tracectx/exectrace", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
+	"./agent":                           {"./internal/redact", "./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./runtimeinfo/host", "./tracectx", "./tracectx/exectrace", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
 }
 
 // banned packages must not be linked, directly or through others.

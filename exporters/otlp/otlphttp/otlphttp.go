@@ -19,12 +19,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
+	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
 // Config configures what the environment does not.
@@ -41,9 +44,14 @@ type Config struct {
 
 // New returns an exporter that sends over HTTP. It dials nobody. Retries of the
 // SDK's exporters are off: the agent counts what failed and hands events over again.
+// It returns an error for an address in the environment that is none: the SDK would
+// log that, where anybody hears it, and send to localhost.
 func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 	if p := os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "http/protobuf" {
 		return nil, fmt.Errorf("otlphttp: OTEL_EXPORTER_OTLP_PROTOCOL=%q: only http/protobuf is spoken here; give the exporters of the SDK for another protocol to otlp.New", p)
+	}
+	if err := checkEndpoints(); err != nil {
+		return nil, err
 	}
 	metrics, err := otlpmetrichttp.New(ctx, append([]otlpmetrichttp.Option{
 		otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}),
@@ -62,4 +70,20 @@ func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 		config.Logs = logs
 	}
 	return otlp.New(config)
+}
+
+// checkEndpoints returns which addresses in the environment are none.
+func checkEndpoints() error {
+	var errs []error
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"} {
+		value := strings.TrimSpace(os.Getenv(name))
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("otlphttp: %s=%q: want an http or https address, such as http://localhost:4318", name, redact.URL(value)))
+		}
+	}
+	return errors.Join(errs...)
 }

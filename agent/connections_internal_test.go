@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"net"
+	"slices"
+	"testing"
+)
+
+// pipe returns a connection and whether its other end was closed.
+func pipe(t *testing.T) (c net.Conn, closed func() bool) {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = far.Read(make([]byte, 1))
+	}()
+	t.Cleanup(func() { <-done })
+	t.Cleanup(func() { _ = far.Close() })
+	return near, func() bool {
+		_, err := near.Write(nil)
+		return err != nil
+	}
+}
+
+// The connections that are kept are the newest, and those on which somebody who may see
+// everything is answered.
+func TestConnectionsAreBounded(t *testing.T) {
+	var all connections
+	var kept []*connection
+	var closed []func() bool
+	for range 1015 {
+		c, isClosed := pipe(t)
+		kept, closed = append(kept, all.add(c)), append(closed, isClosed)
+		if len(kept) <= 3 {
+			kept[len(kept)-1].setBusy(true)
+		}
+		if len(all.open) > maxConnections {
+			t.Fatalf("%d connections are open", len(all.open))
+		}
+	}
+	for i := range kept {
+		if want := i >= 3 && i < 1015-maxConnections+3; closed[i]() != want {
+			t.Fatalf("connection %d is closed: %v, want %v", i, !want, want)
+		}
+	}
+	// The first has been answered: it is the one that has waited least now.
+	kept[0].setBusy(false)
+	if all.open[len(all.open)-1] != kept[0] {
+		t.Error("a connection that was busy is taken for one that waits")
+	}
+	if err := kept[0].Close(); err != nil || slices.Contains(all.open, kept[0]) || len(all.open) != maxConnections-1 {
+		t.Errorf("a closed connection still counts: %v", err)
+	}
+	kept[0].setBusy(false) // its request ended afterwards
+	if slices.Contains(all.open, kept[0]) {
+		t.Error("a closed connection counts again")
+	}
+}
+
+// Where all are busy, a new one is turned away.
+func TestBusyConnectionsAreKept(t *testing.T) {
+	var all connections
+	for range maxConnections {
+		c, _ := pipe(t)
+		all.add(c).setBusy(true)
+	}
+	c, _ := pipe(t)
+	if all.add(c) != nil {
+		t.Error("a connection was closed while it was answered")
+	}
+}

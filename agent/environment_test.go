@@ -1,0 +1,246 @@
+package agent_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+	live "github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+)
+
+// Wrong values of optional settings: a warning for each that names variable, value and
+// form, and everything else runs.
+func TestOptionalJunkIsAWarning(t *testing.T) {
+	junk := map[string]string{
+		"GMPULSE_INTERVAL":         "soon",
+		"GMPULSE_HOST_INTERVAL":    "2h",
+		"GMPULSE_SPOOL_MAX_BYTES":  "12",
+		"GMPULSE_SPOOL_MAX_AGE":    "-1s",
+		"GMPULSE_ALERTS_PER_WEEK":  "many",
+		"GMPULSE_BASELINES":        "maybe",
+		"GMPULSE_LABELS":           "2",
+		"GMPULSE_ENRICH":           "yes please",
+		"GMPULSE_DISABLED":         "perhaps",
+		"GMPULSE_TRACE_URL":        "localhost:16686",
+		"OTEL_SDK_DISABLED":        "1",
+		"OTEL_RESOURCE_ATTRIBUTES": "a=b,novalue",
+	}
+	for name, value := range junk {
+		t.Setenv(name, value)
+	}
+	log := new(lines)
+	a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, a)
+	if got := a.Stats().Interval; got != time.Second {
+		t.Errorf("interval %v, want the default", got)
+	}
+	for _, v := range agent.Variables() {
+		value, wrong := junk[v.Name]
+		if wrong != v.Optional && wrong {
+			t.Errorf("%s is not optional", v.Name)
+		}
+		if !wrong {
+			continue
+		}
+		found := false
+		for line := range strings.Lines(log.String()) {
+			found = found || strings.Contains(line, "level=WARN") && strings.Contains(line, "variable="+v.Name+" ") && strings.Contains(line, value) && strings.Contains(line, "want=")
+		}
+		if !found {
+			t.Errorf("no warning names %s, %q and the accepted form:\n%s", v.Name, value, log)
+		}
+	}
+}
+
+// What says where to listen, whom to admit and where records go has to be right: one
+// error names everything that is wrong, and options with it.
+func TestRequiredJunkIsOneError(t *testing.T) {
+	for name, value := range map[string]string{
+		"GMPULSE_LISTEN":                "nowhere",
+		"OTEL_EXPORTER_PROMETHEUS_PORT": "99999",
+		"OTEL_EXPORTER_PROMETHEUS_HOST": "a b",
+		"GMPULSE_INSECURE":              "maybe",
+		"GMPULSE_TOKEN":                 "short",
+		"GMPULSE_OPEN":                  "debug",
+		"GMPULSE_FLUENTD":               "udp://fluentd:1",
+		"GMPULSE_FLUENTD_TAG":           "a b",
+	} {
+		t.Setenv(name, value)
+	}
+	_, err := agent.Start(agent.WithInterval(24*time.Hour), agent.WithPage(live.Config{TraceURL: "x"}),
+		agent.WithBaselines(&baseline.Config{AlertsPerWeek: -1}), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`GMPULSE_LISTEN="nowhere"`, "want host:port", `OTEL_EXPORTER_PROMETHEUS_PORT="99999"`, `OTEL_EXPORTER_PROMETHEUS_HOST="a b"`,
+		`GMPULSE_INSECURE="maybe"`, "GMPULSE_TOKEN", "GMPULSE_OPEN", `GMPULSE_FLUENTD="udp://fluentd:1"`, "unknown scheme",
+		`GMPULSE_FLUENTD_TAG="a b"`, "WithInterval: 24h0m0s", "Config.TraceURL", "AlertsPerWeek",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %s:\n%v", want, err)
+		}
+	}
+	for _, bad := range []string{"udp://host:1", "tcp://", "tcp://h:port", "%zz"} {
+		t.Setenv("GMPULSE_FLUENTD", bad)
+		if _, err := agent.Start(); err == nil || !strings.Contains(err.Error(), "GMPULSE_FLUENTD=") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// An interval that is too long is not blamed on something else.
+func TestALongIntervalIsNamed(t *testing.T) {
+	_, err := agent.Start(agent.WithInterval(24*time.Hour), agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err == nil || !strings.Contains(err.Error(), "WithInterval") || strings.Contains(err.Error(), "TRACE_URL") || strings.Contains(err.Error(), "Resolution") {
+		t.Errorf("%v", err)
+	}
+}
+
+// No secret of an address stands in an error or in the log, whatever is wrong with it
+// and wherever it was put.
+func TestNoSecretIsTold(t *testing.T) {
+	for _, value := range []string{
+		"tcp://me:hunter2@host:port", "tcp://me:hunter2@host:1", "http://me:hunter2@[jaeger/{trace_id", "me:hunter2@host:80", "me:hunter2@host",
+		"x://me:hun ter2hunter2@h", "http://me:%zzhunter2@jaeger/", "ftp://jaeger/?token=hunter2", "127.0.0.1:hunter2@1", "unix://me:hunter2@/path",
+	} {
+		t.Run(value, func(t *testing.T) {
+			for _, v := range agent.Variables() {
+				if v.Name != "OTEL_SERVICE_NAME" && !strings.HasSuffix(v.Name, "_DIR") && !strings.HasSuffix(v.Name, "_FILE") { // any text is right there
+					t.Setenv(v.Name, value)
+				}
+			}
+			log := new(lines)
+			_, err := agent.Start(agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+			if err == nil {
+				t.Fatal("it started")
+			}
+			text := err.Error() + log.String()
+			if strings.Contains(text, "hunter2") {
+				t.Errorf("the secret is told: %s", text)
+			}
+			for _, name := range []string{"GMPULSE_FLUENTD", "GMPULSE_OPEN", "GMPULSE_INTERVAL"} {
+				if !strings.Contains(text, name) {
+					t.Errorf("%s is not named: %s", name, text)
+				}
+			}
+		})
+	}
+}
+
+// All switches take the same words.
+func TestSwitches(t *testing.T) {
+	for value, want := range map[string]bool{"on": true, "ON": true, "true": true, "1": true, "off": false, "False": false, "0": false} {
+		t.Run(value, func(t *testing.T) {
+			for _, name := range []string{"GMPULSE_BASELINES", "GMPULSE_LABELS", "GMPULSE_ENRICH", "GMPULSE_INSECURE"} {
+				t.Setenv(name, value)
+			}
+			a, log := start(t, agent.WithListen("off"))
+			if strings.Contains(log.String(), "WARN") {
+				t.Errorf("log:\n%s", log)
+			}
+			eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
+			if got := len(a.Snapshot().Bands) > 0; got != want {
+				t.Errorf("there are bands: %v, want %v", got, want)
+			}
+			if refused := serve(t, a.Handler(), "/healthz") == 403; refused == want {
+				t.Errorf("a stranger is refused: %v", refused)
+			}
+			stop(t, a)
+		})
+	}
+}
+
+// GMPULSE_DISABLED turns the agent off and leaves tracing alone.
+func TestDisabledByItsOwnVariable(t *testing.T) {
+	old := otel.GetTracerProvider()
+	defer otel.SetTracerProvider(old)
+	p := &countingProvider{TracerProvider: sdktrace.NewTracerProvider()}
+	otel.SetTracerProvider(p)
+	t.Setenv("GMPULSE_DISABLED", "1")
+	t.Setenv("GMPULSE_LISTEN", "nowhere") // whatever else is wrong
+	log := new(lines)
+	a, err := agent.Start(agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.URL() != "" || a.Stats().Ticks != 0 || p.registered != 0 || a.Gauge("x", "", "X.", nil) != nil || !strings.Contains(log.String(), "by=GMPULSE_DISABLED") {
+		t.Errorf("a disabled agent does something; log:\n%s", log)
+	}
+	_, span := otel.Tracer("t").Start(t.Context(), "GET /")
+	defer span.End()
+	if !span.IsRecording() {
+		t.Error("tracing is off")
+	}
+	stop(t, a)
+}
+
+// Settings that do nothing are told at the start.
+func TestSettingsWithoutEffectAreTold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		opts []agent.Option
+		want string // in a warning; empty for none
+	}{
+		"a directory that cannot be made": {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(file, "below")}, want: "GMPULSE_CAPTURE_DIR"},
+		"a directory that can":            {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(t.TempDir(), "new", "one")}},
+		"a spool without a stream":        {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
+		"a spool as an option":            {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
+		"a tag without a stream":          {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
+		"a spool with a stream":           {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"state without baselines":         {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
+		"a misspelt ceiling":              {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
+		"ceilings": {opts: []agent.Option{agent.WithBaselines(&baseline.Config{
+			Ceilings: map[string]float64{"goroutines": 1e9, "root_span.p99 GET /cart": 1, "mine": 1e9}, Signals: []baseline.Signal{{Metric: "mine"}},
+		})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			log := new(lines)
+			opts := append([]agent.Option{agent.WithListen("off"), agent.WithLogger(slog.New(slog.NewTextHandler(log, nil)))}, tt.opts...)
+			a, err := agent.Start(opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := a.Stop(ctx); err != nil {
+				t.Error(err)
+			}
+			warned := ""
+			for line := range strings.Lines(log.String()) {
+				if strings.Contains(line, "level=WARN") {
+					warned += line
+				}
+			}
+			if tt.want == "" && warned != "" || !strings.Contains(warned, tt.want) {
+				t.Errorf("warnings, want %q:\n%s", tt.want, warned)
+			}
+			if dir := tt.env["GMPULSE_CAPTURE_DIR"]; dir != "" && tt.want == "" {
+				if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+					t.Errorf("left in the directory: %v, %v", left, err)
+				}
+			}
+		})
+	}
+}
