@@ -32,7 +32,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	if a.evidence, err = a.newEvidence(s); err != nil {
 		return pages{}, err
 	}
-	a.spans = &globalSpans{processor: p}
+	a.spans = &globalSpans{processor: p, logger: s.logger}
 	a.spans.attach() // now, for spans that start before the first tick
 	metrics, err := prom.New(prom.Config{})
 	if err != nil {

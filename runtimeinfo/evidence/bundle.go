@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -147,16 +148,11 @@ func (b *bundle) put(c content, took time.Duration, err error) {
 }
 
 // guarded calls f, which uses foreign code, unless it is too late.
-func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) (err error) {
+func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f(ctx, w)
+	return guard.Do(func() error { return f(ctx, w) })
 }
 
 // limited is a buffer with an end.

@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -96,6 +97,9 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("evidence: Config.%s is below zero: set it above, or to 0 for the default", f.name))
 		}
 	}
+	if c.Trace != nil && guard.IsNil(c.Trace) {
+		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it out for none", c.Trace))
+	}
 	if c.ProfileFor > maxProfileFor {
 		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: set it to at most %v, or to 0 for 5s", c.ProfileFor, maxProfileFor))
 	}
@@ -105,7 +109,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Cooldown = cmp.Or(c.Cooldown, 10*time.Minute)
 	c.PerHour = cmp.Or(c.PerHour, 4)
 	c.ProfileFor = cmp.Or(c.ProfileFor, 5*time.Second)
-	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Logger = guard.Logger(cmp.Or(c.Logger, slog.Default()))
 	if c.Goroutines == nil {
 		c.Goroutines = func() goroutines.Report { return goroutines.Report{} }
 	}
@@ -276,12 +280,10 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took too long"))
 		defer cancel()
-		defer func() { // Goroutines and Trace are foreign code
-			if p := recover(); p != nil {
-				err = fmt.Errorf("evidence: panic: %v", p)
-			}
-		}()
-		id, err = s.make(ctx, t)
+		err = guard.Do(func() (err error) { // Goroutines and Trace are foreign code
+			id, err = s.make(ctx, t)
+			return err
+		})
 	})
 	if err != nil {
 		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))
