@@ -79,7 +79,7 @@ func agentRows() []Metric {
 		{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}, source: &source{series: exporterFailures}},
 		{Name: "gmpulse.exporter.up", Unit: "", Kind: KindGauge, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}, source: &source{series: exporterUp}},
 		// Evidence that is missing when it is wanted: the disk, or the bound for an hour.
-		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, or skipped because of a bound.", Keys: []string{"outcome"}, source: &source{series: captures}},
+		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a bound, or refused because memory was short (also a profile within a bundle).", Keys: []string{"outcome"}, source: &source{series: captures}},
 		// An outage of the backend in hours and bytes, and whether a restart would lose it.
 		{Name: "gmpulse.spool.size", Unit: "By", Kind: KindUpDownCounter, Help: "Bytes that wait in the spool of an exporter.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return float64(s.Bytes) })},
 		{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: KindGauge, Help: "How long the oldest record in the spool of an exporter has waited; 0 when none waits.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return s.OldestAge.Seconds() })},
