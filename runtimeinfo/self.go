@@ -71,6 +71,9 @@ type SpoolStats struct {
 	Bytes int64
 	// OldestAge is how long the oldest one has waited; zero when none waits.
 	OldestAge time.Duration
+	// Unsaved is how many records that were to be on disk are in memory only: what a
+	// process that is killed now loses. Zero without a directory.
+	Unsaved uint64
 	// OnDisk tells that what waits survives the process. DiskError is why not,
 	// where a directory is set; empty without one.
 	OnDisk    bool
