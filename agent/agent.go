@@ -32,6 +32,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -125,8 +126,9 @@ func start(s *settings) (*Agent, error) {
 	resource := describe(s.service, s.resource)
 	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
 	if err := a.begin(s, resource); err != nil {
-		if a.processor != nil {
-			a.processor.Detach() // an agent that did not start leaves no trace
+		if a.processor != nil { // an agent that did not start leaves no trace
+			var q guard.Question[bool]
+			_, _ = q.Ask(attachWait, func() bool { a.processor.Detach(); return true }) // err is why it did not start
 		}
 		return nil, err
 	}
@@ -136,6 +138,9 @@ func start(s *settings) (*Agent, error) {
 
 // begin assembles the agent, listens, and starts to sample.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
+	if s.recorder != nil && guard.IsNil(s.recorder) {
+		return fmt.Errorf("agent: WithRecorder: the recorder is a nil %T; give nil for none", s.recorder)
+	}
 	p, err := a.assemble(s, resource)
 	if err != nil {
 		return err
@@ -176,27 +181,40 @@ func spoolPlace(s *settings) string {
 }
 
 // Stop takes a last sample, delivers it, shuts the exporters and the listener
-// down and leaves the TracerProvider. It returns by the deadline of ctx with what
-// kept it. Calling it again waits for the same end and returns the same error.
+// down and leaves the TracerProvider. It returns by the deadline of ctx, 20 ms later at
+// the most, with what kept it, whatever exporters and log handlers do. Calling it again waits for the same end and returns the same error.
 func (a *Agent) Stop(ctx context.Context) error {
 	if a.engine == nil {
 		return nil
 	}
 	if a.stopping.CompareAndSwap(false, true) {
-		a.stopErr = a.stop(ctx)
-		a.farewell() //nolint:contextcheck // a log line needs none
-		running.Store(false)
-		close(a.stopped)
+		go func() { // waited for below: a log handler that hangs must not keep the caller
+			a.stopErr = a.stop(ctx)
+			a.farewell() //nolint:contextcheck // a log line needs none
+			running.Store(false)
+			close(a.stopped)
+		}()
 	}
 	select {
 	case <-a.stopped:
 		return a.stopErr
 	case <-ctx.Done():
 	}
+	return a.late(ctx)
+}
+
+// stopGrace is how long Stop waits, beyond its deadline, for the account of the end:
+// everything that it waits for has the same deadline.
+const stopGrace = 20 * time.Millisecond
+
+// late returns the error of a Stop whose deadline is over.
+func (a *Agent) late(ctx context.Context) error {
+	t := time.NewTimer(stopGrace)
+	defer t.Stop()
 	select {
 	case <-a.stopped: // both at once: the end is what counts
 		return a.stopErr
-	default:
+	case <-t.C:
 		return fmt.Errorf("agent: stop: %w", context.Cause(ctx))
 	}
 }
@@ -208,12 +226,17 @@ func (a *Agent) stop(ctx context.Context) error {
 		errs = append(errs, a.server.shutdown(ctx))
 	}
 	done := make(chan struct{})
+	var failed error
 	go func() { // detaching may wait for a lock of the provider
-		a.processor.Detach()
-		close(done)
+		defer close(done)
+		failed = guard.Do(func() error {
+			a.processor.Detach()
+			return nil
+		})
 	}()
 	select {
 	case <-done:
+		errs = append(errs, failed)
 	case <-ctx.Done():
 		errs = append(errs, fmt.Errorf("agent: stop: %w", context.Cause(ctx)))
 	}

@@ -152,24 +152,6 @@ func TestStartServes(t *testing.T) {
 	}
 }
 
-// The loop stalls: that is what orchestrators restart for.
-func TestHealthWhenStalled(t *testing.T) {
-	// A gauge cannot stall the loop, and neither can an exporter; a span source
-	// that blocks would, so the provider below blocks the tick.
-	a, _ := start(t)
-	eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
-	release := make(chan struct{})
-	blocking := &blockingProvider{TracerProvider: sdktrace.NewTracerProvider(), release: release}
-	old := otel.GetTracerProvider()
-	otel.SetTracerProvider(blocking)
-	defer otel.SetTracerProvider(old)
-	defer close(release)
-	eventually(t, "healthz answers 503", func() bool {
-		code, body := get(t, a.URL()+"healthz")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, `"stalled"`)
-	})
-}
-
 // A service that goes on without the agent is not restarted for it.
 func TestHealthWhenStopped(t *testing.T) {
 	a, _ := start(t)
@@ -182,13 +164,6 @@ func TestHealthWhenStopped(t *testing.T) {
 		t.Errorf("%d: %s", w.Code, w.Body)
 	}
 }
-
-type blockingProvider struct {
-	*sdktrace.TracerProvider
-	release chan struct{}
-}
-
-func (p *blockingProvider) RegisterSpanProcessor(sdktrace.SpanProcessor) { <-p.release }
 
 func TestSecondStart(t *testing.T) {
 	a, _ := start(t)

@@ -38,7 +38,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		return pages{}, err
 	}
 	a.detective = newDetective(s, p)
-	a.spans = &globalSpans{processor: p}
+	a.spans = &globalSpans{processor: p, logger: s.logger}
 	a.spans.attach() // now, for spans that start before the first tick
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),

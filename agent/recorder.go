@@ -2,12 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
@@ -45,12 +46,7 @@ type recording struct {
 // record runs the recorder, if there is one that can be, and takes its reports.
 func (a *Agent) record(r Recorder) {
 	if n, ok := r.(notifier); ok {
-		n.NotifySlow(func(e runtimeinfo.Event, recorded []byte) {
-			a.spans.events.add(e)
-			if a.evidence != nil {
-				a.evidence.Trigger(slowTrigger(e, recorded))
-			}
-		})
+		a.notify(n)
 	}
 	if x, ok := r.(exacter); ok {
 		a.spans.exact = x
@@ -63,13 +59,36 @@ func (a *Agent) record(r Recorder) {
 	a.recording = &recording{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(a.recording.done)
-		defer func() { // a recorder of the application's own is foreign code
-			if p := recover(); p != nil {
-				a.logger.Error("gmpulse: the recorder panicked and records no more", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			}
-		}()
-		w.Run(ctx)
+		a.told(guard.Do(func() error {
+			w.Run(ctx)
+			return nil
+		}))
 	}()
+}
+
+// notify has the recorder tell of slow spans. The recorder is foreign code: it gets no
+// more than 100 ms of Start.
+func (a *Agent) notify(n notifier) {
+	var q guard.Question[struct{}]
+	_, err := q.Ask(100*time.Millisecond, func() (none struct{}) {
+		n.NotifySlow(func(e runtimeinfo.Event, recorded []byte) {
+			a.spans.events.add(e)
+			if a.evidence != nil {
+				a.evidence.Trigger(slowTrigger(e, recorded))
+			}
+		})
+		return none
+	})
+	a.told(err)
+}
+
+// told logs why the recorder is of no more use, nil for nothing.
+func (a *Agent) told(err error) {
+	if p, ok := errors.AsType[*guard.PanicError](err); ok {
+		a.logger.Error("gmpulse: the recorder panicked and records no more", slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	} else if err != nil {
+		a.logger.Warn("gmpulse: the recorder does not take the request to tell of slow spans", slog.Any("error", err))
+	}
 }
 
 // stop ends the recorder's run and waits for it.

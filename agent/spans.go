@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -15,8 +19,11 @@ import (
 // each tick looks whether there is a new one.
 type globalSpans struct {
 	processor *tracectx.Processor
-	events    events  // of the recorder
-	exact     exacter // nil without a recorder that can
+	logger    *slog.Logger
+	attaching guard.Question[bool]
+	broken    atomic.Bool // attaching has panicked
+	events    events      // of the recorder
+	exact     exacter     // nil without a recorder that can
 }
 
 var _ engine.SpanSource = (*globalSpans)(nil)
@@ -33,4 +40,19 @@ func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
 	return activity
 }
 
-func (g *globalSpans) attach() { g.processor.Attach(otel.GetTracerProvider()) }
+// attach attaches to the provider of the moment. The provider is foreign code: it may
+// hold a lock for long, and panic.
+func (g *globalSpans) attach() {
+	if g.broken.Load() {
+		return
+	}
+	_, err := g.attaching.Ask(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
+	if p, ok := errors.AsType[*guard.PanicError](err); ok {
+		g.broken.Store(true)
+		g.logger.Error("gmpulse: the TracerProvider panicked when a span processor was registered; its spans are not seen",
+			slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	}
+}
+
+// attachWait is how long Start, and a tick, wait for the provider.
+const attachWait = 50 * time.Millisecond

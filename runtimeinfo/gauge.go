@@ -20,8 +20,8 @@ const gaugeName = `^[a-z][a-z0-9]*([._][a-z0-9]+)*$`
 // unit is UCUM, as in [Metric]; "" for none. It may be called at any time.
 //
 // The error names what is wrong: a name that is not lower-case words joined by
-// dots or underscores, one already taken, one below a name that is taken, or more
-// than [MaxGauges].
+// dots or underscores, one already taken, one below a name that is taken, one that
+// records have a field of, such as id, seq, spans and message, or more than [MaxGauges].
 func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,6 +34,11 @@ func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 	if help == "" {
 		return 0, errors.New("gauge " + name + ": help is empty; say in one sentence what it measures")
 	}
+	for _, field := range recordFields() {
+		if clash(field, name) {
+			return 0, fmt.Errorf("gauge %q: the records of exporters have a field %s of their own; choose another name, like app.%s", name, field, name)
+		}
+	}
 	for _, m := range r.metrics {
 		if clash(m.Key(), name) || flat(m.Name) == flat(name) {
 			return 0, fmt.Errorf("gauge %q: the name clashes with the metric %s", name, m.Key())
@@ -45,6 +50,17 @@ func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 	}
 	r.add(m, nil)
 	return int(r.rows[len(r.rows)-1].index), nil
+}
+
+// recordFields are the fields, beside the metrics, that a record of a snapshot or an
+// event has or gets on its way into a store: a gauge of that name would take their
+// place, or be of another type than they are.
+func recordFields() []string {
+	return []string{
+		"id", "seq", "resource", "spans", // exporters.Record
+		"event", "severity", "message", "attributes", // exporters.EventRecord
+		"record", "time", "timestamp", "tag", // jsonl, and what collectors of logs add
+	}
 }
 
 // clash tells whether one key is the other or a dot-separated prefix of it.

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -351,6 +352,11 @@ func TestAddGauge(t *testing.T) {
 	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
 		if _, err := r.AddGauge(bad, "", "Help."); err == nil {
 			t.Errorf("the name %q was taken", bad)
+		}
+	}
+	for _, reserved := range []string{"id", "seq", "spans", "message", "resource", "resource.shop", "event.name", "severity", "attributes.size", "record"} {
+		if _, err := r.AddGauge(reserved, "", "Help."); err == nil || !strings.Contains(err.Error(), "a field") || !strings.Contains(err.Error(), "app."+reserved) {
+			t.Errorf("the name %q: %v", reserved, err)
 		}
 	}
 	if _, err := r.AddGauge("queue.depth", "", ""); err == nil {

@@ -24,6 +24,9 @@ type Self struct {
 type CaptureStats struct {
 	// Made were kept, Failed could not be, Skipped were not because of a bound.
 	Made, Failed, Skipped uint64
+	// Refused are bundles, and profiles within bundles, that were not taken because
+	// the memory was short.
+	Refused uint64
 }
 
 func captures(t *Tick, to *emitter) {
@@ -31,6 +34,7 @@ func captures(t *Tick, to *emitter) {
 		to.add(float64(c.Made), "made")
 		to.add(float64(c.Failed), "failed")
 		to.add(float64(c.Skipped), "skipped")
+		to.add(float64(c.Refused), "refused")
 	}
 }
 
@@ -67,6 +71,9 @@ type SpoolStats struct {
 	Bytes int64
 	// OldestAge is how long the oldest one has waited; zero when none waits.
 	OldestAge time.Duration
+	// Unsaved is how many records that were to be on disk are in memory only: what a
+	// process that is killed now loses. Zero without a directory.
+	Unsaved uint64
 	// OnDisk tells that what waits survives the process. DiskError is why not,
 	// where a directory is set; empty without one.
 	OnDisk    bool

@@ -79,10 +79,12 @@ func agentRows() []Metric {
 		{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: KindCounter, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}, source: &source{series: exporterFailures}},
 		{Name: "gmpulse.exporter.up", Unit: "", Kind: KindGauge, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}, source: &source{series: exporterUp}},
 		// Evidence that is missing when it is wanted: the disk, or the bound for an hour.
-		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, or skipped because of a bound.", Keys: []string{"outcome"}, source: &source{series: captures}},
+		{Name: "gmpulse.captures", Unit: "{bundle}", Kind: KindCounter, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a bound, or refused because memory was short (also a profile within a bundle).", Keys: []string{"outcome"}, source: &source{series: captures}},
 		// An outage of the backend in hours and bytes, and whether a restart would lose it.
 		{Name: "gmpulse.spool.size", Unit: "By", Kind: KindUpDownCounter, Help: "Bytes that wait in the spool of an exporter.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return float64(s.Bytes) })},
 		{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: KindGauge, Help: "How long the oldest record in the spool of an exporter has waited; 0 when none waits.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return s.OldestAge.Seconds() })},
 		{Name: "gmpulse.spool.on_disk", Unit: "", Kind: KindGauge, Help: "1 when what waits in the spool of an exporter survives the process, 0 when it is in memory only.", Keys: []string{"exporter"}, source: spools(spoolOnDisk)},
+		// What a SIGKILL would lose: it stays above zero where fsync is slower than the ticks.
+		{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: KindUpDownCounter, Help: "Snapshots in the spool of an exporter that are to be on disk and are in memory only yet: what a kill would lose. 0 without a directory.", Keys: []string{"exporter"}, source: spools(func(s *SpoolStats) float64 { return float64(s.Unsaved) })},
 	})
 }

@@ -63,6 +63,7 @@ type Engine struct {
 	capacity   *capacity.Estimator // nil without a span source; only the tick uses it
 	deliveries []*delivery.Delivery
 	evidence   keeper // nil when no exporter keeps evidence
+	parts      parts
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
 
 	ticks        atomic.Uint64
@@ -190,20 +191,21 @@ func (e *Engine) run(ctx context.Context) error {
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
 	if d := e.config.detective; d != nil {
-		wg.Go(func() { e.ask("detective", func() { d.Run(background, e.Snapshot) }) })
+		wg.Go(func() { e.guard("detective", func() { d.Run(background, e.Snapshot) }) })
 	}
 	if b := e.config.baselines; b != nil {
-		wg.Go(func() { e.ask("baselines", func() { b.Run(background) }) })
+		wg.Go(func() { e.guard("baselines", func() { b.Run(background) }) })
 	}
 
 	e.sample(ctx)
 
 	shutdown, release := e.shutdownContext(ctx)
 	defer release()
-	e.tick(time.Now(), 0)
-	err := e.stopDeliveries(shutdown)
+	last := e.tick(time.Now(), 0)
+	err := e.stopDeliveries(shutdown, last)
 	cancel()
 	wg.Go(e.gauges.asking.Wait)
+	wg.Go(e.parts.wait)
 	return errors.Join(err, waitFor(shutdown, &wg))
 }
 
@@ -217,7 +219,7 @@ func (e *Engine) dismiss(ctx context.Context) {
 	}
 	shutdown, release := e.shutdownContext(ctx)
 	defer release()
-	e.err = errors.Join(e.stopDeliveries(shutdown), waitFor(shutdown, &wg))
+	e.err = errors.Join(e.stopDeliveries(shutdown, nil), waitFor(shutdown, &wg))
 }
 
 // sample ticks until it is time to stop. The first tick is immediate.
@@ -225,7 +227,7 @@ func (e *Engine) sample(ctx context.Context) {
 	ticker := time.NewTicker(e.config.interval)
 	defer ticker.Stop()
 	beat := metronome{origin: time.Now(), interval: e.config.interval}
-	e.tick(beat.origin, 0)
+	e.post(e.tick(beat.origin, 0))
 	for {
 		select {
 		case <-ctx.Done():
@@ -236,7 +238,7 @@ func (e *Engine) sample(ctx context.Context) {
 			now := time.Now()
 			lateness, missed := beat.arrive(now)
 			e.missed.Add(missed)
-			e.tick(now, lateness)
+			e.post(e.tick(now, lateness))
 		}
 	}
 }
@@ -262,8 +264,8 @@ func (e *Engine) pulse(ctx context.Context) {
 	})
 }
 
-// tick takes one sample and posts it.
-func (e *Engine) tick(now time.Time, lateness time.Duration) {
+// tick takes one sample.
+func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapshot {
 	t := runtimeinfo.Tick{
 		Time:     now,
 		Lateness: lateness,
@@ -287,10 +289,15 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) {
 	e.latest.Store(s)
 	e.ticks.Add(1)
 	e.lastTick.Store(&now)
+	e.tickDuration.Store(int64(time.Since(now)))
+	return s
+}
+
+// post gives a snapshot to every exporter. It waits for none.
+func (e *Engine) post(s *runtimeinfo.Snapshot) {
 	for _, d := range e.deliveries {
 		d.Post(s)
 	}
-	e.tickDuration.Store(int64(time.Since(now)))
 }
 
 // shutdownContext says how long the end of Run may take: a little less than Stop
@@ -309,12 +316,13 @@ func (e *Engine) shutdownContext(ctx context.Context) (context.Context, context.
 	return context.WithDeadline(e.stopCtx, deadline.Add(-margin))
 }
 
-// stopDeliveries stops all exporters at once.
-func (e *Engine) stopDeliveries(ctx context.Context) error {
+// stopDeliveries stops all exporters at once. Each gets last, nil for nothing, after
+// what it has not read yet.
+func (e *Engine) stopDeliveries(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	errs := make([]error, len(e.deliveries))
 	var wg sync.WaitGroup
 	for i, d := range e.deliveries {
-		wg.Go(func() { errs[i] = d.Stop(ctx) })
+		wg.Go(func() { errs[i] = d.Stop(ctx, last) })
 	}
 	wg.Wait() // bounded: each returns when ctx is done
 	return errors.Join(errs...)

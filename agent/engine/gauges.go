@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -93,20 +94,38 @@ func newRound(all []*gauge) *round {
 	return r
 }
 
-// ask calls the gauges until the round is closed.
+// ask calls the gauges until the round is closed. One that panics, or ends its
+// goroutine, costs the others a new one.
 func (r *round) ask(logger *slog.Logger) {
 	defer close(r.done)
-	for _, i := range r.order {
-		x := r.all[i]
-		if !x.busy.CompareAndSwap(false, true) {
-			continue // it hangs since an earlier tick
-		}
-		v := x.call(logger)
-		x.busy.Store(false)
-		if !r.end(i, v) {
+	for next := 0; next < len(r.order); {
+		err := guard.Do(func() error {
+			for next < len(r.order) && r.call(next) {
+				next++
+			}
+			return nil
+		})
+		if err == nil {
 			return
 		}
+		r.all[r.order[next]].failed(logger, err)
+		next++
 	}
+}
+
+// call calls the n-th gauge. It is false when its value came too late.
+func (r *round) call(n int) bool {
+	i := r.order[n]
+	x := r.all[i]
+	if !x.busy.CompareAndSwap(false, true) {
+		return true // it hangs since an earlier tick
+	}
+	v := x.f()
+	if math.IsInf(v, 0) {
+		v = math.NaN()
+	}
+	x.busy.Store(false)
+	return r.end(i, v)
 }
 
 // end takes a value. It is false when it came too late.
@@ -134,18 +153,11 @@ func (r *round) close() (values []float64, failed uint64) {
 	return r.values, failed
 }
 
-// call turns panics and values that are no numbers into absence, which is NaN.
-func (x *gauge) call(logger *slog.Logger) (v float64) {
-	defer func() {
-		if p := recover(); p != nil {
-			v = math.NaN()
-			if x.panicked.CompareAndSwap(false, true) { // once: it does so at every tick
-				logger.Error("gmpulse: a gauge panicked", slog.String("gauge", x.name), slog.Any("panic", p))
-			}
-		}
-	}()
-	if v = x.f(); math.IsInf(v, 0) {
-		return math.NaN()
+// failed notes that a call panicked. It logs the first time: the gauge may do so at
+// every tick.
+func (x *gauge) failed(logger *slog.Logger, err error) {
+	x.busy.Store(false)
+	if x.panicked.CompareAndSwap(false, true) {
+		logger.Error("gmpulse: a gauge panicked", slog.String("gauge", x.name), slog.Any("error", err))
 	}
-	return v
 }

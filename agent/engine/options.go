@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -184,10 +185,18 @@ func (c *config) validate() error {
 			errs = append(errs, errors.New("engine: WithExporter: the name is empty; give each exporter one of its own"))
 		case seen[x.name]:
 			errs = append(errs, fmt.Errorf("engine: WithExporter: the name %q is taken; give each exporter one of its own", x.name))
-		case x.exporter == nil:
-			errs = append(errs, fmt.Errorf("engine: WithExporter: the exporter %q is nil", x.name))
+		case guard.IsNil(x.exporter):
+			errs = append(errs, fmt.Errorf("engine: WithExporter: the exporter %q is nil (%T)", x.name, x.exporter))
 		}
 		seen[x.name] = true
+	}
+	for _, part := range []struct {
+		option string
+		v      any
+	}{{"WithSpans", c.spans}, {"WithDetective", c.detective}, {"WithBaselines", c.baselines}} {
+		if part.v != nil && guard.IsNil(part.v) {
+			errs = append(errs, fmt.Errorf("engine: %s: it is a nil %T; leave the option out for none", part.option, part.v))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,58 +1,107 @@
 package engine
 
 import (
+	"errors"
 	"log/slog"
-	"runtime/debug"
+	"sync/atomic"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// What is asked of the parts that the options gave. They are foreign code: one that
-// panics ends neither the process nor the loop, and is left out from then on.
+// partWait is how long a tick waits for a part that the options gave.
+const partWait = 100 * time.Millisecond
 
-// ask calls a part. It is false when that panicked.
-func (e *Engine) ask(part string, f func()) (ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.config.logger.Error("gmpulse: a part of the agent panicked and is left out from now on",
-				slog.String("part", part), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			ok = false
-		}
-	}()
-	f()
-	return true
+// parts are the questions that each tick asks of what the options gave. That is
+// foreign code: a part that panics ends neither the process nor the loop and is left
+// out from then on; one that does not return is left out until it does, and what it
+// then returned goes into the next snapshot.
+type parts struct {
+	spans    guard.Question[runtimeinfo.SpanActivity]
+	findings guard.Question[*runtimeinfo.Findings]
+	captures guard.Question[runtimeinfo.CaptureStats]
+	mute     atomic.Bool // the store of evidence has panicked
 }
 
-// spans asks the span source. Only the tick calls it, as all that follows.
-func (e *Engine) spans(now time.Time) (activity *runtimeinfo.SpanActivity) {
-	if e.config.spans == nil {
+// wait returns when no call of a part is under way.
+func (p *parts) wait() {
+	p.spans.Wait()
+	p.findings.Wait()
+	p.captures.Wait()
+}
+
+// guard calls a part, however long that takes. It is false when that panicked.
+func (e *Engine) guard(part string, f func()) bool {
+	return !e.panicked(part, guard.Do(func() error {
+		f()
+		return nil
+	}))
+}
+
+// panicked reports whether a call of a part ended with a panic, and logs it.
+func (e *Engine) panicked(part string, err error) bool {
+	p, ok := errors.AsType[*guard.PanicError](err)
+	if ok {
+		e.config.logger.Error("gmpulse: a part of the agent panicked and is left out from now on",
+			slog.String("part", part), slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	}
+	return ok
+}
+
+// spans asks the span source. Only the tick calls it, as the two that follow.
+func (e *Engine) spans(now time.Time) *runtimeinfo.SpanActivity {
+	source := e.config.spans
+	if source == nil {
 		return nil
 	}
-	if !e.ask("span source", func() {
-		a := e.config.spans.Observe(now)
-		activity = &a
-	}) {
+	activity, err := e.parts.spans.Ask(partWait, func() runtimeinfo.SpanActivity { return source.Observe(now) })
+	if e.panicked("span source", err) {
 		e.config.spans = nil
 	}
-	return activity
+	if err != nil {
+		return nil
+	}
+	return &activity
 }
 
 // findings asks the detective.
-func (e *Engine) findings() (f *runtimeinfo.Findings) {
-	if e.config.detective == nil {
+func (e *Engine) findings() *runtimeinfo.Findings {
+	detective := e.config.detective
+	if detective == nil {
 		return nil
 	}
-	if !e.ask("detective", func() { f = e.config.detective.Findings() }) {
+	f, err := e.parts.findings.Ask(partWait, detective.Findings)
+	if e.panicked("detective", err) {
 		e.config.detective = nil
 	}
 	return f
 }
 
-// judge asks the baselines.
+// judge asks the baselines. It waits for them: they look at a snapshot that is not
+// complete, which nobody may go on with meanwhile. Stop does not wait for the tick
+// longer than its deadline.
 func (e *Engine) judge(s *runtimeinfo.Snapshot, f *runtimeinfo.Findings) (bands []runtimeinfo.Band, events []runtimeinfo.Event) {
-	if !e.ask("baselines", func() { bands, events = e.config.baselines.Judge(s, f) }) {
+	if !e.guard("baselines", func() { bands, events = e.config.baselines.Judge(s, f) }) {
 		e.config.baselines = nil
+		return nil, nil
 	}
 	return bands, events
+}
+
+// captures asks the store of evidence, nil if there is none or it does not say. Any
+// goroutine may call it.
+func (e *Engine) captures() *runtimeinfo.CaptureStats {
+	store := e.evidence
+	if store == nil || e.parts.mute.Load() {
+		return nil
+	}
+	c, err := e.parts.captures.Ask(partWait, store.Captures)
+	if e.panicked("store of evidence", err) {
+		e.parts.mute.Store(true)
+	}
+	if err != nil {
+		return nil
+	}
+	return &c
 }

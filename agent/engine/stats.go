@@ -40,11 +40,8 @@ func (e *Engine) self(now time.Time) runtimeinfo.Self {
 		HostAge:       -1,
 		HostFailures:  e.host.reader.Failures(),
 		GaugeFailures: e.gauges.failures.Load(),
+		Captures:      e.captures(),
 		Exporters:     make([]runtimeinfo.ExporterStats, len(e.deliveries)),
-	}
-	if e.evidence != nil {
-		c := e.evidence.Captures()
-		s.Captures = &c
 	}
 	if p := e.host.last.Load(); p != nil {
 		s.HostDuration, s.HostAge = p.duration, max(0, now.Sub(p.at))

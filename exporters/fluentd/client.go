@@ -61,6 +61,8 @@ type client struct {
 	target *target
 	stage  *atomic.Int32
 	fluent *fluent.Fluent // nil: not connected
+	// secured tells that the server was found to speak TLS, where it is not spoken to so.
+	secured bool
 }
 
 // send returns when the server has acknowledged m.
@@ -93,13 +95,46 @@ func (c *client) attempt(ctx context.Context, m message) (slow bool, err error) 
 	begin := time.Now()
 	err = safely(func() error { return c.fluent.PostWithTime(m.tag, m.at, m.body) })
 	if err == nil {
+		c.secured = false
 		return false, nil
 	}
+	endRemark()
 	c.close()
 	if time.Since(begin) >= min(c.target.writeTimeout, c.target.ackTimeout) {
 		return true, fmt.Errorf("not written within %v or not acknowledged within %v: %w", c.target.writeTimeout, c.target.ackTimeout, err)
 	}
+	if c.needsTLS(ctx) {
+		return false, fmt.Errorf("%w: %w", errNeedsTLS, err)
+	}
 	return false, fmt.Errorf("connection broken, or not answered with the acknowledgement: %w", err)
+}
+
+// endRemark ends the line that the library has begun on os.Stderr when it found no
+// acknowledgement: it ends in "Closing connection..." without a newline, and the
+// application's next line would go on there.
+func endRemark() { _, _ = os.Stderr.WriteString("\n") } // nobody to tell
+
+// errNeedsTLS is the error of a server that speaks TLS on a tcp:// address.
+var errNeedsTLS = errors.New("the server speaks TLS, and does not understand plain TCP: use tls://host:port")
+
+// tlsWait bounds the question whether a server speaks TLS.
+const tlsWait = time.Second
+
+// needsTLS asks a server that has broken a connection off whether it speaks TLS.
+func (c *client) needsTLS(ctx context.Context) bool {
+	if c.target.network != "tcp" || c.secured {
+		return c.secured
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(tlsWait, c.target.timeout))
+	defer cancel()
+	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent
+	conn, err := d.DialContext(ctx, "tcp", c.target.hostPort())
+	var alert tls.AlertError
+	c.secured = err == nil || errors.As(err, &alert) // an alert is TLS too: it wants a certificate, say
+	if err == nil {
+		_ = conn.Close()
+	}
+	return c.secured
 }
 
 // connect probes the server, then makes the library's client. The library's dial

@@ -36,8 +36,8 @@
 // name: the server's certificate must be good for the host of the URL under a
 // root of the system or of the environment variable SSL_CERT_FILE (which holds
 // for the whole process), or [Config.InsecureSkipVerify] must be set. It writes
-// a line to os.Stderr when an acknowledgement fails to come, and registers
-// msgpack extension 0 when the program starts, which panics beside a second
+// a line to os.Stderr when an acknowledgement fails to come (the exporter adds the
+// newline that the library leaves out), and registers msgpack extension 0 when the program starts, which panics beside a second
 // library that does.
 //
 // # Cost

@@ -262,7 +262,7 @@ func (b *backlog) report() runtimeinfo.ExporterStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, OnDisk: b.onDisk, DiskError: b.diskError}
+	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, Unsaved: uint64(len(b.unsaved)), OnDisk: b.onDisk, DiskError: b.diskError}
 	if e := b.oldest(); e != nil {
 		s.Spool.OldestAge = time.Since(e.at)
 	}

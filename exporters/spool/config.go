@@ -22,12 +22,12 @@ type Config struct {
 	// memory and end with the process.
 	Dir string
 	// MaxBytes bounds the records on disk. The file takes a quarter more, never
-	// shrinks while it is in use, and is removed when all is delivered. Default 64 MiB: about eleven hours at one
-	// snapshot a second. The least is 64 KiB.
+	// shrinks while it is in use, and is removed when all is delivered. Default 64 MiB: about
+	// 1.5 hours at one snapshot a second of 12 KB, see the package. The least is 64 KiB.
 	MaxBytes int64
 	// MaxMemory bounds the records in memory: all of them without Dir, else those
-	// that the disk has not taken yet. Default 4 MiB: about forty minutes at one
-	// snapshot a second. The least is 64 KiB.
+	// that the disk has not taken yet. Default 4 MiB: about six minutes at one
+	// snapshot a second of 12 KB. The least is 64 KiB.
 	MaxMemory int64
 	// MaxAge is how long a record may wait. Default 72 h.
 	MaxAge time.Duration

@@ -46,9 +46,12 @@ func (d *deadLetters) write(s *runtimeinfo.Snapshot, why string) error {
 	if err := d.rotate(int64(len(line))); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(d.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return err
+	}
+	if err := owned(f); err != nil {
+		return errors.Join(err, f.Close())
 	}
 	_, err = f.Write(line)
 	return errors.Join(err, f.Close())

@@ -223,6 +223,8 @@ func (k *keeper) openFirst() error {
 		s, err := k.try(n)
 		switch {
 		case errors.Is(err, errLocked):
+		case errors.Is(err, errForeign):
+			k.config.Logger.Error("gmpulse: spool does not use a file that others may have made", slog.String("file", s.path), slog.Any("error", err))
 		case err != nil:
 			return err
 		default:
@@ -248,15 +250,25 @@ func (k *keeper) try(n int) (*store, error) {
 // recover reads the store.
 func (k *keeper) recover() error {
 	k.adopt()
-	c, err := k.store.load(time.Now())
+	c, err := k.store.load(time.Now(), k.config.MaxAge)
 	if err != nil {
 		return err
 	}
+	k.tellKept(k.store)
 	k.backlog.recover(c)
 	if n := len(c.entries); n > 0 {
 		k.config.Logger.Info("gmpulse: spool goes on with what an earlier process left", slog.Int("snapshots", n))
 	}
 	return nil
+}
+
+// tellKept tells of records that this version cannot read: after a rollback there are
+// some. They are kept until MaxAge, for the version that wrote them.
+func (k *keeper) tellKept(s *store) {
+	if s.kept > 0 {
+		k.config.Logger.Warn("gmpulse: spool has records that a newer version wrote; they are kept for it and not delivered by this one",
+			slog.String("file", s.path), slog.Int("snapshots", s.kept), slog.Duration("for", k.config.MaxAge))
+	}
 }
 
 // adopt moves what processes that are gone have left in other stores of the
@@ -267,7 +279,7 @@ func (k *keeper) adopt() {
 		if path == k.store.path {
 			continue
 		}
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Lstat(path); err != nil {
 			continue // there is none
 		}
 		s, err := k.try(n)
@@ -283,7 +295,7 @@ func (k *keeper) adopt() {
 // move copies a store into this one, then removes it. A crash between the two
 // makes duplicates, never a loss.
 func (k *keeper) move(from *store) error {
-	c, err := from.load(time.Now())
+	c, err := from.load(time.Now(), k.config.MaxAge)
 	for err == nil && len(c.entries) > 0 {
 		n := min(len(c.entries), adoptAtOnce)
 		keys := make([]uint64, n)
@@ -294,9 +306,13 @@ func (k *keeper) move(from *store) error {
 		if values, err = from.read(keys); err == nil {
 			_, err = k.store.commit(change{put: values, schemas: c.schemas})
 		}
+		if err == nil && from.kept > 0 { // else the file goes as a whole
+			_, err = from.commit(change{remove: keys})
+		}
 		c.entries = c.entries[n:]
 	}
-	if err != nil {
+	if err != nil || from.kept > 0 {
+		k.tellKept(from)
 		from.close()
 		return err
 	}
@@ -353,7 +369,7 @@ func (k *keeper) finish() {
 	}
 	switch {
 	case k.store == nil: // found damaged just now
-	case k.backlog.empty():
+	case k.backlog.empty() && k.store.kept == 0:
 		k.store.remove()
 	default:
 		k.store.close()

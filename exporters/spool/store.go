@@ -20,6 +20,7 @@ import (
 var (
 	errLocked  = errors.New("another process uses the store")
 	errDamaged = errors.New("the store is damaged")
+	errForeign = errors.New("the file is not of this user alone, and is left as it is")
 )
 
 // store is one bbolt file: a bucket of records by number, a bucket of schemas by
@@ -32,6 +33,7 @@ type store struct {
 	file    *os.File // of db: its lock, and what it reads
 	next    uint64   // key of the next record
 	schemas map[runtimeinfo.SchemaID]bool
+	kept    int // records of a newer version, which stay for it
 }
 
 // change is what one transaction does.
@@ -52,8 +54,8 @@ func newStore(path string) *store {
 }
 
 // open opens or makes the file. The error is errLocked, errDamaged (the store is
-// then still locked, to be set aside before anybody else opens it), or the
-// operating system's.
+// then still locked, to be set aside before anybody else opens it), errForeign, or
+// the operating system's.
 func (s *store) open() error {
 	for {
 		var err error
@@ -83,9 +85,15 @@ func (s *store) open() error {
 
 // openFile is how bbolt opens its file.
 func (s *store) openFile(path string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag, mode)
+	f, err := os.OpenFile(path, flag|openFlags, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := owned(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	s.file = f
-	return f, err
+	return f, nil
 }
 
 // current tells whether the file that is open is the one at the path.
@@ -132,6 +140,10 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return errLocked
+	case errors.Is(err, errForeign):
+		return err
+	case errors.Is(err, syscall.ELOOP): // a link, where links are not followed
+		return fmt.Errorf("%w: it is a link: %w", errForeign, err)
 	case errors.As(err, &path) || errors.As(err, &number):
 		return err
 	default:
@@ -182,18 +194,39 @@ type contents struct {
 	entries []*entry
 	schemas map[runtimeinfo.SchemaID][]byte
 	bad     []uint64 // keys of what cannot be read
+	// newer are the ids of schemas that a newer version wrote, kept how many records.
+	newer map[runtimeinfo.SchemaID]bool
+	kept  int
+}
+
+// take sorts one stored record.
+func (c *contents) take(key uint64, v []byte, now time.Time, maxAge time.Duration) {
+	if !intact(key, v) {
+		c.bad = append(c.bad, key)
+		return
+	}
+	e, err := entryOf(key, v, now)
+	switch newer := err != nil || c.newer[e.schema]; {
+	case newer && now.Sub(e.at) <= maxAge:
+		c.kept++
+	case newer, c.schemas[e.schema] == nil:
+		c.bad = append(c.bad, key)
+	default:
+		c.entries = append(c.entries, e)
+	}
 }
 
 // load reads all of it but the bodies, and drops what is of no use: damaged
 // records, and schemas that no record needs.
-func (s *store) load(now time.Time) (*contents, error) {
-	c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}}
-	needed := map[runtimeinfo.SchemaID]bool{}
+func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
+	c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newer: map[runtimeinfo.SchemaID]bool{}}
 	err := s.db.View(func(tx *bolt.Tx) error {
 		var dec runtimeinfo.Decoder
-		_ = tx.Bucket(schemasBucket()).ForEach(func(_, v []byte) error {
+		_ = tx.Bucket(schemasBucket()).ForEach(func(k, v []byte) error {
 			if id, err := dec.Learn(v); err == nil {
 				c.schemas[id] = append([]byte(nil), v...)
+			} else if len(k) == 8 {
+				c.newer[runtimeinfo.SchemaID(binary.BigEndian.Uint64(k))] = true
 			}
 			return nil
 		})
@@ -201,20 +234,17 @@ func (s *store) load(now time.Time) (*contents, error) {
 			if len(k) != 8 {
 				return fmt.Errorf("%w: a key of %d bytes", errDamaged, len(k))
 			}
-			key := binary.BigEndian.Uint64(k)
-			if intact(key, v) {
-				if e, err := entryOf(key, v, now); err == nil && c.schemas[e.schema] != nil {
-					c.entries = append(c.entries, e)
-					needed[e.schema] = true
-					return nil
-				}
-			}
-			c.bad = append(c.bad, key)
+			c.take(binary.BigEndian.Uint64(k), v, now, maxAge)
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, err
+	}
+	s.kept = c.kept
+	needed := map[runtimeinfo.SchemaID]bool{}
+	for _, e := range c.entries {
+		needed[e.schema] = true
 	}
 	return c, s.clean(c, needed)
 }

@@ -1,52 +1,20 @@
 // Package guard stands between the agent and foreign code: a call gets a
 // deadline, a panic becomes an error, and how calls end is counted and, where it
 // changes, logged.
+//
+// Foreign code is whatever the application gives: exporters, errors that they return,
+// log handlers, gauges, sources of spans. Any method of it may panic, hang, or end its
+// goroutine.
 package guard
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
-
-// ErrTimeout is the cause of a context that [Call] ended.
-var ErrTimeout = errors.New("timeout")
-
-// PanicError is a panic of foreign code.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-// Error names the value of the panic.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Call bounds one call of foreign code and turns its panics into a [PanicError].
-// Code that ignores its context keeps Call waiting.
-func Call(ctx context.Context, timeout time.Duration, f func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	err = f(ctx)
-	if err == nil {
-		return nil
-	}
-	_ = err.Error() // foreign code too: a nil pointer in an error panics here, where that is recovered
-	if errors.Is(context.Cause(ctx), ErrTimeout) {
-		err = fmt.Errorf("%w after %v: %w", ErrTimeout, timeout, err)
-	}
-	return err
-}
 
 // Settle closes the account of a call that handed over one snapshot and some
 // events: with no error all are delivered, with a [exporters.RejectedError] what

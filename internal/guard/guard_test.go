@@ -55,6 +55,7 @@ func TestCallThatReturnsABrokenError(t *testing.T) {
 	}
 	var s runtimeinfo.ExporterStats
 	guard.CountFailure(&s, err)
+	guard.LogChange(slog.New(slog.DiscardHandler), runtimeinfo.ExporterOK, err)
 	if s.Panics != 1 || !strings.Contains(s.LastError, "nil pointer") {
 		t.Errorf("%+v", s)
 	}

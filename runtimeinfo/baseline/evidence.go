@@ -78,8 +78,11 @@ type opinion struct {
 	alarm              bool
 }
 
-// place is the rung of a residual.
+// place is the rung of a residual, the middle one for NaN.
 func (p pace) place(residual float64) int {
+	if math.IsNaN(residual) {
+		return half
+	}
 	return half + int(max(-half, min(half-1, math.Floor(residual/p.rung+0.5))))
 }
 

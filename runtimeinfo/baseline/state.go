@@ -7,12 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"io/fs"
 	"log/slog"
-	"math"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -46,7 +42,7 @@ var errState = errors.New("damaged, or of another version")
 // Run writes the state file now and then, and when ctx is done; without one it
 // returns at once.
 func (w *Watch) Run(ctx context.Context) {
-	if w.config.StateFile == "" {
+	if w.config.StateFile == "" || !w.awaitState(ctx) {
 		return
 	}
 	ticker := time.NewTicker(saveInterval)
@@ -76,26 +72,12 @@ func (w *Watch) Run(ctx context.Context) {
 
 // save writes the state file: to a temporary one beside it, which then takes its
 // place, so that a crash or a full disk leaves the last one whole.
-func (w *Watch) save() (err error) {
+func (w *Watch) save() error {
 	b, err := encodeState(w.remember(), time.Now())
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(w.config.StateFile), filepath.Base(w.config.StateFile)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), w.config.StateFile)
+	return replaceFile(w.config.StateFile, b)
 }
 
 // remember copies what is to be kept, so that the tick waits for a copy only.
@@ -116,19 +98,69 @@ func (w *Watch) remember() map[string]*stored {
 	return all
 }
 
-// restore reads the state file, if there is one.
+// stateWait is how long New waits for the state file: a file system may hang.
+const stateWait = 250 * time.Millisecond
+
+// stateRead is the state file being read, on a goroutine of its own.
+type stateRead struct {
+	done chan struct{}
+	all  map[string]*stored
+	err  error
+}
+
+// restore reads the state file, if there is one. What is not there in time comes with
+// Run.
 func (w *Watch) restore() {
 	if w.config.StateFile == "" {
 		return
 	}
-	all, err := readState(w.config.StateFile, time.Now())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		w.config.Logger.Warn("gmpulse: what is normal is learned anew", slog.String("file", w.config.StateFile), slog.Any("error", err))
-	default:
-		w.stored = all
+	r := &stateRead{done: make(chan struct{})}
+	go func() { // Run waits for it
+		defer close(r.done)
+		r.all, r.err = readState(w.config.StateFile, time.Now())
+	}()
+	t := time.NewTimer(stateWait)
+	defer t.Stop()
+	select {
+	case <-r.done:
+		w.restored(r)
+	case <-t.C:
+		w.reading = r
+		w.config.Logger.Warn("gmpulse: the file with what is normal cannot be read yet", slog.String("file", w.config.StateFile))
 	}
+}
+
+// restored takes what was read.
+func (w *Watch) restored(r *stateRead) {
+	switch {
+	case errors.Is(r.err, fs.ErrNotExist):
+	case r.err != nil:
+		w.config.Logger.Warn("gmpulse: what is normal is learned anew", slog.String("file", w.config.StateFile), slog.Any("error", r.err))
+	default:
+		w.stored = r.all
+	}
+}
+
+// awaitState waits for a state file that was late, and gives the trackers what it has.
+// Until then nothing is written: the file may hold weeks. It is false when ctx is done
+// first.
+func (w *Watch) awaitState(ctx context.Context) bool {
+	if w.reading == nil {
+		return true
+	}
+	select {
+	case <-w.reading.done:
+	case <-ctx.Done():
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restored(w.reading)
+	w.reading = nil
+	for _, t := range w.trackers {
+		w.recall(t)
+	}
+	return true
 }
 
 // recall gives a tracker what the state file has for it.
@@ -165,14 +197,11 @@ func encodeState(all map[string]*stored, now time.Time) ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
+// maxState is more than a state file ever has.
+const maxState = 2*maxStored<<12 + 1<<16
+
 func readState(path string, now time.Time) (map[string]*stored, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	const most = maxStored*2<<12 + 1<<16
-	b, err := io.ReadAll(io.LimitReader(f, most))
+	b, err := readFile(path, maxState)
 	if err != nil {
 		return nil, err
 	}
@@ -216,14 +245,4 @@ func decodeState(b []byte, now time.Time) (map[string]*stored, error) {
 		return nil, errState
 	}
 	return all, nil
-}
-
-// sound tells whether the numbers can be what was learned.
-func (s *stored) sound() bool {
-	for _, v := range [...]float64{s.Learned.Scale, s.Learned.Rare, s.Learned.Fast.Bar, s.Learned.Slow.Bar} {
-		if math.IsNaN(v) || v < 0 || v > 1e200 {
-			return false
-		}
-	}
-	return s.Learned.Scale > 0 && s.Learned.Fast.Seen.N >= 0 && s.Learned.Slow.Seen.N >= 0
 }

@@ -39,8 +39,9 @@ type Config struct {
 	// is "root_span.p99 GET /cart". Default none.
 	Ceilings map[string]float64
 	// StateFile keeps what was learned over a restart. It is written every five
-	// minutes and at the end, whole or not at all. One process may use it at a
-	// time. Default none: each start learns anew.
+	// minutes and at the end, whole or not at all, by way of a file beside it with
+	// .tmp at the end of its name. One process may use it at a time. What is no
+	// regular file is neither read nor replaced. Default none: each start learns anew.
 	StateFile string
 	// Logger is told when the state file cannot be read or written. Default, and
 	// nil, is slog.Default().
@@ -101,6 +102,7 @@ type Watch struct {
 	incident incident
 	groups   groupLog
 	stored   map[string]*stored // what the state file has
+	reading  *stateRead         // while that is late; only New and Run use it
 }
 
 // root is one watched root-span name.
@@ -111,8 +113,9 @@ type root struct {
 	known    bool
 }
 
-// New returns a Watch, with what the state file remembers. A file that is missing,
-// of another version or damaged is no error: it starts anew. The error joins all
+// New returns a Watch, with what the state file remembers. A file that is missing, of
+// another version, damaged, or no regular file is no error: it starts anew. New waits
+// 250 ms at most for it: what comes later is taken when [Watch.Run] has it. The error joins all
 // that is wrong with the configuration.
 func New(c Config) (*Watch, error) {
 	if err := c.validate(); err != nil {

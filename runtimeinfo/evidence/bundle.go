@@ -6,13 +6,15 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -27,6 +29,15 @@ type content struct {
 	name  string
 	bytes []byte
 }
+
+const (
+	// bundleNeeds is the memory for a bundle but for what is asked for apart: its files,
+	// at most 32 MiB unless the configuration says otherwise, and making them.
+	bundleNeeds = 64 << 20
+	// traceNeeds is the memory for an execution trace, or for the proof of a leak,
+	// which begins with a collection.
+	traceNeeds = 128 << 20
+)
 
 // errFull is why a file that does not fit is left out.
 var errFull = errors.New("the bundle would be larger than it may be")
@@ -49,18 +60,16 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 		last = samples[len(samples)-1]
 	}
 
-	b.add(ctx, "goroutine.pb.gz", goroutineProfile)
-	b.manifest.Goroutines = runtime.NumGoroutine()
+	n := runtime.NumGoroutine()
+	s.addIfFits(ctx, &b, "goroutine.pb.gz", headroom.Goroutines(n), goroutineProfile)
+	b.manifest.Goroutines = n
 	s.addBase(ctx, &b, base)
-	s.addTrace(ctx, &b, t, last)
+	s.addTrace(ctx, &b, t)
 	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
 	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
 	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profileTo("heap", w) })
-	b.add(ctx, "goroutineleak.pb.gz", func(ctx context.Context, w io.Writer) error {
-		if why := tight(last); why != "" {
-			return errors.New(why)
-		}
+	s.addIfFits(ctx, &b, "goroutineleak.pb.gz", traceNeeds+headroom.Goroutines(n), func(ctx context.Context, w io.Writer) error {
 		return s.prover.WriteProfile(ctx, report.Survey, w)
 	})
 	s.addWatched(ctx, &b, t)
@@ -91,20 +100,33 @@ func (s *Store) addBase(ctx context.Context, b *bundle, healthy *base) {
 }
 
 // addTrace adds the trace that came with the trigger, or one of now.
-func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger, last *runtimeinfo.Snapshot) {
-	b.add(ctx, "execution.trace", func(ctx context.Context, w io.Writer) error {
-		if t.Trace != nil {
+func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger) {
+	const name = "execution.trace"
+	switch {
+	case t.Trace != nil:
+		b.add(ctx, name, func(_ context.Context, w io.Writer) error {
 			_, err := w.Write(t.Trace)
 			return err
-		}
-		if s.config.Trace == nil {
-			return errors.New("no recorder was given: see agent.WithRecorder")
-		}
-		if why := tight(last); why != "" {
-			return errors.New(why)
-		}
-		return s.config.Trace.WriteTrace(ctx, w)
-	})
+		})
+	case s.config.Trace == nil:
+		b.leaveOut(name, errors.New("no recorder was given: see agent.WithRecorder"))
+	default:
+		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace.WriteTrace)
+	}
+}
+
+// addIfFits makes a file for which so many bytes of memory are needed, if there are.
+func (s *Store) addIfFits(ctx context.Context, b *bundle, name string, bytes int64, f func(context.Context, io.Writer) error) {
+	err := s.fits(bytes)
+	if err == nil {
+		b.add(ctx, name, f)
+		return
+	}
+	b.leaveOut(name, err)
+	s.mu.Lock()
+	s.stats.Refused++
+	s.mu.Unlock()
+	s.config.Logger.Warn("gmpulse: a part of the evidence was not taken", slog.String("part", name), slog.Any("error", err))
 }
 
 // addWatched adds what has to be watched for a while, both at once.
@@ -138,7 +160,7 @@ func (b *bundle) put(c content, took time.Duration, err error) {
 		err = errFull
 	}
 	if err != nil {
-		b.manifest.Skipped = append(b.manifest.Skipped, Skipped{What: c.name, Why: err.Error()})
+		b.leaveOut(c.name, err)
 		return
 	}
 	b.room -= int64(len(c.bytes))
@@ -146,17 +168,17 @@ func (b *bundle) put(c content, took time.Duration, err error) {
 	b.manifest.Files = append(b.manifest.Files, File{Name: c.name, Bytes: len(c.bytes), Seconds: took.Seconds()})
 }
 
+// leaveOut notes why a file is not there.
+func (b *bundle) leaveOut(name string, why error) {
+	b.manifest.Skipped = append(b.manifest.Skipped, Skipped{What: name, Why: why.Error()})
+}
+
 // guarded calls f, which uses foreign code, unless it is too late.
-func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) (err error) {
+func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f(ctx, w)
+	return guard.Do(func() error { return f(ctx, w) })
 }
 
 // limited is a buffer with an end.
@@ -170,20 +192,6 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, errFull
 	}
 	return l.Buffer.Write(p)
-}
-
-// tight says why what needs memory must be left out, if it must.
-func tight(s *runtimeinfo.Snapshot) (why string) {
-	const least = 128 << 20
-	if s == nil {
-		return ""
-	}
-	for _, key := range []string{"gmpulse.memory.headroom.gomemlimit", "gmpulse.memory.headroom.container"} {
-		if room, ok := s.Number(key); ok && room < least {
-			return fmt.Sprintf("memory is short: %s is %.0f bytes", key, room)
-		}
-	}
-	return ""
 }
 
 // idTime is how the name of a bundle begins, so that they sort by time.

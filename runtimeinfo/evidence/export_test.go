@@ -3,6 +3,8 @@ package evidence
 import (
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // WaitHealthy waits for the profile of a time when nothing was wrong.
@@ -29,5 +31,15 @@ func (s *Store) waitFor(t *testing.T, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("not so after 20 s")
 		}
+	}
+}
+
+// Room has the store believe that so many bytes of memory are left.
+func (s *Store) Room(bytes int64) {
+	s.fits = func(need int64) error {
+		if need <= bytes {
+			return nil
+		}
+		return headroom.ErrShort
 	}
 }

@@ -3,10 +3,12 @@ package evidence
 import (
 	"bytes"
 	"context"
+	"errors"
 	"runtime"
 	"runtime/pprof"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -74,12 +76,18 @@ func (s *Store) compare(now time.Time) {
 		pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(context.Context) {
 			start := time.Now()
 			var b bytes.Buffer
-			err := profileTo("goroutine", &b)
+			err := s.fits(headroom.Goroutines(n))
+			if err == nil {
+				err = profileTo("goroutine", &b)
+			}
 			cost := time.Since(start)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.healthy.busy = false
 			s.healthy.governor.Spend(now, n, cost)
+			if errors.Is(err, headroom.ErrShort) {
+				s.stats.Refused++
+			}
 			if err == nil {
 				s.healthy.add(&base{at: now, profile: b.Bytes(), survey: report.Survey})
 			}

@@ -113,9 +113,20 @@ type SkippedCapture struct {
 	Why   string    `json:"why"`
 }
 
+// maxManifest is more than a manifest ever has.
+const maxManifest = 4 << 20
+
 // ReadManifest reads the manifest of a bundle, whose directory is the root of
-// files.
+// files. It opens a regular file of at most 4 MiB only. Fields that it does not know, of
+// a later version, are left out.
 func ReadManifest(files fs.FS) (*Manifest, error) {
+	info, err := fs.Stat(files, ManifestFile)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("evidence: %w", err)
+	case !info.Mode().IsRegular() || info.Size() > maxManifest:
+		return nil, fmt.Errorf("evidence: %s is no regular file of at most %d bytes", ManifestFile, maxManifest)
+	}
 	text, err := fs.ReadFile(files, ManifestFile)
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)

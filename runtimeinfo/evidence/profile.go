@@ -55,14 +55,9 @@ func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 // mutexProfile writes the contention of locks within a while. Where the program
 // has not switched that profile on, it is on for that while.
 func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
-	const one = 10 // of so many events
 	if runtime.SetMutexProfileFraction(-1) == 0 {
-		runtime.SetMutexProfileFraction(one)
-		defer func() {
-			if now := runtime.SetMutexProfileFraction(-1); now == one { // still ours
-				runtime.SetMutexProfileFraction(0)
-			}
-		}()
+		runtime.SetMutexProfileFraction(mutexFraction)
+		defer mutexProfileOff()
 	}
 	before, err := parsed("mutex")
 	if err != nil {
@@ -83,6 +78,21 @@ func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 	}
 	delta.DurationNanos = time.Since(start).Nanoseconds()
 	return delta.Write(w)
+}
+
+// mutexFraction is the rate of a capture, one of so many events. It is a number that
+// no application chooses: one that sets its own rate meanwhile is told by it.
+const mutexFraction = 13
+
+// mutexProfileOff switches the profile off, unless the application has set a rate of
+// its own since the capture began.
+func mutexProfileOff() {
+	if runtime.SetMutexProfileFraction(-1) != mutexFraction {
+		return
+	}
+	if now := runtime.SetMutexProfileFraction(0); now != mutexFraction { // set just now
+		runtime.SetMutexProfileFraction(now)
+	}
 }
 
 func parsed(name string) (*profile.Profile, error) {

@@ -30,6 +30,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -96,6 +98,9 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("evidence: Config.%s is below zero: set it above, or to 0 for the default", f.name))
 		}
 	}
+	if c.Trace != nil && guard.IsNil(c.Trace) {
+		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it out for none", c.Trace))
+	}
 	if c.ProfileFor > maxProfileFor {
 		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: set it to at most %v, or to 0 for 5s", c.ProfileFor, maxProfileFor))
 	}
@@ -105,7 +110,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Cooldown = cmp.Or(c.Cooldown, 10*time.Minute)
 	c.PerHour = cmp.Or(c.PerHour, 4)
 	c.ProfileFor = cmp.Or(c.ProfileFor, 5*time.Second)
-	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Logger = guard.Logger(cmp.Or(c.Logger, slog.Default()))
 	if c.Goroutines == nil {
 		c.Goroutines = func() goroutines.Report { return goroutines.Report{} }
 	}
@@ -133,6 +138,7 @@ type Store struct {
 	config Config
 	shelf  shelf
 	prover *goroutines.Prover
+	fits   func(bytes int64) error // headroom.Check
 
 	hurry chan struct{} // closed by Shutdown
 	work  sync.WaitGroup
@@ -158,6 +164,7 @@ func New(config Config) (*Store, error) {
 		config:  config,
 		shelf:   newShelf(config),
 		prover:  goroutines.NewProver(goroutines.ProverConfig{Cooldown: time.Hour}),
+		fits:    headroom.Check,
 		hurry:   make(chan struct{}),
 		budget:  newBudget(config),
 		healthy: newHealthy(),
@@ -165,7 +172,8 @@ func New(config Config) (*Store, error) {
 }
 
 // Captures returns how many bundles were made and how many were not, because they could
-// not be, or because of the cooldown, the limit for an hour, or one that was being made.
+// not be, or because of the cooldown, the limit for an hour, or one that was being made,
+// or because the memory was short.
 // The engine publishes it.
 func (s *Store) Captures() runtimeinfo.CaptureStats {
 	s.mu.Lock()
@@ -192,8 +200,8 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 }
 
 // Trigger makes a bundle, unless there was one for the same cause a short while ago,
-// there were too many within the hour, or another is being made; it does not
-// wait for it.
+// there were too many within the hour, another is being made, or the memory is short;
+// it does not wait for it.
 func (s *Store) Trigger(t Trigger) {
 	if why := s.begin(&t); why != "" { // logged without the lock: a logger may be slow, and the tick wants the account
 		s.config.Logger.Info("gmpulse: no evidence was taken", slog.String("cause", t.Cause), slog.String("why", why))
@@ -202,10 +210,14 @@ func (s *Store) Trigger(t Trigger) {
 
 // begin begins the making of a bundle, or says why there will be none.
 func (s *Store) begin(t *Trigger) (why string) {
+	short := s.fits(bundleNeeds) // it reads files: not under the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if why = s.refuses(now, t); why != "" {
+	if why = s.refuses(now, t, short); why != "" {
+		if short == nil || s.shut || s.busy {
+			s.stats.Skipped++
+		}
 		s.skip(SkippedCapture{Time: now, Cause: t.Cause, Why: why})
 		return why
 	}
@@ -215,12 +227,15 @@ func (s *Store) begin(t *Trigger) (why string) {
 }
 
 // refuses says why there will be no bundle, or reserves the place for one.
-func (s *Store) refuses(now time.Time, t *Trigger) (why string) {
+func (s *Store) refuses(now time.Time, t *Trigger, short error) (why string) {
 	switch {
 	case s.shut:
 		return "the store is shut down"
 	case s.busy:
 		return "another capture was being made"
+	case short != nil:
+		s.stats.Refused++
+		return short.Error()
 	default:
 		t.first = s.budget.isFirst(now, t.Cause)
 		return s.budget.take(now, t)
@@ -230,7 +245,6 @@ func (s *Store) refuses(now time.Time, t *Trigger) (why string) {
 // skip remembers what was not captured, for the next manifest.
 func (s *Store) skip(c SkippedCapture) {
 	const most = 20
-	s.stats.Skipped++
 	if len(s.skipped) == most {
 		s.skipped = append(s.skipped[:0], s.skipped[1:]...)
 	}
@@ -238,8 +252,8 @@ func (s *Store) skip(c SkippedCapture) {
 }
 
 // Capture makes a bundle because somebody asks for it, waits for it and returns
-// the name of its directory. It knows no cooldown. The error is [ErrBusy], [ErrShutdown], or
-// what kept the bundle from being written. When ctx is done the bundle is still
+// the name of its directory. It knows no cooldown. The error is [ErrBusy], [ErrShutdown],
+// that the memory is short, or what kept the bundle from being written. When ctx is done the bundle is still
 // made.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
 	type result struct {
@@ -247,14 +261,11 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 		err error
 	}
 	t := Trigger{Cause: "request", Reason: reason, CPU: true}
+	short := s.fits(bundleNeeds)
 	s.mu.Lock()
-	if s.shut || s.busy {
-		shut := s.shut
+	if err := s.unable(short); err != nil {
 		s.mu.Unlock()
-		if shut {
-			return "", ErrShutdown
-		}
-		return "", ErrBusy
+		return "", err
 	}
 	s.busy = true
 	done := make(chan result, 1) // capacity 1: nobody may be waiting any more
@@ -271,17 +282,30 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 	}
 }
 
+// unable returns why no capture can begin now, nil if one can. mu is held.
+func (s *Store) unable(short error) error {
+	switch {
+	case s.shut:
+		return ErrShutdown
+	case s.busy:
+		return ErrBusy
+	case short != nil:
+		s.stats.Refused++
+		return fmt.Errorf("evidence: no capture: %w", short)
+	default:
+		return nil
+	}
+}
+
 // take makes a bundle. The place is taken, and is given back.
 func (s *Store) take(t *Trigger) (id string, err error) {
 	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took too long"))
 		defer cancel()
-		defer func() { // Goroutines and Trace are foreign code
-			if p := recover(); p != nil {
-				err = fmt.Errorf("evidence: panic: %v", p)
-			}
-		}()
-		id, err = s.make(ctx, t)
+		err = guard.Do(func() (err error) { // Goroutines and Trace are foreign code
+			id, err = s.make(ctx, t)
+			return err
+		})
 	})
 	if err != nil {
 		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))

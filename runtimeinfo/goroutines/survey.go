@@ -21,10 +21,12 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // ErrTooMany is the error of a survey that was not taken because there are more
-// goroutines than Config.MaxGoroutines.
+// goroutines than Config.MaxGoroutines, or than there is memory for.
 var ErrTooMany = errors.New("goroutines: too many to survey")
 
 // ErrProfiler is the error of a survey or proof during which the runtime's
@@ -135,8 +137,11 @@ func (s *Surveyor) Take(ctx context.Context) (*Survey, error) {
 
 // tooMany returns the error of a survey of so many goroutines, if there is to be none.
 func (s *Surveyor) tooMany(goroutines int) error {
-	if goroutines <= s.config.MaxGoroutines {
-		return nil
+	if goroutines > s.config.MaxGoroutines {
+		return fmt.Errorf("%w: %d, the cap is %d", ErrTooMany, goroutines, s.config.MaxGoroutines)
 	}
-	return fmt.Errorf("%w: %d, the cap is %d", ErrTooMany, goroutines, s.config.MaxGoroutines)
+	if err := headroom.Check(headroom.Goroutines(goroutines)); err != nil {
+		return fmt.Errorf("%w: %d: %w", ErrTooMany, goroutines, err)
+	}
+	return nil
 }

@@ -14,8 +14,10 @@ type goroutine struct {
 	proc    trace.ProcID
 
 	assist stretch
-	spans  []*span // open ones that began on it, outermost first
 	next   *rootLog
+
+	// The open spans that began on it, a list by way of outer and inner.
+	outermost, innermost *span
 
 	// owner is the innermost open span that it was created under, place its index
 	// among the owner's members, base what it had done when it became one.
@@ -43,8 +45,8 @@ func (g *goroutine) settle(now trace.Time) {
 
 // span returns the innermost span that it works for, nil for none.
 func (g *goroutine) span() *span {
-	if n := len(g.spans); n > 0 {
-		return g.spans[n-1]
+	if g.innermost != nil {
+		return g.innermost
 	}
 	return g.owner
 }
@@ -123,7 +125,7 @@ func (a *analyzer) run(g *goroutine, id trace.ProcID) {
 
 // wake tells the spans of a goroutine who woke it.
 func (a *analyzer) wake(g *goroutine, e *trace.Event) {
-	if len(g.spans) == 0 {
+	if g.outermost == nil {
 		return
 	}
 	var site, name string
@@ -135,7 +137,7 @@ func (a *analyzer) wake(g *goroutine, e *trace.Event) {
 			}
 		}
 	}
-	for _, s := range g.spans {
+	for s, n := g.outermost, 0; s != nil && n < maxNested; s, n = s.inner, n+1 {
 		s.wake(g.cause, site, name, a.now.Sub(g.entered))
 	}
 }

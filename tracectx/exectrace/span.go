@@ -2,7 +2,6 @@ package exectrace
 
 import (
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"golang.org/x/exp/trace"
@@ -10,12 +9,21 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
+// maxNested bounds what an event costs beneath spans in spans: a trace with 16,000 of
+// them must not take 16,000 steps for each event. A span that lies deeper counts for
+// the one at this depth above it, and for those above that, but for none in between;
+// and of the spans of one goroutine so many, the outermost, are told who woke it.
+const maxNested = 64
+
 // span is an open one.
 type span struct {
 	Breakdown
 
-	parent *span // see up
+	parent *span // that it counts for, see up; at most maxNested steps to the top
+	depth  int   // steps
 	closed bool
+	// outer and inner are its neighbours among the open spans of its goroutine.
+	outer, inner *span
 	g      *goroutine
 	// foreign tells that its goroutine does not count for parent anyway.
 	foreign bool
@@ -79,7 +87,7 @@ func (a *analyzer) beginSpan(e *trace.Event) {
 			Name: task.Type, Task: uint64(task.ID), Parent: uint64(task.Parent),
 			Root: task.Parent == trace.BackgroundTask, Goroutine: uint64(e.Goroutine()), Start: a.wall(a.now),
 		},
-		parent: a.spans[task.Parent],
+		parent: a.countsFor(task.Parent),
 		g:      g, begin: a.now, before: g.total,
 		stw: a.stw.at(a.now), mark: a.mark.at(a.now), assist: g.assist.at(a.now),
 	}
@@ -88,10 +96,21 @@ func (a *analyzer) beginSpan(e *trace.Event) {
 		g.next = nil
 	}
 	if s.parent != nil {
+		s.depth = s.parent.depth + 1
 		s.foreign = !s.parent.counts(g)
 	}
-	g.spans = append(g.spans, s)
+	g.push(s)
 	a.spans[task.ID] = s
+}
+
+// countsFor returns the open span for which a child of a task counts: that of the
+// task, or where it lies too deep the one at maxNested above it.
+func (a *analyzer) countsFor(task trace.TaskID) *span {
+	s := a.spans[task]
+	if s != nil && s.depth >= maxNested && s.up() != nil {
+		return s.parent
+	}
+	return s
 }
 
 // counts tells whether what a goroutine does counts for the span already: it
@@ -100,7 +119,7 @@ func (s *span) counts(g *goroutine) bool {
 	if g == s.g {
 		return true
 	}
-	for _, t := range g.spans {
+	for t, n := g.innermost, 0; t != nil && n < maxNested; t, n = t.outer, n+1 {
 		if t.under(s) {
 			return true
 		}
@@ -151,7 +170,7 @@ func (a *analyzer) close(s *span) {
 
 	s.closed = true
 	delete(a.spans, trace.TaskID(s.Task))
-	s.g.forget(s)
+	s.g.remove(s)
 	for len(s.members) > 0 {
 		g := s.members[len(s.members)-1]
 		g.settle(a.now)
@@ -186,9 +205,28 @@ func (s *span) leave(g *goroutine) {
 	g.owner = nil
 }
 
-// forget takes a span off the goroutine that it began on.
-func (g *goroutine) forget(s *span) {
-	if i := slices.Index(g.spans, s); i >= 0 {
-		g.spans = slices.Delete(g.spans, i, i+1)
+// push makes a span the innermost one of the goroutine that it began on.
+func (g *goroutine) push(s *span) {
+	s.outer = g.innermost
+	if s.outer != nil {
+		s.outer.inner = s
+	} else {
+		g.outermost = s
 	}
+	g.innermost = s
+}
+
+// remove takes a span off the goroutine that it began on.
+func (g *goroutine) remove(s *span) {
+	if s.outer != nil {
+		s.outer.inner = s.inner
+	} else {
+		g.outermost = s.inner
+	}
+	if s.inner != nil {
+		s.inner.outer = s.outer
+	} else {
+		g.innermost = s.outer
+	}
+	s.outer, s.inner = nil, nil
 }

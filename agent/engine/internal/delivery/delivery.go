@@ -25,9 +25,13 @@ const ProfilerLabel = "gmpulse"
 // oldest are dropped and counted. Events are rare: this is hours of trouble.
 const MaxEvents = 1024
 
+// accountWait is how long the agent waits for the account of an exporter.
+const accountWait = 10 * time.Millisecond
+
 // accountant is an exporter with a queue of its own, such as a spool: what it has
 // taken it delivers later, and its account says what became of that. Its method
-// is called on the tick and must not block.
+// is called once a tick and must not block. While it does, or when it panics, the last
+// account that it gave stands.
 type accountant interface {
 	ExporterStats() runtimeinfo.ExporterStats
 }
@@ -36,6 +40,8 @@ type accountant interface {
 type Delivery struct {
 	exporter exporters.Exporter
 	account  accountant // the exporter again, nil if it has no queue
+	asking   sync.Mutex // before mu
+	question guard.Question[runtimeinfo.ExporterStats]
 	timeout  time.Duration
 	logger   *slog.Logger
 	wake     chan struct{}  // capacity 1: something changed
@@ -44,13 +50,17 @@ type Delivery struct {
 
 	mu       sync.Mutex
 	mailbox  *runtimeinfo.Snapshot
-	events   []runtimeinfo.Event // to go with the next snapshot
-	inFlight int                 // events with the call under way
-	calling  time.Time           // start of the call under way, else zero
-	overdue  bool                // the call under way is past its deadline
-	closing  context.Context     //nolint:containedctx // how long the caller of Stop waits; Run needs it for its last calls
-	given    bool                // Stop gave up: later results no longer count
-	cancel   context.CancelFunc  // ends the call under way
+	last     *runtimeinfo.Snapshot     // of Stop: it waits for the one in the mailbox
+	queued   runtimeinfo.ExporterStats // the last account of the queue
+	broken   bool                      // asking for it has panicked
+	slow     bool                      // the last call ended with a timeout
+	events   []runtimeinfo.Event       // to go with the next snapshot
+	inFlight int                       // events with the call under way
+	calling  time.Time                 // start of the call under way, else zero
+	overdue  bool                      // the call under way is past its deadline
+	closing  context.Context           //nolint:containedctx // how long the caller of Stop waits; Run needs it for its last calls
+	given    bool                      // Stop gave up: later results no longer count
+	cancel   context.CancelFunc        // ends the call under way
 	stats    runtimeinfo.ExporterStats
 }
 
@@ -76,22 +86,28 @@ func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 	if d.closing != nil {
 		return
 	}
-	d.stats.Snapshots.Accepted++
 	if d.mailbox != nil {
 		d.stats.Snapshots.Dropped[runtimeinfo.DropReplaced]++
 	}
 	d.mailbox = s
-	d.stats.Events.Accepted += uint64(len(s.Events))
-	d.queue(s.Events)
+	d.accept(s)
 	d.noticeOverdue()
 	d.signal()
 }
 
-// Run calls the exporter until Stop, then once more with what is left, and shuts
-// it down. The caller must wait for it.
+// accept counts a snapshot and takes its events. mu is held.
+func (d *Delivery) accept(s *runtimeinfo.Snapshot) {
+	d.stats.Snapshots.Accepted++
+	d.stats.Events.Accepted += uint64(len(s.Events))
+	d.queue(s.Events)
+}
+
+// Run calls the exporter until Stop, then with what is left, and shuts it down. The
+// caller must wait for it.
 func (d *Delivery) Run(ctx context.Context) {
 	defer close(d.stopped)
 	defer d.telling.Wait()
+	defer d.question.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.mu.Lock()
@@ -104,19 +120,27 @@ func (d *Delivery) Run(ctx context.Context) {
 				d.deliver(ctx)
 				continue
 			}
-			d.deliver(closing)  //nolint:contextcheck // the last calls have as long as the caller of Stop waits
+			if !d.timedOut() {
+				d.deliver(closing) //nolint:contextcheck // the last calls have as long as the caller of Stop waits
+			}
+			d.advance()
+			d.deliver(closing)  //nolint:contextcheck // see above
 			d.shutdown(closing) //nolint:contextcheck // see above
 			return
 		}
 	})
 }
 
-// Stop ends Run after one last delivery. It returns when the exporter is shut
-// down or when ctx is done; then what was not delivered is counted as dropped.
-// Run must have been started, and Stop be called once.
-func (d *Delivery) Stop(ctx context.Context) error {
+// Stop ends Run after delivering what waits and then last, nil for nothing: last does
+// not replace an unread snapshot, unless the last call timed out. Stop returns when the exporter is shut down or when ctx
+// is done; then what was not delivered is counted as dropped. Run must have been
+// started, and Stop be called once.
+func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	d.mu.Lock()
 	d.closing = ctx
+	if d.last = last; last != nil {
+		d.accept(last)
+	}
 	d.mu.Unlock()
 	d.signal()
 	var err error
@@ -129,8 +153,10 @@ func (d *Delivery) Stop(ctx context.Context) error {
 	return err
 }
 
-// Stats returns the account so far.
+// Stats returns the account so far. It waits 10 ms at most for an exporter that keeps
+// an account of its own.
 func (d *Delivery) Stats() runtimeinfo.ExporterStats {
+	d.ask()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
@@ -138,13 +164,41 @@ func (d *Delivery) Stats() runtimeinfo.ExporterStats {
 	if d.mailbox != nil {
 		s.Snapshots.Pending++
 	}
+	if d.last != nil {
+		s.Snapshots.Pending++
+	}
 	if !d.calling.IsZero() {
 		s.Snapshots.Pending++
 	}
 	if d.account != nil {
-		return merge(s, d.account.ExporterStats())
+		return merge(s, d.queued)
 	}
 	return s
+}
+
+// ask asks the exporter for its account, without holding mu: it is foreign code.
+func (d *Delivery) ask() {
+	if d.account == nil {
+		return
+	}
+	d.asking.Lock() // an older account must not take the place of a newer one
+	defer d.asking.Unlock()
+	queued, err := d.question.Ask(accountWait, d.account.ExporterStats)
+	p, panicked := errors.AsType[*guard.PanicError](err)
+	d.mu.Lock()
+	if err == nil {
+		d.queued = queued
+	}
+	first := panicked && !d.broken
+	if first {
+		d.broken = true
+		d.stats.Panics++
+		d.stats.LastError = err.Error()
+	}
+	d.mu.Unlock()
+	if first {
+		d.logger.Error("gmpulse: the account of an exporter panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	}
 }
 
 // merge adds the account of a queue to that of the mailbox before it.
@@ -173,7 +227,9 @@ func add(a, queue runtimeinfo.Account) runtimeinfo.Account {
 	for i, n := range queue.Dropped {
 		a.Dropped[i] += n
 	}
-	a.Pending = a.Accepted - a.Delivered - a.Lost()
+	settled := a.Delivered + a.Lost()
+	a.Accepted = max(a.Accepted, settled) // foreign code: the account must balance
+	a.Pending = a.Accepted - settled
 	return a
 }
 
@@ -229,6 +285,7 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	}
 	was := d.stats.State
 	d.stats.LastDuration = took
+	d.slow = errors.Is(err, guard.ErrTimeout)
 	if !guard.Settle(&d.stats, len(events), err) {
 		d.stats.Snapshots.Dropped[runtimeinfo.DropFailed]++
 		newer := d.events
@@ -283,40 +340,62 @@ func (d *Delivery) shutdown(ctx context.Context) {
 	}
 }
 
+// timedOut reports whether the last call ended with a timeout. Then the last snapshot
+// does replace an unread one: each would take as long, and Stop with it.
+func (d *Delivery) timedOut() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slow
+}
+
+// advance puts the last snapshot into the mailbox.
+func (d *Delivery) advance() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		return
+	}
+	if d.mailbox != nil {
+		d.stats.Snapshots.Dropped[runtimeinfo.DropReplaced]++
+	}
+	d.mailbox, d.last = d.last, nil
+}
+
 // abandon closes the account: what is still waiting is dropped.
 func (d *Delivery) abandon() {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.given = true
 	if d.cancel != nil {
 		d.cancel()
 	}
+	d.mu.Unlock()
+	d.ask() // the context of the call under way is done: a queue takes nothing more
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.given = true
 	d.stats.State = runtimeinfo.ExporterStopped
 	d.settleTaken()
 	d.stats.Events.Dropped[runtimeinfo.DropShutdown] += uint64(len(d.events) + d.inFlight)
 	d.events, d.inFlight = nil, 0
-	if d.mailbox != nil {
-		d.stats.Snapshots.Dropped[runtimeinfo.DropShutdown]++
-		d.mailbox = nil
+	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
+		if waits {
+			d.stats.Snapshots.Dropped[runtimeinfo.DropShutdown]++
+		}
 	}
-	if !d.calling.IsZero() {
-		d.stats.Snapshots.Dropped[runtimeinfo.DropShutdown]++
-		d.calling = time.Time{}
-	}
+	d.mailbox, d.last, d.calling = nil, nil, time.Time{}
 }
 
-// settleTaken counts what a queue took in the call under way as handed over. The
-// context of the call is done, so that nothing more is taken. mu is held.
+// settleTaken counts what a queue took in the call under way as handed over. mu is held.
 func (d *Delivery) settleTaken() {
 	if d.account == nil || d.calling.IsZero() {
 		return
 	}
-	q := d.account.ExporterStats()
+	q := d.queued
 	if q.Snapshots.Accepted-q.Snapshots.Recovered > d.stats.Snapshots.Delivered {
 		d.stats.Snapshots.Delivered++
 		d.calling = time.Time{}
 	}
-	taken := q.Events.Accepted - q.Events.Recovered - d.stats.Events.Delivered
-	d.stats.Events.Delivered += taken
-	d.inFlight -= int(taken)
+	taken := int(q.Events.Accepted - q.Events.Recovered - d.stats.Events.Delivered)
+	taken = min(max(taken, 0), d.inFlight) // foreign code: the account must balance
+	d.stats.Events.Delivered += uint64(taken)
+	d.inFlight -= taken
 }

@@ -78,7 +78,7 @@ func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, lo
 	return d, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := d.Stop(ctx)
+		err := d.Stop(ctx, nil)
 		balanced(t, d)
 		return err
 	}, log
@@ -347,7 +347,7 @@ func TestExporterThatHangsIsTold(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := d.Stop(ctx); err != nil {
+		if err := d.Stop(ctx, nil); err != nil {
 			t.Error(err)
 		}
 		balanced(t, d)

@@ -77,7 +77,7 @@ func TestQueue(t *testing.T) {
 		if s := d.Stats(); s.Snapshots.Delivered != 2 || s.Snapshots.Pending != 6 || s.Events.Delivered != 4 || s.Events.Pending != 2 {
 			t.Errorf("after it has delivered two: %+v", s)
 		}
-		if err := d.Stop(t.Context()); err != nil {
+		if err := d.Stop(t.Context(), nil); err != nil {
 			t.Error(err)
 		}
 		balanced(t, d)
@@ -103,7 +103,7 @@ func TestQueueThatHangs(t *testing.T) {
 		d.Post(snapshot("f"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := d.Stop(ctx); err == nil {
+		if err := d.Stop(ctx, nil); err == nil {
 			t.Error("Stop did not say that the exporter was busy")
 		}
 		balanced(t, d)

@@ -1,0 +1,229 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// The last snapshot waits for an unread one: neither is lost, however busy the exporter
+// was when Stop came.
+func TestLastSnapshotReplacesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			time.Sleep(10 * time.Millisecond)
+			return nil
+		}}
+		d, _, _ := start(t, e)
+		d.Post(snapshot("in the call"))
+		synctest.Wait()
+		d.Post(snapshot("unread"))
+		if err := d.Stop(t.Context(), snapshot("last")); err != nil {
+			t.Error(err)
+		}
+		balanced(t, d)
+		if got := e.events(); got != "in the call unread last" || len(e.got) != 3 {
+			t.Errorf("%d snapshots with events %q", len(e.got), got)
+		}
+		if s := d.Stats(); s.Snapshots.Delivered != 3 || s.Snapshots.Lost() != 0 || s.Events.Lost() != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Stop returns by its deadline with the last snapshot and the one before it counted.
+func TestLastSnapshotOfAnExporterThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release
+			return nil
+		}}
+		d, _, _ := start(t, e)
+		d.Post(snapshot("in the call"))
+		synctest.Wait()
+		d.Post(snapshot("unread"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Stop(ctx, snapshot("last")); err == nil {
+			t.Error("Stop did not say that the exporter was busy")
+		}
+		balanced(t, d)
+		if s := d.Stats(); s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 3 || s.Events.Dropped[runtimeinfo.DropShutdown] != 3 {
+			t.Errorf("%+v", s)
+		}
+		close(release)
+		synctest.Wait()
+		balanced(t, d)
+	})
+}
+
+// An exporter that ends its goroutine is a failing one, and is called again.
+func TestExporterThatGoexits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { runtime.Goexit(); return nil }}
+		d, stop, _ := start(t, e)
+		for range 3 {
+			d.Post(snapshot("e"))
+			synctest.Wait()
+			balanced(t, d)
+		}
+		if s := d.Stats(); s.State != runtimeinfo.ExporterFailing || s.Panics != 3 || s.Events.Pending != 3 {
+			t.Errorf("%+v", s)
+		}
+		if err := stop(); err != nil || e.shutdown != 1 {
+			t.Errorf("%v, %d shutdowns", err, e.shutdown)
+		}
+	})
+}
+
+// accountOnly is an exporter whose account is what the test says.
+type accountOnly struct {
+	exporters.Exporter
+	stats func() runtimeinfo.ExporterStats
+}
+
+func (a accountOnly) ExporterStats() runtimeinfo.ExporterStats { return a.stats() }
+
+// An account that panics, hangs, ends its goroutine or makes no sense costs little
+// time, and what the agent says balances.
+func TestHostileAccounts(t *testing.T) {
+	release := make(chan struct{})
+	nonsense := runtimeinfo.ExporterStats{}
+	nonsense.Snapshots = runtimeinfo.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
+	nonsense.Events.Dropped[runtimeinfo.DropExpired] = 77
+	for name, stats := range map[string]func() runtimeinfo.ExporterStats{
+		"panics":   func() runtimeinfo.ExporterStats { panic("oh") },
+		"goexits":  func() runtimeinfo.ExporterStats { runtime.Goexit(); return nonsense },
+		"nonsense": func() runtimeinfo.ExporterStats { return nonsense },
+		"hangs":    func() runtimeinfo.ExporterStats { <-release; return nonsense },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release = make(chan struct{})
+				d := delivery.New("test", accountOnly{&script{}, stats}, timeout, slog.New(slog.DiscardHandler))
+				go d.Run(t.Context())
+				begin := time.Now()
+				for range 20 {
+					d.Post(snapshot("e"))
+					synctest.Wait()
+					balanced(t, d)
+				}
+				if took := time.Since(begin); took > 10*time.Millisecond {
+					t.Errorf("20 ticks took %v", took)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_ = d.Stop(ctx, snapshot("last")) // in time, or not: the account hangs
+				balanced(t, d)
+				close(release)
+				synctest.Wait()
+				balanced(t, d)
+			})
+		})
+	}
+}
+
+// TestModelOfTheAccount drives a delivery with random snapshots, failures, panics,
+// refusals, hangs and stops: the account balances at every moment, what the exporter
+// took is what is counted as delivered, and events arrive in order, each at most once.
+func TestModelOfTheAccount(t *testing.T) {
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) { modelOf(t, rand.New(rand.NewPCG(seed, 16))) }) //nolint:gosec // a test
+	}
+}
+
+func modelOf(t *testing.T, r *rand.Rand) {
+	t.Helper()
+	e := &taker{r: rand.New(rand.NewPCG(r.Uint64(), 16))} //nolint:gosec // a test
+
+	d := delivery.New("test", e, timeout, slog.New(slog.DiscardHandler))
+	go d.Run(t.Context())
+	posted, events := uint64(0), 0
+	make := func() *runtimeinfo.Snapshot {
+		s := runtimeinfo.NewSnapshot()
+		for range r.IntN(4) {
+			s.Events = append(s.Events, runtimeinfo.Event{Message: strconv.Itoa(events)})
+			events++
+		}
+		posted++
+		return s
+	}
+	for range r.IntN(60) {
+		d.Post(make())
+		balanced(t, d)
+		time.Sleep(time.Duration(r.IntN(3)) * time.Second)
+		balanced(t, d)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(20))*time.Second)
+	defer cancel()
+	_ = d.Stop(ctx, make()) // some exporters are busy then
+	at := d.Stats()
+	time.Sleep(time.Hour) // what hung has returned
+	s := d.Stats()
+	if s.Snapshots != at.Snapshots || s.Events != at.Events {
+		t.Errorf("the account changed after Stop: %+v, then %+v", at, s)
+	}
+	if s.Snapshots.Accepted != posted || s.Events.Accepted != uint64(events) || s.Snapshots.Pending+s.Events.Pending != 0 {
+		t.Errorf("%d snapshots with %d events were posted: %+v", posted, events, s)
+	}
+	balanced(t, d)
+	// A call that ended after Stop has given up is counted as dropped.
+	late := uint64(0)
+	if s.Snapshots.Dropped[runtimeinfo.DropShutdown] > 0 {
+		late = 1
+	}
+	if e.snapshots < s.Snapshots.Delivered || e.snapshots > s.Snapshots.Delivered+late {
+		t.Errorf("the exporter took %d snapshots, counted are %d", e.snapshots, s.Snapshots.Delivered)
+	}
+	last := -1
+	for _, n := range e.events {
+		if n <= last {
+			t.Fatalf("event %d arrived after %d", n, last)
+		}
+		last = n
+	}
+}
+
+// taker takes snapshots, fails, panics, refuses, waits and hangs at random.
+type taker struct {
+	r         *rand.Rand
+	snapshots uint64
+	events    []int
+}
+
+func (e *taker) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+	switch e.r.IntN(8) {
+	case 0:
+		return errors.New("down")
+	case 1:
+		panic("oh")
+	case 2:
+		<-ctx.Done()
+		return ctx.Err()
+	case 3:
+		time.Sleep(time.Duration(e.r.IntN(8)) * time.Second) // ignores ctx
+	case 4:
+		return &exporters.RejectedError{Events: len(s.Events), Snapshot: true}
+	case 5:
+		runtime.Goexit()
+	}
+	e.snapshots++
+	for _, x := range s.Events {
+		n, _ := strconv.Atoi(x.Message)
+		e.events = append(e.events, n)
+	}
+	return nil
+}
+
+func (*taker) Shutdown(context.Context) error { return nil }

@@ -1,0 +1,48 @@
+package exporters_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// No gauge may take the place of a field that records have beside the metrics.
+func TestGaugesTakeNoFieldOfARecord(t *testing.T) {
+	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	metrics := map[string]bool{}
+	for p := range r.Snapshot().Points() {
+		metrics[p.Metric.Key()] = true
+		metrics[p.Metric.Key()+".count"], metrics[p.Metric.Key()+".sum"] = true, true
+	}
+	s := exporttest.Snapshot()
+	fields := map[string]bool{}
+	for k := range exporters.Record(s) {
+		fields[k] = true
+	}
+	for i := range s.Events {
+		for k := range exporters.EventRecord(s, &s.Events[i]) {
+			fields[k] = true
+		}
+	}
+	tried := 0
+	for field := range fields {
+		first, _, _ := strings.Cut(field, ".")
+		if metrics[field] || first == "gmpulse" || first == "go" || first == "process" || first == "system" || first == "test" {
+			continue
+		}
+		tried++
+		for _, name := range []string{field, first, field + ".mine"} {
+			if _, err := r.AddGauge(name, "", "Help."); err == nil {
+				t.Errorf("a gauge may be named %q, and the record has a field %q", name, field)
+			}
+		}
+	}
+	if tried < 6 {
+		t.Errorf("only %d fields were tried: %v", tried, fields)
+	}
+}

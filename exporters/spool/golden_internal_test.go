@@ -1,0 +1,51 @@
+package spool
+
+import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write testdata/store1.db.gz, which must not change: a new version gets a new file")
+
+// TestStoreOfVersion1 delivers what a release with the first form of the store has left
+// on disk. Every later version must.
+func TestStoreOfVersion1(t *testing.T) {
+	const file = "testdata/store1.db.gz"
+	if *update {
+		b := contentsOf(t, filled(t, t.TempDir(), "exporter.db", 7))
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, _ = z.Write(b)
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, packed.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	z, err := gzip.NewReader(bytes.NewReader(contentsOf(t, file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getpagesize() != 4096 {
+		t.Skip("bbolt files have the page size of the machine that made them")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "exporter.db"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, s, log := life(t, Config{Dir: dir, MaxAge: 100 * 365 * 24 * time.Hour})
+	if n != 8 || s.Snapshots.Recovered != 7 || s.Snapshots.Lost() != 0 {
+		t.Errorf("%d delivered, want 7 of the store and one more: %+v\n%s", n, s.Snapshots, log)
+	}
+}

@@ -1,0 +1,114 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// moody is a backend that fails, panics, refuses and takes at random, and remembers
+// what it took.
+type moody struct {
+	mu    sync.Mutex
+	r     *rand.Rand
+	bad   int // of ten calls
+	taken map[uint64]int
+}
+
+func (b *moody) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.r.IntN(10) < b.bad {
+		switch b.r.IntN(3) {
+		case 0:
+			panic("oh")
+		default:
+			return errors.New("down")
+		}
+	}
+	b.taken[s.Seq]++
+	return nil
+}
+
+func (*moody) Shutdown(context.Context) error { return nil }
+
+// TestModelOfRestarts lives through random lives on one directory: each takes some
+// records beside a backend in some mood and ends in some time. At every moment of each
+// the account balances; the next finds what the one before left pending; and in the end
+// every record arrived, some of them twice, or is counted as dropped.
+func TestModelOfRestarts(t *testing.T) {
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 16)) //nolint:gosec // a test
+		dir := t.TempDir()
+		b := &moody{r: rand.New(rand.NewPCG(seed, 17)), taken: map[uint64]int{}} //nolint:gosec // a test
+		var seq, pending, lost uint64
+		for range 8 {
+			b.mu.Lock()
+			b.bad = []int{0, 5, 10}[r.IntN(3)]
+			b.mu.Unlock()
+			a := oneLife(t, b, dir, r, &seq, time.Duration(20+r.IntN(300))*time.Millisecond)
+			if a.Recovered != pending {
+				t.Errorf("seed %d: %d were left, the next life found %d", seed, pending, a.Recovered)
+			}
+			pending, lost = a.Pending, lost+a.Lost()
+		}
+		b.mu.Lock()
+		b.bad = 0
+		b.mu.Unlock()
+		a := oneLife(t, b, dir, r, &seq, 30*time.Second)
+		lost += a.Lost()
+		if a.Pending != 0 {
+			t.Errorf("seed %d: %d wait beside a backend that is well", seed, a.Pending)
+		}
+		if missing := seq - uint64(len(b.taken)); missing > lost {
+			t.Errorf("seed %d: %d of %d records never arrived, %d are counted as lost", seed, missing, seq, lost)
+		}
+	}
+}
+
+// oneLife starts a spool, gives it some records, and stops it within a time.
+func oneLife(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, seq *uint64, within time.Duration) runtimeinfo.Account {
+	t.Helper()
+	x, err := New(next, Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	balanced := func() runtimeinfo.Account {
+		t.Helper()
+		a := x.ExporterStats().Snapshots
+		if a.Accepted != a.Delivered+a.Lost()+a.Pending {
+			t.Errorf("%+v", a)
+		}
+		return a
+	}
+	for range 1 + r.IntN(30) {
+		s := runtimeinfo.NewSnapshot()
+		*seq++
+		s.Seq, s.Time = *seq, time.Now()
+		for range r.IntN(3) {
+			s.Events = append(s.Events, runtimeinfo.Event{Message: "e"})
+		}
+		if err := x.Export(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		balanced()
+		if r.IntN(4) == 0 {
+			time.Sleep(time.Duration(r.IntN(10)) * time.Millisecond)
+		}
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	_ = x.Shutdown(ctx) // some have more to do than there is time for
+	<-x.keeper.done
+	return balanced()
+}

@@ -1,0 +1,270 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Loss of power, without a disk to cut off: a transaction of bbolt writes its pages,
+// waits for them, and then writes a meta page. What a disk may hold if the power goes
+// meanwhile is the file before, any of the pages written or half written, and the meta
+// page whole, half, or not there.
+
+// powerLoss makes files as they may be after a loss of power between two states of a
+// store.
+type powerLoss struct {
+	r             *rand.Rand
+	before, after []byte
+	pageSize      int
+}
+
+// metas is how many pages at the beginning are meta pages.
+const metas = 2
+
+// changed returns the pages that differ.
+func (p *powerLoss) changed() (data, meta []int) {
+	for i := 0; i*p.pageSize < len(p.after); i++ {
+		from, to := i*p.pageSize, (i+1)*p.pageSize
+		if to <= len(p.before) && bytes.Equal(p.before[from:to], p.after[from:to]) {
+			continue
+		}
+		if i < metas {
+			meta = append(meta, i)
+		} else {
+			data = append(data, i)
+		}
+	}
+	return data, meta
+}
+
+// file returns one such file. synced: all pages but the meta page are there.
+func (p *powerLoss) file(synced bool) []byte {
+	f := make([]byte, len(p.after))
+	copy(f, p.before)
+	data, meta := p.changed()
+	for _, i := range data {
+		p.write(f, i, synced)
+	}
+	if synced {
+		for _, i := range meta {
+			p.write(f, i, false)
+		}
+	}
+	if !synced && p.r.IntN(2) == 0 && len(p.before) < len(f) {
+		f = f[:len(p.before)] // the new length was lost, and what was beyond it
+	}
+	return f
+}
+
+// write writes a page: whole, or nothing, or some of its sectors.
+func (p *powerLoss) write(f []byte, page int, whole bool) {
+	const sector = 512
+	from, to := page*p.pageSize, (page+1)*p.pageSize
+	how := p.r.IntN(3)
+	for at := from; at < to; at += sector {
+		if whole || how == 1 || how == 2 && p.r.IntN(2) == 0 {
+			copy(f[at:at+sector], p.after[at:at+sector])
+		}
+	}
+}
+
+// TestLossOfPower cuts the power at every transaction of a store that is filled,
+// emptied and filled again. What opens afterwards is the state before the transaction
+// or the one after it, never a mixture, and never nothing.
+func TestLossOfPower(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 16)) //nolint:gosec // a test
+	dir := t.TempDir()
+	s := newStore(filepath.Join(dir, "exporter.db"))
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	var enc runtimeinfo.Encoder
+	var there []uint64
+	p := powerLoss{r: r, pageSize: os.Getpagesize(), after: contentsOf(t, s.path)}
+	cuts := 0
+	for step := range 60 {
+		old := slices.Clone(there)
+		there = transact(t, s, &enc, r, there)
+		p.before, p.after = p.after, contentsOf(t, s.path)
+		for range 8 {
+			synced := r.IntN(2) == 0
+			cut := filepath.Join(dir, "cut.db")
+			if err := os.WriteFile(cut, p.file(synced), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := keysOf(cut)
+			switch {
+			case err != nil:
+				t.Fatalf("step %d: %v", step, err)
+			case slices.Equal(got, old), synced && slices.Equal(got, there):
+			default:
+				t.Fatalf("step %d: there are %v, before it were %v, after it %v", step, got, old, there)
+			}
+			cuts++
+		}
+	}
+	t.Logf("%d cuts", cuts)
+}
+
+// transact puts and removes some records, and returns the keys that are then there.
+func transact(t *testing.T, s *store, enc *runtimeinfo.Encoder, r *rand.Rand, there []uint64) []uint64 {
+	t.Helper()
+	c := change{schemas: map[runtimeinfo.SchemaID][]byte{}}
+	for range r.IntN(6) {
+		x := runtimeinfo.NewSnapshot()
+		x.Seq, x.Time = r.Uint64(), time.Now()
+		for range r.IntN(3) {
+			x.Events = append(x.Events, runtimeinfo.Event{Message: string(bytes.Repeat([]byte("x"), r.IntN(8000)))})
+		}
+		body, err := enc.Append(nil, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.put = append(c.put, compose(&entry{at: time.Now(), events: len(x.Events)}, body))
+	}
+	if len(c.put) > 0 {
+		id, schema := enc.Schema()
+		c.schemas[id] = schema
+	}
+	n := r.IntN(len(there) + 1)
+	c.remove = slices.Clone(there[:n])
+	there = slices.Clone(there[n:])
+	first, err := s.commit(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.put {
+		there = append(there, first+uint64(i))
+	}
+	return there
+}
+
+func contentsOf(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// keysOf opens a store and returns the keys of its records, all of which must be intact.
+func keysOf(path string) (keys []uint64, err error) {
+	s := newStore(path)
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	defer s.close()
+	c, err := s.load(time.Now(), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.bad) > 0 {
+		return nil, fmt.Errorf("%d records cannot be read", len(c.bad))
+	}
+	for _, e := range c.entries {
+		keys = append(keys, e.key)
+	}
+	return keys, nil
+}
+
+// A disk that loses writes that it had confirmed (fsync does nothing, as on some
+// machines) may leave any mixture of pages. Then the store may be damaged, but opening
+// it ends, without a panic, and what it gives is intact.
+func TestDiskThatLies(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 16)) //nolint:gosec // a test
+	dir := t.TempDir()
+	s := newStore(filepath.Join(dir, "exporter.db"))
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	var enc runtimeinfo.Encoder
+	var there []uint64
+	states := [][]byte{contentsOf(t, s.path)}
+	for range 40 {
+		there = transact(t, s, &enc, r, there)
+		states = append(states, contentsOf(t, s.path))
+	}
+	damaged := 0
+	for i := range 400 {
+		cut := filepath.Join(dir, strconv.Itoa(i)) // a damaged one stays locked
+		if err := os.WriteFile(cut, mixture(r, states), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k := newKeeper(Config{Dir: dir, Name: "exporter", MaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}, nil)
+		err := k.guarded(func() error { _, err := keysOf(cut); return err })
+		if err != nil && !errors.Is(err, errDamaged) && !bytes.Contains([]byte(err.Error()), []byte("cannot be read")) {
+			t.Fatal(err)
+		}
+		if err != nil {
+			damaged++
+		}
+	}
+	t.Logf("%d of 400 were damaged", damaged)
+	if damaged == 0 || damaged == 400 {
+		t.Error("the test tests nothing")
+	}
+}
+
+// mixture takes each page from one of the last states.
+func mixture(r *rand.Rand, states [][]byte) []byte {
+	last := 2 + r.IntN(len(states)-2)
+	f := slices.Clone(states[last])
+	size := os.Getpagesize()
+	for at := 0; at+size <= len(f); at += size {
+		if older := states[last-1-r.IntN(min(last, 3))]; r.IntN(4) == 0 && at+size <= len(older) {
+			copy(f[at:at+size], older[at:at+size])
+		}
+	}
+	return f
+}
+
+// A disk whose fsync takes a second: records wait in memory meanwhile, all of them
+// counted as unsaved, and go to disk together with the next transaction.
+func TestSlowDisk(t *testing.T) {
+	b := &backlog{maxBytes: 1 << 20, maxMemory: 1 << 20, maxAge: time.Hour, durable: true, schemas: map[runtimeinfo.SchemaID][]byte{}}
+	accept := func() {
+		body := binary.BigEndian.AppendUint64(nil, uint64(b.last))
+		if err := b.accept(t.Context(), &entry{at: time.Now(), size: 100, body: body}, []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accept()
+	accept()
+	first, _ := b.due(0)
+	if first == nil || len(first.entries) != 2 {
+		t.Fatalf("%+v", first)
+	}
+	for range 100 { // while the transaction lasts
+		accept()
+	}
+	if n := b.report().Spool.Unsaved; n != 102 {
+		t.Errorf("%d unsaved, want 102", n)
+	}
+	b.saved(first, 1)
+	if n := b.report().Spool.Unsaved; n != 100 {
+		t.Errorf("%d unsaved after the first transaction, want 100", n)
+	}
+	second, wait := b.due(0)
+	if second == nil || len(second.entries) != 100 || wait != 0 {
+		t.Fatalf("the second transaction is not due at once with all that waits: %v", wait)
+	}
+	b.saved(second, 3)
+	if n := b.report().Spool.Unsaved; n != 0 {
+		t.Errorf("%d unsaved at the end", n)
+	}
+}

@@ -1,0 +1,238 @@
+package guard_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// hostile is an error each of whose methods does what the test says.
+type hostile struct {
+	text   func() string
+	is     func() bool
+	as     func() bool
+	unwrap func() error
+}
+
+func (h *hostile) Error() string { return h.text() }
+func (h *hostile) Is(error) bool { return h.is() }
+func (h *hostile) As(any) bool   { return h.as() }
+func (h *hostile) Unwrap() error { return h.unwrap() }
+
+// TestHostileErrors returns errors whose methods panic or end the goroutine, at the
+// first call or a later one. Everything that the agent does with an error must
+// survive, and the failure be counted.
+func TestHostileErrors(t *testing.T) {
+	good := func() *hostile {
+		return &hostile{
+			text:   func() string { return "down" },
+			is:     func() bool { return false },
+			as:     func() bool { return false },
+			unwrap: func() error { return nil },
+		}
+	}
+	ends := map[string]func(){
+		"panics":        func() { panic("oh") },
+		"panics on nil": func() { var p *hostile; _ = p.text },
+		"goexits":       runtime.Goexit,
+	}
+	methods := map[string]func(h *hostile, end func()){
+		"Error":  func(h *hostile, end func()) { h.text = func() string { end(); return "down" } },
+		"Is":     func(h *hostile, end func()) { h.is = func() bool { end(); return true } },
+		"As":     func(h *hostile, end func()) { h.as = func() bool { end(); return true } },
+		"Unwrap": func(h *hostile, end func()) { h.unwrap = func() error { end(); return nil } },
+	}
+	for method, spoil := range methods {
+		for how, end := range ends {
+			for _, after := range []int{0, 1, 2, 5} {
+				t.Run(fmt.Sprintf("%s %s after %d calls", method, how, after), func(t *testing.T) {
+					h, calls := good(), 0
+					spoil(h, func() {
+						if calls++; calls > after {
+							end()
+						}
+					})
+					err := guard.Call(t.Context(), time.Hour, func(context.Context) error { return h })
+					survives(t, err)
+				})
+			}
+		}
+	}
+}
+
+// survives does with an error what the agent does with one.
+func survives(t *testing.T, err error) {
+	t.Helper()
+	var s runtimeinfo.ExporterStats
+	if err == nil || guard.Settle(&s, 3, err) {
+		t.Fatalf("settled: %v", err)
+	}
+	guard.CountFailure(&s, err)
+	guard.LogChange(slog.New(slog.NewTextHandler(io.Discard, nil)), runtimeinfo.ExporterOK, err)
+	for range 10 {
+		_ = err.Error()
+		_ = errors.Is(err, context.Canceled)
+	}
+	if s.Errors+s.Panics != 1 || s.LastError == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A panic whose value cannot be printed is a panic all the same.
+func TestHostilePanicValues(t *testing.T) {
+	for name, value := range map[string]any{
+		"panics":  &hostile{text: func() string { panic("again") }},
+		"goexits": &hostile{text: func() string { runtime.Goexit(); return "" }},
+		"long":    strings.Repeat("x", 1<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := guard.Do(func() error { panic(value) })
+			survives(t, err)
+			if _, ok := errors.AsType[*guard.PanicError](err); !ok || len(err.Error()) > 4096 {
+				t.Errorf("%T of %d bytes", err, len(err.Error()))
+			}
+		})
+	}
+}
+
+// What a copy of an error still matches.
+func TestPlainErrors(t *testing.T) {
+	refused := &exporters.RejectedError{Events: 2, Snapshot: true, Err: io.EOF}
+	err := guard.Do(func() error { return fmt.Errorf("export: %w", refused) })
+	if got, ok := errors.AsType[*exporters.RejectedError](err); !ok || got.Events != 2 || !got.Snapshot || err.Error() != "export: EOF" {
+		t.Errorf("%v", err)
+	}
+	for _, kind := range []error{context.Canceled, context.DeadlineExceeded, exporters.ErrShutdown} {
+		if err := guard.Do(func() error { return fmt.Errorf("no: %w", kind) }); !errors.Is(err, kind) || errors.Is(err, io.EOF) {
+			t.Errorf("%v", err)
+		}
+	}
+	if err := guard.Do(func() error { return errors.New(strings.Repeat("x", 1<<20)) }); len(err.Error()) > 4096 {
+		t.Errorf("a text of %d bytes", len(err.Error()))
+	}
+}
+
+func TestGoexit(t *testing.T) {
+	err := guard.Call(t.Context(), time.Hour, func(context.Context) error { runtime.Goexit(); return nil })
+	p, ok := errors.AsType[*guard.PanicError](err)
+	if !ok || p.Value != guard.ErrGoexit || !bytes.Contains(p.Stack, []byte("hostile_test.go")) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wait = 10 * time.Millisecond
+		var q guard.Question[int]
+		var calls atomic.Int64
+		if v, err := q.Ask(wait, func() int { calls.Add(1); return 7 }); v != 7 || err != nil {
+			t.Errorf("%d, %v", v, err)
+		}
+		begin := time.Now()
+		for range 5 {
+			_, err := q.Ask(wait, func() int { calls.Add(1); time.Sleep(time.Minute); return 8 })
+			if !errors.Is(err, guard.ErrLate) {
+				t.Errorf("while it hangs: %v", err)
+			}
+		}
+		if took := time.Since(begin); took != wait || calls.Load() != 2 {
+			t.Errorf("five questions took %v in %d calls, want one wait of %v", took, calls.Load(), wait)
+		}
+		q.Wait()
+		if v, err := q.Ask(wait, func() int { calls.Add(1); return 9 }); v != 8 || err != nil || calls.Load() != 2 {
+			t.Errorf("the late answer: %d, %v after %d calls", v, err, calls.Load())
+		}
+		for name, f := range map[string]func() int{"panics": func() int { panic("oh") }, "goexits": func() int { runtime.Goexit(); return 0 }} {
+			_, err := q.Ask(wait, f)
+			if _, ok := errors.AsType[*guard.PanicError](err); !ok {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if v, err := q.Ask(wait, func() int { return 10 }); v != 10 || err != nil {
+			t.Errorf("afterwards: %d, %v", v, err)
+		}
+		q.Wait() // returns: nothing is pending
+	})
+}
+
+func TestIsNil(t *testing.T) {
+	var p *hostile
+	for name, test := range map[string]struct {
+		v    any
+		want bool
+	}{
+		"nothing": {nil, true}, "nil pointer": {p, true}, "nil function": {exporters.Func(nil), true},
+		"nil map": {map[string]int(nil), true}, "pointer": {&hostile{}, false}, "struct": {struct{}{}, false},
+	} {
+		if got := guard.IsNil(test.v); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// hangs is a log handler whose methods return only when released.
+type hangs struct {
+	slog.Handler
+	release chan struct{}
+}
+
+func (h hangs) Handle(ctx context.Context, r slog.Record) error {
+	<-h.release
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h hangs) WithGroup(string) slog.Handler {
+	<-h.release
+	return h
+}
+
+// A log handler that hangs costs its caller 100 ms once, and the lines meanwhile are
+// counted in the next one that is written.
+func TestLoggerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		release := make(chan struct{})
+		l := guard.Logger(slog.New(hangs{slog.NewTextHandler(&b, nil), release}))
+		begin := time.Now()
+		for range 10 {
+			l.WithGroup("g").Error("down")
+		}
+		if took := time.Since(begin); took != 100*time.Millisecond {
+			t.Errorf("ten lines took %v", took)
+		}
+		close(release)
+		synctest.Wait()
+		l.Error("first afterwards")
+		l.Error("second afterwards")
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "lines_lost=10") || strings.Contains(lines[1], "lines_lost") {
+			t.Errorf("log:\n%s", b.String())
+		}
+	})
+}
+
+// exits is a log handler that ends its goroutine.
+type exits struct{ slog.Handler }
+
+func (exits) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+func TestLoggerThatGoexits(t *testing.T) {
+	l := guard.Logger(slog.New(exits{slog.DiscardHandler}))
+	err := l.Handler().Handle(t.Context(), slog.Record{})
+	if p, ok := errors.AsType[*guard.PanicError](err); !ok || p.Value != guard.ErrGoexit {
+		t.Errorf("%v", err)
+	}
+}

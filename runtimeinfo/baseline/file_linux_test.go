@@ -1,0 +1,155 @@
+package baseline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A state file that is no regular file, or far too large, keeps New from nothing: it
+// learns anew, says so, and does not put a file in its place.
+func TestStateFileOfAnotherKind(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	for path, keeps := range map[string]bool{pipe: true, dir: true, "/dev/zero": true, "/dev/null": true, large: false} {
+		var log strings.Builder
+		w, err := New(Config{StateFile: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), "learned anew") {
+			t.Errorf("%s: %s", path, log.String())
+		}
+		if err := w.save(); keeps != errors.Is(err, errNotRegular) {
+			t.Errorf("%s: save: %v", path, err)
+		}
+	}
+	if left := names(t, dir); !slices.Equal(left, []string{"large", "pipe"}) {
+		t.Errorf("files left: %v", left)
+	}
+}
+
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// A state file that is late, as on a hung mount, is waited for by Run, which writes
+// nothing before.
+func TestStateFileThatIsLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	w, err := New(Config{StateFile: path, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &stateRead{done: make(chan struct{})}
+	w.reading = r
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Run(ctx)
+	}()
+	first := w.trackers[0]
+	r.all = map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: evidence{Age: 5000}}}}
+	close(r.done)
+	for known := false; !known; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		known = first.Fast.Age == 5000
+		w.mu.Unlock()
+	}
+	cancel()
+	<-ended
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+
+	w.reading = &stateRead{done: make(chan struct{})}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(ctx) // which is done
+	if _, err := os.Stat(path); err == nil {
+		t.Error("written before it was read")
+	}
+}
+
+// Processes that are killed while they write leave one temporary file at most, and
+// those that earlier versions have left go.
+func TestTemporaryFilesOfKilledProcesses(t *testing.T) {
+	if path := os.Getenv("GMPULSE_TEST_STATE"); path != "" {
+		w, err := New(Config{StateFile: path})
+		if err != nil {
+			os.Exit(1)
+		}
+		for {
+			_ = w.save() // until killed
+		}
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state")
+	ago := time.Now().Add(-time.Hour)
+	for i := range 100 {
+		old := path + "." + strconv.Itoa(1000+i)
+		if err := os.WriteFile(old, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(old, ago, ago); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, keep := range []string{"state.bak", "state.1.bak", "other.123"} {
+		if err := os.WriteFile(filepath.Join(dir, keep), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesOfKilledProcesses$")
+		cmd.Env = append(os.Environ(), "GMPULSE_TEST_STATE="+path)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Remove(path) // there is none at first
+		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+		}
+		time.Sleep(time.Duration(i) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		if i%2 == 0 {
+			_ = os.Chtimes(path+".tmp", ago, ago) // there may be none
+		}
+	}
+	left := slices.DeleteFunc(names(t, dir), func(n string) bool { return n == "state.tmp" })
+	if !slices.Equal(left, []string{"other.123", "state", "state.1.bak", "state.bak"}) {
+		t.Errorf("files left: %v", left)
+	}
+}

@@ -1,0 +1,34 @@
+package evidence_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+)
+
+// A pipe or a huge file in the place of a manifest costs neither time nor memory.
+func TestPlantedManifests(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, evidence.ManifestFile)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := evidence.ReadManifest(os.DirFS(dir)); err == nil {
+		t.Error("a pipe is taken for a manifest")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := evidence.ReadManifest(os.DirFS(dir)); err == nil {
+		t.Error("a terabyte is taken for a manifest")
+	}
+}

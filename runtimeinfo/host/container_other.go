@@ -1,0 +1,6 @@
+//go:build !linux
+
+package host
+
+// ContainerMemory returns ok false: there are no control groups here.
+func ContainerMemory() (limit, used float64, ok bool) { return 0, 0, false }

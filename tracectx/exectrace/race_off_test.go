@@ -1,0 +1,5 @@
+//go:build !race
+
+package exectrace_test
+
+const raceEnabled = false
