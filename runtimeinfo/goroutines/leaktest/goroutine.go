@@ -119,7 +119,8 @@ var errTooMany = errors.New("the stacks of all goroutines take too much memory")
 // dump returns all goroutines, the current one first, unless their stacks take
 // more than limit bytes. It stops the world.
 func dump(limit int) ([]goroutine, error) {
-	for size := 64 << 10; ; size *= 2 {
+	const typical = 1 << 10 // bytes of a stack: too little room means to print all again
+	for size := 64<<10 + typical*runtime.NumGoroutine(); ; size *= 2 {
 		b := make([]byte, min(size, limit))
 		if n := runtime.Stack(b, true); n < len(b) {
 			return parse(string(b[:n])), nil

@@ -32,8 +32,8 @@ func Wait(d time.Duration) Option {
 }
 
 // IgnoreEntry ignores goroutines that began in one of the functions, which are the last
-// ones in a stack trace, above "created by". Names are those of stack traces,
-// without arguments:
+// ones in a stack trace, above "created by". Write names as in stack traces, without
+// arguments:
 //
 //	go.opencensus.io/stats/view.(*worker).start
 //	example.com/shop.Start.func1
@@ -67,7 +67,7 @@ func ignore(matches func(*goroutine) bool) Option {
 	return func(c *config) { c.ignore = append(c.ignore, matches) }
 }
 
-// ignores reports whether g is no leak, whoever started it.
+// ignores reports whether g is never reported.
 func (c *config) ignores(g *goroutine) bool {
 	return g.standard() || slices.ContainsFunc(c.ignore, func(matches func(*goroutine) bool) bool { return matches(g) })
 }
