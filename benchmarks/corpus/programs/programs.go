@@ -1,0 +1,55 @@
+// Package programs has the programs that verdicts are tuned on.
+package programs
+
+import "example.com/corpus/kit"
+
+// All returns the programs.
+func All() []kit.Program {
+	return []kit.Program{
+		antsPurgeless(),
+		antsRamp(),
+		centrifugeFeed(),
+		coderChat(),
+		concPool(),
+		echoSSE(),
+		errgroupBatch(),
+		errgroupLimit(),
+		errgroupNested(),
+		exports(),
+		fiberLongPoll(),
+		fiberSSE(),
+		ginLongPoll(),
+		ginStream(),
+		gorillaChat(),
+		gorillaQuiet(),
+		grpcClientStreams(),
+		grpcConnPerCall(),
+		grpcHandlerHangs(),
+		grpcUnarySlow(),
+		grpcWatch(),
+		gwsEcho(),
+		httpBody(),
+		httpClientGone(),
+		httpDrain(),
+		httpLongPoll(),
+		httpNoTimeout(),
+		httpSSE(),
+		httpSSEQuiet(),
+		httpTotalStop(),
+		httpTransport(),
+		httpTransportGrows(),
+		httpWebhooks(),
+		melodyRoom(),
+		natsConnect(),
+		natsServer(),
+		natsWorkers(),
+		pondDrain(),
+		pondGroups(),
+		pondResult(),
+		risingLeak(),
+		singleflightSlow(),
+		slowLeak(),
+		ttlcacheTenants(),
+		workerpoolPerTenant(),
+	}
+}
