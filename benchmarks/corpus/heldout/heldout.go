@@ -6,5 +6,6 @@ import "example.com/corpus/kit"
 
 // All returns the programs.
 func All() []kit.Program {
-	return []kit.Program{}
+	return []kit.Program{
+	}
 }

@@ -33,10 +33,7 @@ func NoPostgres() string {
 func postgres(r *Role) {
 	dir, err := os.MkdirTemp("", "corpus-postgres-")
 	Must(err)
-	go func() {
-		<-r.Ctx.Done()
-		_ = os.RemoveAll(dir)
-	}()
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	as := notRoot(dir)
 	data := filepath.Join(dir, "data")
 	initdb := exec.Command("initdb", "-D", data, "-U", "corpus", "-A", "trust", "-N")
@@ -68,7 +65,7 @@ func postgres(r *Role) {
 // notRoot returns the attributes of a process that does not run as root, and gives
 // it dir.
 func notRoot(dir string) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	a := &syscall.SysProcAttr{}
 	if os.Getuid() != 0 {
 		return a
 	}

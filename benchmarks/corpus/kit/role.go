@@ -38,7 +38,7 @@ const orderVariable = "CORPUS_ROLE"
 
 type roles struct {
 	mu      sync.Mutex
-	running []*exec.Cmd
+	running []running
 }
 
 // Role starts a process that runs the role of this name, of the program or one of
@@ -53,7 +53,7 @@ func (w *World) Role(name string, args any) string {
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), orderVariable+"="+string(env))
 	cmd.Stderr = os.Stderr
-	_, err = cmd.StdinPipe() // closed when this process ends, which ends the role
+	in, err := cmd.StdinPipe() // closed when this process ends, which ends the role
 	Must(err)
 	out, err := cmd.StdoutPipe()
 	Must(err)
@@ -62,16 +62,27 @@ func (w *World) Role(name string, args any) string {
 	Must(err)
 	w.roles.mu.Lock()
 	defer w.roles.mu.Unlock()
-	w.roles.running = append(w.roles.running, cmd)
+	w.roles.running = append(w.roles.running, running{cmd, in})
 	return strings.TrimSpace(line)
 }
 
+// running is the process of a role, and what ends it when it is closed.
+type running struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// stop ends the roles: those that do not end by themselves are killed.
 func (r *roles) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, cmd := range r.running {
-		_ = cmd.Process.Kill()
-		_, _ = cmd.Process.Wait()
+	for _, p := range r.running {
+		_ = p.stdin.Close()
+	}
+	for _, p := range r.running {
+		late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
+		_, _ = p.cmd.Process.Wait()
+		late.Stop()
 	}
 }
 
