@@ -88,7 +88,7 @@ const quickLength = 150 * time.Second
 
 // sample are the programs that CI runs.
 func sample() []string {
-	return []string{"ants-ramp", "ttlcache-tenants", "http-body", "errgroup-nested"}
+	return []string{"pond-groups", "http-sse", "http-body", "leak-without-spans"}
 }
 
 // choose returns the programs to run.

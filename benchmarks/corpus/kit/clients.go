@@ -37,7 +37,7 @@ func (w *World) Harmless(mux *http.ServeMux) {
 
 // builtin are the roles that every program has.
 func builtin() map[string]func(r *Role) {
-	return map[string]func(r *Role){"http": httpClients, "websocket": websocketClients, "postgres": postgres, "redis": redis}
+	return map[string]func(r *Role){"http": httpClients, "websocket": websocketClients, "postgres": postgres, "redis": redis, "kafka": kafka}
 }
 
 func httpClients(r *Role) {

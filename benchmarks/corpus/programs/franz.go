@@ -5,16 +5,8 @@ import (
 	"time"
 
 	"example.com/corpus/kit"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-// kafkaRole is a Kafka cluster in a process of its own.
-func kafkaRole(r *kit.Role) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(12, "orders"))
-	kit.Must(err)
-	r.Say(c.ListenAddrs()[0])
-}
 
 // franzConsumers imitates the goroutine-per-partition example of twmb/franz-go: a
 // group consumer, each partition's records worked off by a goroutine of its own,
@@ -41,7 +33,7 @@ func franzConsumers() kit.Program {
 		producer, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.DefaultProduceTopic("orders"))
 		kit.Must(err)
 		w.Load(kit.Wave(15), func() { producer.ProduceSync(w.Ctx, kgo.StringRecord("order")) })
-	}, Roles: map[string]func(*kit.Role){"kafka": kafkaRole}}
+	}}
 }
 
 func bill(w *kit.World, records <-chan *kgo.Record) {
@@ -67,5 +59,5 @@ func franzGroups() kit.Program {
 				client.PollFetches(ctx)
 			}
 		})
-	}, Roles: map[string]func(*kit.Role){"kafka": kafkaRole}}
+	}}
 }

@@ -8,46 +8,20 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// mockReporter is what sarama's mock broker reports to.
-type mockReporter struct{}
-
-func (mockReporter) Error(...any) {}
-
-func (mockReporter) Errorf(string, ...any) {}
-
-func (mockReporter) Fatal(...any) {}
-
-func (mockReporter) Fatalf(string, ...any) {}
-
-func (mockReporter) Helper() {}
-
-func (mockReporter) Log(...any) {}
-
-func (mockReporter) Logf(string, ...any) {}
-
-func saramaBroker(r *kit.Role) {
-	b := sarama.NewMockBroker(mockReporter{}, 1)
-	b.SetHandlerByMap(map[string]sarama.MockResponse{
-		"MetadataRequest":    sarama.NewMockMetadataResponse(mockReporter{}).SetBroker(b.Addr(), b.BrokerID()).SetLeader("orders", 0, b.BrokerID()),
-		"ProduceRequest":     sarama.NewMockProduceResponse(mockReporter{}),
-		"ApiVersionsRequest": sarama.NewMockApiVersionsResponse(mockReporter{}),
-	})
-	r.Say(b.Addr())
-}
-
 // saramaProducer imitates IBM/sarama#2679 and #1672: a producer for each request,
 // never closed.
 func saramaProducer() kit.Program {
 	return kit.Program{Name: "sarama-producer", Library: "IBM/sarama", Want: kit.Leak("POST /order", "IBM/sarama", "rcrowley/go-metrics", "programs.produce"), Run: func(w *kit.World) {
-		addr := w.Role("broker", nil)
+		addr := w.Role("kafka", nil)
 		mux := http.NewServeMux()
 		mux.HandleFunc("/order", w.Handle("POST /order", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintln(rw, produce(addr)) }))
 		w.Clients(kit.Clients{URL: w.Serve(mux) + "/order", Method: http.MethodPost, Rate: kit.Constant(2)})
-	}, Roles: map[string]func(*kit.Role){"broker": saramaBroker}}
+	}}
 }
 
 func produce(addr string) error {
 	c := sarama.NewConfig()
+	c.Version = sarama.V2_1_0_0
 	c.Producer.Return.Successes = true
 	p, err := sarama.NewAsyncProducer([]string{addr}, c)
 	if err != nil {

@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // httpTransport imitates golang/go#24719 and docker/docker-ce-packaging's agents: a
 // http.Transport for each request, whose idle connections nobody closes.
 func httpTransport() kit.Program {
-	return kit.Program{Name: "http-transport", Library: "net/http", Want: kit.Leak("GET /weather", "net/http.(*persistConn)", "programs.askWeather"), Run: func(w *kit.World) {
+	return kit.Program{Name: "http-transport", Library: "net/http", Want: kit.Leak("GET /weather", "net/http.(*persistConn)", "heldout.askWeather"), Run: func(w *kit.World) {
 		peer := w.Role("peer", nil)
 		mux := http.NewServeMux()
 		mux.HandleFunc("/weather", w.Handle("GET /weather", func(rw http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"sync"
@@ -15,21 +15,27 @@ func gocronJobs() kit.Program {
 		s, err := gocron.NewScheduler()
 		kit.Must(err)
 		for i := range 150 {
-			_, err := s.NewJob(gocron.DurationJob(time.Minute), gocron.NewTask(func() { time.Sleep(20 * time.Second) }),
+			_, err := s.NewJob(gocron.DurationJob(time.Minute), gocron.NewTask(func() { mirror(w) }),
 				gocron.WithStartAt(gocron.WithStartDateTime(time.Now().Add(time.Duration(i+5)*400*time.Millisecond))))
 			kit.Must(err)
 		}
-		_, err = s.NewJob(gocron.DurationJob(80*time.Second), gocron.NewTask(archiveAll))
+		_, err = s.NewJob(gocron.DurationJob(80*time.Second), gocron.NewTask(func() { archiveAll(w) }))
 		kit.Must(err)
 		s.Start()
-		go func() {
-			kit.Sleep(w.Ctx, w.For*4/5)
-			_ = s.StopJobs()
-		}()
 	}}
 }
 
-func archiveAll() {
+// mirror does nothing in the last fifth of the run, nor does archiveAll.
+func mirror(w *kit.World) {
+	if w.X() < 0.8 {
+		time.Sleep(20 * time.Second)
+	}
+}
+
+func archiveAll(w *kit.World) {
+	if w.X() > 0.8 {
+		return
+	}
 	var wg sync.WaitGroup
 	for range 500 {
 		wg.Go(func() { time.Sleep(15 * time.Second) })

@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // httpNoTimeout calls a peer that accepts and never answers, without a timeout,
 // from the first request on. See golang/go#24138, "default client has no timeout".
 func httpNoTimeout() kit.Program {
-	return kit.Program{Name: "http-no-timeout", Library: "net/http", Want: kit.Hang("GET /score", "net/http.(*Transport)", "net/http.(*persistConn)", "programs.askScore"), Run: func(w *kit.World) {
+	return kit.Program{Name: "http-no-timeout", Library: "net/http", Want: kit.Hang("GET /score", "net/http.(*Transport)", "net/http.(*persistConn)", "heldout.askScore"), Run: func(w *kit.World) {
 		peer := w.Role("peer", nil)
 		client := &http.Client{Transport: &http.Transport{}}
 		mux := http.NewServeMux()

@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // own type, for which the context package starts a goroutine that passes the
 // cancellation on (golang/go#28728).
 func foreignContext() kit.Program {
-	return kit.Program{Name: "context-foreign-parent", Library: "context", Want: kit.Leak("POST /join", "context.(*cancelCtx).propagateCancel", "programs.join"), Run: func(w *kit.World) {
+	return kit.Program{Name: "context-foreign-parent", Library: "context", Want: kit.Leak("POST /join", "context.(*cancelCtx).propagateCancel", "heldout.join"), Run: func(w *kit.World) {
 		parent := foreign{w.Ctx, make(chan struct{})}
 		w.ServeRoute("POST /join", 3, func(context.Context) { join(parent) })
 	}}

@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // waitGroup imitates moby/moby#25384: a worker returns without Done on one path, and
 // the request that waits for it is never answered. One in four does.
 func waitGroup() kit.Program {
-	return kit.Program{Name: "waitgroup-never-done", Library: "sync", Want: kit.Hang("GET /merge", "programs.mergeAll"), Run: func(w *kit.World) {
+	return kit.Program{Name: "waitgroup-never-done", Library: "sync", Want: kit.Hang("GET /merge", "heldout.mergeAll"), Run: func(w *kit.World) {
 		var n atomic.Int64
 		w.ServeRoute("GET /merge", 5, func(context.Context) { mergeAll(n.Add(1)%4 == 0) })
 	}}

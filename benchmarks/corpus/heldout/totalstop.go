@@ -1,4 +1,4 @@
-package programs
+package heldout
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // httpTotalStop answers 20 requests, and then every handler blocks on a lock that is
 // never released, seconds after the start.
 func httpTotalStop() kit.Program {
-	return kit.Program{Name: "http-total-stop", Library: "net/http", Want: kit.Hang("GET /inventory", "programs.(*inventory).look"), Run: func(w *kit.World) {
+	return kit.Program{Name: "http-total-stop", Library: "net/http", Want: kit.Hang("GET /inventory", "heldout.(*inventory).look"), Run: func(w *kit.World) {
 		inv := &inventory{lock: make(chan struct{}, 1), last: 20}
 		mux := http.NewServeMux()
 		mux.HandleFunc("/inventory", w.Handle("GET /inventory", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintln(rw, inv.look()) }))
