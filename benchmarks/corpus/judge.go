@@ -11,10 +11,9 @@ import (
 
 // alarm is a verdict of WARN or ERROR on goroutines, with the words that tell where.
 type alarm struct {
-	at             float64
+	at             float64 // seconds since the start
 	kind, severity string
-	site, entry    string
-	root           string
+	site, root     string
 	place          string // all attributes that may name a function
 	atPlace        bool   // it is where the program leaks
 }
@@ -24,10 +23,9 @@ type judgement struct {
 	run    *run
 	alarms []alarm
 	others int // alarms that are not on goroutines
-	first  *alarm
 	// Of a program that leaks or hangs:
 	place, kind, root bool
-	incidents         int // alarms at the right place
+	incidents         int // groups with an alarm at the right place
 	falseAlarms       int // alarms elsewhere, or any in a benign program
 }
 
@@ -48,17 +46,19 @@ func judge(r *run) *judgement {
 			}
 		}
 	}
+	places := map[string]bool{}
 	for i := range j.alarms {
 		j.count(&j.alarms[i])
+		if a := &j.alarms[i]; a.atPlace {
+			places[a.place] = true
+		}
 	}
-	if len(j.alarms) > 0 {
-		j.first = &j.alarms[0]
-	}
+	j.incidents = len(places)
 	return j
 }
 
 func alarmOf(e kit.Event) alarm {
-	a := alarm{at: e.At, kind: e.Attrs["verdict"], severity: e.Severity, site: e.Attrs["function"], entry: e.Attrs["entry"], root: e.Attrs["created_under"]}
+	a := alarm{at: e.At, kind: e.Attrs["verdict"], severity: e.Severity, site: e.Attrs["function"], root: e.Attrs["created_under"]}
 	var words []string
 	for key, value := range e.Attrs {
 		if !slices.Contains([]string{"hint", "evidence", "roots", "created_under", "ages", "wait", "wait_family", "verdict", "since",
@@ -83,7 +83,6 @@ func (j *judgement) count(a *alarm) {
 		j.falseAlarms++
 		return
 	}
-	j.incidents++
 	j.place = true
 	j.kind = j.kind || slices.Contains(w.Kinds, goroutines.Kind(a.kind))
 	j.root = j.root || a.root == w.Root || w.Root == ""
