@@ -51,6 +51,7 @@ func main() {
 	quick := flag.Bool("quick", false, "a thin sample; exit status 1 if it falls short")
 	heldOut := flag.Bool("heldout", false, "the held-out programs instead of the others")
 	flag.StringVar(&o.out, "out", "", "a folder to keep results and logs in")
+	flag.BoolVar(&o.kept, "kept", false, "run nothing, and judge the results that the folder of -out has")
 	asJSON := flag.Bool("json", false, "print the results as JSON instead of the table")
 	list := flag.Bool("list", false, "print the programs and what they expect, and run none")
 	result := flag.String("result", "", "run the program that the argument names in this process, and write its result to this file")

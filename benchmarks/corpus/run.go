@@ -18,6 +18,7 @@ type options struct {
 	whole  bool // leaking programs run for all of length too
 	jobs   int
 	out    string
+	kept   bool // the results are in out already
 }
 
 // run is a program, and its result once it has ended.
@@ -70,6 +71,10 @@ func (r *run) do(ctx context.Context, o options) {
 			return
 		}
 	}
+	if o.kept {
+		r.result, r.err = load(o.out, r.Name)
+		return
+	}
 	length := r.Length(o.length)
 	if o.whole {
 		length = o.length
@@ -90,13 +95,19 @@ func child(ctx context.Context, name string, d time.Duration, dir string) (kit.R
 		return kit.Result{}, err
 	}
 	defer log.Close()
-	result := filepath.Join(dir, name+".json")
-	cmd := exec.CommandContext(ctx, self, "-for", d.String(), "-result", result, name)
+	cmd := exec.CommandContext(ctx, self, "-for", d.String(), "-result", resultFile(dir, name), name)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return kit.Result{}, fmt.Errorf("%w: %s", err, lastLine(log.Name()))
 	}
-	raw, err := os.ReadFile(result)
+	return load(dir, name)
+}
+
+func resultFile(dir, name string) string { return filepath.Join(dir, name+".json") }
+
+// load reads the result of a program.
+func load(dir, name string) (kit.Result, error) {
+	raw, err := os.ReadFile(resultFile(dir, name))
 	if err != nil {
 		return kit.Result{}, err
 	}

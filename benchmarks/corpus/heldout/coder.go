@@ -13,7 +13,7 @@ import (
 // coderChat imitates the chat example of coder/websocket: a subscriber's handler
 // stays for the session, uses CloseRead, and waits for messages with a buffer.
 func coderChat() kit.Program {
-	return kit.Program{Name: "coder-subscribe", Library: "coder/websocket", Run: func(w *kit.World) {
+	return kit.Program{Name: "coder-subscribe", Library: "coder/websocket", Spans: kit.None, Run: func(w *kit.World) {
 		mux := http.NewServeMux()
 		w.Harmless(mux)
 		mux.HandleFunc("/subscribe", w.Handle("GET /subscribe", func(rw http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,9 @@ func TestTruth(t *testing.T) {
 	for range 7 {
 		go waitFor(stop)
 	}
-	is := func(g Group) bool { return g.Creator == "example.com/corpus/kit.TestTruth" && g.State == "chan receive" }
+	is := func(g Group) bool {
+		return g.Creator == "example.com/corpus/kit.TestTruth" && g.State == "chan receive"
+	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		groups := truth()

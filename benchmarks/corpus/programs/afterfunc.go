@@ -12,7 +12,7 @@ import (
 // whose function runs for five seconds, as session expiry in alexedwards/scs-like
 // stores does.
 func timersAfterFunc() kit.Program {
-	return kit.Program{Name: "time-afterfunc", Library: "time", Run: func(w *kit.World) {
+	return kit.Program{Name: "time-afterfunc", Library: "time", Spans: kit.None, Run: func(w *kit.World) {
 		mux := http.NewServeMux()
 		mux.HandleFunc("/reserve", w.Handle("POST /reserve", func(rw http.ResponseWriter, _ *http.Request) {
 			time.AfterFunc(time.Minute, func() { time.Sleep(5 * time.Second) })

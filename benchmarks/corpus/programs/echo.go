@@ -12,7 +12,7 @@ import (
 // echoSSE imitates the server-sent-events recipe of labstack/echo's documentation: a
 // ticker, the request's context, and a flush for each event. Sessions of two minutes.
 func echoSSE() kit.Program {
-	return kit.Program{Name: "echo-sse", Library: "labstack/echo/v4", Run: func(w *kit.World) {
+	return kit.Program{Name: "echo-sse", Library: "labstack/echo/v4", Spans: kit.None, Run: func(w *kit.World) {
 		e := echo.New()
 		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error {

@@ -127,7 +127,7 @@ func grpcUnarySlow() kit.Program {
 // at a backend, a stream of 70 s on average over one connection, and stops when the
 // user leaves.
 func grpcClientStreams() kit.Program {
-	return kit.Program{Name: "grpc-client-streams", Library: "google.golang.org/grpc", Run: func(w *kit.World) {
+	return kit.Program{Name: "grpc-client-streams", Library: "google.golang.org/grpc", Spans: kit.None, Run: func(w *kit.World) {
 		conn := dialGRPC(w.Role("backend", nil))
 		w.Load(kit.Wave(2), func() {
 			ctx, cancel := context.WithCancel(w.Ctx)

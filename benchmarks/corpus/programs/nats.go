@@ -49,7 +49,7 @@ func natsSubscribers(r *kit.Role) {
 // unsubscribes after a minute on average: nats.go has a goroutine for each
 // asynchronous subscription.
 func natsWorkers() kit.Program {
-	return kit.Program{Name: "nats-subscriptions", Library: "nats-io/nats.go", Run: func(w *kit.World) {
+	return kit.Program{Name: "nats-subscriptions", Library: "nats-io/nats.go", Spans: kit.None, Run: func(w *kit.World) {
 		nc, err := nats.Connect(w.Role("server", nil))
 		kit.Must(err)
 		mux := http.NewServeMux()
@@ -71,7 +71,7 @@ func natsRole(r *kit.Role) { r.Say(startNATS().ClientURL()) }
 // natsConnect imitates nats-io/nats.go#467 and similar: nats.Connect for each
 // request, never closed.
 func natsConnect() kit.Program {
-	return kit.Program{Name: "nats-connect", Library: "nats-io/nats.go", Want: kit.Leak("POST /publish", "nats-io/nats.go", "nats.(*Conn)", "programs.publishOnce"), Run: func(w *kit.World) {
+	return kit.Program{Name: "nats-connect", Library: "nats-io/nats.go", Spans: kit.None, Want: kit.Leak("", "nats-io/nats.go", "nats.(*Conn)", "programs.publishOnce"), Run: func(w *kit.World) {
 		url := w.Role("server", nil)
 		mux := http.NewServeMux()
 		w.Harmless(mux)

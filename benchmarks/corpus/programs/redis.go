@@ -56,7 +56,7 @@ func redisBlocking() kit.Program {
 // closed. A client of v8 had a reaper of its own; this one subscribes once, as a
 // handler that waits for a message does.
 func redisClientPerRequest() kit.Program {
-	return kit.Program{Name: "redis-client", Library: "redis/go-redis/v9", Want: kit.Leak("GET /cart", "redis/go-redis", "programs.cart"), Run: func(w *kit.World) {
+	return kit.Program{Name: "redis-client", Library: "redis/go-redis/v9", Spans: kit.None, Want: kit.Leak("", "redis/go-redis", "programs.cart"), Run: func(w *kit.World) {
 		addr := w.Role("redis", nil)
 		mux := http.NewServeMux()
 		mux.HandleFunc("/cart", w.Handle("GET /cart", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprintln(rw, cart(r.Context(), addr)) }))

@@ -13,7 +13,7 @@ import (
 // pool of five workers, which is made at the tenant's first request. Idle workers
 // end, dispatchers stay.
 func workerpoolPerTenant() kit.Program {
-	return kit.Program{Name: "workerpool-per-tenant", Library: "gammazero/workerpool", Run: func(w *kit.World) {
+	return kit.Program{Name: "workerpool-per-tenant", Library: "gammazero/workerpool", Spans: kit.None, Run: func(w *kit.World) {
 		var pools kit.Tenants[*workerpool.WorkerPool]
 		mux := http.NewServeMux()
 		mux.HandleFunc("/import", w.Handle("POST /import", func(rw http.ResponseWriter, _ *http.Request) {
