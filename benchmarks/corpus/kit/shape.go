@@ -10,9 +10,14 @@ import (
 // joined by straight lines.
 type Shape [][2]float64
 
-// Wave rises to peak, stays there, falls, and is zero for the last fifth of the run.
+// Wave rises to peak within a minute or so, as a promotion does, stays there, falls,
+// rises again slowly, as a morning does, falls, and is zero for the last fifth of the
+// run. Minutes are those of a run of ten.
 func Wave(peak float64) Shape {
-	return Shape{{0, 0.1 * peak}, {0.35, peak}, {0.5, peak}, {0.75, 0.1 * peak}, {0.8, 0}, {1, 0}}
+	return Shape{
+		{0, 0.1 * peak}, {0.05, 0.1 * peak}, {0.12, peak}, {0.25, peak}, {0.35, 0.2 * peak},
+		{0.6, 0.9 * peak}, {0.7, 0.9 * peak}, {0.78, 0.1 * peak}, {0.8, 0}, {1, 0},
+	}
 }
 
 // Constant is the same rate from start to end.
