@@ -1,0 +1,25 @@
+package heldout
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"example.com/corpus/kit"
+)
+
+// httpTransport imitates golang/go#24719 and docker/docker-ce-packaging's agents: a
+// http.Transport for each request, whose idle connections nobody closes.
+func httpTransport() kit.Program {
+	return kit.Program{Name: "http-transport", Library: "net/http", Want: kit.Leak("GET /weather", "net/http.(*persistConn)", "heldout.askWeather"), Run: func(w *kit.World) {
+		peer := w.Role("peer", nil)
+		mux := http.NewServeMux()
+		mux.HandleFunc("/weather", w.Handle("GET /weather", func(rw http.ResponseWriter, _ *http.Request) {
+			askWeather(peer)
+			fmt.Fprintln(rw, "sunny")
+		}))
+		w.Clients(kit.Clients{URL: w.Serve(mux) + "/weather", Rate: kit.Constant(3)})
+	}, Roles: map[string]func(*kit.Role){"peer": kit.SlowPeer(5 * time.Millisecond)}}
+}
+
+func askWeather(url string) { kit.GetAll(&http.Client{Transport: &http.Transport{}}, url) }
