@@ -11,7 +11,8 @@
 //
 // Spans are seen as soon as the application has set a global TracerProvider of
 // the OpenTelemetry SDK, before or after Start. Where it keeps its provider to
-// itself, register [Agent.SpanProcessor] with it.
+// itself, register [Agent.SpanProcessor] with it. A program without spans wraps its
+// HTTP handler with [Agent.Middleware] and its jobs with [Agent.Do].
 //
 // Package agent links the clients of Prometheus and Fluentd. A program that
 // cannot afford that (fluent-logger-golang registers a msgpack extension when it
@@ -117,6 +118,7 @@ func start(s *settings) (*Agent, error) {
 	resource := describe(s.service, s.resource)
 	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
 	if err := a.begin(s, resource); err != nil {
+		a.stopping.Store(true)
 		if a.processor != nil {
 			a.processor.Detach() // an agent that did not start leaves no trace
 		}

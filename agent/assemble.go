@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -32,8 +35,9 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	if a.evidence, err = a.newEvidence(s); err != nil {
 		return pages{}, err
 	}
-	a.spans = &globalSpans{processor: p}
+	a.spans = &globalSpans{processor: p, logger: s.logger}
 	a.spans.attach() // now, for spans that start before the first tick
+	onFirstProvider(a.attachFirst)
 	metrics, err := prom.New(prom.Config{})
 	if err != nil {
 		return pages{}, fmt.Errorf("agent: %w", err)
@@ -76,6 +80,15 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	return pages{metrics: metrics.Handler(), live: live.Handler()}, err
 }
 
+// attachFirst attaches to the provider that the application makes global first, while
+// the agent runs: to the SDK's. Another kind may block the application meanwhile, so
+// that one is left to the next tick.
+func (a *Agent) attachFirst(tp trace.TracerProvider) {
+	if sdk, ok := tp.(*sdktrace.TracerProvider); ok && !a.stopping.Load() {
+		a.processor.Attach(sdk)
+	}
+}
+
 func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
 	c := goroutines.DetectiveConfig{
 		Survey:  goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
@@ -104,6 +117,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	c := s.page
 	if c.Goroutines == nil {
 		c.Goroutines = a.detective.Report
+	}
+	if c.NoSpans == nil {
+		c.NoSpans = a.spans.none.Load
 	}
 	if c.Resolution == 0 {
 		c.Resolution = max(s.interval, time.Second)

@@ -213,8 +213,8 @@ func (k likeness) name() uint16  { return uint16(k >> 48) }
 func (k likeness) began() uint16 { return uint16(k >> 32) }
 func (k likeness) bucket() uint8 { return uint8(k) }
 
-// rename gives a span another name, if it is there, and says what its labels need to
-// know.
+// rename gives a span another name, if it is there and has not got it, and says what
+// its labels need to know.
 func (t *table) rename(key uint64, id trace.TraceID, text string) (x slot, name *rootName, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
@@ -224,6 +224,9 @@ func (t *table) rename(key uint64, id trace.TraceID, text string) (x slot, name 
 		return x, nil, false
 	}
 	name = t.names.intern(text)
+	if s.slots[i].name == name.index {
+		return x, nil, false
+	}
 	s.slots[i].name = name.index
 	return s.slots[i], name, true
 }
