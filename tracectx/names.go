@@ -26,7 +26,10 @@ type rootName struct {
 	retired atomic.Bool
 	// active belongs to Observe: a span that has this name, or had it when it began,
 	// was active at the last observation.
-	active    bool
+	active bool
+	// protected belongs to Observe too: until then the name keeps its place, for what
+	// it is used cannot be known yet. On the observer's clock.
+	protected int64
 	durations durations
 }
 

@@ -142,8 +142,8 @@ func (n *names) renew(elapsed int64) {
 	defer n.mu.Unlock()
 	n.list = slices.Clone(n.list)
 	free, released := n.release()
-	left := n.admit(line, free)
-	if n.retire(left) == 0 && released == 0 && len(left) == len(line) {
+	left := n.admit(line, free, elapsed)
+	if n.retire(left, elapsed) == 0 && released == 0 && len(left) == len(line) {
 		return
 	}
 	n.newcomers.keep(left)
@@ -185,11 +185,12 @@ func (n *names) release() (free []uint16, released int) {
 const minArchive = 100
 
 // admit gives free places away and returns the names that got none.
-func (n *names) admit(line []newcomer, free []uint16) (left []newcomer) {
+func (n *names) admit(line []newcomer, free []uint16, elapsed int64) (left []newcomer) {
 	for _, x := range line {
 		// One that is on its way out has its place still.
 		if i := slices.IndexFunc(n.list, func(y *rootName) bool { return y != nil && y.text == x.text }); i >= 0 {
 			n.list[i].retired.Store(false)
+			n.list[i].protected = elapsed + int64(fadeAfter)
 			continue
 		}
 		if len(free) == 0 {
@@ -197,6 +198,7 @@ func (n *names) admit(line []newcomer, free []uint16) (left []newcomer) {
 			continue
 		}
 		n.list[free[0]] = n.newName(x.text, free[0])
+		n.list[free[0]].protected = elapsed + int64(fadeAfter)
 		n.entries[free[0]].Store(n.list[free[0]])
 		free = free[1:]
 	}
@@ -205,10 +207,10 @@ func (n *names) admit(line []newcomer, free []uint16) (left []newcomer) {
 
 // retire marks the names that are used least, one for each of those that wait and are
 // used more, and returns how many it marked.
-func (n *names) retire(line []newcomer) (retired int) {
+func (n *names) retire(line []newcomer, elapsed int64) (retired int) {
 	var idle []*rootName
 	for _, x := range n.list {
-		if x != nil && x != n.other && !x.active && !x.retired.Load() {
+		if x != nil && x != n.other && !x.active && !x.retired.Load() && elapsed >= x.protected {
 			idle = append(idle, x)
 		}
 	}
