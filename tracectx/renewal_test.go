@@ -125,7 +125,7 @@ func TestNamesLoseTheirPlace(t *testing.T) {
 // Many goroutines begin, rename and end roots of many names while names get and lose
 // places: no span counts under a name that is not its own.
 func TestNamesInTurnAreNeverMistaken(t *testing.T) {
-	p := newProcessor(t, tracectx.Config{MaxNames: 4, Capacity: 1 << 14})
+	p := newProcessor(t, tracectx.Config{MaxNames: 4, Capacity: 1 << 14, TTL: 10_000 * time.Hour})
 	rounds := 300
 	if testing.Short() || raceEnabled {
 		rounds = 60
