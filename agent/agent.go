@@ -15,7 +15,8 @@
 //
 // Spans are seen as soon as the application has set a global TracerProvider of
 // the OpenTelemetry SDK, before or after Start. Where it keeps its provider to
-// itself, register [Agent.SpanProcessor] with it.
+// itself, register [Agent.SpanProcessor] with it. A program without spans wraps its
+// HTTP handler with [Agent.Middleware] and its jobs with [Agent.Do].
 //
 // Package agent links the clients of Prometheus and Fluentd. A program that
 // cannot afford that (fluent-logger-golang registers a msgpack extension when it
@@ -126,6 +127,7 @@ func start(s *settings) (*Agent, error) {
 	resource := describe(s.service, s.resource)
 	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
 	if err := a.begin(s, resource); err != nil {
+		a.stopping.Store(true)
 		if a.processor != nil { // an agent that did not start leaves no trace
 			var q guard.Question[bool]
 			_, _ = q.Ask(attachWait, func() bool { a.processor.Detach(); return true }) // err is why it did not start

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -39,6 +42,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	}
 	a.detective = newDetective(s, p)
 	a.spans = &globalSpans{processor: p, logger: s.logger}
+	onFirstProvider(a.attachFirst)
 	a.spans.attach() // now, for spans that start before the first tick
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),
@@ -106,6 +110,15 @@ func (s *settings) makeRecorder() error {
 	return nil
 }
 
+// attachFirst attaches to the provider that the application makes global first, while
+// the agent runs: to the SDK's. Another kind may block the application meanwhile, so
+// that one is left to the next tick.
+func (a *Agent) attachFirst(tp trace.TracerProvider) {
+	if sdk, ok := tp.(*sdktrace.TracerProvider); ok && !a.stopping.Load() {
+		a.processor.Attach(sdk)
+	}
+}
+
 func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
 	c := goroutines.DetectiveConfig{
 		Survey:   goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
@@ -164,6 +177,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	c := s.page
 	if c.Goroutines == nil {
 		c.Goroutines = a.detective.Report
+	}
+	if c.NoSpans == nil {
+		c.NoSpans = a.spans.none.Load
 	}
 	if c.Resolution == 0 {
 		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // the engine refuses what is more

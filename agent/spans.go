@@ -15,8 +15,8 @@ import (
 )
 
 // globalSpans watches the spans of the global TracerProvider. Applications set
-// it at any time, often after Start, and OpenTelemetry has no hook for that: so
-// each tick looks whether there is a new one.
+// it at any time, often after Start: the first is known at once (onFirstProvider), and
+// each tick looks whether there is another.
 type globalSpans struct {
 	processor *tracectx.Processor
 	logger    *slog.Logger
@@ -24,7 +24,15 @@ type globalSpans struct {
 	broken    atomic.Bool // attaching has panicked
 	events    events      // of the recorder
 	exact     exacter     // nil without a recorder that can
+
+	begin time.Time   // of observing
+	none  atomic.Bool // noSpansAfter has passed, and no span was seen
+	told  bool
 }
+
+// noSpansAfter is how long a program may take to set a provider or to begin a span
+// before the agent says that it sees none.
+const noSpansAfter = time.Minute
 
 var _ engine.SpanSource = (*globalSpans)(nil)
 
@@ -33,11 +41,25 @@ var _ engine.SpanSource = (*globalSpans)(nil)
 func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
 	g.attach()
 	activity := g.processor.Observe(now)
+	g.notice(now)
 	if g.exact != nil {
 		activity.Exact = g.exact.Exact()
 	}
 	activity.Events = append(activity.Events, g.events.take(now)...)
 	return activity
+}
+
+// notice takes note of whether spans are seen at all, and logs it once if not.
+func (g *globalSpans) notice(now time.Time) {
+	if g.begin.IsZero() {
+		g.begin = now
+	}
+	none := now.Sub(g.begin) >= noSpansAfter && !g.processor.Attached()
+	g.none.Store(none)
+	if none && !g.told {
+		g.told = true
+		g.logger.Info("gmpulse: no spans seen: the program has set no TracerProvider of the OpenTelemetry SDK. Leaks are found without them, but not under which requests; wrap the handler with Agent.Middleware and jobs with Agent.Do, or set a provider (docs/spans.md)")
+	}
 }
 
 // attach attaches to the provider of the moment. The provider is foreign code: it may

@@ -37,7 +37,8 @@ type SpanGroup struct {
 	// Ages counts the active ones by age: index 0 those below a second, index i
 	// those from 2^(i-1) to 2^i seconds; the last one has no upper bound.
 	Ages [SpanAges]int
-	// Ended counts those that ended, cumulative.
+	// Ended counts those that ended under this name, cumulative. A name that a source
+	// has no more room for is absent; if it comes back, Ended begins at zero.
 	Ended uint64
 	// P50 and P99 are quantiles of the durations of those that ended in the last
 	// few minutes, to a quarter; zero when none did.
@@ -54,6 +55,17 @@ type Origin struct {
 	// alike share one. Empty: the label is the name.
 	Names    []string
 	Examples []Span
+	// Ended counts the spans by the name that they ended with, the largest count
+	// first: many begin as "GET" and get the name of their route later. Empty as long as
+	// every span of the label kept its name. Bounded by the source; what is beyond it
+	// counts as "other".
+	Ended []NameCount
+}
+
+// NameCount is how many spans have a name.
+type NameCount struct {
+	Name  string
+	Count uint64
 }
 
 // SpanActivity is what a span source saw up to one moment.
@@ -65,6 +77,11 @@ type SpanActivity struct {
 	// Cumulative counts of local root spans: started and ended ones, ones that
 	// found no room in the source's table, and ones given up as never ended.
 	Started, Ended, Untracked, NeverEnded uint64
+	// ActiveInner and EndedInner count those of the active and of the ended ones that
+	// began inside another root, because the context was lost on the way: a query of a
+	// request, no request of its own.
+	ActiveInner int
+	EndedInner  uint64
 	// Exact is what execution traces tell, nil where nobody records any.
 	Exact *ExactSpans
 	// Events since the last observation.

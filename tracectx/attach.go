@@ -77,6 +77,17 @@ func (p *Processor) Attach(tp trace.TracerProvider) bool {
 	return a != nil && !a.closed.Load()
 }
 
+// Attached reports whether the Processor sees spans: it is attached to a provider that
+// has not shut down, or a root or the work of a Do has come to it, whichever way.
+func (p *Processor) Attached() bool {
+	if p.jobs.Load() > 0 || p.attachments.anyLive() {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.observer.started > 0
+}
+
 // Detach unregisters the Processor from every provider that [Processor.Attach]
 // added it to, and forgets their spans. Providers that it was given to directly
 // keep it. It returns when no new span will be taken; it may wait for a
@@ -119,6 +130,13 @@ func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment
 	a = &attachment{source: source{id: as.lastID}, processor: p, provider: tp}
 	as.list = append(as.list, a)
 	return a, true
+}
+
+// anyLive reports whether there is a provider that has not shut down.
+func (as *attachments) anyLive() bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return slices.ContainsFunc(as.list, func(a *attachment) bool { return !a.closed.Load() })
 }
 
 // clear empties the list and returns what was in it.

@@ -23,16 +23,17 @@ const (
 // use: every field's zero means its default.
 type Config struct {
 	// Capacity is how many local root spans can be active at once, in spans.
-	// The table has a fixed size, about 90 bytes per span of capacity (110 with a
-	// History) and 45 KB at least, and room to spare: below Capacity practically
+	// The table has a fixed size, about 100 bytes per span of capacity (120 with a
+	// History) and 65 KB at least, and room to spare: below Capacity practically
 	// no span is turned away, somewhere above it spans are, and count as
 	// Untracked. At most 1,048,576. Zero means 4096.
 	Capacity int
 
-	// MaxNames is how many distinct root-span names are told apart, in names. Names
-	// that come later, are longer than 256 bytes or are not valid UTF-8 are
-	// shown as "other". A name stays known for the processor's life. At most
-	// 10,000. Zero means 100.
+	// MaxNames is how many distinct root-span names are told apart at once, in names.
+	// When there are more, those that are used most keep their places: a name without
+	// one is shown as "other" and gets the place of a name that is used less when it
+	// has come three times within half a minute or so. Names longer than 256 bytes or
+	// not valid UTF-8 are always "other". At most 10,000. Zero means 100.
 	MaxNames int
 
 	// TTL is how long a span may stay active, counted from the first

@@ -16,10 +16,20 @@
 // Local roots only: spans without a parent in this process, so one per request,
 // whatever the number of spans below it. A span that is not recorded (sampled
 // out) never reaches any span processor: at 1 % head sampling this package
-// sees 1 % of the requests. A span's name is the one it was started with; a
-// later SetName is not seen, because following it would mean to keep every span
-// alive here and to lock each of them at every tick. Ids, names and start times
-// are all that is read, never attributes.
+// sees 1 % of the requests. A span counts as active under the name that it began
+// with, and as ended under the one that it ended with; [Processor.WrapTracerProvider]
+// sees a new name at once, and so do those who ask [Processor.Origin] what spans of a
+// start name were called in the end. Ids, names and start times are all that is read,
+// never attributes.
+//
+// A root that begins inside another one on the same goroutine, because the context was
+// lost on the way (context.Background in the middle of a request), counts as a span but
+// not as load, and its goroutine keeps the name of the outer root. So does an outgoing
+// call (kind client or producer) on a goroutine that the outer root started. What is
+// not recognised as such, for its goroutine's stack has grown since the outer root
+// began, is a root of its own.
+//
+// Programs without spans use [Processor.Do].
 //
 // # Cost
 //

@@ -20,11 +20,13 @@ type fakeSpan struct {
 	name       string
 	start      time.Time
 	took       time.Duration
+	kind       trace.SpanKind
 }
 
 func (s *fakeSpan) SpanContext() trace.SpanContext { return s.id }
 func (s *fakeSpan) Parent() trace.SpanContext      { return s.parent }
 func (s *fakeSpan) Name() string                   { return s.name }
+func (s *fakeSpan) SpanKind() trace.SpanKind       { return s.kind }
 func (s *fakeSpan) StartTime() time.Time           { return s.start }
 func (s *fakeSpan) EndTime() time.Time             { return s.start.Add(s.took) }
 
@@ -62,8 +64,10 @@ func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActiv
 	t.Helper()
 	a := p.Observe(time.Now())
 	c := counts{0, a.Started, a.Ended, a.Untracked, a.NeverEnded}
+	var ended uint64
 	for i, g := range a.Groups {
 		c.active += g.Active
+		ended += g.Ended
 		ages := 0
 		for _, n := range g.Ages {
 			ages += n
@@ -77,6 +81,10 @@ func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActiv
 	}
 	if sum := a.Ended + a.Untracked + a.NeverEnded + uint64(c.active); a.Started != sum {
 		t.Errorf("%d started, but %+v sum up to %d", a.Started, c, sum)
+	}
+	// Names are read last: what ended meanwhile is in theirs already.
+	if ended < a.Ended || a.ActiveInner > c.active || a.EndedInner > a.Ended {
+		t.Errorf("%d ended, but %d of all names, or %d and %d inside others of %+v", a.Ended, ended, a.ActiveInner, a.EndedInner, c)
 	}
 	if len(a.Active) != min(c.active, runtimeinfo.MaxSpans) {
 		t.Errorf("%d spans named of %d", len(a.Active), c.active)

@@ -1,14 +1,15 @@
 package tracectx
 
 import (
+	"cmp"
 	"context"
 	"runtime/pprof"
+	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -21,8 +22,10 @@ import (
 const (
 	// RootLabel has the name of the local root span.
 	RootLabel = "gmpulse_root"
-	// EpochLabel has the time at which the span began, coarsely: the second,
-	// counted from the making of the [Processor], at which its epoch began.
+	// EpochLabel has the time at which the span was seen to begin, coarsely: the
+	// second, counted from the making of the [Processor], at which its epoch began.
+	// The start time that the span claims does not matter: a message's may lie an hour
+	// back.
 	EpochLabel = "gmpulse_epoch"
 
 	maxLabelBytes = 47
@@ -47,42 +50,58 @@ func epochOf(since int64) (begin, end int64) {
 // epochLabels are the labels of one root name in one epoch, made once and set
 // on every goroutine that begins such a span.
 type epochLabels struct {
-	ctx        context.Context //nolint:containedctx // the form in which runtime/pprof takes labels
-	set        pprof.LabelSet  // the same
+	set        pprof.LabelSet  // the labels
+	ctx        context.Context //nolint:containedctx // the same, in the form in which runtime/pprof takes labels
+	block      *labelBlock     // the same, to be told apart; nil without a labelReader
+	value      string          // of RootLabel
 	begin, end int64           // seconds since the start
 }
 
-// labels sets the labels of one root name.
+// labels are what the processor keeps of a root name for goroutines that carry it:
+// longer than its place among the names.
 type labels struct {
+	text    string // the name
 	value   string // of RootLabel
 	current atomic.Pointer[epochLabels]
 
-	mu       sync.Mutex
-	examples []example // oldest first, at most maxExamples
+	mu     sync.Mutex
+	epochs []*epoch // oldest first, at most maxEpochs
 }
 
-// example is the first span of an epoch.
-type example struct {
-	begin int64
-	span  runtimeinfo.Span
+// maxEpochs bounds the epochs that are remembered, per name.
+const maxEpochs = 128
+
+// An epoch is what is remembered of the spans of one name that began in it.
+type epoch struct {
+	begin   int64
+	example atomic.Pointer[runtimeinfo.Span] // the first
+	ended   atomic.Pointer[endedNames]
 }
 
-// maxExamples bounds the epochs whose first span is remembered, per name.
-const maxExamples = 128
+// identify gives the example its ids, if it has none: it is no span then.
+func (x *epoch) identify(s runtimeinfo.Span) {
+	if had := x.example.Load(); had.TraceID == [16]byte{} {
+		s.Name = had.Name
+		x.example.CompareAndSwap(had, &s)
+	}
+}
 
 // at returns the labels of the epoch that holds the given second, and whether
 // they were made just now.
-func (l *labels) at(since int64) (e *epochLabels, isNew bool) {
+func (l *labels) at(since int64, reader *labelReader) (e *epochLabels, isNew bool) {
 	e = l.current.Load()
 	if e != nil && since < e.end {
-		return e, false // also for a start of the user's choosing in the past: never back
+		return e, false
 	}
-	begin, end := epochOf(max(since, 0))
+	begin, end := epochOf(since)
 	next := &epochLabels{
 		set:   pprof.Labels(RootLabel, l.value, EpochLabel, strconv.FormatInt(begin, 10)),
-		begin: begin, end: end,
+		value: l.value, begin: begin, end: end,
 	}
 	next.ctx = pprof.WithLabels(context.Background(), next.set)
+	if reader != nil {
+		next.block = reader.block(next.ctx)
+	}
 	if l.current.CompareAndSwap(e, next) {
 		return next, true
 	}
@@ -93,22 +112,89 @@ func (l *labels) at(since int64) (e *epochLabels, isNew bool) {
 func (l *labels) remember(begin int64, s runtimeinfo.Span) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.examples) == maxExamples {
-		l.examples = append(l.examples[:0], l.examples[1:]...)
+	if l.find(begin) != nil { // of a name that had lost its place
+		return
 	}
-	l.examples = append(l.examples, example{begin, s})
+	if len(l.epochs) == maxEpochs {
+		l.epochs = append(l.epochs[:0], l.epochs[1:]...)
+	}
+	x := &epoch{begin: begin}
+	x.example.Store(&s)
+	l.epochs = append(l.epochs, x)
 }
 
-// find returns the example of an epoch.
-func (l *labels) find(begin int64) (s runtimeinfo.Span, ok bool) {
+// epoch returns what is remembered of an epoch, or nil.
+func (l *labels) epoch(begin int64) *epoch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, x := range l.examples {
-		if x.begin == begin {
-			return x.span, true
+	return l.find(begin)
+}
+
+// find returns what is remembered of an epoch, or nil. l.mu is held.
+func (l *labels) find(begin int64) *epoch {
+	for i := len(l.epochs) - 1; i >= 0; i-- {
+		if l.epochs[i].begin == begin {
+			return l.epochs[i]
 		}
 	}
-	return s, false
+	return nil
+}
+
+// count counts spans that began in an epoch and ended under a name.
+func (l *labels) count(begin uint32, name *labels, n uint64) {
+	x := l.epoch(int64(begin))
+	if x == nil {
+		return
+	}
+	ended := x.ended.Load()
+	if ended == nil {
+		x.ended.CompareAndSwap(nil, new(endedNames))
+		ended = x.ended.Load()
+	}
+	ended.add(name, n)
+}
+
+// maxEndedNames bounds the names that are told apart of the spans of one name and
+// epoch, by the name that they ended with.
+const maxEndedNames = 32
+
+// endedNames counts spans by the name that they ended with. It takes no lock.
+type endedNames struct {
+	counts [maxEndedNames]struct {
+		name atomic.Pointer[labels]
+		n    atomic.Uint64
+	}
+	rest atomic.Uint64 // of further names
+}
+
+func (e *endedNames) add(name *labels, n uint64) {
+	for i := range e.counts {
+		c := &e.counts[i]
+		have := c.name.Load()
+		if have == nil && c.name.CompareAndSwap(nil, name) {
+			have = name
+		}
+		if have == nil {
+			have = c.name.Load()
+		}
+		if have == name {
+			c.n.Add(n)
+			return
+		}
+	}
+	e.rest.Add(n)
+}
+
+// sum adds the counts to those of other epochs and names.
+func (e *endedNames) sum(to map[string]uint64) {
+	for i := range e.counts {
+		if name := e.counts[i].name.Load(); name != nil {
+			to[name.text] += e.counts[i].n.Load()
+		}
+	}
+	if rest := e.rest.Load(); rest > 0 {
+		to[otherName] += rest
+	}
 }
 
 // labelValue cuts a name to what fits, at a character.
@@ -123,132 +209,43 @@ func labelValue(name string) string {
 	return name[:n]
 }
 
-// labeller sets labels on goroutines that begin local roots and takes them off
-// those goroutines again.
-type labeller struct {
-	off   bool
-	start time.Time
-	seen  atomic.Int64 // seconds from start to the last observation
-
-	mu     sync.Mutex
-	merged map[uint64]context.Context // what to restore, for roots that began under labels of the application's
-}
-
-// maxAhead is how many seconds a span may begin after the last observation, which
-// is a tick ago.
-const maxAhead = 60
-
-// maxMerged bounds the contexts kept for restoring. Beyond it goroutines keep
-// their labels until they begin another root.
-const maxMerged = 8192
-
-// set labels the calling goroutine, which begins the root s. Labels of the
-// application that ctx carries stay: ours are merged with them.
-func (l *labeller) set(ctx context.Context, key uint64, name *rootName, s *slot) {
-	e := l.epoch(key, name, s)
-	if !s.flags.has(merged) {
-		pprof.SetGoroutineLabels(e.ctx) //nolint:contextcheck // a context of labels only
-		return
-	}
-	pprof.SetGoroutineLabels(pprof.WithLabels(ctx, e.set))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.merged) < maxMerged {
-		l.merged[key] = ctx //nolint:fatcontext // kept to restore its labels, bounded, and let go at the end of the span
-	}
-}
-
-// epoch returns the labels of a root, and remembers the first one of its epoch.
-func (l *labeller) epoch(key uint64, name *rootName, s *slot) *epochLabels {
-	// A start in the future, of the user's choosing, must not open an epoch that
-	// every later span would then belong to.
-	since := min((s.start-l.start.UnixNano())/int64(time.Second), l.seen.Load()+maxAhead)
-	e, isNew := name.labels.at(since)
-	if isNew {
-		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.flags.has(sampled)})
-	}
-	return e
-}
-
-// unset restores the labels of before, if the goroutine that ends the root is
-// the one that began it.
-func (l *labeller) unset(key uint64, e *ending) {
-	before := context.Background()
-	if e.merged {
-		if before = l.forget(key); before == nil {
-			return
-		}
-	}
-	if near(e.stack, here()) {
-		pprof.SetGoroutineLabels(before)
-	}
-}
-
-// forget returns what was kept for a root, once.
-func (l *labeller) forget(key uint64) context.Context {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ctx := l.merged[key]
-	delete(l.merged, key)
-	return ctx
-}
-
-// forgetAll lets go of all contexts: what began under them will not be seen to end.
-func (l *labeller) forgetAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.merged)
-}
-
-// labelled tells whether a context carries labels.
-func labelled(ctx context.Context) (has bool) {
-	pprof.ForLabels(ctx, func(string, string) bool {
-		has = true
-		return false
-	})
-	return has
-}
-
-// here returns an address in the calling goroutine's stack frame. It is compared
-// and never followed.
-//
-//go:noinline
-func here() uintptr {
-	var mark byte
-	return uintptr(unsafe.Pointer(&mark))
-}
-
-// near tells whether two such addresses are of one goroutine. A goroutine has no
-// identity that a library may read, but it has a stack of its own: Start and End
-// are called from about the same depth, so their frames are close together, while
-// those of another goroutine are at least the rest of a stack away. The error is
-// on the safe side: a stack that has moved in between (it grew) looks like
-// another goroutine, and then the labels stay until the next root begins there.
-func near(a, b uintptr) bool {
-	const frame = 2048 // the smallest stack, and more than Start and End differ by
-	return a-b < frame || b-a < frame
-}
-
 // Origin tells of the local root spans of one name that began in one epoch, by
 // the values of their labels ([RootLabel], [EpochLabel]). ok is false for values
-// that this Processor did not make. It may be called from any goroutine.
-func (p *Processor) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
-	begin, err := strconv.ParseInt(epoch, 10, 64)
+// that this Processor did not make, and for names that lost their place to busier
+// ones long ago. It may be called from any goroutine.
+func (p *Processor) Origin(root, begun string) (o runtimeinfo.Origin, ok bool) {
+	begin, err := strconv.ParseInt(begun, 10, 64)
 	if err != nil || begin < 0 {
 		return o, false
 	}
 	_, end := epochOf(begin)
-	o.From = p.labeller.start.Add(time.Duration(begin) * time.Second)
-	o.To = p.labeller.start.Add(time.Duration(end) * time.Second)
-	for _, n := range p.names.all() {
-		if n.labels.value != root {
+	o.From = p.clock.start.Add(time.Duration(begin) * time.Second)
+	o.To = p.clock.start.Add(time.Duration(end) * time.Second)
+	ended := map[string]uint64{}
+	for _, l := range p.names.withLabel(root) {
+		o.Names = append(o.Names, l.text)
+		x := l.epoch(begin)
+		if x == nil {
 			continue
 		}
-		o.Names = append(o.Names, n.text)
-		if s, found := n.labels.find(begin); found {
-			o.Examples = append(o.Examples, s)
+		o.Examples = append(o.Examples, *x.example.Load())
+		if e := x.ended.Load(); e != nil {
+			e.sum(ended)
 		}
-		ok = true
 	}
-	return o, ok
+	o.Ended = nameCounts(ended)
+	return o, len(o.Names) > 0
+}
+
+// nameCounts returns counts as a list, the largest first.
+func nameCounts(counts map[string]uint64) (list []runtimeinfo.NameCount) {
+	for name, n := range counts {
+		if n > 0 {
+			list = append(list, runtimeinfo.NameCount{Name: name, Count: n})
+		}
+	}
+	sort.Slice(list, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(list[j].Count, list[i].Count), cmp.Compare(list[i].Name, list[j].Name)) < 0
+	})
+	return list[:min(len(list), maxEndedNames)]
 }

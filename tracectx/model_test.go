@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,6 @@ type model struct {
 	live map[[2]uint64]*modelSpan
 	want counts
 
-	names map[string]bool            // those told apart
 	ended map[string][]time.Duration // by name, since the last observation
 	sum   map[string]uint64          // ended by name, ever
 }
@@ -33,7 +33,22 @@ type modelSpan struct {
 	shown string    // its name, or other
 }
 
+// Four of the six names that the model has get a place, two are too long for any.
 const modelNames = 4
+
+func modelName(id uint8) string {
+	if id %= 6; id >= modelNames {
+		return strings.Repeat("x", 300) + fmt.Sprint(id)
+	}
+	return fmt.Sprint("n", id)
+}
+
+func shown(name string) string {
+	if len(name) > 256 {
+		return "other"
+	}
+	return name
+}
 
 func newModel(t testing.TB) *model {
 	t.Helper()
@@ -43,19 +58,22 @@ func newModel(t testing.TB) *model {
 		p:     newProcessor(t, tracectx.Config{TTL: ttl, MaxNames: modelNames}),
 		now:   time.Now(),
 		live:  map[[2]uint64]*modelSpan{},
-		names: map[string]bool{}, ended: map[string][]time.Duration{}, sum: map[string]uint64{},
+		ended: map[string][]time.Duration{}, sum: map[string]uint64{},
 	}
 }
 
 // do performs one operation. Few ids, so that they meet again.
 func (m *model) do(op, traceID, spanID uint8) {
 	id := [2]uint64{uint64(traceID % 8), uint64(spanID % 128)}
-	span := root(id[0], id[1], fmt.Sprint("n", spanID%6))
+	span := root(id[0], id[1], modelName(spanID))
 	span.start = m.now
 	switch op % 16 {
 	case 0, 1, 2, 3, 4, 5, 6:
 		m.start(id, span)
-	case 7, 8, 9, 10, 11, 12:
+	case 7, 8, 9, 10, 11:
+		m.end(id, span)
+	case 12: // renamed since
+		span.name = modelName(spanID + traceID/8)
 		m.end(id, span)
 	case 13:
 		m.notRoot(span)
@@ -68,15 +86,8 @@ func (m *model) do(op, traceID, spanID uint8) {
 
 func (m *model) start(id [2]uint64, span *fakeSpan) {
 	m.p.OnStart(m.t.Context(), span)
-	if len(m.names) < modelNames {
-		m.names[span.name] = true
-	}
-	shown := span.name
-	if !m.names[shown] {
-		shown = "other"
-	}
 	if m.live[id] == nil {
-		m.live[id] = &modelSpan{fakeSpan: span, shown: shown}
+		m.live[id] = &modelSpan{fakeSpan: span, shown: shown(span.name)}
 		m.want.started++
 	}
 }
@@ -86,8 +97,9 @@ func (m *model) end(id [2]uint64, span *fakeSpan) {
 	if live := m.live[id]; live != nil {
 		delete(m.live, id)
 		m.want.ended++
-		m.sum[live.shown]++
-		m.ended[live.shown] = append(m.ended[live.shown], span.start.Sub(live.start))
+		name := shown(span.name)
+		m.sum[name]++
+		m.ended[name] = append(m.ended[name], span.start.Sub(live.start))
 	}
 }
 

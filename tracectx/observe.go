@@ -41,25 +41,29 @@ func (p *Processor) Observe(now time.Time) runtimeinfo.SpanActivity {
 
 	o := &p.observer
 	o.begin(now)
-	p.labeller.seen.Store(int64(max(0, now.Sub(p.labeller.start)) / time.Second))
+	p.clock.set(now)
 	first := o.sampler.next
 	for i := range p.table.shards {
 		at := (first + i) % len(p.table.shards)
-		p.names.count(o.shard(&p.table.shards[at], at))
+		o.shard(p.table, at)
 	}
 	o.sampler.sample()
 	full := p.table.full.Load()
-	names := p.names.all()
+	names, renewal := p.names.all()
+	groups := o.groups(names, renewal)
+	p.names.renew(o.elapsed)
 	return runtimeinfo.SpanActivity{
 		Active:  o.spans(names),
-		Groups:  o.groups(names),
+		Groups:  groups,
 		Started: o.started + full,
 		// Not counted but followed from: a tracked span that was neither given
 		// up nor cleared and is not there any more has ended.
-		Ended:      o.started - o.active - o.neverEnded - p.cleared,
-		Untracked:  full + p.cleared,
-		NeverEnded: o.neverEnded,
-		Events:     o.events(names),
+		Ended:       o.started - o.active - o.neverEnded - p.cleared,
+		ActiveInner: o.activeInner,
+		EndedInner:  o.endedInner,
+		Untracked:   full + p.cleared,
+		NeverEnded:  o.neverEnded,
+		Events:      o.events(names),
 	}
 }
 
@@ -76,9 +80,12 @@ type observer struct {
 	passed  time.Duration // since the observation before
 
 	started, neverEnded uint64      // since the epoch
+	endedInner          uint64      // the same
 	active              uint64      // at this observation
+	activeInner         int         // the same
 	tallies             []tally     // by index of the name
 	sorted              []*rootName // by name
+	renewal             uint64      // of the names, when they were sorted
 	oldest              oldest
 	labeller            *labeller
 	lost                []tracked
@@ -88,11 +95,12 @@ type observer struct {
 // none is later than any start.
 const none = math.MaxInt64
 
-// A tally is the count of one name. Between observations its ages are zero and its
-// oldest is none.
+// A tally is the count of one name. Between observations it is empty, and its oldest
+// is none.
 type tally struct {
 	oldest int64
 	ages   [runtimeinfo.SpanAges]int
+	began  bool // a span of another name began under this one
 }
 
 func newObserver(config Config, now time.Time) observer {
@@ -119,13 +127,14 @@ func (o *observer) begin(now time.Time) {
 	before := o.elapsed
 	o.elapsed = max(o.elapsed, int64(now.Sub(o.epoch)))
 	o.passed = time.Duration(o.elapsed - before)
-	o.active = 0
+	o.active, o.activeInner = 0, 0
 	o.oldest.reset()
 	o.lost = o.lost[:0]
 }
 
 // shard adds one shard of the table to the observation.
-func (o *observer) shard(s *shard, at int) (ended streak) {
+func (o *observer) shard(t *table, at int) {
+	s := &t.shards[at]
 	s.mu.Lock() // no defer: this is done for each shard of the table, and calls nothing that panics
 	if s.started > 0 {
 		o.greet(s)
@@ -134,9 +143,11 @@ func (o *observer) shard(s *shard, at int) (ended streak) {
 		o.attend(s, at)
 	}
 	o.count(s)
-	ended, s.streak.n = s.streak, 0
+	o.endedInner += uint64(s.endedInner)
+	s.endedInner = 0
+	t.names.count(&s.streak)
+	s.streak.n = 0
 	s.mu.Unlock()
-	return ended
 }
 
 // greet takes note of the spans that were added since the last observation.
@@ -177,9 +188,15 @@ func (o *observer) count(s *shard) {
 	for i := range s.slots[:min(s.used, room)] {
 		x := &s.slots[i]
 		start, t := x.start, &tallies[x.name]
-		t.ages[ageBucket(wall-start)]++
+		t.ages[ageBucket(o.age(x, wall-start))]++
 		if start < t.oldest {
 			t.oldest = start
+		}
+		if x.flags.has(inner) {
+			o.activeInner++
+		}
+		if x.began != x.name {
+			tallies[x.began].began = true
 		}
 		if start <= newest {
 			o.oldest.add(s, i)
@@ -188,9 +205,16 @@ func (o *observer) count(s *shard) {
 	}
 }
 
+// age returns how long a span has been active here: by the start that it claims, but
+// no longer than since the observation before it was seen to begin, and no shorter
+// than since an observation first saw it.
+func (o *observer) age(x *slot, claimed int64) int64 {
+	return min(max(claimed, o.elapsed-x.seen), o.elapsed-int64(x.born)*int64(time.Second))
+}
+
 func (o *observer) giveUp(s *shard, i int) {
 	o.neverEnded++
-	if s.slots[i].flags.has(merged) {
+	if s.slots[i].flags.has(saved) {
 		o.labeller.forget(s.keys[i]) // kept for restoring labels
 	}
 	if len(o.lost) < maxEvents {
@@ -204,15 +228,19 @@ func ageBucket(ns int64) int {
 }
 
 // groups returns the names that had spans, by name.
-func (o *observer) groups(names []*rootName) []runtimeinfo.SpanGroup {
-	if len(names) > len(o.sorted) {
-		o.sorted = slices.Clone(names)
+func (o *observer) groups(names []*rootName, renewal uint64) []runtimeinfo.SpanGroup {
+	if renewal != o.renewal {
+		o.renewal = renewal
+		o.sorted = slices.DeleteFunc(slices.Clone(names), func(x *rootName) bool { return x == nil })
 		slices.SortFunc(o.sorted, func(a, b *rootName) int { return cmp.Compare(a.text, b.text) })
 	}
 	fade := fadeOf(o.passed)
 	n := 0
 	for _, name := range o.sorted {
 		name.durations.observe(fade)
+		t := &o.tallies[name.index]
+		name.active = t.oldest != none || t.began
+		t.began = false
 		if o.had(name) {
 			n++
 		}

@@ -3,6 +3,7 @@ package tracectx
 import (
 	"context"
 	"math"
+	"runtime/pprof"
 	rtrace "runtime/trace"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // A Processor is a span processor that knows the active local root spans, those
@@ -27,7 +30,9 @@ import (
 type Processor struct {
 	table  *table
 	names  *names
-	direct source // spans that come to the Processor itself
+	clock  clock
+	direct source        // spans that come to the Processor itself
+	jobs   atomic.Uint64 // begun by Do: keys
 
 	labeller labeller
 	enricher enricher
@@ -59,10 +64,14 @@ func New(config Config) (*Processor, error) {
 	}
 	now := time.Now()
 	p := &Processor{
-		table:    newTable(config.Capacity, config.History != nil),
 		names:    newNames(config.MaxNames),
-		labeller: labeller{off: config.NoLabels, start: now, merged: map[uint64]context.Context{}},
+		clock:    clock{start: now, startWall: now.UnixNano()},
 		observer: newObserver(config, now),
+	}
+	p.table = newTable(config.Capacity, config.History != nil, p.names, &p.clock)
+	p.labeller = labeller{off: config.NoLabels, table: p.table}
+	if !config.NoLabels {
+		p.labeller.reader = newLabelReader()
 	}
 	p.observer.labeller = &p.labeller
 	p.enricher = newEnricher(Enrichment{History: config.History})
@@ -84,13 +93,17 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 	}
 	id := span.SpanContext()
 	key := keyOf(id.SpanID())
-	e, ok := p.table.remove(key, id.TraceID(), nanoseconds(span.EndTime()))
-	if !ok {
-		return
+	if e, ok := p.table.remove(key, id.TraceID(), nanoseconds(span.EndTime()), span.Name()); ok && !p.labeller.off {
+		p.labeller.end(key, &e)
 	}
-	p.names.count(e.broken)
-	if !p.labeller.off {
-		p.labeller.unset(key, &e)
+}
+
+// end forgets a root that ended under a name, and takes the labels off the calling
+// goroutine if they are the root's. An empty name is the one it has.
+func (p *Processor) end(key uint64, id trace.TraceID, at int64, name string) {
+	e, ok := p.table.remove(key, id, at, name)
+	if ok && !p.labeller.off {
+		p.labeller.end(key, &e)
 	}
 }
 
@@ -129,24 +142,85 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 		logRoot(ctx, span)
 	}
 	id := span.SpanContext()
-	name := p.names.intern(span.Name())
-	s := slot{
-		trace: id.TraceID(), start: nanoseconds(span.StartTime()), seen: notSeen,
-		source: from.id, name: name.index,
+	if j := p.jobOf(ctx); j != nil {
+		j.adopt(id, span.StartTime())
+		return
 	}
+	s := slot{trace: id.TraceID(), start: nanoseconds(span.StartTime()), source: from.id}
 	if id.IsSampled() {
 		s.flags = sampled
 	}
-	if !p.labeller.off {
-		s.stack = here()
-		if labelled(ctx) {
-			s.flags |= merged
+	p.track(&beginning{ctx: ctx, key: keyOf(id.SpanID()), span: span}, span.Name(), &s, &from.closed)
+}
+
+// track puts a root into the table and labels the calling goroutine, which begins it.
+func (p *Processor) track(b *beginning, text string, s *slot, closed *atomic.Bool) (added bool) {
+	name := p.names.intern(text)
+	s.born = p.clock.second()
+	if p.labeller.off {
+		return p.table.add(b.key, s, name, b.span, closed)
+	}
+	s.stack = here()
+	x := p.labeller.begin(b, p.epoch(b.key, name, s), s)
+	if added = p.table.add(b.key, s, name, b.span, closed); added {
+		p.labeller.apply(b.key, x)
+	}
+	return added
+}
+
+// epoch returns the labels of a root, and remembers the first one of its epoch.
+func (p *Processor) epoch(key uint64, name *rootName, s *slot) *epochLabels {
+	e, isNew := name.labels.at(int64(s.born), p.labeller.reader)
+	if isNew {
+		name.labels.remember(e.begin, runtimeinfo.Span{TraceID: s.trace, SpanID: spanOf(key), Name: name.text, Start: time.Unix(0, s.start), Sampled: s.flags.has(sampled)})
+	}
+	return e
+}
+
+// labelContext adds the labels of a root that has begun to its context, and has the
+// goroutine carry the very set of the context: a pprof.Do inside the root sets that
+// when it is done, and the root's end must know it.
+func (p *Processor) labelContext(within context.Context, key uint64, id trace.TraceID, text string) context.Context {
+	l := &p.labeller
+	if l.off {
+		return within
+	}
+	name := p.names.intern(text)
+	if !l.carries(name) {
+		return within // it runs inside another
+	}
+	e, _ := name.labels.at(int64(p.clock.second()), l.reader)
+	within = pprof.WithLabels(within, e.set)
+	if l.reader == nil || p.table.relabel(key, id, markOf(l.reader.address(within))) {
+		pprof.SetGoroutineLabels(within)
+	}
+	return within
+}
+
+// rename gives an active root another name. The goroutine that began it, if that is the
+// calling one and it still has the root's labels, gets those of the new name, for the
+// goroutines that it starts from then on.
+func (p *Processor) rename(key uint64, id trace.TraceID, text string) {
+	s, name, ok := p.table.rename(key, id, text)
+	if !ok || s.label == 0 || !near(s.stack, here()) || !p.labeller.has(s.label) {
+		return
+	}
+	e := p.epoch(key, name, &s)
+	if p.labeller.reader == nil {
+		if !s.flags.has(saved) {
+			pprof.SetGoroutineLabels(e.ctx)
 		}
+		return
 	}
-	key := keyOf(id.SpanID())
-	if p.table.add(key, &s, span, &from.closed) && !p.labeller.off {
-		p.labeller.set(ctx, key, name, &s)
+	if before := p.labeller.peek(key); before != nil {
+		merged := pprof.WithLabels(before, e.set)
+		pprof.SetGoroutineLabels(merged)
+		p.table.relabel(key, id, markOf(p.labeller.reader.address(merged)))
+		return
 	}
+	v := variantOf(key)
+	pprof.SetGoroutineLabels(&e.block.contexts[v])
+	p.table.relabel(key, id, e.block.mark(v))
 }
 
 // forget closes a source and removes its spans.

@@ -2,10 +2,10 @@ package tracectx
 
 import (
 	"context"
-	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -19,7 +19,9 @@ import (
 //
 // Beyond that the context of a root carries the profiler labels that goroutines
 // inherit ([RootLabel], [EpochLabel]), so that a pprof.Do of the application's
-// inside the span keeps them.
+// inside the span keeps them. A root that gets another name (SetName) counts under it
+// at once, and goroutines that its own goroutine starts from then on carry it; labels
+// in the context stay as they are.
 //
 // The Processor is attached to tp where it can be, and no span counts twice,
 // whichever way it comes. A provider whose spans have no ids (the no-op one, which
@@ -63,12 +65,18 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	}
 	parent := trace.SpanContextFromContext(ctx)
 	if hasLocalParent(parent) && (len(options) == 0 || !isNewRoot(options)) {
+		if r, ok := trace.SpanFromContext(ctx).(*recordedRoot); ok {
+			ctx = trace.ContextWithSpan(ctx, r.ReadWriteSpan) // the SDK counts the children of its own spans
+		}
 		return t.Tracer.Start(ctx, name, options...)
 	}
 	within, span := t.Tracer.Start(ctx, name, options...)
 	id := span.SpanContext()
-	if !id.IsValid() || id.SpanID() == parent.SpanID() {
+	if !id.IsValid() || id.SpanID() == parent.SpanID() || t.provider.processor.inJob(ctx) {
 		return within, span
+	}
+	if recorded, ok := span.(sdktrace.ReadWriteSpan); ok && t.provider.attached && span.IsRecording() {
+		return t.provider.recorded(within, recorded, name)
 	}
 	within, r := t.provider.root(ctx, within, span, name, options)
 	if r == nil {
@@ -85,51 +93,63 @@ func isNewRoot(options []trace.SpanStartOption) bool {
 	return c.NewRoot()
 }
 
-// root takes note of a local root that has begun, and returns it with its context.
-// The Processor has done so already with one that is recorded, if it is attached:
-// then the span is nil.
-func (p *provider) root(before, within context.Context, span trace.Span, name string, options []trace.SpanStartOption) (context.Context, *rootSpan) {
-	id, l := span.SpanContext(), &p.processor.labeller
-	known := p.processor.names.intern(name)
-	s := slot{
-		trace: id.TraceID(), start: nanoseconds(startTime(options)), seen: notSeen,
-		stack: here(), name: known.index,
-	}
-	if id.IsSampled() {
-		s.flags = sampled
-	}
-	seen := p.attached && span.IsRecording()
-	added := !seen && p.processor.table.add(keyOf(id.SpanID()), &s, nil, &p.processor.direct.closed)
-	if !l.off {
-		within = pprof.WithLabels(within, l.epoch(keyOf(id.SpanID()), known, &s).set)
-	}
-	if !added {
-		return within, nil
-	}
-	if !l.off {
-		pprof.SetGoroutineLabels(within)
-	}
-	r := &rootSpan{Span: span, processor: p.processor, before: before, stack: s.stack}
+// recordedRoot is a local root that the Processor sees start and end, and whose new
+// names are to be known at once.
+type recordedRoot struct {
+	sdktrace.ReadWriteSpan
+	processor *Processor
+}
+
+// recorded returns a root that the Processor has seen begin, with its context.
+func (p *provider) recorded(within context.Context, span sdktrace.ReadWriteSpan, name string) (context.Context, trace.Span) {
+	id := span.SpanContext()
+	within = p.processor.labelContext(within, keyOf(id.SpanID()), id.TraceID(), name)
+	r := &recordedRoot{span, p.processor}
 	return trace.ContextWithSpan(within, r), r
 }
 
-func startTime(options []trace.SpanStartOption) time.Time {
-	if len(options) > 0 {
-		c := trace.NewSpanStartConfig(options...)
-		if t := c.Timestamp(); !t.IsZero() {
-			return t
-		}
+// SetName renames the span, and the labels of the goroutine that began it.
+func (r *recordedRoot) SetName(name string) {
+	r.ReadWriteSpan.SetName(name)
+	id := r.SpanContext()
+	r.processor.rename(keyOf(id.SpanID()), id.TraceID(), name)
+}
+
+// root takes note of a local root that has begun and that no processor sees, and
+// returns it with its context. The span is nil if it is not to be followed.
+func (p *provider) root(before, within context.Context, span trace.Span, name string, options []trace.SpanStartOption) (context.Context, *rootSpan) {
+	id := span.SpanContext()
+	c := trace.NewSpanStartConfig(options...)
+	start := c.Timestamp()
+	if start.IsZero() {
+		start = time.Now()
 	}
-	return time.Now()
+	s := slot{trace: id.TraceID(), start: nanoseconds(start)}
+	if id.IsSampled() {
+		s.flags = sampled
+	}
+	b := &beginning{ctx: before, key: keyOf(id.SpanID()), kind: c.SpanKind()}
+	added := p.processor.track(b, name, &s, &p.processor.direct.closed)
+	within = p.processor.labelContext(within, b.key, s.trace, name)
+	if !added {
+		return within, nil
+	}
+	r := &rootSpan{Span: span, processor: p.processor}
+	return trace.ContextWithSpan(within, r), r
 }
 
 // rootSpan is a local root that no span processor sees end.
 type rootSpan struct {
 	trace.Span
 	processor *Processor
-	before    context.Context //nolint:containedctx // the labels to restore
-	stack     uintptr
 	ended     atomic.Bool
+}
+
+// SetName renames the span, and the labels of the goroutine that began it.
+func (r *rootSpan) SetName(name string) {
+	r.Span.SetName(name)
+	id := r.SpanContext()
+	r.processor.rename(keyOf(id.SpanID()), id.TraceID(), name)
 }
 
 // End ends the span, and with the first call its being in flight.
@@ -139,16 +159,9 @@ func (r *rootSpan) End(options ...trace.SpanEndOption) {
 }
 
 func (r *rootSpan) finish(at time.Time) {
-	if r.ended.Swap(true) {
-		return
-	}
-	id := r.SpanContext()
-	p := r.processor
-	if e, ok := p.table.remove(keyOf(id.SpanID()), id.TraceID(), nanoseconds(at)); ok {
-		p.names.count(e.broken)
-	}
-	if !p.labeller.off && near(r.stack, here()) {
-		pprof.SetGoroutineLabels(r.before)
+	if !r.ended.Swap(true) {
+		id := r.SpanContext()
+		r.processor.end(keyOf(id.SpanID()), id.TraceID(), nanoseconds(at), "")
 	}
 }
 

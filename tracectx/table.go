@@ -31,6 +31,9 @@ const (
 // together, so that an observation runs through it.
 type table struct {
 	shards []shard
+	names  *names
+	named  []atomic.Pointer[rootName] // names.entries: one step less for each span
+	clock  *clock
 	limit  uint32        // spans in a shard
 	full   atomic.Uint64 // spans that found no room
 }
@@ -45,12 +48,14 @@ type shard struct {
 	started uint32
 	used    uint32 // keys[:used] and slots[:used] are in use
 	streak  streak
+	// endedInner counts roots inside others that ended since the last observation.
+	endedInner uint32
 	// due is when, on the observer's clock, a span may have to be given up or to
 	// get an event: not before.
 	due int64
 	// live has the spans themselves, of those that may get events; nil where
 	// none may: apart, for it is all that the collector must look at.
-	live []sdktrace.ReadWriteSpan
+	live *[room]sdktrace.ReadWriteSpan
 	keys [room]uint64 // span ids
 
 	_     [8]byte // slots begin at a line
@@ -60,11 +65,14 @@ type shard struct {
 // slot is what is known of a span.
 type slot struct {
 	trace  trace.TraceID
-	start  int64   // the span's own start, in nanoseconds since 1970
-	seen   int64   // when an observation first saw it, on the observer's clock; notSeen if none has
-	stack  uintptr // where its goroutine's stack was when it began
-	source uint32  // which source added it
-	name   uint16  // index into names
+	start  int64  // the span's own start, in nanoseconds since 1970
+	seen   int64  // when an observation first saw it, on the observer's clock; notSeen if none has
+	born   uint32 // when it was seen to begin, on the coarse clock
+	stack  uint32 // where its goroutine's stack was when it began, the lower half
+	label  uint32 // which labels its goroutine got, see markOf; zero if it got none
+	source uint32 // which source added it
+	name   uint16 // index into names
+	began  uint16 // the same of the name that it began under
 	flags  flags
 	events uint8 // it has got so many, see sampler
 }
@@ -73,7 +81,8 @@ type flags uint8
 
 const (
 	sampled flags = 1 << iota // it will be exported, by the sampler's decision
-	merged                    // it began under labels of the application's
+	saved                     // the labeller has kept what to restore at its end
+	inner                     // it began inside another root, by a lost context
 )
 
 func (f flags) has(flag flags) bool { return f&flag != 0 }
@@ -83,17 +92,20 @@ const notSeen = math.MaxInt64
 
 // newTable returns a table in which capacity spans find room; it keeps hold of
 // them if they are to get events.
-func newTable(capacity int, keepLive bool) *table {
+func newTable(capacity int, keepLive bool, names *names, clock *clock) *table {
 	n := max(fewestShards, (capacity+perShard-1)/perShard)
 	mean := float64(capacity) / float64(n)
 	t := &table{
 		shards: make([]shard, n),
+		names:  names,
+		named:  names.entries,
+		clock:  clock,
 		limit:  uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
 	}
 	for i := range t.shards {
 		t.shards[i].due = math.MaxInt64
 		if keepLive {
-			t.shards[i].live = make([]sdktrace.ReadWriteSpan, t.limit)
+			t.shards[i].live = new([room]sdktrace.ReadWriteSpan)
 		}
 	}
 	return t
@@ -101,10 +113,14 @@ func newTable(capacity int, keepLive bool) *table {
 
 // add puts a span into the table, unless it is there already or the source is
 // closed. Without room it counts the span as turned away. live may be nil.
-func (t *table) add(key uint64, x *slot, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
+func (t *table) add(key uint64, x *slot, name *rootName, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
 	s := t.shard(key, &x.trace)
 	s.mu.Lock()
-	// Asked under the lock: whoever closes a source sets the flag first and then
+	index := name.index
+	if name.retired.Load() { // asked under the lock, see names.renew
+		index = t.names.other.index
+	}
+	// Asked under the lock too: whoever closes a source sets the flag first and then
 	// clears shard by shard, so that no span slips in behind the clearing.
 	switch i := s.used; {
 	case closed.Load() || s.find(key, &x.trace) >= 0:
@@ -112,6 +128,8 @@ func (t *table) add(key uint64, x *slot, live sdktrace.ReadWriteSpan, closed *at
 		t.full.Add(1)
 	default:
 		s.keys[i], s.slots[i] = key, *x
+		y := &s.slots[i] // writing to x just before it is copied would make the copy wait
+		y.seen, y.name, y.began = notSeen, index, index
 		if s.live != nil {
 			s.live[i] = live
 		}
@@ -123,26 +141,129 @@ func (t *table) add(key uint64, x *slot, live sdktrace.ReadWriteSpan, closed *at
 	return added
 }
 
-// remove takes a span out of the table, if it is there, and says what its end at the
-// given time has to know.
-func (t *table) remove(key uint64, id trace.TraceID, end int64) (e ending, ok bool) {
+// An ending is what is left of a span that has ended.
+type ending struct {
+	stack, label uint32
+	flags        flags
+}
+
+// remove takes a span out of the table, if it is there, which ended at the given time
+// under a name, and says what its labels need to know. An empty name is the one it has.
+func (t *table) remove(key uint64, id trace.TraceID, end int64, text string) (e ending, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
 	i := s.find(key, &id)
 	if i >= 0 {
 		x := &s.slots[i]
-		e = ending{stack: x.stack, merged: x.flags.has(merged), broken: s.streak.add(x.name, end-x.start)}
+		e = ending{x.stack, x.label, x.flags}
+		t.ended(s, x, end, text)
 		s.drop(uint32(i))
 	}
 	s.mu.Unlock()
 	return e, i >= 0
 }
 
-// An ending is what is left of a span that has ended.
-type ending struct {
-	stack  uintptr
-	merged bool
-	broken streak // to be added to the counts
+// ended counts a span of a shard, which is locked, under the name that it ended with.
+func (t *table) ended(s *shard, x *slot, end int64, text string) {
+	name := t.named[x.name].Load()
+	if name.text != text && text != "" {
+		name = t.names.intern(text)
+	}
+	began := name
+	if x.began != name.index {
+		began = t.names.at(x.began)
+	}
+	if x.flags.has(inner) {
+		s.endedInner++
+	}
+	k := likeness(name.index)<<48 | likeness(x.began)<<32 | likeness(bucketOf(t.clock.took(x.start, end, x.born)))
+	var epoch uint32
+	if began != name && !began.renames.Load() {
+		began.renames.Store(true)
+	}
+	if began.renames.Load() {
+		begin, _ := epochOf(int64(x.born))
+		k, epoch = k|renaming, uint32(begin)
+	}
+	if s.streak.likeness != k || s.streak.epoch != epoch {
+		t.names.count(&s.streak)
+		s.streak = streak{likeness: k, epoch: epoch}
+	}
+	s.streak.n++
+}
+
+// A streak is spans that ended one after the other in a shard and are counted
+// together. Under the lock that is held anyway; else the spans of a program that has
+// one kind of them would all meet in one counter.
+type streak struct {
+	likeness
+	epoch uint32 // in which they began, if they are renaming
+	n     uint32
+}
+
+// A likeness is what the spans of a streak have in common, in one word: the names that
+// they ended with and began under, and the bucket of durations.
+type likeness uint64
+
+// renaming tells of spans that begin under their name that they are counted by the
+// name that they end with.
+const renaming likeness = 1 << 31
+
+func (k likeness) name() uint16  { return uint16(k >> 48) }
+func (k likeness) began() uint16 { return uint16(k >> 32) }
+func (k likeness) bucket() uint8 { return uint8(k) }
+
+// rename gives a span another name, if it is there and has not got it, and says what
+// its labels need to know.
+func (t *table) rename(key uint64, id trace.TraceID, text string) (x slot, name *rootName, ok bool) {
+	s := t.shard(key, &id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(key, &id)
+	if i < 0 {
+		return x, nil, false
+	}
+	name = t.names.intern(text)
+	if s.slots[i].name == name.index {
+		return x, nil, false
+	}
+	s.slots[i].name = name.index
+	return s.slots[i], name, true
+}
+
+// relabel notes that a span's goroutine gets other labels, if it had got any, which
+// relabel reports.
+func (t *table) relabel(key uint64, id trace.TraceID, label uint32) bool {
+	s := t.shard(key, &id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(key, &id)
+	if i < 0 || s.slots[i].label == 0 {
+		return false
+	}
+	s.slots[i].label = label
+	return true
+}
+
+// runs reports whether a root is active that gave its goroutine the labels with a
+// mark, and whether one that did began on the stack that is at here, not further up
+// than it reaches. It looks at every active root, a nanosecond each.
+func (t *table) runs(label, here, reach uint32) (active, same bool) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for j := range s.slots[:min(s.used, room)] {
+			if x := &s.slots[j]; x.label == label {
+				active = true
+				same = same || x.stack-here < reach || near(x.stack, here)
+			}
+		}
+		s.mu.Unlock()
+		if same {
+			break
+		}
+	}
+	return active, same
 }
 
 // removeFrom takes out every span of one source and returns how many there were.
@@ -207,25 +328,4 @@ func keyOf(span trace.SpanID) uint64 { return binary.LittleEndian.Uint64(span[:]
 func spanOf(key uint64) (span trace.SpanID) {
 	binary.LittleEndian.PutUint64(span[:], key)
 	return span
-}
-
-// A streak is spans that ended one after the other in a shard, of one name and in
-// one bucket of durations. Counted under the lock that is held anyway; else the
-// spans of a program that has one kind of them would all meet in one counter.
-type streak struct {
-	n      uint32
-	name   uint16
-	bucket uint8
-}
-
-// add counts a span, and returns the streak that it broke.
-func (k *streak) add(name uint16, ns int64) (broken streak) {
-	b := bucketOf(ns)
-	if k.name == name && k.bucket == b {
-		k.n++
-		return broken
-	}
-	broken = *k
-	*k = streak{1, name, b}
-	return broken
 }

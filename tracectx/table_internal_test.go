@@ -41,7 +41,7 @@ func TestTableHoldsItsCapacity(t *testing.T) {
 		const capacity, rounds = 32 * perShard, 100
 		var lost uint64
 		for round := range uint64(rounds) {
-			tab := newTable(capacity, false)
+			tab := newTable(capacity, false, newNames(1), &clock{})
 			for i := range uint64(capacity) {
 				addIDs(tab, ids, round*capacity+i+1)
 			}
@@ -59,7 +59,7 @@ func addIDs(tab *table, ids func(uint64) (uint64, uint64), i uint64) {
 	traceID, spanID := ids(i)
 	binary.BigEndian.PutUint64(s.trace[8:], traceID)
 	binary.BigEndian.PutUint64(span[:], spanID)
-	tab.add(keyOf(span), &s, nil, new(atomic.Bool))
+	tab.add(keyOf(span), &s, tab.names.other, nil, new(atomic.Bool))
 }
 
 // TestAddChecksAgain calls add as two goroutines do that both found the name missing.
@@ -69,8 +69,8 @@ func TestAddChecksAgain(t *testing.T) {
 		t.Error("one name twice")
 	}
 	n.add("b")
-	if n.add("c") != n.other || len(n.all()) != 3 {
-		t.Errorf("%d names", len(n.all()))
+	if all, _ := n.all(); n.add("c") != n.other || len(all) != 3 {
+		t.Errorf("%d names", len(all))
 	}
 }
 

@@ -29,6 +29,7 @@ type meta struct {
 	Captures  bool                  `json:"captures"`    // there may be some
 	Capture   bool                  `json:"can_capture"` // one can be asked for
 	Groups    bool                  `json:"goroutines"`
+	NoSpans   bool                  `json:"no_spans"` // the program shows none
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -48,6 +49,7 @@ func (e *Exporter) serveMeta(w http.ResponseWriter, r *http.Request) {
 		Boot: e.boot, Now: time.Now().UnixMilli(), Interval: e.config.Resolution.Seconds(),
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
+		NoSpans:  e.config.NoSpans != nil && e.config.NoSpans(),
 		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()

@@ -61,6 +61,9 @@ type Config struct {
 	// CaptureInterval is the least time between two captures that the page asks
 	// for. Default one minute.
 	CaptureInterval time.Duration
+	// NoSpans reports whether the program begins no spans that anybody sees; the page
+	// then says how to change that. It must not block. Nil: the page does not say so.
+	NoSpans func() bool
 	// TraceURL is where to look up a trace, with {trace_id}, and {span_id} if
 	// need be, in the place of its ids: "http://localhost:16686/trace/{trace_id}".
 	// Empty: ids are shown without a link.

@@ -52,10 +52,12 @@ type meter struct {
 
 // tick takes one tick in and returns a window if it closes one.
 func (m *meter) tick(t *runtimeinfo.Tick, procs int) (w window, ok bool) {
-	ended := float64(t.Spans.Ended)
+	ended := float64(t.Spans.Ended - t.Spans.EndedInner) // those inside others are no requests
+	active := -t.Spans.ActiveInner
 	for i := range t.Spans.Groups {
-		m.active += float64(inFlight(&t.Spans.Groups[i]))
+		active += inFlight(&t.Spans.Groups[i])
 	}
+	m.active += float64(max(0, active))
 	m.ticks++
 	defer func() { m.last, m.lastEnded = t.Time, ended }()
 

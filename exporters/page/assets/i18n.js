@@ -13,6 +13,8 @@ const words = {
   'tool.theme': ['Light, dark or as the system', '浅色、深色或跟随系统'], 'tool.lang': ['中文', 'English'], 'tool.range': ['Time shown', '时间范围'],
   'tool.reset': ['Back to now (0)', '回到当前（0）'], 'tool.table': ['As a table', '表格视图'], 'tool.capture': ['Take a capture now', '立即抓取现场'],
   'range.60': ['1 min', '1 分'], 'range.300': ['5 min', '5 分'], 'range.900': ['15 min', '15 分'], 'range.3600': ['1 h', '1 小时'],
+  'fact.nospans': ['no spans seen', '未观测到 span'],
+  'fact.nospans.help': ['The program sets no OpenTelemetry TracerProvider. Wrap its handler with a.Middleware and its jobs with a.Do, or set a provider; then verdicts say under which requests goroutines were created.', '程序没有设置 OpenTelemetry 的 TracerProvider。用 a.Middleware 包装 HTTP handler、用 a.Do 包装任务，或设置一个 provider，诊断结论就能指出 goroutine 是在哪个请求下创建的。'],
   'fact.up': ['up {time}', '已运行 {time}'],
 
   'verdict.waiting': ['Waiting for the first sample.', '等待第一个采样点。'],

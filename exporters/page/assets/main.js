@@ -65,7 +65,7 @@ function header() {
   document.title = (r['service.name'] || '') + ' · gmpulse';
   const facts = [r['service.version'], r['host.name'], r['process.pid'] && 'pid ' + r['process.pid'], r['process.runtime.version'],
     data.meta.start && t('fact.up', {time: seconds((Date.now() - data.meta.start) / 1000)})].filter(Boolean);
-  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)));
+  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)), ...(data.meta.no_spans ? [h('span', {'data-id': 'no-spans', title: t('fact.nospans.help')}, t('fact.nospans'))] : []));
 }
 
 function toolbar() {
