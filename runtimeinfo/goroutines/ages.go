@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"cmp"
+	"slices"
 	"sort"
 	"time"
 
@@ -32,6 +33,7 @@ type rootTally struct {
 	names   []string
 	spans   runtimeinfo.SpanGroup // of all names behind the label
 	batch   bool                  // few such spans ended of late: one may have many goroutines
+	epochs  []epochTally
 	covered int                   // members from an epoch from which a span may still be active
 }
 
@@ -50,6 +52,7 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 		o := t.bornAt(b.Root, b.Epoch)
 		r := t.rootOf(byRoot, b.Root, o.Names, in)
 		r.Count += b.Count
+		r.epochs = append(r.epochs, epochTally{b.Count, o.Ended})
 		if !o.ok {
 			continue
 		}
@@ -138,7 +141,13 @@ func (t *groupTracker) sumRoots(f *labelFacts, byRoot map[string]*rootTally) {
 		return cmp.Or(cmp.Compare(all[j].Count, all[i].Count), cmp.Compare(all[i].Name, all[j].Name)) < 0
 	})
 	for _, r := range all {
-		f.roots = append(f.roots, r.Root)
+		roots := finalNames(r.Root, r.epochs)
+		f.roots = append(f.roots, roots...)
 		f.names = append(f.names, r.names...)
+		for i := range roots {
+			if !slices.Contains(r.names, roots[i].Name) {
+				f.names = append(f.names, roots[i].Name)
+			}
+		}
 	}
 }

@@ -179,21 +179,24 @@ func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age ti
 // loadOf returns a cumulative measure of the load that makes members of a group: the
 // root spans that ended of the names that members were created under.
 func (t *groupTracker) loadOf(g *Group) (ended float64) {
-	seen := map[string]bool{}
+	if t.origins == nil {
+		return 0
+	}
+	names := map[string]bool{}
 	for _, b := range g.Births {
-		if b.Root == "" || seen[b.Root] {
+		if b.Root == "" {
 			continue
 		}
-		seen[b.Root] = true
-		names := []string{b.Root}
-		if t.origins != nil {
-			if o := t.bornAt(b.Root, b.Epoch); len(o.Names) > 0 {
-				names = o.Names
-			}
+		o := t.bornAt(b.Root, b.Epoch)
+		for _, name := range o.Names {
+			names[name] = true
 		}
-		for _, name := range names {
-			ended += float64(t.last.spans[name].Ended)
+		for _, n := range o.Ended {
+			names[n.Name] = true
 		}
+	}
+	for name := range names {
+		ended += float64(t.last.spans[name].Ended)
 	}
 	return ended
 }
