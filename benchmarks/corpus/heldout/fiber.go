@@ -34,7 +34,7 @@ func fiberSSE() kit.Program {
 }
 
 // fiberLongPoll polls for 40 s in a handler. fasthttp does not say when a client has
-// left (valyala/fasthttp#965), so the handler stays until then.
+// left, so the handler stays until then.
 func fiberLongPoll() kit.Program {
 	return kit.Program{Name: "fiber-longpoll", Library: "valyala/fasthttp", Run: func(w *kit.World) {
 		app := newFiber(w)

@@ -8,7 +8,7 @@ import (
 
 // foreignContext makes contexts that nobody cancels, under a parent of the program's
 // own type, for which the context package starts a goroutine that passes the
-// cancellation on (golang/go#28728).
+// cancellation on, as its documentation says.
 func foreignContext() kit.Program {
 	return kit.Program{Name: "context-foreign-parent", Library: "context", Want: kit.Leak("POST /join", "context.(*cancelCtx).propagateCancel", "heldout.join"), Run: func(w *kit.World) {
 		parent := foreign{w.Ctx, make(chan struct{})}

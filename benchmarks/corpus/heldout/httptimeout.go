@@ -9,7 +9,7 @@ import (
 )
 
 // httpNoTimeout calls a peer that accepts and never answers, without a timeout,
-// from the first request on. See golang/go#24138, "default client has no timeout".
+// from the first request on. The zero http.Client has no timeout, as its documentation says.
 func httpNoTimeout() kit.Program {
 	return kit.Program{Name: "http-no-timeout", Library: "net/http", Want: kit.Hang("GET /score", "net/http.(*Transport)", "net/http.(*persistConn)", "heldout.askScore"), Run: func(w *kit.World) {
 		peer := w.Role("peer", nil)

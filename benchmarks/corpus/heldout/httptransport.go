@@ -8,8 +8,8 @@ import (
 	"example.com/corpus/kit"
 )
 
-// httpTransport imitates golang/go#24719 and docker/docker-ce-packaging's agents: a
-// http.Transport for each request, whose idle connections nobody closes.
+// httpTransport does what the documentation of http.Transport warns of: a
+// Transport for each request, whose idle connections nobody closes.
 func httpTransport() kit.Program {
 	return kit.Program{Name: "http-transport", Library: "net/http", Want: kit.Leak("GET /weather", "net/http.(*persistConn)", "heldout.askWeather"), Run: func(w *kit.World) {
 		peer := w.Role("peer", nil)

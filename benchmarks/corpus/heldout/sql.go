@@ -35,7 +35,7 @@ func sqlPool() kit.Program {
 	}}
 }
 
-// sqlRows imitates golang/go#22976 and the warning in database/sql's documentation:
+// sqlRows is what the documentation of database/sql warns of:
 // rows are not closed on one path, and after half a minute the pool of ten is
 // exhausted and every request hangs.
 func sqlRows() kit.Program {

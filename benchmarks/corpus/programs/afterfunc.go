@@ -9,8 +9,7 @@ import (
 )
 
 // timersAfterFunc sends a reminder a minute after each request by time.AfterFunc,
-// whose function runs for five seconds, as session expiry in alexedwards/scs-like
-// stores does.
+// whose function runs for five seconds.
 func timersAfterFunc() kit.Program {
 	return kit.Program{Name: "time-afterfunc", Library: "time", Spans: kit.None, Run: func(w *kit.World) {
 		mux := http.NewServeMux()

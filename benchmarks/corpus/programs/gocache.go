@@ -9,7 +9,7 @@ import (
 	"github.com/patrickmn/go-cache"
 )
 
-// gocacheJanitors imitates patrickmn/go-cache#120 and #191: a cache for each of 180
+// gocacheJanitors imitates patrickmn/go-cache#191: a cache for each of 180
 // customers, whose janitor runs as long as the cache is reachable. It has no spans.
 func gocacheJanitors() kit.Program {
 	return kit.Program{Name: "gocache-janitors", Library: "patrickmn/go-cache", Spans: kit.None, Run: func(w *kit.World) {

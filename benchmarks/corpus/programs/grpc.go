@@ -153,7 +153,7 @@ func grpcBackend(r *kit.Role) {
 	r.Say(l.Addr().String())
 }
 
-// grpcConnPerCall imitates grpc/grpc-go#1857 and others: a ClientConn for each
+// grpcConnPerCall does what the documentation of grpc.ClientConn warns of: a connection for each
 // request, never closed.
 func grpcConnPerCall() kit.Program {
 	return kit.Program{Name: "grpc-conn-per-call", Library: "google.golang.org/grpc", Want: kit.Leak("GET /flags", "google.golang.org/grpc", "programs.askFlags"), Run: func(w *kit.World) {

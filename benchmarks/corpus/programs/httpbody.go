@@ -7,7 +7,7 @@ import (
 	"example.com/corpus/kit"
 )
 
-// httpBody imitates golang/go#5645 and many others: on one path the body of a
+// httpBody has the best-known leak of net/http, which its documentation warns of: on one path the body of a
 // response is not closed.
 func httpBody() kit.Program {
 	return kit.Program{Name: "http-body", Library: "net/http", Want: kit.Leak("GET /avatar", "net/http.(*persistConn)", "programs.fetchAvatar"), Run: func(w *kit.World) {

@@ -9,7 +9,7 @@ import (
 )
 
 // httpClientGone goes on after its client has left: it waits for a result without
-// looking at the request's context (golang/go#13165 asks how to notice).
+// looking at the request's context, which net/http documents as the way to notice.
 func httpClientGone() kit.Program {
 	return kit.Program{Name: "http-client-gone", Library: "net/http", Want: kit.Hang("GET /forecast", "programs.forecast"), Run: func(w *kit.World) {
 		mux := http.NewServeMux()

@@ -8,8 +8,7 @@ import (
 )
 
 // lazySelect makes something once for each of 150 customers, when they first come,
-// that keeps a goroutine in select {}, as expvar-like reporters and old SDK clients
-// do. After 75 s all have come, and the requests go on.
+// that keeps a goroutine in select {}. After 75 s all have come, and the requests go on.
 func lazySelect() kit.Program {
 	return kit.Program{Name: "lazy-select", Library: "the language", Run: func(w *kit.World) {
 		known := 0

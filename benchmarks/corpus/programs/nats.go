@@ -68,7 +68,7 @@ func natsWorkers() kit.Program {
 
 func natsRole(r *kit.Role) { r.Say(startNATS().ClientURL()) }
 
-// natsConnect imitates nats-io/nats.go#467 and similar: nats.Connect for each
+// natsConnect is the misuse that the NATS documentation warns of: nats.Connect for each
 // request, never closed.
 func natsConnect() kit.Program {
 	return kit.Program{Name: "nats-connect", Library: "nats-io/nats.go", Spans: kit.None, Want: kit.Leak("", "nats-io/nats.go", "nats.(*Conn)", "programs.publishOnce"), Run: func(w *kit.World) {

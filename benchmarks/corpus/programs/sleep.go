@@ -9,7 +9,7 @@ import (
 )
 
 // timersSleep has a goroutine for each request that sleeps for a minute and then
-// works: golang/go#27707-like delayed clean-up. Half of the requests do so.
+// works: a delayed clean-up. Half of the requests do so.
 func timersSleep() kit.Program {
 	return kit.Program{Name: "time-sleep-60s", Library: "time", Run: func(w *kit.World) {
 		mux := http.NewServeMux()

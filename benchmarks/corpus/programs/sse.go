@@ -21,8 +21,8 @@ func httpSSE() kit.Program {
 	}}
 }
 
-// httpSSEQuiet is the same without spans and without heartbeats: golang/go#13165 is
-// about such handlers, which wait for their client to leave.
+// httpSSEQuiet is the same without spans and without heartbeats: its
+// handlers wait for their client to leave.
 func httpSSEQuiet() kit.Program {
 	return kit.Program{Name: "http-sse-quiet", Library: "net/http", Spans: kit.None, Run: func(w *kit.World) {
 		mux := http.NewServeMux()

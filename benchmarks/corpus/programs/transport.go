@@ -10,7 +10,7 @@ import (
 )
 
 // httpTransportGrows has a client whose kept-alive connections grow by a batch of
-// 20 every 25 s, as after each rollout of a peer (golang/go#13801): the idle
+// 20 every 25 s, as after each rollout of a peer: the idle
 // connections' readLoop and writeLoop stay.
 func httpTransportGrows() kit.Program {
 	return kit.Program{Name: "http-transport-grows", Library: "net/http", Run: func(w *kit.World) {
