@@ -67,7 +67,7 @@ func (j *job) begin(ctx context.Context, name string) context.Context {
 
 func (j *job) end() {
 	j.ended.Store(true)
-	j.processor.end(j.key, trace.TraceID{}, time.Now().UnixNano(), "")
+	j.processor.end(j.key, trace.TraceID{}, time.Now().UnixNano())
 }
 
 // inJob reports whether a context comes from a job that runs: a root that begins

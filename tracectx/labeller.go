@@ -51,18 +51,13 @@ type beginning struct {
 	kind trace.SpanKind         // then
 }
 
-// begin decides on the labels of the calling goroutine, which begins the root s, and
-// notes in s what its end must know. It sets nothing yet.
+// begin decides on the labels of the calling goroutine, which has some and begins the
+// root s, and notes in s what its end must know. It sets nothing yet.
 func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) labelling {
 	if l.reader == nil {
 		return l.beginBlindly(b.ctx, e, s)
 	}
 	now := runtimeLabels()
-	if now == nil {
-		v := variantOf(b.key)
-		s.label = e.block.mark(v)
-		return labelling{set: &e.block.contexts[v]}
-	}
 	if e.block.has(now) {
 		return labelling{} // from a root of the same name, or inherited from one
 	}
@@ -196,7 +191,7 @@ func (l *labeller) end(key uint64, e *ending) {
 			return
 		}
 	}
-	if e.label != 0 && near(e.stack, here()) && l.has(e.label) {
+	if e.label != 0 && l.has(e.label) && near(e.stack, here()) {
 		pprof.SetGoroutineLabels(before)
 	}
 }

@@ -52,25 +52,21 @@ func (c *keyCatcher) Value(key any) any {
 	return nil
 }
 
-// labelContext is a context of labels only.
+// labelContext is a context of labels only. Nobody but runtime/pprof gets to see it,
+// which asks a context for nothing but its labels.
 type labelContext struct {
 	context.Context
-	key, labels any
+	labels any
 }
 
-func (c *labelContext) Value(key any) any {
-	if key == c.key {
-		return c.labels
-	}
-	return nil
-}
+func (c *labelContext) Value(any) any { return c.labels }
 
 // context returns a context with the labels at an address that runtimeLabels returned.
 func (r *labelReader) context(labels unsafe.Pointer) context.Context {
 	if labels == nil {
 		return context.Background()
 	}
-	return &labelContext{context.Background(), r.key, reflect.NewAt(r.typ, labels).Interface()}
+	return &labelContext{context.Background(), reflect.NewAt(r.typ, labels).Interface()}
 }
 
 // address returns the address of the labels of a context.
@@ -97,7 +93,7 @@ func (r *labelReader) block(ctx context.Context) *labelBlock {
 	b := &labelBlock{base: sets.Pointer(), size: r.typ.Size()}
 	for i := range b.contexts {
 		sets.Index(i).Set(set)
-		b.contexts[i] = labelContext{context.Background(), r.key, sets.Index(i).Addr().Interface()}
+		b.contexts[i] = labelContext{context.Background(), sets.Index(i).Addr().Interface()}
 	}
 	return b
 }

@@ -21,6 +21,9 @@ type rootName struct {
 	index  uint16 // in names.list
 	// renames is set once a span that began under this name ended under another.
 	renames atomic.Bool
+	// settled is set while many spans that began under this name have ended, all of
+	// those asked under it.
+	settled atomic.Bool
 	// retired is set once the name has lost its place: no span gets its index from
 	// then on. See names.renew.
 	retired atomic.Bool

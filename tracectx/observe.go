@@ -241,6 +241,9 @@ func (o *observer) groups(names []*rootName, renewal uint64) []runtimeinfo.SpanG
 		t := &o.tallies[name.index]
 		name.active = t.oldest != none || t.began
 		t.began = false
+		if name.durations.ended >= settledAfter && !name.renames.Load() && name.index != 0 {
+			name.settled.Store(true)
+		}
 		if o.had(name) {
 			n++
 		}
@@ -256,6 +259,10 @@ func (o *observer) groups(names []*rootName, renewal uint64) []runtimeinfo.SpanG
 	}
 	return groups
 }
+
+// settledAfter is how many spans of a name must have ended, none of them renamed, before
+// they are not all asked for their name any more. The spans of "other" always are.
+const settledAfter = 100
 
 // had tells whether there is or was a span of this name.
 func (o *observer) had(name *rootName) bool {

@@ -93,15 +93,15 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 	}
 	id := span.SpanContext()
 	key := keyOf(id.SpanID())
-	if e, ok := p.table.remove(key, id.TraceID(), nanoseconds(span.EndTime()), span.Name()); ok && !p.labeller.off {
+	if e, ok := p.table.remove(key, id.TraceID(), nanoseconds(span.EndTime()), span); ok && !p.labeller.off {
 		p.labeller.end(key, &e)
 	}
 }
 
-// end forgets a root that ended under a name, and takes the labels off the calling
-// goroutine if they are the root's. An empty name is the one it has.
-func (p *Processor) end(key uint64, id trace.TraceID, at int64, name string) {
-	e, ok := p.table.remove(key, id, at, name)
+// end forgets a root that no processor sees end, and takes the labels off the calling
+// goroutine if they are the root's.
+func (p *Processor) end(key uint64, id trace.TraceID, at int64) {
+	e, ok := p.table.remove(key, id, at, nil)
 	if ok && !p.labeller.off {
 		p.labeller.end(key, &e)
 	}
@@ -142,9 +142,11 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 		logRoot(ctx, span)
 	}
 	id := span.SpanContext()
-	if j := p.jobOf(ctx); j != nil {
-		j.adopt(id, span.StartTime())
-		return
+	if p.jobs.Load() > 0 {
+		if j := p.jobOf(ctx); j != nil {
+			j.adopt(id, span.StartTime())
+			return
+		}
 	}
 	s := slot{trace: id.TraceID(), start: nanoseconds(span.StartTime()), source: from.id}
 	if id.IsSampled() {
@@ -155,15 +157,27 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 
 // track puts a root into the table and labels the calling goroutine, which begins it.
 func (p *Processor) track(b *beginning, text string, s *slot, closed *atomic.Bool) (added bool) {
-	name := p.names.intern(text)
+	name, l := p.names.intern(text), &p.labeller
 	s.born = p.clock.second()
-	if p.labeller.off {
+	if l.off {
 		return p.table.add(b.key, s, name, b.span, closed)
 	}
 	s.stack = here()
-	x := p.labeller.begin(b, p.epoch(b.key, name, s), s)
+	e := name.labels.current.Load()
+	if e == nil || int64(s.born) >= e.end {
+		e = p.epoch(b.key, name, s)
+	}
+	if l.reader != nil && runtimeLabels() == nil { // as on most goroutines
+		v := variantOf(b.key)
+		s.label = e.block.mark(v)
+		if added = p.table.add(b.key, s, name, b.span, closed); added {
+			pprof.SetGoroutineLabels(&e.block.contexts[v]) //nolint:contextcheck // a context of labels only
+		}
+		return added
+	}
+	x := l.begin(b, e, s)
 	if added = p.table.add(b.key, s, name, b.span, closed); added {
-		p.labeller.apply(b.key, x)
+		l.apply(b.key, x)
 	}
 	return added
 }

@@ -161,7 +161,7 @@ func (r *rootSpan) End(options ...trace.SpanEndOption) {
 func (r *rootSpan) finish(at time.Time) {
 	if !r.ended.Swap(true) {
 		id := r.SpanContext()
-		r.processor.end(keyOf(id.SpanID()), id.TraceID(), nanoseconds(at), "")
+		r.processor.end(keyOf(id.SpanID()), id.TraceID(), nanoseconds(at))
 	}
 }
 
