@@ -28,6 +28,15 @@ type PanicError struct {
 // Error names the value of the panic.
 func (e *PanicError) Error() string { return e.text }
 
+// Panicked returns the panic that an error of this package stands for, nil if it is none.
+func Panicked(err error) *PanicError {
+	var p *PanicError
+	if errors.As(err, &p) {
+		return p
+	}
+	return nil
+}
+
 // Call calls f with a context that ends after timeout. See [Do] for what it protects
 // against. Code that ignores its context keeps Call waiting.
 func Call(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
