@@ -30,11 +30,8 @@ func (e *PanicError) Error() string { return e.text }
 
 // Panicked returns the panic that an error of this package stands for, nil if it is none.
 func Panicked(err error) *PanicError {
-	var p *PanicError
-	if errors.As(err, &p) {
-		return p
-	}
-	return nil
+	p, _ := errors.AsType[*PanicError](err)
+	return p
 }
 
 // Call calls f with a context that ends after timeout. See [Do] for what it protects
@@ -68,7 +65,7 @@ func IsNil(v any) bool {
 	if v == nil {
 		return true
 	}
-	switch r := reflect.ValueOf(v); r.Kind() { //nolint:exhaustive // the others are never nil
+	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
 		return r.IsNil()
 	default:
