@@ -56,6 +56,7 @@ func (r hostileRecorder) Record(context.Context, time.Duration) (*goroutines.Rec
 	r.end()
 	return nil, nil
 }
+
 func (r hostileRecorder) WriteTrace(context.Context, io.Writer) error           { r.end(); return nil }
 func (r hostileRecorder) Run(context.Context)                                   { r.end() }
 func (r hostileRecorder) NotifySlow(func(e runtimeinfo.Event, recorded []byte)) { r.end() }
@@ -65,7 +66,9 @@ func (r hostileRecorder) Exact() *runtimeinfo.ExactSpans                        
 type hostileExporter struct{ end func() }
 
 func (x hostileExporter) Export(context.Context, *runtimeinfo.Snapshot) error { x.end(); return nil }
-func (x hostileExporter) Shutdown(context.Context) error                      { x.end(); return nil }
+
+func (x hostileExporter) Shutdown(context.Context) error { x.end(); return nil }
+
 func (x hostileExporter) ExporterStats() runtimeinfo.ExporterStats {
 	x.end()
 	return runtimeinfo.ExporterStats{}

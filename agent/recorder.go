@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -84,7 +83,7 @@ func (a *Agent) notify(n notifier) {
 
 // told logs why the recorder is of no more use, nil for nothing.
 func (a *Agent) told(err error) {
-	if p, ok := errors.AsType[*guard.PanicError](err); ok {
+	if p := guard.Panicked(err); p != nil {
 		a.logger.Error("gmpulse: the recorder panicked and records no more", slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	} else if err != nil {
 		a.logger.Warn("gmpulse: the recorder does not take the request to tell of slow spans", slog.Any("error", err))

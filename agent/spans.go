@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -69,7 +68,7 @@ func (g *globalSpans) attach() {
 		return
 	}
 	_, err := g.attaching.Ask(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
-	if p, ok := errors.AsType[*guard.PanicError](err); ok {
+	if p := guard.Panicked(err); p != nil {
 		g.broken.Store(true)
 		g.logger.Error("gmpulse: the TracerProvider panicked when a span processor was registered; its spans are not seen",
 			slog.Any("error", err), slog.String("stack", string(p.Stack)))

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -41,12 +40,12 @@ func (e *Engine) guard(part string, f func()) bool {
 
 // panicked reports whether a call of a part ended with a panic, and logs it.
 func (e *Engine) panicked(part string, err error) bool {
-	p, ok := errors.AsType[*guard.PanicError](err)
-	if ok {
+	p := guard.Panicked(err)
+	if p != nil {
 		e.config.logger.Error("gmpulse: a part of the agent panicked and is left out from now on",
 			slog.String("part", part), slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	}
-	return ok
+	return p != nil
 }
 
 // spans asks the span source. Only the tick calls it, as the two that follow.

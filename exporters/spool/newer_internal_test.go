@@ -153,8 +153,8 @@ func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 // removed, and does not keep the spool from the disk.
 func TestForeignFiles(t *testing.T) {
 	plant := map[string]func(t *testing.T, path string){
-		"others can write it": func(t *testing.T, path string) { chmod(t, path, 0o666) },
-		"the group can":       func(t *testing.T, path string) { chmod(t, path, 0o620) },
+		"others can write it": writable(0o666),
+		"the group can":       writable(0o620),
 		"a link": func(t *testing.T, path string) {
 			t.Helper()
 			to := filepath.Join(t.TempDir(), "elsewhere")
@@ -196,9 +196,11 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-func chmod(t *testing.T, path string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(path, mode); err != nil { //nolint:gosec // that is the attack
-		t.Fatal(err)
+func writable(mode os.FileMode) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

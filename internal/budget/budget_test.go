@@ -59,8 +59,10 @@ func all() []budget {
 		// and their decoder 340, bbolt 270, fluent-logger 320, slog, JSON and zip 80,
 		// gopsutil 80: 4.4 MB that the exporters, the spool and the surveys are built
 		// on. Ours is 2.17 MB, code like any other: no package is a sixth of it.
-		{agentBinary, megabytes, 6.7 + newJSON(), 6.59, agentSize},
-		{engineBinary, megabytes, 1 + newJSON(), 0.97, engineSize},
+		// Beyond that 0.05 MB are the guard around all foreign code: errors, accounts,
+		// log handlers and parts that panic, hang or end their goroutine.
+		{agentBinary, megabytes, 6.8 + newJSON(), 6.7, agentSize},
+		{engineBinary, megabytes, 1.05 + newJSON(), 1.02, engineSize},
 	}
 }
 

@@ -28,6 +28,12 @@ type PanicError struct {
 // Error names the value of the panic.
 func (e *PanicError) Error() string { return e.text }
 
+// Panicked returns the panic that an error of this package stands for, nil if it is none.
+func Panicked(err error) *PanicError {
+	p, _ := errors.AsType[*PanicError](err)
+	return p
+}
+
 // Call calls f with a context that ends after timeout. See [Do] for what it protects
 // against. Code that ignores its context keeps Call waiting.
 func Call(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
@@ -59,7 +65,7 @@ func IsNil(v any) bool {
 	if v == nil {
 		return true
 	}
-	switch r := reflect.ValueOf(v); r.Kind() { //nolint:exhaustive // the others are never nil
+	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
 		return r.IsNil()
 	default:

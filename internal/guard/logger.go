@@ -42,11 +42,16 @@ type lines struct {
 
 // Enabled is that of the other handler, and false where that panics or hangs.
 func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
-	on, err := ask(h.lines, func() (bool, error) { return h.next.Enabled(ctx, level), nil })
-	if err != nil {
+	on := new(bool)
+	err := h.lines.call(func() error {
+		*on = h.next.Enabled(ctx, level)
+		return nil
+	})
+	if err != nil { // and on is still written to, perhaps
 		h.lines.lost.Add(1)
+		return false
 	}
-	return err == nil && on
+	return *on
 }
 
 // Handle is that of the other handler.
@@ -56,10 +61,9 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 		r = r.Clone()
 		r.AddAttrs(slog.Uint64("lines_lost", lost))
 	}
-	_, err := ask(h.lines, func() (bool, error) { return true, h.next.Handle(ctx, r) })
-	if err != nil {
+	if err := h.lines.call(func() error { return h.next.Handle(ctx, r) }); err != nil {
 		h.lines.lost.Add(1)
-		if _, ok := errors.AsType[*PanicError](err); ok {
+		if Panicked(err) != nil {
 			return fmt.Errorf("the log handler panicked: %w", err)
 		}
 		return err
@@ -79,34 +83,33 @@ func (h handler) WithGroup(name string) slog.Handler {
 }
 
 func (h handler) derive(f func() slog.Handler) slog.Handler {
-	next, err := ask(h.lines, func() (slog.Handler, error) { return f(), nil })
-	if err != nil || next == nil {
+	next := new(slog.Handler)
+	err := h.lines.call(func() error {
+		*next = f()
+		return nil
+	})
+	if err != nil || *next == nil {
 		return h
 	}
-	return handler{next, h.lines}
+	return handler{*next, h.lines}
 }
 
-// ask makes one call of a handler. It does not begin one while another is late.
-func ask[T any](l *lines, f func() (T, error)) (T, error) {
-	var none T
+// call makes one call of a handler. It does not begin one while another is late.
+func (l *lines) call(f func() error) error {
 	if l.late.Load() > 0 {
-		return none, errLogHangs
+		return errLogHangs
 	}
-	a := &answer[T]{}
-	a.call = begin(func() (err error) {
-		a.value, err = f()
-		return err
-	})
-	a.await(logWait)
+	c := begin(f)
+	c.await(logWait)
 	select {
-	case <-a.done:
-		return a.value, a.err
+	case <-c.done:
+		return c.err
 	default:
 	}
 	l.late.Add(1)
 	go func() { // it ends when the handler returns; nobody can end that
-		<-a.done
+		<-c.done
 		l.late.Add(-1)
 	}()
-	return none, errLogHangs
+	return errLogHangs
 }

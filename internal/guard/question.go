@@ -12,49 +12,57 @@ var ErrLate = errors.New("the call has not returned in time")
 // Question asks foreign code for a value again and again, and never waits long for
 // it. The zero value is ready. Its methods may be called from any goroutine.
 type Question[T any] struct {
-	mu      sync.Mutex
-	pending *answer[T] // of a call that was late, nil if none is
-}
-
-type answer[T any] struct {
-	*call
-	value T
+	asking
+	value *T // of the call that asking has under way
 }
 
 // Ask calls f on a goroutine of its own and returns what that returned, or [ErrLate]
 // after wait. A late value is what a later Ask returns instead of calling f again, so
 // that at most one call is under way and no value is lost. While a call is late, Ask
 // returns ErrLate at once. A panic and runtime.Goexit are a [PanicError].
-func (q *Question[T]) Ask(wait time.Duration, f func() T) (T, error) {
+func (q *Question[T]) Ask(wait time.Duration, f func() T) (v T, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	a := q.pending
-	if a == nil {
-		a = &answer[T]{}
-		a.call = begin(func() error {
-			a.value = f()
+	if q.pending == nil {
+		value := new(T)
+		q.value = value
+		q.pending = begin(func() error {
+			*value = f()
 			return nil
 		})
-		q.pending = a
-		a.await(wait)
+		q.pending.await(wait)
 	}
+	if err = q.answer(); err == nil {
+		v = *q.value
+	}
+	return v, err
+}
+
+// asking is what all questions have in common.
+type asking struct {
+	mu      sync.Mutex
+	pending *call // that was late, nil if none is
+}
+
+// answer ends the pending call, or returns ErrLate. mu is held.
+func (a *asking) answer() error {
 	select {
-	case <-a.done:
-		q.pending = nil
-		return a.value, a.err
+	case <-a.pending.done:
+		err := a.pending.err
+		a.pending = nil
+		return err
 	default:
-		var none T
-		return none, ErrLate
+		return ErrLate
 	}
 }
 
 // Wait returns when the call that was late has ended, if there was one.
-func (q *Question[T]) Wait() {
-	q.mu.Lock()
-	a := q.pending
-	q.mu.Unlock()
-	if a != nil {
-		<-a.done
+func (a *asking) Wait() {
+	a.mu.Lock()
+	c := a.pending
+	a.mu.Unlock()
+	if c != nil {
+		<-c.done
 	}
 }
 

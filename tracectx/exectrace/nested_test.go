@@ -24,7 +24,7 @@ func nestedShapes() map[string]func(n int) {
 			var tasks []*trace.Task
 			for i := range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s")
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
 				tasks = append(tasks, task)
 				if i%4 == 0 {
 					done := make(chan struct{})
@@ -41,7 +41,7 @@ func nestedShapes() map[string]func(n int) {
 			var tasks []*trace.Task
 			for range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s")
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
 				tasks = append(tasks, task)
 			}
 			for _, task := range tasks {
@@ -51,7 +51,7 @@ func nestedShapes() map[string]func(n int) {
 		"none ends": func(n int) {
 			ctx := context.Background()
 			for range n {
-				ctx, _ = trace.NewTask(ctx, "s")
+				ctx, _ = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
 			}
 		},
 		"each on a goroutine of its own, that the one above started": func(n int) {
@@ -76,7 +76,7 @@ func nestedShapes() map[string]func(n int) {
 			var tasks []*trace.Task
 			for range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s")
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
 				tasks = append(tasks, task)
 			}
 			stop, gone := make(chan struct{}), make(chan struct{})
@@ -165,7 +165,7 @@ func TestDeepSpansCountForTheOutermost(t *testing.T) {
 		var tasks []*trace.Task
 		for range depth {
 			var task *trace.Task
-			ctx, task = trace.NewTask(ctx, "below")
+			ctx, task = trace.NewTask(ctx, "below") //nolint:fatcontext // nesting is what is tested
 			tasks = append(tasks, task)
 		}
 		done := make(chan struct{})

@@ -24,7 +24,7 @@ type span struct {
 	closed bool
 	// outer and inner are its neighbours among the open spans of its goroutine.
 	outer, inner *span
-	g      *goroutine
+	g            *goroutine
 	// foreign tells that its goroutine does not count for parent anyway.
 	foreign bool
 	members []*goroutine // created under it and not under a span below it

@@ -184,12 +184,12 @@ func (d *Delivery) ask() {
 	d.asking.Lock() // an older account must not take the place of a newer one
 	defer d.asking.Unlock()
 	queued, err := d.question.Ask(accountWait, d.account.ExporterStats)
-	p, panicked := errors.AsType[*guard.PanicError](err)
+	p := guard.Panicked(err)
 	d.mu.Lock()
 	if err == nil {
 		d.queued = queued
 	}
-	first := panicked && !d.broken
+	first := p != nil && !d.broken
 	if first {
 		d.broken = true
 		d.stats.Panics++

@@ -150,7 +150,7 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	d := delivery.New("test", e, timeout, slog.New(slog.DiscardHandler))
 	go d.Run(t.Context())
 	posted, events := uint64(0), 0
-	make := func() *runtimeinfo.Snapshot {
+	next := func() *runtimeinfo.Snapshot {
 		s := runtimeinfo.NewSnapshot()
 		for range r.IntN(4) {
 			s.Events = append(s.Events, runtimeinfo.Event{Message: strconv.Itoa(events)})
@@ -160,14 +160,14 @@ func modelOf(t *testing.T, r *rand.Rand) {
 		return s
 	}
 	for range r.IntN(60) {
-		d.Post(make())
+		d.Post(next())
 		balanced(t, d)
 		time.Sleep(time.Duration(r.IntN(3)) * time.Second)
 		balanced(t, d)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(20))*time.Second)
 	defer cancel()
-	_ = d.Stop(ctx, make()) // some exporters are busy then
+	_ = d.Stop(ctx, next()) // some exporters are busy then
 	at := d.Stats()
 	time.Sleep(time.Hour) // what hung has returned
 	s := d.Stats()
