@@ -3,7 +3,7 @@ import {h, icon, icons, fill} from './dom.js';
 import {t, choose, lang, signal} from './i18n.js';
 import {value as inUnits, count, seconds, clock, func, file} from './format.js';
 import {api, Feed} from './net.js';
-import {Data} from './data.js';
+import {Data, total} from './data.js';
 import {View, widths} from './view.js';
 import {hero, states} from './hero.js';
 import {Lanes, Rail} from './lanes.js';
@@ -63,9 +63,14 @@ function header() {
   const r = data.meta.resource;
   $('service').replaceChildren(r['service.name'] || 'gmpulse');
   document.title = (r['service.name'] || '') + ' · gmpulse';
-  const facts = [r['service.version'], r['host.name'], r['process.pid'] && 'pid ' + r['process.pid'], r['process.runtime.version'],
-    data.meta.start && t('fact.up', {time: seconds((Date.now() - data.meta.start) / 1000)})].filter(Boolean);
-  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)));
+  const facts = [r['service.version'], r['host.name'], r['process.pid'] && 'pid ' + r['process.pid'], r['process.runtime.version']].filter(Boolean);
+  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)), h('span', {id: 'up'}));
+  uptime();
+}
+
+/** uptime goes by the samples: a service that sends none may be gone. */
+function uptime() {
+  if ($('up') && data.meta.start) $('up').replaceChildren(t('fact.up', {time: seconds(Math.max(0, Math.round((data.last - data.meta.start) / 1000)))}));
 }
 
 function toolbar() {
@@ -115,7 +120,7 @@ function verdict() {
   }
   const groups = goroutines.verdicts.filter((g) => !calm.includes(g.verdict.kind));
   const bands = data.allSpells().filter((s) => s.source === 'band' && !s.to);
-  const n = data.value('gmpulse.goroutine.user', data.last);
+  const n = data.value(total, data.last);
   const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
   let line, spell;
   if (groups.length) {
@@ -213,7 +218,7 @@ function slider() {
   el.setAttribute('aria-valuemax', Math.round(to / 1000));
   el.setAttribute('aria-valuenow', Math.round(Math.min(to, Math.max(from, ms)) / 1000));
   if (document.activeElement === el || !el.hasAttribute('aria-valuetext')) {
-    el.setAttribute('aria-valuetext', t('hero.at', {time: clock(ms), n: get('gmpulse.goroutine.user'), running: get(states[0].key), runnable: get(states[1].key), waiting: get(states[3].key), spans}));
+    el.setAttribute('aria-valuetext', t('hero.at', {time: clock(ms), n: get(total), running: get(states[0].key), runnable: get(states[1].key), waiting: get(states[3].key), spans}));
   }
 }
 
@@ -321,7 +326,7 @@ async function start() {
   addEventListener('resize', () => { for (const p of plots()) p.remake(); render(); });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const p of plots()) p.remake(); render(); });
   const feed = new Feed(data, {
-    sample: () => { parts.multiples.settle(); render(); report(); },
+    sample: () => { parts.multiples.settle(); uptime(); render(); report(); },
     state: (s) => { state = s; toolbar(); },
     reset: () => again(),
   });
