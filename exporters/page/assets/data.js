@@ -15,7 +15,7 @@ export const patterns = [
 const matches = (key, list) => list.some((p) => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key === p);
 
 /** total and waiting are columns of the page's own, see Data.complete. */
-export const total = 'page.goroutines', waiting = 'page.goroutines.waiting';
+export const total = 'page.total', waiting = 'page.waiting';
 
 const keep = 2 * 3600 + 2160; // rows; older ones are dropped
 
@@ -81,7 +81,7 @@ export class Data {
   complete(i) {
     for (const key of [total, waiting]) if (!this.columns.has(key)) this.columns.set(key, []);
     const [all, waits] = [total, waiting].map((key) => this.columns.get(key)), user = this.col('gmpulse.goroutine.user');
-    const others = ['running', 'runnable', 'not_in_go'].map((s) => this.col('gmpulse.goroutines.' + s));
+    const others = ['gmpulse.goroutines.running', 'gmpulse.goroutines.runnable', 'gmpulse.goroutines.not_in_go'].map((key) => this.col(key));
     for (; i < this.t.length; i++) {
       const known = user[i] !== null && user[i] !== undefined;
       const busy = others.reduce((sum, c) => sum + (c[i] ?? 0), 0);

@@ -75,6 +75,9 @@ function uptime() {
 
 function toolbar() {
   const shown = view.paused ? 'paused' : state;
+  const looks = [shown, view.zoomed, view.width, data.meta.can_capture, parts?.table.shown, lang(), document.documentElement.dataset.theme].join();
+  if ($('tools').dataset.looks === looks) return; // buttons stay under the pointer
+  $('tools').dataset.looks = looks;
   const button = (id, path, f, more) => h('button', {class: 'tool', type: 'button', title: t(id), 'aria-label': t(id), onclick: f, ...more}, icon(path));
   const ranges = h('div', {class: 'ranges', role: 'group', 'aria-label': t('tool.range')}, ...widths.map((w) => h('button', {
     type: 'button', 'aria-pressed': String(!view.zoomed && view.width === w), onclick: () => view.setWidth(w),
