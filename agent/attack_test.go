@@ -156,3 +156,32 @@ func TestViewersStayConnected(t *testing.T) {
 		}
 	}
 }
+
+// Clients that pipeline requests and read no answer take nothing from those who scrape
+// and from those who look at the page.
+func TestPipeliningClientsTakeNothing(t *testing.T) {
+	a, _ := start(t)
+	eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
+	address := strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/")
+	for _, path := range []string{"/metrics", "/debug/gmpulse/api/v1/history", "/debug/gmpulse/api/v1/goroutines"} {
+		for range 4 {
+			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written := make(chan struct{})
+			t.Cleanup(func() { _ = c.Close(); <-written })
+			go func() { // until the agent takes no more, or the test ends
+				defer close(written)
+				_, _ = io.WriteString(c, strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n", 2000))
+			}()
+		}
+	}
+	for range 60 {
+		for _, path := range []string{"metrics", "healthz", "debug/gmpulse/api/v1/history"} {
+			if code, body := get(t, a.URL()+path); code != http.StatusOK {
+				t.Fatalf("/%s is answered %d: %.200s", path, code, body)
+			}
+		}
+	}
+}

@@ -100,8 +100,8 @@ type shop struct {
 	background sync.WaitGroup // receipts under way
 }
 
-// router has the shop's routes and, below /debug/gmpulse/, the agent's. Put
-// authentication before the latter where strangers can reach it.
+// router has the shop's routes and, below /debug/gmpulse/, the agent's. Those answer
+// this machine only, unless GMPULSE_TOKEN is set.
 func (s *shop) router(pulse http.Handler) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()

@@ -463,3 +463,58 @@ func TestCaptureIsRateLimited(t *testing.T) {
 		}
 	})
 }
+
+// ranked is a page that has seen five minutes of a service; during the last minute the
+// goroutines are many, or as before. The machine beside it is never quiet.
+func ranked(t *testing.T, leaks bool) (e *page.Exporter, from, to time.Time) {
+	t.Helper()
+	e = newPage(t, page.Config{})
+	metric := func(name, unit string, kind runtimeinfo.Kind, s runtimeinfo.Subsystem) *runtimeinfo.Metric {
+		return &runtimeinfo.Metric{Name: name, Unit: unit, Kind: kind, Subsystem: s}
+	}
+	user := metric("gmpulse.goroutine.user", "{goroutine}", runtimeinfo.KindUpDownCounter, runtimeinfo.SubsystemScheduler)
+	noise := []*runtimeinfo.Metric{
+		metric("system.network.io.transmit", "By", runtimeinfo.KindGauge, runtimeinfo.SubsystemSystem),
+		metric("system.cpu.time.steal", "s", runtimeinfo.KindGauge, runtimeinfo.SubsystemSystem),
+		metric("gmpulse.cgroup.pressure.io.time.some", "s", runtimeinfo.KindGauge, runtimeinfo.SubsystemContainer),
+		metric("system.disk.operations.write", "{operation}", runtimeinfo.KindGauge, runtimeinfo.SubsystemSystem),
+		metric("gmpulse.survey.cost", "s", runtimeinfo.KindGauge, runtimeinfo.SubsystemAgent),
+	}
+	for n := range 360 {
+		v, busy := 950+float64(n%3), 0.0
+		if n >= 300 && leaks {
+			v += 10 * float64(n-299)
+		}
+		if n >= 300 {
+			busy = 1e-4 // what was zero before is a little now
+		}
+		points := []runtimeinfo.Point{{Metric: user, Number: v}}
+		for _, m := range noise {
+			size := map[string]float64{"By": 1e7, "s": 1, "{operation}": 1e3}[m.Unit]
+			points = append(points, runtimeinfo.Point{Metric: m, Number: busy * size})
+		}
+		if leaks && n >= 300 { // a neighbour is busy too
+			points[4].Number = 1e6
+		}
+		export(t, e, second(n, points...))
+	}
+	return e, second(301).Time, second(359).Time
+}
+
+// What changed in a leak are the goroutines first, whatever the machine does, and in a
+// healthy service nothing.
+func TestChangesAreOfTheService(t *testing.T) {
+	e, from, to := ranked(t, true)
+	var m moment
+	call(t, e, "api/v1/moment"+query(from, to), &m)
+	if c := m.Changes[0]; c.Key != "gmpulse.goroutine.user" || c.Score < 3 {
+		t.Errorf("the first change is %s, score %v", c.Key, c.Score)
+	}
+	e, from, to = ranked(t, false)
+	call(t, e, "api/v1/moment"+query(from, to), &m)
+	for _, c := range m.Changes {
+		if c.Score >= 3 || c.Score <= -3 {
+			t.Errorf("in a healthy service %s changed, score %v", c.Key, c.Score)
+		}
+	}
+}

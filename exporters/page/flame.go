@@ -46,6 +46,38 @@ type node struct {
 	Name     int     `json:"n"` // index into names
 	Value    int64   `json:"v"`
 	Children []*node `json:"c,omitempty"`
+
+	index map[int]*node // children by name, while the graph is made; nil for few
+}
+
+// child returns the child of a name, nil if there is none.
+func (n *node) child(name int) *node {
+	if n.index != nil {
+		return n.index[name]
+	}
+	for _, c := range n.Children {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// grow adds a child. Many are found by an index.
+func (n *node) grow(name int) *node {
+	const few = 16
+	c := &node{Name: name}
+	n.Children = append(n.Children, c)
+	if n.index == nil && len(n.Children) > few {
+		n.index = make(map[int]*node, 2*few)
+		for _, c := range n.Children {
+			n.index[c.Name] = c
+		}
+	}
+	if n.index != nil {
+		n.index[name] = c
+	}
+	return c
 }
 
 func newFlame(kind, unit string) *flame {
@@ -71,16 +103,15 @@ func (f *flame) add(stack []string, value int64) {
 	at := f.Tree
 	for _, s := range stack {
 		name := f.name(s)
-		i := slices.IndexFunc(at.Children, func(n *node) bool { return n.Name == name })
-		if i < 0 {
+		next := at.child(name)
+		if next == nil {
 			if f.nodes == maxNodes {
 				return
 			}
 			f.nodes++
-			at.Children = append(at.Children, &node{Name: name})
-			i = len(at.Children) - 1
+			next = at.grow(name)
 		}
-		at = at.Children[i]
+		at = next
 		at.Value += value
 	}
 }
@@ -89,6 +120,7 @@ func (f *flame) add(stack []string, value int64) {
 func (f *flame) finish() { f.prune(f.Tree, max(1, f.Total/flameDetail)) }
 
 func (f *flame) prune(n *node, least int64) {
+	n.index = nil
 	kept := n.Children[:0]
 	for _, c := range n.Children {
 		if c.Value < least {

@@ -119,6 +119,18 @@ func rootsOf(births []goroutines.Birth) []rootJSON {
 	return out[:min(len(out), 8)]
 }
 
+// byKey indexes the groups of a survey, which may be nil.
+func byKey(s *goroutines.Survey) map[goroutines.Key]*goroutines.Group {
+	if s == nil {
+		return nil
+	}
+	found := make(map[goroutines.Key]*goroutines.Group, len(s.Groups))
+	for i := range s.Groups {
+		found[s.Groups[i].Key] = &s.Groups[i]
+	}
+	return found
+}
+
 // serveGoroutines sends what the detective knows now.
 func (e *Exporter) serveGoroutines(w http.ResponseWriter, r *http.Request) {
 	out := struct {
@@ -134,6 +146,7 @@ func (e *Exporter) serveGoroutines(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report := e.config.Goroutines()
+	found := byKey(report.Survey)
 	if s := report.Survey; s != nil {
 		out.Time, out.Total, out.Agent, out.Cost = s.Time.UnixMilli(), s.Goroutines, s.Agent, s.CPU.Seconds()
 		for i := range s.Groups[:min(len(s.Groups), topGroups)] {
@@ -142,11 +155,9 @@ func (e *Exporter) serveGoroutines(w http.ResponseWriter, r *http.Request) {
 	}
 	for i := range report.Verdicts {
 		v := &report.Verdicts[i]
-		g := &goroutines.Group{Key: v.Key, Count: v.Count}
-		if report.Survey != nil {
-			if found := report.Survey.Get(v.Key); found != nil {
-				g = found
-			}
+		g := found[v.Key]
+		if g == nil {
+			g = &goroutines.Group{Key: v.Key, Count: v.Count}
 		}
 		out.Verdicts = append(out.Verdicts, groupOf(0, g, v))
 	}

@@ -12,6 +12,8 @@ const (
 	maxSurveys = 720
 	// topGroups is how many groups of a survey are counted in the log: the largest.
 	topGroups = 24
+	// maxCounts is how many are counted with those that have a verdict.
+	maxCounts = 64
 	// maxGroups is how many groups are known at a time.
 	maxGroups = 128
 )
@@ -75,8 +77,12 @@ func (l *groupLog) count(s *goroutines.Survey, verdicts []goroutines.Verdict) {
 		g := &s.Groups[i]
 		entry.counts = append(entry.counts, groupCount{l.know(g), clamp(g.Count)})
 	}
-	for i := range verdicts {
-		if _, ok := l.ids[verdicts[i].Key]; ok {
+	counted := map[goroutines.Key]bool{}
+	for i := range s.Groups[:len(entry.counts)] {
+		counted[s.Groups[i].Key] = true
+	}
+	for i := range verdicts[:min(len(verdicts), maxCounts-topGroups)] {
+		if counted[verdicts[i].Key] {
 			continue
 		}
 		if g := s.Get(verdicts[i].Key); g != nil {

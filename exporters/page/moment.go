@@ -25,7 +25,7 @@ type momentJSON struct {
 	To      int64        `json:"to"`
 	Before  [2]int64     `json:"before"`  // what it is compared with
 	Spells  []spell      `json:"spells"`  // in which it lies
-	Changes []changeJSON `json:"changes"` // every column, the most unusual first
+	Changes []changeJSON `json:"changes"` // every column, the most telling first
 	Groups  []groupJSON  `json:"groups"`  // of goroutines, those that grew most first
 	Survey  int64        `json:"survey,omitempty"`
 	Earlier int64        `json:"survey_before,omitempty"`
@@ -137,6 +137,7 @@ func (e *Exporter) changes(before, during [2]int64) []changeJSON {
 	keys := e.history.directory()
 	was, is := e.history.read(before[0], before[1]-1, nil), e.history.read(during[0], during[1], nil)
 	out := make([]changeJSON, 0, len(keys))
+	scales := e.scales()
 	for c, key := range keys {
 		a, b := momentsOf(was.rows, c, math.NaN()), momentsOf(is.rows, c, math.NaN())
 		if a.n == 0 && b.n == 0 {
@@ -145,9 +146,13 @@ func (e *Exporter) changes(before, during [2]int64) []changeJSON {
 		if a.n > 0 {
 			b = momentsOf(is.rows, c, a.mean)
 		}
-		out = append(out, changeJSON{Key: key, Before: finite(a.mean), During: finite(b.mean), Peak: finite(b.far), Score: score(a, b)})
+		out = append(out, changeJSON{Key: key, Before: finite(a.mean), During: finite(b.mean), Peak: finite(b.far), Score: score(a, b, scales.least(key))})
 	}
-	sort.SliceStable(out, func(i, j int) bool { return math.Abs(out[i].Score) > math.Abs(out[j].Score) })
+	rank := map[string]float64{}
+	for i := range out {
+		rank[out[i].Key] = scales.weight(out[i].Key) * min(math.Abs(out[i].Score), maxRanked)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return rank[out[i].Key] > rank[out[j].Key] })
 	return out
 }
 
@@ -190,16 +195,13 @@ func furtherFrom(x, y, reference float64) bool {
 	return math.Abs(x-reference) > math.Abs(y-reference)
 }
 
-// score is the difference of the means over how much the column moved before; a
-// twentieth of its size counts as moving anyway.
-func score(before, during spread) float64 {
+// score is the difference of the means over how much the column moved before. A
+// twentieth of its size, and least, count as moving anyway.
+func score(before, during spread, least float64) float64 {
 	if before.n == 0 || during.n == 0 {
 		return 0
 	}
-	noise := before.dev + math.Abs(before.mean)/20
-	if noise == 0 {
-		noise = math.Max(math.Abs(during.mean)/100, math.SmallestNonzeroFloat32)
-	}
+	noise := before.dev + math.Abs(before.mean)/20 + least
 	return min(max((during.mean-before.mean)/noise, -1000), 1000)
 }
 

@@ -8,7 +8,12 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-const maxSpells = 256
+const (
+	maxSpells = 256
+	// maxStanding is how many verdicts on goroutines have spells at a time, the worst:
+	// more would push each other out at every sample.
+	maxStanding = 64
+)
 
 // spellLog keeps when something was not as it should be: a signal outside its
 // band, a verdict on a group of goroutines. Guarded by the keeper's mutex.
@@ -48,7 +53,7 @@ func (l *spellLog) add(ms int64, bands []runtimeinfo.Band, verdicts []goroutines
 		}
 		standing["band"+b.Signal] = true
 	}
-	for i := range verdicts {
+	for i := range verdicts[:min(len(verdicts), maxStanding)] {
 		v := &verdicts[i]
 		if benign(v.Kind) {
 			continue

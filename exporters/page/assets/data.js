@@ -14,6 +14,9 @@ export const patterns = [
 
 const matches = (key, list) => list.some((p) => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key === p);
 
+/** total and waiting are columns of the page's own, see Data.complete. */
+export const total = 'page.total', waiting = 'page.waiting';
+
 const keep = 2 * 3600 + 2160; // rows; older ones are dropped
 
 export class Data {
@@ -40,6 +43,7 @@ export class Data {
     const [history, log, spans] = await Promise.all([api('history?' + query), api('events'), api('spans')]);
     this.t = history.t;
     this.columns = new Map(Object.entries(history.columns));
+    this.complete(0);
     this.events = log.events;
     this.spells = new Map(log.spells.map((s) => [s.id, s]));
     for (const s of spans.spans) this.spans.set(s.span, s);
@@ -62,10 +66,28 @@ export class Data {
       list.push(i < frame.v.length ? frame.v[i] : null);
     });
     for (const list of this.columns.values()) if (list.length < n) list.push(null);
+    this.complete(n - 1);
     if (frame.events) this.events.push(...frame.events);
     if (frame.now) this.standing(frame.t, frame.now);
     if (n > keep) this.trim(n - keep + 600);
     return true;
+  }
+
+  /**
+   * complete works out the goroutines from row i on so that the states add up to the
+   * total. The runtime reads the states one after the other, and counts goroutines of
+   * its own as waiting: what neither runs, wants to run nor is in a system call waits.
+   */
+  complete(i) {
+    for (const key of [total, waiting]) if (!this.columns.has(key)) this.columns.set(key, []);
+    const [all, waits] = [total, waiting].map((key) => this.columns.get(key)), user = this.col('gmpulse.goroutine.user');
+    const others = ['gmpulse.goroutines.running', 'gmpulse.goroutines.runnable', 'gmpulse.goroutines.not_in_go'].map((key) => this.col(key));
+    for (; i < this.t.length; i++) {
+      const known = user[i] !== null && user[i] !== undefined;
+      const busy = others.reduce((sum, c) => sum + (c[i] ?? 0), 0);
+      all[i] = known ? Math.max(user[i], busy) : null;
+      waits[i] = known ? all[i] - busy : null;
+    }
   }
 
   standing(t, now) {

@@ -3,15 +3,15 @@ import {h, css} from './dom.js';
 import {t} from './i18n.js';
 import {count, clock} from './format.js';
 import {Plot, gutter} from './plot.js';
+import {total, waiting} from './data.js';
 
 /** states from the bottom up: what runs and what wants to run has the common base line. */
 export const states = [
   {key: 'gmpulse.goroutines.running', name: 'running', color: '--running'},
   {key: 'gmpulse.goroutines.runnable', name: 'runnable', color: '--runnable'},
   {key: 'gmpulse.goroutines.not_in_go', name: 'notInGo', color: '--syscall'},
-  {key: 'gmpulse.goroutines.waiting', name: 'waiting', color: '--waiting'},
+  {key: waiting, name: 'waiting', color: '--waiting'},
 ];
-const total = 'gmpulse.goroutine.user';
 
 /** cut is the part of the rows that a range needs, and one more on either side. */
 export function cut(data, from, to) {
@@ -39,6 +39,8 @@ function stack(data, from, to) {
   return [times, ...sums, data.col(total).slice(i, j), of('lower'), of('upper'), of('expected')];
 }
 
+/** tint is a colour that covers what is under it: red shades would turn it muddy. */
+const tint = (name, a) => () => `color-mix(in srgb, ${css(name)} ${a}%, ${css('--card')})`;
 const alpha = (name, a) => () => `color-mix(in srgb, ${css(name)} ${a}%, transparent)`;
 
 /** anomalies shades the times in which something was not as it should be. */
@@ -73,14 +75,14 @@ export function hero(view) {
   const plot = new Plot(view, {
     height: 268, left: gutter(), format: count, least: 8, build: stack, label: 'goroutines', timeAxis: false,
     series: [
-      ...states.map((s, i) => ({stroke: () => css(s.color), fill: i === 0 ? alpha(s.color, 58) : undefined, width: 1})),
+      ...states.map((s, i) => ({stroke: () => css(s.color), fill: i === 0 ? tint(s.color, 62) : undefined, width: 1})),
       {stroke: () => css('--ink'), dash: [3, 3], width: 1},
       {stroke: () => css('--band'), width: 1, dash: [6, 4]},
       {stroke: () => css('--band'), width: 1, dash: [6, 4], auto: false},
       {stroke: () => css('--band'), width: 1, dash: [1, 4]},
     ],
     bands: [
-      ...[3, 2, 1].map((i) => ({series: [i + 1, i], fill: alpha(states[i].color, [58, 62, 52, 26][i])})),
+      ...[3, 2, 1].map((i) => ({series: [i + 1, i], fill: tint(states[i].color, [62, 66, 56, 30][i])})),
       {series: [7, 6], fill: alpha('--band', 10)},
     ],
     under: anomalies,

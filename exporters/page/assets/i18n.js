@@ -43,7 +43,7 @@ const words = {
   'hero.slider': ['Time cursor. Arrow keys move it, Enter opens the moment.', '时间游标：方向键移动，回车查看该时刻。'],
   'hero.at': ['{time}: {n} goroutines, {running} running, {runnable} runnable, {waiting} waiting, {spans} requests in flight', '{time}：{n} 个 goroutine，运行中 {running}，等待调度 {runnable}，阻塞 {waiting}，进行中的请求 {spans}'],
 
-  'lanes.title': ['Requests in flight, by root span', '进行中的请求（按根 span）'], 'lanes.rest': ['{n} others', '其余 {n} 个'], 'lanes.none': ['No request was active in this time.', '这段时间没有进行中的请求。'],
+  'lanes.title': ['Requests in flight, by root span', '进行中的请求（按根 span）'], 'lanes.rest': ['{n} others', '其余 {n} 个'], 'lanes.started': ['start/end /s', '每秒开始/结束'], 'lanes.none': ['No request in this time.', '这段时间没有请求。'],
   'rail.gc': ['GC', 'GC'], 'rail.events': ['Events', '事件'], 'rail.capture': ['Capture: {reason}', '抓取现场：{reason}'], 'rail.band': ['{signal} left its expected band', '{signal} 超出预期区间'],
   'rail.procs': ['GOMAXPROCS went from {from} to {to}', 'GOMAXPROCS 由 {from} 变为 {to}'], 'rail.drop': ['Records are dropped: {names}', '开始丢数据：{names}'],
 
@@ -75,10 +75,10 @@ const words = {
   'answer.still': ['{n} goroutines in {wait} since {time}.', '自 {time} 起有 {n} 个 goroutine 阻塞于 {wait}。'],
   'answer.created': ['Created at', '创建位置'],
   'answer.where': ['Where', '位置'], 'answer.under': ['Created under', '在这些 span 下创建'], 'answer.why': ['Why', '依据'], 'answer.hint': ['Look for', '排查方向'], 'answer.limit': ['Memory lasts', '内存还能撑'],
-'answer.proven': ['the garbage collector found {n} of them unreachable', 'GC 已证实其中 {n} 个不可达'],
+  'answer.proven': ['the garbage collector found {n} of them unreachable', 'GC 已证实其中 {n} 个不可达'],
   'answer.more': ['Stack and evidence', '调用栈与依据'], 'answer.ages': ['By age:', '按存活时间：'], 'answer.norequest': ['no request', '不在请求内'],
   'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waiting where', '阻塞位置'], 'groups.under': ['created under {roots}', '在 {roots} 下创建'],
-  'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['extreme', '极值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'],
+  'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['extreme', '极值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'], 'changes.none': ['Nothing moved further than it does anyway.', '没有超出平常波动的变化。'],
   'spans.title': ['Requests alive then', '当时未结束的请求'], 'spans.name': ['root span', '根 span'], 'spans.age': ['age', '已持续'], 'spans.trace': ['trace', 'trace'],
   'events.title': ['What happened', '期间事件'],
   'captures.title': ['Evidence', '现场证据'], 'captures.none': ['There is no capture yet.', '还没有抓取过现场。'], 'captures.others': ['None near this moment; the newest are:', '这一刻附近没有，最近的几次：'], 'captures.take': ['Take a capture now', '立即抓取现场'], 'captures.taking': ['Taking a capture…', '正在抓取现场…'], 'captures.taken': ['Captured: {id}', '已抓取：{id}'],

@@ -63,6 +63,11 @@ function bins(data, values, s) {
   return out;
 }
 
+/** whole is a rate without digits that nobody needs. */
+const whole = (v) => count(v >= 1 ? Math.round(v) : v);
+
+const some = (values, i0, i1) => values.slice(i0, i1 + 1).some((v) => v > 0);
+
 export class Lanes extends Strip {
   constructor(view) {
     super(view, 'lanes');
@@ -86,6 +91,9 @@ export class Lanes extends Strip {
       const values = data.t.map((_, i) => rest.reduce((n, l) => n + (l.values[i] || 0), 0));
       top.push({name: t('lanes.rest', {n: rest.length}), values, rest: true});
     }
+    const ended = data.col('gmpulse.root_spans.ended'), started = data.col('gmpulse.root_spans.started');
+    // Requests that are shorter than the time between two samples are in no lane.
+    if (some(started, i0, i1) || some(ended, i0, i1)) top.unshift({name: t('lanes.started'), values: started, ended, rate: true});
     return top;
   }
 
@@ -96,18 +104,19 @@ export class Lanes extends Strip {
     const c = this.context(Math.max(1, lanes.length) * laneHeight);
     const color = css('--lane');
     let most = 1;
-    const rows = lanes.map((l) => { const b = bins(this.view.data, l.values, s); for (const v of b) if (v > most) most = v; return b; });
+    const rows = lanes.map((l) => { const b = bins(this.view.data, l.values, s); if (!l.rate) for (const v of b) if (v > most) most = v; return b; });
     rows.forEach((row, y) => {
       c.fillStyle = css('--lane-bed');
       c.fillRect(0, y * laneHeight + 2, s.width, laneHeight - 4);
+      const scale = lanes[y].rate ? Math.max(...row) : most;
       row.forEach((v, x) => {
         if (!v) return;
-        c.globalAlpha = 0.16 + 0.84 * Math.sqrt(v / most);
-        c.fillStyle = color;
+        c.globalAlpha = (0.16 + 0.84 * Math.sqrt(v / scale)) * (lanes[y].rate ? 0.5 : 1);
+        c.fillStyle = lanes[y].rate ? css('--muted') : color;
         c.fillRect(x * 2, y * laneHeight + 2, 2, laneHeight - 4);
       });
       c.globalAlpha = 1;
-      if (!lanes[y].rest) this.long(c, s, lanes[y].name, y);
+      if (!lanes[y].rest && !lanes[y].rate) this.long(c, s, lanes[y].name, y);
       if (gutter() < 100) this.inside(c, lanes[y].name, y);
     });
     if (!lanes.length) {
@@ -143,7 +152,7 @@ export class Lanes extends Strip {
   legend() {
     const i = this.view.data.at(this.view.cursor ?? this.view.data.last);
     this.labels.replaceChildren(...this.shown.map((l) => h('div', {class: 'lane-label', title: l.name},
-      h('span', {}, l.name), h('b', {}, count(l.values[i] ?? 0)))));
+      h('span', {}, l.name), h('b', {}, l.rate ? `${whole(l.values[i])}/${whole(l.ended[i])}` : count(l.values[i] ?? 0)))));
   }
 
   cursor() {

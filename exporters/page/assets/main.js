@@ -3,7 +3,7 @@ import {h, icon, icons, fill} from './dom.js';
 import {t, choose, lang, signal} from './i18n.js';
 import {value as inUnits, count, seconds, clock, func, file} from './format.js';
 import {api, Feed} from './net.js';
-import {Data} from './data.js';
+import {Data, total} from './data.js';
 import {View, widths} from './view.js';
 import {hero, states} from './hero.js';
 import {Lanes, Rail} from './lanes.js';
@@ -63,13 +63,21 @@ function header() {
   const r = data.meta.resource;
   $('service').replaceChildren(r['service.name'] || 'gmpulse');
   document.title = (r['service.name'] || '') + ' · gmpulse';
-  const facts = [r['service.version'], r['host.name'], r['process.pid'] && 'pid ' + r['process.pid'], r['process.runtime.version'],
-    data.meta.start && t('fact.up', {time: seconds((Date.now() - data.meta.start) / 1000)})].filter(Boolean);
-  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)), ...(data.meta.no_spans ? [h('span', {'data-id': 'no-spans', title: t('fact.nospans.help')}, t('fact.nospans'))] : []));
+  const facts = [r['service.version'], r['host.name'], r['process.pid'] && 'pid ' + r['process.pid'], r['process.runtime.version']].filter(Boolean);
+  $('facts').replaceChildren(...facts.map((f) => h('span', {}, f)), h('span', {id: 'up'}), ...(data.meta.no_spans ? [h('span', {'data-id': 'no-spans', title: t('fact.nospans.help')}, t('fact.nospans'))] : []));
+  uptime();
+}
+
+/** uptime goes by the samples: a service that sends none may be gone. */
+function uptime() {
+  if ($('up') && data.meta.start) $('up').replaceChildren(t('fact.up', {time: seconds(Math.max(0, Math.round((data.last - data.meta.start) / 1000)))}));
 }
 
 function toolbar() {
   const shown = view.paused ? 'paused' : state;
+  const looks = [shown, view.zoomed, view.width, data.meta.can_capture, parts?.table.shown, lang(), document.documentElement.dataset.theme].join();
+  if ($('tools').dataset.looks === looks) return; // buttons stay under the pointer
+  $('tools').dataset.looks = looks;
   const button = (id, path, f, more) => h('button', {class: 'tool', type: 'button', title: t(id), 'aria-label': t(id), onclick: f, ...more}, icon(path));
   const ranges = h('div', {class: 'ranges', role: 'group', 'aria-label': t('tool.range')}, ...widths.map((w) => h('button', {
     type: 'button', 'aria-pressed': String(!view.zoomed && view.width === w), onclick: () => view.setWidth(w),
@@ -120,7 +128,7 @@ function verdict() {
   }
   const groups = goroutines.verdicts.filter((g) => !calm.includes(g.verdict.kind));
   const bands = data.allSpells().filter((s) => s.source === 'band' && !s.to);
-  const n = data.value('gmpulse.goroutine.user', data.last);
+  const n = data.value(total, data.last);
   const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
   const growing = goroutines.verdicts.filter((g) => g.verdict.kind === 'growing');
   let line, spell;
@@ -223,7 +231,7 @@ function slider() {
   el.setAttribute('aria-valuemax', Math.round(to / 1000));
   el.setAttribute('aria-valuenow', Math.round(Math.min(to, Math.max(from, ms)) / 1000));
   if (document.activeElement === el || !el.hasAttribute('aria-valuetext')) {
-    el.setAttribute('aria-valuetext', t('hero.at', {time: clock(ms), n: get('gmpulse.goroutine.user'), running: get(states[0].key), runnable: get(states[1].key), waiting: get(states[3].key), spans}));
+    el.setAttribute('aria-valuetext', t('hero.at', {time: clock(ms), n: get(total), running: get(states[0].key), runnable: get(states[1].key), waiting: get(states[3].key), spans}));
   }
 }
 
@@ -331,7 +339,7 @@ async function start() {
   addEventListener('resize', () => { for (const p of plots()) p.remake(); render(); });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const p of plots()) p.remake(); render(); });
   const feed = new Feed(data, {
-    sample: () => { parts.multiples.settle(); render(); report(); },
+    sample: () => { parts.multiples.settle(); uptime(); render(); report(); },
     state: (s) => { state = s; toolbar(); },
     reset: () => again(),
   });

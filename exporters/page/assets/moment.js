@@ -155,11 +155,10 @@ export class Moment {
 
   changes(m) {
     const known = m.changes.filter((c) => !/^(gmpulse\.(tick|host|exporter|survey|pulse\.goroutines\.(min|mean))|band\.)/.test(c.key) || this.all);
-    const list = this.all ? known : known.filter((c) => Math.abs(c.score) > 1).slice(0, 10);
-    if (!list.length && !this.all) return null;
+    const list = this.all ? known : known.filter((c) => Math.abs(c.score) >= 3).slice(0, 10);
     const unit = (key) => { const x = this.app.data.metric(key); return [x.unit, x.kind === 'counter']; };
     return h('section', {}, h('h3', {}, t('changes.title')),
-      h('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('changes.title')}, h('table', {class: 'changes'}, h('thead', {}, h('tr', {}, h('th', {}, t('changes.metric')), h('th', {class: 'num'}, t('before')), h('th', {class: 'num'}, t('during')), h('th', {class: 'num'}, t('changes.peak')))),
+      !list.length ? h('p', {class: 'quiet'}, t('changes.none')) : h('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('changes.title')}, h('table', {class: 'changes'}, h('thead', {}, h('tr', {}, h('th', {}, t('changes.metric')), h('th', {class: 'num'}, t('before')), h('th', {class: 'num'}, t('during')), h('th', {class: 'num'}, t('changes.peak')))),
         h('tbody', {}, ...list.map((c) => h('tr', {},
           h('td', {title: this.app.data.metric(c.key).help}, h('code', {}, c.key.replace(/^gmpulse\./, '').replace(/^go\.goroutine/, 'goroutine'))),
           h('td', {class: 'num'}, value(c.before, ...unit(c.key))),

@@ -57,7 +57,7 @@ export class Plot {
       width, height: o.height, padding: [6, 0, 7, 0], legend: {show: false}, cursor: {show: false},
       scales: {
         x: {time: true, auto: false, range: () => this.view.range().map((ms) => ms / 1000)},
-        y: {auto: true, range: (u, min, max) => [o.min ? o.min(min) : 0, headroom(max, o.least ?? 1)]},
+        y: {auto: true, range: (u, min, max) => [o.min ? o.min(min) : 0, headroom(o.most && Number.isFinite(max) ? o.most(u, max) : max, o.least ?? 1)]},
       },
       series: [{}, ...o.series.map((s) => ({points: {show: false}, width: 1.25, spanGaps: false, ...s}))],
       bands: o.bands,

@@ -26,7 +26,7 @@ const sections = [
   ]},
   {id: 'memory', cards: [
     {id: 'heap', unit: 'By', signal: 'memory.heap_live', lines: [line('alloc', 'gmpulse.memory.heap_alloc', C.a, {fill: true}), line('live', 'gmpulse.gc.heap_live', C.c), limit('goal', 'go.memory.gc.goal')]},
-    {id: 'rss', unit: 'By', lines: [line('rss', 'process.memory.usage', C.a, {fill: true}), line('container', 'gmpulse.cgroup.memory.working_set', C.c), limit('limit', 'gmpulse.cgroup.memory.max')]},
+    {id: 'rss', unit: 'By', lines: [line('rss', 'process.memory.usage', C.a, {fill: true}), line('container', 'gmpulse.cgroup.memory.working_set', C.c, {near: true}), limit('limit', 'gmpulse.cgroup.memory.max')]},
     {id: 'allocs', unit: 'By', rate: true, lines: [line('rate', 'go.memory.allocated', C.a, {fill: true})]},
     {id: 'stacks', unit: 'By', lines: [line('stacks', 'gmpulse.memory.stack_sys', C.d, {fill: true})]},
   ]},
@@ -100,13 +100,19 @@ class Card {
       },
       bands: spec.signal ? [{series: [spec.lines.length + 2, spec.lines.length + 1], fill: () => `color-mix(in srgb, ${css('--band')} 13%, transparent)`}] : undefined,
       series: [...this.lines.map((l) => ({
-        stroke: () => css(l.color), dash: l.dash, width: l.limit ? 1 : 1.4, spanGaps: true, auto: !l.limit,
+        stroke: () => css(l.color), dash: l.dash, width: l.limit ? 1 : 1.4, spanGaps: true, auto: !l.limit && !l.near,
         fill: l.fill ? () => `color-mix(in srgb, ${css(l.color)} 16%, transparent)` : undefined,
         paths: l.step ? uPlot.paths.stepped({align: 1}) : undefined,
       })), ...(spec.signal ? [0, 1].map(() => ({stroke: () => css('--band'), width: 0.75, dash: [4, 4], auto: false})) : [])],
-      min: (lo) => Math.min(0, lo ?? 0),
+      min: (lo) => Math.min(0, lo ?? 0), most: (u, hi) => this.reach(u, hi),
     });
     this.el = h('figure', {class: 'card small', 'data-card': spec.id}, this.head, this.plot.el);
+  }
+
+  /** reach is the top of the scale: lines that are far above the others do not flatten them. */
+  reach(u, hi) {
+    const near = this.lines.map((l, k) => (l.near ? u.data[k + 1].reduce((m, v) => Math.max(m, v ?? 0), 0) : 0));
+    return Math.max(hi, ...near.filter((v) => v <= 2 * hi));
   }
 
   title() { return this.spec.plain || t('card.' + this.spec.id); }

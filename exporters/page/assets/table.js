@@ -3,6 +3,7 @@ import {h} from './dom.js';
 import {t} from './i18n.js';
 import {count, clock} from './format.js';
 import {states} from './hero.js';
+import {total} from './data.js';
 
 const page = 25;
 
@@ -20,7 +21,7 @@ export function table(view) {
     const spans = data.series('gmpulse.root_span.active');
     const rows = [];
     for (let i = i1 - first; i >= i0 && rows.length < page; i--) {
-      rows.push(h('tr', {}, h('th', {scope: 'row'}, clock(data.t[i])), h('td', {}, count(data.col('gmpulse.goroutine.user')[i])),
+      rows.push(h('tr', {}, h('th', {scope: 'row'}, clock(data.t[i])), h('td', {}, count(data.col(total)[i])),
         ...states.map((s) => h('td', {}, count(data.col(s.key)[i]))), h('td', {}, count(spans.reduce((sum, [, v]) => sum + (v[i] || 0), 0)))));
     }
     const turn = (by, label, off) => h('button', {type: 'button', class: 'link', disabled: off, onclick: () => { first += by; drawn = 0; update(); }}, label);

@@ -260,3 +260,39 @@ for (const [name, options] of Object.entries({
     }
   });
 }
+
+test('the states add up to the total, also over time', async (t) => {
+  const {page} = await open(t, LEAK);
+  await until('some samples', () => page.evaluate(async () => (await (await fetch('api/v1/meta')).json()).seq > 5));
+  const number = (s) => Number(s.replace(/[^0-9]/g, ''));
+  for (let i = 0; i < 3; i++) {
+    const shown = await page.evaluate(() => [document.querySelector('.hero .legend .big').textContent,
+      ...[...document.querySelectorAll('.hero .legend .key')].filter((k) => k.querySelector('.swatch:not(.band)')).map((k) => k.querySelector('b').textContent)]);
+    const [total, ...parts] = shown.map(number);
+    assert.equal(parts.length, 4);
+    assert.equal(parts.reduce((a, b) => a + b), total, shown.join(' '));
+    await page.waitForTimeout(1100);
+  }
+});
+
+test('the uptime goes on', async (t) => {
+  const {page} = await open(t, CALM);
+  const up = () => page.locator('#up').innerText();
+  const first = await up();
+  assert.match(first, /^up \d/);
+  await until('a later uptime', async () => (await up()) !== first, 70e3);
+});
+
+test('requests that are shorter than a sample are shown', async (t) => {
+  const {page} = await open(t, LEAK);
+  const label = page.locator('.lanes .lane-label').first();
+  await until('what starts and ends', async () => /^start\/end \/s\s*\d+\/\d+$/.test((await label.innerText()).replaceAll('\n', ' ')));
+});
+
+test('on a phone the header takes two lines and nothing is cut off', async (t) => {
+  const {page} = await open(t, CALM, {viewport: {width: 390, height: 844}, deviceScaleFactor: 2});
+  assert.ok(await page.locator('.bar').evaluate((e) => e.offsetHeight) <= 80);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  const right = await page.locator('#tools button').evaluateAll((all) => Math.max(...all.map((b) => b.getBoundingClientRect().right)));
+  assert.ok(right <= 390, `buttons reach to ${right}`);
+});

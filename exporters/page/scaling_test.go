@@ -1,0 +1,134 @@
+package page_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+)
+
+// linear asserts that work on 16 times as much takes not much more than 16 times as
+// long: what is quadratic takes 256 times. CPU time is measured, and the least of some
+// tries counts, because other processes only add to it.
+func linear(t *testing.T, small int, prepare func(n int) (work func())) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("the race detector has costs of its own")
+	}
+	const factor, tolerance, tries = 16, 3, 7
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	least := func(n int) time.Duration {
+		work := prepare(n)
+		best := time.Duration(1 << 62)
+		for range tries {
+			begin := threadTime()
+			work()
+			best = min(best, threadTime()-begin)
+		}
+		return best
+	}
+	one := max(least(small), 50*time.Microsecond) // below that it is the clock that is measured
+	many := least(factor * small)
+	t.Logf("%.1f times as long for %d times as much", float64(many)/float64(one), factor)
+	if many > factor*tolerance*one {
+		t.Errorf("%d take %v and %d take %v, %.0f times as long", small, one, factor*small, many, float64(many)/float64(one))
+	}
+}
+
+// crowd is a survey of n groups, each with a stack and a verdict of its own.
+func crowd(n int, at time.Time) goroutines.Report {
+	r := goroutines.Report{Survey: &goroutines.Survey{Time: at, Goroutines: n}}
+	for i := range n {
+		key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: fmt.Sprintf("shop.f%d", i), File: "/src/shop/cart.go", Line: i}, Entry: "shop.f"}
+		r.Survey.Groups = append(r.Survey.Groups, goroutines.Group{Key: key, Count: n - i, Stack: []goroutines.Site{key.Site, {Function: fmt.Sprintf("caller%d", i)}}})
+		r.Verdicts = append(r.Verdicts, goroutines.Verdict{Kind: goroutines.Leak, Key: key, Since: at, Count: n - i})
+	}
+	return r
+}
+
+// What groups of goroutines cost grows with their number and no faster: in an Export,
+// and in each answer.
+func TestGroupsScale(t *testing.T) {
+	build := func(n int) (*page.Exporter, *goroutines.Report) {
+		report := new(goroutines.Report)
+		e := newPage(t, page.Config{Goroutines: func() goroutines.Report { return *report }})
+		for i := range 3 {
+			*report = crowd(n, second(i).Time)
+			export(t, e, second(i))
+		}
+		return e, report
+	}
+	t.Run("export", func(t *testing.T) {
+		linear(t, 250, func(n int) func() {
+			e, report := build(n)
+			var reports []goroutines.Report
+			for i := range 7 {
+				reports = append(reports, crowd(n, second(3+i).Time))
+			}
+			next := 0
+			return func() {
+				*report = reports[next]
+				export(t, e, second(3+next))
+				next++
+			}
+		})
+	})
+	for _, route := range []string{"goroutines", "flame", "moment", "events", "history"} {
+		t.Run(route, func(t *testing.T) {
+			linear(t, 250, func(n int) func() {
+				e, _ := build(n)
+				return func() { call(t, e, "api/v1/"+route, nil) }
+			})
+		})
+	}
+}
+
+func allocated() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// What a row costs grows with the number of viewers and no faster, and a viewer costs
+// little: a row is encoded once for all.
+func TestViewersScale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cost := func(n int) float64 {
+			e := newPage(t, page.Config{})
+			export(t, e, wide(1, 100))
+			for range n {
+				defer watch(t, e, discard{http.Header{}}, "")()
+			}
+			const rows = 50
+			before := uint64(0)
+			for i := range rows + 10 {
+				if i == 10 {
+					before = allocated()
+				}
+				export(t, e, wide(i+2, 100))
+				synctest.Wait()
+			}
+			return float64(allocated()-before) / rows
+		}
+		none, few, many := cost(0), cost(16), cost(128)
+		t.Logf("bytes a row: %.0f without viewers, %.0f with 16, %.0f with 128", none, few, many)
+		if perFew, perMany := (few-none)/16, (many-none)/128; perMany > 2*perFew {
+			t.Errorf("a viewer costs %.0f bytes a row among 16, and %.0f among 128", perFew, perMany)
+		}
+	})
+}
+
+// discard is a viewer that takes everything.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) WriteHeader(int)             {}
+func (d discard) Flush()                      {}
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
