@@ -32,9 +32,8 @@ type rootTally struct {
 	Root
 	names   []string
 	spans   runtimeinfo.SpanGroup // of all names behind the label
-	batch   bool                  // few such spans ended of late: one may have many goroutines
 	epochs  []epochTally
-	covered int                   // members from an epoch from which a span may still be active
+	covered int // members from an epoch from which a span may still be active
 }
 
 // labelFactsOf evaluates the labels of a group.
@@ -77,7 +76,7 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 			f.ages = append(f.ages, Age{AtLeast: ageSteps()[i], Count: n})
 		}
 	}
-	t.sumRoots(&f, byRoot)
+	t.sumRoots(&f, byRoot, in)
 	return f
 }
 
@@ -112,26 +111,23 @@ func (t *groupTracker) rootOf(byRoot map[string]*rootTally, label string, names 
 	if len(names) == 1 {
 		r.Name = names[0]
 	}
-	var ended uint64
 	for _, name := range names {
 		s := in.spans[name]
 		r.spans.Active += s.Active
 		for i, n := range s.Ages {
 			r.spans.Ages[i] += n
 		}
-		ended += t.spans.endedLately(name, in.at, t.rules.slots(batchSlots))
 	}
-	r.batch = ended < fewEnded
 	byRoot[label] = r
 	return r
 }
 
 // sumRoots finishes the facts: roots with most members first.
-func (t *groupTracker) sumRoots(f *labelFacts, byRoot map[string]*rootTally) {
+func (t *groupTracker) sumRoots(f *labelFacts, byRoot map[string]*rootTally, in *circumstances) {
 	all := make([]*rootTally, 0, len(byRoot))
 	for _, r := range byRoot {
 		all = append(all, r)
-		if r.batch {
+		if t.isBatch(r, in) {
 			f.open += r.covered
 		} else {
 			f.open += min(r.Count, openOlder(&r.spans, t.rules.openAge()))
@@ -150,4 +146,23 @@ func (t *groupTracker) sumRoots(f *labelFacts, byRoot map[string]*rootTally) {
 			}
 		}
 	}
+}
+
+// isBatch reports whether few root spans behind a label ended of late, under whatever
+// name: one of them may have many goroutines.
+func (t *groupTracker) isBatch(r *rootTally, in *circumstances) bool {
+	names := map[string]bool{}
+	for _, name := range r.names {
+		names[name] = true
+	}
+	for i := range r.epochs {
+		for _, n := range r.epochs[i].ended {
+			names[n.Name] = true
+		}
+	}
+	var ended uint64
+	for name := range names {
+		ended += t.spans.endedLately(name, in.at, t.rules.slots(batchSlots))
+	}
+	return ended < fewEnded
 }
