@@ -45,8 +45,8 @@ const (
 // stuck returns why requests in flight hang, "" where they do not.
 func (j *judgement) stuck() string {
 	f := j.facts
-	if f.looks < 2 || !f.silentGroup() || f.aged < j.t.crowd(j.g) {
-		return ""
+	if f.looks < 2 || !f.silentGroup() || f.aged < j.t.crowd(j.g) || f.sibling != nil {
+		return "" // the handlers of sessions wait beside goroutines that work
 	}
 	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(j.t.rules.slots(ageSlots)), j.recordings())
 	for _, name := range j.labels.names {
@@ -54,7 +54,7 @@ func (j *judgement) stuck() string {
 			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(j.t.rules.slots(stoppedSlots)), j.t.spans.names[name].usual)
 		}
 	}
-	if n := j.t.abandoned(); handlesRequest(j.g) && n >= j.t.rules.minGrowth && 2*n >= j.g.Count {
+	if n := j.t.abandoned(); isHTTP1Handler(j.g) && !j.t.isSession(j.g) && n >= j.t.rules.minGrowth && 2*n >= j.g.Count {
 		return fmt.Sprintf("%s; the clients of %d handlers have left", waiting, n)
 	}
 	if !f.mature || selfWaking(j.g) {
@@ -66,6 +66,8 @@ func (j *judgement) stuck() string {
 		return waiting + "; they wait for a lock"
 	case j.batch():
 		return "" // one job may wait for long with many goroutines
+	case f.reader || f.sessions && !handlesRequest(j.g):
+		return "" // they belong to a session
 	case outgoingCall(j.g):
 		return waiting + "; they wait for the answer to a call"
 	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
@@ -111,7 +113,7 @@ type totals struct {
 	handlers, reads int // of net/http: handlers that run, and reads in the background beside them
 }
 
-func totalsOf(s *Survey) totals {
+func (t *groupTracker) totalsOf(s *Survey) totals {
 	all := totals{at: make(map[place]int, len(s.Groups))}
 	for i := range s.Groups {
 		g := &s.Groups[i]
@@ -119,11 +121,21 @@ func totalsOf(s *Survey) totals {
 		switch {
 		case isBackgroundRead(g):
 			all.reads += g.Count
-		case isHTTP1Handler(g):
+		case isHTTP1Handler(g) && !t.isSession(g):
 			all.handlers += g.Count
 		}
 	}
 	return all
+}
+
+// isSession reports whether handlers read from their connections, or wait beside
+// goroutines that do or that work: they have taken the connections over from the server.
+func (t *groupTracker) isSession(g *Group) bool {
+	if g.Class == IO {
+		return true
+	}
+	w := t.tracks[g.Key].watch
+	return w != nil && (w.facts.reader || w.facts.sibling != nil)
 }
 
 // crowd is how many old members make requests stuck: minGrowth, of all groups that

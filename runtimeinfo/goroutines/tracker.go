@@ -106,7 +106,7 @@ func newGroupTracker(r rules, o Origins) *groupTracker {
 // survey takes a survey and returns the incidents that now stand, worst first.
 func (t *groupTracker) survey(s *Survey, in circumstances) []Verdict {
 	t.remember(s, &in)
-	t.newest, t.totals = s, totalsOf(s)
+	t.newest, t.totals = s, t.totalsOf(s)
 	clear(t.births)
 	for i := range s.Groups {
 		g := &s.Groups[i]

@@ -398,3 +398,35 @@ func TestJudgingIsLinear(t *testing.T) {
 		t.Errorf("8 times as many groups take %v, %v before", bestMany, bestFew)
 	}
 }
+
+// The handlers of sessions wait for goroutines that read and write, for hours: they are
+// not stuck, whether messages come or not.
+func TestSessionHandlersAreNotStuck(t *testing.T) {
+	for name, every := range map[string]time.Duration{"busy": 3 * time.Second, "quiet": 0} {
+		p := newProcess(t)
+		p.accepted = 0
+		handler := key(ChanReceive, "chat.serve")
+		handler.Entry = "net/http.(*conn).serve"
+		s := p.span("GET /ws")
+		s.end(30, 5*time.Millisecond) // rejected
+		at := []Site{{Function: "main.serve", File: "/src/main.go", Line: 31}}
+		first, _ := p.run(10*time.Minute, func(time.Duration) {
+			p.accepted += 3
+			for range 3 {
+				s.open = append(s.open, p.now)
+			}
+			p.add(3, fakeGoroutine{key: handler, root: "GET /ws"})
+			p.add(3, fakeGoroutine{key: key(IO, "chat.read"), root: "GET /ws", creation: at, every: every, wakeup: WakeupNetwork})
+			p.add(3, fakeGoroutine{key: key(Select, "chat.write"), root: "GET /ws", creation: at, every: every, wakeup: WakeupGoroutine})
+			if p.now.Sub(p.start)%(20*time.Second) == 0 {
+				s.end(1, 5*time.Millisecond)
+			}
+		})
+		for _, e := range p.events {
+			if e.Severity > 0 {
+				t.Logf("%s: %s", name, e.Message)
+			}
+		}
+		silent(t, first)
+	}
+}

@@ -57,6 +57,7 @@ type facts struct {
 	sibling  *Key // a group made together with this one whose members are active
 	sessions bool // members come and go with accepted connections
 	io       bool // the group or one made together with it waits for a connection
+	reader   bool // one made together with it does
 }
 
 // active reports whether members are put to work from outside.
@@ -147,11 +148,14 @@ func (t *groupTracker) factsOf(m *members, g *Group, fs *families) (f facts) {
 	f.line, f.creation = m.line(), m.creation
 	f.io = g.Class == IO
 	for _, k := range fs.related(g.Key.plain(), m, g) {
+		if sig, ok := recognise(t.known, &Group{Key: k}); ok && sig.kind == Connections {
+			continue // the server's own
+		}
 		s := t.members.groups[k]
 		if a, n := s.activity(recentLooks); n > 0 && a.old >= 5 && 10*a.used >= a.old && f.sibling == nil {
 			f.sibling = &k
 		}
-		f.io = f.io || k.Class == IO
+		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO
 	}
 	f.sessions = t.sessions(m)
 	return f
