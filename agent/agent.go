@@ -92,7 +92,7 @@ func Start(opts ...Option) (*Agent, error) {
 	s.logger = guard.Logger(s.logger)
 	s.warnOfPointless()
 	for _, w := range s.warnings {
-		s.logger.LogAttrs(context.Background(), slog.LevelWarn, w.message, w.attrs...)
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, w.message, w.attrs...) //nolint:sloglint // one of the messages in environment.go
 	}
 	if names := unread(os.Environ()); len(names) > 0 {
 		s.logger.Warn("gmpulse: environment variables that nothing reads; docs/configuration.md lists those that are read", slog.Any("names", names))

@@ -227,12 +227,13 @@ func TestSettingsWithoutEffectAreTold(t *testing.T) {
 			if err := a.Stop(ctx); err != nil {
 				t.Error(err)
 			}
-			warned := ""
+			var warnings strings.Builder
 			for line := range strings.Lines(log.String()) {
 				if strings.Contains(line, "level=WARN") {
-					warned += line
+					warnings.WriteString(line)
 				}
 			}
+			warned := warnings.String()
 			if tt.want == "" && warned != "" || !strings.Contains(warned, tt.want) {
 				t.Errorf("warnings, want %q:\n%s", tt.want, warned)
 			}

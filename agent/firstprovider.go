@@ -31,7 +31,7 @@ func onFirstProvider(f func(trace.TracerProvider)) {
 	// and holds the stand-in's lock. The stand-in also calls the option once at first.
 	delegate := reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
 	option, ok := optionOf(func() {
-		if tp, ok := delegate.Interface().(trace.TracerProvider); ok && tp != nil {
+		if tp, ok := reflect.TypeAssert[trace.TracerProvider](delegate); ok && tp != nil {
 			f(tp)
 		}
 	})
@@ -54,8 +54,7 @@ func optionOf(f func()) (option trace.TracerOption, ok bool) {
 		call(f)
 		return config
 	})
-	option, ok = made.Interface().(trace.TracerOption)
-	return option, ok
+	return reflect.TypeAssert[trace.TracerOption](made)
 }
 
 // call calls f within a call of the application's, which must not panic for it.

@@ -1,6 +1,7 @@
 package tracectx_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime/pprof"
@@ -11,8 +12,6 @@ import (
 	"github.com/google/pprof/profile"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-
-	"bytes"
 
 	"github.com/gmpulse/gmpulse/tracectx"
 )

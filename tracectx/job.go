@@ -31,7 +31,7 @@ func (p *Processor) Do(ctx context.Context, name string, f func(ctx context.Cont
 	}
 	j := &job{processor: p, key: p.jobs.Add(1)}
 	within := j.begin(ctx, name)
-	defer j.end()
+	defer j.end() //nolint:contextcheck // it asks contexts for labels only
 	f(within)
 }
 
@@ -41,7 +41,7 @@ func (p *Processor) Do(ctx context.Context, name string, f func(ctx context.Cont
 // Without such work, or once it has ended, SetName does nothing.
 func SetName(ctx context.Context, name string) {
 	if j, ok := ctx.Value(jobKey{}).(*job); ok && !j.ended.Load() {
-		j.processor.rename(j.key, trace.TraceID{}, name)
+		j.processor.rename(j.key, trace.TraceID{}, name) //nolint:contextcheck // as in Do
 	}
 }
 

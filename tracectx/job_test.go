@@ -75,7 +75,7 @@ func TestDoBesideSpans(t *testing.T) {
 			var late context.Context
 			var id [16]byte
 			p.Do(t.Context(), "job", func(ctx context.Context) {
-				late = ctx
+				late = ctx //nolint:fatcontext // used after the work has ended, on purpose
 				_, span := tracer.Start(ctx, "span")
 				id = span.SpanContext().TraceID()
 				span.End()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"runtime/pprof"
+	"slices"
 	"sort"
 	"strconv"
 	"sync"
@@ -132,9 +133,9 @@ func (l *labels) epoch(begin int64) *epoch {
 
 // find returns what is remembered of an epoch, or nil. l.mu is held.
 func (l *labels) find(begin int64) *epoch {
-	for i := len(l.epochs) - 1; i >= 0; i-- {
-		if l.epochs[i].begin == begin {
-			return l.epochs[i]
+	for _, e := range slices.Backward(l.epochs) {
+		if e.begin == begin {
+			return e
 		}
 	}
 	return nil

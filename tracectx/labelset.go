@@ -43,7 +43,8 @@ func newLabelReader() *labelReader {
 
 // keyCatcher is a context that notes what it is asked for.
 type keyCatcher struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context
+
 	key *any
 }
 
@@ -55,7 +56,8 @@ func (c *keyCatcher) Value(key any) any {
 // labelContext is a context of labels only. Nobody but runtime/pprof gets to see it,
 // which asks a context for nothing but its labels.
 type labelContext struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context
+
 	labels any
 }
 

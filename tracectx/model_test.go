@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ const modelNames = 4
 
 func modelName(id uint8) string {
 	if id %= 6; id >= modelNames {
-		return strings.Repeat("x", 300) + fmt.Sprint(id)
+		return strings.Repeat("x", 300) + strconv.Itoa(int(id))
 	}
 	return fmt.Sprint("n", id)
 }

@@ -152,7 +152,7 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 	if id.IsSampled() {
 		s.flags = sampled
 	}
-	p.track(&beginning{ctx: ctx, key: keyOf(id.SpanID()), span: span}, span.Name(), &s, &from.closed)
+	p.track(&beginning{ctx: ctx, key: keyOf(id.SpanID()), span: span}, span.Name(), &s, &from.closed) //nolint:contextcheck // the context is in the beginning
 }
 
 // track puts a root into the table and labels the calling goroutine, which begins it.
@@ -171,7 +171,7 @@ func (p *Processor) track(b *beginning, text string, s *slot, closed *atomic.Boo
 		v := variantOf(b.key)
 		s.label = e.block.mark(v)
 		if added = p.table.add(b.key, s, name, b.span, closed); added {
-			pprof.SetGoroutineLabels(&e.block.contexts[v]) //nolint:contextcheck // a context of labels only
+			pprof.SetGoroutineLabels(&e.block.contexts[v])
 		}
 		return added
 	}

@@ -111,7 +111,7 @@ func TestNamesLoseTheirPlace(t *testing.T) {
 		for range 10 {
 			x.call("idle")
 		}
-		groups = x.second()
+		x.second()
 	}
 	groups = x.second()
 	if groups["idle"] == 0 || groups["idle"] > 30 {

@@ -26,7 +26,7 @@ import (
 func serve(ctx context.Context, pool bool) (err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
-	a, err := agent.Start( //nolint:contextcheck // the agent outlives its starter
+	a, err := agent.Start(
 		agent.WithListen("127.0.0.1:0"),
 		agent.WithLogger(slog.New(slog.DiscardHandler)),
 		// Ten times as often as by default, so that a minute teaches what ten would.

@@ -71,7 +71,7 @@ func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o 
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
-	c, err := newChain(provider.Tracer("explosion"), mended)
+	c, err := newChain(provider.Tracer("explosion"), mended) //nolint:contextcheck // close ends it
 	if err != nil {
 		return o, err
 	}

@@ -71,7 +71,7 @@ func run(ctx context.Context, o *options) (err error) {
 		}
 		with = append(with, agent.WithExporter("file", file))
 	}
-	a, err := agent.Start(with...) //nolint:contextcheck // the agent outlives its starter
+	a, err := agent.Start(with...)
 	if err != nil {
 		return err
 	}

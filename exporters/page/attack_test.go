@@ -15,8 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// wide is a snapshot with many numbers that change.
-func wide(n, columns int) *runtimeinfo.Snapshot {
+// wide is a snapshot with a hundred numbers that change.
+func wide(n int) *runtimeinfo.Snapshot {
+	const columns = 100
 	points := make([]runtimeinfo.Point, columns)
 	for i := range points {
 		points[i] = runtimeinfo.Point{Metric: gauge(fmt.Sprintf("gauge.%d", i)), Number: float64(n*columns+i) / 7}
@@ -30,7 +31,7 @@ func TestSlowReadersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		for n := range 400 {
-			export(t, e, wide(n+1, 100))
+			export(t, e, wide(n+1))
 		}
 		size := call(t, e, "api/v1/history", nil).Body.Len()
 		const readers, budget = 120, 16 << 20
@@ -70,7 +71,7 @@ func TestMissedSamplesAreSentInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		for n := range 700 {
-			export(t, e, wide(n+1, 100))
+			export(t, e, wide(n+1))
 		}
 		var m viewers
 		call(t, e, "api/v1/meta", &m)

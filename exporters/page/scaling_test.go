@@ -102,7 +102,7 @@ func TestViewersScale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cost := func(n int) float64 {
 			e := newPage(t, page.Config{})
-			export(t, e, wide(1, 100))
+			export(t, e, wide(1))
 			for range n {
 				defer watch(t, e, discard{http.Header{}}, "")()
 			}
@@ -112,7 +112,7 @@ func TestViewersScale(t *testing.T) {
 				if i == 10 {
 					before = allocated()
 				}
-				export(t, e, wide(i+2, 100))
+				export(t, e, wide(i+2))
 				synctest.Wait()
 			}
 			return float64(allocated()-before) / rows

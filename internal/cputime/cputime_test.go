@@ -22,6 +22,7 @@ func TestMeter(t *testing.T) {
 			case <-stop:
 				return
 			default:
+				continue // it is busy on purpose
 			}
 		}
 	}()

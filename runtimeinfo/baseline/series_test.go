@@ -38,6 +38,7 @@ func ExampleSeries() {
 
 // A clean series raises hardly any alarm, and every kind of trouble one.
 func TestSeriesFindsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	trouble := map[string]func(i int, v float64) float64{
 		"spike":       func(i int, v float64) float64 { return pick(i == 3400, 4*v, v) },
 		"level shift": func(i int, v float64) float64 { return pick(i >= 3400, 1.8*v, v) },
@@ -46,9 +47,9 @@ func TestSeriesFindsWhatIsThere(t *testing.T) {
 		"wrong phase": func(i int, v float64) float64 { return pick(i >= 3400, 200-v, v) },
 		"drift":       func(i int, v float64) float64 { return v * (1 + max(0, float64(i-3400))/60) },
 	}
-	const seeds = 20
+	n := seeds(20)
 	falseAlarms := 0
-	for seed := range uint64(seeds) {
+	for seed := range n {
 		falseAlarms += len(alarms(seed, func(_ int, v float64) float64 { return v }))
 		for name, f := range trouble {
 			found := false
@@ -60,7 +61,7 @@ func TestSeriesFindsWhatIsThere(t *testing.T) {
 			}
 		}
 	}
-	if days := float64(seeds) * 4000 / 288; float64(falseAlarms) > 0.25*days {
+	if days := float64(n) * 4000 / 288; float64(falseAlarms) > 0.25*days {
 		t.Errorf("%d false alarms in %.0f clean days", falseAlarms, days)
 	}
 }
@@ -79,9 +80,10 @@ func alarms(seed uint64, f func(i int, v float64) float64) (found []int) {
 
 // What lasts is one alarm, however it wobbles.
 func TestSeriesEpisode(t *testing.T) {
-	const seeds, first, lasts = 20, 2000, 100
-	total := 0
-	for seed := range uint64(seeds) {
+	t.Parallel()
+	const first, lasts = 2000, 100
+	n, total := int(seeds(20)), 0 //nolint:gosec // 20 at most
+	for seed := range uint64(n) {
 		wobble := rand.New(rand.NewPCG(seed, 11))
 		for _, i := range alarms(seed, func(i int, v float64) float64 {
 			return pick(i >= first && i < first+lasts, v*(3+2*wobble.Float64()), v)
@@ -91,14 +93,15 @@ func TestSeriesEpisode(t *testing.T) {
 			}
 		}
 	}
-	if total < seeds || 2*total > 3*seeds {
-		t.Errorf("%.1f alarms an episode, want one, seldom two", float64(total)/seeds)
+	if total < n || 2*total > 3*n {
+		t.Errorf("%.1f alarms an episode, want one, seldom two", float64(total)/float64(n))
 	}
 }
 
 // The same spike is news again when the quiet after the first is over.
 func TestSeriesSpikesApart(t *testing.T) {
-	for seed := range uint64(20) {
+	t.Parallel()
+	for seed := range seeds(20) {
 		for _, apart := range []int{70, 200, 600} {
 			spikes := map[int]bool{3000: true, 3000 + apart: true}
 			found := 0
@@ -116,7 +119,7 @@ func TestSeriesSpikesApart(t *testing.T) {
 
 // The first value that can be compared with the day before is no surprise.
 func TestSeriesSecondDay(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
 		r := rand.New(rand.NewPCG(seed, 7))
 		for i := range 2 * 288 {

@@ -69,6 +69,16 @@ func newService(t *testing.T, seed uint64) *service {
 	return s
 }
 
+// seeds returns how many seeds a test tries: n, but one under the race detector. The
+// tests of made-up services and series run on one goroutine each, and the detector makes
+// them ten times slower; the gate runs all seeds without it.
+func seeds(n uint64) uint64 {
+	if raceEnabled {
+		return 1
+	}
+	return n
+}
+
 // noise is lognormal; wander is noise that remembers for about so many ticks.
 func (s *service) noise(sd float64) float64 { return math.Exp(sd * s.r.NormFloat64()) }
 
@@ -188,6 +198,7 @@ func (s *service) traffic() {
 
 // Each kind of trouble is found in time, and nothing was found before.
 func TestTrouble(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		hours  int     // of learning; what creeps needs to have seen the loads of a working day
@@ -204,7 +215,8 @@ func TestTrouble(t *testing.T) {
 		{"memory leak of 1 %/min", 8, 600, 700, func(s *service) { s.heap *= math.Pow(1.01, 1.0/60) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := range uint64(2) {
+			t.Parallel()
+			for seed := range seeds(2) {
 				s := newService(t, seed)
 				s.run(c.hours*3600, (*service).traffic)
 				for _, a := range s.alerts {
@@ -225,7 +237,8 @@ func TestTrouble(t *testing.T) {
 // Four times the load is no incident while the service can bear it, and neither
 // is its end.
 func TestPromotion(t *testing.T) {
-	for seed := range uint64(4) {
+	t.Parallel()
+	for seed := range seeds(4) {
 		s := newService(t, seed)
 		ramp := func(from, to float64) func(*service) {
 			i := 0.0
@@ -256,7 +269,8 @@ func TestPromotionsLatencyWithoutPromotion(t *testing.T) {
 
 // An alert ends soon after the trouble, and there are no more.
 func TestRecovery(t *testing.T) {
-	for seed := range uint64(3) {
+	t.Parallel()
+	for seed := range seeds(3) {
 		s := newService(t, seed)
 		s.run(3600, (*service).traffic)
 		s.run(120, func(s *service) { s.traffic(); s.slow, s.stall = 3, 20 })
@@ -275,6 +289,7 @@ func TestRecovery(t *testing.T) {
 // A leak that ends after longer than a new normal takes was never normal: its end
 // is one, and no further alert.
 func TestRecoveryFromALongLeak(t *testing.T) {
+	t.Parallel()
 	s := newService(t, 3)
 	s.run(3600, (*service).traffic)
 	s.run(1800, func(s *service) { s.traffic(); s.extra += 1.0 / 30 })
@@ -297,6 +312,7 @@ func TestRecoveryFromALongLeak(t *testing.T) {
 
 // A change that stays, such as a deploy makes, is one alert and then normal.
 func TestNewNormal(t *testing.T) {
+	t.Parallel()
 	s := newService(t, 5)
 	s.run(3600, (*service).traffic)
 	s.run(3600, func(s *service) { s.traffic(); s.slow, s.heap = 2.2, 120e6 })
@@ -310,6 +326,7 @@ func TestNewNormal(t *testing.T) {
 
 // A leak that goes on is one alert for as long as it does, and no new normal.
 func TestLeakThatGoesOn(t *testing.T) {
+	t.Parallel()
 	s := newService(t, 4)
 	s.run(2*3600, (*service).traffic)
 	s.run(3600, func(s *service) { s.traffic(); s.extra += 1.0 / 60 })
@@ -320,6 +337,7 @@ func TestLeakThatGoesOn(t *testing.T) {
 
 // What goes wrong while an incident is still open is not swallowed by it.
 func TestSecondIncident(t *testing.T) {
+	t.Parallel()
 	s := newService(t, 4)
 	s.run(2*3600, func(*service) {})
 	s.run(1800, func(s *service) { s.extra += 1.0 / 30 })
@@ -331,6 +349,7 @@ func TestSecondIncident(t *testing.T) {
 }
 
 func TestCleanHours(t *testing.T) {
+	t.Parallel()
 	s := newService(t, 11)
 	s.run(6*3600, (*service).traffic)
 	for _, a := range s.alerts {

@@ -59,11 +59,7 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 			r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
 		}
 		age := max(0, in.now.Sub(o.To))
-		for i, step := range ageSteps() {
-			if age >= step {
-				counts[i] += b.Count
-			}
-		}
+		addAge(counts, age, b.Count)
 		if age >= t.rules.openAge() {
 			f.old += b.Count
 		}
@@ -78,6 +74,15 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 	}
 	t.sumRoots(&f, byRoot, in)
 	return f
+}
+
+// addAge adds n to the counts of the age steps that age has reached.
+func addAge(counts []int, age time.Duration, n int) {
+	for i, step := range ageSteps() {
+		if age >= step {
+			counts[i] += n
+		}
+	}
 }
 
 // bornAt is an answer of Origins.

@@ -86,7 +86,7 @@ func (j *judgement) soFar() string {
 	case f.mature && f.pace < 0.6:
 		parts = append(parts, "fewer join than before: if the group fills up, it is a pool")
 	case !f.mature:
-		if m := j.t.members.groups[j.g.Key.plain()]; m != nil {
+		if m := j.t.members.groups[j.g.plain()]; m != nil {
 			at := j.t.start.Add(m.since + j.t.rules.slots(ageSlots+watchSlots))
 			if at.After(j.in.now) {
 				parts = append(parts, "if none of them runs or ends and more are added, it is a leak at "+at.Format(time.TimeOnly))

@@ -76,26 +76,11 @@ func (t *groupTracker) joinIncidents() {
 	byCause := map[cause]*openVerdict{}
 	byRoot := map[rootKind][]*openVerdict{}
 	for _, o := range t.ordered() {
-		o.leader, o.Also = nil, nil
 		g := t.present[o.Key]
 		causes := t.causesOf(o, g)
-		for _, c := range causes {
-			if lead := byCause[c]; lead != nil {
-				o.leader = lead
-				break
-			}
-		}
+		o.leader, o.Also = leaderOf(byCause, causes), nil
 		if g != nil && o.leader == nil && len(o.Roots) > 0 {
-			key := rootKind{o.Roots[0].Name, alarmOf(o.Kind)}
-			for _, lead := range byRoot[key] {
-				if bornTogether(g, t.present[lead.Key]) {
-					o.leader = lead
-					break
-				}
-			}
-			if list := byRoot[key]; o.leader == nil && len(list) < maxRelatives {
-				byRoot[key] = append(list, o)
-			}
+			t.joinByRoot(byRoot, o, g)
 		}
 		lead := o
 		if o.leader != nil {
@@ -113,6 +98,31 @@ func (t *groupTracker) joinIncidents() {
 		if o.leader == nil {
 			t.addHint(o)
 		}
+	}
+}
+
+// leaderOf returns the verdict that has the first of the causes that any has, or nil.
+func leaderOf(byCause map[cause]*openVerdict, causes []cause) *openVerdict {
+	for _, c := range causes {
+		if lead := byCause[c]; lead != nil {
+			return lead
+		}
+	}
+	return nil
+}
+
+// joinByRoot finds the leader of o among the verdicts of its kind and root span whose
+// members were created at the same times as those of g; it adds o where there is none.
+func (t *groupTracker) joinByRoot(byRoot map[rootKind][]*openVerdict, o *openVerdict, g *Group) {
+	key := rootKind{o.Roots[0].Name, alarmOf(o.Kind)}
+	for _, lead := range byRoot[key] {
+		if bornTogether(g, t.present[lead.Key]) {
+			o.leader = lead
+			return
+		}
+	}
+	if list := byRoot[key]; len(list) < maxRelatives {
+		byRoot[key] = append(list, o)
 	}
 }
 

@@ -38,8 +38,6 @@ const (
 	// stoppedSlots is how long no span of a name may have ended before its requests
 	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
 	stoppedSlots = 20
-	// abandonedSlots is how long handlers may go on after their clients have left.
-	abandonedSlots = 12
 )
 
 // stuck returns why requests in flight hang, "" where they do not.
@@ -60,7 +58,13 @@ func (j *judgement) stuck() string {
 	if !f.mature || selfWaking(j.g) {
 		return ""
 	}
-	waiting += fmt.Sprintf("; none of the %d that were there %v ago has ended", f.stayed, round(f.age))
+	return j.stuckFor(waiting + fmt.Sprintf("; none of the %d that were there %v ago has ended", f.stayed, round(f.age)))
+}
+
+// stuckFor returns why requests of which none has ended hang, "" where what they wait
+// for may take as long.
+func (j *judgement) stuckFor(waiting string) string {
+	f := j.facts
 	switch {
 	case j.g.Class.Family() == FamilyLock:
 		return waiting + "; they wait for a lock"

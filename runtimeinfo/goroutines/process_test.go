@@ -29,6 +29,7 @@ type fakeProcess struct {
 	proven   map[Key]int
 	accepted int  // connections; below zero: not known
 	noRecord bool // recordings fail
+	noNames  bool // origins have no names: labels are the names
 	records  int
 	events   []runtimeinfo.Event
 }
@@ -71,7 +72,11 @@ func (p *fakeProcess) Origin(root, epoch string) (runtimeinfo.Origin, bool) {
 		return runtimeinfo.Origin{}, false
 	}
 	from := p.start.Add(time.Duration(s) * time.Second)
-	return runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Names: []string{root}, Examples: []runtimeinfo.Span{{Name: root}}}, true
+	o := runtimeinfo.Origin{From: from, To: from.Add(10 * time.Second), Names: []string{root}, Examples: []runtimeinfo.Span{{Name: root}}}
+	if p.noNames {
+		o.Names = nil
+	}
+	return o, true
 }
 
 func (p *fakeProcess) epoch(at time.Time) string {
@@ -166,7 +171,7 @@ func (p *fakeProcess) survey() *Survey {
 		slices.SortFunc(g.Births, Birth.compare)
 		s.Groups = append(s.Groups, *g)
 	}
-	slices.SortFunc(s.Groups, func(a, b Group) int { return a.Key.compare(b.Key) })
+	slices.SortFunc(s.Groups, func(a, b Group) int { return a.compare(b.Key) })
 	return s
 }
 

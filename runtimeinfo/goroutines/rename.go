@@ -54,7 +54,7 @@ func finalNames(r Root, epochs []epochTally) []Root {
 func inStep(epochs []epochTally, ended map[string]uint64) (best string, ok bool) {
 	const (
 		enough = 5   // epochs with members
-		close  = 0.7 // of the best: near the end of an epoch a few are counted in the next
+		near   = 0.7 // of the best: near the end of an epoch a few are counted in the next
 		far    = 2   // times further off every other one must be
 	)
 	filled, members := 0, 0
@@ -82,7 +82,7 @@ func inStep(epochs []epochTally, ended map[string]uint64) (best string, ok bool)
 			second = min(second, distance)
 		}
 	}
-	return best, first <= close && far*first <= second
+	return best, first <= near && far*first <= second
 }
 
 func countOf(list []runtimeinfo.NameCount, name string) uint64 {

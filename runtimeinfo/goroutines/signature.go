@@ -88,8 +88,3 @@ func recognise(all []signature, g *Group) (s signature, ok bool) {
 	}
 	return signature{}, false
 }
-
-// hintFor returns the hint for a group of which only a survey is known.
-func hintFor(s *Survey, g *Group) string {
-	return newHints(newProgram()).hint(hintInput{kind: Leak, survey: s, groups: []*Group{g}})
-}

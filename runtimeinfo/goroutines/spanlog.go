@@ -1,6 +1,7 @@
 package goroutines
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -48,9 +49,9 @@ func (l *spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup)
 
 // before returns the newest sample that is at least so old.
 func (h *spanHistory) before(now, d time.Duration) (s spanSample, ok bool) {
-	for i := len(h.samples) - 1; i >= 0; i-- {
-		if now-h.samples[i].at >= d {
-			return h.samples[i], true
+	for _, s := range slices.Backward(h.samples) {
+		if now-s.at >= d {
+			return s, true
 		}
 	}
 	return s, false

@@ -25,6 +25,17 @@ func TestLeakUnderASpan(t *testing.T) {
 	}
 }
 
+// Origins without names mean that the labels are the names.
+func TestLeakUnderASpanThatIsNamedLikeItsLabel(t *testing.T) {
+	p := newProcess(t)
+	p.noNames = true
+	first, _ := p.run(4*time.Minute, func(time.Duration) {
+		p.span("GET /checkout").end(25, 10*time.Millisecond)
+		p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.checkout"), root: "GET /checkout"})
+	})
+	alarmed(t, first, Leak, 3*time.Minute)
+}
+
 func TestLeakWithoutSpans(t *testing.T) {
 	p := newProcess(t)
 	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(5, fakeGoroutine{key: key(Select, "shop.notify")}) })

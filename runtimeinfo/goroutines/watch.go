@@ -147,7 +147,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, fs *families) (f facts) {
 	}
 	f.line, f.creation = m.line(), m.creation
 	f.io = g.Class == IO
-	for _, k := range fs.related(g.Key.plain(), m, g) {
+	for _, k := range fs.related(g.plain(), m, g) {
 		if sig, ok := recognise(t.known, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // the server's own
 		}
@@ -192,6 +192,9 @@ func (t *groupTracker) loadOf(g *Group) (ended float64) {
 			continue
 		}
 		o := t.bornAt(b.Root, b.Epoch)
+		if len(o.Names) == 0 {
+			names[b.Root] = true
+		}
 		for _, name := range o.Names {
 			names[name] = true
 		}

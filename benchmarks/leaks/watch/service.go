@@ -27,12 +27,13 @@ type Service struct {
 	mu     sync.Mutex
 	next   int
 	active map[string]map[int]time.Time
-	took   map[string][]time.Duration
+	took   map[string][]time.Duration // of the newest that ended
+	ended  map[string]uint64
 }
 
 // NewService returns a Service whose epochs are two slots long.
 func NewService(slot time.Duration) *Service {
-	return &Service{start: time.Now(), epoch: 2 * slot, active: map[string]map[int]time.Time{}, took: map[string][]time.Duration{}}
+	return &Service{start: time.Now(), epoch: 2 * slot, active: map[string]map[int]time.Time{}, took: map[string][]time.Duration{}, ended: map[string]uint64{}}
 }
 
 // Root runs f as a request, on the calling goroutine.
@@ -58,6 +59,7 @@ func (s *Service) end(name string, id int, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.active[name], id)
+	s.ended[name]++
 	const keep = 500
 	took := append(s.took[name], time.Since(began))
 	s.took[name] = took[max(0, len(took)-keep):]
@@ -78,8 +80,8 @@ func (s *Service) Groups() (groups []runtimeinfo.SpanGroup) {
 		}
 		if took := slices.Sorted(slices.Values(s.took[name])); len(took) > 0 {
 			g.P50, g.P99 = took[len(took)/2], took[len(took)*99/100]
-			g.Ended = uint64(len(took))
 		}
+		g.Ended = s.ended[name]
 		groups = append(groups, g)
 	}
 	return groups
