@@ -145,7 +145,7 @@ func lostContext(_ context.Context, _ *world) { //nolint:contextcheck // that is
 }
 
 func openBody(_ context.Context, w *world) {
-	resp, err := w.client.Get(w.upstream.URL) //nolint:bodyclose,noctx // that is the leak
+	resp, err := w.client.Get(w.peers.upstream) //nolint:bodyclose,noctx // that is the leak
 	if err != nil {
 		return
 	}
@@ -157,7 +157,7 @@ func heldLock(_ context.Context, w *world) {
 }
 
 func silentPeer(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.silent.Addr().String())
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.peers.silent)
 	if err != nil {
 		return
 	}
@@ -185,7 +185,7 @@ func fanOut(_ context.Context, _ *world) {
 // connect is a client that stays; the root span is that of the server's handler
 // in real life, here of the request that opens the connection.
 func connect(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.upstream.URL, "http://"))
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.server.URL, "http://"))
 	if err != nil {
 		return
 	}
