@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	poolSize  = 600                    // connections that the service may have to its upstream
+	poolSize  = 700                    // connections that the service may have to its upstream
 	patience  = time.Second            // of those who call the service, for each attempt
 	attempts  = 3                      // that they make
 	budget    = 500 * time.Millisecond // of the mended service, for its upstream

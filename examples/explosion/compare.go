@@ -18,7 +18,7 @@ import (
 
 const (
 	callsPerSecond = 3
-	withBug        = 220 * time.Second // the leak is reported after about 150 s, the pool is exhausted after 200 s
+	withBug        = 252 * time.Second // the leak is reported after about 150 s, the pool is exhausted after 233 s
 	withFix        = 100 * time.Second // a leak would be shown as growing after 45 s
 	measured       = 12 * time.Second  // at the end of each half
 )

@@ -91,7 +91,7 @@ func waits() []kind {
 			root: "POST /order", where: "heldLock", verdicts: stuck, perSecond: steady, request: heldLock,
 		},
 		{
-			name: "io", story: "a peer takes the connection and says nothing; there is no deadline",
+			name: "io", story: "after ten good seconds a peer takes connections and says nothing; there is no deadline",
 			root: "GET /stock", where: "silentPeer", verdicts: stuck, perSecond: steady, request: silentPeer,
 		},
 		{
@@ -104,7 +104,7 @@ func waits() []kind {
 			name: "redis-stuck", story: "the same cache stops answering after ten good seconds",
 			root: "GET /stock", where: "cachedStock", verdicts: stuck, perSecond: steady, request: cachedStock,
 			late: func(d time.Duration) time.Duration {
-				if d < 10*time.Second {
+				if d < goodTime {
 					return 5 * time.Millisecond
 				}
 				return time.Hour
@@ -161,7 +161,7 @@ func silentPeer(ctx context.Context, w *world) {
 	if err != nil {
 		return
 	}
-	w.keep(c)
+	defer c.Close()
 	_, _ = c.Read(make([]byte, 1)) // there is no deadline
 }
 

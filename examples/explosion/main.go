@@ -11,7 +11,7 @@
 // growing.
 //
 // With -hold the program goes on for a while after the verdict, so that the live page
-// can be looked at. -kind=avalanche takes 320 s, whatever -for says: the bug, then its
+// can be looked at. -kind=avalanche takes six minutes, whatever -for says: the bug, then its
 // fix under the same load.
 package main
 

@@ -18,11 +18,14 @@ import (
 // could not tell them from clients that stay connected.
 type peers struct {
 	upstream string // URL; answers "/" with a body that goes on for ever
-	silent   string // address; takes connections and says nothing
+	silent   string // address; answers for ten seconds, then takes connections and says nothing
 	cache    string // address; answers as late as the kind says
 
 	end func() // ends the process and waits for it
 }
+
+// goodTime is for how long peers that fall silent answer.
+const goodTime = 10 * time.Second
 
 // startPeers runs this program with -peers.
 func startPeers(ctx context.Context, kind string) (*peers, error) {
@@ -90,19 +93,28 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hold accepts connections and keeps them until the listener is closed.
+// hold accepts connections until the listener is closed. It answers and closes those of
+// the first ten seconds and keeps the others.
 func hold(l net.Listener) {
-	var all []net.Conn
+	start := time.Now()
+	var kept []net.Conn
+	defer func() {
+		for _, c := range kept {
+			_ = c.Close() // nobody to tell
+		}
+	}()
 	for {
 		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			for _, c := range all {
-				_ = c.Close() // nobody to tell
-			}
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err == nil {
-			all = append(all, c)
+		case err != nil:
+			continue
+		case time.Since(start) > goodTime:
+			kept = append(kept, c)
+		default:
+			_, _ = c.Write([]byte("1")) // the client may be gone
+			_ = c.Close()
 		}
 	}
 }
