@@ -38,6 +38,10 @@ const (
 	// stoppedSlots is how long no span of a name may have ended before its requests
 	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
 	stoppedSlots = 20
+	// longJobSlots is for how long spans must have been watched that wait for an answer
+	// where it is not known how long such spans take, and no client waits: 5 min. They
+	// may be jobs of minutes.
+	longJobSlots = 60
 )
 
 // stuck returns why requests in flight hang, "" where they do not.
@@ -72,7 +76,7 @@ func (j *judgement) stuckFor(waiting string) string {
 		return "" // one job may wait for long with many goroutines
 	case f.reader || f.sessions && !handlesRequest(j.g):
 		return "" // they belong to a session
-	case outgoingCall(j.g):
+	case outgoingCall(j.g) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
 		return waiting + "; they wait for the answer to a call"
 	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
 		return "" // a session that its client keeps open looks like that
@@ -83,16 +87,19 @@ func (j *judgement) stuckFor(waiting string) string {
 	}
 }
 
-// batch reports whether the members' root spans are jobs of which few end.
+// batch reports whether the members' root spans are jobs of which few end, each with many
+// goroutines.
 func (j *judgement) batch() bool {
 	if handlesRequest(j.g) || len(j.labels.names) == 0 {
 		return false
 	}
 	var ended uint64
+	active := 0
 	for _, name := range j.labels.names {
 		ended += j.t.spans.endedLately(name, j.in.at, j.in.at)
+		active += j.in.spans[name].Active
 	}
-	return ended < fewEnded
+	return ended < fewEnded && 2*active < j.g.Count
 }
 
 // usual returns how long the root spans took that have ended, 0 if that is not known.

@@ -441,3 +441,29 @@ func TestSessionHandlersAreNotStuck(t *testing.T) {
 		silent(t, first)
 	}
 }
+
+// Each job waits for an answer that never comes, from the first one on: nothing is known
+// of how long they take, so it takes longer to say so. One job with many goroutines that
+// wait is left alone.
+func TestCallsWithoutATimeout(t *testing.T) {
+	k := key(Select, "net/http.(*persistConn).roundTrip")
+	k.Entry = "shop.sync"
+	for jobs, want := range map[int]bool{1: true, 40: false} { // goroutines for each span
+		p := newProcess(t)
+		s := p.span("sync")
+		first, _ := p.run(8*time.Minute, func(at time.Duration) {
+			if jobs == 1 || at == 0 {
+				s.open = append(s.open, p.now)
+			}
+			if jobs == 1 || at < 4*time.Minute {
+				p.add(1, fakeGoroutine{key: k, root: "sync"})
+			}
+		})
+		if at, ok := first[Stuck]; ok != want || ok && at < 5*time.Minute {
+			t.Errorf("%d goroutines for a span: verdicts %v, stuck %v wanted", jobs, first, want)
+		}
+		if _, ok := first[Leak]; ok {
+			t.Errorf("%d goroutines for a span: a leak, though the spans are open", jobs)
+		}
+	}
+}
