@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -74,10 +75,10 @@ func (j *judgement) stuckFor(waiting string) string {
 		return waiting + "; they wait for a lock"
 	case j.batch():
 		return "" // one job may wait for long with many goroutines
+	case (awaitsAnswer(j.g) || waitsForPool(j.g)) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
+		return waiting + "; they wait for the answer to a call, or to be able to make one"
 	case f.reader || f.sessions && !handlesRequest(j.g):
 		return "" // they belong to a session
-	case outgoingCall(j.g) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
-		return waiting + "; they wait for the answer to a call"
 	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
 		return "" // a session that its client keeps open looks like that
 	case handlesRequest(j.g) || j.usual() > 0 && 10*j.usual() <= f.age:
@@ -85,6 +86,18 @@ func (j *judgement) stuckFor(waiting string) string {
 	default:
 		return ""
 	}
+}
+
+// awaitsAnswer reports whether the members wait for the answer to a call, and not for
+// more of an answer that has begun: a handler may pass on a stream that is silent.
+func awaitsAnswer(g *Group) bool {
+	streams := slices.ContainsFunc(g.Stack, func(s Site) bool {
+		return hasAnyPrefix(s.Function, "net/http.(*bodyEOFSignal).Read", "net/http.(*body).Read",
+			"net/http.http2transportResponseBody.Read", "net/http/internal/http2.transportResponseBody.Read", "golang.org/x/net/http2.transportResponseBody.Read",
+			"google.golang.org/grpc.(*clientStream).RecvMsg")
+	})
+	unary := slices.ContainsFunc(g.Stack, func(s Site) bool { return s.Function == "google.golang.org/grpc.(*ClientConn).Invoke" })
+	return outgoingCall(g) && (!streams || unary)
 }
 
 // batch reports whether the members' root spans are jobs of which few end, each with many

@@ -467,3 +467,30 @@ func TestCallsWithoutATimeout(t *testing.T) {
 		}
 	}
 }
+
+// Handlers that wait for a call without a timeout, or for a connection of an exhausted
+// pool, are stuck although their clients are there; those that pass a stream on are not.
+func TestHandlersThatWaitForOthers(t *testing.T) {
+	for site, want := range map[string]bool{
+		"net/http.(*persistConn).roundTrip": true,
+		"database/sql.(*DB).conn":           true,
+		"net/http.(*bodyEOFSignal).Read":    false,
+		"shop.events":                       false,
+	} {
+		p := newProcess(t)
+		p.accepted = 0
+		handler := key(Select, site)
+		handler.Entry = "net/http.(*conn).serve"
+		read := key(IO, "net/http.(*connReader).backgroundRead")
+		read.Entry = "net/http.(*connReader).backgroundRead"
+		first, _ := p.run(5*time.Minute, func(time.Duration) {
+			p.accepted += 5
+			p.add(5, fakeGoroutine{key: handler})
+			p.add(5, fakeGoroutine{key: read})
+			p.add(5, fakeGoroutine{key: key(IO, "net/http.(*persistConn).readLoop")})
+		})
+		if at, ok := first[Stuck]; ok != want || ok && at > 3*time.Minute {
+			t.Errorf("%s: verdicts %v, stuck %v wanted", site, first, want)
+		}
+	}
+}
