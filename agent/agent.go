@@ -8,7 +8,9 @@
 //
 // In between it samples the scheduler, memory, process, container and host
 // each second, ties the samples to the OpenTelemetry spans that are active, and
-// serves them at http://127.0.0.1:9464/metrics for Prometheus. The environment
+// serves them at http://127.0.0.1:9464/metrics for Prometheus. It groups the
+// goroutines, records execution traces for a few seconds while a group is suspicious,
+// and reports the groups that leak or hang, see [Agent.Goroutines]. The environment
 // adds a stream to Fluentd, whose records wait on disk if they are to outlive the
 // process, and moves or closes the listener, see [Variables]; options do the same
 // in code and overrule it.

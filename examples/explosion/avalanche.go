@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 const (
-	poolSize  = 600                    // connections that the service may have to its upstream
+	poolSize  = 700                    // connections that the service may have to its upstream
 	patience  = time.Second            // of those who call the service, for each attempt
 	attempts  = 3                      // that they make
 	budget    = 500 * time.Millisecond // of the mended service, for its upstream
@@ -24,30 +25,31 @@ const (
 // bodies of its upstream's answers, and to pass its request's context on, until
 // it is mended.
 type chain struct {
-	mended   bool
-	tracer   trace.Tracer
-	upstream *server
-	service  *server
-	pool     *http.Client // of the service
-	callers  *http.Client
-	forever  context.Context //nolint:containedctx // the bug: a context that outlives the request
-	end      context.CancelFunc
-	tries    atomic.Int64
+	mended  bool
+	tracer  trace.Tracer
+	peers   *peers
+	service *server
+	pool    *http.Client // of the service, to its upstream
+	open    atomic.Int64 // connections of the pool
+	callers *http.Client
+	forever context.Context //nolint:containedctx // the bug: a context that outlives the request
+	end     context.CancelFunc
+	tries   atomic.Int64
 }
 
-func newChain(tracer trace.Tracer, mended bool) (*chain, error) {
+func newChain(ctx context.Context, tracer trace.Tracer, mended bool) (*chain, error) {
 	c := &chain{
 		mended: mended, tracer: tracer,
-		pool:    &http.Client{Transport: &http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize}},
 		callers: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	c.forever, c.end = context.WithCancel(context.Background())
+	c.pool = &http.Client{Transport: &http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize, DialContext: c.dial}}
 	var err error
-	if c.upstream, err = serve(prices); err != nil {
+	if c.peers, err = startPeers(ctx, "avalanche"); err != nil {
 		return nil, err
 	}
 	if c.service, err = serve(c.order); err != nil {
-		c.upstream.close()
+		c.peers.end()
 		return nil, err
 	}
 	return c, nil
@@ -57,17 +59,38 @@ func newChain(tracer trace.Tracer, mended bool) (*chain, error) {
 func (c *chain) close() {
 	c.end() // all that would end them: the peer's going away does not
 	c.service.close()
-	c.upstream.close()
+	c.peers.end()
 	c.pool.CloseIdleConnections()
 	c.callers.CloseIdleConnections()
 }
 
-// server serves one handler on a loopback address, and counts its connections.
+// dial connects to the upstream and counts.
+func (c *chain) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.open.Add(1)
+	return &counted{Conn: conn, closed: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
+}
+
+// counted is a connection that says when it is closed.
+type counted struct {
+	net.Conn
+
+	closed func()
+}
+
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// server serves one handler on a loopback address.
 type server struct {
 	http.Server
 
 	url  string
-	open atomic.Int64
 	done chan struct{}
 }
 
@@ -78,15 +101,6 @@ func serve(h http.HandlerFunc) (*server, error) {
 	}
 	s := &server{url: "http://" + l.Addr().String(), done: make(chan struct{})}
 	s.Handler, s.ReadHeaderTimeout = h, patience
-	s.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			s.open.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			s.open.Add(-1)
-		case http.StateActive, http.StateIdle:
-		}
-	}
 	go func() {
 		defer close(s.done)
 		_ = s.Serve(l) // until close
@@ -98,11 +112,6 @@ func serve(h http.HandlerFunc) (*server, error) {
 func (s *server) close() {
 	_ = s.Close()
 	<-s.done
-}
-
-func prices(w http.ResponseWriter, _ *http.Request) {
-	time.Sleep(5 * time.Millisecond)        // its work
-	_, _ = w.Write(make([]byte, priceList)) // the client may be gone
 }
 
 // order is the service's handler, under a root span as a middleware makes it.
@@ -122,7 +131,7 @@ func (c *chain) order(w http.ResponseWriter, r *http.Request) {
 
 // askAndForget is the bug: not the context of the request, no timeout, no Close.
 func (c *chain) askAndForget(context.Context) error {
-	req, err := http.NewRequestWithContext(c.forever, http.MethodGet, c.upstream.url, http.NoBody) //nolint:contextcheck // that is the bug
+	req, err := http.NewRequestWithContext(c.forever, http.MethodGet, c.peers.upstream+"/prices", http.NoBody) //nolint:contextcheck // that is the bug
 	if err != nil {
 		return err
 	}
@@ -137,7 +146,7 @@ func (c *chain) askAndForget(context.Context) error {
 func (c *chain) askAndClose(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.upstream.url, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.peers.upstream+"/prices", http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	callsPerSecond = 10
-	phase          = 78 * time.Second // of each half; the pool is exhausted after 60 s
-	measured       = 12 * time.Second // at the end of it
+	callsPerSecond = 3
+	withBug        = 252 * time.Second // the leak is reported after about 150 s, the pool is exhausted after 233 s
+	withFix        = 100 * time.Second // a leak would be shown as growing after 45 s
+	measured       = 12 * time.Second  // at the end of each half
 )
 
 // outcome is one half of the comparison.
@@ -30,7 +31,7 @@ type outcome struct {
 	tries          float64 // per call
 	goroutines     int
 	connections    int64
-	verdict        *goroutines.Verdict // the worst suspect; nil: none
+	verdict        *goroutines.Verdict // the leak; with the fix, whatever grows; nil: none
 	verdictAfter   time.Duration
 	firstFailAfter time.Duration
 }
@@ -49,7 +50,7 @@ func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, er
 	}
 	table(before, after)
 	right = before.verdict != nil && after.verdict == nil && after.answered > before.answered
-	fmt.Printf("\nbefore   named after %s; the first call failed after %s\n", seconds(before.verdictAfter), seconds(before.firstFailAfter))
+	fmt.Printf("\nbefore   reported after %s; the first call failed after %s\n", seconds(before.verdictAfter), seconds(before.firstFailAfter))
 	if after.verdict == nil {
 		fmt.Println("after    nothing to report")
 	} else {
@@ -58,7 +59,7 @@ func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, er
 	return right, nil
 }
 
-// avalanche drives one chain for the time of a phase, with an agent of its own.
+// avalanche drives one chain for the time of a half, with an agent of its own.
 func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o outcome, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
@@ -71,48 +72,50 @@ func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o 
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
-	c, err := newChain(provider.Tracer("explosion"), mended) //nolint:contextcheck // close ends it
+	c, err := newChain(ctx, provider.Tracer("explosion"), mended)
 	if err != nil {
 		return o, err
 	}
 	defer c.close()
-	half := "before: the body is not closed, the request's context not passed on"
+	half, length := "before: the body is not closed, the request's context not passed on", withBug
 	if mended {
+		length = withFix
 		half = "after: closed, read to its end, with the request's context and a timeout"
 	}
 	fmt.Printf("\n%s\npage     %sdebug/gmpulse/\n\n", half, a.URL())
 
-	ctx, cancel := context.WithTimeout(ctx, phase+hold)
+	ctx, cancel := context.WithTimeout(ctx, length+hold)
 	defer cancel()
-	t := &tally{start: time.Now()}
+	t := &tally{start: time.Now(), length: length}
 	go load(ctx, k.perSecond, func() { t.call(ctx, c) })
-	o.watch(ctx, a, k, c, mended)
+	o.watch(ctx, a, k, c, length)
 	t.sum(&o)
-	o.goroutines, o.connections = count(a), c.upstream.open.Load()
+	o.goroutines, o.connections = count(a), c.open.Load()
 	if hold > 0 {
 		<-ctx.Done()
 	}
 	return o, nil
 }
 
-// watch prints a line every six seconds for the time of a phase, and notes the
-// first right verdict, or for the mended chain any suspect.
-func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, mended bool) {
+// watch prints a line every ten seconds for the time of a half, and notes the first
+// right verdict, or for the mended chain the first group that leaks, hangs or grows.
+func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, length time.Duration) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	start := time.Now()
-	for n := 0; time.Since(start) < phase; n++ {
+	for n := 0; time.Since(start) < length; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if n%6 == 5 {
+		if n%10 == 9 {
 			fmt.Printf("%3.0f s  %5d goroutines  %4d connections  %5d attempts\n",
-				time.Since(start).Seconds(), count(a), c.upstream.open.Load(), c.tries.Load())
+				time.Since(start).Seconds(), count(a), c.open.Load(), c.tries.Load())
 		}
 		for _, v := range a.Goroutines().Verdicts {
-			if o.verdict == nil && (mended && v.Kind.Suspect() || k.matches(&v)) {
+			wrong := c.mended && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
+			if o.verdict == nil && (wrong || k.matches(&v)) {
 				o.verdict, o.verdictAfter = &v, time.Since(start)
 				fmt.Printf("%3.0f s  %s\n", time.Since(start).Seconds(), v.String())
 				look(a, &v)
@@ -125,6 +128,7 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, m
 type tally struct {
 	mu        sync.Mutex
 	start     time.Time
+	length    time.Duration // of the half
 	firstFail time.Duration
 	tries     int             // of calls that ended in the measured time
 	took      []time.Duration // of calls that ended in the measured time
@@ -144,7 +148,7 @@ func (t *tally) call(ctx context.Context, c *chain) {
 	if err != nil && t.firstFail == 0 {
 		t.firstFail = now.Sub(t.start)
 	}
-	if since := now.Sub(t.start); since < phase-measured || since >= phase {
+	if since := now.Sub(t.start); since < t.length-measured || since >= t.length {
 		return
 	}
 	t.took = append(t.took, now.Sub(began))

@@ -91,7 +91,7 @@ func waits() []kind {
 			root: "POST /order", where: "heldLock", verdicts: stuck, perSecond: steady, request: heldLock,
 		},
 		{
-			name: "io", story: "a peer takes the connection and says nothing; there is no deadline",
+			name: "io", story: "after ten good seconds a peer takes connections and says nothing; there is no deadline",
 			root: "GET /stock", where: "silentPeer", verdicts: stuck, perSecond: steady, request: silentPeer,
 		},
 		{
@@ -104,7 +104,7 @@ func waits() []kind {
 			name: "redis-stuck", story: "the same cache stops answering after ten good seconds",
 			root: "GET /stock", where: "cachedStock", verdicts: stuck, perSecond: steady, request: cachedStock,
 			late: func(d time.Duration) time.Duration {
-				if d < 10*time.Second {
+				if d < goodTime {
 					return 5 * time.Millisecond
 				}
 				return time.Hour
@@ -145,7 +145,7 @@ func lostContext(_ context.Context, _ *world) { //nolint:contextcheck // that is
 }
 
 func openBody(_ context.Context, w *world) {
-	resp, err := w.client.Get(w.upstream.URL) //nolint:bodyclose,noctx // that is the leak
+	resp, err := w.client.Get(w.peers.upstream) //nolint:bodyclose,noctx // that is the leak
 	if err != nil {
 		return
 	}
@@ -157,11 +157,11 @@ func heldLock(_ context.Context, w *world) {
 }
 
 func silentPeer(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.silent.Addr().String())
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.peers.silent)
 	if err != nil {
 		return
 	}
-	w.keep(c)
+	defer c.Close()
 	_, _ = c.Read(make([]byte, 1)) // there is no deadline
 }
 
@@ -185,7 +185,7 @@ func fanOut(_ context.Context, _ *world) {
 // connect is a client that stays; the root span is that of the server's handler
 // in real life, here of the request that opens the connection.
 func connect(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.upstream.URL, "http://"))
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.server.URL, "http://"))
 	if err != nil {
 		return
 	}

@@ -5,9 +5,14 @@
 //	go run ./examples/explosion -list
 //
 // It ends when the verdict is there, with status 0 if it is the right one, or
-// after -for (default 60 s), with status 1. With -hold it goes on for a while
-// after the verdict, to be looked at on the live page. -kind=avalanche takes
-// twice 78 s, whatever -for says: the bug, then its fix under the same load.
+// after -for (default 5 minutes), with status 1. A leak or hang is reported after
+// about 150 s: gmpulse has then seen in recordings that the goroutines neither run
+// nor end. Before that, the output and the live page show the group as a burst or as
+// growing.
+//
+// With -hold the program goes on for a while after the verdict, so that the live page
+// can be looked at. -kind=avalanche takes six minutes, whatever -for says: the bug, then its
+// fix under the same load.
 package main
 
 import (
@@ -27,17 +32,24 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 func main() {
 	name := flag.String("kind", "", "which explosion, see -list")
 	list := flag.Bool("list", false, "list the kinds")
-	length := flag.Duration("for", time.Minute, "give up after this time")
+	length := flag.Duration("for", 5*time.Minute, "give up after this time")
 	hold := flag.Duration("hold", 0, "go on for this time after the verdict")
+	servers := flag.String("peers", "", "be the servers that this kind depends on; the program runs itself so")
 	flag.Parse()
 	if *list {
 		describe(os.Stdout)
+		return
+	}
+	if k, ok := find(*servers); ok {
+		if err := servePeers(context.Background(), &k); err != nil {
+			slog.Error("explosion: peers", slog.Any("error", err))
+			os.Exit(1)
+		}
 		return
 	}
 	k, ok := find(*name)
@@ -78,12 +90,7 @@ func find(name string) (kind, bool) {
 func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
-	// Goroutines that no span has created have no age but by roll call.
-	recorder, err := exectrace.New(exectrace.Config{})
-	if err != nil {
-		return false, err
-	}
-	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithRecorder(recorder), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return false, err
 	}
@@ -100,6 +107,7 @@ func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, e
 	if err != nil {
 		return false, err
 	}
+	defer w.peers.end()
 	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
 	waiting, enough := context.WithTimeout(ctx, length)
 	defer enough()
@@ -132,7 +140,7 @@ func await(ctx context.Context, a *agent.Agent, k kind) (*goroutines.Verdict, bo
 		case <-ticker.C:
 		}
 		vs := a.Goroutines().Verdicts
-		fmt.Printf("%3.0f s  %5d goroutines  %d verdicts\n", time.Since(start).Seconds(), count(a), len(vs))
+		fmt.Printf("%3.0f s  %5d goroutines  %s\n", time.Since(start).Seconds(), count(a), summary(vs))
 		if v, right := settles(k, vs); v != nil {
 			return v, right
 		}
@@ -151,6 +159,22 @@ func settles(k kind, vs []goroutines.Verdict) (v *goroutines.Verdict, right bool
 		}
 	}
 	return nil, false
+}
+
+// summary names the worst verdict.
+func summary(vs []goroutines.Verdict) string {
+	if len(vs) == 0 {
+		return "no verdict"
+	}
+	return fmt.Sprintf("%s: %d at %s", vs[0].Kind, vs[0].Count, where(&vs[0]))
+}
+
+// where is the line to look at.
+func where(v *goroutines.Verdict) goroutines.Site {
+	if v.Where == (goroutines.Site{}) {
+		return v.Key.Site
+	}
+	return v.Where
 }
 
 // count is the number of goroutines in the newest sample.
@@ -172,8 +196,13 @@ func report(k kind, v *goroutines.Verdict, right bool) {
 	}
 	fmt.Printf("verdict  %s\n", v.Kind)
 	fmt.Printf("what     %d goroutines in %s, %.0f more a minute\n", v.Count, v.Key.Class, v.PerMinute)
-	fmt.Printf("where    %s\n", v.Key.Site)
-	fmt.Printf("started  %s\n", v.Key.Entry)
+	fmt.Printf("where    %s\n", where(v))
+	if where(v) != v.Key.Site {
+		fmt.Printf("waits    %s\n", v.Key.Site)
+	}
+	if v.Creation != (goroutines.Site{}) && v.Creation != where(v) {
+		fmt.Printf("created  %s\n", v.Creation)
+	}
 	for _, r := range v.Roots {
 		fmt.Printf("under    %s (%d)", r.Name, r.Count)
 		for i := range r.Examples {

@@ -18,7 +18,7 @@ type redis struct {
 	late     func() time.Duration
 }
 
-// newRedis serves until the program ends.
+// newRedis serves until its process ends.
 func newRedis(ctx context.Context, late func() time.Duration) (*redis, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -98,7 +98,7 @@ func readSize(in *bufio.Reader, mark byte) (int, error) {
 // cachedStock asks the cache as services without a pool and a deadline do: a
 // connection for each question, and all the patience in the world.
 func cachedStock(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.cache.listener.Addr().String())
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.peers.cache)
 	if err != nil {
 		return
 	}

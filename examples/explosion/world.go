@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,58 +12,31 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// world is what the requests of one kind share: upstreams, a lock, a budget.
+// world is what the requests of one kind share: peers, a server, a lock.
 type world struct {
-	root     string // name of the root span of every request
-	tracer   trace.Tracer
-	upstream *httptest.Server // answers with a body that goes on for ever
-	silent   net.Listener     // takes connections and says nothing
-	cache    *redis           // answers as late as the kind says
-	client   *http.Client
-	lock     sync.Mutex
-	started  time.Time
+	root   string // name of the root span of every request
+	tracer trace.Tracer
+	peers  *peers
+	server *httptest.Server // of this process: the connections of its clients grow
+	client *http.Client
+	lock   sync.Mutex
 
 	mu    sync.Mutex
 	conns []net.Conn // kept, so that they are not collected
 }
 
-// A world lives as long as the program: closing what leaks is not its business.
+// newWorld starts the peers, which the caller ends. The rest of a world lives as long
+// as the program.
 func newWorld(ctx context.Context, k *kind) (*world, error) {
-	w := &world{
-		root: k.root, tracer: otel.Tracer("explosion"), started: time.Now(),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
-		upstream: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/quick" {
-				_, _ = io.WriteString(w, "ok") // the client may be gone
-				return
-			}
-			w.WriteHeader(http.StatusOK)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		})),
-	}
-	var err error
-	if w.silent, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+	p, err := startPeers(ctx, k.name)
+	if err != nil {
 		return nil, err
 	}
-	go w.accept()
-	w.cache, err = newRedis(ctx, func() time.Duration {
-		if k.late == nil {
-			return 0
-		}
-		return k.late(time.Since(w.started))
-	})
-	return w, err
-}
-
-func (w *world) accept() {
-	for {
-		c, err := w.silent.Accept()
-		if err != nil {
-			return
-		}
-		w.keep(c)
-	}
+	return &world{
+		root: k.root, tracer: otel.Tracer("explosion"), peers: p,
+		server: httptest.NewServer(http.HandlerFunc(answer)),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
+	}, nil
 }
 
 func (w *world) keep(c net.Conn) {

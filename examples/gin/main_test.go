@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -83,4 +85,28 @@ func get(t *testing.T, url string) (int, string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(b)
+}
+
+// Without OpenTelemetry the agent's middleware names requests by their routes, as
+// docs/spans.md shows it.
+func TestWithoutOpenTelemetry(t *testing.T) {
+	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(time.Hour), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := gin.New()
+	router.Use(func(c *gin.Context) { c.Request.Pattern = c.FullPath() })
+	router.GET("/orders/:id", func(c *gin.Context) { c.Status(http.StatusOK) })
+	a.Middleware(router).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/orders/7", http.NoBody))
+	end, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := a.Stop(end); err != nil { // takes the last snapshot
+		t.Error(err)
+	}
+	for _, g := range a.Snapshot().SpanGroups {
+		if g.Name == "GET /orders/:id" && g.Ended == 1 {
+			return
+		}
+	}
+	t.Errorf("no request of the route: %+v", a.Snapshot().SpanGroups)
 }

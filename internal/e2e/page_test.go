@@ -40,7 +40,7 @@ func browser(t *testing.T) string {
 func TestPageInABrowser(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes a minute")
+		t.Skip("takes three minutes")
 	}
 	chromium := browser(t)
 	need(t, "node", "apt-get install nodejs")
@@ -51,7 +51,7 @@ func TestPageInABrowser(t *testing.T) {
 		}
 		t.Skip("playwright-core is missing: " + how)
 	}
-	leak := spawn(t, nil, build(t, "./examples/explosion"), "-kind=channel", "-for=120s", "-hold=300s")
+	leak := spawn(t, nil, build(t, "./examples/explosion"), "-kind=channel", "-for=300s", "-hold=300s")
 	leakURL := leak.after(t, "page")
 	calm := startAgent(t, agent.WithPage(page.Config{Bundles: bundles(t), Capture: func(context.Context, string) (string, error) { return "three", nil }}))
 	cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "page.test.mjs")

@@ -1,5 +1,5 @@
 // Package goroutines finds out what the goroutines of this process do, groups
-// them, and tells which groups leak. One look at all of them:
+// them, and reports which groups leak. A survey counts all of them by group:
 //
 //	s, err := goroutines.NewSurveyor(goroutines.Config{}).Take(ctx)
 //	for _, g := range s.Groups {
@@ -8,9 +8,13 @@
 //
 // A survey reads the goroutine profile of runtime/pprof, which stops the world
 // for some 10–160 µs whatever the number of goroutines, and costs about 3.5 µs of
-// CPU time for each (BenchmarkTake). A [Governor] says when it is worth that. A
-// [Prover] asks the garbage collector, from Go 1.27 on, which goroutines can
-// never run again.
+// CPU time for each (BenchmarkTake). A [Governor] says when it is worth that.
+//
+// A [Detective] takes surveys from time to time. While a group is suspicious it has a
+// [Recorder] make execution traces of a few seconds, which show whether the members
+// run, what wakes them, whether they end and which line creates them; from that it
+// makes a [Verdict] on each group that grows. A [Prover] asks the garbage collector,
+// from Go 1.27 on, which goroutines can never run again.
 package goroutines
 
 import (

@@ -15,16 +15,18 @@
 // [Recorder.WrapExporter] puts that on the slow spans themselves, before they leave.
 //
 // A [Recorder] records nothing until it is asked to. [Recorder.Record] records for as
-// long as asked for; [Recorder.Run] does as [Config.Mode] says, and stops for a while
-// when that costs too much.
+// long as asked for; package agent calls it while a group of goroutines is suspicious.
+// [Recorder.Run] does as [Config.Mode] says, and stops for a while when that costs too
+// much.
 //
 // Recordings are read with golang.org/x/exp/trace. Where that does not know the
 // format of the running Go version there is no exact data: every call then
 // returns [ErrFormat] at once, and nothing else changes.
 //
-// # Before you switch it on
+// # Risk
 //
 // Execution tracing unwinds stacks by frame pointers. In programs with C or
 // assembly that clobbers them it has crashed (golang/go#69629, #73664, #75478);
-// GODEBUG=tracefpunwindoff=1 is the slow way around.
+// GODEBUG=tracefpunwindoff=1 is the slow way around; GMPULSE_RECORDER=off keeps package
+// agent from recording.
 package exectrace

@@ -98,7 +98,7 @@ test('the leak is seen, and a click says where and under which span', async (t) 
   await until('the verdict', async () => {
     const g = await (await fetch(LEAK + 'api/v1/goroutines')).json();
     return g.verdicts.some((v) => v.verdict.kind.startsWith('leak'));
-  }, 90e3);
+  }, 280e3);
   const verdict = Date.now();
   await page.waitForSelector('#verdict[data-level=alarm]');
   const box = await page.locator('.hero .plot .over').first().boundingBox();
