@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,7 +71,13 @@ func TestMiddleware(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := start(t, agent.WithInterval(time.Hour))
-			server := httptest.NewServer(handler(a))
+			h := handler(a)
+			var served sync.WaitGroup // the server does not wait for one that hijacks
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				served.Add(1)
+				defer served.Done()
+				h.ServeHTTP(w, r)
+			}))
 			defer server.Close()
 			for path, want := range map[string]string{"/users/7": "user", "/any/8": "8", "/flush": "", "/hijack": "taken", "/panic": "EOF", "/nothing": "404 page not found\n"} {
 				if got := fetched(t, server.URL+path); got != want && (want != "EOF" || !strings.Contains(got, "EOF")) {
@@ -78,6 +85,7 @@ func TestMiddleware(t *testing.T) {
 				}
 			}
 			server.Close()
+			served.Wait()
 			got := stopAndLook(t, a)
 			for _, want := range []string{"GET /users/{id}", "GET /any/{id}", "GET /flush", "GET /hijack", "GET /panic", "GET"} {
 				if got[want] != 1 {

@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -38,6 +39,10 @@ const (
 	// stoppedSlots is how long no span of a name may have ended before its requests
 	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
 	stoppedSlots = 20
+	// longJobSlots is for how long spans must have been watched that wait for an answer
+	// where it is not known how long such spans take, and no client waits: 5 min. They
+	// may be jobs of minutes.
+	longJobSlots = 60
 )
 
 // stuck returns why requests in flight hang, "" where they do not.
@@ -70,10 +75,10 @@ func (j *judgement) stuckFor(waiting string) string {
 		return waiting + "; they wait for a lock"
 	case j.batch():
 		return "" // one job may wait for long with many goroutines
+	case (awaitsAnswer(j.g) || waitsForPool(j.g)) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
+		return waiting + "; they wait for the answer to a call, or to be able to make one"
 	case f.reader || f.sessions && !handlesRequest(j.g):
 		return "" // they belong to a session
-	case outgoingCall(j.g):
-		return waiting + "; they wait for the answer to a call"
 	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
 		return "" // a session that its client keeps open looks like that
 	case handlesRequest(j.g) || j.usual() > 0 && 10*j.usual() <= f.age:
@@ -83,16 +88,31 @@ func (j *judgement) stuckFor(waiting string) string {
 	}
 }
 
-// batch reports whether the members' root spans are jobs of which few end.
+// awaitsAnswer reports whether the members wait for the answer to a call, and not for
+// more of an answer that has begun: a handler may pass on a stream that is silent.
+func awaitsAnswer(g *Group) bool {
+	streams := slices.ContainsFunc(g.Stack, func(s Site) bool {
+		return hasAnyPrefix(s.Function, "net/http.(*bodyEOFSignal).Read", "net/http.(*body).Read",
+			"net/http.http2transportResponseBody.Read", "net/http/internal/http2.transportResponseBody.Read", "golang.org/x/net/http2.transportResponseBody.Read",
+			"google.golang.org/grpc.(*clientStream).RecvMsg")
+	})
+	unary := slices.ContainsFunc(g.Stack, func(s Site) bool { return s.Function == "google.golang.org/grpc.(*ClientConn).Invoke" })
+	return outgoingCall(g) && (!streams || unary)
+}
+
+// batch reports whether the members' root spans are jobs of which few end, each with many
+// goroutines.
 func (j *judgement) batch() bool {
 	if handlesRequest(j.g) || len(j.labels.names) == 0 {
 		return false
 	}
 	var ended uint64
+	active := 0
 	for _, name := range j.labels.names {
 		ended += j.t.spans.endedLately(name, j.in.at, j.in.at)
+		active += j.in.spans[name].Active
 	}
-	return ended < fewEnded
+	return ended < fewEnded && 2*active < j.g.Count
 }
 
 // usual returns how long the root spans took that have ended, 0 if that is not known.

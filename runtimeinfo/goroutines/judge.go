@@ -33,6 +33,7 @@ func (j *judgement) decide() {
 	if sig.kind == Connections && v.Kind == "" {
 		if j.tr.rising(float64(j.t.rules.minGrowth)) {
 			v.Kind, v.Evidence, v.Roots = Connections, "one for each connection of a client", nil
+			v.Where = j.g.Site
 		}
 		return
 	}

@@ -54,7 +54,7 @@ func finalNames(r Root, epochs []epochTally) []Root {
 func inStep(epochs []epochTally, ended map[string]uint64) (best string, ok bool) {
 	const (
 		enough = 5   // epochs with members
-		near   = 0.3 // of the best
+		near   = 0.7 // of the best: near the end of an epoch a few are counted in the next
 		far    = 2   // times further off every other one must be
 	)
 	filled, members := 0, 0
