@@ -348,7 +348,14 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		// What was decoded is a snapshot like any other: it comes back again.
+		// What was decoded is a snapshot like any other: it can be exported, and it
+		// comes back again.
+		for range exporters.Record(s) {
+		}
+		for i := range s.Events {
+			for range exporters.EventRecord(s, &s.Events[i]) {
+			}
+		}
 		var enc runtimeinfo.Encoder
 		b, err := enc.Append(nil, s)
 		if err != nil {

@@ -75,7 +75,7 @@ func leak(at time.Time, n int) goroutines.Report {
 }
 
 // incident is a page that has seen five calm minutes and one of a leak.
-func incident(t *testing.T, c page.Config) (e *page.Exporter, from, to time.Time) {
+func incident(t testing.TB, c page.Config) (e *page.Exporter, from, to time.Time) {
 	t.Helper()
 	var report goroutines.Report
 	c.Goroutines = func() goroutines.Report { return report }

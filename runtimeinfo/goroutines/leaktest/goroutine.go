@@ -213,7 +213,7 @@ func parseHeader(line string) (g goroutine, ok bool) {
 	if !found {
 		return g, false
 	}
-	number, _, _ := strings.Cut(head[len("goroutine "):], " ")
+	number, _, _ := strings.Cut(strings.TrimPrefix(head, "goroutine "), " ")
 	id, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return g, false

@@ -25,7 +25,7 @@ func TestParseHeader(t *testing.T) {
 			t.Errorf("%s\ngot  %+v\nwant %+v", c.line, got, c.want)
 		}
 	}
-	for _, line := range []string{"goroutine running on other thread", "goroutine x [idle]:", "goroutine 7"} {
+	for _, line := range []string{"goroutine running on other thread", "goroutine x [idle]:", "goroutine 7", "goroutine [idle]:"} {
 		if got, ok := parseHeader(line); ok {
 			t.Errorf("%s is taken for %+v", line, got)
 		}
@@ -74,8 +74,29 @@ func FuzzParse(f *testing.F) {
 	f.Add("goroutine 5 [chan receive labels:{\"a\": \"b\"}]:\nmain.f(...)\n\t/x.go:3 +0x1\ncreated by main.g in goroutine 1\n\t/x.go:9\n")
 	f.Add("goroutine 5 [select] {a: b, \"c\": d}:\n...\n\n\tx")
 	f.Fuzz(func(t *testing.T, text string) {
-		if got, most := len(parse(text)), strings.Count(text, "goroutine "); got > most {
-			t.Errorf("%d goroutines in a text with %d", got, most)
+		all := parse(text)
+		if most := strings.Count(text, "goroutine "); len(all) > most {
+			t.Errorf("%d goroutines in a text with %d", len(all), most)
+		}
+		if len(identities(all)) > len(all) {
+			t.Error("more identities than goroutines")
+		}
+		for i := range all { // what a check does with them
+			g := &all[i]
+			if g.where().String() == "" && len(g.frames) == 0 {
+				t.Errorf("nothing says where %+v is", g)
+			}
+			_ = g.entry()
+			_ = g.standard()
+			for _, f := range append(g.frames, g.creator) {
+				if f.line < 0 && !strings.Contains(text, "-") {
+					t.Errorf("frame %+v", f)
+				}
+				if test := f.test(); test != "" && !strings.HasSuffix(f.file, "_test.go") {
+					t.Errorf("%+v is of %s", f, test)
+				}
+				_ = f.pkg()
+			}
 		}
 	})
 }
