@@ -302,7 +302,7 @@ func (d *Detective) Findings() *runtimeinfo.Findings {
 	return &f
 }
 
-// findings returns what a report says in metrics; there are many ticks to a survey.
+// findings converts a report for snapshots. Many snapshots share one survey.
 // kinds has the verdict on each group.
 func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) {
 	for i := range r.Verdicts {

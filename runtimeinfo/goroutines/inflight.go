@@ -19,15 +19,15 @@ func (j *judgement) inFlight() bool {
 	return old > 0 && 5*j.labels.open >= 4*old
 }
 
-// weighInFlight tells handlers and jobs that hang from those that last long.
-func (j *judgement) weighInFlight() (Kind, string) {
+// classifyInFlight tells handlers and jobs that hang from those that last long.
+func (j *judgement) classifyInFlight() (Kind, string) {
 	if why := j.stuck(); why != "" {
 		return Stuck, why
 	}
 	f := j.facts
 	switch {
 	case f.comesAndGoes():
-		return j.weighTurnover()
+		return j.classifyTurnover()
 	case handlesRequest(j.g):
 		return j.growing(Connections, "requests in flight, or sessions that last as long as their connection; "+j.soFar())
 	default:
@@ -40,16 +40,16 @@ const (
 	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
 	stoppedSlots = 20
 	// longJobSlots is for how long spans must have been watched that wait for an answer
-	// where it is not known how long such spans take, and no client waits: 5 min. They
+	// if it is unknown how long such spans take, and no client waits: 5 min. They
 	// may be jobs of minutes.
 	longJobSlots = 60
 )
 
-// stuck returns why requests in flight hang, "" where they do not.
+// stuck returns why requests in flight hang, "" if they do not.
 func (j *judgement) stuck() string {
 	f := j.facts
 	if f.looks < 2 || !f.silentGroup() || f.aged < j.t.crowd(j.g) || f.sibling != nil {
-		return "" // the handlers of sessions wait beside goroutines that work
+		return "" // handlers of sessions wait while goroutines made with them work
 	}
 	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(j.t.rules.slots(ageSlots)), j.recordings())
 	for _, name := range j.labels.names {
@@ -115,7 +115,7 @@ func (j *judgement) batch() bool {
 	return ended < fewEnded && 2*active < j.g.Count
 }
 
-// usual returns how long the root spans took that have ended, 0 if that is not known.
+// usual returns how long ended root spans took at most, 0 if that is unknown.
 func (j *judgement) usual() (longest time.Duration) {
 	for _, name := range j.labels.names {
 		if h := j.t.spans.names[name]; h != nil {
@@ -152,8 +152,8 @@ func (t *groupTracker) totalsOf(s *Survey) totals {
 	return all
 }
 
-// isSession reports whether handlers read from their connections, or wait beside
-// goroutines that do or that work: they have taken the connections over from the server.
+// isSession reports whether handlers read from their connections, or have
+// relatives that do or that work: they have taken the connections over from the server.
 func (t *groupTracker) isSession(g *Group) bool {
 	if g.Class == IO {
 		return true
