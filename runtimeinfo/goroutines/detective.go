@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -165,8 +166,9 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 		return
 	}
 	d.recovered()
-	d.governor.Spend(now, n, s.CPU)
+	judging := cputime.Start()
 	d.Consider(s, latest)
+	d.governor.Spend(now, n, s.CPU+judging.Stop())
 	d.prove(ctx, s)
 }
 
