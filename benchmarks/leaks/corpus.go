@@ -51,7 +51,7 @@ func main() {
 	f := cmds[os.Args[1]]
 	out := os.Stdout
 	os.Stdout, _ = os.Open(os.DevNull)
-	r, err := watch.Run(os.Args[1], watch.Config{Slot: 150 * time.Millisecond, Slots: 20, Grace: 2500 * time.Millisecond, MinGrowth: 1},
+	r, err := watch.Run(os.Args[1], watch.Config{Slot: 150 * time.Millisecond, Slots: 44, Grace: 2500 * time.Millisecond, MinGrowth: 1},
 		func(_ *watch.Service, stop <-chan struct{}) {
 			tick := time.NewTicker(150 * time.Millisecond)
 			defer tick.Stop()

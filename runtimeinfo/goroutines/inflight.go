@@ -79,7 +79,7 @@ func (j *judgement) stuckFor(waiting string) string {
 		return waiting + "; they wait for the answer to a call, or to be able to make one"
 	case f.reader || f.sessions && !handlesRequest(j.g):
 		return "" // they belong to a session
-	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
+	case handlesRequest(j.g) && (j.g.Class == IO || j.g.Class == Select || j.g.Class == SelectForever || j.g.Class == ChanReceive):
 		return "" // a session that its client keeps open looks like that
 	case handlesRequest(j.g) || j.usual() > 0 && 10*j.usual() <= f.age:
 		return waiting
