@@ -24,7 +24,7 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	if len(also) > 0 {
 		message += "; with " + strings.Join(also, ", ")
 	}
-	e := w.event("baseline.anomaly.opened", slog.LevelWarn, message, t)
+	e := w.event("baseline.anomaly.opened", t.severity(), message, t)
 	e.Attrs = append(e.Attrs, slog.String("also", strings.Join(also, ", ")))
 	if grown := w.groups.growth(); len(grown) > 0 {
 		var texts []string
@@ -36,6 +36,22 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	}
 	e.Spans = w.inFlight(t.root)
 	return e
+}
+
+// severity returns that of an anomaly. A number of goroutines that is unusual is no
+// alarm: the verdict on the group that grew is, once it is known what its members do. And
+// what was learned for less than half an hour says little about what is usual. A ceiling
+// that the user has set is an alarm at any time.
+func (t *tracker) severity() slog.Level {
+	const enough = 1800 // samples, one a second
+	switch {
+	case t.cause == byCeiling:
+		return slog.LevelWarn
+	case t.group == groupGoroutines || t.Fast.Age < enough:
+		return slog.LevelInfo
+	default:
+		return slog.LevelWarn
+	}
 }
 
 func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {

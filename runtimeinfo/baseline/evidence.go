@@ -55,7 +55,7 @@ type evidence struct {
 	Drift mean    // of the residual during an alarm
 	Began int64   // when the sum left zero, Unix nanoseconds
 	Lull  uint32  // samples in a row that were lower than usual by far
-	Age   float32 // seconds that the signal was there, until it is old enough
+	Age   float32 // seconds that the signal was there, up to a day
 }
 
 // sample is one value on its way through the evidence.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -165,8 +166,9 @@ func (d *Detective) look(ctx context.Context, latest *runtimeinfo.Snapshot) {
 		return
 	}
 	d.recovered()
-	d.governor.Spend(now, n, s.CPU)
+	judging := cputime.Start()
 	d.Consider(s, latest)
+	d.governor.Spend(now, n, s.CPU+judging.Stop())
 	d.prove(ctx, s)
 }
 
@@ -302,7 +304,7 @@ func (d *Detective) Findings() *runtimeinfo.Findings {
 	return &f
 }
 
-// findings returns what a report says in metrics; there are many ticks to a survey.
+// findings converts a report for snapshots. Many snapshots share one survey.
 // kinds has the verdict on each group.
 func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) {
 	for i := range r.Verdicts {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ran says how many members ran in the recordings.
+// ran returns a phrase with the share of members that ran in the recordings.
 func (j *judgement) ran() string {
 	f := j.facts
 	a := &f.activity
@@ -17,7 +17,7 @@ func (j *judgement) ran() string {
 	return fmt.Sprintf("%s of the older members ran during %s", share, j.recordings())
 }
 
-// recordings says how many recordings there were and how long they took.
+// recordings returns a phrase with the number and the length of the recordings.
 func (j *judgement) recordings() string {
 	f := j.facts
 	each := round(f.length / time.Duration(max(1, f.looks)))
@@ -58,7 +58,7 @@ func (j *judgement) loop() string {
 	return text + "; " + j.added()
 }
 
-// added says how many members joined since the group is watched.
+// added returns a phrase with the number of members that joined during the watch.
 func (j *judgement) added() string {
 	w := j.tr.watch
 	if w == nil {
@@ -67,7 +67,7 @@ func (j *judgement) added() string {
 	return fmt.Sprintf("%d more in %v", j.g.Count-w.size, round(j.watched()))
 }
 
-// soFar says what is known of a group that is not judged yet, and what will settle it.
+// soFar returns what is known about a group that is not classified yet, and what will decide.
 func (j *judgement) soFar() string {
 	f := j.facts
 	parts := []string{j.added()}

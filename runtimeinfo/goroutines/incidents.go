@@ -28,7 +28,7 @@ func (t *groupTracker) say(o *openVerdict, name string, in *circumstances) {
 	t.pending = append(t.pending, o.event(name, in.now))
 }
 
-// addHint says what people usually did who ended up with such groups.
+// addHint sets the hint of a suspect.
 func (t *groupTracker) addHint(o *openVerdict) {
 	o.Hint = ""
 	if !o.Kind.Suspect() && o.Kind != Pressure {
@@ -112,7 +112,7 @@ func leaderOf(byCause map[cause]*openVerdict, causes []cause) *openVerdict {
 }
 
 // joinByRoot finds the leader of o among the verdicts of its kind and root span whose
-// members were created at the same times as those of g; it adds o where there is none.
+// members were created at the same times as the members of g; it adds o if there is none.
 func (t *groupTracker) joinByRoot(byRoot map[rootKind][]*openVerdict, o *openVerdict, g *Group) {
 	key := rootKind{o.Roots[0].Name, alarmOf(o.Kind)}
 	for _, lead := range byRoot[key] {

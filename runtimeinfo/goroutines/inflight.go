@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,15 +19,15 @@ func (j *judgement) inFlight() bool {
 	return old > 0 && 5*j.labels.open >= 4*old
 }
 
-// weighInFlight tells handlers and jobs that hang from those that last long.
-func (j *judgement) weighInFlight() (Kind, string) {
+// classifyInFlight tells handlers and jobs that hang from those that last long.
+func (j *judgement) classifyInFlight() (Kind, string) {
 	if why := j.stuck(); why != "" {
 		return Stuck, why
 	}
 	f := j.facts
 	switch {
 	case f.comesAndGoes():
-		return j.weighTurnover()
+		return j.classifyTurnover()
 	case handlesRequest(j.g):
 		return j.growing(Connections, "requests in flight, or sessions that last as long as their connection; "+j.soFar())
 	default:
@@ -38,13 +39,17 @@ const (
 	// stoppedSlots is how long no span of a name may have ended before its requests
 	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
 	stoppedSlots = 20
+	// longJobSlots is for how long spans must have been watched that wait for an answer
+	// if it is unknown how long such spans take, and no client waits: 5 min. They
+	// may be jobs of minutes.
+	longJobSlots = 60
 )
 
-// stuck returns why requests in flight hang, "" where they do not.
+// stuck returns why requests in flight hang, "" if they do not.
 func (j *judgement) stuck() string {
 	f := j.facts
 	if f.looks < 2 || !f.silentGroup() || f.aged < j.t.crowd(j.g) || f.sibling != nil {
-		return "" // the handlers of sessions wait beside goroutines that work
+		return "" // handlers of sessions wait while goroutines made with them work
 	}
 	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(j.t.rules.slots(ageSlots)), j.recordings())
 	for _, name := range j.labels.names {
@@ -70,10 +75,10 @@ func (j *judgement) stuckFor(waiting string) string {
 		return waiting + "; they wait for a lock"
 	case j.batch():
 		return "" // one job may wait for long with many goroutines
+	case (awaitsAnswer(j.g) || waitsForPool(j.g)) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
+		return waiting + "; they wait for the answer to a call, or to be able to make one"
 	case f.reader || f.sessions && !handlesRequest(j.g):
 		return "" // they belong to a session
-	case outgoingCall(j.g):
-		return waiting + "; they wait for the answer to a call"
 	case handlesRequest(j.g) && (j.g.Class.Family() == FamilyIO || j.g.Class.Family() == FamilySelect):
 		return "" // a session that its client keeps open looks like that
 	case handlesRequest(j.g) || j.usual() > 0 && 10*j.usual() <= f.age:
@@ -83,19 +88,34 @@ func (j *judgement) stuckFor(waiting string) string {
 	}
 }
 
-// batch reports whether the members' root spans are jobs of which few end.
+// awaitsAnswer reports whether the members wait for the answer to a call, and not for
+// more of an answer that has begun: a handler may pass on a stream that is silent.
+func awaitsAnswer(g *Group) bool {
+	streams := slices.ContainsFunc(g.Stack, func(s Site) bool {
+		return hasAnyPrefix(s.Function, "net/http.(*bodyEOFSignal).Read", "net/http.(*body).Read",
+			"net/http.http2transportResponseBody.Read", "net/http/internal/http2.transportResponseBody.Read", "golang.org/x/net/http2.transportResponseBody.Read",
+			"google.golang.org/grpc.(*clientStream).RecvMsg")
+	})
+	unary := slices.ContainsFunc(g.Stack, func(s Site) bool { return s.Function == "google.golang.org/grpc.(*ClientConn).Invoke" })
+	return outgoingCall(g) && (!streams || unary)
+}
+
+// batch reports whether the members' root spans are jobs of which few end, each with many
+// goroutines.
 func (j *judgement) batch() bool {
 	if handlesRequest(j.g) || len(j.labels.names) == 0 {
 		return false
 	}
 	var ended uint64
+	active := 0
 	for _, name := range j.labels.names {
 		ended += j.t.spans.endedLately(name, j.in.at, j.in.at)
+		active += j.in.spans[name].Active
 	}
-	return ended < fewEnded
+	return ended < fewEnded && 2*active < j.g.Count
 }
 
-// usual returns how long the root spans took that have ended, 0 if that is not known.
+// usual returns how long ended root spans took at most, 0 if that is unknown.
 func (j *judgement) usual() (longest time.Duration) {
 	for _, name := range j.labels.names {
 		if h := j.t.spans.names[name]; h != nil {
@@ -132,8 +152,8 @@ func (t *groupTracker) totalsOf(s *Survey) totals {
 	return all
 }
 
-// isSession reports whether handlers read from their connections, or wait beside
-// goroutines that do or that work: they have taken the connections over from the server.
+// isSession reports whether handlers read from their connections, or have
+// relatives that do or that work: they have taken the connections over from the server.
 func (t *groupTracker) isSession(g *Group) bool {
 	if g.Class == IO {
 		return true

@@ -33,12 +33,13 @@ func (j *judgement) decide() {
 	if sig.kind == Connections && v.Kind == "" {
 		if j.tr.rising(float64(j.t.rules.minGrowth)) {
 			v.Kind, v.Evidence, v.Roots = Connections, "one for each connection of a client", nil
+			v.Where = j.g.Site
 		}
 		return
 	}
 	j.watch()
 	if v.Kind == "" {
-		v.Kind, v.Evidence = j.weigh(&sig)
+		v.Kind, v.Evidence = j.classify(&sig)
 	}
 	if v.Kind != "" {
 		if !handlesRequest(j.g) { // the server's accept loop tells nothing
@@ -66,21 +67,21 @@ func (j *judgement) watch() {
 	}
 }
 
-// weigh returns what the evidence says.
-func (j *judgement) weigh(sig *signature) (Kind, string) {
+// classify returns what the evidence says.
+func (j *judgement) classify(sig *signature) (Kind, string) {
 	if j.was.Suspect() && !j.refuted() {
 		return j.standing()
 	}
 	if handlesRequest(j.g) || !sig.background && j.inFlight() {
-		return j.weighInFlight()
+		return j.classifyInFlight()
 	}
 	if j.tr.watch == nil {
-		return j.weighBurst()
+		return j.classifyBurst()
 	}
 	f := j.facts
 	switch {
 	case f.active() || f.sibling != nil:
-		return j.weighActive()
+		return j.classifyActive()
 	case f.sessions:
 		return j.growing(Connections, fmt.Sprintf("they keep step with the connections that the process has accepted, %d now", j.t.accepted[len(j.t.accepted)-1].n))
 	case f.io && !j.t.socketsKnown() && f.looks > 0:
@@ -90,9 +91,9 @@ func (j *judgement) weigh(sig *signature) (Kind, string) {
 	case j.loopLeak():
 		return Leak, j.loop()
 	case f.comesAndGoes():
-		return j.weighTurnover()
+		return j.classifyTurnover()
 	}
-	return j.weighUnknown()
+	return j.classifyUnknown()
 }
 
 // enough is how many recordings a leak needs that show members which do not run.
@@ -113,7 +114,7 @@ func (j *judgement) endangers() bool {
 }
 
 // stillJoin reports whether members that stay join as before: at least so many per
-// unit of load, in proportion to those of the whole watch.
+// unit of load, in proportion to the members that joined during the whole watch.
 func (j *judgement) stillJoin(ratio float64) bool {
 	return j.facts.pace >= ratio // not if it is NaN
 }
@@ -179,21 +180,21 @@ func (j *judgement) standing() (Kind, string) {
 	return j.was, j.silence()
 }
 
-// weighActive speaks of a group whose members are put to work.
-func (j *judgement) weighActive() (Kind, string) {
+// classifyActive returns the verdict on a group whose members are put to work.
+func (j *judgement) classifyActive() (Kind, string) {
 	f := j.facts
 	if f.sibling != nil && !f.active() {
 		return j.growing(Pool, fmt.Sprintf("goroutines that are made together with them are at work: %s", f.sibling))
 	}
 	kind := Pool
 	if f.comesAndGoes() {
-		return j.weighTurnover()
+		return j.classifyTurnover()
 	}
 	return j.growing(kind, "they work: "+j.ran())
 }
 
-// weighTurnover speaks of a group whose members end and are replaced.
-func (j *judgement) weighTurnover() (Kind, string) {
+// classifyTurnover returns the verdict on a group whose members end and are replaced.
+func (j *judgement) classifyTurnover() (Kind, string) {
 	f := j.facts
 	seen := fmt.Sprintf("%d of %d ended between the last two recordings", f.gone, f.before)
 	if !selfWaking(j.g) && residenceRises(&j.tr.levels[0], &j.t.rates) {
@@ -215,9 +216,9 @@ func (j *judgement) growing(k Kind, evidence string) (Kind, string) {
 	return k, evidence
 }
 
-// weighUnknown speaks of a group that grows and of which it is not known yet what it is.
-func (j *judgement) weighUnknown() (Kind, string) {
-	if k, why := j.weighBurst(); k != "" {
+// classifyUnknown returns the verdict on a group that grows and of which it is not known yet what it is.
+func (j *judgement) classifyUnknown() (Kind, string) {
+	if k, why := j.classifyBurst(); k != "" {
 		return k, why
 	}
 	const shown = 6 // slots of watching, before that it may be anything
@@ -234,8 +235,8 @@ func (j *judgement) weighUnknown() (Kind, string) {
 	return j.growing(Growing, j.soFar())
 }
 
-// weighBurst speaks of many goroutines at once, before it is known what they are.
-func (j *judgement) weighBurst() (Kind, string) {
+// classifyBurst returns the verdict on many goroutines at once, before it is known what they are.
+func (j *judgement) classifyBurst() (Kind, string) {
 	const burst = 10 // times minGrowth
 	x := j.tr.levels[0].series()
 	if len(x) < 2 {

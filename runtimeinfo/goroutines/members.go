@@ -230,7 +230,7 @@ func (m *members) join(r *Recording, list []int, at time.Duration, p *program) {
 		if _, known := m.ids[g.ID]; known || g.ID%m.every != 0 {
 			continue
 		}
-		m.ids[g.ID] = member{first: at} // what it does when it begins does not count
+		m.ids[g.ID] = member{first: at} // running at the beginning does not count
 	}
 	for len(m.ids) > maxMembers {
 		m.every *= 2
@@ -262,7 +262,7 @@ func (m *members) learnCreation(creation []Site, p *program) {
 	}
 }
 
-// line returns the line that created most members, zero where none is known.
+// line returns the line that created most members, zero if none is known.
 func (m *members) line() (most Site) {
 	n := 0
 	for s, k := range m.lines {
@@ -273,7 +273,7 @@ func (m *members) line() (most Site) {
 	return most
 }
 
-// cohort is what became of the members that had reached an age a while ago.
+// cohort counts the members that had reached an age a while ago, by their fate.
 type cohort struct {
 	stayed int // they are there
 	left   int // they ended in that while
@@ -304,7 +304,7 @@ func (m *members) survival(now, age, while time.Duration, runners bool) (c cohor
 	return c
 }
 
-// aged counts the members that are at least so old, and those of them that never
+// aged counts the members that are at least so old, and how many of these never
 // ran in a recording.
 func (m *members) aged(now, age time.Duration) (all, silent int) {
 	for _, x := range m.ids {
@@ -346,7 +346,7 @@ func (m *members) activity(most int) (sum look, looks int) {
 }
 
 // perLoad returns how many members that stayed joined per unit of load, from the first
-// recording to the last but one; 0 where that is not known.
+// recording to the last but one; 0 if that is unknown.
 func (m *members) perLoad() float64 {
 	n := len(m.looks)
 	if n < 4 {
@@ -367,8 +367,8 @@ func (m *members) perLoad() float64 {
 
 // pace compares how many members that stayed joined per unit of load, or of time,
 // in the newest intervals between recordings and in all of them. Members that ran in a
-// recording are left out unless runners count too. The interval that ended last is left
-// out: who joined in it need not stay. The result is NaN where there are too few
+// recording are skipped unless runners count too. The newest interval is skipped, because
+// members that joined in it may end soon. The result is NaN if there are too few
 // intervals.
 func (m *members) pace(byLoad, runners bool) float64 {
 	n := len(m.looks)

@@ -19,7 +19,7 @@ const retrySlots = 6
 // at once needs six or seven within three minutes.
 const recordingCredit = 30 * time.Minute
 
-// recorderState says when recordings may be made.
+// recorderState limits when recordings are made.
 type recorderState struct {
 	governor *Governor
 	next     time.Time // not before

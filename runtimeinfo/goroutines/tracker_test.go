@@ -441,3 +441,56 @@ func TestSessionHandlersAreNotStuck(t *testing.T) {
 		silent(t, first)
 	}
 }
+
+// Each job waits for an answer that never comes, from the first one on: nothing is known
+// of how long they take, so it takes longer to say so. One job with many goroutines that
+// wait is left alone.
+func TestCallsWithoutATimeout(t *testing.T) {
+	k := key(Select, "net/http.(*persistConn).roundTrip")
+	k.Entry = "shop.sync"
+	for jobs, want := range map[int]bool{1: true, 40: false} { // goroutines for each span
+		p := newProcess(t)
+		s := p.span("sync")
+		first, _ := p.run(8*time.Minute, func(at time.Duration) {
+			if jobs == 1 || at == 0 {
+				s.open = append(s.open, p.now)
+			}
+			if jobs == 1 || at < 4*time.Minute {
+				p.add(1, fakeGoroutine{key: k, root: "sync"})
+			}
+		})
+		if at, ok := first[Stuck]; ok != want || ok && at < 5*time.Minute {
+			t.Errorf("%d goroutines for a span: verdicts %v, stuck %v wanted", jobs, first, want)
+		}
+		if _, ok := first[Leak]; ok {
+			t.Errorf("%d goroutines for a span: a leak, though the spans are open", jobs)
+		}
+	}
+}
+
+// Handlers that wait for a call without a timeout, or for a connection of an exhausted
+// pool, are stuck although their clients are there; those that pass a stream on are not.
+func TestHandlersThatWaitForOthers(t *testing.T) {
+	for site, want := range map[string]bool{
+		"net/http.(*persistConn).roundTrip": true,
+		"database/sql.(*DB).conn":           true,
+		"net/http.(*bodyEOFSignal).Read":    false,
+		"shop.events":                       false,
+	} {
+		p := newProcess(t)
+		p.accepted = 0
+		handler := key(Select, site)
+		handler.Entry = "net/http.(*conn).serve"
+		read := key(IO, "net/http.(*connReader).backgroundRead")
+		read.Entry = "net/http.(*connReader).backgroundRead"
+		first, _ := p.run(5*time.Minute, func(time.Duration) {
+			p.accepted += 5
+			p.add(5, fakeGoroutine{key: handler})
+			p.add(5, fakeGoroutine{key: read})
+			p.add(5, fakeGoroutine{key: key(IO, "net/http.(*persistConn).readLoop")})
+		})
+		if at, ok := first[Stuck]; ok != want || ok && at > 3*time.Minute {
+			t.Errorf("%s: verdicts %v, stuck %v wanted", site, first, want)
+		}
+	}
+}

@@ -161,7 +161,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, fs *families) (f facts) {
 	return f
 }
 
-// maturity looks for an age beyond which nobody leaves: the first of ageSlots, twice
+// maturity looks for an age beyond which no member ends: the first of ageSlots, twice
 // that and so on that a large enough cohort has reached, of which nearly none left while
 // it was watched for as long again, or watchSlots at least.
 func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age time.Duration, ok bool) {
@@ -232,8 +232,8 @@ func (t *groupTracker) socketsKnown() bool {
 	return n > 0 && t.accepted[n-1].n >= 0
 }
 
-// schedule says when the group needs the next recording: soon while it is not
-// decided what it is, seldom where it is.
+// schedule sets when the next recording of the group is due: soon while the group is not
+// classified, later once it is.
 func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 	const jitter = 7 // slots of 30: recordings must not keep step with what they look at
 	now := m.looks[len(m.looks)-1].at

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -75,7 +76,8 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	}
 	d := goroutines.NewDetective(goroutines.DetectiveConfig{
 		Survey: labels, Origins: service, Recorder: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
-		Logger: slog.New(slog.DiscardHandler),
+		Accepted: accepted,
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	before, err := surveyor.Take(context.Background())
 	if err != nil {
@@ -103,6 +105,13 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	}
 	r.truth(before, after)
 	return r, r.prove(labels, after)
+}
+
+// accepted returns how many connections the process has accepted, as the agent does.
+func accepted() (int, error) {
+	const most = 100_000 // descriptors
+	c, err := host.CountConnections(most)
+	return c.Accepted, err
 }
 
 // record has the detective make the recordings that it wants, until stop is closed.

@@ -105,7 +105,7 @@ export class Moment {
         n: h('b', {}, count(g.count)), wait: h('b', {}, g.wait), rate: h('b', {}, '+' + count(v.per_minute)), time: clock(v.since),
       })),
       h('dl', {},
-        h('dt', {}, t('answer.where')), h('dd', {}, v.where ? h('div', {}, h('code', {class: 'place'}, v.where)) : null,
+        h('dt', {}, t('answer.where')), h('dd', {}, v.where && v.where !== g.site ? h('div', {}, h('code', {class: 'place'}, v.where)) : null,
           h('code', {class: 'place', title: g.function + '\n' + g.file + ':' + g.line}, func(g.function)), h('span', {class: 'at'}, file(g.file) + ':' + g.line)),
         v.created_at && v.created_at !== v.where ? [h('dt', {}, t('answer.created')), h('dd', {}, h('code', {class: 'place'}, v.created_at))] : null,
         root ? [h('dt', {}, t('answer.under')), h('dd', {}, ...this.roots(g))] : null,
