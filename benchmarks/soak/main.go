@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Soak runs a service with everything on for a long time in little: samples come
 // fifty times a second instead of once, so that ten minutes are eight hours of ticks.
 //

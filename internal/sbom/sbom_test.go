@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sbom keeps sbom.cdx.json, the list of the modules that a program links which
 // uses gmpulse, as CycloneDX 1.6 has it.
 package sbom
