@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package agent watches a Go service from inside. One line starts it:
 //
 //	a, err := agent.Start()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package exporters defines what it takes to ship a snapshot somewhere:
 //
 //	type Exporter interface {

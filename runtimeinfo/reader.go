@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package runtimeinfo answers "what is this process doing?": one table of
 // metrics, the [Catalogue], and a [Reader] that turns it into an immutable
 // [Snapshot] at each tick.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package runtimeinfo
 
 // How much more the process can take. Package capacity estimates it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tracectx answers "which requests are in flight?": it keeps a bounded
 // table of the active OpenTelemetry root spans of this process, and says once
 // per tick which are the oldest, how many there are of each name, and which of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package engine is the agent without any backend: it samples, correlates and
 // delivers, and links only what it is given.
 //

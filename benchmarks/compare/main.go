@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Compare measures what gmpulse costs beside its peers and beside the limit of
 // what is possible, one table in Markdown for each question.
 //

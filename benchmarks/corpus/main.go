@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Corpus measures the verdicts on goroutines on programs over real libraries, each
 // after a public pattern or report: benign ones, on which every alarm is a false one,
 // and ones that leak or hang.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Cost measures what looking at goroutines costs a process that has many: CPU
 // time, longest pause and garbage of each step, as a table in Markdown.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Exectrace measures what execution traces cost: a service while its flight recorder
 // is on, the analysis of a recording, and the two at a steady load on duty. Tables in
 // Markdown.

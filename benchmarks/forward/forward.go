@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package forward is a server that speaks as much of Fluentd's Forward protocol as
 // a client needs: it throws every record away and acknowledges those that ask for it.
 package forward

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Leaks measures the goroutine detective on leaks that nobody made for it and on
 // ours, beside the rules of other tools, and prints a table in Markdown:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command nab runs the baseline detector over the series of the Numenta Anomaly
 // Benchmark, or any CSV files of the same form, and scores it by that
 // benchmark's rules.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sidebyside compares what things cost on a machine that others use too.
 //
 // Cases take turns in slices of a few milliseconds, so that a busy neighbour hits

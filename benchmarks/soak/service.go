@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -27,7 +31,13 @@ type service struct {
 	most    int
 	dir     string
 
-	scrapes, rows atomic.Uint64
+	hostile int
+	limits  limits
+
+	scrapes, rows, visits, displaced atomic.Uint64
+	requests, attacks                atomic.Uint64
+	longest                          atomic.Int64 // request, in nanoseconds
+	peakFiles, peakMemory            atomic.Int64
 
 	mu   sync.Mutex
 	errs map[string]error // by text: the same one a thousand times is one
@@ -42,6 +52,9 @@ func (s *service) hold(length time.Duration) holding {
 	wg.Go(func() { s.waves(ctx) })
 	wg.Go(func() { s.trouble(ctx) })
 	wg.Go(func() { s.audit(ctx) })
+	if s.hostile > 0 {
+		wg.Go(func() { s.note(s.besiege(ctx)) })
+	}
 	for range s.viewers {
 		wg.Go(func() { s.view(ctx) })
 	}
@@ -74,6 +87,11 @@ func (s *service) waves(ctx context.Context) {
 
 // request is a root span with a child, nine goroutines and half a second of life.
 func (s *service) request(ctx context.Context) {
+	begin := time.Now()
+	defer func() {
+		s.requests.Add(1)
+		raise(&s.longest, int64(time.Since(begin)))
+	}()
 	spanCtx, span := s.tracer.Start(context.Background(), [...]string{"GET /a", "GET /b", "POST /c"}[time.Now().UnixNano()%3])
 	defer span.End()
 	_, child := s.tracer.Start(spanCtx, "work")
@@ -112,10 +130,12 @@ func (s *service) view(ctx context.Context) {
 		visit, leave := context.WithTimeout(ctx, 3*time.Second)
 		r, err := http.NewRequestWithContext(visit, http.MethodGet, s.page("api/v1/stream"), nil)
 		if err == nil {
+			r.Header.Set("Authorization", "Bearer "+token)
 			err = s.read(client, r)
 		}
+		s.visits.Add(1)
 		if visit.Err() == nil {
-			s.note(err)
+			s.failed(err)
 			wait(ctx, time.Second)
 		}
 		leave()
@@ -151,10 +171,11 @@ func (s *service) scrape(ctx context.Context) {
 			s.note(err)
 			return
 		}
+		r.Header.Set("Authorization", "Bearer "+token)
 		answer, err := client.Do(r)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.note(err)
+				s.failed(err)
 			}
 			continue
 		}
@@ -167,9 +188,21 @@ func (s *service) scrape(ctx context.Context) {
 	}
 }
 
-// audit looks at the accounts every second.
+// failed notes why a viewer or a scraper got no answer. Beside hostile clients a new
+// connection may have to give way to newer ones before its token has been read: that
+// is counted, and the client comes again.
+func (s *service) failed(err error) {
+	if s.hostile > 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		s.displaced.Add(1)
+		return
+	}
+	s.note(err)
+}
+
+// audit looks at the accounts, and at what the process takes of its limits, every second.
 func (s *service) audit(ctx context.Context) {
 	for range beat(ctx, time.Second) {
+		s.note(s.measure())
 		s.note(balanced(s.agent.Stats().Exporters, false))
 	}
 }

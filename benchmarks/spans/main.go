@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Spans measures what a span costs with gmpulse beside what it costs without, and
 // with the profiling wrapper of Grafana:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command workload lets the baselines watch a real Go service through trouble and
 // promotions, beside the rules that other tools use, and says who found what, when,
 // and who cried wolf.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command gmpulse looks at what the agent has kept, in a terminal:
 //
 //	gmpulse inspect BUNDLE   what an incident was: verdicts, groups, spans, files

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Capacity lets gmpulse foretell at how many requests a second a service is at
 // its end, and then drives it there to see:
 //

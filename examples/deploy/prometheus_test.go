@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package deploy tests what operators take home: configuration, not code.
 package deploy
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Explosion runs one kind of goroutine explosion under load, inside spans, and
 // prints what gmpulse says of it:
 //

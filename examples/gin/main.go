@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Gin is a service with Gin and gmpulse: requests are traced by otelgin, work that
 // outlives a request keeps its trace, and the agent's page is part of the router.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Quickstart is a small HTTP service under its own load, watched by gmpulse:
 //
 //	go run ./examples/quickstart            until Ctrl-C

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package exporttest checks an exporter against the contract of
 // [exporters.Exporter], whoever wrote it:
 //

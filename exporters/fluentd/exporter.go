@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fluentd ships snapshots to Fluentd, Fluent Bit or anything else that
 // speaks the forward protocol:
 //

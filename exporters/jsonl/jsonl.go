@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jsonl writes telemetry to a file that log shippers such as Filebeat,
 // Fluent Bit or Vector follow: one JSON object per line.
 //

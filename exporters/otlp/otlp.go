@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package otlp is the exporter for OpenTelemetry: snapshots become metrics and
 // events become log records, which go out through exporters of the OpenTelemetry
 // SDK, with whatever transport, credentials and retries these have:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package page is the live page: an exporter whose client is a browser.
 //
 //	p, err := page.New(page.Config{})

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package prom is the exporter for Prometheus: a collector for a registry of
 // yours, or a page of its own.
 //

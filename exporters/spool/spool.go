@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package spool keeps what a push exporter cannot deliver yet. It wraps any
 // exporter, those of this project or one of your own:
 //

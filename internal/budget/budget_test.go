@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package budget holds what gmpulse may cost: the figures that a machine with
 // other work to do can still be asked for. Times are asked for only as ratios to
 // something measured in turn with them, and with room for noise; the README has

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cputime reads the CPU time that the process and a thread have used, for
 // parts of the agent that account for their own cost.
 package cputime

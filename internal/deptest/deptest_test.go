@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package deptest holds the house in order: which package may import which, and
 // what must never be linked, with the reason for each.
 package deptest

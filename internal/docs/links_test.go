@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docs tests what is written beside the code: links lead somewhere, and
 // every public package has an example.
 package docs

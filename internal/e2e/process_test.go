@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package e2e tests the programs as their users run them, against real servers
 // in processes of their own.
 package e2e

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package frameworks shows that gmpulse works unchanged with what applications
 // are traced by: otelhttp, otelgin and otelgrpc. A module of its own, so that
 // gmpulse requires none of them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guard stands between the agent and foreign code: a call gets a
 // deadline, a panic becomes an error, and how calls end is counted and, where it
 // changes, logged.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package headroom tells whether there is memory for what the agent wants to do: a
 // goroutine profile of 400,000 goroutines takes some 250 MB, and a service near its
 // limit is killed for it. Whatever takes memory in proportion to the application's

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package peers runs real servers for tests, each in a process of its own.
 package peers
 

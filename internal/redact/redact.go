@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package redact hides the secrets in addresses that stand in errors and log lines.
 package redact
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package baseline learns what is normal for the metrics of a process and tells
 // what is not, with the band that it expected: thresholds that follow the traffic.
 //

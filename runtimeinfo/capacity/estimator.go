@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package capacity estimates how many requests a second the process can serve
 // before its CPU is used up, from what it sees at the load of the day.
 //

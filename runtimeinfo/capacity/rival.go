@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package capacity
 
 // rival is what others on the machine take of the CPU that the process may use.

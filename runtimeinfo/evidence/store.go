@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package evidence keeps what an incident looked like from inside: for each a
 // bundle, a directory with profiles, an execution trace, the last minutes of samples
 // and the spans in flight, that go tool pprof and go tool trace open.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package goroutines finds out what the goroutines of this process do, groups
 // them, and reports which groups leak. A survey counts all of them by group:
 //

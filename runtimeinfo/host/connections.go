@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package host
 
 // Connections counts the connection-oriented sockets of this process: TCP over

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package host reads what the operating system knows: the own process, its
 // control group and the machine.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package exectrace looks inside with the runtime's own execution trace, which
 // knows every goroutine and every moment of it. It owns the one flight recorder
 // that a process may have:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package heldout has the programs that are kept for checking. They were chosen at
 // random. Do not look at them, or at their results, while verdicts are tuned.
 package heldout

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kit is what the programs of the corpus are made of: the world that a
 // program runs in, the load on it, and the record of what the agent said.
 package kit

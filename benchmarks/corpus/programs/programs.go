@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package programs has the programs that verdicts are tuned on.
 package programs
 

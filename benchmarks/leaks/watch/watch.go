@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package watch runs one workload under the goroutine detective, with time
 // scaled down, and beside it the rules that other tools go by.
 package watch

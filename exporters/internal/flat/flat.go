@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package flat says what stands in the one wide record that a snapshot becomes,
 // once for all that write such records: as values of a few kinds, because an any
 // for each number would be an allocation for each.

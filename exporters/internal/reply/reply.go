@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package reply sends HTTP answers that are complete in memory. It bounds how many
 // bytes wait for slow clients and how long a client may take none of them.
 package reply

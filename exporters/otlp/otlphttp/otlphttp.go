@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package otlphttp sends metrics and events over OTLP/HTTP, configured by the
 // environment:
 //

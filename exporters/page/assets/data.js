@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The numbers of the page: columns over time, filled from the history and then
 // by each sample of the stream.
 import {api} from './net.js';

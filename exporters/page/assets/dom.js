@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Elements are made of nodes and text only: the page's policy forbids markup in strings.
 
 /** h makes an element: h('button', {class: 'x', onclick: f}, 'text', node). */

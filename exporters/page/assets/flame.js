@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A flame graph on a canvas: roots at the top, wide is much. Click or Enter goes
 // into a frame, Backspace back out; typing in the search field marks frames.
 import {h, css} from './dom.js';

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Numbers and times as people read them, by unit and language.
 import {lang} from './i18n.js';
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The goroutines by state, stacked, with what was expected, and creations below.
 import {h, css} from './dom.js';
 import {t} from './i18n.js';

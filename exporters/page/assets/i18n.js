@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The words of the page in English and Chinese: key: [English, Chinese]. GMP,
 // goroutine, P, M, GC, span and trace stay as Go engineers say them.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Under the goroutines, on the same axis: what requests were active, and what
 // happened. Drawn on canvases of our own.
 import {h, css} from './dom.js';

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The page: puts the parts together and hands them samples, keys and links.
 import {h, icon, icons, fill} from './dom.js';
 import {t, choose, lang, signal} from './i18n.js';

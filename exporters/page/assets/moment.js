@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The moment panel: why was that so? What changed, which goroutines, under which
 // spans, what else happened, and the evidence.
 import {h, icon, icons, fill} from './dom.js';

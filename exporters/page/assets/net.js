@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The API of the page, relative to the page's own address.
 
 /** api fetches JSON below api/v1/. */

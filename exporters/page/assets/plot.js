@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // One chart over time: uPlot draws, an overlay of ours listens. All charts share
 // the range, the cursor and the selection of the view.
 import {h, css} from './dom.js';

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Small multiples: one card for each question about the rest of the process.
 import {h, css} from './dom.js';
 import {t, has} from './i18n.js';

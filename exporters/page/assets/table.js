@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What the timeline draws, as a table: the newest row first, 25 on a page.
 import {h} from './dom.js';
 import {t} from './i18n.js';

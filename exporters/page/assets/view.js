@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What part of time the page shows, where its cursor stands, what is selected.
 
 export const widths = [60e3, 5 * 60e3, 15 * 60e3, 60 * 60e3];

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tests of the live page in a real Chromium, run by ../page_test.go, which gives
 // the addresses of two agents: CALM has captures, LEAK is examples/explosion.
 import {test, before, after} from 'node:test';

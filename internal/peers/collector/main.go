@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Collector is the receiving half of an OpenTelemetry Collector, for tests: its
 // real OTLP receiver (HTTP and gRPC) and its real Fluent Forward receiver. Each
 // thing that arrives becomes one JSON line.

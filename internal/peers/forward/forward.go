@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package forward is a server of the Forward protocol that misbehaves on demand,
 // for tests.
 package forward

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A real Fluentd forward server (@fluent-org/logger's FluentServer) that counts
 // what arrives, for tests. It acknowledges chunks and reads EventTime.
 //

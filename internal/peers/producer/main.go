@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Producer is an application that is going to be killed: it gives snapshots to a
 // spool in front of a Forward server, says which ones the spool has safe, and ends
 // when all are delivered.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package leaktest finds leaked goroutines in tests, in one test or in a package:
 //
 //	func TestCheckout(t *testing.T) {

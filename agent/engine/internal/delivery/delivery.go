@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package delivery gives one exporter what every exporter needs and none should
 // write: a goroutine of its own, a mailbox that never blocks the sampler, a
 // deadline for each call, recovery of its panics, and an account that balances.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Kafka is a broker for tests: it speaks Kafka's protocol, groups of consumers
 // among it, keeps everything in memory, and is no Kafka.
 //

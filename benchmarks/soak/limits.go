@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// limits are what the process may take.
+type limits struct {
+	memory int64  // MiB
+	files  uint64 // descriptors
+}
+
+func (l limits) set() error {
+	if l.memory > 0 {
+		debug.SetMemoryLimit(l.memory << 20)
+	}
+	if l.files == 0 {
+		return nil
+	}
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
+		return err
+	}
+	r.Cur = min(l.files, r.Max) // a child raises it again: the Go runtime does
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
+}
+
+// measure notes what the process takes now.
+func (s *service) measure() error {
+	descriptors, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	raise(&s.peakFiles, int64(len(descriptors)-1)) // without the one that reads them
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return err
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	raise(&s.peakMemory, pages*int64(os.Getpagesize()))
+	return err
+}
+
+// withstood returns which limit was not kept, and whether the service's own requests
+// came to a standstill.
+func (s *service) withstood() error {
+	var errs []error
+	// The limit is on what the Go runtime manages; the rest is the program's text.
+	const text = 32 << 20
+	if most := s.limits.memory<<20 + text; s.limits.memory > 0 && s.peakMemory.Load() > most {
+		errs = append(errs, fmt.Errorf("%d bytes were resident, want at most %d", s.peakMemory.Load(), most))
+	}
+	// A tenth must be left for the service.
+	if most := int64(s.limits.files) * 9 / 10; most > 0 && s.peakFiles.Load() > most {
+		errs = append(errs, fmt.Errorf("%d descriptors were open, want at most %d of %d", s.peakFiles.Load(), most, s.limits.files))
+	}
+	if s.requests.Load() == 0 || s.scrapes.Load() == 0 || s.rows.Load() == 0 {
+		errs = append(errs, errors.New("requests, scrapes or viewers got nothing"))
+	}
+	const longest = 5 * time.Second // of requests of half a second
+	if l := time.Duration(s.longest.Load()); l > longest {
+		errs = append(errs, fmt.Errorf("a request of the service took %v, the bound is %v", l, longest))
+	}
+	if all := s.visits.Load() + s.scrapes.Load(); s.displaced.Load() > 1+all/100 {
+		errs = append(errs, fmt.Errorf("%d of %d viewers and scrapers had to give way, want at most one in a hundred", s.displaced.Load(), all))
+	}
+	if s.hostile > 0 && s.attacks.Load() == 0 {
+		errs = append(errs, errors.New("no hostile client was connected"))
+	}
+	return errors.Join(errs...)
+}
+
+// raise makes v at least n.
+func raise(v *atomic.Int64, n int64) {
+	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
+	}
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sbom keeps sbom.cdx.json, the list of the modules that a program links which
+// uses gmpulse, as CycloneDX 1.6 has it.
+package sbom
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write sbom.cdx.json")
+
+const root = "../.."
+
+// module is one of those that go list names. The zero value is the standard library.
+type module struct {
+	Path, Version, Sum string
+	Main               bool
+	Replace            *module
+}
+
+func (m *module) purl() string {
+	if m.Version == "" { // ours: the version is the tag of whoever takes it
+		return "pkg:golang/" + m.Path
+	}
+	return "pkg:golang/" + m.Path + "@" + m.Version
+}
+
+type (
+	document struct {
+		Schema       string       `json:"$schema"`
+		Format       string       `json:"bomFormat"`
+		Spec         string       `json:"specVersion"`
+		Version      int          `json:"version"`
+		Metadata     metadata     `json:"metadata"`
+		Components   []component  `json:"components"`
+		Dependencies []dependency `json:"dependencies"`
+	}
+	metadata struct {
+		Component component `json:"component"`
+	}
+	component struct {
+		Ref      string        `json:"bom-ref"`
+		Type     string        `json:"type"`
+		Name     string        `json:"name"`
+		Version  string        `json:"version,omitempty"`
+		Hashes   []hash        `json:"hashes,omitempty"` // of go.sum, which is one of a list of files and their hashes
+		Licenses []licenseItem `json:"licenses,omitempty"`
+		PURL     string        `json:"purl"`
+	}
+	hash struct {
+		Alg     string `json:"alg"`
+		Content string `json:"content"`
+	}
+	licenseItem struct {
+		License license `json:"license"`
+	}
+	license struct {
+		ID string `json:"id"`
+	}
+	dependency struct {
+		Ref       string   `json:"ref"`
+		DependsOn []string `json:"dependsOn"`
+	}
+)
+
+// graph is what modules need of each other.
+type graph struct {
+	modules map[string]*module // by path
+	needs   map[string]map[string]bool
+}
+
+// read adds the packages that a program links on an operating system.
+func (g *graph) read(t *testing.T, system string) {
+	t.Helper()
+	type goPackage struct {
+		ImportPath string
+		Imports    []string
+		Module     *module
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,Module", "./agent/...", "./exporters/...", "./runtimeinfo/...", "./tracectx/...", "./cmd/...")
+	list.Dir = root
+	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []goPackage
+	of := map[string]*module{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if m := p.Module; m != nil {
+			if m.Replace != nil {
+				t.Fatalf("%s is replaced: whoever uses gmpulse gets another one", m.Path)
+			}
+			packages, of[p.ImportPath], g.modules[m.Path] = append(packages, p), m, m
+		}
+	}
+	for i := range packages {
+		from := packages[i].Module.Path
+		if g.needs[from] == nil {
+			g.needs[from] = map[string]bool{}
+		}
+		for _, name := range packages[i].Imports {
+			if to := of[name]; to != nil && to.Path != from {
+				g.needs[from][to.purl()] = true
+			}
+		}
+	}
+}
+
+// sum returns the hash that go.sum has of a module, as CycloneDX tools write it.
+func sum(t *testing.T, m *module) []hash {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Sum, "h1:"))
+	if err != nil || len(b) != 32 {
+		t.Fatalf("%s: the sum %q (%v)", m.Path, m.Sum, err)
+	}
+	return []hash{{"SHA-256", hex.EncodeToString(b)}}
+}
+
+func (g *graph) document(t *testing.T) *document {
+	t.Helper()
+	d := &document{Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1}
+	for _, path := range slices.Sorted(maps.Keys(g.modules)) {
+		m := g.modules[path]
+		c := component{Ref: m.purl(), Type: "library", Name: path, Version: m.Version, PURL: m.purl()}
+		if m.Main {
+			c.Licenses = []licenseItem{{license{"Apache-2.0"}}}
+			d.Metadata.Component = c
+		} else {
+			c.Hashes = sum(t, m)
+			d.Components = append(d.Components, c)
+		}
+		d.Dependencies = append(d.Dependencies, dependency{m.purl(), slices.AppendSeq([]string{}, maps.Keys(g.needs[path]))})
+		slices.Sort(d.Dependencies[len(d.Dependencies)-1].DependsOn)
+	}
+	return d
+}
+
+// TestSBOM compares sbom.cdx.json with what go list says.
+func TestSBOM(t *testing.T) {
+	g := &graph{map[string]*module{}, map[string]map[string]bool{}}
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		g.read(t, system)
+	}
+	d := g.document(t)
+	if len(d.Components) == 0 || d.Metadata.Component.Name == "" {
+		t.Fatalf("%d components of %q", len(d.Components), d.Metadata.Component.Name)
+	}
+	var want bytes.Buffer
+	e := json.NewEncoder(&want)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "sbom.cdx.json")
+	if *update {
+		if err := os.WriteFile(file, want.Bytes(), 0o644); err != nil { //nolint:gosec // everybody may read it
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("sbom.cdx.json is out of date: go test ./internal/sbom -update")
+	}
+}
