@@ -25,7 +25,7 @@ func TestExplosion(t *testing.T) {
 	}
 	running := map[string]*process{} // at once: they mostly wait
 	for kind := range wants {
-		running[kind] = spawn(t, nil, program, "-kind="+kind, "-for=300s")
+		running[kind] = spawn(t, nil, program, "-kind="+kind, "-for=260s")
 	}
 	list := spawn(t, nil, program, "-list")
 	<-list.done
