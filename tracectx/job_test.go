@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"runtime/pprof"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 
 // Work of a Do counts and is labelled like a root, also when it panics.
 func TestDo(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would shrink the stack
+	growStack(100)                                   // a stack that moves keeps its labels
 	p := newProcessor(t, tracectx.Config{})
 	if p.Attached() {
 		t.Error("attached to nothing")
@@ -115,4 +118,13 @@ func TestAttached(t *testing.T) {
 	if !p.Attached() {
 		t.Error("a root was seen")
 	}
+}
+
+// growStack makes the goroutine's stack so large that nothing after it moves the stack.
+func growStack(n int) byte {
+	var frame [1024]byte
+	if n > 0 {
+		frame[n%len(frame)] = growStack(n - 1)
+	}
+	return frame[0]
 }

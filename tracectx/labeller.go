@@ -73,9 +73,12 @@ func (l *labeller) beginUnder(now unsafe.Pointer, b *beginning, e *epochLabels, 
 	active, same := false, false
 	if root != "" {
 		active, same = l.table.runs(markOf(uintptr(now)), s.stack, reach())
+		// Roots of one name and epoch share their labels: an active one elsewhere does not
+		// tell whether these were left behind by a root that ended here.
+		active = active && (same || root != e.value)
 	}
 	switch {
-	case active && root == e.value: // one of several, as in a batch
+	case active && root == e.value: // one of several on this goroutine
 		return labelling{}
 	case active && b.isLost(same):
 		s.flags |= inner

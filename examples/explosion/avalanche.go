@@ -50,7 +50,7 @@ func newChain(ctx context.Context, tracer trace.Tracer, mended bool) (*chain, er
 	if c.peers, err = startPeers(ctx, "avalanche"); err != nil {
 		return nil, err
 	}
-	if c.service, err = serve(c.order); err != nil {
+	if c.service, err = serve(ctx, c.order); err != nil {
 		c.peers.end()
 		return nil, err
 	}
@@ -96,8 +96,8 @@ type server struct {
 	done chan struct{}
 }
 
-func serve(h http.HandlerFunc) (*server, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func serve(ctx context.Context, h http.HandlerFunc) (*server, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
