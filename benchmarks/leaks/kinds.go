@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"sync"
 	"time"
@@ -23,9 +22,7 @@ type kind struct {
 
 // world is what the requests of a kind share.
 type world struct {
-	endless *httptest.Server // a body without an end
-	slow    *httptest.Server // an answer that never comes
-	silent  net.Listener     // takes connections and says nothing
+	peers
 
 	channel  chan int
 	lock     sync.Mutex
@@ -42,29 +39,10 @@ func newWorld() *world {
 	var cancel context.CancelFunc
 	w.app, cancel = context.WithCancel(w.app)
 	_ = cancel
-	w.endless = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Content-Length", "1000000")
-		_, _ = rw.Write(make([]byte, 4096))
-		rw.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
-	w.slow = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	var err error
+	if w.peers, err = startPeers(); err != nil {
 		panic(err)
 	}
-	w.silent = silent
-	go func() {
-		for {
-			c, err := silent.Accept()
-			if err != nil {
-				return
-			}
-			w.mu.Lock()
-			w.conns = append(w.conns, c)
-			w.mu.Unlock()
-		}
-	}()
 	return w
 }
 
@@ -215,15 +193,15 @@ func leakChild(w *world) {
 
 func leakBackground(*world) { go func() { <-context.Background().Done() }() }
 
-func leakBody(w *world) { _, _ = http.Get(w.endless.URL) }
+func leakBody(w *world) { _, _ = http.Get(w.endless) }
 
 func leakTransport(w *world) {
 	c := http.Client{Transport: &http.Transport{}}
-	_, _ = c.Get(w.endless.URL)
+	_, _ = c.Get(w.endless)
 }
 
 func leakKept(w *world) {
-	resp, err := http.Get(w.endless.URL)
+	resp, err := http.Get(w.endless)
 	if err != nil {
 		return
 	}
@@ -232,10 +210,10 @@ func leakKept(w *world) {
 	w.mu.Unlock()
 }
 
-func leakRequest(w *world) { go func() { _, _ = http.Get(w.slow.URL) }() }
+func leakRequest(w *world) { go func() { _, _ = http.Get(w.slow) }() }
 
 func leakConnection(w *world) {
-	c, err := net.Dial("tcp", w.silent.Addr().String())
+	c, err := net.Dial("tcp", w.silent)
 	if err != nil {
 		return
 	}
@@ -285,6 +263,6 @@ func leakRange(*world) {
 
 func leakLeader(w *world) {
 	g := new(sync.WaitGroup)
-	g.Go(func() { _, _ = http.Get(w.slow.URL) })
+	g.Go(func() { _, _ = http.Get(w.slow) })
 	go func() { g.Wait() }()
 }

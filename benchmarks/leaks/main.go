@@ -32,7 +32,12 @@ func main() {
 	only := flag.String("only", "", "a regular expression that names of runs must match")
 	workload := flag.String("run", "", "run one workload in this process and print its result")
 	verbose := flag.Bool("v", false, "print each run that fell short")
+	asPeers := flag.Bool("peers", false, "be the servers that kinds call; the program runs itself so")
 	flag.Parse()
+	if *asPeers {
+		fail(servePeers())
+		return
+	}
 	if *workload != "" {
 		fail(here(*workload))
 		return
