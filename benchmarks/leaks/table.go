@@ -27,8 +27,10 @@ func rules() []rule {
 	return []rule{
 		{"gmpulse", func(r *result) (keys []string, any bool) {
 			for _, v := range r.Suspects() {
-				keys = append(keys, v.Key)
+				keys = append(append(keys, v.Key), v.Also...)
 			}
+			slices.Sort(keys)
+			keys = slices.Compact(keys)
 			return keys, len(keys) > 0
 		}},
 		{"holmes: 20 % above the mean of ten", func(r *result) ([]string, bool) { return nil, r.Holmes }},
@@ -47,6 +49,7 @@ func (t *table) print(w io.Writer, verbose bool) {
 	}
 	fmt.Fprintln(w)
 	t.printKinds(w)
+	t.printLines(w)
 	if verbose {
 		t.printMisses(w)
 	}
@@ -104,6 +107,29 @@ func (t *table) printKinds(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "Own kinds: %d of %d named at the right place, %d of %d under the right root span.\n", placed, kinds, spans, kinds)
+}
+
+// printLines prints for how many of the leaking programs gmpulse showed a line of the
+// program itself: where it waits, or where it creates the goroutines.
+func (t *table) printLines(w io.Writer) {
+	var found, shown int
+	for _, r := range t.runs {
+		suspects := r.result.Suspects()
+		if r.err != nil || r.benign || len(r.result.Truth) == 0 || len(suspects) == 0 {
+			continue
+		}
+		found++
+		if slices.ContainsFunc(suspects, func(f watch.Finding) bool { return slices.ContainsFunc(f.Application, ofProgram) }) {
+			shown++
+		}
+	}
+	fmt.Fprintf(w, "Application's line shown: in %d of the %d leaking programs that gmpulse found.\n", shown, found)
+}
+
+// ofProgram reports whether a function belongs to the measured program, and not to
+// the standard library or to the loop that repeats the program.
+func ofProgram(function string) bool {
+	return strings.HasPrefix(function, "main.") && function != "main.main"
 }
 
 // named tells whether a suspect names a kind's place, and its root span.

@@ -38,6 +38,11 @@ type Finding struct {
 	Line     int
 	Root     string // the root span that most were created under
 	Count    int
+	// Also are the other groups of the same verdict.
+	Also []string
+	// Application are the functions that the verdict shows first: where the
+	// application waits, and where it creates the goroutines.
+	Application []string
 }
 
 // Result is what one run showed. Truth are the groups that the workload left
@@ -170,6 +175,7 @@ func (w *watcher) look(s *goroutines.Surveyor, elapsed time.Duration) error {
 func (w *watcher) note(v *goroutines.Verdict, elapsed time.Duration) {
 	id := string(v.Kind) + " " + v.Key.String()
 	if w.seen[id] {
+		w.renew(v)
 		return
 	}
 	w.seen[id] = true
@@ -178,9 +184,34 @@ func (w *watcher) note(v *goroutines.Verdict, elapsed time.Duration) {
 	if len(v.Roots) > 0 {
 		f.Root = v.Roots[0].Name
 	}
+	for _, k := range v.Also {
+		f.Also = append(f.Also, k.String())
+	}
+	f.Application = []string{v.Where.Function, v.Creation.Function}
 	w.result.Verdicts = append(w.result.Verdicts, f)
 	if v.Kind.Suspect() && w.result.Seconds == 0 {
 		w.result.Seconds = elapsed.Seconds()
+	}
+}
+
+// renew adds what a verdict has learned since it was first seen: groups of the same
+// cause, and the line that creates its goroutines.
+func (w *watcher) renew(v *goroutines.Verdict) {
+	for i := range w.result.Verdicts {
+		f := &w.result.Verdicts[i]
+		if f.Key != v.Key.String() || f.Kind != string(v.Kind) {
+			continue
+		}
+		for _, k := range v.Also {
+			if key := k.String(); !slices.Contains(f.Also, key) {
+				f.Also = append(f.Also, key)
+			}
+		}
+		for _, function := range []string{v.Where.Function, v.Creation.Function} {
+			if !slices.Contains(f.Application, function) {
+				f.Application = append(f.Application, function)
+			}
+		}
 	}
 }
 
