@@ -41,6 +41,7 @@ require (
 	github.com/ebitengine/purego v0.11.1 // indirect
 	github.com/gabriel-vasile/mimetype v1.4.13 // indirect
 	github.com/gin-contrib/sse v1.1.0 // indirect
+	github.com/gmpulse/gmpulse/exporters/otlp/otlphttp v0.0.0
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-ole/go-ole v1.3.0 // indirect
@@ -100,3 +101,5 @@ require (
 )
 
 replace github.com/gmpulse/gmpulse => ../
+
+replace github.com/gmpulse/gmpulse/exporters/otlp/otlphttp => ../exporters/otlp/otlphttp

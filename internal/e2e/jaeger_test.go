@@ -24,8 +24,8 @@ const kit = "../../examples/deploy"
 func needJaeger(t *testing.T) {
 	t.Helper()
 	for _, c := range []struct{ program, how string }{
-		{"jaeger", "go -C internal/peers/jaeger build -o /usr/local/bin/ github.com/jaegertracing/jaeger/cmd/jaeger"},
-		{"kafka", "go -C internal/peers/jaeger build -o /usr/local/bin/ ./kafka"},
+		{"jaeger", "GOWORK=off go -C internal/peers/jaeger build -o /usr/local/bin/ github.com/jaegertracing/jaeger/cmd/jaeger"},
+		{"kafka", "GOWORK=off go -C internal/peers/jaeger build -o /usr/local/bin/ ./kafka"},
 	} {
 		if os.Getenv("GMPULSE_E2E") == "full" {
 			need(t, c.program, c.how)

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package deptest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A program outside this repository imports each module that users import, and
+// builds. The module graph of one that imports only agent has no gRPC in it.
+func TestProgramsOfUsersBuildOutsideTheWorkspace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds three programs")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, source string
+		require      map[string]string // module to folder
+		grpc         bool
+	}{
+		{"agent", `package main
+
+import "github.com/gmpulse/gmpulse/agent"
+
+func main() { _, _ = agent.Start() }
+`, nil, false},
+		{"engine and an exporter", `package main
+
+import (
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/otlp"
+)
+
+func main() { _, _ = engine.New(); _ = otlp.Config{} }
+`, nil, false},
+		{"otlphttp", `package main
+
+import (
+	"context"
+
+	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
+)
+
+func main() { _, _ = otlphttp.New(context.Background(), otlphttp.Config{}) }
+`, map[string]string{module + "/exporters/otlp/otlphttp": "exporters/otlp/otlphttp"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "main.go"), test.source)
+			write(t, filepath.Join(dir, "go.mod"), "module example.com/user\n\ngo 1.26.0\n")
+			run := func(args ...string) string {
+				cmd := exec.CommandContext(t.Context(), "go", args...)
+				cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+				}
+				return string(out)
+			}
+			folders := map[string]string{module: "."}
+			for path, folder := range test.require {
+				folders[path] = folder
+			}
+			for path, folder := range folders {
+				run("mod", "edit", "-require="+path+"@v0.0.0", "-replace="+path+"="+filepath.Join(root, folder))
+			}
+			run("build", "-o", os.DevNull, ".")
+			graph := run("list", "-m", "all")
+			for _, heavy := range []string{"google.golang.org/grpc ", "google.golang.org/genproto", "github.com/grpc-ecosystem/"} {
+				if strings.Contains(graph, heavy) && !test.grpc {
+					t.Errorf("the module graph has %s:\n%s", heavy, graph)
+				}
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
