@@ -251,7 +251,7 @@ export class Rail extends Strip {
     this.tip.hidden = near.length === 0;
     if (!near.length) return;
     this.tip.replaceChildren(...near.map((m) => h('div', {}, h('b', {}, clock(m.t)), ' ', m.text)));
-    this.tip.style.left = Math.max(0, Math.min(x - 20, s.width - 340)) + 'px';
+    this.tip.style.left = Math.max(0, Math.min(x - 20, s.width - this.tip.offsetWidth)) + 'px';
   }
 }
 

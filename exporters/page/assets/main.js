@@ -85,9 +85,11 @@ function toolbar() {
     type: 'button', 'aria-pressed': String(!view.zoomed && view.width === w), onclick: () => view.setWidth(w),
   }, t('range.' + w / 1000))));
   const focus = document.activeElement?.getAttribute?.('aria-label');
+  $('state').className = 'state ' + shown;
+  $('state').title = t('state.' + shown);
+  $('state').replaceChildren(h('i', {}), t('state.' + shown));
   $('tools').setAttribute('aria-label', 'gmpulse');
   $('tools').replaceChildren(
-    h('span', {class: 'state ' + shown}, h('i', {}), t('state.' + shown)),
     view.zoomed ? h('button', {type: 'button', class: 'link', onclick: () => view.reset()}, t('tool.reset')) : '',
     ranges,
     button(view.paused ? 'tool.resume' : 'tool.pause', view.paused ? icons.play : icons.pause, () => view.pause(!view.paused)),

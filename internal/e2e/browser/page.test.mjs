@@ -14,21 +14,25 @@ let browser;
 before(async () => { browser = await chromium.launch({executablePath: CHROMIUM}); });
 after(() => browser.close());
 
-/** open loads the page and fails the test for any complaint of the browser. */
-async function open(t, url, options = {}) {
-  const {bypassCSP, ...rest} = options;
-  const context = await browser.newContext({viewport: {width: 1440, height: 900}, locale: 'en-US', bypassCSP, ...rest});
+/**
+ * open loads the page and fails the test for any error or warning on the console.
+ * prepare(page) runs before the page is loaded; messages that match ignore are expected.
+ */
+async function open(t, url, {prepare, ignore, state = 'live', ...options} = {}) {
+  const context = await browser.newContext({viewport: {width: 1440, height: 900}, locale: 'en-US', ...options});
   const page = await context.newPage();
   const complaints = [], requests = [];
-  page.on('console', (m) => { if (m.type() !== 'log') complaints.push(`${m.type()}: ${m.text()}`); });
+  page.on('console', (m) => { if (m.type() !== 'log' && !ignore?.test(m.text())) complaints.push(`${m.type()}: ${m.text()}`); });
   page.on('pageerror', (e) => complaints.push(String(e)));
   page.on('request', (r) => requests.push(r.url()));
   t.after(async () => {
+    await page.unrouteAll({behavior: 'ignoreErrors'});
     await context.close();
     assert.deepEqual(complaints, [], 'the console');
   });
+  await prepare?.(page);
   const response = await page.goto(url);
-  await page.waitForSelector('.state.live, .state.paused', {timeout: 20e3});
+  await page.waitForSelector(`.state.${state}, .state.paused`, {timeout: 20e3});
   await page.waitForSelector('.hero canvas');
   return {page, requests, response};
 }
@@ -291,10 +295,71 @@ test('requests that are shorter than a sample are shown', async (t) => {
   await until('what starts and ends', async () => /^start\/end \/s\s*\d+\/\d+$/.test((await label.innerText()).replaceAll('\n', ' ')));
 });
 
-test('on a phone the header takes two lines and nothing is cut off', async (t) => {
-  const {page} = await open(t, CALM, {viewport: {width: 390, height: 844}, deviceScaleFactor: 2});
-  assert.ok(await page.locator('.bar').evaluate((e) => e.offsetHeight) <= 80);
-  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
-  const right = await page.locator('#tools button').evaluateAll((all) => Math.max(...all.map((b) => b.getBoundingClientRect().right)));
-  assert.ok(right <= 390, `buttons reach to ${right}`);
+/** tooWide names the elements that reach beyond the right edge of the window. */
+const tooWide = (page) => page.evaluate(() => {
+  const clipped = (e) => { for (let p = e; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).position === 'fixed' || p !== e && getComputedStyle(p).overflowX !== 'visible') return true; };
+  const found = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5 && !clipped(e))
+    .map((e) => `${e.tagName.toLowerCase()}${e.id && '#' + e.id}.${e.getAttribute('class')} to ${Math.round(e.getBoundingClientRect().right)} px: ${e.textContent.slice(0, 60)}`);
+  const width = document.documentElement.scrollWidth;
+  return width > innerWidth ? [`the document is ${width} px wide in a window of ${innerWidth} px`, ...found] : found;
 });
+
+const phone = {viewport: {width: 390, height: 844}, deviceScaleFactor: 2};
+
+test('on a phone the header takes two lines and nothing is cut off', async (t) => {
+  const {page} = await open(t, CALM, phone);
+  assert.ok(await page.locator('.bar').evaluate((e) => e.offsetHeight) <= 80);
+  assert.deepEqual(await tooWide(page), []);
+  await page.locator('.tip').evaluate((e) => { e.hidden = false; e.textContent = 'a mark on the rail'; });
+  await page.keyboard.press('+');
+  await page.getByRole('button', {name: 'Back to now (0)'}).waitFor();
+  assert.deepEqual(await tooWide(page), []);
+  await page.setViewportSize({width: 844, height: 390});
+  await page.setViewportSize({width: 320, height: 844});
+  await until('charts follow a narrower window', async () => (await tooWide(page)).length === 0);
+});
+
+const long = {
+  func: 'example.com/organisation/repository/internal/service.(*' + 'VeryLongGeneratedClientName'.repeat(6) + ').Do.func1',
+  root: 'GET_/api/v1/' + 'organisations-and-members/'.repeat(6), service: 'checkout-service-'.repeat(8),
+};
+
+/** longest puts the longest names into the answers of the API: kind is that of the one verdict. */
+const longest = (kind) => async (page) => {
+  const edit = (path, change) => page.route(`**/api/v1/${path}*`, async (route) => {
+    const response = await route.fetch(), body = await response.json();
+    change(body);
+    await route.fulfill({response, json: body});
+  });
+  const now = Date.now(), roots = [{name: long.root, count: 900, examples: [{trace: 'a'.repeat(32), span: 'b'.repeat(16)}]}, {name: '', count: 34567}];
+  const group = {
+    id: 1, wait: 'chan receive (nil chan)', family: 'channel', function: long.func, file: '/src/' + 'f'.repeat(80) + '.go', line: 12345, site: long.func, entry: long.func,
+    count: 1234567, before: 3, roots, stack: [long.func, long.func],
+    verdict: {kind, suspect: kind === 'leak', since: now - 9e5, count: 1234567, per_minute: 98765, where: long.func + ' (f.go:1)', created_at: long.func, evidence: '1234567 of them wait in ' + long.func, hint: long.func + ' does not return', ages: [{at_least: 60, count: 5}]},
+  };
+  await edit('meta', (m) => { Object.assign(m, {no_spans: true, can_capture: true, captures: true}); m.resource['service.name'] = long.service; });
+  await edit('goroutines', (g) => { g.verdicts = kind ? [group] : []; g.groups = [group]; });
+  await edit('moment', (m) => { m.groups = [group]; m.spans = [{name: long.root, trace: 'a'.repeat(32), span: 'b'.repeat(16), start: now - 1e4, last: now}]; m.events = [{t: now, level: 'WARN', name: 'x', text: long.func}]; });
+  await edit('captures', (c) => { c.captures = [{id: long.service, t: now, reason: long.func, files: [{name: 'g'.repeat(90) + '.pb.gz', size: 123456789, kind: 'profile', tool: 'go tool pprof -http=: '}]}]; });
+  await edit('events', (e) => { e.spells = [{id: 99, source: 'band', subject: 'root_span.p99 ' + long.root, from: now - 1e5, to: 0, peak: 1234.5, expected: 0.0123, unit: 's'}]; });
+  if (!kind) for (const path of ['stream', 'samples']) await page.route(`**/api/v1/${path}*`, (route) => route.abort());
+};
+
+// Without a verdict, the stream is cut as well: the band's text and the state "connection lost" remain.
+for (const [kind, locale] of [['leak', 'en-US'], ['growing', 'zh-CN'], ['', 'en-US']]) {
+  test(`on a phone no text widens the page: ${kind || 'a signal outside its band'}, ${locale}`, async (t) => {
+    const {page} = await open(t, CALM, {...phone, locale, prepare: longest(kind), ignore: kind ? undefined : /Failed to load resource/, state: kind ? 'live' : 'lost'});
+    await page.waitForSelector('figure.small canvas');
+    await until('the verdict', async () => (await page.locator('#verdict').innerText()).includes(kind ? long.func : long.root));
+    assert.deepEqual(await tooWide(page), [], 'the page');
+    assert.ok(await page.locator('.bar').evaluate((e) => e.offsetHeight) <= 80, 'the header takes two lines');
+    await page.keyboard.press('t');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.moment .bundle');
+    await page.locator('.moment .more summary').first().click();
+    assert.deepEqual(await tooWide(page), [], 'the moment');
+    await page.evaluate(() => { const b = document.createElement('b'); b.className = 'wide'; b.style.whiteSpace = 'nowrap'; b.append('x'.repeat(200)); document.querySelector('#verdict').append(b); });
+    assert.match((await tooWide(page)).join(), /b\.wide to \d+ px/, 'the check itself');
+    if (SHOTS) await page.screenshot({path: `${SHOTS}/phone-${kind || 'band'}-${locale}.png`, fullPage: true});
+  });
+}
