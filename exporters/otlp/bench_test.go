@@ -13,12 +13,12 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// nowhere is a metric exporter that drops what it gets.
-type nowhere struct{ metrics }
+// discard is a metric exporter that discards what it receives.
+type discard struct{ metrics }
 
-func (*nowhere) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+func (*discard) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
 
-// BenchmarkExport is the conversion of live snapshots, without the transport.
+// BenchmarkExport converts live snapshots, without a transport.
 func BenchmarkExport(b *testing.B) {
 	r := runtimeinfo.NewReader(runtimeinfo.Config{})
 	var live []*runtimeinfo.Snapshot
@@ -28,7 +28,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 	for name, delta := range map[string]bool{"cumulative": false, "delta": true} {
 		b.Run(name, func(b *testing.B) {
-			e, err := otlp.New(otlp.Config{Metrics: &nowhere{metrics{delta: delta}}})
+			e, err := otlp.New(otlp.Config{Metrics: &discard{metrics{delta: delta}}})
 			if err != nil {
 				b.Fatal(err)
 			}

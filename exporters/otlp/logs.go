@@ -19,33 +19,40 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// events turns events into the SDK's log records. Only the SDK's own logger can
-// give a record its resource and scope: this one leads to a slice.
-type events struct {
-	resource *resource.Resource
-	logger   log.Logger
-	out      []sdklog.Record
-}
-
-var _ sdklog.Processor = (*events)(nil)
-
-// records returns the events of a snapshot; the slice is overwritten by the next call.
-func (v *events) records(ctx context.Context, r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog.Record {
-	if v.logger == nil || v.resource != r {
-		v.resource = r
-		v.logger = sdklog.NewLoggerProvider(
-			sdklog.WithProcessor(v), sdklog.WithResource(r), sdklog.WithAttributeCountLimit(-1)).Logger(Scope)
-	}
-	v.out = v.out[:0]
+// records returns the events of s as log records.
+func records(ctx context.Context, r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog.Record {
+	var all recordList
+	logger := sdklog.NewLoggerProvider(
+		sdklog.WithProcessor(&all), sdklog.WithResource(r), sdklog.WithAttributeCountLimit(-1)).Logger(Scope)
 	for i := range s.Events {
-		v.emit(ctx, s, &s.Events[i])
+		e := &s.Events[i]
+		logger.Emit(withSpan(ctx, e), record(s, e))
 	}
-	return v.out
+	return all
 }
 
-// emit makes a record that belongs to the first of the event's spans.
-func (v *events) emit(ctx context.Context, s *runtimeinfo.Snapshot, e *runtimeinfo.Event) {
-	var r log.Record
+// recordList collects records. Only a logger of the SDK can set the resource and the
+// scope of a record, so the records pass through one.
+type recordList []sdklog.Record
+
+var _ sdklog.Processor = (*recordList)(nil)
+
+// OnEmit appends a copy of r.
+func (l *recordList) OnEmit(_ context.Context, r *sdklog.Record) error {
+	*l = append(*l, r.Clone())
+	return nil
+}
+
+// Enabled returns true.
+func (*recordList) Enabled(context.Context, sdklog.EnabledParameters) bool { return true }
+
+// Shutdown does nothing.
+func (*recordList) Shutdown(context.Context) error { return nil }
+
+// ForceFlush does nothing.
+func (*recordList) ForceFlush(context.Context) error { return nil }
+
+func record(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) (r log.Record) {
 	r.SetEventName(valid(e.Name))
 	r.SetTimestamp(e.Time)
 	r.SetObservedTimestamp(s.Time)
@@ -56,28 +63,33 @@ func (v *events) emit(ctx context.Context, s *runtimeinfo.Snapshot, e *runtimein
 		switch {
 		case key == "attributes":
 			if m, ok := value.(map[string]any); ok {
-				r.AddAttributes(pairs(m)...)
+				r.AddAttributes(keyValues(m)...)
 			}
 		case key == "spans" && len(e.Spans) > 1:
 			r.AddAttributes(attribute.KeyValue{Key: "spans", Value: valueOf(value)})
 		}
 	}
-	if len(e.Spans) > 0 {
-		ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-			TraceID: e.Spans[0].TraceID, SpanID: e.Spans[0].SpanID, TraceFlags: trace.TraceFlags(0).WithSampled(e.Spans[0].Sampled),
-		}))
-	}
-	v.logger.Emit(ctx, r)
+	return r
 }
 
-// severity maps slog's levels, where info is 0, to OpenTelemetry's from 1 to 24,
-// where it is 9. The steps are alike.
+// withSpan returns a context with the first span of e, which the record refers to.
+func withSpan(ctx context.Context, e *runtimeinfo.Event) context.Context {
+	if len(e.Spans) == 0 {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: e.Spans[0].TraceID, SpanID: e.Spans[0].SpanID, TraceFlags: trace.TraceFlags(0).WithSampled(e.Spans[0].Sampled),
+	}))
+}
+
+// severity converts a slog level to OpenTelemetry's scale from 1 to 24. Both have
+// the same distance between their named levels; info is 0 in slog and 9 in OpenTelemetry.
 func severity(l slog.Level) log.Severity {
 	return log.Severity(min(max(l, -8), 15) + slog.Level(log.SeverityInfo))
 }
 
-// pairs returns a map's entries, by key.
-func pairs(m map[string]any) []attribute.KeyValue {
+// keyValues returns the entries of m, sorted by key.
+func keyValues(m map[string]any) []attribute.KeyValue {
 	all := make([]attribute.KeyValue, 0, len(m))
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		all = append(all, attribute.KeyValue{Key: attribute.Key(k), Value: valueOf(m[k])})
@@ -85,7 +97,7 @@ func pairs(m map[string]any) []attribute.KeyValue {
 	return all
 }
 
-// valueOf turns a value as [exporters.EventRecord] has them into an attribute's.
+// valueOf converts a value of an [exporters.EventRecord].
 func valueOf(v any) attribute.Value {
 	switch v := v.(type) {
 	case bool:
@@ -100,29 +112,14 @@ func valueOf(v any) attribute.Value {
 	case string:
 		return attribute.StringValue(v)
 	case map[string]any:
-		return attribute.MapValue(pairs(v)...)
+		return attribute.MapValue(keyValues(v)...)
 	case []any:
 		all := make([]attribute.Value, len(v))
 		for i := range v {
 			all[i] = valueOf(v[i])
 		}
 		return attribute.SliceValue(all...)
-	default: // no such thing in a record
+	default: // EventRecord has no other types
 		return attribute.Value{}
 	}
 }
-
-// OnEmit keeps a record.
-func (v *events) OnEmit(_ context.Context, r *sdklog.Record) error {
-	v.out = append(v.out, r.Clone())
-	return nil
-}
-
-// Enabled is true: every event counts.
-func (*events) Enabled(context.Context, sdklog.EnabledParameters) bool { return true }
-
-// Shutdown does nothing.
-func (*events) Shutdown(context.Context) error { return nil }
-
-// ForceFlush does nothing.
-func (*events) ForceFlush(context.Context) error { return nil }

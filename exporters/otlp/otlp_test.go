@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// metrics is an exporter of the SDK that keeps what it is given.
+// metrics is a metric exporter that keeps what it receives.
 type metrics struct {
 	delta bool
 	err   error
@@ -45,42 +44,9 @@ func (*metrics) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 
 func (m *metrics) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if m.err == nil {
-		m.got = append(m.got, copyOf(rm))
+		m.got = append(m.got, rm)
 	}
 	return errors.Join(m.err, ctx.Err())
-}
-
-// copyOf returns what may be kept: the memory of rm is the next call's.
-func copyOf(rm *metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
-	c := *rm
-	c.ScopeMetrics = slices.Clone(c.ScopeMetrics)
-	c.ScopeMetrics[0].Metrics = slices.Clone(c.ScopeMetrics[0].Metrics)
-	for i := range c.ScopeMetrics[0].Metrics {
-		m := &c.ScopeMetrics[0].Metrics[i]
-		switch d := m.Data.(type) {
-		case metricdata.Gauge[float64]:
-			m.Data = metricdata.Gauge[float64]{DataPoints: numbers(d.DataPoints)}
-		case metricdata.Sum[float64]:
-			d.DataPoints = numbers(d.DataPoints)
-			m.Data = d
-		case metricdata.Histogram[float64]:
-			d.DataPoints = slices.Clone(d.DataPoints)
-			for i := range d.DataPoints {
-				p := &d.DataPoints[i]
-				p.BucketCounts, p.Exemplars = slices.Clone(p.BucketCounts), slices.Clone(p.Exemplars)
-			}
-			m.Data = d
-		}
-	}
-	return &c
-}
-
-func numbers(points []metricdata.DataPoint[float64]) []metricdata.DataPoint[float64] {
-	points = slices.Clone(points)
-	for i := range points {
-		points[i].Exemplars = slices.Clone(points[i].Exemplars)
-	}
-	return points
 }
 
 func (*metrics) ForceFlush(context.Context) error { return nil }
@@ -90,10 +56,12 @@ func (m *metrics) Shutdown(context.Context) error {
 	return nil
 }
 
+func (m *metrics) last() *metricdata.ResourceMetrics { return m.got[len(m.got)-1] }
+
 // find returns the last data of a metric.
 func (m *metrics) find(t *testing.T, name string) metricdata.Aggregation {
 	t.Helper()
-	for _, x := range m.got[len(m.got)-1].ScopeMetrics[0].Metrics {
+	for _, x := range m.last().ScopeMetrics[0].Metrics {
 		if x.Name == name {
 			return x.Data
 		}
@@ -102,7 +70,7 @@ func (m *metrics) find(t *testing.T, name string) metricdata.Aggregation {
 	return nil
 }
 
-// logs is the same for records.
+// logs is a log exporter that keeps what it receives.
 type logs struct {
 	err error
 	got []sdklog.Record
@@ -141,7 +109,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func TestNewWantsSomething(t *testing.T) {
+func TestNewNeedsAnExporter(t *testing.T) {
 	if _, err := otlp.New(otlp.Config{}); err == nil || !strings.Contains(err.Error(), "Config.Metrics") {
 		t.Errorf("%v", err)
 	}
@@ -149,7 +117,7 @@ func TestNewWantsSomething(t *testing.T) {
 
 var errDown = errors.New("down")
 
-// at is a snapshot with one value of each kind.
+// at returns a snapshot with a counter, an up-down counter and a histogram.
 func at(second int, v float64, counts ...uint64) *runtimeinfo.Snapshot {
 	counter := &runtimeinfo.Metric{Name: "c", Kind: runtimeinfo.KindCounter, Unit: "s"}
 	series := &runtimeinfo.Metric{Name: "n", Kind: runtimeinfo.KindCounter, Keys: []string{"k"}}
@@ -170,7 +138,7 @@ func at(second int, v float64, counts ...uint64) *runtimeinfo.Snapshot {
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func TestDelta(t *testing.T) {
+func TestDeltas(t *testing.T) {
 	m := &metrics{delta: true}
 	e := newExporter(t, otlp.Config{Metrics: m})
 	export := func(s *runtimeinfo.Snapshot, want error) {
@@ -179,14 +147,14 @@ func TestDelta(t *testing.T) {
 			t.Fatalf("%v, want %v", err, want)
 		}
 	}
-	export(at(9, 100, 10, 1), nil) // nothing to count from
+	export(at(9, 100, 10, 1), nil) // no baseline yet
 	if n := len(m.find(t, "c").(metricdata.Sum[float64]).DataPoints); n != 0 {
-		t.Errorf("%d points at first", n)
+		t.Errorf("%d points in the first export", n)
 	}
 	m.err = errDown
 	export(at(10, 103, 11, 1), errDown)
 	m.err = nil
-	export(at(11, 107, 13, 2), nil) // with what the failed call had
+	export(at(11, 107, 13, 2), nil) // includes what the failed call had
 	want := func(v float64, from, count, n int) {
 		t.Helper()
 		c, u := m.find(t, "c").(metricdata.Sum[float64]), m.find(t, "u").(metricdata.Sum[float64])
@@ -204,7 +172,7 @@ func TestDelta(t *testing.T) {
 			t.Errorf("series %+v", p)
 		}
 	}
-	want(7, 9, 4, 5) // a series that is new began at zero
+	want(7, 9, 4, 5) // a new series with labels started at zero
 	if x := m.find(t, "c").(metricdata.Sum[float64]).DataPoints[0].Exemplars; len(x) != 1 || x[0].TraceID[0] != 1 || x[0].SpanID[0] != 2 {
 		t.Errorf("exemplars %+v", x)
 	}
@@ -216,9 +184,9 @@ func TestDelta(t *testing.T) {
 	export(at(12, 108, 13, 3), nil)
 	want(1, 11, 1, 0)
 	if x := m.find(t, "c").(metricdata.Sum[float64]).DataPoints[0].Exemplars; len(x) != 0 {
-		t.Errorf("an exemplar of before: %+v", x)
+		t.Errorf("an exemplar older than the delta: %+v", x)
 	}
-	export(at(13, 2, 1, 0), nil) // it began anew
+	export(at(13, 2, 1, 0), nil) // the counter was reset
 	want(2, 12, 1, 0)
 }
 
@@ -236,7 +204,7 @@ func TestCumulative(t *testing.T) {
 	}
 }
 
-func TestProcessIsOptIn(t *testing.T) {
+func TestProcessMetricsAreOptIn(t *testing.T) {
 	for _, process := range []bool{false, true} {
 		m := &metrics{}
 		e := newExporter(t, otlp.Config{Metrics: m, Process: process})
@@ -255,7 +223,7 @@ func TestProcessIsOptIn(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestFailedSignalIsExportedAgain(t *testing.T) {
 	m, l := &metrics{}, &logs{}
 	e := newExporter(t, otlp.Config{Metrics: m, Logs: l})
 	events := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
@@ -291,7 +259,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestEvents(t *testing.T) {
+func TestEventsBecomeLogRecords(t *testing.T) {
 	l := &logs{}
 	e := newExporter(t, otlp.Config{Logs: l})
 	event := exporttest.Event()
@@ -324,7 +292,7 @@ func TestEvents(t *testing.T) {
 }
 
 func ExampleNew() {
-	var m sdkmetric.Exporter = &metrics{} // of your choosing: OTLP over gRPC, with your TLS and retries
+	var m sdkmetric.Exporter = &metrics{} // usually OTLP over gRPC
 	e, err := otlp.New(otlp.Config{Metrics: m})
 	if err != nil {
 		fmt.Println(err)

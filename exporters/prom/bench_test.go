@@ -14,9 +14,9 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
-// BenchmarkScrape is one scrape of a live snapshot: of the collector in a
-// registry of its own, and of the page, whose client_golang collectors read
-// /proc and runtime/metrics anew each time.
+// BenchmarkScrape scrapes a live snapshot: through the collector in a registry, and
+// through the handler, with and without client_golang's collectors, which read /proc
+// and runtime/metrics at each scrape.
 func BenchmarkScrape(b *testing.B) {
 	e := newExporter(b, prom.Config{})
 	export(b, e, live(b))
@@ -69,7 +69,7 @@ func BenchmarkScrape(b *testing.B) {
 			r.Header.Set(header[0], header[1])
 			var written int
 			for b.Loop() {
-				w := &sink{header: http.Header{}}
+				w := &discard{header: http.Header{}}
 				e.Handler().ServeHTTP(w, r)
 				written = int(w.n)
 			}
@@ -78,7 +78,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkExport is what a tick pays.
+// BenchmarkExport measures the cost per tick.
 func BenchmarkExport(b *testing.B) {
 	e := newExporter(b, prom.Config{})
 	s := live(b)
@@ -91,7 +91,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// counter is io.Discard that counts.
+// counter discards and counts what is written.
 type counter struct{ n int64 }
 
 var _ io.Writer = (*counter)(nil)
@@ -101,13 +101,13 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sink is a response that nobody reads.
-type sink struct {
+// discard is a response that is counted and discarded.
+type discard struct {
 	counter
 	header http.Header
 }
 
-var _ http.ResponseWriter = (*sink)(nil)
+var _ http.ResponseWriter = (*discard)(nil)
 
-func (s *sink) Header() http.Header { return s.header }
-func (s *sink) WriteHeader(int)     {}
+func (s *discard) Header() http.Header { return s.header }
+func (s *discard) WriteHeader(int)     {}

@@ -24,9 +24,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// TestCollectorBesideAllOthers is the promise to users who have a registry: a
-// pedantic one, with everything in it that client_golang can collect.
-func TestCollectorBesideAllOthers(t *testing.T) {
+// TestCollectorSharesARegistry registers an Exporter in a pedantic registry with all
+// collectors of client_golang.
+func TestCollectorSharesARegistry(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	r := prometheus.NewPedanticRegistry()
 	for _, c := range []prometheus.Collector{
@@ -49,17 +49,16 @@ func TestCollectorBesideAllOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(after) - len(before); n < 80 {
-		t.Errorf("%d families of ours", n)
+		t.Errorf("%d gmpulse families, want at least 80", n)
 	}
 	for _, f := range after {
 		if name := f.GetName(); name == "target_info" || strings.HasPrefix(name, "promhttp_") {
-			t.Errorf("%s is not for a registry of the user's", name)
+			t.Errorf("%s is collected in the application's registry", name)
 		}
 	}
 }
 
-// TestCollectorFamilies says that all names of the collector have the prefix.
-func TestCollectorFamilies(t *testing.T) {
+func TestCollectedFamiliesHaveThePrefix(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	r := prometheus.NewRegistry()
 	r.MustRegister(e)
@@ -75,7 +74,7 @@ func TestCollectorFamilies(t *testing.T) {
 	}
 }
 
-func TestUnregisterAfterMoreGauges(t *testing.T) {
+func TestUnregisterAfterGaugesWereAdded(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	r := prometheus.NewRegistry()
 	r.MustRegister(e)
@@ -84,20 +83,20 @@ func TestUnregisterAfterMoreGauges(t *testing.T) {
 	addGauge(t, reader, "queue.depth", "")
 	export(t, e, read(t, reader, 5))
 	if !r.Unregister(e) {
-		t.Error("not found")
+		t.Error("Unregister did not find the Exporter")
 	}
 	if err := r.Register(e); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestGaugesAddedWhileRunning also says that the families known before stay.
+// TestGaugesAddedWhileRunning also checks that the families known before stay.
 func TestGaugesAddedWhileRunning(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	own := prometheus.NewRegistry()
 	own.MustRegister(e)
 	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
-	read(t, reader) // quantiles need a second look
+	read(t, reader) // quantiles need two readings
 	export(t, e, read(t, reader))
 	before := ours(parse(t, scrape(t, e, acceptText)))
 	addGauge(t, reader, "queue.depth", "")
@@ -117,21 +116,22 @@ func TestGaugesAddedWhileRunning(t *testing.T) {
 	}
 	gathered, err := own.Gather()
 	if err != nil || len(gathered) != len(families) {
-		t.Errorf("a registry of the user's has %d families, want %d; %v", len(gathered), len(families), err)
+		t.Errorf("the application's registry has %d families, want %d; %v", len(gathered), len(families), err)
 	}
 }
 
-// perTick tells of quantiles, which are absent after a tick without an observation.
+// perTick reports whether a family is a quantile, which is absent after a tick without
+// an observation.
 func perTick(name string) bool {
 	return slices.ContainsFunc([]string{"_p50_", "_p99_", "_max_"}, func(q string) bool { return strings.Contains(name, q) })
 }
 
-// TestClashingGauges adds gauges that a reader accepts and a registry would not:
-// each of them would turn every scrape of the user's registry into HTTP 500.
-func TestClashingGauges(t *testing.T) {
+// TestConflictingGaugesAreSkipped adds gauges that a reader accepts and a registry
+// rejects. Each would fail every scrape of the application's registry.
+func TestConflictingGaugesAreSkipped(t *testing.T) {
 	names := []string{
 		"gmpulse.go.goroutine.count",          // the same name as a family of the catalogue
-		"go.memory.used.bytes",                // the same, by way of the unit
+		"go.memory.used.bytes",                // the same, because of the unit
 		"go.schedule.duration.seconds.count",  // a series of a histogram
 		"go.schedule.duration.seconds.bucket", // another
 		"go.schedule.duration.seconds",        // the histogram itself
@@ -163,30 +163,30 @@ func TestClashingGauges(t *testing.T) {
 	if n := e.Skipped(); n != uint64(added) {
 		t.Errorf("%d values skipped, want %d", n, added)
 	}
-	addGauge(t, reader, "queue.length", "") // a new catalogue must not log the old clashes again
+	addGauge(t, reader, "queue.length", "") // a new list of metrics must not log the old conflicts again
 	export(t, e, read(t, reader, values[:added+1]...))
-	if n := strings.Count(log.String(), "left out"); n != added {
+	if n := strings.Count(log.String(), "metric omitted"); n != added {
 		t.Errorf("%d metrics logged, want %d, once each:\n%s", n, added, &log)
 	}
 	if page := scrape(t, e, acceptText); !strings.Contains(page, "\ngmpulse_queue_depth 7\n") {
-		t.Error("the good gauge is missing")
+		t.Error("the gauge without a conflict is missing")
 	}
 }
 
 func addGauge(t *testing.T, r *runtimeinfo.Reader, name, unit string) {
 	t.Helper()
-	if _, err := r.AddGauge(name, unit, "A gauge of the application's."); err != nil {
+	if _, err := r.AddGauge(name, unit, "A gauge of the application."); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// oddPoints are points of which a registry would refuse some.
-type oddPoints struct {
+// invalidPoints are points of which a registry rejects some.
+type invalidPoints struct {
 	points  []runtimeinfo.Point
 	skipped uint64
 }
 
-func allOddPoints() map[string]oddPoints {
+func allInvalidPoints() map[string]invalidPoints {
 	const gauge = runtimeinfo.KindGauge
 	good := &runtimeinfo.Metric{Name: "good", Kind: gauge}
 	keyed := &runtimeinfo.Metric{Name: "keyed", Kind: gauge, Keys: []string{"k"}}
@@ -194,14 +194,14 @@ func allOddPoints() map[string]oddPoints {
 	buckets := func(n int) *runtimeinfo.Histogram {
 		return &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: make([]uint64, n)}
 	}
-	return map[string]oddPoints{
+	return map[string]invalidPoints{
 		"same labels": {[]runtimeinfo.Point{
 			{Metric: keyed, Labels: []string{"a"}, Number: 1}, {Metric: keyed, Labels: []string{"a"}, Number: 2},
 		}, 1},
 		"same labels once valid": {[]runtimeinfo.Point{
 			{Metric: keyed, Labels: []string{"\xfe"}}, {Metric: keyed, Labels: []string{"\xff"}}, {Metric: keyed, Labels: []string{"b"}},
 		}, 1},
-		"same row twice": {[]runtimeinfo.Point{
+		"same metric twice": {[]runtimeinfo.Point{
 			{Metric: good}, {Metric: &runtimeinfo.Metric{Name: "good", Kind: gauge}},
 		}, 1},
 		"other help": {[]runtimeinfo.Point{
@@ -224,7 +224,7 @@ func allOddPoints() map[string]oddPoints {
 			{Metric: &runtimeinfo.Metric{Name: "g", Kind: gauge, Attr: runtimeinfo.Attr{Key: "a", Value: "b"}}},
 			{Metric: &runtimeinfo.Metric{Name: "g", Kind: runtimeinfo.KindUpDownCounter, Attr: runtimeinfo.Attr{Key: "a", Value: "c"}}},
 		}, 0},
-		"keys that become one": {[]runtimeinfo.Point{
+		"keys with the same label name": {[]runtimeinfo.Point{
 			{Metric: &runtimeinfo.Metric{Name: "x", Kind: gauge, Keys: []string{"a.b", "a_b"}}, Labels: []string{"1", "2"}}, {Metric: good},
 		}, 1},
 		"too few labels":  {[]runtimeinfo.Point{{Metric: keyed}, {Metric: keyed, Labels: []string{"a"}}}, 1},
@@ -235,20 +235,20 @@ func allOddPoints() map[string]oddPoints {
 		"label le": {[]runtimeinfo.Point{
 			{Metric: &runtimeinfo.Metric{Name: "h", Kind: runtimeinfo.KindHistogram, Attr: runtimeinfo.Attr{Key: "le", Value: "1"}}, Histogram: buckets(2)}, {Metric: good},
 		}, 1},
-		"catalogue": { // which is described, so that a registry counts on it
+		"catalogue": { // described, so that its names are reserved
 			[]runtimeinfo.Point{{Metric: &runtimeinfo.Metric{Name: "go.goroutine.count", Kind: gauge, Help: "Mine."}}, {Metric: good}}, 1,
 		},
 		"unknown kind": {[]runtimeinfo.Point{{Metric: &runtimeinfo.Metric{Name: "x", Kind: 99}}, {Metric: good}}, 1},
-		"nothing legal about it": {[]runtimeinfo.Point{
+		"no legal text": {[]runtimeinfo.Point{
 			{Metric: &runtimeinfo.Metric{Name: "\xff", Unit: "\xff", Kind: gauge, Help: "\xff\n", Attr: runtimeinfo.Attr{Key: "\xff", Value: "\xff"}}},
 		}, 0},
 	}
 }
 
-// TestOddPoints says that such points are skipped and counted, and that the rest
-// is served without an error.
-func TestOddPoints(t *testing.T) {
-	for name, c := range allOddPoints() {
+// TestInvalidPointsAreSkipped checks that such points are counted, and that the others
+// are served without an error.
+func TestInvalidPointsAreSkipped(t *testing.T) {
+	for name, c := range allInvalidPoints() {
 		t.Run(name, func(t *testing.T) {
 			e := newExporter(t, prom.Config{})
 			own := prometheus.NewRegistry()
@@ -273,7 +273,7 @@ func TestOddPoints(t *testing.T) {
 	}
 }
 
-func TestScrapeLeavesTheSnapshotAsItIs(t *testing.T) {
+func TestScrapeDoesNotChangeTheSnapshot(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	labels := []string{"good", "bad\xff"}
 	m := &runtimeinfo.Metric{Name: "m", Kind: runtimeinfo.KindGauge, Keys: []string{"a", "b"}}
@@ -286,7 +286,7 @@ func TestScrapeLeavesTheSnapshotAsItIs(t *testing.T) {
 	}
 }
 
-func TestShutdown(t *testing.T) {
+func TestShutdownRemovesOwnFamilies(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	s := live(t)
 	export(t, e, s)
@@ -307,51 +307,58 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestNewReportsCollectorsThatClash(t *testing.T) {
+func TestNewReportsConflictingCollectors(t *testing.T) {
 	_, err := prom.New(prom.Config{Collectors: []prometheus.Collector{
 		prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines", Help: "Mine."}),
 		nil,
 	}})
 	if err == nil || !strings.Contains(err.Error(), "go_goroutines") || !strings.Contains(err.Error(), "nil") {
-		t.Errorf("error %v names not both", err)
+		t.Errorf("error %v does not name both collectors", err)
 	}
 }
 
-// TestBadCollectorOfTheUser says that one bad collector costs its own values only.
-func TestBadCollectorOfTheUser(t *testing.T) {
+func TestPanickingCollectorLosesOnlyItsOwnValues(t *testing.T) {
 	e := newExporter(t, prom.Config{Collectors: []prometheus.Collector{
-		broken{},
+		panicking{},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mine", Help: "Mine."}, func() float64 { return 8 }),
 	}})
 	export(t, e, live(t))
 	scrape(t, e, acceptText)
 	page := scrape(t, e, acceptText)
 	if !strings.Contains(page, "\nmine 8\n") || len(ours(parse(t, page))) < 80 {
-		t.Error("the page is not whole")
+		t.Error("other families are missing")
 	}
 	if !strings.Contains(page, `promhttp_metric_handler_errors_total{cause="gathering"} 1`) {
 		t.Error("the error is not counted")
 	}
 }
 
-// broken is an unchecked collector that panics.
-type broken struct{}
+// panicking is an unchecked collector that panics.
+type panicking struct{}
 
-func (broken) Describe(chan<- *prometheus.Desc) {}
-func (broken) Collect(chan<- prometheus.Metric) { panic("broken") }
+func (panicking) Describe(chan<- *prometheus.Desc) {}
+func (panicking) Collect(chan<- prometheus.Metric) { panic("oh") }
 
-// stuck is an unchecked collector that waits.
-type stuck struct{ until chan struct{} }
+// blocking is an unchecked collector that blocks.
+type blocking struct {
+	until chan struct{}
+	calls *atomic.Int32
+}
 
-func (stuck) Describe(chan<- *prometheus.Desc)   {}
-func (s stuck) Collect(chan<- prometheus.Metric) { <-s.until }
+func (blocking) Describe(chan<- *prometheus.Desc) {}
 
-// TestStuckCollectorOfTheUser says that requests neither pile up behind a
-// collector that hangs nor wait for it for ever.
-func TestStuckCollectorOfTheUser(t *testing.T) {
+func (b blocking) Collect(chan<- prometheus.Metric) {
+	b.calls.Add(1)
+	<-b.until
+}
+
+// TestBlockedCollectorBlocksNoRequest checks the limits on running and waiting
+// requests, their timeouts, and that blocked collections do not accumulate.
+func TestBlockedCollectorBlocksNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
 		until := make(chan struct{})
-		e := newExporter(t, prom.Config{Collectors: []prometheus.Collector{stuck{until}}})
+		e := newExporter(t, prom.Config{Collectors: []prometheus.Collector{blocking{until, &calls}}})
 		start := time.Now()
 		var requests sync.WaitGroup
 		get := func(want int, after time.Duration) {
@@ -371,14 +378,20 @@ func TestStuckCollectorOfTheUser(t *testing.T) {
 		synctest.Wait()
 		get(http.StatusServiceUnavailable, 0)
 		requests.Wait()
+		for range 8 {
+			get(http.StatusServiceUnavailable, 5*time.Second) // the first four collections still block
+		}
+		if n := calls.Load(); n != 4 {
+			t.Errorf("%d collections were started, want 4", n)
+		}
 		close(until)
 		synctest.Wait()
 		get(http.StatusOK, 5*time.Second)
 	})
 }
 
-// TestConcurrentScrapes is for the race detector: exports while 20 scrape. Each
-// page is of one snapshot, and requests beyond the limit are told so.
+// TestConcurrentScrapes exports while 20 clients scrape. Each page has the values of one
+// snapshot.
 func TestConcurrentScrapes(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
@@ -407,7 +420,7 @@ func TestConcurrentScrapes(t *testing.T) {
 				}
 				served.Add(1)
 				if a, b := valueOf(w.Body.String(), "gmpulse_a_number"), valueOf(w.Body.String(), "gmpulse_b_number"); a == "" || a != b {
-					t.Errorf("HTTP %d, a page of two snapshots: %q and %q", w.Code, a, b)
+					t.Errorf("HTTP %d, values of two snapshots: %q and %q", w.Code, a, b)
 				}
 			}
 		})
@@ -426,15 +439,15 @@ func valueOf(page, name string) string {
 	return v
 }
 
-// FuzzPage publishes metrics with arbitrary strings in them: the page stays
-// whole and readable, and no value is lost without being counted.
+// FuzzPage exports metrics with arbitrary strings: the page stays complete and can be
+// parsed, and every value is served or counted as skipped.
 func FuzzPage(f *testing.F) {
 	f.Add("queue.depth", "s", "help", "k", "v", byte(1), 1.5)
 	f.Add("\xff", "{", "\n\\", "__name__", "\"\xff", byte(4), -1.0)
 	f.Add("go.goroutine.count", "", "", "le", "", byte(3), 0.0)
 	f.Fuzz(func(t *testing.T, name, unit, help, key, value string, kind byte, v float64) {
 		m := &runtimeinfo.Metric{Name: name, Unit: unit, Help: help, Kind: runtimeinfo.Kind(kind % 6), Keys: []string{key}}
-		good := &runtimeinfo.Metric{Name: "certainly.good", Kind: runtimeinfo.KindGauge}
+		good := &runtimeinfo.Metric{Name: "well.formed", Kind: runtimeinfo.KindGauge}
 		points := []runtimeinfo.Point{{Metric: m, Labels: []string{value}, Number: v}, {Metric: good, Number: 1}}
 		if m.Kind == runtimeinfo.KindHistogram {
 			points[0].Histogram = &runtimeinfo.Histogram{Bounds: []float64{v}, Counts: []uint64{1, 2}, Sum: v}
@@ -450,7 +463,7 @@ func FuzzPage(f *testing.F) {
 		if got := uint64(len(families)) + e.Skipped(); got != 2 {
 			t.Errorf("%d families and %d skipped", len(families), e.Skipped())
 		}
-		if families := ours(parse(t, scrape(t, e, acceptText))); !strings.Contains(strings.Join(families, " "), "gmpulse_certainly_good") {
+		if families := ours(parse(t, scrape(t, e, acceptText))); !strings.Contains(strings.Join(families, " "), "gmpulse_well_formed") {
 			t.Errorf("families %q", families)
 		}
 	})

@@ -17,9 +17,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceSnapshot says that the page has every point of the snapshot
-// that the suite exports.
-func TestConformanceSnapshot(t *testing.T) {
+func TestPageHasEveryPointOfTheConformanceSnapshot(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	s := exporttest.Snapshot()
 	export(t, e, s)

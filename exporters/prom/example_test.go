@@ -5,6 +5,7 @@ package prom_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,14 +16,14 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// snapshot stands for what the agent exports once a second.
+// snapshot is what the agent exports once a second.
 func snapshot() *runtimeinfo.Snapshot {
-	depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Jobs that wait.", Keys: []string{"queue.name"}}
+	depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Waiting jobs.", Keys: []string{"queue.name"}}
 	s := runtimeinfo.NewSnapshot(
 		runtimeinfo.Point{Metric: depth, Labels: []string{"mail"}, Number: 4},
 		runtimeinfo.Point{Metric: depth, Labels: []string{"print"}, Number: 0},
 	)
-	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}
+	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "checkout"}}
 	return s
 }
 
@@ -32,7 +33,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	// Instead of prometheus.DefaultRegisterer: the registry behind your /metrics.
+	// The registry that serves the application's /metrics.
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(e); err != nil {
 		fmt.Println(err)
@@ -66,11 +67,27 @@ func ExampleExporter_Handler() {
 		}
 	}
 	// Output:
-	// # HELP gmpulse_queue_depth Jobs that wait.
+	// # HELP gmpulse_queue_depth Waiting jobs.
 	// # TYPE gmpulse_queue_depth gauge
 	// gmpulse_queue_depth{queue_name="mail"} 4
 	// gmpulse_queue_depth{queue_name="print"} 0
-	// target_info{service_name="shop"} 1
+	// target_info{service_name="checkout"} 1
+}
+
+func ExampleExporter_Skipped() {
+	e, err := prom.New(prom.Config{OnlyOwn: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge}
+	same := &runtimeinfo.Metric{Name: "queue_depth", Kind: runtimeinfo.KindGauge} // the same name in Prometheus
+	_ = e.Export(context.Background(), runtimeinfo.NewSnapshot(
+		runtimeinfo.Point{Metric: depth, Number: 4}, runtimeinfo.Point{Metric: same, Number: 5}))
+	e.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", nil))
+	fmt.Println(e.Skipped())
+	// Output:
+	// 1
 }
 
 func ExampleName() {

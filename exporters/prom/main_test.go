@@ -71,7 +71,7 @@ func export(tb testing.TB, e *prom.Exporter, s *runtimeinfo.Snapshot) {
 	}
 }
 
-// read takes a live snapshot in which nothing is absent that a test can supply.
+// read returns a live snapshot with every value that a test can supply.
 func read(tb testing.TB, r *runtimeinfo.Reader, gauges ...float64) *runtimeinfo.Snapshot {
 	tb.Helper()
 	h := host.NewSample()
@@ -99,9 +99,9 @@ func read(tb testing.TB, r *runtimeinfo.Reader, gauges ...float64) *runtimeinfo.
 func live(tb testing.TB) *runtimeinfo.Snapshot {
 	tb.Helper()
 	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{
-		{Key: "service.name", Value: "shop"}, {Key: "service.instance.id", Value: "7f3a"},
+		{Key: "service.name", Value: "checkout"}, {Key: "service.instance.id", Value: "7f3a"},
 	}})
-	read(tb, r) // quantiles need a second look
+	read(tb, r) // quantiles need two readings
 	return read(tb, r)
 }
 
@@ -141,7 +141,7 @@ func parseReader(tb testing.TB, page io.Reader) map[string]*dto.MetricFamily {
 	return families
 }
 
-// ours returns the names that begin with the namespace, sorted.
+// ours returns the names with the gmpulse prefix, sorted.
 func ours(families map[string]*dto.MetricFamily) []string {
 	var names []string
 	for name := range families {

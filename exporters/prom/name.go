@@ -8,17 +8,17 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// namespace keeps our families apart from all others in a registry: a name taken
-// twice fails the scrape of the whole registry, not just ours.
+// namespace is the prefix of all family names. It prevents conflicts with other
+// collectors, which would fail the scrape of the whole registry.
 const namespace = "gmpulse_"
 
-// Name returns the name of the family that Prometheus knows m by: dots become
-// underscores, with "gmpulse_" before the name unless it begins so already, then
-// the unit in words unless the name ends in it, then "_total" for a counter. A
-// gauge queue.delay in s is gmpulse_queue_delay_seconds. A histogram's series
-// have the usual suffixes after it.
+// Name returns the Prometheus family name of m. Dots become underscores, the prefix
+// "gmpulse_" is added unless the name has it, the unit in words is added unless the
+// name ends in it, and a counter ends in "_total". A gauge queue.delay in s is
+// gmpulse_queue_delay_seconds. The series of a histogram end in _bucket, _sum and
+// _count.
 //
-// Any name and unit give a legal name. Name is a pure function: it needs no Exporter.
+// The result is a legal name for any name and unit.
 func Name(m *runtimeinfo.Metric) string {
 	name := legal(m.Name)
 	if !strings.HasPrefix(name, namespace) {
@@ -36,8 +36,8 @@ func Name(m *runtimeinfo.Metric) string {
 	return name
 }
 
-// labelName makes a legal label name of an attribute key, by the rules of
-// OpenTelemetry: those that begin with two underscores are Prometheus's own.
+// labelName returns a legal label name for an attribute key, by OpenTelemetry's
+// rules: Prometheus reserves names that begin with two underscores.
 func labelName(key string) string {
 	name := legal(key)
 	switch {
@@ -50,8 +50,8 @@ func labelName(key string) string {
 	}
 }
 
-// legal replaces all but ASCII letters, digits and underscores. Colons are legal
-// too, but meant for recording rules.
+// legal replaces all characters except ASCII letters, digits and underscores with
+// underscores. Colons are legal too, but reserved for recording rules.
 func legal(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -63,7 +63,8 @@ func legal(s string) string {
 	}, s)
 }
 
-// unitWords spells out a UCUM unit, empty for none: By/s is bytes_per_second.
+// unitWords returns a UCUM unit in words: By/s is bytes_per_second. It returns the
+// empty string if there is no unit.
 func unitWords(unit string) string {
 	unit = withoutAnnotations(unit)
 	over, under, isRate := strings.Cut(unit, "/")
@@ -76,7 +77,7 @@ func unitWords(unit string) string {
 	return strings.TrimPrefix(unitWord(over)+"_per_"+strings.TrimSuffix(unitWord(under), "s"), "_")
 }
 
-// withoutAnnotations removes what UCUM has in braces: {goroutine} is a remark, not a unit.
+// withoutAnnotations removes UCUM annotations: {goroutine} is an annotation, not a unit.
 func withoutAnnotations(unit string) string {
 	for {
 		before, rest, found := strings.Cut(unit, "{")

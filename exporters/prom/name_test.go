@@ -30,13 +30,13 @@ func TestName(t *testing.T) {
 		{"gmpulse.queue.depth", "", gauge, "gmpulse_queue_depth"},
 		{"gmpulse_queue", "", gauge, "gmpulse_queue"},
 		{"gmpulsed.queue", "", gauge, "gmpulse_gmpulsed_queue"},
-		// Nothing twice.
+		// A unit or suffix is not repeated.
 		{"queue.seconds", "s", gauge, "gmpulse_queue_seconds"},
 		{"queue.seconds", "s", counter, "gmpulse_queue_seconds_total"},
 		{"queue.jobs.total", "", counter, "gmpulse_queue_jobs_total"},
 		{"queue.busy.seconds.total", "s", counter, "gmpulse_queue_busy_seconds_total"},
 		{"queue.busy.total", "s", counter, "gmpulse_queue_busy_seconds_total"},
-		// A gauge may be called total; "nanoseconds" does not end in the word seconds.
+		// A gauge may end in total; "nanoseconds" does not end in the word seconds.
 		{"queue.total", "", gauge, "gmpulse_queue_total"},
 		{"queue.nanoseconds", "s", gauge, "gmpulse_queue_nanoseconds_seconds"},
 		// Other units.
@@ -50,7 +50,7 @@ func TestName(t *testing.T) {
 		{"queue.mass", "k{x}g", gauge, "gmpulse_queue_mass_kg"},
 		{"queue.odd", "{unclosed", gauge, "gmpulse_queue_odd"},
 		{"queue.odd", "m²", gauge, "gmpulse_queue_odd_m"},
-		// Names that no catalogue has.
+		// Illegal characters.
 		{"", "", gauge, "gmpulse_"},
 		{"9-lives:ümlaut", "", gauge, "gmpulse_9_lives__mlaut"},
 		{"bad\xff", "", gauge, "gmpulse_bad_"},
@@ -88,18 +88,18 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-// TestNames pins the names: they are API, and a rename must show in review.
-func TestNames(t *testing.T) {
+// TestNamesMatchTheGoldenFile exists because names are API: a rename must show in review.
+func TestNamesMatchTheGoldenFile(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Prometheus name, labels, kind, unit: one line per row of the catalogue.\n")
-	b.WriteString("# Names are API. Written by: go test ./exporters/prom -run TestNames -update\n")
+	b.WriteString("# Prometheus name, labels, kind, unit: one line per metric of the catalogue.\n")
+	b.WriteString("# Names are API. Written by: go test ./exporters/prom -run TestNamesMatchTheGoldenFile -update\n")
 	for _, m := range runtimeinfo.Catalogue() {
 		fmt.Fprintf(&b, "%s{%s} %s %q\n", prom.Name(m), strings.Join(labelPairs(m), ","), m.Kind, m.Unit)
 	}
 	golden(t, "testdata/names.golden", b.String())
 }
 
-// labelPairs writes the labels of a metric as a query would, * for any value.
+// labelPairs returns the labels of a metric as in a query, with * for any value.
 func labelPairs(m *runtimeinfo.Metric) []string {
 	var pairs []string
 	if m.Attr.Key != "" {
@@ -111,5 +111,5 @@ func labelPairs(m *runtimeinfo.Metric) []string {
 	return pairs
 }
 
-// label is the rule for label names as far as the catalogue needs it.
+// label returns the label name for an attribute key of the catalogue.
 func label(key string) string { return strings.ReplaceAll(key, ".", "_") }

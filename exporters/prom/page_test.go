@@ -23,8 +23,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// upstream are the families of client_golang, to the byte: the dashboards 6671,
-// 10826 and 14061 and uncounted alerts query them.
+// upstream returns the families of client_golang. Existing dashboards, such as 6671,
+// 10826 and 14061, and alerts query them.
 func upstream() []string {
 	return strings.Fields(`
 		go_build_info go_gc_duration_seconds go_gc_gogc_percent go_gc_gomemlimit_bytes go_goroutines go_info
@@ -41,7 +41,7 @@ func upstream() []string {
 		promhttp_metric_handler_errors_total`)
 }
 
-func TestPageBeforeTheFirstExportHasUpstreamFamiliesOnly(t *testing.T) {
+func TestPageBeforeTheFirstExportHasOnlyUpstreamFamilies(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the process collector has other families on " + runtime.GOOS)
 	}
@@ -52,8 +52,8 @@ func TestPageBeforeTheFirstExportHasUpstreamFamiliesOnly(t *testing.T) {
 	}
 }
 
-// TestPageHasEveryPoint parses the page back: each point of a live snapshot is
-// there exactly once with its value, and nothing else of ours is.
+// TestPageHasEveryPoint parses the page: it has each point of a live snapshot exactly
+// once, and no other gmpulse series.
 func TestPageHasEveryPoint(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	s := live(t)
@@ -81,7 +81,8 @@ func TestPageHasEveryPoint(t *testing.T) {
 	}
 }
 
-// samplesOfSnapshot says what Prometheus should store of a snapshot, by name and labels.
+// samplesOfSnapshot returns the samples that Prometheus should store for a snapshot, by
+// name and labels.
 func samplesOfSnapshot(s *runtimeinfo.Snapshot) map[string]float64 {
 	all := map[string]float64{}
 	for p := range s.Points() {
@@ -110,7 +111,7 @@ func samplesOfSnapshot(s *runtimeinfo.Snapshot) map[string]float64 {
 	return all
 }
 
-// samplesOfPage returns the values of our series by name and labels.
+// samplesOfPage returns the values of the gmpulse series by name and labels.
 func samplesOfPage(tb testing.TB, page string) map[string][]float64 {
 	tb.Helper()
 	all := map[string][]float64{}
@@ -144,8 +145,8 @@ func samplesOfPage(tb testing.TB, page string) map[string][]float64 {
 	return all
 }
 
-// oursOnly drops the lines of others: in OpenMetrics client_golang has two
-// families of one name, go_memstats_alloc_bytes, at which the parser stops.
+// oursOnly returns the lines of gmpulse families. In OpenMetrics client_golang has two
+// families named go_memstats_alloc_bytes, which the parser rejects.
 func oursOnly(page string) string {
 	var b strings.Builder
 	for line := range strings.Lines(page) {
@@ -164,7 +165,7 @@ func sampleID(name string, labels map[string]string) string {
 	return name + "{" + strings.Join(pairs, ",") + "}"
 }
 
-func TestPageTypes(t *testing.T) {
+func TestPageHasTypeHelpAndUnit(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	s := live(t)
 	export(t, e, s)
@@ -189,8 +190,8 @@ func TestPageTypes(t *testing.T) {
 	}
 }
 
-// exceptions are what the linters rightly say of the catalogue and we keep: the
-// names come from OpenTelemetry's semantic conventions, where count is a noun.
+// exceptions returns the lint problems that are accepted: these names come from
+// OpenTelemetry's semantic conventions.
 func exceptions() map[string]string {
 	const count = `non-histogram and non-summary metrics should not have "_count" suffix`
 	return map[string]string{
@@ -220,7 +221,7 @@ func TestPromlint(t *testing.T) {
 	}
 }
 
-// TestPromtool asks the tool that comes with Prometheus about the real page.
+// TestPromtool checks the page with the tool that comes with Prometheus.
 func TestPromtool(t *testing.T) {
 	tool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -246,17 +247,16 @@ func TestPromtool(t *testing.T) {
 		delete(open, name)
 	}
 	for name := range open {
-		t.Errorf("promtool says nothing of %s; did it read the page?\n%s", name, out)
+		t.Errorf("promtool does not report %s; output:\n%s", name, out)
 	}
 }
 
-// TestSeriesBudget counts by hand: a series more is a series more in every
-// Prometheus of every user.
+// TestSeriesBudget limits the number of series, which every Prometheus has to store.
 func TestSeriesBudget(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	t.Run("fixed", func(t *testing.T) {
-		depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Jobs that wait."}
-		delay := &runtimeinfo.Metric{Name: "queue.delay", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "How long jobs wait."}
+		depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Waiting jobs."}
+		delay := &runtimeinfo.Metric{Name: "queue.delay", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Waiting time of jobs."}
 		jobs := &runtimeinfo.Metric{Name: "queue.jobs", Kind: runtimeinfo.KindCounter, Help: "Jobs.", Keys: []string{"queue.name"}}
 		export(t, e, runtimeinfo.NewSnapshot(
 			runtimeinfo.Point{Metric: depth, Number: 4},
@@ -279,9 +279,9 @@ func TestSeriesBudget(t *testing.T) {
 			page := scrape(t, e, acceptText)
 			return strings.Count(page, "\ngmpulse_anomal") + strings.Count(page, "\ngmpulse_expected")
 		}
-		// Anomaly, count and three bounds; no bounds while nothing is known.
+		// Anomaly, count and three bounds; a signal that is still learning has no bounds.
 		if n := series(runtimeinfo.Band{Signal: "a", Value: 1, Lower: 1, Expected: 1, Upper: 2}, runtimeinfo.Band{Signal: "b", Learning: true}); n != 7 {
-			t.Errorf("%d series of one signal that is known and one that is not, want 7", n)
+			t.Errorf("%d series of one learned signal and one that is learning, want 7", n)
 		}
 	})
 	t.Run("live", func(t *testing.T) {
@@ -292,12 +292,12 @@ func TestSeriesBudget(t *testing.T) {
 			t.Errorf("%d families with %d series, the budget is 130 with 260", families, series)
 		}
 		if families < 80 || series < 150 {
-			t.Errorf("%d families with %d series: the snapshot is not what it should be", families, series)
+			t.Errorf("%d families with %d series: the snapshot is incomplete", families, series)
 		}
 	})
 }
 
-// count returns how many families and series of ours are on the page.
+// count returns the number of gmpulse families and series on the page.
 func count(t *testing.T, e *prom.Exporter) (families, series int) {
 	t.Helper()
 	page := scrape(t, e, acceptText)
@@ -320,7 +320,7 @@ func TestPageWithGzip(t *testing.T) {
 		t.Fatalf("Content-Encoding %q", got)
 	}
 	if n := len(ours(parse(t, unzip(t, w.Body)))); n < 80 {
-		t.Errorf("%d families of ours", n)
+		t.Errorf("%d gmpulse families, want at least 80", n)
 	}
 }
 
@@ -346,14 +346,14 @@ func TestTargetInfo(t *testing.T) {
 	}
 	s = runtimeinfo.NewSnapshot()
 	s.Resource = []runtimeinfo.Attr{
-		{Key: "service.name", Value: "shop"},
-		{Key: "k8s.pod.name", Value: "shop-7\xff"},
-		{Key: "service_name", Value: "twin"},
+		{Key: "service.name", Value: "checkout"},
+		{Key: "k8s.pod.name", Value: "checkout-7\xff"},
+		{Key: "service_name", Value: "second"},
 		{Key: "1st", Value: "digit"},
 		{Key: "__name__", Value: "reserved"},
 	}
 	export(t, e, s)
-	const want = "\ntarget_info{k8s_pod_name=\"shop-7\uFFFD\",key_1st=\"digit\",key__name__=\"reserved\",service_name=\"shop;twin\"} 1\n"
+	const want = "\ntarget_info{k8s_pod_name=\"checkout-7\uFFFD\",key_1st=\"digit\",key__name__=\"reserved\",service_name=\"checkout;second\"} 1\n"
 	if page := scrape(t, e, acceptText); !strings.Contains(page, want) {
 		t.Errorf("want %s in\n%s", want, page[strings.Index(page, "target_info"):])
 	}

@@ -11,8 +11,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// TestMetricReference writes docs/metrics.md, the list of all metrics for
-// people, or fails when it is not what the catalogue says.
+// TestMetricReference compares docs/metrics.md with the catalogue, or writes it.
 func TestMetricReference(t *testing.T) {
 	golden(t, "../../docs/metrics.md", reference(runtimeinfo.Catalogue()))
 }
@@ -70,7 +69,7 @@ func sections(all []*runtimeinfo.Metric) func(func(runtimeinfo.Subsystem) bool) 
 	}
 }
 
-// referenceRow writes one line for the rows of one family.
+// referenceRow returns the line of one family.
 func referenceRow(rows []*runtimeinfo.Metric) string {
 	m := rows[0]
 	var attributes []string
@@ -92,7 +91,7 @@ func referenceRow(rows []*runtimeinfo.Metric) string {
 		m.Name, strings.Join(attributes, "<br>"), prom.Name(m), m.Kind, unit, strings.ReplaceAll(m.Help, "|", `\|`))
 }
 
-// title is the heading of a subsystem.
+// title returns the heading of a subsystem.
 func title(s runtimeinfo.Subsystem) string {
 	if s == runtimeinfo.SubsystemGC || s == runtimeinfo.SubsystemCPU {
 		return strings.ToUpper(string(s))

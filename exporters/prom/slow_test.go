@@ -14,8 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
-// neverReads sends requests for the page over one connection, and reads none of the
-// answers, until the server takes no more of them.
+// neverReads pipelines requests over one connection and reads no response.
 func neverReads(t *testing.T, server *httptest.Server) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
@@ -30,14 +29,13 @@ func neverReads(t *testing.T, server *httptest.Server) {
 	go func() { _, _ = c.Write(requests) }() // until the connection is closed
 }
 
-// TestClientsThatNeverRead says that clients which pipeline requests and read nothing
-// take no scrape from anybody, in a server without timeouts.
-func TestClientsThatNeverRead(t *testing.T) {
+// TestClientsThatNeverReadBlockNoOtherClient uses a server without timeouts.
+func TestClientsThatNeverReadBlockNoOtherClient(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	export(t, e, live(t))
 	blocked := make(chan struct{}, 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e.Handler().ServeHTTP(&noticing{ResponseWriter: w, small: r.Header.Get("User-Agent") == "", blocked: blocked}, r)
+		e.Handler().ServeHTTP(&filling{ResponseWriter: w, small: r.Header.Get("User-Agent") == "", blocked: blocked}, r)
 	}))
 	defer server.Close()
 	defer server.CloseClientConnections()
@@ -59,21 +57,21 @@ func TestClientsThatNeverRead(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), "gmpulse_goroutine_user ") {
-			t.Fatalf("a scrape is answered %d with %d bytes: %v", resp.StatusCode, len(body), err)
+			t.Fatalf("status %d, %d bytes: %v", resp.StatusCode, len(body), err)
 		}
 	}
 }
 
-// noticing fills the socket of a client that does not read, and tells of it.
-type noticing struct {
+// filling fills the socket of a client that does not read, and reports that on blocked.
+type filling struct {
 	http.ResponseWriter
 	small   bool
 	blocked chan struct{}
 }
 
-func (n *noticing) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+func (n *filling) Unwrap() http.ResponseWriter { return n.ResponseWriter }
 
-func (n *noticing) Write(b []byte) (int, error) {
+func (n *filling) Write(b []byte) (int, error) {
 	if n.small {
 		n.blocked <- struct{}{}
 		for { // kernel buffers are megabytes

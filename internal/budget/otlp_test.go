@@ -51,11 +51,6 @@ func collect(tb testing.TB, t metricdata.Temporality) func() {
 	return export
 }
 
-func collectToLimit(tb testing.TB) float64 {
-	tb.Helper()
-	return ratio(limit(), collect(tb, metricdata.CumulativeTemporality))
-}
-
 func collectAllocations(tb testing.TB) float64 {
 	tb.Helper()
 	return allocations(collect(tb, metricdata.CumulativeTemporality))

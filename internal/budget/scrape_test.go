@@ -56,14 +56,6 @@ func exporter(tb testing.TB) *prom.Exporter {
 	return e
 }
 
-func scrapeToRegistry(tb testing.TB) float64 {
-	tb.Helper()
-	e := exporter(tb)
-	r := prometheus.NewRegistry()
-	r.MustRegister(e)
-	return ratio(get(tb, promhttp.HandlerFor(r, promhttp.HandlerOpts{})), get(tb, e.Handler()))
-}
-
 func registryAllocations(tb testing.TB) float64 {
 	tb.Helper()
 	r := prometheus.NewRegistry()

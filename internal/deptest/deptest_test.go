@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"./exporters/page":                  {"./internal/redact", "./exporters", "./exporters/internal/reply", "./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./exporters/otlp":                  {"./exporters", "./runtimeinfo", "go.opentelemetry.io/otel/"},
 	"./exporters/otlp/otlphttp":         {"./internal/redact", "./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
-	"./exporters/prom":                  {"./exporters", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/", "google.golang.org/protobuf/types/known/timestamppb"},
+	"./exporters/prom":                  {"./exporters", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/"},
 	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./exporters/internal/flat", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},

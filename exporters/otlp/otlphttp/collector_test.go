@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestProtocol(t *testing.T) {
+func TestNewRejectsOtherProtocols(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 	if _, err := otlphttp.New(t.Context(), otlphttp.Config{}); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_PROTOCOL") {
 		t.Errorf("%v", err)
@@ -56,7 +56,7 @@ func TestProtocol(t *testing.T) {
 
 var trace1 = runtimeinfo.Exemplar{TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd}, Value: 1.5, Time: time.Unix(1_800_000_000, 0)}
 
-// everything is a snapshot with a value of every row of the catalogue.
+// everything returns a snapshot with a value of every metric of the catalogue.
 func everything(seq int) *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	for i, m := range runtimeinfo.Catalogue() {
@@ -84,9 +84,9 @@ func everything(seq int) *runtimeinfo.Snapshot {
 	return s
 }
 
-// TestCollectorGetsEveryRow sends the whole catalogue to the OpenTelemetry
-// Collector's own receiver, once as it comes and once as deltas.
-func TestCollectorGetsEveryRow(t *testing.T) {
+// TestCollectorReceivesEveryMetric sends the whole catalogue to the receiver of the
+// OpenTelemetry Collector, as cumulative values and as deltas.
+func TestCollectorReceivesEveryMetric(t *testing.T) {
 	for _, temporality := range []string{"cumulative", "delta"} {
 		t.Run(temporality, func(t *testing.T) {
 			c := peers.StartCollector(t)
@@ -100,7 +100,7 @@ func TestCollectorGetsEveryRow(t *testing.T) {
 			at := strconv.FormatInt(everything(2).Time.UnixNano(), 10)
 			found := c.Await(t, len(runtimeinfo.Catalogue()), func(r *peers.Record) bool { return r.Signal == "metric" && r.Time.String() == at })
 			if len(found) != len(runtimeinfo.Catalogue()) {
-				t.Errorf("%d data points of %d rows", len(found), len(runtimeinfo.Catalogue()))
+				t.Errorf("%d data points of %d metrics", len(found), len(runtimeinfo.Catalogue()))
 			}
 			got := map[string]peers.Record{}
 			for _, r := range found {
@@ -119,7 +119,7 @@ func TestCollectorGetsEveryRow(t *testing.T) {
 					t.Errorf("%s did not arrive", m.Key())
 					continue
 				}
-				checkRow(t, m, &r, float64(i), temporality == "delta")
+				checkPoint(t, m, &r, float64(i), temporality == "delta")
 			}
 		})
 	}
@@ -133,8 +133,8 @@ func id(name string, attrs map[string]any) string {
 	return strings.Join(all, " ")
 }
 
-// checkRow compares what arrived with the row; i is its number.
-func checkRow(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64, delta bool) {
+// checkPoint compares what arrived with the i-th metric.
+func checkPoint(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64, delta bool) {
 	t.Helper()
 	kind, temporality, monotonic, exemplars := "gauge", "", false, 0
 	value := 2 * i
@@ -148,7 +148,7 @@ func checkRow(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64, d
 			temporality, value = "delta", i
 			exemplars = 0 // the exemplar is older than the delta
 		}
-	case runtimeinfo.KindUpDownCounter: // cumulative, by the preference "delta" too
+	case runtimeinfo.KindUpDownCounter: // cumulative with the preference "delta" too
 		kind, temporality = "sum", "cumulative"
 	case runtimeinfo.KindHistogram:
 		kind, temporality, value, exemplars = "histogram", "cumulative", i, 1
@@ -156,7 +156,7 @@ func checkRow(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64, d
 			temporality, value, exemplars = "delta", 0, 0
 		}
 		if want := (map[bool]uint64{false: 7, true: 1})[delta]; r.Count != want || !slices.Equal(r.Bounds, []float64{1, 2}) {
-			t.Errorf("%s: %d observations of %d, bounds %v", m.Key(), r.Count, want, r.Bounds)
+			t.Errorf("%s: %d observations, want %d; bounds %v", m.Key(), r.Count, want, r.Bounds)
 		}
 	default:
 	}
@@ -176,7 +176,7 @@ func checkRow(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64, d
 	}
 }
 
-func TestCollectorGetsEvents(t *testing.T) {
+func TestCollectorReceivesEvents(t *testing.T) {
 	c := peers.StartCollector(t)
 	e := newExporter(t, "http://"+c.OTLPHTTP, otlphttp.Config{})
 	event := exporttest.Event()
@@ -192,9 +192,9 @@ func TestCollectorGetsEvents(t *testing.T) {
 	}
 }
 
-// TestCollectorGetsEnrichedSpans: go.process.* attributes get through the SDK's
-// batching processor and its OTLP exporter.
-func TestCollectorGetsEnrichedSpans(t *testing.T) {
+// TestCollectorReceivesEnrichedSpans sends go.process.* attributes through the SDK's
+// batch processor and its OTLP exporter.
+func TestCollectorReceivesEnrichedSpans(t *testing.T) {
 	c := peers.StartCollector(t)
 	h := runtimeinfo.NewHistory(0)
 	now := time.Now()

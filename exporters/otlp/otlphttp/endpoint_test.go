@@ -9,8 +9,8 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
 )
 
-// An address that is none is an error, not a silent exporter to localhost.
-func TestEndpoints(t *testing.T) {
+// The SDK would log a malformed endpoint and send to localhost.
+func TestNewRejectsMalformedEndpoints(t *testing.T) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"} {
 		for _, bad := range []string{"::::", "localhost:4318", "grpc://collector:4317", "http://", "https://me:secret@[collector"} {
 			t.Run(name+" "+bad, func(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 )
 
 func ExampleNew() {
-	// A collector, which answers with an empty message.
+	// A collector that answers with an empty message.
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		fmt.Println(r.Method, r.URL.Path)
 	}))
 	defer collector.Close()
-	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL) // as the environment of the program would have it
+	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL) // usually set outside of the program
 	defer os.Unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 	e, err := otlphttp.New(context.Background(), otlphttp.Config{})

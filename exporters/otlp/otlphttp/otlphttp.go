@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otlphttp sends metrics and events over OTLP/HTTP, configured by the
+// Package otlphttp exports metrics and events over OTLP/HTTP, configured by the
 // environment:
 //
 //	e, err := otlphttp.New(ctx, otlphttp.Config{})
 //	a, err := agent.Start(agent.WithExporter("otlp", e))
 //
-// It honours OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT, _COMPRESSION,
-// _CERTIFICATE, _CLIENT_KEY, _CLIENT_CERTIFICATE and _INSECURE, each with METRICS_ or
-// LOGS_ before the last word for one of the two signals, and
-// OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, as the exporters of the
-// OpenTelemetry SDK do which it is made of. Without any of them it sends to
+// It uses the OTLP exporters of the OpenTelemetry SDK and so honors
+// OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE,
+// _CLIENT_KEY, _CLIENT_CERTIFICATE and _INSECURE, the same variables for one signal
+// (OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and so on), and
+// OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE. The default endpoint is
 // https://localhost:4318.
 //
-// It is a package apart because those exporters link gRPC, which is 10 MB. For a
-// gRPC transport give the SDK's own exporters to [otlp.New].
+// The package is separate from otlp because those exporters link gRPC, which adds
+// 10 MB to a binary. To send over gRPC, pass the SDK's gRPC exporters to [otlp.New].
 package otlphttp
 
 import (
@@ -32,25 +32,28 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// Config configures what the environment does not.
+// Config configures what the environment does not. The zero value sends metrics and
+// events.
 type Config struct {
-	// Metrics and Logs are options for the SDK's exporters, which overrule the
-	// environment.
+	// Metrics are options for the SDK's metric exporter. They override the
+	// environment. Default: none.
 	Metrics []otlpmetrichttp.Option
-	Logs    []otlploghttp.Option
-	// Process is that of [otlp.Config].
+	// Logs are options for the SDK's log exporter, likewise.
+	Logs []otlploghttp.Option
+	// Process includes the metrics of the process, see [otlp.Config]. Default: false.
 	Process bool
-	// NoLogs sends no events: for backends that take metrics only.
+	// NoLogs disables the export of events, for backends that accept only metrics.
+	// Default: false.
 	NoLogs bool
 }
 
-// New returns an exporter that sends over HTTP. It dials nobody. Retries of the
-// SDK's exporters are off: the agent counts what failed and hands events over again.
-// It returns an error for an address in the environment that is none: the SDK would
-// log that, where anybody hears it, and send to localhost.
+// New returns an exporter that sends over HTTP. It makes no connection. It disables
+// the retries of the SDK's exporters, because the agent exports again what failed. It
+// returns an error if an endpoint in the environment is malformed: the SDK would only
+// log that and send to localhost.
 func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 	if p := os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "http/protobuf" {
-		return nil, fmt.Errorf("otlphttp: OTEL_EXPORTER_OTLP_PROTOCOL=%q: only http/protobuf is spoken here; give the exporters of the SDK for another protocol to otlp.New", p)
+		return nil, fmt.Errorf("otlphttp: OTEL_EXPORTER_OTLP_PROTOCOL=%q: only http/protobuf is supported; for another protocol pass the SDK's exporters to otlp.New", p)
 	}
 	if err := checkEndpoints(); err != nil {
 		return nil, err
@@ -74,7 +77,7 @@ func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 	return otlp.New(config)
 }
 
-// checkEndpoints returns which addresses in the environment are none.
+// checkEndpoints returns an error that names every malformed endpoint in the environment.
 func checkEndpoints() error {
 	var errs []error
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"} {

@@ -3,12 +3,8 @@
 package prom_test
 
 import (
-	"bytes"
-	"maps"
 	"math"
-	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
@@ -20,86 +16,29 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// TestTextIsClientGolangs compares our part of the page with what client_golang
-// makes of the same Exporter in a registry, byte by byte but for the order of
-// families and of the values of one.
-func TestTextIsClientGolangs(t *testing.T) {
-	snapshots := map[string]*runtimeinfo.Snapshot{
-		"live":    live(t),
-		"numbers": awkwardNumbers(),
-		"labels":  awkwardLabels(),
-	}
-	for name, c := range allOddPoints() {
-		snapshots[name] = runtimeinfo.NewSnapshot(c.points...)
-	}
-	for name, s := range snapshots {
+// TestPageHasUnusualValues scrapes numbers and label values that need care in the
+// text formats.
+func TestPageHasUnusualValues(t *testing.T) {
+	for name, s := range map[string]*runtimeinfo.Snapshot{"numbers": unusualNumbers(), "labels": unusualLabels()} {
 		for _, accept := range []string{acceptText, acceptOpenMetrics} {
 			t.Run(name+"/"+accept, func(t *testing.T) {
 				e := newExporter(t, prom.Config{OnlyOwn: true})
 				export(t, e, s)
-				own := prometheus.NewRegistry()
-				own.MustRegister(e)
-				families, err := own.Gather()
-				if err != nil {
-					t.Fatal(err)
-				}
-				want := blocks(encode(t, families, accept))
-				got := blocks(scrape(t, e, accept))
-				for _, rest := range []string{"promhttp_metric_handler_errors_total", "promhttp_metric_handler_errors", "target_info"} {
-					delete(got, rest)
-				}
-				for family := range maps.Keys(want) {
-					if got[family] != want[family] {
-						t.Errorf("page\n%s\nclient_golang\n%s", got[family], want[family])
+				want, got := samplesOfSnapshot(s), samplesOfPage(t, scrape(t, e, accept))
+				for id, v := range want {
+					if values := got[id]; len(values) != 1 || values[0] != v && !(math.IsNaN(v) && math.IsNaN(values[0])) {
+						t.Errorf("%s is %v, want once %v", id, values, v)
 					}
-					delete(got, family)
 				}
-				for family, text := range got {
-					t.Errorf("client_golang does not have %s:\n%s", family, text)
+				if len(got) != len(want) {
+					t.Errorf("%d samples, want %d", len(got), len(want))
 				}
 			})
 		}
 	}
 }
 
-func encode(t *testing.T, families []*dto.MetricFamily, accept string) string {
-	t.Helper()
-	var b bytes.Buffer
-	enc := expfmt.NewEncoder(&b, expfmt.NegotiateAccept(http.Header{"Accept": {accept}}, expfmt.DefaultOpenMetricsAcceptedFormats()...))
-	for _, f := range families {
-		if err := enc.Encode(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b.String()
-}
-
-// blocks returns the text of each family with its values sorted. A family is
-// where its comments say, so that one in two places has two comments.
-func blocks(page string) map[string]string {
-	lines := map[string][]string{}
-	family := ""
-	for line := range strings.Lines(page) {
-		if rest, isHelp := strings.CutPrefix(line, "# HELP "); isHelp {
-			family, _, _ = strings.Cut(rest, " ")
-		}
-		if line != "# EOF\n" {
-			lines[family] = append(lines[family], line)
-		}
-	}
-	all := map[string]string{}
-	for family, l := range lines {
-		head := 0
-		for head < len(l) && strings.HasPrefix(l[head], "#") {
-			head++
-		}
-		slices.Sort(l[head:])
-		all[family] = strings.Join(l, "")
-	}
-	return all
-}
-
-func awkwardNumbers() *runtimeinfo.Snapshot {
+func unusualNumbers() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	m := &runtimeinfo.Metric{Name: "n", Kind: runtimeinfo.KindGauge, Keys: []string{"case"}}
 	c := &runtimeinfo.Metric{Name: "c", Kind: runtimeinfo.KindCounter, Unit: "s", Help: "Its \"help\" has a \\ and\na line."}
@@ -116,9 +55,9 @@ func awkwardNumbers() *runtimeinfo.Snapshot {
 	return runtimeinfo.NewSnapshot(points...)
 }
 
-// awkwardLabels has a metric whose own attribute stands between its keys, and
-// values that must be escaped.
-func awkwardLabels() *runtimeinfo.Snapshot {
+// unusualLabels has a metric whose attribute sorts between its keys, values that
+// must be escaped, and duplicates.
+func unusualLabels() *runtimeinfo.Snapshot {
 	m := &runtimeinfo.Metric{Name: "m", Kind: runtimeinfo.KindGauge, Attr: runtimeinfo.Attr{Key: "m", Value: "\"own\"\n"}, Keys: []string{"z", "a"}}
 	h := &runtimeinfo.Metric{Name: "h", Kind: runtimeinfo.KindHistogram, Keys: []string{"z", "a"}}
 	apart := &runtimeinfo.Metric{Name: "m", Kind: runtimeinfo.KindGauge, Attr: runtimeinfo.Attr{Key: "m", Value: "other"}, Keys: []string{"z", "a"}}
@@ -127,14 +66,14 @@ func awkwardLabels() *runtimeinfo.Snapshot {
 		points = append(points,
 			runtimeinfo.Point{Metric: m, Labels: labels, Number: 1},
 			runtimeinfo.Point{Metric: h, Labels: labels, Histogram: &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{1, 2}, Sum: 3}},
-			runtimeinfo.Point{Metric: apart, Labels: labels, Number: 2}) // its family is scattered
+			runtimeinfo.Point{Metric: apart, Labels: labels, Number: 2}) // not next to the rest of its family
 	}
 	return runtimeinfo.NewSnapshot(points...)
 }
 
-// TestNegotiation says who gets what: all of it has to come from a server that
-// sends gzip to everybody who accepts it and to nobody else.
-func TestNegotiation(t *testing.T) {
+// TestFormatAndCompressionFollowTheRequest checks the format, the compression and the
+// name[] filter of a scrape.
+func TestFormatAndCompressionFollowTheRequest(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	export(t, e, live(t))
 	for _, c := range []struct {
@@ -145,7 +84,7 @@ func TestNegotiation(t *testing.T) {
 	}{
 		{"", "", "", false, "text/plain", true, true},
 		{"gzip", acceptText, "", true, "text/plain", true, true},
-		{"br, GZIP ; q=0.5", acceptText, "", true, "text/plain", true, true},
+		{"br, gzip;q=0.5", acceptText, "", true, "text/plain", true, true},
 		{"deflate;q=1, gzip;q=0", acceptText, "", false, "text/plain", true, true},
 		{"gzip;q=0.0", acceptText, "", false, "text/plain", true, true},
 		{"identity", acceptOpenMetrics, "", false, "application/openmetrics-text", true, true},
@@ -179,7 +118,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// TestProtobuf decodes the page that Prometheus asks for when it scrapes native histograms.
+// TestProtobuf decodes the format that Prometheus requests when it scrapes native histograms.
 func TestProtobuf(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	export(t, e, live(t))
@@ -198,31 +137,31 @@ func TestProtobuf(t *testing.T) {
 	}
 	for _, name := range []string{"gmpulse_go_goroutine_count", "go_goroutines", "promhttp_metric_handler_errors_total", "target_info"} {
 		if names[name] != 1 {
-			t.Errorf("%s is there %d times", name, names[name])
+			t.Errorf("%d families named %s, want 1", names[name], name)
 		}
 	}
 }
 
-// TestThief has a collector that publishes one of our names without having
-// described it: ours is served, its is left out, and the page counts an error.
-func TestThief(t *testing.T) {
-	e := newExporter(t, prom.Config{OnlyOwn: true, Collectors: []prometheus.Collector{thief{}}})
+// TestOwnFamiliesTakePrecedence has a collector that collects a gmpulse family
+// without having described it.
+func TestOwnFamiliesTakePrecedence(t *testing.T) {
+	e := newExporter(t, prom.Config{OnlyOwn: true, Collectors: []prometheus.Collector{conflicting{}}})
 	export(t, e, live(t))
 	scrape(t, e, acceptText)
 	page := scrape(t, e, acceptText)
 	if strings.Contains(page, "gmpulse_go_goroutine_count -7") || !strings.Contains(page, "\ngmpulse_go_goroutine_count ") {
-		t.Error("not ours alone")
+		t.Error("the collector's value is served")
 	}
 	if !strings.Contains(page, "promhttp_metric_handler_errors_total{cause=\"gathering\"} 1\n") {
-		t.Error("not counted")
+		t.Error("the conflict is not counted")
 	}
 }
 
-type thief struct{}
+type conflicting struct{}
 
-func (thief) Describe(chan<- *prometheus.Desc) {}
+func (conflicting) Describe(chan<- *prometheus.Desc) {}
 
-func (thief) Collect(ch chan<- prometheus.Metric) {
+func (conflicting) Collect(ch chan<- prometheus.Metric) {
 	d := prometheus.NewDesc("gmpulse_go_goroutine_count", "Mine.", nil, nil)
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, -7)
 }

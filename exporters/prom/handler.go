@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prom
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/gmpulse/gmpulse/exporters/internal/reply"
+)
+
+const (
+	// maxScrapes is the number of concurrent scrapes. One takes a few milliseconds.
+	maxScrapes = 4
+	// maxWaiting is the number of requests that wait for a scrape to end, each for
+	// at most waitTimeout.
+	maxWaiting  = 16
+	waitTimeout = 2 * time.Second
+	// scrapeTimeout is half of the shortest scrape timeout in common use, 10 s.
+	scrapeTimeout = 5 * time.Second
+	// maxSending is the size in bytes of all responses that are being sent: 100 full ones.
+	maxSending = 4 << 20
+)
+
+// handler limits the concurrent scrapes of a promhttp handler and the memory that
+// slow clients hold.
+type handler struct {
+	scrape  http.Handler
+	slots   chan struct{} // one element per running scrape; capacity maxScrapes
+	waiting atomic.Int32  // requests that wait for a slot
+	sending *reply.Budget
+}
+
+// newHandler returns a handler for the families that own and others gather. promhttp
+// counts errors in errorCounts, unless that is nil.
+func newHandler(own, others prometheus.Gatherer, errorCounts prometheus.Registerer) *handler {
+	return &handler{
+		scrape: promhttp.HandlerFor(merged(own, others), promhttp.HandlerOpts{
+			Registry:            errorCounts,
+			ErrorHandling:       promhttp.ContinueOnError,
+			EnableOpenMetrics:   true,
+			OfferedCompressions: []promhttp.Compression{promhttp.Identity, promhttp.Gzip},
+			MaxRequestsInFlight: maxScrapes, // a collector that hangs beyond the timeout keeps its place
+			Timeout:             scrapeTimeout,
+		}),
+		slots:   make(chan struct{}, maxScrapes),
+		sending: reply.NewBudget(maxSending),
+	}
+}
+
+// merged gathers the families of own, and those families of others that own does not
+// have. [prometheus.Gatherers] would drop the units.
+func merged(own, others prometheus.Gatherer) prometheus.GathererFunc {
+	return func() ([]*dto.MetricFamily, error) {
+		families, err := own.Gather()
+		taken := make(map[string]bool, len(families))
+		for _, f := range families {
+			taken[f.GetName()] = true
+		}
+		more, errOthers := others.Gather()
+		err = errors.Join(err, errOthers)
+		for _, f := range more {
+			if taken[f.GetName()] {
+				err = errors.Join(err, fmt.Errorf("prom: another collector has a family named %s", f.GetName()))
+				continue
+			}
+			families = append(families, f)
+		}
+		slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+		return families, err
+	}
+}
+
+// ServeHTTP renders the response into memory before it sends it, so that a slow
+// client does not occupy a slot.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.sending.Full() || !h.acquire(r.Context()) {
+		tooBusy(w)
+		return
+	}
+	res := h.render(r)
+	a := h.sending.Open(w, res.body.Len())
+	if a == nil {
+		tooBusy(w)
+		return
+	}
+	defer a.Close()
+	maps.Copy(w.Header(), res.header)
+	w.Header().Set("Content-Length", strconv.Itoa(res.body.Len()))
+	w.WriteHeader(res.code)
+	_, _ = a.Write(res.body.Bytes()) // an error means that the client is gone
+}
+
+// acquire waits for a slot and reports whether it got one.
+func (h *handler) acquire(ctx context.Context) bool {
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > maxWaiting {
+		return false
+	}
+	timeout := time.NewTimer(waitTimeout)
+	defer timeout.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+	case <-timeout.C:
+	}
+	return false
+}
+
+// render runs one scrape. The caller holds a slot, which render releases.
+func (h *handler) render(r *http.Request) *response {
+	defer func() { <-h.slots }()
+	res := &response{header: http.Header{}, code: http.StatusOK}
+	h.scrape.ServeHTTP(res, r)
+	return res
+}
+
+func tooBusy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "too many concurrent scrapes", http.StatusServiceUnavailable)
+}
+
+// response is an [http.ResponseWriter] that keeps the response in memory.
+type response struct {
+	header http.Header
+	code   int
+	body   bytes.Buffer
+}
+
+// Header returns the header of the response.
+func (r *response) Header() http.Header { return r.header }
+
+// WriteHeader sets the status code.
+func (r *response) WriteHeader(code int) { r.code = code }
+
+// Write appends b to the body.
+func (r *response) Write(b []byte) (int, error) { return r.body.Write(b) }
