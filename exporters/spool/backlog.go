@@ -15,55 +15,51 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// overhead is what an entry takes beside its body, about, in memory and on disk.
-const overhead = 160
+// entryOverhead is about what an entry takes besides its body, in memory and on disk.
+const entryOverhead = 160
 
-// entry is one snapshot that waits, with its events.
+// entry is one pending snapshot with its events. The backlog's mutex guards the
+// second group of fields; the first group never changes.
 type entry struct {
-	at     time.Time // when it was accepted
-	events int
-	size   int64
-	schema runtimeinfo.SchemaID
+	accepted time.Time
+	events   int
+	size     int64
+	schema   runtimeinfo.SchemaID
 
-	// What follows is guarded by the backlog.
-	order int64         // place in the stream; those of an earlier process are below zero
-	body  []byte        // nil: on disk only
-	key   uint64        // in the store; 0: not there
+	body  []byte        // nil once the entry is on disk
+	key   uint64        // key in the store; 0 if the entry is not on disk
 	done  bool          // delivered or dropped
-	safe  chan struct{} // closed when it is on disk or done; nil while nobody waits
+	saved chan struct{} // closed once the entry is on disk or done; nil if no caller waits
 }
 
-// backlog is what waits, and the account of it. It decides what gives way; the
-// disk is a mirror of it. Nothing is done under its lock but bookkeeping.
+// backlog holds the pending entries and the counters. It decides what is dropped.
+// Its mutex is never held during I/O or a call of the wrapped exporter.
+//
+// The entries that are not on disk are the last ones: they are saved together, and
+// a new entry is appended.
 type backlog struct {
 	maxBytes, maxMemory int64
-	maxAge              time.Duration
-	durable             bool // a directory is set
+	maxAge, timeout     time.Duration
+	durable             bool // a directory is configured
 
-	mu sync.Mutex
-	// ticks have no events and give way first; both lists are in order. What is
-	// under way to the backend is in neither.
-	ticks, eventful []*entry
-	flying          []*entry
-	calling         time.Time // since when the exporter is at work, else zero
-	told            bool      // that it does not return
-	last            int64     // order of the newest
-	bytes           int64     // of all that waits
-	unsaved         []*entry
-	unsavedBytes    int64
-	cached          int64    // bytes of bodies that are on disk too
-	garbage         []uint64 // keys of what is done
-	schemas         map[runtimeinfo.SchemaID][]byte
-	stats           runtimeinfo.ExporterStats
-	timeout         time.Duration // of one call of the exporter
-	onDisk          bool
-	diskError       string
-	closing         bool // nothing more is accepted
-	closed          bool // results no longer count
+	mu            sync.Mutex
+	entries       []*entry // in the order of acceptance, including the one in flight
+	inflight      *entry   // passed to the exporter, or about to be
+	callStarted   time.Time
+	overdueLogged bool
+	bytes         int64    // size of all entries
+	cached        int64    // size of the entries both on disk and in memory
+	deletable     []uint64 // keys in the store whose entries are done
+	schemas       map[runtimeinfo.SchemaID][]byte
+	stats         runtimeinfo.ExporterStats
+	onDisk        bool
+	diskError     string
+	closing       bool // no further entries are accepted
+	closed        bool // results no longer count
 }
 
-// accept takes an entry, or all of it gives way at once. The error is that of
-// ctx, or [exporters.ErrShutdown]; then nothing was accepted.
+// accept appends e. It returns the error of ctx, or [exporters.ErrShutdown]; e is then not
+// counted.
 func (b *backlog) accept(ctx context.Context, e *entry, schema []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,157 +67,140 @@ func (b *backlog) accept(ctx context.Context, e *entry, schema []byte) error {
 		return exporters.ErrShutdown
 	}
 	if err := ctx.Err(); err != nil {
-		return err // under the lock: the caller counts on it after a cancel
+		return err // checked under the lock: after cancel, nothing more is accepted
 	}
 	if b.schemas[e.schema] == nil {
-		b.keepSchema(e.schema, schema)
+		b.addSchema(e.schema, schema)
 	}
-	b.last++
-	e.order = b.last
-	b.admit(e)
-	if b.durable {
-		b.unsaved = append(b.unsaved, e)
-		b.unsavedBytes += e.size
-	}
+	b.count(e)
+	b.entries = append(b.entries, e)
 	b.makeRoom()
 	return nil
 }
 
-// admit counts an entry and puts it at the end of its list. mu is held.
-func (b *backlog) admit(e *entry) {
+// count adds e to the counters. b.mu is held.
+func (b *backlog) count(e *entry) {
 	b.stats.Snapshots.Accepted++
 	b.stats.Events.Accepted += uint64(e.events)
 	b.stats.Snapshots.Pending++
 	b.stats.Events.Pending += uint64(e.events)
 	b.bytes += e.size
-	list := b.listOf(e)
-	*list = append(*list, e)
 }
 
-// recover takes what an earlier process left, in order, as older than all that
-// waits.
+// recover inserts the contents of a store before all other entries.
 func (b *backlog) recover(c *contents) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	maps.Copy(b.schemas, c.schemas)
-	ticks, eventful := b.ticks, b.eventful
-	b.ticks, b.eventful = nil, nil
-	for i, e := range c.entries {
-		e.order = int64(i - len(c.entries))
-		b.admit(e)
+	for _, e := range c.entries {
+		b.count(e)
 		b.stats.Snapshots.Recovered++
 		b.stats.Events.Recovered += uint64(e.events)
 	}
-	b.ticks, b.eventful = append(b.ticks, ticks...), append(b.eventful, eventful...)
-	lost := uint64(len(c.bad))
-	b.stats.Snapshots.Accepted += lost
-	b.stats.Snapshots.Recovered += lost
-	b.stats.Snapshots.Dropped[runtimeinfo.DropUnreadable] += lost
+	b.entries = slices.Concat(c.entries, b.entries)
+	unreadable := uint64(len(c.unreadable))
+	b.stats.Snapshots.Accepted += unreadable
+	b.stats.Snapshots.Recovered += unreadable
+	b.stats.Snapshots.Dropped[runtimeinfo.DropUnreadable] += unreadable
 	b.makeRoom()
 }
 
-func (b *backlog) listOf(e *entry) *[]*entry {
-	if e.events > 0 {
-		return &b.eventful
+// unsaved returns the index of the first entry that is not on disk, and the size of
+// those entries. b.mu is held.
+func (b *backlog) unsaved() (first int, bytes int64) {
+	first = len(b.entries)
+	for first > 0 && b.entries[first-1].key == 0 {
+		first--
+		bytes += b.entries[first].size
 	}
-	return &b.ticks
+	return first, bytes
 }
 
-// makeRoom drops the oldest until all bounds hold: of those without events while
-// there are any, so that an event never gives way to a tick. mu is held.
+// makeRoom drops entries until both limits hold. b.mu is held.
 func (b *backlog) makeRoom() {
-	for b.bytes > b.limit() && len(b.ticks)+len(b.eventful) > 0 {
-		list := &b.ticks
-		if len(*list) == 0 {
-			list = &b.eventful
+	for b.bytes > b.maxBytes && b.dropOldest(0) {
+	}
+	for {
+		first, bytes := b.unsaved()
+		if bytes <= b.maxMemory || !b.dropOldest(first) {
+			return
 		}
-		b.drop((*list)[0], runtimeinfo.DropOverflow)
-		*list = pop(*list)
-	}
-	for b.unsavedBytes > b.maxMemory && b.dropUnsaved(&b.ticks) || b.unsavedBytes > b.maxMemory && b.dropUnsaved(&b.eventful) {
 	}
 }
 
-func (b *backlog) limit() int64 {
-	if b.durable {
-		return b.maxBytes
+// dropOldest drops the oldest entry from index first on: one without events if there
+// is one. It reports whether it has dropped one. b.mu is held.
+func (b *backlog) dropOldest(first int) bool {
+	list := b.entries[first:]
+	i := slices.IndexFunc(list, func(e *entry) bool { return e != b.inflight && e.events == 0 })
+	if i < 0 {
+		i = slices.IndexFunc(list, func(e *entry) bool { return e != b.inflight })
 	}
-	return b.maxMemory
-}
-
-// dropUnsaved drops the oldest entry of a list that is not on disk. mu is held.
-func (b *backlog) dropUnsaved(list *[]*entry) bool {
-	i := slices.IndexFunc(*list, func(e *entry) bool { return e.key == 0 })
 	if i < 0 {
 		return false
 	}
-	b.drop((*list)[i], runtimeinfo.DropOverflow)
-	*list = slices.Delete(*list, i, i+1)
+	b.drop(list[i], runtimeinfo.DropOverflow)
 	return true
 }
 
-func pop(list []*entry) []*entry {
-	list[0] = nil // for the collector: the array lives on
-	return list[1:]
+// drop removes e and counts it as lost. b.mu is held.
+func (b *backlog) drop(e *entry, reason runtimeinfo.DropReason) {
+	b.stats.Snapshots.Dropped[reason]++
+	b.stats.Events.Dropped[reason] += uint64(e.events)
+	b.remove(e)
 }
 
-// drop counts an entry that is in no list any more as lost. mu is held.
-func (b *backlog) drop(e *entry, why runtimeinfo.DropReason) {
-	b.stats.Snapshots.Dropped[why]++
-	b.stats.Events.Dropped[why] += uint64(e.events)
-	b.finish(e)
-}
-
-// finish ends the life of an entry whose fate is counted. mu is held.
-func (b *backlog) finish(e *entry) {
+// remove removes e after its result was counted. b.mu is held.
+func (b *backlog) remove(e *entry) {
 	b.stats.Snapshots.Pending--
 	b.stats.Events.Pending -= uint64(e.events)
 	b.bytes -= e.size
-	b.forgetBody(e)
-	e.done = true
-	b.release(e)
 	if e.key != 0 {
-		b.garbage = append(b.garbage, e.key)
-		return
+		b.deletable = append(b.deletable, e.key)
+		if e.body != nil {
+			b.cached -= e.size
+		}
 	}
-	if i := slices.Index(b.unsaved, e); i >= 0 {
-		b.unsaved = slices.Delete(b.unsaved, i, i+1)
-		b.unsavedBytes -= e.size
-	}
-}
-
-func (b *backlog) forgetBody(e *entry) {
-	if e.key != 0 && e.body != nil {
-		b.cached -= e.size
-	}
-	e.body = nil
-}
-
-func (b *backlog) release(e *entry) {
-	if e.safe != nil {
-		close(e.safe)
-		e.safe = nil
+	e.body, e.done = nil, true
+	e.notifySaved()
+	if i := slices.Index(b.entries, e); i == 0 {
+		b.entries[0] = nil
+		b.entries = b.entries[1:]
+	} else {
+		b.entries = slices.Delete(b.entries, i, i+1)
 	}
 }
 
-// unsafe returns what to wait for until nothing is in memory only.
-func (b *backlog) unsafe() (all []<-chan struct{}) {
+func (e *entry) notifySaved() {
+	if e.saved != nil {
+		close(e.saved)
+		e.saved = nil
+	}
+}
+
+// pendingSaves returns one channel for each entry that exists in memory only. It is
+// closed once the entry is on disk, delivered or dropped.
+func (b *backlog) pendingSaves() (all []<-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := b.unsaved
-	if !b.durable {
-		list = slices.Concat(b.flying, b.ticks, b.eventful)
-	}
-	for _, e := range list {
-		if e.safe == nil {
-			e.safe = make(chan struct{})
+	first, _ := b.unsaved()
+	for _, e := range b.entries[first:] {
+		if e.saved == nil {
+			e.saved = make(chan struct{})
 		}
-		all = append(all, e.safe)
+		all = append(all, e.saved)
 	}
 	return all
 }
 
-// abandon closes the account: what only memory has is lost with the process.
+// close makes accept fail.
+func (b *backlog) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closing = true
+}
+
+// abandon ends the accounting. Entries in memory are counted as dropped.
 func (b *backlog) abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -230,43 +209,37 @@ func (b *backlog) abandon() {
 	}
 	b.closed = true
 	b.stats.State = runtimeinfo.ExporterStopped
-	lost := b.unsaved
-	if !b.durable {
-		lost = slices.Concat(b.flying, b.ticks, b.eventful)
-		b.ticks, b.eventful = nil, nil
-	}
-	for _, e := range slices.Clone(lost) {
+	first, _ := b.unsaved()
+	for _, e := range slices.Clone(b.entries[first:]) {
 		b.drop(e, runtimeinfo.DropShutdown)
 	}
 }
 
-// keepSchema remembers a schema and, where there are many, forgets those that no
-// entry needs: an application that adds a gauge now and then makes many. mu is held.
-func (b *backlog) keepSchema(id runtimeinfo.SchemaID, schema []byte) {
+// addSchema stores a schema. It first removes unused ones if there are many: an
+// application that registers a gauge now and then makes many. b.mu is held.
+func (b *backlog) addSchema(id runtimeinfo.SchemaID, schema []byte) {
 	const many = 8
 	if len(b.schemas) >= many {
-		needed := map[runtimeinfo.SchemaID][]byte{}
-		for _, e := range slices.Concat(b.flying, b.ticks, b.eventful) {
-			needed[e.schema] = b.schemas[e.schema]
+		used := map[runtimeinfo.SchemaID][]byte{}
+		for _, e := range b.entries {
+			used[e.schema] = b.schemas[e.schema]
 		}
-		b.schemas = needed
+		b.schemas = used
 	}
 	b.schemas[id] = schema
-}
-
-func (b *backlog) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closing = true
 }
 
 func (b *backlog) report() runtimeinfo.ExporterStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, Unsaved: uint64(len(b.unsaved)), OnDisk: b.onDisk, DiskError: b.diskError}
-	if e := b.oldest(); e != nil {
-		s.Spool.OldestAge = time.Since(e.at)
+	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, OnDisk: b.onDisk, DiskError: b.diskError}
+	if b.durable {
+		first, _ := b.unsaved()
+		s.Spool.Unsaved = uint64(len(b.entries) - first)
+	}
+	if len(b.entries) > 0 {
+		s.Spool.OldestAge = time.Since(b.entries[0].accepted)
 	}
 	if err := b.overdue(); err != nil {
 		s.State, s.LastError = runtimeinfo.ExporterFailing, err.Error()
@@ -274,32 +247,25 @@ func (b *backlog) report() runtimeinfo.ExporterStats {
 	return s
 }
 
-// overdue is an error while a call of the exporter does not return. mu is held.
+// overdue returns an error while a call of the exporter exceeds its timeout. b.mu is
+// held.
 func (b *backlog) overdue() error {
-	if b.closed || b.calling.IsZero() || time.Since(b.calling) <= b.timeout {
+	if b.closed || b.callStarted.IsZero() || time.Since(b.callStarted) <= b.timeout {
 		return nil
 	}
 	return fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, b.timeout)
 }
 
-// noticeOverdue has a call that does not return told, once.
-func (b *backlog) noticeOverdue(tell func(was runtimeinfo.ExporterState, err error)) {
+// logOverdue calls log once for each call of the exporter that exceeds its timeout.
+func (b *backlog) logOverdue(log func(previous runtimeinfo.ExporterState, err error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	err := b.overdue()
-	if err == nil || b.told || b.closing {
+	if err == nil || b.overdueLogged || b.closing {
 		return
 	}
-	b.told = true
-	was := b.stats.State
+	b.overdueLogged = true
+	previous := b.stats.State
 	b.stats.State, b.stats.LastError = runtimeinfo.ExporterFailing, err.Error()
-	tell(was, err)
-}
-
-// oldest is what has waited longest, under way or not. mu is held.
-func (b *backlog) oldest() *entry {
-	if len(b.flying) > 0 {
-		return b.flying[0]
-	}
-	return b.head()
+	log(previous, err)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// BenchmarkSpool is what one snapshot of every metric costs: through a backend that
-// keeps up, and onto the disk while it is away.
+// BenchmarkSpool measures one snapshot of every metric: delivered by a backend that keeps
+// up, and written to disk during an outage.
 func BenchmarkSpool(b *testing.B) {
 	var points []runtimeinfo.Point
 	for i, m := range runtimeinfo.Catalogue() {
@@ -33,7 +33,7 @@ func BenchmarkSpool(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		stop(b, x, patient)
+		stop(b, x, longDeadline)
 	})
 	b.Run("to-disk", func(b *testing.B) {
 		away := &backend{}
@@ -50,11 +50,11 @@ func BenchmarkSpool(b *testing.B) {
 		}
 		r := x.ExporterStats()
 		b.ReportMetric(float64(r.Spool.Bytes)/float64(r.Snapshots.Pending), "B/record")
-		stop(b, x, impatient)
+		stop(b, x, shortDeadline)
 	})
 }
 
-// counting takes everything and keeps nothing.
+// counting accepts every snapshot and keeps none.
 type counting struct {
 	mu sync.Mutex
 	n  int

@@ -13,16 +13,16 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 )
 
-// damaged starts a spool on a store that was written over, and asserts what must
-// hold whatever became of it: the stream goes on, the account balances, and what
-// is delivered was once taken, in order.
-func damaged(t *testing.T, contents []byte) (delivered int, log string) {
+// runOnDamagedStore runs a spool on a store with the given contents. Whatever they are, the
+// new snapshot is delivered, the counters balance, and every delivered record is an original
+// one, in order.
+func runOnDamagedStore(t *testing.T, contents []byte) (delivered int, log string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "exporter.db"), contents, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, s, log := drain(t, dir, kept+1)
+	got, s, log := runOnce(t, dir, kept+1)
 	if !strings.HasSuffix(" "+got, fmt.Sprintf(" %d:e", kept+1)) {
 		t.Errorf("the new snapshot was not delivered, only %s", got)
 	}
@@ -43,11 +43,11 @@ func damaged(t *testing.T, contents []byte) (delivered int, log string) {
 
 const kept = 200
 
-// stored is the file of a store with records, of several pages.
-func stored(t testing.TB) []byte {
+// storeFile returns the file of a store whose records fill several pages.
+func storeFile(t testing.TB) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	leave(t, dir, 1, kept)
+	leaveStore(t, dir, 1, kept)
 	data, err := os.ReadFile(filepath.Join(dir, "exporter.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -55,8 +55,8 @@ func stored(t testing.TB) []byte {
 	return data
 }
 
-func TestDamagedStores(t *testing.T) {
-	whole := stored(t)
+func TestDamagedStoreIsSetAside(t *testing.T) {
+	whole := storeFile(t)
 	for name, test := range map[string]struct {
 		contents []byte
 		least    int // of the records that must be delivered
@@ -73,7 +73,7 @@ func TestDamagedStores(t *testing.T) {
 		"second half is zero": {append(bytes.Clone(whole[:len(whole)/2]), make([]byte, len(whole)/2)...), 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, log := damaged(t, test.contents)
+			n, log := runOnDamagedStore(t, test.contents)
 			if n < test.least {
 				t.Errorf("%d records delivered, want %d", n, test.least)
 			}
@@ -84,10 +84,10 @@ func TestDamagedStores(t *testing.T) {
 	}
 }
 
-// One bit is wrong, somewhere: in a number of places that is a record less, in
-// others the store. It is never the end of the process, nor of the stream.
-func TestBitFlips(t *testing.T) {
-	whole := stored(t)
+// A wrong bit costs a record or the store, depending on its place. It never ends the process
+// or stops the delivery.
+func TestSpoolSurvivesBitFlips(t *testing.T) {
+	whole := storeFile(t)
 	aside, less := 0, 0
 	for i := range 100 {
 		at := i * len(whole) / 100
@@ -96,7 +96,7 @@ func TestBitFlips(t *testing.T) {
 		}
 		flipped := bytes.Clone(whole)
 		flipped[at] ^= 1 << (i % 8)
-		n, log := damaged(t, flipped)
+		n, log := runOnDamagedStore(t, flipped)
 		switch {
 		case strings.Contains(log, "set aside"):
 			aside++
@@ -109,12 +109,13 @@ func TestBitFlips(t *testing.T) {
 	}
 	t.Logf("%d stores set aside, %d with fewer records, %d whole", aside, less, 100-aside-less)
 	if aside == 0 || less == 0 {
-		t.Error("the flips did no harm: the test tests nothing")
+		t.Error("no flip did any damage")
 	}
 }
 
-// The file is cut while it is in use and mapped: a fault, not a crash.
-func TestCutWhileInUse(t *testing.T) {
+// The file is truncated while it is mapped: reading it is a fault, which must not end the
+// process.
+func TestSpoolSurvivesTruncationOfItsFile(t *testing.T) {
 	dir := t.TempDir()
 	b := &backend{}
 	b.does(down)
@@ -122,7 +123,7 @@ func TestCutWhileInUse(t *testing.T) {
 	for seq := 1; seq <= kept; seq++ {
 		export(t, x, snapshot(seq, strings.Repeat("x", 5000)))
 	}
-	safe(t, x)
+	syncSpool(t, x)
 	if err := os.Truncate(filepath.Join(dir, "exporter.db"), 8192); err != nil {
 		t.Fatal(err)
 	}
@@ -134,5 +135,5 @@ func TestCutWhileInUse(t *testing.T) {
 	if got := b.seqs(); !strings.HasSuffix(got, fmt.Sprintf(" %d:e", kept+20)) || !strings.Contains(log.String(), "set aside") {
 		t.Errorf("delivered …%s, log:\n%s", got[max(0, len(got)-40):], log)
 	}
-	stop(t, x, patient)
+	stop(t, x, longDeadline)
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Export takes the snapshot at once; the spool hands it on, and Shutdown waits
-// for what is left.
+// Export returns at once. Shutdown waits for the delivery.
 func ExampleNew() {
 	backend := exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 		fmt.Println("delivered", s.Seq)

@@ -17,8 +17,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// client is the real one, with little patience.
-func client(t *testing.T, url string) *fluentd.Exporter {
+// newClient returns a client with short timeouts.
+func newClient(t *testing.T, url string) *fluentd.Exporter {
 	t.Helper()
 	c, err := fluentd.New(fluentd.Config{URL: url, Timeout: time.Second, WriteTimeout: 300 * time.Millisecond, AckTimeout: 300 * time.Millisecond})
 	if err != nil {
@@ -31,13 +31,12 @@ func TestConformanceOfFluentd(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 		t.Helper()
 		dir := t.TempDir()
-		return ended(t, client(t, forward.New(t, forward.Ack).URL()), dir)
+		return ended(t, newClient(t, forward.New(t, forward.Ack).URL()), dir)
 	})
 }
 
-// Whatever a server did with the records before, once it is well all of them are
-// there.
-func TestServersThatWereUnwell(t *testing.T) {
+// Whatever a server did with earlier records, all of them arrive once it works.
+func TestRecordsArriveOnceTheServerRecovers(t *testing.T) {
 	const records = 5
 	for name, mode := range map[string]forward.Mode{
 		"hang": forward.Hang, "no ack": forward.NoAck, "reset": forward.Reset, "ack lost": forward.DropUnacked,
@@ -50,7 +49,7 @@ func TestServersThatWereUnwell(t *testing.T) {
 			if mode < 0 {
 				p.Stop()
 			}
-			x, _ := newSpool(t, client(t, p.URL()), spool.Config{})
+			x, _ := newSpool(t, newClient(t, p.URL()), spool.Config{})
 			for seq := 1; seq <= records; seq++ {
 				export(t, x, snapshot(seq, "e"))
 			}
@@ -62,7 +61,7 @@ func TestServersThatWereUnwell(t *testing.T) {
 				p.Start(t)
 			}
 			p.Behave(forward.Ack)
-			if s := stop(t, x, patient); s.Snapshots.Delivered != records || s.Events.Delivered != records {
+			if s := stop(t, x, longDeadline); s.Snapshots.Delivered != records || s.Events.Delivered != records {
 				t.Errorf("%+v", s)
 			}
 			ids := map[any]bool{}
@@ -76,11 +75,11 @@ func TestServersThatWereUnwell(t *testing.T) {
 	}
 }
 
-// What an application may put into its numbers and texts reaches the server in a
-// form that it takes, and what follows is not held up.
-func TestPoisonousValues(t *testing.T) {
+// Unusual numbers and texts arrive in a form that the server accepts, and do not delay other
+// records.
+func TestUnusualValuesAreDelivered(t *testing.T) {
 	p := forward.New(t, forward.Ack)
-	x, _ := newSpool(t, client(t, p.URL()), spool.Config{Dir: t.TempDir()})
+	x, _ := newSpool(t, newClient(t, p.URL()), spool.Config{Dir: t.TempDir()})
 	long := strings.Repeat("é", 1<<20)
 	gauge := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge}
 	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: gauge, Number: math.NaN()})
@@ -90,7 +89,7 @@ func TestPoisonousValues(t *testing.T) {
 		slog.String("long", long), slog.Any("bytes", []byte{0xff}), slog.Any("func", func() {}), slog.Time("time", time.Unix(1, 0).UTC()),
 	}}}
 	export(t, x, s, snapshot(2))
-	st := stop(t, x, patient)
+	st := stop(t, x, longDeadline)
 	if st.Snapshots.Delivered != 2 || st.Events.Delivered != 1 || st.Errors != 0 {
 		t.Errorf("%+v", st)
 	}

@@ -11,15 +11,15 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 )
 
-// smallDisk mounts a file system of its own, which takes root.
+// smallDisk mounts a small file system, which requires root.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("spool", dir, "tmpfs", 0, options); err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatalf("a small disk needs root, and the gate demands it: %v", err)
+			t.Fatalf("mounting a small disk requires root, and CI must not skip this test: %v", err)
 		}
-		t.Skipf("a small disk needs root: %v; sudo go test ./exporters/spool", err)
+		t.Skipf("mounting a small disk requires root: %v; run sudo go test ./exporters/spool", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -36,9 +36,9 @@ func remount(t *testing.T, dir string, flags uintptr, options string) {
 	}
 }
 
-// The disk is full, then it is not. The stream goes on in memory meanwhile, with
-// one line in the log each way, and everything arrives in order.
-func TestFullDisk(t *testing.T) {
+// The disk is full for a while. Records stay in memory meanwhile, the log has one line for
+// each change, and everything is delivered in order.
+func TestFullDiskKeepsRecordsInMemory(t *testing.T) {
 	dir := smallDisk(t, "size=512k")
 	b := &backend{}
 	b.does(down)
@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 		for range 20 {
 			seq++
 			s := snapshot(seq, "e")
-			s.Events[0].Attrs = exportAttrs()
+			s.Events[0].Attrs = largeAttrs()
 			export(t, x, s)
 		}
 	}
@@ -60,15 +60,15 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%+v", s.Spool)
 	}
 	more()
-	b.does(nil) // what is on a full disk can be read
+	b.does(nil) // a full disk can be read
 	eventually(t, "all is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
 	b.does(down)
 	more()
 	remount(t, dir, 0, "size=64m")
 	eventually(t, "the disk works again", func() bool { return balanced(t, x).Spool.OnDisk })
-	safe(t, x)
+	syncSpool(t, x)
 	b.does(nil)
-	s := stop(t, x, patient)
+	s := stop(t, x, longDeadline)
 	if got := b.seqs(); got != sequence(seq) || s.Snapshots.Lost() != 0 {
 		t.Errorf("%d taken, %+v", seq, s)
 	}
@@ -78,12 +78,11 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	if left := files(t, dir); left != "[]" {
-		t.Errorf("after all was delivered there is %s", left)
+		t.Errorf("files left after delivery: %s", left)
 	}
 }
 
-// The disk is read-only from the start, and once a store is in use.
-func TestReadOnlyDisk(t *testing.T) {
+func TestReadOnlyDiskKeepsRecordsInMemory(t *testing.T) {
 	dir := smallDisk(t, "size=8m")
 	b := &backend{}
 	b.does(down)
@@ -95,9 +94,9 @@ func TestReadOnlyDisk(t *testing.T) {
 	remount(t, dir, 0, "")
 	eventually(t, "the disk works", func() bool { return balanced(t, x).Spool.OnDisk })
 	export(t, x, snapshot(3, "e"))
-	safe(t, x)
+	syncSpool(t, x)
 	b.does(nil)
-	stop(t, x, patient)
+	stop(t, x, longDeadline)
 	if got := b.seqs(); got != sequence(3) || strings.Count(log.String(), "read-only") != 1 {
 		t.Errorf("delivered %s, log:\n%s", got, log)
 	}

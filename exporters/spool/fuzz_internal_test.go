@@ -7,9 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -19,8 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// smallStore returns the file of a store with a few records, and a record and its
-// schema.
+// smallStore returns the file of a store with a few records, one record and its schema.
 func smallStore(f *testing.F) (file, schema, record []byte) {
 	f.Helper()
 	s := newStore(filepath.Join(f.TempDir(), "exporter.db"))
@@ -38,7 +37,7 @@ func smallStore(f *testing.F) (file, schema, record []byte) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		c.put, record = append(c.put, compose(&entry{at: time.Now(), events: len(x.Events)}, body)), body
+		c.put, record = append(c.put, newRecord(&entry{accepted: time.Now(), events: len(x.Events)}, body)), body
 	}
 	id, schema := enc.Schema()
 	c.schemas[id] = bytes.Clone(schema)
@@ -52,9 +51,9 @@ func smallStore(f *testing.F) (file, schema, record []byte) {
 	return file, c.schemas[id], record
 }
 
-// edited writes over a file: each edit is two bytes of a place, which is within the
-// first four bytes of an element or within a page's head where its highest bit is set,
-// and a byte. The pages that describe the file then get their checksums anew.
+// edited overwrites bytes of a file. Each edit is a two-byte position and a byte. A position
+// whose highest bit is set falls into a page header or the first bytes of an element. The
+// meta pages get valid checksums.
 func edited(file, edits []byte) []byte {
 	file = bytes.Clone(file)
 	size := os.Getpagesize()
@@ -65,8 +64,9 @@ func edited(file, edits []byte) []byte {
 		}
 		file[at%len(file)] = edits[2]
 	}
+	const metaSize = 64
 	for at := range 2 {
-		b := file[at*size+pageHeader:][:metaSize]
+		b := file[at*size+pageHeaderSize:][:metaSize]
 		sum := fnv.New64a()
 		_, _ = sum.Write(b[:metaSize-8])
 		binary.NativeEndian.PutUint64(b[metaSize-8:], sum.Sum64())
@@ -74,8 +74,8 @@ func edited(file, edits []byte) []byte {
 	return file
 }
 
-// Whatever a file holds, opening, reading and changing it ends. bbolt may panic, which
-// the keeper recovers; nothing else of ours may.
+// Opening, reading and changing a store returns whatever its file contains. bbolt may panic,
+// which the diskWriter recovers; this package must not.
 func FuzzStore(f *testing.F) {
 	file, _, _ := smallStore(f)
 	f.Add([]byte{})
@@ -87,20 +87,17 @@ func FuzzStore(f *testing.F) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if verify(bytes.NewReader(bad), int64(len(bad))) != nil {
-			return // the store does not go on
-		}
-		k := newKeeper(Config{Dir: t.TempDir(), Name: "exporter", MaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}, nil)
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // as on the diskWriter's goroutine
 		s := newStore(path)
-		defer func() { _ = k.guarded(func() error { s.close(); return nil }) }()
-		err := k.guarded(func() error { return useStore(t, s) })
+		defer func() { _ = recoverPanic(func() error { s.close(); return nil }) }()
+		err := recoverPanic(func() error { return useStore(t, s) })
 		if err != nil && !errors.Is(err, errDamaged) {
 			t.Log(err)
 		}
 	})
 }
 
-// useStore opens s, reads its records, puts one and removes the others.
+// useStore opens s, reads its records, adds one and deletes the others.
 func useStore(t *testing.T, s *store) error {
 	t.Helper()
 	if err := s.open(); err != nil {
@@ -124,7 +121,7 @@ func useStore(t *testing.T, s *store) error {
 			t.Errorf("record %d was loaded, and is not intact", keys[i])
 		}
 	}
-	if _, err := s.commit(change{put: [][]byte{compose(&entry{at: time.Now()}, []byte("x"))}, remove: keys}); err != nil {
+	if _, err := s.commit(change{put: [][]byte{newRecord(&entry{accepted: time.Now()}, []byte("x"))}, remove: keys}); err != nil {
 		return err
 	}
 	return s.db.View(func(tx *bolt.Tx) error {
@@ -132,8 +129,8 @@ func useStore(t *testing.T, s *store) error {
 	})
 }
 
-// What stands in a record whose checksum is right is sorted, decoded and exported, or
-// refused: an older or newer version of this package may have written it.
+// A record with a valid checksum may have been written by another version. It is decoded and
+// exported, or refused.
 func FuzzRecord(f *testing.F) {
 	_, schema, record := smallStore(f)
 	f.Add(schema, record, int64(1.8e18), uint32(3))
@@ -141,24 +138,24 @@ func FuzzRecord(f *testing.F) {
 	f.Add(schema, record[:9], int64(0), uint32(0))
 	f.Fuzz(func(t *testing.T, schema, record []byte, at int64, events uint32) {
 		now := time.Unix(1.8e9, 0)
-		v := compose(&entry{at: time.Unix(0, at), events: int(events)}, record)
-		seal(7, v)
+		v := newRecord(&entry{accepted: time.Unix(0, at), events: int(events)}, record)
+		setChecksum(7, v)
 		var dec runtimeinfo.Decoder
-		c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newer: map[runtimeinfo.SchemaID]bool{}}
+		c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newerSchemas: map[runtimeinfo.SchemaID]bool{}}
 		if id, err := dec.Learn(schema); err == nil {
 			c.schemas[id] = schema
 		}
-		c.take(7, v, now, time.Hour)
-		if n := len(c.bad) + len(c.entries) + c.kept; n != 1 {
-			t.Fatalf("one record is sorted into %d places", n)
+		c.add(7, v, now, time.Hour)
+		if n := len(c.unreadable) + len(c.entries) + c.kept; n != 1 {
+			t.Fatalf("one record has %d classifications", n)
 		}
 		for _, e := range c.entries {
-			if now.Sub(e.at) < 0 || e.events < 0 || e.size < overhead {
+			if now.Sub(e.accepted) < 0 || e.events < 0 || e.size < entryOverhead {
 				t.Errorf("entry %+v", e)
 			}
-			s, err := dec.Decode(v[headSize:])
+			s, err := dec.Decode(v[headerSize:])
 			if err != nil {
-				continue // the sender puts it among the dead letters
+				continue // the sender drops it as unreadable
 			}
 			for range exporters.Record(s) {
 			}

@@ -15,12 +15,11 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/store1.db.gz, which must not change: a new version gets a new file")
 
-// TestStoreOfVersion1 delivers what a release with the first form of the store has left
-// on disk. Every later version must.
+// Every version delivers the store that the first version has written.
 func TestStoreOfVersion1(t *testing.T) {
 	const file = "testdata/store1.db.gz"
 	if *update {
-		b := contentsOf(t, filled(t, t.TempDir(), "exporter.db", 7))
+		b := contentsOf(t, fillStore(t, t.TempDir(), "exporter.db", 7))
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
 		_, _ = z.Write(b)
@@ -46,7 +45,7 @@ func TestStoreOfVersion1(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "exporter.db"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n, s, log := life(t, Config{Dir: dir, MaxAge: 100 * 365 * 24 * time.Hour})
+	n, s, log := runToEnd(t, Config{Dir: dir, MaxAge: 100 * 365 * 24 * time.Hour})
 	if n != 8 || s.Snapshots.Recovered != 7 || s.Snapshots.Lost() != 0 {
 		t.Errorf("%d delivered, want 7 of the store and one more: %+v\n%s", n, s.Snapshots, log)
 	}

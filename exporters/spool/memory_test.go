@@ -32,31 +32,31 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// ended is a spool that is gone before its directory is: a Shutdown whose context
-// is done does not wait for the disk.
+// ended returns a spool that is shut down before its directory is removed: the Shutdown of
+// the conformance test does not wait for the disk if its context is done.
 func ended(t *testing.T, next exporters.Exporter, dir string) exporters.Exporter {
 	t.Helper()
 	x, _ := newSpool(t, next, spool.Config{Dir: dir})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patient)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), longDeadline)
 		defer cancel()
-		_ = x.Shutdown(ctx) // the rules have their word on it
+		_ = x.Shutdown(ctx) // the conformance test checks the error
 	})
 	return x
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewReportsEveryInvalidField(t *testing.T) {
 	_, err := spool.New(nil, spool.Config{Name: "a b", MaxBytes: 1, MaxMemory: -1, MaxAge: -1, Timeout: -time.Second})
 	for _, want := range []string{`Name "a b"`, "MaxBytes 1: want at least 65536", "MaxMemory -1", "MaxAge -1ns", "Timeout -1s", "exporter is nil"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not say %q", err, want)
+			t.Errorf("%v does not contain %q", err, want)
 		}
 	}
 }
 
-// An outage of an hour: everything arrives afterwards, in order; attempts become
-// rare, and the log has two lines.
-func TestOutage(t *testing.T) {
+// After an outage of an hour everything is delivered in order. Attempts become rare, and the
+// log has two lines.
+func TestOutageDelaysDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(down)
@@ -74,7 +74,7 @@ func TestOutage(t *testing.T) {
 		if age := s.Spool.OldestAge; age != time.Hour || s.Spool.Bytes == 0 || s.Spool.OnDisk {
 			t.Errorf("during the outage: %+v", s.Spool)
 		}
-		// Twice a round once the record is doubted, a round at most each 15 to 30 s.
+		// Rounds are 15 to 30 s apart; each has two attempts once the record is a suspect.
 		if n := b.called(); n > 2*3600/15+20 || n < 2*3600/30 {
 			t.Errorf("%d attempts within an hour", n)
 		}
@@ -94,8 +94,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// When the memory is used up the oldest snapshots give way, never events to them.
-func TestEventsStay(t *testing.T) {
+// When memory is full the oldest snapshots without events are dropped first.
+func TestSnapshotsWithEventsAreDroppedLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(down)
@@ -109,9 +109,9 @@ func TestEventsStay(t *testing.T) {
 		}
 		s := balanced(t, x)
 		if s.Events.Pending != 10 || s.Snapshots.Dropped[runtimeinfo.DropOverflow] == 0 || s.Spool.Bytes > 64<<10 {
-			t.Errorf("events gave way to snapshots: %+v", s)
+			t.Errorf("events were dropped before snapshots: %+v", s)
 		}
-		// More events than there is room for: the oldest of them.
+		// More events than fit: the oldest are dropped.
 		for seq := range 200 {
 			export(t, x, snapshot(1000+seq, long))
 		}
@@ -128,10 +128,8 @@ func TestEventsStay(t *testing.T) {
 	})
 }
 
-// A backend that hangs, in the two ways there are: Export is not held up, and
-// Shutdown keeps to its deadline.
-func TestHangingBackend(t *testing.T) {
-	for name, ignores := range map[string]bool{"heeds its context": false, "ignores its context": true} {
+func TestHangingBackendDelaysNeitherExportNorShutdown(t *testing.T) {
+	for name, ignores := range map[string]bool{"observes its context": false, "ignores its context": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
@@ -156,7 +154,7 @@ func TestHangingBackend(t *testing.T) {
 				export(t, x, snapshot(100), snapshot(101)) // as the next ticks do
 				synctest.Wait()
 				if n := strings.Count(log.String(), "exporter fails"); n != 1 {
-					t.Errorf("that it hangs is told %d times:\n%s", n, log)
+					t.Errorf("the log has %d lines on the hanging call:\n%s", n, log)
 				}
 				if s := balanced(t, x); s.State != runtimeinfo.ExporterFailing || !strings.Contains(s.LastError, "timeout") {
 					t.Errorf("while it hangs: %+v", s)
@@ -188,8 +186,7 @@ func TestHangingBackend(t *testing.T) {
 	}
 }
 
-// What the backend refuses for good is counted and not sent again.
-func TestRejected(t *testing.T) {
+func TestRejectedRecordsAreNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
@@ -208,8 +205,8 @@ func TestRejected(t *testing.T) {
 	})
 }
 
-// What is too large for anybody is refused at once; the rest is taken.
-func TestTooLarge(t *testing.T) {
+// An event that no backend accepts is refused at once; the rest of the snapshot is accepted.
+func TestExportRefusesLargeEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		x, _ := newSpool(t, b, spool.Config{})
@@ -232,8 +229,8 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
-// One record that the backend never takes does not stop the others for long.
-func TestPoison(t *testing.T) {
+// A record on which the backend always fails does not block the others for long.
+func TestBadRecordBecomesADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
@@ -257,8 +254,8 @@ func TestPoison(t *testing.T) {
 	})
 }
 
-// Nor do some in a row, as the events of one moment are that have the same flaw.
-func TestPoisonInARow(t *testing.T) {
+// Records of the same moment may share a flaw.
+func TestConsecutiveBadRecordsBecomeDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(func(_ context.Context, s *runtimeinfo.Snapshot) error {
@@ -279,8 +276,8 @@ func TestPoisonInARow(t *testing.T) {
 	})
 }
 
-// An outage is not taken for a poisoned record, even one with short breaks.
-func TestOutageIsNoPoison(t *testing.T) {
+// No record becomes a dead letter in an outage, even one with short interruptions.
+func TestOutageMakesNoDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, b := time.Now(), &backend{}
 		b.does(func(context.Context, *runtimeinfo.Snapshot) error {
@@ -300,7 +297,7 @@ func TestOutageIsNoPoison(t *testing.T) {
 	})
 }
 
-func TestExpiry(t *testing.T) {
+func TestRecordsExpireAfterMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		b.does(down)
@@ -318,15 +315,14 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// Panics of the backend are failures like others.
-func TestPanic(t *testing.T) {
+func TestPanicOfTheBackendIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		b.does(func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") })
+		b.does(func(context.Context, *runtimeinfo.Snapshot) error { panic("test") })
 		x, log := newSpool(t, b, spool.Config{})
 		export(t, x, snapshot(1))
 		synctest.Wait()
-		if s := balanced(t, x); s.Panics != 1 || s.Snapshots.Pending != 1 || !strings.Contains(log.String(), "script_test.go") {
+		if s := balanced(t, x); s.Panics != 1 || s.Snapshots.Pending != 1 || !strings.Contains(log.String(), "helpers_test.go") {
 			t.Errorf("%+v, log:\n%s", s, log)
 		}
 		b.does(nil)

@@ -15,22 +15,21 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// moody is a backend that fails, panics, refuses and takes at random, and remembers
-// what it took.
-type moody struct {
+// randomBackend fails, panics, refuses and accepts at random, and counts what it accepted.
+type randomBackend struct {
 	mu    sync.Mutex
 	r     *rand.Rand
-	bad   int // of ten calls
+	bad   int // failures in ten calls
 	taken map[uint64]int
 }
 
-func (b *moody) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
+func (b *randomBackend) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.r.IntN(10) < b.bad {
 		switch b.r.IntN(3) {
 		case 0:
-			panic("oh")
+			panic("test")
 		default:
 			return errors.New("down")
 		}
@@ -39,35 +38,35 @@ func (b *moody) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-func (*moody) Shutdown(context.Context) error { return nil }
+func (*randomBackend) Shutdown(context.Context) error { return nil }
 
-// TestModelOfRestarts lives through random lives on one directory: each takes some
-// records beside a backend in some mood and ends in some time. At every moment of each
-// the account balances; the next finds what the one before left pending; and in the end
-// every record arrived, some of them twice, or is counted as dropped.
-func TestModelOfRestarts(t *testing.T) {
+// Each process accepts some records, with a backend in a random state, and has a random time
+// to shut down. The counters balance at all times, each process recovers what the previous
+// one left pending, and in the end every record has arrived, some twice, or is counted as
+// dropped.
+func TestRandomRestartsLoseNothing(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 16)) //nolint:gosec // a test
 		dir := t.TempDir()
-		b := &moody{r: rand.New(rand.NewPCG(seed, 17)), taken: map[uint64]int{}} //nolint:gosec // a test
+		b := &randomBackend{r: rand.New(rand.NewPCG(seed, 17)), taken: map[uint64]int{}} //nolint:gosec // a test
 		var seq, pending, lost uint64
 		for range 8 {
 			b.mu.Lock()
 			b.bad = []int{0, 5, 10}[r.IntN(3)]
 			b.mu.Unlock()
-			a := oneLife(t, b, dir, r, &seq, time.Duration(20+r.IntN(300))*time.Millisecond)
+			a := runProcess(t, b, dir, r, &seq, time.Duration(20+r.IntN(300))*time.Millisecond)
 			if a.Recovered != pending {
-				t.Errorf("seed %d: %d were left, the next life found %d", seed, pending, a.Recovered)
+				t.Errorf("seed %d: one process left %d, the next recovered %d", seed, pending, a.Recovered)
 			}
 			pending, lost = a.Pending, lost+a.Lost()
 		}
 		b.mu.Lock()
 		b.bad = 0
 		b.mu.Unlock()
-		a := oneLife(t, b, dir, r, &seq, 30*time.Second)
+		a := runProcess(t, b, dir, r, &seq, 30*time.Second)
 		lost += a.Lost()
 		if a.Pending != 0 {
-			t.Errorf("seed %d: %d wait beside a backend that is well", seed, a.Pending)
+			t.Errorf("seed %d: %d pending with a healthy backend", seed, a.Pending)
 		}
 		if missing := seq - uint64(len(b.taken)); missing > lost {
 			t.Errorf("seed %d: %d of %d records never arrived, %d are counted as lost", seed, missing, seq, lost)
@@ -75,8 +74,8 @@ func TestModelOfRestarts(t *testing.T) {
 	}
 }
 
-// oneLife starts a spool, gives it some records, and stops it within a time.
-func oneLife(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, seq *uint64, within time.Duration) runtimeinfo.Account {
+// runProcess starts a spool, exports some records, and shuts the spool down within a time.
+func runProcess(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, seq *uint64, within time.Duration) runtimeinfo.Account {
 	t.Helper()
 	x, err := New(next, Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -110,7 +109,7 @@ func oneLife(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, se
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	_ = x.Shutdown(ctx) // some have more to do than there is time for
-	<-x.keeper.done
+	_ = x.Shutdown(ctx) // may exceed the deadline
+	<-x.disk.done
 	return balanced()
 }

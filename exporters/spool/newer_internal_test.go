@@ -19,8 +19,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// filled makes a store of n records in dir, as a process leaves one.
-func filled(t *testing.T, dir, name string, n int) string {
+// fillStore creates a store of n records in dir.
+func fillStore(t *testing.T, dir, name string, n int) string {
 	t.Helper()
 	s := newStore(filepath.Join(dir, name))
 	if err := s.open(); err != nil {
@@ -36,7 +36,7 @@ func filled(t *testing.T, dir, name string, n int) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.put = append(c.put, compose(&entry{at: time.Now()}, body))
+		c.put = append(c.put, newRecord(&entry{accepted: time.Now()}, body))
 	}
 	id, schema := enc.Schema()
 	c.schemas[id] = schema
@@ -46,8 +46,8 @@ func filled(t *testing.T, dir, name string, n int) string {
 	return s.path
 }
 
-// newer makes the records of a store ones of a codec that is yet to come, from a key on.
-func newer(t *testing.T, path string, from uint64) {
+// makeNewer rewrites the records from a key on as if a future encoding had written them.
+func makeNewer(t *testing.T, path string, from uint64) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, nil)
 	if err != nil {
@@ -60,14 +60,14 @@ func newer(t *testing.T, path string, from uint64) {
 		_ = b.ForEach(func(k, v []byte) error {
 			if key := binary.BigEndian.Uint64(k); key >= from {
 				v = append([]byte(nil), v...)
-				v[headSize] = 200
-				seal(key, v)
+				v[headerSize] = 200
+				setChecksum(key, v)
 				changed[key] = v
 			}
 			return nil
 		})
 		for key, v := range changed {
-			if err := b.Put(number(key), v); err != nil {
+			if err := b.Put(keyBytes(key), v); err != nil {
 				return err
 			}
 		}
@@ -78,8 +78,8 @@ func newer(t *testing.T, path string, from uint64) {
 	}
 }
 
-// records counts what is in a store.
-func records(t *testing.T, path string) (n int) {
+// countRecords counts the records of a store.
+func countRecords(t *testing.T, path string) (n int) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, nil)
 	if err != nil {
@@ -93,8 +93,8 @@ func records(t *testing.T, path string) (n int) {
 	return n
 }
 
-// life runs a spool on a directory until all that it takes is delivered.
-func life(t *testing.T, cfg Config) (delivered int64, s runtimeinfo.ExporterStats, log string) {
+// runToEnd runs a spool on a directory until every accepted record is delivered.
+func runToEnd(t *testing.T, cfg Config) (delivered int64, s runtimeinfo.ExporterStats, log string) {
 	t.Helper()
 	var b strings.Builder
 	var n atomic.Int64
@@ -121,28 +121,28 @@ func life(t *testing.T, cfg Config) (delivered int64, s runtimeinfo.ExporterStat
 	return n.Load(), s, b.String()
 }
 
-// After a rollback to an older release: records that it cannot read stay for the
-// newer one, in its own store and in one that it takes over, and the log says so. They
-// count as nothing.
+// After a rollback to an older release, records that it cannot read stay for the newer one,
+// in its own store and in one that it takes over. The log reports them, and the counters omit
+// them.
 func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 	for _, name := range []string{"exporter.db", "exporter.3.db"} {
 		dir := t.TempDir()
-		path := filled(t, dir, name, 10)
-		newer(t, path, 5)
+		path := fillStore(t, dir, name, 10)
+		makeNewer(t, path, 5)
 		for restart := range 2 {
-			n, s, log := life(t, Config{Dir: dir})
+			n, s, log := runToEnd(t, Config{Dir: dir})
 			if want := int64(5 - 4*restart); n != want || s.Snapshots.Lost() != 0 {
 				t.Errorf("%s: %d delivered, want %d: %+v", name, n, want, s.Snapshots)
 			}
 			if !strings.Contains(log, "a newer version wrote") || !strings.Contains(log, "snapshots=6") {
 				t.Errorf("%s: log:\n%s", name, log)
 			}
-			if left := records(t, path); left != 6 {
+			if left := countRecords(t, path); left != 6 {
 				t.Errorf("%s: %d records are left for the newer version, want 6", name, left)
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
-		if _, s, _ := life(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[runtimeinfo.DropUnreadable] != 6 {
+		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[runtimeinfo.DropUnreadable] != 6 {
 			t.Errorf("after MaxAge: %+v", s.Snapshots)
 		}
 		if _, err := os.Stat(path); err == nil {
@@ -151,13 +151,13 @@ func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 	}
 }
 
-// A file that somebody else may have planted is neither used nor taken over nor
-// removed, and does not keep the spool from the disk.
-func TestForeignFiles(t *testing.T) {
+// A file that another user may have created is neither used, taken over nor removed, and the
+// spool uses another file.
+func TestForeignFilesAreNotTouched(t *testing.T) {
 	plant := map[string]func(t *testing.T, path string){
-		"others can write it": writable(0o666),
-		"the group can":       writable(0o620),
-		"a link": func(t *testing.T, path string) {
+		"writable by others":    writable(0o666),
+		"writable by the group": writable(0o620),
+		"a symbolic link": func(t *testing.T, path string) {
 			t.Helper()
 			to := filepath.Join(t.TempDir(), "elsewhere")
 			if err := os.Rename(path, to); err != nil {
@@ -167,7 +167,7 @@ func TestForeignFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"of another user": func(t *testing.T, path string) {
+		"owned by another user": func(t *testing.T, path string) {
 			t.Helper()
 			if os.Geteuid() != 0 {
 				t.Skip("only root can give a file away")
@@ -181,13 +181,13 @@ func TestForeignFiles(t *testing.T) {
 		for _, name := range []string{"exporter.db", "exporter.7.db"} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				dir := t.TempDir()
-				path := filled(t, dir, name, 3)
+				path := fillStore(t, dir, name, 3)
 				f(t, path)
-				n, s, log := life(t, Config{Dir: dir})
+				n, s, log := runToEnd(t, Config{Dir: dir})
 				if n != 1 || s.Snapshots.Recovered != 0 || s.Spool.DiskError != "" {
 					t.Errorf("%d delivered: %+v, %+v", n, s.Snapshots, s.Spool)
 				}
-				if !strings.Contains(log, "is left as it is") {
+				if !strings.Contains(log, "is not touched") {
 					t.Errorf("log:\n%s", log)
 				}
 				if _, err := os.Lstat(path); err != nil {

@@ -11,12 +11,12 @@ import (
 
 const openFlags = 0
 
-// owned returns an error that wraps errForeign unless the file is a regular one. Who
-// may write it is not asked here.
-func owned(f *os.File) error {
+// checkOwner returns an error that wraps errForeign unless f is a regular file. It
+// does not check the owner on this platform.
+func checkOwner(f *os.File) error {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: it is no regular file", errForeign)
+		err = fmt.Errorf("%w: not a regular file", errForeign)
 	}
 	return err
 }

@@ -11,13 +11,12 @@ import (
 	"syscall"
 )
 
-// openFlags keep an open from following a link that somebody else has planted, and from
-// waiting for the other end of a pipe.
+// openFlags make open fail on a symbolic link and return at once for a named pipe.
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// owned returns an error that wraps errForeign unless the file is a regular one of this
-// user that nobody else can write.
-func owned(f *os.File) error {
+// checkOwner returns an error that wraps errForeign unless f is a regular file that
+// belongs to this user and that no other user can write.
+func checkOwner(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -25,22 +24,22 @@ func owned(f *os.File) error {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: it is no regular file", errForeign)
-	case ok && int(s.Uid) != os.Geteuid() && !ofItsDirectory(f.Name(), s.Uid):
-		return fmt.Errorf("%w: it belongs to user %d, this process to %d", errForeign, s.Uid, os.Geteuid())
+		return fmt.Errorf("%w: not a regular file", errForeign)
+	case ok && int(s.Uid) != os.Geteuid() && !ownsDirectory(f.Name(), s.Uid):
+		return fmt.Errorf("%w: owned by user %d, this process runs as %d", errForeign, s.Uid, os.Geteuid())
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("%w: others can write it (%v)", errForeign, info.Mode().Perm())
+		return fmt.Errorf("%w: writable by others (%v)", errForeign, info.Mode().Perm())
 	case ok && s.Nlink > 1:
-		return fmt.Errorf("%w: it has %d names", errForeign, s.Nlink)
+		return fmt.Errorf("%w: %d hard links", errForeign, s.Nlink)
 	default:
 		return nil
 	}
 }
 
-// ofItsDirectory reports whether a file belongs to the user of its directory, in which
-// nobody else can make one. A network file system may give all that this process makes
-// to another user.
-func ofItsDirectory(name string, uid uint32) bool {
+// ownsDirectory reports whether uid owns the directory of the named file and no other
+// user can create files there. Some network file systems map every file that this
+// process creates to another user.
+func ownsDirectory(name string, uid uint32) bool {
 	info, err := os.Stat(filepath.Dir(name))
 	if err != nil {
 		return false

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,16 +23,18 @@ import (
 // meanwhile is the file before, any of the pages written or half written, and the meta
 // page whole, half, or not there.
 
-// powerLoss makes files as they may be after a loss of power between two states of a
-// store.
+// powerLoss models a power failure without cutting off a disk. A transaction of bbolt writes
+// its pages, syncs, and then writes a meta page. If the power fails, the disk has the
+// previous file, with any of the new pages whole or in part, and the meta page whole, in
+// part or not at all.
 type powerLoss struct {
 	r             *rand.Rand
 	before, after []byte
 	pageSize      int
 }
 
-// metas is how many pages at the beginning are meta pages.
-const metas = 2
+// metaPages is the number of meta pages at the start of a file.
+const metaPages = 2
 
 // changed returns the pages that differ.
 func (p *powerLoss) changed() (data, meta []int) {
@@ -42,7 +43,7 @@ func (p *powerLoss) changed() (data, meta []int) {
 		if to <= len(p.before) && bytes.Equal(p.before[from:to], p.after[from:to]) {
 			continue
 		}
-		if i < metas {
+		if i < metaPages {
 			meta = append(meta, i)
 		} else {
 			data = append(data, i)
@@ -65,7 +66,7 @@ func (p *powerLoss) file(synced bool) []byte {
 		}
 	}
 	if !synced && p.r.IntN(2) == 0 && len(p.before) < len(f) {
-		f = f[:len(p.before)] // the new length was lost, and what was beyond it
+		f = f[:len(p.before)] // the new length is lost, with the data behind the old one
 	}
 	return f
 }
@@ -82,10 +83,9 @@ func (p *powerLoss) write(f []byte, page int, whole bool) {
 	}
 }
 
-// TestLossOfPower cuts the power at every transaction of a store that is filled,
-// emptied and filled again. What opens afterwards is the state before the transaction
-// or the one after it, never a mixture, and never nothing.
-func TestLossOfPower(t *testing.T) {
+// The power fails at every transaction of a store that is filled, emptied and filled again.
+// The store that opens afterwards has the state before or after the transaction.
+func TestPowerFailureLosesNoCommittedTransaction(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 16)) //nolint:gosec // a test
 	dir := t.TempDir()
 	s := newStore(filepath.Join(dir, "exporter.db"))
@@ -113,7 +113,7 @@ func TestLossOfPower(t *testing.T) {
 				t.Fatalf("step %d: %v", step, err)
 			case slices.Equal(got, old), synced && slices.Equal(got, there):
 			default:
-				t.Fatalf("step %d: there are %v, before it were %v, after it %v", step, got, old, there)
+				t.Fatalf("step %d: got %v, want %v or %v", step, got, old, there)
 			}
 			cuts++
 		}
@@ -121,7 +121,7 @@ func TestLossOfPower(t *testing.T) {
 	t.Logf("%d cuts", cuts)
 }
 
-// transact puts and removes some records, and returns the keys that are then there.
+// transact adds and removes some records and returns the keys of those that are left.
 func transact(t *testing.T, s *store, enc *runtimeinfo.Encoder, r *rand.Rand, there []uint64) []uint64 {
 	t.Helper()
 	c := change{schemas: map[runtimeinfo.SchemaID][]byte{}}
@@ -135,7 +135,7 @@ func transact(t *testing.T, s *store, enc *runtimeinfo.Encoder, r *rand.Rand, th
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.put = append(c.put, compose(&entry{at: time.Now(), events: len(x.Events)}, body))
+		c.put = append(c.put, newRecord(&entry{accepted: time.Now(), events: len(x.Events)}, body))
 	}
 	if len(c.put) > 0 {
 		id, schema := enc.Schema()
@@ -163,7 +163,7 @@ func contentsOf(t *testing.T, path string) []byte {
 	return b
 }
 
-// keysOf opens a store and returns the keys of its records, all of which must be intact.
+// keysOf opens a store and returns the keys of its records. It fails if one is damaged.
 func keysOf(path string) (keys []uint64, err error) {
 	s := newStore(path)
 	if err := s.open(); err != nil {
@@ -174,8 +174,8 @@ func keysOf(path string) (keys []uint64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.bad) > 0 {
-		return nil, fmt.Errorf("%d records cannot be read", len(c.bad))
+	if len(c.unreadable) > 0 {
+		return nil, fmt.Errorf("%d records cannot be read", len(c.unreadable))
 	}
 	for _, e := range c.entries {
 		keys = append(keys, e.key)
@@ -183,10 +183,10 @@ func keysOf(path string) (keys []uint64, err error) {
 	return keys, nil
 }
 
-// A disk that loses writes that it had confirmed (fsync does nothing, as on some
-// machines) may leave any mixture of pages. Then the store may be damaged, but opening
-// it ends, without a panic, and what it gives is intact.
-func TestDiskThatLies(t *testing.T) {
+// A disk that loses writes in spite of fsync leaves a mixture of pages. Such a store may be
+// damaged, but opening it returns, without a panic, and the records that it returns are
+// intact.
+func TestDiskThatLosesSyncedWrites(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 16)) //nolint:gosec // a test
 	dir := t.TempDir()
 	s := newStore(filepath.Join(dir, "exporter.db"))
@@ -203,12 +203,11 @@ func TestDiskThatLies(t *testing.T) {
 	}
 	damaged := 0
 	for i := range 400 {
-		cut := filepath.Join(dir, strconv.Itoa(i)) // a damaged one stays locked
+		cut := filepath.Join(dir, strconv.Itoa(i)) // a damaged file stays locked
 		if err := os.WriteFile(cut, mixture(r, states), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k := newKeeper(Config{Dir: dir, Name: "exporter", MaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}, nil)
-		err := k.guarded(func() error { _, err := keysOf(cut); return err })
+		err := recoverPanic(func() error { _, err := keysOf(cut); return err })
 		if err != nil && !errors.Is(err, errDamaged) && !bytes.Contains([]byte(err.Error()), []byte("cannot be read")) {
 			t.Fatal(err)
 		}
@@ -216,9 +215,9 @@ func TestDiskThatLies(t *testing.T) {
 			damaged++
 		}
 	}
-	t.Logf("%d of 400 were damaged", damaged)
+	t.Logf("%d of 400 were runOnDamagedStore", damaged)
 	if damaged == 0 || damaged == 400 {
-		t.Error("the test tests nothing")
+		t.Error("want some damaged stores and some intact ones")
 	}
 }
 
@@ -235,13 +234,13 @@ func mixture(r *rand.Rand, states [][]byte) []byte {
 	return f
 }
 
-// A disk whose fsync takes a second: records wait in memory meanwhile, all of them
-// counted as unsaved, and go to disk together with the next transaction.
-func TestSlowDisk(t *testing.T) {
+// Records that arrive during a slow transaction stay in memory, count as unsaved, and are
+// written together by the next one.
+func TestSlowDiskWritesInBatches(t *testing.T) {
 	b := &backlog{maxBytes: 1 << 20, maxMemory: 1 << 20, maxAge: time.Hour, durable: true, schemas: map[runtimeinfo.SchemaID][]byte{}}
 	accept := func() {
-		body := binary.BigEndian.AppendUint64(nil, uint64(b.last))
-		if err := b.accept(t.Context(), &entry{at: time.Now(), size: 100, body: body}, []byte{1}); err != nil {
+		body := binary.BigEndian.AppendUint64(nil, uint64(len(b.entries)))
+		if err := b.accept(t.Context(), &entry{accepted: time.Now(), size: 100, body: body}, []byte{1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,13 +250,13 @@ func TestSlowDisk(t *testing.T) {
 	if first == nil || len(first.entries) != 2 {
 		t.Fatalf("%+v", first)
 	}
-	for range 100 { // while the transaction lasts
+	for range 100 { // during the transaction
 		accept()
 	}
 	if n := b.report().Spool.Unsaved; n != 102 {
 		t.Errorf("%d unsaved, want 102", n)
 	}
-	b.saved(first, 1)
+	b.markSaved(first, 1)
 	if n := b.report().Spool.Unsaved; n != 100 {
 		t.Errorf("%d unsaved after the first transaction, want 100", n)
 	}
@@ -265,7 +264,7 @@ func TestSlowDisk(t *testing.T) {
 	if second == nil || len(second.entries) != 100 || wait != 0 {
 		t.Fatalf("the second transaction is not due at once with all that waits: %v", wait)
 	}
-	b.saved(second, 3)
+	b.markSaved(second, 3)
 	if n := b.report().Spool.Unsaved; n != 0 {
 		t.Errorf("%d unsaved at the end", n)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// failWrites has every write to an open store fail, until restore is called: its
-// descriptor is one that can only be read.
+// failWrites makes every write to an open store fail until restore is called: it replaces
+// the file descriptor by a read-only one.
 func failWrites(t *testing.T, s *store) (restore func()) {
 	t.Helper()
 	readOnly, err := os.Open(s.path)
@@ -38,17 +38,17 @@ func failWrites(t *testing.T, s *store) (restore func()) {
 	}
 }
 
-// TestFailingDisk has a disk whose writes fail: nothing is lost, what waits stays in memory and is counted
-// as unsaved, and goes to disk when it works again.
-func TestFailingDisk(t *testing.T) {
+// While writes fail, records stay in memory and count as unsaved. They are written once the
+// disk works again.
+func TestFailedWritesLoseNothing(t *testing.T) {
 	dir := t.TempDir()
 	x, err := New(exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") }), Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := x.keeper
+	k := x.disk
 	if !k.open() {
-		t.Fatal("it does not open")
+		t.Fatal("the store does not open")
 	}
 	for range 3 {
 		e, schema, err := x.encode(runtimeinfo.NewSnapshot())
@@ -73,6 +73,6 @@ func TestFailingDisk(t *testing.T) {
 	k.store.close()
 	keys, err := keysOf(k.path(1))
 	if err != nil || len(keys) != 3 {
-		t.Errorf("on disk are %v, %v", keys, err)
+		t.Errorf("keys on disk: %v, %v", keys, err)
 	}
 }

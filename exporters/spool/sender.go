@@ -20,55 +20,58 @@ import (
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 30 * time.Second
-	// maxLastBackoff is the longest wait once Shutdown was called.
-	maxLastBackoff = time.Second
+	// maxClosingBackoff replaces maxBackoff during Shutdown.
+	maxClosingBackoff = time.Second
 
-	// suspectAfter is how often a record fails before others are tried in its
-	// place; strikes how often one of them must pass right after it has failed.
+	// suspectAfter is how often in a row a record fails before another one is tried.
 	suspectAfter = 3
-	strikes      = 3
-	// maxReach is how many records in a row may be as bad as the first of them.
+	// confirmations is how often another record must pass right after the suspect has
+	// failed before the suspect is a dead letter.
+	confirmations = 3
+	// maxReach is how many bad records may follow each other.
 	maxReach = 64
 
-	// diskWait bounds how long the stream waits for the disk.
-	diskWait = 5 * time.Second
+	// diskTimeout limits how long the sender waits for the disk.
+	diskTimeout = 5 * time.Second
 )
 
-// profilerLabel is engine.ProfilerLabel, the pprof label of the agent's own goroutines.
+// profilerLabel is engine.ProfilerLabel, the pprof label of gmpulse's own goroutines.
 const profilerLabel = "gmpulse"
 
-// errNotRead means that a record is on a disk that cannot be read for now.
-var errNotRead = errors.New("the record is on disk and cannot be read for now")
+// errNotRead means that a record on disk cannot be read at present.
+var errNotRead = errors.New("the record is on disk, which cannot be read at present")
 
-// sender hands what waits to the exporter: one snapshot at a time, in order, each
-// until it is settled. Only its goroutine calls the exporter.
+// sender passes pending snapshots to the exporter: one at a time, in order, each until
+// it is delivered or refused. Its goroutine alone calls the exporter.
 type sender struct {
-	config  Config
-	next    exporters.Exporter
-	backlog *backlog
-	keeper  *keeper       // nil without a directory
-	letters *deadLetters  // nil without a directory
-	wake    chan struct{} // capacity 1: something waits
-	closing chan struct{} // closed by Shutdown
-	done    chan struct{}
-	telling sync.WaitGroup // of a call that does not return; run waits for it
+	config      Config
+	next        exporters.Exporter
+	backlog     *backlog
+	disk        *diskWriter     // nil without a directory
+	deadLetters *deadLetterFile // nil without a directory
+	wake        chan struct{}   // capacity 1: an entry is pending
+	closing     chan struct{}   // closed by Shutdown
+	done        chan struct{}   // closed when run returns
+	logging     sync.WaitGroup  // of logFailure; run waits for it
 
 	dec     runtimeinfo.Decoder
-	backoff time.Duration // of the last wait; 0: all is well
-	suspect *entry        // what failed last
-	failed  int           // how often in a row
-	passed  int           // how often another one passed right afterwards
-	reach   int           // how far behind it the other one is
+	backoff time.Duration // the last one; 0 after a success
+	suspect *entry        // the entry that failed last
+	failed  int           // failures of the suspect in a row
+	passed  int           // successes of another entry after each of them
+	reach   int           // how many places behind the suspect the other entry is
 }
 
-// run ends when ctx is done, or after closing when all is delivered.
+// run returns once ctx is done, or after closing once everything is delivered.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
-	defer s.telling.Wait()
+	defer s.logging.Wait()
 	pprof.Do(ctx, pprof.Labels(profilerLabel, "spool"), func(ctx context.Context) {
-		s.awaitDisk(ctx)
+		if s.disk != nil { // what an earlier process left is sent first
+			s.sleep(ctx, s.disk.ready, diskTimeout)
+		}
 		for ctx.Err() == nil {
-			e := s.backlog.take()
+			e := s.backlog.next()
 			switch {
 			case e == nil && s.isClosing():
 				return
@@ -77,21 +80,22 @@ func (s *sender) run(ctx context.Context) {
 			case s.send(ctx, e) == nil:
 				s.backoff, s.suspect = 0, nil
 			default:
-				s.doubt(ctx, e)
+				s.probe(ctx, e)
 				s.pause(ctx)
 			}
 		}
 	})
 }
 
-// awaitDisk waits for what an earlier process left: it goes first.
-func (s *sender) awaitDisk(ctx context.Context) {
-	if s.keeper != nil {
-		s.sleep(ctx, s.keeper.ready, diskWait)
+// signal tells the sender that an entry is pending.
+func (s *sender) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
-// sleep waits for c, for ctx and for d at most.
+// sleep returns when c is ready, ctx is done, or d has passed.
 func (s *sender) sleep(ctx context.Context, c <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -111,62 +115,56 @@ func (s *sender) isClosing() bool {
 	}
 }
 
-// pause waits before the next attempt: twice as long as before, less up to a
-// half, so that many processes do not come back at once. When little time is left
-// the waits are short.
+// pause waits before the next attempt. The wait doubles each time and is shortened by a
+// random part of up to a half, so that processes do not retry in step.
 func (s *sender) pause(ctx context.Context) {
-	most, closing := maxBackoff, s.closing
+	longest, closing := maxBackoff, s.closing
 	if s.isClosing() {
-		most, closing = maxLastBackoff, nil
+		longest, closing = maxClosingBackoff, nil
 	}
-	s.backoff = min(max(2*s.backoff, minBackoff), most)
+	s.backoff = min(max(2*s.backoff, minBackoff), longest)
 	s.sleep(ctx, closing, s.backoff/2+rand.N(s.backoff/2+1)) //nolint:gosec // jitter
 }
 
-// send makes one attempt. With no error the entry is settled, delivered or not;
-// else it waits again.
+// send makes one attempt to deliver e. After an error e is pending again. Without one
+// it is done: delivered, refused or dropped.
 func (s *sender) send(ctx context.Context, e *entry) error {
-	snapshot, err := s.read(ctx, e)
+	snapshot, err := s.decode(ctx, e)
 	switch {
 	case errors.Is(err, errNotRead):
-		s.backlog.putBack(e)
+		s.backlog.release()
 		return err
 	case err != nil:
 		s.config.Logger.Error("gmpulse: spooled record cannot be read", slog.Any("error", err))
 		s.discard(e, runtimeinfo.DropUnreadable)
 		return nil
 	}
-	s.backlog.began()
+	s.backlog.begin()
 	err = guard.Call(ctx, s.config.Timeout, func(ctx context.Context) error { return s.next.Export(ctx, snapshot) })
-	was, settled := s.backlog.conclude(e, err)
-	guard.LogChange(s.config.Logger, was, err)
-	s.tidy()
+	previous, settled := s.backlog.finish(e, err)
+	guard.LogChange(s.config.Logger, previous, err)
+	s.disk.signal()
 	if settled {
 		return nil
 	}
 	return err
 }
 
-// tell logs that a call of the exporter does not return, from elsewhere: the logger may
-// be what hangs.
-func (s *sender) tell(was runtimeinfo.ExporterState, err error) {
-	s.telling.Go(func() { guard.LogChange(s.config.Logger, was, err) })
+// logFailure logs on another goroutine: it is called under a lock, and the logger may hang.
+func (s *sender) logFailure(previous runtimeinfo.ExporterState, err error) {
+	s.logging.Go(func() { guard.LogChange(s.config.Logger, previous, err) })
 }
 
-// read decodes an entry, from disk where it has to.
-func (s *sender) read(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, error) {
-	body, schema := s.backlog.content(e)
-	if body == nil && s.keeper != nil {
-		ctx, cancel := context.WithTimeoutCause(ctx, diskWait, errNotRead)
-		defer cancel()
-		s.keeper.fetch(ctx, s.backlog.ahead(e))
-		body, schema = s.backlog.content(e)
-		if body == nil && (ctx.Err() != nil || !s.backlog.lost(e)) {
-			return nil, errNotRead
-		}
-	}
+// decode returns the snapshot of e. It reads the body from disk if necessary.
+func (s *sender) decode(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, error) {
+	body, schema, key := s.backlog.content(e)
 	if body == nil {
-		return nil, errDamaged
+		ctx, cancel := context.WithTimeout(ctx, diskTimeout)
+		defer cancel()
+		var err error
+		if body, err = s.disk.read(ctx, key); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := s.dec.Learn(schema); err != nil {
 		return nil, fmt.Errorf("its schema: %w", err)
@@ -174,23 +172,17 @@ func (s *sender) read(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, err
 	return s.dec.Decode(body)
 }
 
-// discard drops an entry under way.
-func (s *sender) discard(e *entry, why runtimeinfo.DropReason) {
-	s.backlog.discard(e, why)
-	s.tidy()
+// discard drops e, which is in flight.
+func (s *sender) discard(e *entry, reason runtimeinfo.DropReason) {
+	s.backlog.discard(e, reason)
+	s.disk.signal()
 }
 
-func (s *sender) tidy() {
-	if s.keeper != nil {
-		s.keeper.signal()
-	}
-}
-
-// doubt asks, when the same entry has failed several times in a row, whether it
-// is the entry or the backend: it sends another one, the next at first, and a later
-// one each time that this fails too. Where that passes three times, each time right
-// after the first has failed once more, the first goes to the dead letters.
-func (s *sender) doubt(ctx context.Context, e *entry) {
+// probe finds out whether e or the backend is at fault after e has failed several times in
+// a row. It sends another entry: the next one, or a later one each time that this fails
+// too. If other entries pass three times, each time right after e has failed again, then
+// e is a dead letter.
+func (s *sender) probe(ctx context.Context, e *entry) {
 	if e != s.suspect {
 		s.suspect, s.failed, s.passed, s.reach = e, 0, 0, 1
 	}
@@ -198,16 +190,16 @@ func (s *sender) doubt(ctx context.Context, e *entry) {
 	if s.failed < suspectAfter {
 		return
 	}
-	if s.passed >= strikes {
-		s.bury(ctx, e)
+	if s.passed >= confirmations {
+		s.deadLetter(ctx, e)
 		return
 	}
-	canary := s.backlog.takeAfter(e, s.reach)
-	if canary == nil {
+	other := s.backlog.takeAfter(e, s.reach)
+	if other == nil {
 		s.reach = 1
-		return // nothing to compare it with
+		return
 	}
-	if s.send(ctx, canary) != nil {
+	if s.send(ctx, other) != nil {
 		s.passed, s.reach = 0, s.reach%maxReach+1
 		return
 	}
@@ -215,22 +207,22 @@ func (s *sender) doubt(ctx context.Context, e *entry) {
 	s.backoff = 0
 }
 
-// bury moves an entry to the dead letters.
-func (s *sender) bury(ctx context.Context, e *entry) {
-	if !s.backlog.takeThis(e) {
-		return // it gave way meanwhile
+// deadLetter moves e to the file of dead letters.
+func (s *sender) deadLetter(ctx context.Context, e *entry) {
+	if s.backlog.takeAfter(e, 0) == nil {
+		return // dropped meanwhile
 	}
-	snapshot, err := s.read(ctx, e)
-	if errors.Is(err, errNotRead) { // that is the disk's fault, and says nothing of the record
-		s.backlog.putBack(e)
+	snapshot, err := s.decode(ctx, e)
+	if errors.Is(err, errNotRead) { // the disk is at fault, not the record
+		s.backlog.release()
 		s.passed = 0
 		return
 	}
 	if err == nil {
-		err = s.letters.write(snapshot, s.backlog.report().LastError)
+		err = s.deadLetters.write(snapshot, s.backlog.report().LastError)
 	}
-	s.config.Logger.Error("gmpulse: record refused again and again while others pass: moved to the dead letters",
-		slog.String("file", s.letters.name()), slog.Time("taken", e.at), slog.Any("error", err))
+	s.config.Logger.Error("gmpulse: the backend fails on a record and accepts others: the record is moved to the dead letters",
+		slog.String("file", s.deadLetters.name()), slog.Time("accepted", e.accepted), slog.Any("error", err))
 	s.discard(e, runtimeinfo.DropDeadLetter)
 	s.backoff, s.suspect = 0, nil
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// A disk that hangs for ten minutes does not make a bad record of what is on it: that
-// waits, and what is in memory goes on.
-func TestADiskThatHangsIsNoPoison(t *testing.T) {
+// While the disk hangs for ten minutes, records on it stay pending and records in memory are
+// delivered.
+func TestHangingDiskMakesNoDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivered := 0
 		next := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
@@ -37,10 +37,10 @@ func TestADiskThatHangsIsNoPoison(t *testing.T) {
 			return e
 		}
 		onDisk := accept()
-		x.backlog.saved(x.backlog.all(), 1)
+		x.backlog.markSaved(x.backlog.all(), 1)
 		onDisk.body = nil
 		ctx, cancel := context.WithCancel(t.Context())
-		go x.sender.run(ctx) // and no keeper: nobody answers for the disk
+		go x.sender.run(ctx) // without the diskWriter, reads are not answered
 		for range 600 {
 			accept()
 			x.sender.signal()
@@ -50,7 +50,7 @@ func TestADiskThatHangsIsNoPoison(t *testing.T) {
 			t.Errorf("%+v", s.Snapshots)
 		}
 		if delivered == 0 {
-			t.Error("what is in memory waits too")
+			t.Error("records in memory were not delivered")
 		}
 		cancel()
 		<-x.sender.done

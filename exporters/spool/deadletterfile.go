@@ -14,29 +14,27 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// deadLetters is a file of what a backend refuses and a person may want to look
-// at: a line of JSON for each snapshot. When it is full it becomes the older of
-// two; what was in that is gone.
-type deadLetters struct {
-	path string
-	max  int64
+// deadLetterFile holds the snapshots that the backend refused, one JSON object a
+// line. At maxBytes the file is renamed to path.1, which replaces the previous one.
+// A nil deadLetterFile discards what is written to it.
+type deadLetterFile struct {
+	path     string
+	maxBytes int64
 }
 
-// letter is one line.
-type letter struct {
-	Time     time.Time        `json:"time"` // when it was given up
+// deadLetter is one line of the file.
+type deadLetter struct {
+	Time     time.Time        `json:"time"` // when the snapshot was dropped
 	Error    string           `json:"error"`
 	Snapshot map[string]any   `json:"snapshot"`
 	Events   []map[string]any `json:"events,omitempty"`
 }
 
-// write appends a snapshot and why it is there. Without a directory, nil, there
-// is no file.
-func (d *deadLetters) write(s *runtimeinfo.Snapshot, why string) error {
+func (d *deadLetterFile) write(s *runtimeinfo.Snapshot, reason string) error {
 	if d == nil {
 		return nil
 	}
-	l := letter{Time: time.Now(), Error: why, Snapshot: maps.Collect(exporters.Record(s))}
+	l := deadLetter{Time: time.Now(), Error: reason, Snapshot: maps.Collect(exporters.Record(s))}
 	for i := range s.Events {
 		l.Events = append(l.Events, maps.Collect(exporters.EventRecord(s, &s.Events[i])))
 	}
@@ -52,27 +50,28 @@ func (d *deadLetters) write(s *runtimeinfo.Snapshot, why string) error {
 	if err != nil {
 		return err
 	}
-	if err := owned(f); err != nil {
+	if err := checkOwner(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	_, err = f.Write(line)
 	return errors.Join(err, f.Close())
 }
 
-func (d *deadLetters) rotate(more int64) error {
+// rotate renames the file if n more bytes do not fit.
+func (d *deadLetterFile) rotate(n int64) error {
 	info, err := os.Stat(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil || info.Size()+more <= d.max {
+	if err != nil || info.Size()+n <= d.maxBytes {
 		return err
 	}
 	return os.Rename(d.path, d.path+".1")
 }
 
-func (d *deadLetters) name() string {
+func (d *deadLetterFile) name() string {
 	if d == nil {
-		return "none without a directory"
+		return "none: no directory is configured"
 	}
 	return d.path
 }

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// backend is an exporter that does what the test says.
+// backend is an exporter that a test controls.
 type backend struct {
 	mu     sync.Mutex
 	export func(ctx context.Context, s *runtimeinfo.Snapshot) error // nil: takes all
@@ -99,7 +99,7 @@ func snapshot(seq int, events ...string) *runtimeinfo.Snapshot {
 	return s
 }
 
-// newSpool makes one whose log is kept.
+// newSpool returns a spool and its log.
 func newSpool(t testing.TB, next exporters.Exporter, cfg spool.Config) (*spool.Exporter, *log) {
 	t.Helper()
 	l := &log{}
@@ -138,8 +138,8 @@ func export(t testing.TB, x *spool.Exporter, snapshots ...*runtimeinfo.Snapshot)
 	}
 }
 
-// safe waits until the end of the process would lose nothing.
-func safe(t testing.TB, x *spool.Exporter) {
+// syncSpool waits until no record is in memory only.
+func syncSpool(t testing.TB, x *spool.Exporter) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -148,9 +148,8 @@ func safe(t testing.TB, x *spool.Exporter) {
 	}
 }
 
-// stop shuts a spool down within a time, and returns the last account. One whose
-// backend is down uses all of the time; on a busy machine the disk may then take
-// some more.
+// stop shuts a spool down within a time and returns the final counters. If the backend is
+// down, Shutdown uses all of the time; on a busy machine the disk may need more.
 func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.ExporterStats {
 	t.Helper()
 	shutdown := func(within time.Duration) error {
@@ -159,8 +158,8 @@ func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.Exp
 		return x.Shutdown(ctx)
 	}
 	err := shutdown(within)
-	if within == impatient && errors.Is(err, context.DeadlineExceeded) {
-		err = shutdown(patient)
+	if within == shortDeadline && errors.Is(err, context.DeadlineExceeded) {
+		err = shutdown(longDeadline)
 	}
 	if err != nil {
 		t.Errorf("Shutdown: %v", err)
@@ -168,7 +167,7 @@ func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.Exp
 	return balanced(t, x)
 }
 
-// balanced asserts the identity of both accounts.
+// balanced returns the counters and fails the test if they do not balance.
 func balanced(t testing.TB, x *spool.Exporter) runtimeinfo.ExporterStats {
 	t.Helper()
 	s := x.ExporterStats()
@@ -180,18 +179,17 @@ func balanced(t testing.TB, x *spool.Exporter) runtimeinfo.ExporterStats {
 	return s
 }
 
-// eventually waits for the disk, which no bubble of synctest speeds up.
+// eventually waits for real time to pass: the disk does not run in a synctest bubble.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so after 20 s: %s", what)
+			t.Fatalf("timeout after 20 s: %s", what)
 		}
 	}
 }
 
-// exportAttrs is some weight.
-func exportAttrs() []slog.Attr { return []slog.Attr{slog.String("weight", strings.Repeat("x", 1000))} }
+func largeAttrs() []slog.Attr { return []slog.Attr{slog.String("padding", strings.Repeat("x", 1000))} }
 
 func files(t testing.TB, dir string) string {
 	t.Helper()

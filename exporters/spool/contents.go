@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// contents is what an opened store contains, without the bodies.
+type contents struct {
+	entries      []*entry
+	schemas      map[runtimeinfo.SchemaID][]byte
+	unreadable   []uint64                      // keys
+	newerSchemas map[runtimeinfo.SchemaID]bool // written by a newer version
+	kept         int                           // records that only a newer version can read
+}
+
+// load reads the contents, and deletes unreadable records and unused schemas from the
+// store. Records of a newer version are kept until maxAge.
+func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
+	c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newerSchemas: map[runtimeinfo.SchemaID]bool{}}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		var dec runtimeinfo.Decoder
+		_ = tx.Bucket(schemasBucket()).ForEach(func(k, v []byte) error {
+			if id, err := dec.Learn(v); err == nil {
+				c.schemas[id] = append([]byte(nil), v...)
+			} else if len(k) == 8 {
+				c.newerSchemas[runtimeinfo.SchemaID(binary.BigEndian.Uint64(k))] = true
+			}
+			return nil
+		})
+		return tx.Bucket(recordsBucket()).ForEach(func(k, v []byte) error {
+			if len(k) != 8 {
+				return fmt.Errorf("%w: a key of %d bytes", errDamaged, len(k))
+			}
+			c.add(binary.BigEndian.Uint64(k), v, now, maxAge)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.kept = c.kept
+	return c, s.clean(c)
+}
+
+// add classifies one record.
+func (c *contents) add(key uint64, v []byte, now time.Time, maxAge time.Duration) {
+	if !intact(key, v) {
+		c.unreadable = append(c.unreadable, key)
+		return
+	}
+	e, err := entryOf(key, v, now)
+	switch newer := err != nil || c.newerSchemas[e.schema]; {
+	case newer && now.Sub(e.accepted) <= maxAge:
+		c.kept++
+	case newer, c.schemas[e.schema] == nil:
+		c.unreadable = append(c.unreadable, key)
+	default:
+		c.entries = append(c.entries, e)
+	}
+}
+
+// clean deletes unreadable records and unused schemas.
+func (s *store) clean(c *contents) error {
+	s.schemas = map[runtimeinfo.SchemaID]bool{}
+	for _, e := range c.entries {
+		s.schemas[e.schema] = true
+	}
+	if len(c.unreadable) == 0 && len(c.schemas) == len(s.schemas) {
+		return nil
+	}
+	return s.db.Update(func(tx *bolt.Tx) error {
+		var errs []error
+		for _, key := range c.unreadable {
+			errs = append(errs, tx.Bucket(recordsBucket()).Delete(keyBytes(key)))
+		}
+		for id := range c.schemas {
+			if !s.schemas[id] {
+				delete(c.schemas, id)
+				errs = append(errs, tx.Bucket(schemasBucket()).Delete(keyBytes(uint64(id))))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}

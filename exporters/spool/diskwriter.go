@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"runtime/pprof"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+const (
+	// grace is how long a record stays in memory while the backend is healthy. Most
+	// records are delivered by then and never written.
+	grace = 20 * time.Millisecond
+	// deleteInterval and deleteBatch limit how long, and how many, delivered records
+	// stay in the store. After a crash they are sent again.
+	deleteInterval = time.Second
+	deleteBatch    = 16
+
+	minRetry = time.Second
+	maxRetry = 30 * time.Second
+)
+
+// diskWriter writes the backlog to the store and reads bodies back. Its goroutine alone
+// uses the store. On that goroutine a fault in mapped memory, for example because another
+// process truncated the file, is a panic that the diskWriter recovers.
+type diskWriter struct {
+	config  Config
+	backlog *backlog
+	wake    chan struct{} // capacity 1: the backlog has changed
+	reads   chan readRequest
+	stop    chan struct{} // closed by Shutdown: write everything and return
+	ready   chan struct{} // closed after the first attempt to open the store
+	done    chan struct{} // closed when run returns
+
+	store      *store // nil if not open
+	retryAt    time.Time
+	retryDelay time.Duration
+	lastCommit time.Time
+}
+
+// readRequest asks for the body of one record.
+type readRequest struct {
+	key    uint64
+	result chan readResult // capacity 1
+}
+
+type readResult struct {
+	body []byte
+	err  error
+}
+
+func newDiskWriter(c Config, b *backlog) *diskWriter {
+	return &diskWriter{
+		config: c, backlog: b,
+		wake:  make(chan struct{}, 1),
+		reads: make(chan readRequest),
+		stop:  make(chan struct{}),
+		ready: make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+}
+
+func (w *diskWriter) run() {
+	defer close(w.done)
+	debug.SetPanicOnFault(true)
+	pprof.Do(context.Background(), pprof.Labels(profilerLabel, "spool"), func(context.Context) { w.loop() })
+}
+
+func (w *diskWriter) loop() {
+	w.open()
+	close(w.ready)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case r := <-w.reads:
+			body, err := w.readBody(r.key)
+			r.result <- readResult{body, err}
+			continue
+		case <-w.wake:
+		case <-next.C:
+		case <-w.stop:
+			w.finish()
+			return
+		}
+		next.Reset(w.work())
+	}
+}
+
+// signal tells the diskWriter that the backlog has changed. A nil diskWriter ignores it.
+func (w *diskWriter) signal() {
+	if w == nil {
+		return
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// work writes what is due and returns when to call it again.
+func (w *diskWriter) work() time.Duration {
+	if wait := time.Until(w.retryAt); wait > 0 {
+		return wait
+	}
+	if w.store == nil && !w.open() {
+		return w.retryDelay
+	}
+	due, wait := w.backlog.due(time.Since(w.lastCommit))
+	if due != nil {
+		w.commit(due)
+	}
+	return wait
+}
+
+// commit writes d in one transaction.
+func (w *diskWriter) commit(d *batch) {
+	c := change{remove: d.delete, schemas: map[runtimeinfo.SchemaID][]byte{}}
+	for i, e := range d.entries {
+		c.put = append(c.put, newRecord(e, d.bodies[i]))
+		if !w.store.schemas[e.schema] {
+			c.schemas[e.schema] = d.schemas[e.schema]
+		}
+	}
+	var first uint64
+	err := recoverPanic(func() (err error) {
+		first, err = w.store.commit(c)
+		return err
+	})
+	if err != nil {
+		w.backlog.markFailed(d)
+		w.fail(err)
+		return
+	}
+	w.lastCommit = time.Now()
+	w.backlog.markSaved(d, first)
+	w.succeed()
+}
+
+// recoverPanic calls f. A panic of bbolt, or a fault in the memory that it maps, becomes
+// an error that wraps errDamaged.
+func recoverPanic(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// fail handles an error of the open store: a damaged one is set aside, after any other
+// error the diskWriter retries later.
+func (w *diskWriter) fail(err error) {
+	if errors.Is(err, errDamaged) {
+		w.setAside(w.store, err)
+		w.store = nil
+		w.backlog.storeLost()
+		return
+	}
+	w.retryLater(err)
+}
+
+// retryLater schedules the next attempt and logs the first failure in a row.
+func (w *diskWriter) retryLater(err error) {
+	w.retryDelay = min(max(2*w.retryDelay, minRetry), maxRetry)
+	w.retryAt = time.Now().Add(w.retryDelay)
+	if w.backlog.setDisk(false, err.Error()) {
+		w.config.Logger.Warn("gmpulse: spool cannot write to disk; records are in memory only until it can",
+			slog.String("directory", w.config.Dir), slog.Any("error", err))
+	}
+}
+
+// succeed ends a series of failures.
+func (w *diskWriter) succeed() {
+	w.retryDelay, w.retryAt = 0, time.Time{}
+	if w.backlog.setDisk(true, "") {
+		w.config.Logger.Info("gmpulse: spool is on disk again", slog.String("directory", w.config.Dir))
+	}
+}
+
+func (w *diskWriter) setAside(s *store, damage error) {
+	to, err := s.setAside()
+	if err != nil {
+		w.config.Logger.Error("gmpulse: damaged spool cannot be set aside", slog.String("file", s.path), slog.Any("damage", damage), slog.Any("error", err))
+		return
+	}
+	w.config.Logger.Error("gmpulse: damaged spool set aside", slog.String("file", to), slog.Any("error", damage))
+}
+
+// readBody reads one body. The error wraps errDamaged if the record is damaged or
+// missing, and errNotRead if the disk cannot be read at present.
+func (w *diskWriter) readBody(key uint64) ([]byte, error) {
+	if w.store == nil {
+		return nil, errNotRead
+	}
+	var values [][]byte
+	err := recoverPanic(func() (err error) {
+		values, err = w.store.read([]uint64{key})
+		return err
+	})
+	switch {
+	case err != nil:
+		w.fail(err)
+		return nil, errors.Join(errNotRead, err)
+	case values[0] == nil:
+		return nil, fmt.Errorf("%w: record %d", errDamaged, key)
+	}
+	return values[0][headerSize:], nil
+}
+
+// read is readBody for other goroutines.
+func (w *diskWriter) read(ctx context.Context, key uint64) ([]byte, error) {
+	if w == nil { // after abandon
+		return nil, errNotRead
+	}
+	r := readRequest{key: key, result: make(chan readResult, 1)}
+	select {
+	case w.reads <- r:
+	case <-w.done:
+		return nil, errNotRead
+	case <-ctx.Done():
+		return nil, errNotRead
+	}
+	select {
+	case x := <-r.result:
+		return x.body, x.err
+	case <-ctx.Done():
+		return nil, errNotRead
+	}
+}
+
+// finish writes everything once and closes the store. An empty store is removed.
+func (w *diskWriter) finish() {
+	if w.store == nil && !w.open() {
+		return
+	}
+	if d := w.backlog.all(); d != nil {
+		w.commit(d)
+	}
+	switch {
+	case w.store == nil: // commit found it damaged
+	case w.backlog.empty() && w.store.kept == 0:
+		w.store.remove()
+	default:
+		w.store.close()
+	}
+}
