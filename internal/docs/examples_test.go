@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Every public package shows in an Example function how it is used, one that
-// go test runs: an Example without its output is only compiled.
-func TestExamples(t *testing.T) {
+// Every public package has an Example function with an output comment. Go compiles
+// an Example without one but does not run it.
+func TestPublicPackagesHaveRunnableExamples(t *testing.T) {
 	runnable := regexp.MustCompile(`(?ms)^func Example\w*\(\) \{$.*?^\t// (Unordered )?[Oo]utput:`)
 	for dir := range publicPackages(t) {
 		has := false
@@ -32,12 +32,12 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// publicPackages returns the folders with Go files that other modules may import.
+// publicPackages returns the directories of the packages that other modules may import.
 func publicPackages(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, room := range []string{"agent", "exporters", "runtimeinfo", "tracectx"} {
-		err := filepath.WalkDir(filepath.Join(root, room), func(path string, d os.DirEntry, err error) error {
+	for _, top := range []string{"agent", "exporters", "runtimeinfo", "tracectx"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d os.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err

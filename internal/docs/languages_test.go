@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// Every document is there in English and in Chinese, under one name and with as
-// many sections, and the index of each language lists it.
-func TestBothLanguages(t *testing.T) {
-	// Generated from the code, or the reference of an API.
+// Every document exists in English and in Chinese, under one name and with the same
+// number of sections, and the index of each language lists it.
+func TestDocumentsExistInBothLanguages(t *testing.T) {
+	// These are generated from the code, or describe an API.
 	inEnglish := []string{"configuration.md", "metrics.md", "page-api.md"}
 	english, chinese := sections(t, "docs/*.md"), sections(t, "docs/zh/*.md")
 	english["security.md"] = sections(t, "SECURITY.md")["SECURITY.md"]
@@ -46,7 +46,7 @@ func TestBothLanguages(t *testing.T) {
 	}
 }
 
-// sections counts the second-level headings of the files that match.
+// sections returns the number of second-level headings of each file that matches.
 func sections(t *testing.T, pattern string) map[string]int {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, pattern))

@@ -14,11 +14,11 @@ import (
 
 var update = flag.Bool("update", false, "add the license identifier to the source files that lack it")
 
-// identifier is the first line of every source file of ours.
+// identifier is the first line of every source file in the repository.
 const identifier = "// SPDX-License-Identifier: Apache-2.0\n"
 
-// isOurs reports whether a file is a source file that we wrote: not a test's data, not
-// generated, not taken over with a license of its own.
+// isOurs reports whether a file is source code of this project. Test data and minified
+// files of other projects, which have their own licenses, are not.
 func isOurs(name string) bool {
 	switch filepath.Ext(name) {
 	case ".go", ".js", ".mjs":
@@ -28,14 +28,13 @@ func isOurs(name string) bool {
 	}
 }
 
-// TestLicenseIdentifiers checks that every source file in the repository says by its
-// first line which license it has.
-func TestLicenseIdentifiers(t *testing.T) {
+// The first line of every source file in the repository names the license.
+func TestSourceFilesHaveLicenseIdentifier(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {
-		t.Skip("not a checkout of git:", err)
+		t.Skip("not a git checkout:", err)
 	}
 	checked := 0
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {

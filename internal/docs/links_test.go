@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs tests what is written beside the code: links lead somewhere, and
-// every public package has an example.
+// Package docs tests the documentation: links have targets, documents exist in both
+// languages, the programs that they show build, and every public package has an example.
 package docs
 
 import (
@@ -16,9 +16,9 @@ import (
 
 const root = "../.."
 
-// Relative links in every Markdown file name a file that is there, and their
-// anchors a heading in it.
-func TestLinks(t *testing.T) {
+// The relative links of every Markdown file name an existing file, and their anchors
+// an existing heading.
+func TestLinksHaveTargets(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	checked := 0
 	for _, file := range markdown(t) {
@@ -33,7 +33,7 @@ func TestLinks(t *testing.T) {
 				target = filepath.Join(filepath.Dir(file), path)
 			}
 			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s links to %s, which is not there", file, m[1])
+				t.Errorf("%s links to %s, which does not exist", file, m[1])
 			} else if anchor != "" && !headings(t, target)[anchor] {
 				t.Errorf("%s links to %s, but there is no such heading", file, m[1])
 			}
@@ -44,6 +44,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// markdown returns the paths of all Markdown files.
 func markdown(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
@@ -63,7 +64,7 @@ func markdown(t *testing.T) (files []string) {
 	return files
 }
 
-// prose is a file without its blocks and spans of code.
+// prose returns the text of a file without its code blocks and code spans.
 func prose(t *testing.T, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -74,7 +75,7 @@ func prose(t *testing.T, file string) string {
 	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(fenced.ReplaceAllString(string(data), ""), "code")
 }
 
-// headings returns the anchors that GitHub makes of a file's headings.
+// headings returns the anchors that GitHub derives from a file's headings.
 func headings(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -94,6 +95,7 @@ func headings(t *testing.T, file string) map[string]bool {
 	return anchors
 }
 
+// slug returns GitHub's anchor for a heading.
 func slug(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -3,24 +3,61 @@
 package docs
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// Every quick start shows how a service that is ended by a signal stops the agent: in
-// time for its last sample, and with a context that is not done already.
+// quickStarts are the documents that show a complete program.
+var quickStarts = []string{"README.md", "README.zh-CN.md", "docs/quickstart.md", "docs/zh/quickstart.md"}
+
+// program returns the first complete Go program that a document shows.
+func program(t *testing.T, file string) string {
+	t.Helper()
+	block := regexp.MustCompile("(?ms)^```go\n(package main\n.*?)^```").FindStringSubmatch(read(t, filepath.Join(root, file)))
+	if block == nil {
+		t.Fatalf("%s shows no program that begins with package main", file)
+	}
+	return block[1]
+}
+
+func TestQuickStartsBuild(t *testing.T) {
+	for _, file := range quickStarts {
+		t.Run(file, func(t *testing.T) {
+			main := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(main, []byte(program(t, file)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			build := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, main)
+			build.Dir = root // the module whose packages the program imports
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Errorf("go build: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// A service that ends on a signal must stop the agent before it exits, and with a
+// context that is not done: otherwise the last sample is lost.
 func TestQuickStartsStopTheAgent(t *testing.T) {
-	for _, file := range []string{"README.md", "README.zh-CN.md", "docs/quickstart.md", "docs/zh/quickstart.md"} {
-		text := read(t, filepath.Join(root, file))
-		at := 0
+	for _, file := range quickStarts {
+		rest := program(t, file)
 		for _, want := range []string{"signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)", "agent.Start(", "serve(ctx", "end, cancel := context.WithTimeout(context.Background(), ", "a.Stop(end)"} {
-			i := strings.Index(text[at:], want)
-			if i < 0 {
+			_, after, ok := strings.Cut(rest, want)
+			if !ok {
 				t.Errorf("%s does not show %s, in this order", file, want)
 				break
 			}
-			at += i
+			rest = after
 		}
+	}
+}
+
+func TestREADMEHasAtMost800Words(t *testing.T) {
+	if n := len(strings.Fields(read(t, filepath.Join(root, "README.md")))); n > 800 {
+		t.Errorf("README.md has %d words", n)
 	}
 }
