@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// mapping is what the index template says of fields.
+// mapping is the part of the index template that maps fields to types.
 type mapping struct {
 	DynamicTemplates []map[string]struct {
 		MatchMappingType string `json:"match_mapping_type"`
@@ -28,8 +28,8 @@ type property struct {
 	Properties map[string]property
 }
 
-// typeOf returns the type that Elasticsearch gives a field: by name, else by the
-// first dynamic template for the JSON type that it sees first.
+// typeOf returns the type that Elasticsearch gives a field: by the field's name, otherwise
+// by the first dynamic template for the JSON type of the first value.
 func (m *mapping) typeOf(path, json string) string {
 	props := m.Properties
 	for rest := path; ; {
@@ -52,8 +52,8 @@ func (m *mapping) typeOf(path, json string) string {
 	return ""
 }
 
-// fields flattens a record into the leaves that a store makes of it, with the
-// JSON types that each may come as.
+// fields flattens a record into the fields that Elasticsearch derives from it, with the
+// JSON type of each.
 func fields(prefix string, v any, into map[string]string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -68,12 +68,12 @@ func fields(prefix string, v any, into map[string]string) {
 		into[strings.TrimPrefix(prefix, ".")] = "string"
 	case bool:
 		into[strings.TrimPrefix(prefix, ".")] = "boolean"
-	default: // 3 looks like a long, and the next may be 3.5
+	default: // 3 looks like a long, and the next value may be 3.5
 		into[strings.TrimPrefix(prefix, ".")] = "long"
 	}
 }
 
-// everything is a record of every metric in the catalogue, with an event.
+// everything returns the fields of a record with every metric, and of an event.
 func everything(t *testing.T) map[string]string {
 	t.Helper()
 	var points []runtimeinfo.Point
@@ -91,8 +91,8 @@ func everything(t *testing.T) map[string]string {
 	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}, {Key: "service.instance.id", Value: "1"}}
 	s.Spans = []runtimeinfo.Span{{Name: "GET /"}}
 	all := map[string]string{
-		"@timestamp": "string", "record": "string", // which Fluentd, Fluent Bit and jsonl add
-		"agent.name": "string", "ecs.version": "string", "host.name": "string", "input.type": "string", // and Filebeat
+		"@timestamp": "string", "record": "string", // added by Fluentd, Fluent Bit and jsonl
+		"agent.name": "string", "ecs.version": "string", "host.name": "string", "input.type": "string", // added by Filebeat
 		"log.file.path": "string", "log.offset": "long", "error.message": "string",
 	}
 	for k, v := range exporters.Record(s) {
@@ -105,7 +105,7 @@ func everything(t *testing.T) map[string]string {
 	return all
 }
 
-func TestElasticsearchTakesEveryField(t *testing.T) {
+func TestElasticsearchMapsEveryField(t *testing.T) {
 	var template struct {
 		Template struct{ Mappings mapping }
 	}
@@ -118,8 +118,8 @@ func TestElasticsearchTakesEveryField(t *testing.T) {
 	}
 	takes := map[string][]string{
 		"string":  {"keyword", "text", "date"},
-		"long":    {"double", "unsigned_long"}, // a long would cut the fraction off the next value
-		"boolean": {"boolean", ""},             // what JSON has as boolean is one without a template
+		"long":    {"double", "unsigned_long"}, // a long would truncate the next value
+		"boolean": {"boolean", ""},             // the default of a JSON boolean
 	}
 	for path, kind := range all {
 		if got := template.Template.Mappings.typeOf(path, kind); !slices.Contains(takes[kind], got) {
@@ -132,7 +132,7 @@ func TestElasticsearchTakesEveryField(t *testing.T) {
 	paths := slices.Sorted(maps.Keys(all))
 	for _, p := range paths {
 		if i := slices.IndexFunc(paths, func(q string) bool { return strings.HasPrefix(q, p+".") }); i >= 0 {
-			t.Errorf("%s is a value, and %s makes it an object", p, paths[i])
+			t.Errorf("%s is both a value and an object with the field %s", p, paths[i])
 		}
 	}
 }

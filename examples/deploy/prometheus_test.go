@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deploy tests what operators take home: configuration, not code.
+// Package deploy tests the configuration files for operators in this folder.
 package deploy
 
 import (
@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// promtool runs Prometheus' own checker in a folder.
+// promtool runs Prometheus' promtool in a folder.
 func promtool(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("promtool"); err != nil {
@@ -33,7 +33,7 @@ func promtool(t *testing.T, dir string, args ...string) {
 
 func TestPrometheusConfig(t *testing.T) {
 	promtool(t, "prometheus", "check", "config", "prometheus.yml")
-	// In its container compose.yml has the token beside it.
+	// compose.yml expects the token in its own folder.
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("prometheus")); err != nil {
 		t.Fatal(err)
@@ -46,18 +46,18 @@ func TestPrometheusConfig(t *testing.T) {
 
 func TestPrometheusRules(t *testing.T) { promtool(t, "prometheus", "test", "rules", "rules_test.yml") }
 
-// Every alert has a test, one that expects it to fire.
-func TestAlertsAreTested(t *testing.T) {
+// Every alert has a promtool test that expects it to fire.
+func TestEveryAlertHasATest(t *testing.T) {
 	tests := read(t, "prometheus/rules_test.yml")
 	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(read(t, "prometheus/rules.yml"), -1) {
 		if !strings.Contains(tests, "alertname: "+m[1]+"\n        exp_alerts:\n") {
-			t.Errorf("alert %s has no test that expects it", m[1])
+			t.Errorf("alert %s has no test that expects it to fire", m[1])
 		}
 	}
 }
 
-// Whoever renames a metric must rename it here too: a query for a name that
-// nobody has is valid and answers nothing.
+// The metrics in rules and dashboard exist. A query for a name that does not exist is
+// valid and returns nothing, so promtool does not find it.
 func TestMetricsExist(t *testing.T) {
 	known := published(t)
 	for _, file := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json"} {
@@ -67,13 +67,13 @@ func TestMetricsExist(t *testing.T) {
 		}
 		for _, name := range names {
 			if !known[strings.TrimSuffix(name, "_bucket")] {
-				t.Errorf("%s: there is no metric and no label %s", file, name)
+				t.Errorf("%s: no metric and no label has the name %s", file, name)
 			}
 		}
 	}
 }
 
-// published returns the names of all metrics, and of their labels that begin so.
+// published returns the names of all metrics, and of the labels that begin with gmpulse_.
 func published(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
@@ -86,13 +86,13 @@ func published(t *testing.T) map[string]bool {
 		}
 	}
 	if len(known) < 100 {
-		t.Fatalf("only %d names: has the golden file moved?", len(known))
+		t.Fatalf("names.golden has only %d names", len(known))
 	}
 	return known
 }
 
-// The dashboard is one that Grafana can provision, and panels do not overlap.
-func TestDashboard(t *testing.T) {
+// Grafana can provision the dashboard, and its panels do not overlap.
+func TestDashboardPanelsDoNotOverlap(t *testing.T) {
 	var d struct {
 		UID        string
 		Templating struct{ List []struct{ Name, Type string } }
@@ -111,13 +111,13 @@ func TestDashboard(t *testing.T) {
 	taken, ids := map[[2]int]string{}, map[int]bool{}
 	for _, p := range d.Panels {
 		if ids[p.ID] {
-			t.Errorf("panel id %d is there twice", p.ID)
+			t.Errorf("two panels have the id %d", p.ID)
 		}
 		ids[p.ID] = true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("%s lies on %q at column %d", p.Title, other, x)
+					t.Fatalf("panel %q overlaps %q at column %d", p.Title, other, x)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}

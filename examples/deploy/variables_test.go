@@ -15,8 +15,8 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-// A variable that neither the agent nor the app of the kit knows is one that
-// somebody believes in.
+// Every environment variable in these files is one that the agent or the quick start
+// reads.
 func TestVariablesExist(t *testing.T) {
 	seen := map[string]bool{}
 	app := read(t, "../quickstart/spans.go")
@@ -27,7 +27,7 @@ func TestVariablesExist(t *testing.T) {
 		for _, name := range regexp.MustCompile(`\b(?:GMPULSE|OTEL)_[A-Z_]+\b`).FindAllString(read(t, path), -1) {
 			seen[name] = true
 			if !slices.ContainsFunc(agent.Variables(), func(v agent.Variable) bool { return v.Name == name }) && !strings.Contains(app, strconv.Quote(name)) {
-				t.Errorf("%s: nobody knows a variable %s", path, name)
+				t.Errorf("%s: neither the agent nor the quick start reads %s", path, name)
 			}
 		}
 		return nil
