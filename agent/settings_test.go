@@ -18,33 +18,34 @@ var update = flag.Bool("update", false, "write the generated files anew")
 const listenerLimits = `
 ## The agent's own listener
 
-It keeps at most 192 connections, each of which takes a file descriptor of the service. When there are more, the one that has
-waited longest is closed: one that has sent no request, or none that may be answered. Clients that are refused are
-disconnected after the answer, and connections without a request after 35 s. A request has 5 s for its header of at most 32 KB.
-Answers are made in memory and then sent; a client that accepts nothing for 10 s is disconnected. At most 16 MB of
-the page and 4 MB of /metrics wait for slow clients: when others need the room, the answer that takes longest gives way, if it
-takes more than 3 s, and requests beyond that are answered 503 with Retry-After. These two bounds hold for Agent.Handler in a
-server of your own too; connections and header are up to that server: set its timeouts.
+The listener keeps at most 192 connections. Each takes a file descriptor of the service. When a client opens one more, the listener
+closes the connection that has waited longest without an accepted request. It disconnects clients that it refuses after the answer, and
+connections without a request after 35 s. A client must send the header of a request, at most 32 KB, within 5 s.
 
-## Where Agent.Handler answers
+The agent builds an answer in memory and then sends it. It disconnects a client that accepts nothing for 10 s. At most 16 MB of the page and
+4 MB of /metrics wait for slow clients. When other clients need this memory, the agent drops the answer that takes longest, if it takes
+more than 3 s, and answers further requests 503 with Retry-After. These two limits also apply to Agent.Handler in your own server. Your
+server limits its connections and headers itself: set its timeouts.
 
-In a server of your own the handler asks for the token of GMPULSE_TOKEN. Without a token it answers requests from the loopback
-address, for localhost, that no proxy has forwarded; what GMPULSE_OPEN names it answers to everybody, and with GMPULSE_INSECURE=on
-everything. The first request that it refuses is a warning in the log.
+## Access to Agent.Handler
+
+In your own server the handler requires the token of GMPULSE_TOKEN. If no token is set, it answers only requests from the loopback address,
+for localhost, that no proxy has forwarded. It answers the routes that GMPULSE_OPEN names to every client, and with GMPULSE_INSECURE=on it
+answers all routes to every client. The agent logs a warning for the first request that it refuses.
 `
 
 // The reference of the environment is generated from the table in the code.
 func TestConfigurationReference(t *testing.T) {
 	const file = "../docs/configuration.md"
 	var b bytes.Buffer
-	b.WriteString("# Configuration\n\n" +
-		"Generated from `agent.Variables` by `go test ./agent -update`. Each variable has an option of the same meaning\n" +
-		"in package `agent`. Options overrule `GMPULSE_*`, which overrule `OTEL_*`, which overrule defaults. An empty\n" +
+	b.WriteString("# Which environment variables does the agent read?\n\n" +
+		"`go test ./agent -update` generates this file from `agent.Variables`. Each variable has an option of the same meaning\n" +
+		"in package `agent`. Options override `GMPULSE_*`, which override `OTEL_*`, which override defaults. An empty\n" +
 		"variable counts as unset.\n\n" +
-		"A value that is not of the accepted form is named with its variable and that form. What happens then is in the last\n" +
-		"column. A *warning* is a line in the log: the value is ignored, the default holds, and everything else runs. An *error*\n" +
-		"is one of `Start`, which joins everything that is wrong: the variables that say where to listen, whom to admit and where\n" +
-		"records go, because a default would open a port to the wrong people, or lose data.\n\n" +
+		"The last column describes what happens if a value does not have the accepted form. For a *warning*, the agent logs the\n" +
+		"variable and the accepted form, ignores the value, and uses the default. An *error* is part of the error that `Start` returns;\n" +
+		"`Start` joins all errors. Variables for addresses, access and the destination of records are errors, because a default would\n" +
+		"open a port to the wrong clients or lose data.\n\n" +
 		"| variable | accepted form | default | meaning | if wrong |\n| --- | --- | --- | --- | --- |\n")
 	for _, v := range agent.Variables() {
 		wrong := "error"

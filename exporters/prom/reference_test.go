@@ -19,20 +19,22 @@ func TestMetricReference(t *testing.T) {
 
 const referenceHead = `<!-- Generated from runtimeinfo.Catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
 
-# Metrics
+# Which metrics does gmpulse export, and how are they named?
 
-Everything that gmpulse measures. Metrics of the Go runtime, the process and the
-machine have the names of OpenTelemetry's semantic conventions where there are
-any; all others begin with ` + "`gmpulse.`" + `. What the platform, the container or the
-Go version lacks is absent, never zero.
+Metrics of the Go runtime, the process and the machine have the names of OpenTelemetry's
+semantic conventions if the conventions define them. All other names begin with ` + "`gmpulse.`" + `.
+If the platform, the container or the Go version does not provide a value, the metric is
+absent, never zero.
 
-Units are UCUM: ` + "`s`" + ` seconds, ` + "`By`" + ` bytes, ` + "`1`" + ` a ratio from 0 to 1, ` + "`{thing}`" + ` a count of
-things. A counter is cumulative; an updowncounter is a gauge whose sum over
-instances means something, and a gauge to Prometheus. A histogram has the usual
-` + "`_bucket`, `_sum` and `_count`" + ` series in Prometheus.
+OTLP, Fluentd, logs and files use these names. Prometheus names are derived from them: dots
+become underscores, ` + "`gmpulse_`" + ` comes first unless the name begins with it, the unit follows
+in words unless the name ends in it, and a counter ends in ` + "`_total`" + `. An attribute is a label,
+with underscores for dots.
 
-The attributes column lists the values of an attribute where they are known
-beforehand. In Prometheus an attribute is a label with underscores in place of dots.
+Units are UCUM: ` + "`s`" + ` is seconds, ` + "`By`" + ` is bytes, ` + "`1`" + ` is a ratio from 0 to 1, and ` + "`{thing}`" + ` is a
+number of things. A counter is cumulative. An updowncounter is a gauge whose values may be
+summed over instances; in Prometheus it is a gauge. A histogram has the series ` + "`_bucket`,\n`_sum` and `_count`" + ` in Prometheus. The attributes column lists the values of an attribute if
+they are fixed.
 
 `
 
@@ -44,7 +46,7 @@ func reference(all []*runtimeinfo.Metric) string {
 	}
 	rest := all
 	for section := range sections(all) {
-		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Attributes | Prometheus | Kind | Unit | What it says |\n|---|---|---|---|---|---|\n", title(section))
+		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Attributes | Prometheus | Kind | Unit | Meaning |\n|---|---|---|---|---|---|\n", title(section))
 		for len(rest) > 0 && rest[0].Subsystem == section {
 			n := 1
 			for n < len(rest) && rest[n].Name == rest[0].Name {
