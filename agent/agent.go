@@ -63,12 +63,12 @@ type Agent struct {
 	engine    *engine.Engine // nil when it does nothing
 	processor *tracectx.Processor
 	history   *runtimeinfo.History
-	enrich    tracectx.Enrichment   // zero when off
-	spans     *globalSpans          // nil when it does nothing
-	detective *goroutines.Detective // nil when it does nothing
-	baselines *baseline.Watch       // nil when off
-	evidence  *evidence.Store       // nil when off
-	recording *recording            // nil when no recorder runs
+	enrich    tracectx.Enrichment  // zero when off
+	spans     *globalSpans         // nil when it does nothing
+	detective *goroutines.Detector // nil when it does nothing
+	baselines *baseline.Watch      // nil when off
+	evidence  *evidence.Store      // nil when off
+	recording *recording           // nil when no recorder runs
 	handler   http.Handler
 	server    *server // nil when off
 	dirCheck  *dirCheck

@@ -121,9 +121,9 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 	}
 }
 
-func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
-	c := goroutines.DetectiveConfig{
-		Survey:   goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
+func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detector {
+	c := goroutines.DetectorConfig{
+		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
 		Origins:  p,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,
@@ -131,7 +131,7 @@ func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detective {
 	if s.recorder != nil {
 		c.Recorder = s.recorder
 	}
-	return goroutines.NewDetective(c)
+	return goroutines.NewDetector(c)
 }
 
 // acceptedConnections returns how many connections the process has accepted and not

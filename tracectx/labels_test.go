@@ -62,14 +62,14 @@ func (n *nursery) spawn() {
 // born surveys what spawn started, by root label.
 func born(t *testing.T) map[string]int {
 	t.Helper()
-	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel}).Take(t.Context())
+	s, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{RootLabel: tracectx.RootLabel})
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := map[string]int{}
 	for i := range s.Groups {
 		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
-			for _, b := range s.Groups[i].Births {
+			for _, b := range s.Groups[i].Origins {
 				roots[b.Root] += b.Count
 			}
 		}
@@ -127,7 +127,7 @@ func TestLabelsOfTheApplication(t *testing.T) {
 		span.End()
 		n.spawn()
 	})
-	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: "tenant"}).Take(t.Context())
+	s, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: "tenant"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestLabelsOfTheApplication(t *testing.T) {
 		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
 			continue
 		}
-		for _, b := range s.Groups[i].Births {
+		for _, b := range s.Groups[i].Origins {
 			switch {
 			case b.Root == "GET /" && b.Epoch == "acme":
 				with += b.Count
@@ -199,12 +199,12 @@ func TestFutureStart(t *testing.T) {
 	_, span := tracer.Start(t.Context(), "GET /")
 	defer span.End()
 	n.spawn()
-	s, err := goroutines.NewSurveyor(goroutines.Config{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel}).Take(t.Context())
+	s, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range s.Groups {
-		for _, b := range s.Groups[i].Births {
+		for _, b := range s.Groups[i].Origins {
 			if o, ok := p.Origin(b.Root, b.Epoch); ok && time.Until(o.From) > 2*time.Minute {
 				t.Errorf("created %v from now", time.Until(o.From))
 			}

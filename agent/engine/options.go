@@ -45,10 +45,10 @@ type SpanSource interface {
 	Observe(now time.Time) runtimeinfo.SpanActivity
 }
 
-// Detective looks into what the goroutines do. [goroutines.Detective] is one;
+// Detective looks into what the goroutines do. [goroutines.Detector] is one;
 // the engine does not link it.
 //
-// [goroutines.Detective]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/goroutines#Detective
+// [goroutines.Detector]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/goroutines#Detector
 type Detective interface {
 	// Run investigates until ctx is done, on a goroutine of its own.
 	Run(ctx context.Context, latest func() *runtimeinfo.Snapshot)

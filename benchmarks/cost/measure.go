@@ -57,8 +57,7 @@ func measure(n int) []cost {
 func steps(n int) []step {
 	repeats := max(3, min(30, 300_000/n))
 	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
-	uncapped := goroutines.Config{RootLabel: "root", EpochLabel: "epoch", MaxGoroutines: 1 << 30}
-	surveyor := goroutines.NewSurveyor(uncapped)
+	uncapped := goroutines.SurveyConfig{RootLabel: "root", EpochLabel: "epoch", MaxGoroutines: 1 << 30}
 	all := []step{
 		{"tick: sample and snapshot", 1000, 30, func() error {
 			reader.Read(runtimeinfo.Tick{Time: time.Now()})
@@ -70,15 +69,15 @@ func steps(n int) []step {
 			return nil
 		}},
 		{"survey", 1, repeats, func() error {
-			_, err := surveyor.Take(context.Background())
+			_, err := goroutines.TakeSurvey(context.Background(), uncapped)
 			return err
 		}},
 	}
 	if r, err := recording(min(repeats, 5)); err == nil {
 		all = append(all, r)
 	}
-	if goroutines.Provable() {
-		all = append(all, proof(uncapped, surveyor, min(repeats, 5)))
+	if goroutines.HasLeakProfile() {
+		all = append(all, proof(uncapped, min(repeats, 5)))
 	}
 	return all
 }
@@ -103,16 +102,15 @@ func recording(repeats int) (step, error) {
 }
 
 // proof has the garbage collector look for leaks.
-func proof(c goroutines.Config, surveyor *goroutines.Surveyor, repeats int) step {
-	prover := goroutines.NewProver(goroutines.ProverConfig{Config: c, Cooldown: time.Nanosecond})
+func proof(c goroutines.SurveyConfig, repeats int) step {
 	var last *goroutines.Survey
 	return step{"proof (goroutineleak)", 1, repeats, func() (err error) {
 		if last == nil || time.Since(last.Time) > 30*time.Second {
-			if last, err = surveyor.Take(context.Background()); err != nil {
+			if last, err = goroutines.TakeSurvey(context.Background(), c); err != nil {
 				return err
 			}
 		}
-		_, err = prover.Prove(context.Background(), last)
+		_, err = goroutines.TakeLeakProfile(context.Background(), c, last)
 		return err
 	}}
 }

@@ -63,7 +63,7 @@ func leak(at time.Time, n int) goroutines.Report {
 	key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: "shop.notify", File: "/src/shop/cart.go", Line: 88}, Entry: "shop.notify"}
 	idle := goroutines.Key{Class: goroutines.IO, Site: goroutines.Site{Function: "shop.serve", File: "/src/shop/main.go", Line: 12}, Entry: "shop.serve"}
 	r := goroutines.Report{Survey: &goroutines.Survey{Time: at, Goroutines: n + 3, Groups: []goroutines.Group{
-		{Key: key, Count: n, Births: []goroutines.Birth{{Root: "GET /checkout", Count: n}}, Stack: []goroutines.Site{{Function: "runtime.gopark"}, key.Site}},
+		{Key: key, Count: n, Origins: []goroutines.Origin{{Root: "GET /checkout", Count: n}}, Stack: []goroutines.Site{{Function: "runtime.gopark"}, key.Site}},
 		{Key: idle, Count: 3, Stack: []goroutines.Site{idle.Site}},
 	}}}
 	if n > 100 {

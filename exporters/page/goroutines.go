@@ -92,13 +92,13 @@ func placeOf(s goroutines.Site) string {
 // what its labels say.
 func groupOf(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
 	out := groupJSON{
-		ID: id, Wait: g.Class.String(), Family: string(g.Class.Family()), Function: g.Site.Function,
+		ID: id, Wait: g.Class.String(), Family: g.Class.Family(), Function: g.Site.Function,
 		File: g.Site.File, Line: g.Site.Line, Site: g.Site.String(), Entry: g.Entry, Count: g.Count, Verdict: verdictOf(v),
 	}
 	if out.Verdict != nil && len(out.Verdict.Roots) > 0 {
 		out.Roots = out.Verdict.Roots
 	} else {
-		out.Roots = rootsOf(g.Births)
+		out.Roots = rootsOf(g.Origins)
 	}
 	for _, s := range g.Stack[:min(len(g.Stack), 12)] {
 		out.Stack = append(out.Stack, s.String())
@@ -107,7 +107,7 @@ func groupOf(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
 }
 
 // rootsOf sums births up by root.
-func rootsOf(births []goroutines.Birth) []rootJSON {
+func rootsOf(births []goroutines.Origin) []rootJSON {
 	var out []rootJSON
 	for _, b := range births {
 		i := slices.IndexFunc(out, func(r rootJSON) bool { return r.Name == b.Root })

@@ -112,7 +112,7 @@ func (l *groupLog) know(g *goroutines.Group) uint32 {
 	k := l.groups[id]
 	k.seen = l.taken
 	k.group = *g
-	k.group.Births = slices.Clone(g.Births[:min(len(g.Births), 8)])
+	k.group.Origins = slices.Clone(g.Origins[:min(len(g.Origins), 8)])
 	k.group.Stack = slices.Clone(g.Stack[:min(len(g.Stack), 12)])
 	return id
 }

@@ -254,7 +254,7 @@ func survey(n int, at time.Time) goroutines.Report {
 			g.Stack = append(g.Stack, site)
 		}
 		for b := range 20 {
-			g.Births = append(g.Births, goroutines.Birth{Root: name(b), Count: 1})
+			g.Origins = append(g.Origins, goroutines.Origin{Root: name(b), Count: 1})
 		}
 		s.Groups = append(s.Groups, g)
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // The CPU time of a thread is that of its own work, not of its neighbours'.
-func TestMeter(t *testing.T) {
+func TestMeterCountsItsOwnThreadOnly(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the CPU time of a thread is known on Linux only")
+		t.Skip("only Linux reports thread times")
 	}
 	stop := make(chan struct{})
 	done := make(chan struct{})
@@ -24,7 +24,7 @@ func TestMeter(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				continue // it is busy on purpose
+				continue // busy
 			}
 		}
 	}()
@@ -32,7 +32,7 @@ func TestMeter(t *testing.T) {
 	began := time.Now()
 	time.Sleep(50 * time.Millisecond)
 	idle := m.Elapsed()
-	for m.Elapsed() < idle+20*time.Millisecond { // until so much has been used
+	for m.Elapsed() < idle+20*time.Millisecond { // busy
 	}
 	total, wall := m.Stop(), time.Since(began)
 	close(stop)

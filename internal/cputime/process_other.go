@@ -6,5 +6,5 @@ package cputime
 
 import "time"
 
-// process returns 0: Windows counts in steps of 16 ms, more than what is measured.
+// process returns 0: Windows counts in steps of 16 ms, which is too coarse.
 func process() time.Duration { return 0 }

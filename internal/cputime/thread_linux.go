@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// thread returns the CPU time of the calling thread; 0 where it cannot be read. The
-// clock counts in nanoseconds, while getrusage may be off by a scheduler tick.
+// thread returns the CPU time of the calling thread, or 0 if it cannot be read. This
+// clock counts nanoseconds; getrusage may be off by a scheduler tick.
 func thread() time.Duration {
 	const threadClock = 3 // CLOCK_THREAD_CPUTIME_ID
 	var ts syscall.Timespec

@@ -6,5 +6,5 @@ package cputime
 
 import "time"
 
-// thread returns 0: the CPU time of a thread is not known.
+// thread returns 0: this system does not report thread times.
 func thread() time.Duration { return 0 }

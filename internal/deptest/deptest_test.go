@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo":                     {"./runtimeinfo/host"},
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/host"},
-	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/guard", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
+	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/cputime", "./internal/guard", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./runtimeinfo/goroutines/leaktest": {},
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "./internal/cputime", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package headroom tells whether there is memory for what the agent wants to do: a
-// goroutine profile of 400,000 goroutines takes some 250 MB, and a service near its
-// limit is killed for it. Whatever takes memory in proportion to the application's
-// size asks first:
+// Package headroom checks whether there is enough memory for an operation of the agent. A
+// profile of 400,000 goroutines takes about 250 MB, which can push a service over its
+// memory limit. Operations whose memory grows with the application check first:
 //
-//	if err := headroom.Check(headroom.Goroutines(n)); err != nil { ... } // refuse, count, log
+//	if err := headroom.Check(headroom.Goroutines(n)); err != nil { ... } // skip, count, log
 package headroom
 
 import (
@@ -17,23 +16,20 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// ErrShort is what the error of [Check] wraps.
+// ErrShort is wrapped by the errors of [Check].
 var ErrShort = errors.New("memory is short")
 
-// perGoroutine is what a profile of one goroutine takes at most: 0.6 KB as the runtime
-// keeps it, as much again while it is encoded or read.
+// perGoroutine is the memory that a profile takes for one goroutine at most: 0.6 KB in the
+// runtime, and as much again during encoding or decoding.
 const perGoroutine = 1280
 
 // Goroutines returns how many bytes a profile of n goroutines may take.
 func Goroutines(n int) int64 { return int64(n) * perGoroutine }
 
-// Fits reports whether the process may use so many bytes more, and a sixteenth of the
-// limit would be left. It is true where there is no limit. It costs some 0.2 ms, for
-// reading the limits of the control group, or 2 µs for 4 MiB and less, which are held
-// against GOMEMLIMIT only.
-func Fits(bytes int64) bool { return Check(bytes) == nil }
-
-// Check is [Fits] with the reason: an error that wraps [ErrShort] and has the figures.
+// Check returns an error that wraps [ErrShort] unless the process may allocate the given
+// number of bytes and at least a sixteenth of each limit remains. Without a limit it
+// returns nil. It costs about 0.2 ms, to read the limits of the control group. For 4 MiB or
+// less it compares with GOMEMLIMIT only and costs 2 µs.
 func Check(bytes int64) error {
 	u := read()
 	if limit, used, ok := containerFor(bytes); ok {
@@ -42,8 +38,8 @@ func Check(bytes int64) error {
 	return u.check(bytes)
 }
 
-// containerFor reads the limit of the control group, unless so few bytes are asked for
-// that reading it costs more than they matter: a survey of a small service.
+// containerFor returns the limit and the use of the control group. It skips reading them
+// for small requests, such as the profile of a small service.
 func containerFor(bytes int64) (limit, used float64, ok bool) {
 	const little = 4 << 20
 	if bytes <= little {
@@ -52,17 +48,17 @@ func containerFor(bytes int64) (limit, used float64, ok bool) {
 	return host.ContainerMemory()
 }
 
-// use is what the process uses, and may.
+// use is the memory use of the process and its limits, in bytes.
 type use struct {
 	goLimit float64 // GOMEMLIMIT; +Inf without one
-	mapped  float64 // what counts against it
-	free    float64 // of mapped: free spans, which the next allocations take
-	garbage float64 // of mapped: what the next collection frees, at least
+	mapped  float64 // counted against goLimit
+	free    float64 // part of mapped: free spans, which the next allocations use
+	garbage float64 // part of mapped: at least this much is freed by the next collection
 
 	container, inContainer float64 // limit and working set of the control group; +Inf and 0 without one
 }
 
-// read asks the runtime.
+// read returns the figures of the runtime.
 func read() use {
 	samples := []metrics.Sample{
 		{Name: "/gc/gomemlimit:bytes"},
@@ -80,15 +76,15 @@ func read() use {
 		}
 	}
 	u := use{goLimit: v[0], mapped: v[1] - v[2], free: v[3], garbage: max(0, v[4]-v[5]), container: math.Inf(1)}
-	if u.goLimit >= math.MaxInt64 || u.goLimit == 0 { // no limit; this runtime does not say
+	if u.goLimit >= math.MaxInt64 || u.goLimit == 0 { // no limit, or unknown
 		u.goLimit = math.Inf(1)
 	}
 	return u
 }
 
-// check compares. The garbage counts as room below GOMEMLIMIT, which makes the
-// collector run, and not below the limit of the container, of which the collector does
-// not know.
+// check compares bytes with each limit. Garbage counts as available below GOMEMLIMIT,
+// because reaching it starts a collection. It does not count below the limit of the
+// container, which the collector does not know.
 func (u *use) check(bytes int64) error {
 	const reserve = 16
 	for _, l := range []struct {
@@ -99,7 +95,7 @@ func (u *use) check(bytes int64) error {
 		{"the container's limit", u.container, u.container - u.inContainer + u.free},
 	} {
 		if need := float64(bytes) + l.limit/reserve; !math.IsInf(l.limit, 1) && need > l.room {
-			return fmt.Errorf("%w: %.0f MB are needed, %.0f MB of %s (%.0f MB) are left, and a sixteenth of it must stay",
+			return fmt.Errorf("%w: need %.0f MB, have %.0f MB below %s (%.0f MB), of which a sixteenth must stay free",
 				ErrShort, float64(bytes)/1e6, max(0, l.room)/1e6, l.name, l.limit/1e6)
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package profiles reads what runtime/pprof writes.
+// Package profiles decodes the profiles that runtime/pprof writes.
 package profiles
 
 import (
@@ -13,16 +13,15 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// maxUnpacked bounds what a file of some kilobytes may make of itself in the memory of
-// the service that shows it.
+// maxUnpacked bounds the decompressed size of a profile: a small file must not exhaust the
+// memory of the service that decodes it.
 const maxUnpacked = 64 << 20
 
-// ErrTooLarge means that a profile unpacks to more than 64 MiB.
-var ErrTooLarge = errors.New("it unpacks to more than 64 MiB")
+// ErrTooLarge is the error of a profile whose decompressed size exceeds 64 MiB.
+var ErrTooLarge = errors.New("decompressed size exceeds 64 MiB")
 
-// Decode reads a profile of Go 1.9 or later, compressed as it is written or not.
-// [profile.ParseData] reads the formats of before, too, and those of C++: with
-// parsers for six of them, 80 KB in the binary of whoever calls it.
+// Decode decodes a profile of Go 1.9 or later, compressed or not. [profile.ParseData] also
+// accepts six older formats, whose parsers add 80 KB to the binary.
 func Decode(data []byte) (*profile.Profile, error) {
 	if isGzip := bytes.HasPrefix(data, []byte{0x1f, 0x8b}); isGzip {
 		z, err := gzip.NewReader(bytes.NewReader(data))

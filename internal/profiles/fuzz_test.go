@@ -14,8 +14,8 @@ import (
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
-// What was decoded can be used as any profile: written, read again, and merged, as the
-// difference of two mutex profiles is.
+// A decoded profile can be encoded, decoded again and merged, as for the difference of two
+// mutex profiles.
 func FuzzDecode(f *testing.F) {
 	var b bytes.Buffer
 	if err := pprof.Lookup("threadcreate").WriteTo(&b, 0); err != nil {
@@ -39,16 +39,16 @@ func FuzzDecode(f *testing.F) {
 		}
 		var b bytes.Buffer
 		if err := p.Copy().WriteUncompressed(&b); err != nil {
-			t.Fatalf("what was decoded cannot be written: %v", err)
+			t.Fatalf("encode: %v", err)
 		}
 		again, err := profiles.Decode(b.Bytes())
 		if err != nil {
-			t.Fatalf("what was written cannot be decoded: %v", err)
+			t.Fatalf("decode again: %v", err)
 		}
 		if len(again.Sample) != len(p.Sample) {
 			t.Errorf("%d samples, want %d", len(again.Sample), len(p.Sample))
 		}
 		again.Scale(-1)
-		_, _ = profile.Merge([]*profile.Profile{p, again}) // refuses what does not fit together
+		_, _ = profile.Merge([]*profile.Profile{p, again}) // may fail for profiles that do not match
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
 // bundle is one in the making: its files are in memory until it is written.
@@ -72,7 +73,7 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
 	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profileTo("heap", w) })
 	s.addIfFits(ctx, &b, "goroutineleak.pb.gz", traceNeeds+headroom.Goroutines(n), func(ctx context.Context, w io.Writer) error {
-		return s.prover.WriteProfile(ctx, report.Survey, w)
+		return s.writeLeakProfile(ctx, w, report.Survey)
 	})
 	s.addWatched(ctx, &b, t)
 
@@ -227,4 +228,22 @@ func slug(cause string) string {
 		return '-'
 	}, word)
 	return word[:min(len(word), most)]
+}
+
+// writeLeakProfile writes a leak profile, unless the last one was taken within the hour.
+func (s *Store) writeLeakProfile(ctx context.Context, w io.Writer, last *goroutines.Survey) error {
+	const cooldown = time.Hour
+	s.mu.Lock()
+	tooSoon := !s.leaks.IsZero() && time.Since(s.leaks) < cooldown
+	s.mu.Unlock()
+	if tooSoon {
+		return errors.New("evidence: too soon for another leak profile")
+	}
+	err := goroutines.WriteLeakProfile(ctx, w, last)
+	if err == nil {
+		s.mu.Lock()
+		s.leaks = time.Now()
+		s.mu.Unlock()
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -25,7 +26,7 @@ const (
 
 // healthy is the goroutines of a time when nothing was wrong.
 type healthy struct {
-	governor     *goroutines.Governor
+	governor     *cputime.Budget
 	last, before *base
 	tried        time.Time
 	busy         bool
@@ -40,7 +41,7 @@ type base struct {
 
 func newHealthy() healthy {
 	const share = 0.0005
-	return healthy{governor: goroutines.NewGovernor(share)}
+	return healthy{governor: cputime.NewBudget(share, cputime.ProfileBase)}
 }
 
 // due tells whether it is time for another.

@@ -139,7 +139,6 @@ var ErrBusy = errors.New("evidence: another capture is being made")
 type Store struct {
 	config Config
 	shelf  shelf
-	prover *goroutines.Prover
 	fits   func(bytes int64) error // headroom.Check
 
 	hurry chan struct{} // closed by Shutdown
@@ -151,6 +150,7 @@ type Store struct {
 	healthy healthy
 	busy    bool
 	shut    bool
+	leaks   time.Time // when the last leak profile was taken
 	stats   runtimeinfo.CaptureStats
 	skipped []SkippedCapture // since the last bundle
 }
@@ -165,7 +165,6 @@ func New(config Config) (*Store, error) {
 	return &Store{
 		config:  config,
 		shelf:   newShelf(config),
-		prover:  goroutines.NewProver(goroutines.ProverConfig{Cooldown: time.Hour}),
 		fits:    headroom.Check,
 		hurry:   make(chan struct{}),
 		budget:  newBudget(config),

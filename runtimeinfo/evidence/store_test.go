@@ -124,17 +124,16 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	detective := goroutines.NewDetective(goroutines.DetectiveConfig{})
+	detective := goroutines.NewDetector(goroutines.DetectorConfig{})
 	dir := filepath.Join(t.TempDir(), "evidence")
 	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder, Goroutines: detective.Report, Record: exporters.Record, ProfileFor: 100 * time.Millisecond})
 	take := snapshots()
-	surveyor := goroutines.NewSurveyor(goroutines.Config{})
 	survey := func() (waiting int) {
-		got, err := surveyor.Take(t.Context())
+		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		detective.Consider(got, nil)
+		detective.Evaluate(got, nil)
 		for i := range got.Groups {
 			if strings.HasSuffix(got.Groups[i].Site.Function, "evidence_test.leak") {
 				waiting += got.Groups[i].Count
@@ -195,7 +194,7 @@ func checkManifest(t *testing.T, m *evidence.Manifest, id string) {
 	}
 	slices.Sort(names)
 	want := []string{"build.json", "cpu.pb.gz", "execution.trace", "goroutine.base.pb.gz", "goroutine.pb.gz", "heap.pb.gz", "mutex.pb.gz", "samples.ndjson.gz", "spans.json"}
-	if goroutines.Provable() {
+	if goroutines.HasLeakProfile() {
 		want = slices.Insert(want, 5, "goroutineleak.pb.gz")
 	}
 	if !slices.Equal(names, want) {

@@ -13,23 +13,22 @@ import (
 type Site struct {
 	Function string // fully qualified; type arguments are shapes ("[go.shape.int]"), not "[...]" as in a traceback
 	File     string // as the compiler recorded it: usually an absolute path
-	Line     int    // 0 where the line does not matter
+	Line     int    // 0 if the line does not matter
 }
 
-// String returns "pkg.Func (file.go:12)", for people: Function without the
-// linker's escapes, with "[...]" for type arguments, and cut where it is longer
-// than 120 bytes. The zero value reads "unknown".
+// String returns "pkg.Func (file.go:12)". It removes the linker's escapes from Function,
+// replaces type arguments by "[...]" and shortens names of more than 120 bytes. The zero
+// value is "unknown".
 func (s Site) String() string {
 	function := readable(s.Function)
 	if s.File == "" {
 		return function
 	}
-	// Files have slashes on every system: they come from the compiler.
-	place := path.Base(s.File)
+	file := path.Base(s.File) // the compiler writes slashes on every system
 	if s.Line > 0 {
-		place += ":" + strconv.Itoa(s.Line)
+		file += ":" + strconv.Itoa(s.Line)
 	}
-	return function + " (" + place + ")"
+	return function + " (" + file + ")"
 }
 
 func (s Site) compare(t Site) int {
@@ -40,25 +39,24 @@ func (s Site) compare(t Site) int {
 	)
 }
 
-// Key says which goroutines count as alike: they wait for the same kind of
-// thing, at the same place, and began in the same function. It is comparable,
-// and the same in every survey of one process. What lies between site and entry
-// is left out: it would split one leak into many.
+// Key identifies a group: its goroutines wait for the same kind of event, at the same place,
+// and began in the same function. It is comparable, and equal in all surveys of one process.
+// The frames between Site and Entry do not count: they would split one leak into many groups.
 type Key struct {
 	Class WaitClass
-	// Site is the frame that [Classify] finds. Goroutines that run are at
-	// another place each time one looks, so theirs is their entry, without a line.
+	// Site is the frame in which the goroutines wait: the first one outside the standard
+	// library, or a frame of a standard package that names what is waited for, such as
+	// net/http or database/sql. For running goroutines it is the entry, without a line.
 	Site Site
-	// Entry is the function that the goroutine was started with; the first that
-	// is not of package sync or errgroup, whose goroutines all begin alike. Empty
-	// for a stack deeper than the profiler records (128 frames). A goroutine that
-	// has not run yet may show the compiler's name for a go statement with
-	// arguments ("main.main.gowrap1").
+	// Entry is the function that the goroutines were started with. Package sync and errgroup
+	// are skipped, because all their goroutines begin alike. Entry is empty for a stack
+	// deeper than the profiler records (128 frames). A goroutine that has not run yet may
+	// show the compiler's name for a go statement with arguments ("main.main.gowrap1").
 	Entry string
 }
 
-// String returns "chan send at pkg.Func (file.go:12) of pkg.Entry", with names as
-// [Site.String] writes them.
+// String returns "chan send at pkg.Func (file.go:12) of pkg.Entry", with names as in
+// [Site.String].
 func (k Key) String() string {
 	s := k.Class.String() + " at " + k.Site.String()
 	if k.Entry == "" {
@@ -67,20 +65,10 @@ func (k Key) String() string {
 	return s + " of " + readable(k.Entry)
 }
 
-// plain returns the key with "[...]" for type arguments, which is all that an
-// execution trace tells of them.
-func (k Key) plain() Key {
-	k.Site.Function, k.Entry = withoutTypes(k.Site.Function), withoutTypes(k.Entry)
+// traceKey returns the key with "[...]" for type arguments, as in an execution trace.
+func (k Key) traceKey() Key {
+	k.Site.Function, k.Entry = traceName(k.Site.Function), traceName(k.Entry)
 	return k
-}
-
-// withoutTypes does to a function's name what the runtime does for tracebacks.
-func withoutTypes(function string) string {
-	i, j := strings.IndexByte(function, '['), strings.LastIndexByte(function, ']')
-	if i < 0 || j <= i {
-		return function
-	}
-	return function[:i] + "[...]" + function[j+1:]
 }
 
 func (k Key) compare(l Key) int {
@@ -91,20 +79,20 @@ func (k Key) compare(l Key) int {
 	)
 }
 
-// Birth counts the goroutines of a group that were started under one pair of
-// label values; an empty value is an absent label. A label says under which
-// request a goroutine was started, not for which it works.
-type Birth struct {
-	Root  string
-	Epoch string
+// Origin counts the goroutines of a group that carry one pair of label values. An empty
+// value is an absent label. A goroutine inherits its labels: they identify the request under
+// which it was created, not the request it works for.
+type Origin struct {
+	Root  string // value of SurveyConfig.RootLabel
+	Epoch string // value of SurveyConfig.EpochLabel
 	Count int
 }
 
-func (b Birth) compare(c Birth) int {
+func (o Origin) compare(p Origin) int {
 	return cmp.Or(
-		cmp.Compare(c.Count, b.Count),
-		strings.Compare(b.Epoch, c.Epoch),
-		strings.Compare(b.Root, c.Root),
+		cmp.Compare(p.Count, o.Count),
+		strings.Compare(o.Epoch, p.Epoch),
+		strings.Compare(o.Root, p.Root),
 	)
 }
 
@@ -112,22 +100,21 @@ func (b Birth) compare(c Birth) int {
 type Group struct {
 	Key
 	Count int
-	// Births are the most frequent ones, at most 256, the largest first.
-	Births []Birth
-	// OtherBirths is how many of Count are in none of Births: where labels have
-	// so many values, the smallest are let go.
-	OtherBirths int
-	// Stack is that of one member, leaf first, with the runtime's frames. Of a
-	// stack of more than 48 frames it has the 47 nearest the leaf and the outermost.
+	// Origins are the most frequent ones, at most 256, largest first.
+	Origins []Origin
+	// OtherOrigins is the number of goroutines in the origins beyond that bound.
+	OtherOrigins int
+	// Stack is the stack of one member, leaf first, including frames of the runtime. If it
+	// has more than 48 frames, Stack holds the 47 nearest the leaf and the outermost.
 	Stack []Site
 }
 
-// labelled tells whether half of the members or more were created under a span.
+// labelled reports whether at least half of the members were created under a span.
 func (g *Group) labelled() bool {
 	n := 0
-	for _, b := range g.Births {
-		if b.Root != "" {
-			n += b.Count
+	for _, o := range g.Origins {
+		if o.Root != "" {
+			n += o.Count
 		}
 	}
 	return 2*n >= g.Count

@@ -12,12 +12,12 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// No survey is taken that may not fit below the memory limit.
-func TestSurveyWithoutHeadroom(t *testing.T) {
-	s := goroutines.NewSurveyor(goroutines.Config{})
+// There is no survey that may exceed the memory limit.
+func TestSurveyKeepsBelowMemoryLimit(t *testing.T) {
+	s := goroutines.NewSurveyor(goroutines.SurveyConfig{})
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 20)) // less than the test uses
 	if _, err := s.Take(t.Context()); !errors.Is(err, goroutines.ErrTooMany) || !strings.Contains(err.Error(), "GOMEMLIMIT") {
-		t.Errorf("beyond the limit: %v", err)
+		t.Errorf("above the limit: %v", err)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
 	if _, err := s.Take(t.Context()); err != nil {

@@ -16,17 +16,17 @@ import (
 	"time"
 )
 
-// culprit is a mistake of a program, and what its goroutines end by.
-type culprit struct {
+// mistake starts goroutines that wait because of a mistake, and ends them.
+type mistake struct {
 	kind  Kind
 	start func(t *testing.T) (end func())
 	want  hintID
 }
 
-// culprits are mistakes that need nothing but the standard library. Each starts
-// goroutines in functions of this file.
-func culprits() map[string]culprit {
-	return map[string]culprit{
+// mistakes returns mistakes with the standard library alone. Each starts goroutines in functions
+// of this file.
+func mistakes() map[string]mistake {
+	return map[string]mistake{
 		"send":        {Leak, wrongSend, "send"},
 		"receive":     {Leak, wrongReceive, "receive"},
 		"select":      {Leak, wrongSelect, "select"},
@@ -44,12 +44,12 @@ func culprits() map[string]culprit {
 	}
 }
 
-const crowded = 12 // of the group that is to be found
+const waiters = 12 // of the expected group
 
 // many starts goroutines and returns a function that waits for them.
 func many(f func()) (wait func()) {
 	var wg sync.WaitGroup
-	for range crowded {
+	for range waiters {
 		wg.Go(f)
 	}
 	return wg.Wait
@@ -59,7 +59,7 @@ func wrongSend(*testing.T) func() {
 	c := make(chan int)
 	wait := many(func() { c <- 1 })
 	return func() {
-		for range crowded {
+		for range waiters {
 			<-c
 		}
 		wait()
@@ -124,29 +124,29 @@ func wrongWaitGroup(*testing.T) func() {
 	return func() { wg.Done(); wait() }
 }
 
-// shelf is locked by buyers; the first keeps the lock while it waits.
-type shelf struct {
+// store is locked by each buy; the first one holds the lock while it waits.
+type store struct {
 	mu   sync.Mutex
 	stop chan struct{}
 }
 
-func (s *shelf) buy() {
+func (s *store) buy() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	<-s.stop
 }
 
 func wrongLock(*testing.T) func() {
-	s := &shelf{stop: make(chan struct{})}
+	s := &store{stop: make(chan struct{})}
 	var wg sync.WaitGroup
-	for range crowded + 1 {
+	for range waiters + 1 {
 		wg.Go(s.buy)
 	}
 	return func() { close(s.stop); wg.Wait() }
 }
 
-// flusher deadlocks as zap's BufferedWriteSyncer did: Stop waits for the loop
-// while it holds the lock that the loop needs.
+// flusher deadlocks like an old version of zap's BufferedWriteSyncer: Stop holds the lock that the
+// loop needs while it waits for the loop.
 type flusher struct {
 	mu   sync.Mutex
 	done chan struct{}
@@ -219,7 +219,7 @@ func wrongPool(*testing.T) func() {
 	db := sql.OpenDB(d)
 	db.SetMaxOpenConns(1)
 	var wg sync.WaitGroup
-	for range crowded + 1 {
+	for range waiters + 1 {
 		wg.Go(func() {
 			if rows, err := db.QueryContext(context.Background(), "select 1"); err == nil {
 				_ = rows.Err()
@@ -230,15 +230,14 @@ func wrongPool(*testing.T) func() {
 	return func() { close(d.stop); wg.Wait(); db.Close() }
 }
 
-// What surveys of live goroutines show leads to the hint that fits, and to a line of
-// this file.
-func TestHintsOfLiveGoroutines(t *testing.T) {
+// Surveys of live goroutines lead to the right hint and to a line of this file.
+func TestHintsForLiveGoroutines(t *testing.T) {
 	p := newProgram()
 	h := newHints(p)
-	for name, c := range culprits() {
+	for name, c := range mistakes() {
 		t.Run(name, func(t *testing.T) {
 			defer c.start(t)()
-			surveyor := NewSurveyor(Config{})
+			surveyor := NewSurveyor(SurveyConfig{})
 			var got []string
 			for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 				s, err := surveyor.Take(t.Context())
@@ -249,11 +248,11 @@ func TestHintsOfLiveGoroutines(t *testing.T) {
 				for i := range s.Groups {
 					g := &s.Groups[i]
 					where := p.where(g.Stack, nil)
-					if g.Count != crowded || !strings.HasSuffix(where.File, "/hintlive_test.go") {
+					if g.Count != waiters || !strings.HasSuffix(where.File, "/hintlive_test.go") {
 						continue
 					}
 					hint := h.hint(hintInput{kind: c.kind, survey: s, groups: []*Group{g}, where: where})
-					if text, _, _ := strings.Cut(say(c.want), "{"); strings.HasPrefix(hint, text) {
+					if text, _, _ := strings.Cut(hintOf(c.want), "{"); strings.HasPrefix(hint, text) {
 						return
 					}
 					got = append(got, g.String()+": "+hint)

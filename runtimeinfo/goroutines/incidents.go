@@ -3,11 +3,12 @@
 package goroutines
 
 import (
+	"cmp"
+	"maps"
 	"slices"
-	"sort"
 )
 
-// report joins the verdicts that have one cause, and makes events of what is new.
+// report joins the verdicts that have one cause into incidents, and makes events of new ones.
 func (t *groupTracker) report(in *circumstances) {
 	t.joinIncidents()
 	for _, o := range t.ordered() {
@@ -16,71 +17,58 @@ func (t *groupTracker) report(in *circumstances) {
 		}
 		switch {
 		case !o.reported:
-			t.say(o, "goroutine.verdict.opened", in)
+			t.emit(o, "goroutine.verdict.opened", in)
 		case o.Kind.Suspect() && o.Count >= 2*o.reportedSize:
-			t.say(o, "goroutine.verdict.doubled", in)
+			t.emit(o, "goroutine.verdict.doubled", in)
 		}
 	}
 }
 
-// say makes an event.
-func (t *groupTracker) say(o *openVerdict, name string, in *circumstances) {
+// emit makes an event.
+func (t *groupTracker) emit(o *openVerdict, name string, in *circumstances) {
 	o.reported, o.reportedSize = true, max(1, o.Count)
-	t.addHint(o)
 	t.pending = append(t.pending, o.event(name, in.now))
 }
 
-// addHint sets the hint of a suspect.
-func (t *groupTracker) addHint(o *openVerdict) {
+// setHint sets the hint of an alarm or of pressure.
+func (t *groupTracker) setHint(o *openVerdict) {
 	o.Hint = ""
-	if !o.Kind.Suspect() && o.Kind != Pressure {
+	lead := t.present[o.Key]
+	if lead == nil || !o.Kind.Suspect() && o.Kind != Pressure {
 		return
 	}
-	groups := []*Group{t.present[o.Key]}
+	groups := []*Group{lead}
 	for _, k := range o.Also {
 		if g := t.present[k]; g != nil {
 			groups = append(groups, g)
 		}
 	}
-	if groups[0] == nil {
-		return
-	}
 	o.Hint = t.hints.hint(hintInput{kind: o.Kind, survey: t.newest, groups: groups, creation: o.creation, where: o.Where})
 }
 
-// ordered returns the open verdicts, those that may lead an incident first: ones that
-// were reported, then the larger.
+// ordered returns the open verdicts, worst first; those of one kind in the order in which they
+// may lead an incident: reported ones, then by size.
 func (t *groupTracker) ordered() []*openVerdict {
-	all := make([]*openVerdict, 0, len(t.open))
-	for _, o := range t.open {
-		all = append(all, o)
-	}
-	sort.Slice(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		switch {
-		case rank(a.Kind) != rank(b.Kind):
-			return rank(a.Kind) < rank(b.Kind)
-		case a.reported != b.reported:
-			return a.reported
-		case a.Count != b.Count:
-			return a.Count > b.Count
-		default:
-			return a.Key.compare(b.Key) < 0
-		}
+	reported := map[bool]int{true: 0, false: 1}
+	return slices.SortedFunc(maps.Values(t.open), func(a, b *openVerdict) int {
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(reported[a.reported], reported[b.reported]),
+			cmp.Compare(b.Count, a.Count), a.Key.compare(b.Key))
 	})
-	return all
 }
 
-// joinIncidents finds the leader of each verdict. Verdicts of one kind have one cause
-// if one line creates their members, if the same root spans created them at the same
-// times, or if they are known to come together.
+// joinIncidents finds the leader of each verdict. Verdicts of one kind have one cause if one
+// line creates their members, if the same root spans created them at the same times, or if
+// their groups are known to grow together.
 func (t *groupTracker) joinIncidents() {
 	byCause := map[cause]*openVerdict{}
-	byRoot := map[rootKind][]*openVerdict{}
+	byRoot := map[cause][]*openVerdict{}
 	for _, o := range t.ordered() {
 		g := t.present[o.Key]
 		causes := t.causesOf(o, g)
-		o.leader, o.Also = leaderOf(byCause, causes), nil
+		o.leader, o.Also = nil, nil
+		for _, c := range causes {
+			o.leader = cmp.Or(o.leader, byCause[c])
+		}
 		if g != nil && o.leader == nil && len(o.Roots) > 0 {
 			t.joinByRoot(byRoot, o, g)
 		}
@@ -90,71 +78,59 @@ func (t *groupTracker) joinIncidents() {
 			lead.Also = append(lead.Also, o.Key)
 		}
 		for _, c := range causes {
-			if byCause[c] == nil {
-				byCause[c] = lead
-			}
+			byCause[c] = cmp.Or(byCause[c], lead)
 		}
 	}
 	for _, o := range t.open {
 		slices.SortFunc(o.Also, Key.compare)
 		if o.leader == nil {
-			t.addHint(o)
+			t.setHint(o)
 		}
 	}
 }
 
-// leaderOf returns the verdict that has the first of the causes that any has, or nil.
-func leaderOf(byCause map[cause]*openVerdict, causes []cause) *openVerdict {
-	for _, c := range causes {
-		if lead := byCause[c]; lead != nil {
-			return lead
-		}
-	}
-	return nil
-}
-
-// joinByRoot finds the leader of o among the verdicts of its kind and root span whose
-// members were created at the same times as the members of g; it adds o if there is none.
-func (t *groupTracker) joinByRoot(byRoot map[rootKind][]*openVerdict, o *openVerdict, g *Group) {
-	key := rootKind{o.Roots[0].Name, alarmOf(o.Kind)}
+// joinByRoot finds the leader of o among the verdicts of its kind and root span whose members
+// were created at the same times as the members of g. If there is none, it adds o to them.
+func (t *groupTracker) joinByRoot(byRoot map[cause][]*openVerdict, o *openVerdict, g *Group) {
+	key := cause{alarm: alarmOf(o.Kind), name: o.Roots[0].Name}
 	for _, lead := range byRoot[key] {
-		if bornTogether(g, t.present[lead.Key]) {
+		if createdTogether(g, t.present[lead.Key]) {
 			o.leader = lead
 			return
 		}
 	}
-	if list := byRoot[key]; len(list) < maxRelatives {
+	if list := byRoot[key]; len(list) < maxRelated {
 		byRoot[key] = append(list, o)
 	}
 }
 
-// alarmOf is what kinds must have in common to be of one incident.
-func alarmOf(k Kind) string {
-	if k == LeakProven {
-		return string(Leak)
-	}
-	return string(k)
-}
-
-// cause is something that groups of one incident have in common.
+// cause is what verdicts of one incident have in common.
 type cause struct {
-	alarm, incident string
-	line            Site
+	alarm Kind
+	name  string // of the incident of a signature, or of a root span
+	line  Site
 }
 
-type rootKind struct{ root, alarm string }
+// alarmOf returns the kind that the verdicts of an incident have in common.
+func alarmOf(k Kind) Kind {
+	if k == LeakProven {
+		return Leak
+	}
+	return k
+}
 
+// causesOf returns the causes that join a verdict with others.
 func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 	if o.Creation != (Site{}) {
 		all = append(all, cause{alarm: alarmOf(o.Kind), line: o.Creation})
 	}
 	if g != nil {
-		if sig, ok := recognise(t.known, g); ok && sig.incident != "" {
-			all = append(all, cause{alarm: alarmOf(o.Kind), incident: sig.incident})
+		if sig, ok := signatureOf(t.signatures, g); ok && sig.incident != "" {
+			all = append(all, cause{alarm: alarmOf(o.Kind), name: sig.incident})
 		}
 	}
-	if o.Kind == Stuck { // in an outage all wait at one place, whoever they are
-		all = append(all, cause{alarm: string(Stuck), line: o.Key.Site})
+	if o.Kind == Stuck { // in an outage, requests of all kinds wait at one site
+		all = append(all, cause{alarm: Stuck, line: o.Key.Site})
 	}
 	return all
 }
@@ -168,24 +144,25 @@ func (t *groupTracker) kinds() map[Key]Kind {
 	return all
 }
 
-// undecided reports whether some group is watched, and it is not known yet what it is.
+// undecided reports whether the verdict on some watched group is not final.
 func (t *groupTracker) undecided() bool {
 	for key, o := range t.open {
-		if (o.Kind == Growing || o.Kind == Burst) && t.tracks[key].watch != nil {
+		if (o.Kind == Growing || o.Kind == Burst) && t.histories[key].watch != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// worthProof reports whether the garbage collector should be asked: members of some
-// group did not run during two recordings, and it is no set of connections.
-func (t *groupTracker) worthProof() bool {
-	for key, tr := range t.tracks {
-		if tr.watch == nil || t.present[key] == nil || t.present[key].Count < t.rules.minGrowth {
+// wantsLeakProfile reports whether a leak profile can help: members of some group did not run
+// during two recordings, and nothing else explains the group.
+func (t *groupTracker) wantsLeakProfile() bool {
+	for key, h := range t.histories {
+		g := t.present[key]
+		if h.watch == nil || g == nil || g.Count < t.rules.minGrowth {
 			continue
 		}
-		if f := &tr.watch.facts; f.looks >= 2 && f.silentGroup() && !f.sessions && !f.comesAndGoes() && f.sibling == nil {
+		if f := &h.watch.facts; f.recordings >= 2 && f.silentGroup() && !f.sessions && !f.turnsOver() && f.sibling == nil {
 			return true
 		}
 	}

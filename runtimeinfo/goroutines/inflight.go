@@ -8,90 +8,89 @@ import (
 	"time"
 )
 
-// inFlight reports whether the members are requests or jobs that are not over: they
-// are handlers of a server, or their root spans are still open.
-func (j *judgement) inFlight() bool {
-	if handlesRequest(j.g) {
+// inFlight reports whether the members belong to unfinished requests or jobs: they are handlers
+// of a server, or their root spans are still open.
+func (c *classifier) inFlight() bool {
+	if handlesRequest(c.g) {
 		return true
 	}
-	old := j.labels.old
-	if w := j.tr.watch; w != nil && j.g.labelled() {
+	old := c.labels.old
+	if w := c.h.watch; w != nil && c.g.labelled() {
 		old = max(old, w.facts.aged)
 	}
-	return old > 0 && 5*j.labels.open >= 4*old
+	return old > 0 && 5*c.labels.open >= 4*old
 }
 
-// classifyInFlight tells handlers and jobs that hang from those that last long.
-func (j *judgement) classifyInFlight() (Kind, string) {
-	if why := j.stuck(); why != "" {
+// classifyInFlight distinguishes requests and jobs that hang from those that take long.
+func (c *classifier) classifyInFlight() (Kind, string) {
+	if why := c.stuck(); why != "" {
 		return Stuck, why
 	}
-	f := j.facts
 	switch {
-	case f.comesAndGoes():
-		return j.classifyTurnover()
-	case handlesRequest(j.g):
-		return j.growing(Connections, "requests in flight, or sessions that last as long as their connection; "+j.soFar())
+	case c.facts.turnsOver():
+		return c.classifyTurnover()
+	case handlesRequest(c.g):
+		return c.growing(Connections, "requests in flight, or sessions that last as long as their connection; "+c.soFar())
 	default:
-		return j.growing(Load, "their root spans are still open; "+j.soFar())
+		return c.growing(Load, "their root spans are still open; "+c.soFar())
 	}
 }
 
 const (
-	// stoppedSlots is how long no span of a name may have ended before its requests
-	// are stuck: 100 s with slots of 5 s. Sessions and exports of 90 s are not.
+	// stoppedSlots is the time in which no span of a name ended, after which its requests are
+	// stuck: 100 s with slots of 5 s, longer than sessions and exports of 90 s.
 	stoppedSlots = 20
-	// longJobSlots is for how long spans must have been watched that wait for an answer
-	// if it is unknown how long such spans take, and no client waits: 5 min. They
-	// may be jobs of minutes.
+	// longJobSlots is the time after which jobs that wait for an answer are stuck, if it is
+	// unknown how long such jobs take: 5 minutes.
 	longJobSlots = 60
 )
 
-// stuck returns why requests in flight hang, "" if they do not.
-func (j *judgement) stuck() string {
-	f := j.facts
-	if f.looks < 2 || !f.silentGroup() || f.aged < j.t.crowd(j.g) || f.sibling != nil {
-		return "" // handlers of sessions wait while goroutines made with them work
+// stuck returns why requests in flight hang, or "".
+func (c *classifier) stuck() string {
+	f := c.facts
+	if f.recordings < 2 || !f.silentGroup() || f.aged < c.t.minStuck(c.g) || f.sibling != nil {
+		return "" // handlers of sessions wait while goroutines created with them work
 	}
-	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(j.t.rules.slots(ageSlots)), j.recordings())
-	for _, name := range j.labels.names {
-		if j.t.spans.collapsed(name, j.in.at, j.t.rules.slots(stoppedSlots), j.t.rules.minGrowth) {
-			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(j.t.rules.slots(stoppedSlots)), j.t.spans.names[name].usual)
+	stopped := c.t.rules.slots(stoppedSlots)
+	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(c.t.rules.slots(ageSlots)), c.recordings())
+	for _, name := range c.labels.names {
+		if c.t.spans.collapsed(name, c.in.at, stopped, c.t.rules.minGrowth) {
+			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans.p99(name))
 		}
 	}
-	if n := j.t.abandoned(); isHTTP1Handler(j.g) && !j.t.isSession(j.g) && n >= j.t.rules.minGrowth && 2*n >= j.g.Count {
-		return fmt.Sprintf("%s; the clients of %d handlers have left", waiting, n)
+	if n := c.t.abandoned(); isHTTP1Handler(c.g) && !c.t.isSession(c.g) && n >= c.t.rules.minGrowth && 2*n >= c.g.Count {
+		return fmt.Sprintf("%s; the clients of %d handlers have disconnected", waiting, n)
 	}
-	if !f.mature || selfWaking(j.g) {
+	if !f.mature || selfWaking(c.g) {
 		return ""
 	}
-	return j.stuckFor(waiting + fmt.Sprintf("; none of the %d that were there %v ago has ended", f.stayed, round(f.age)))
+	return c.stuckFor(waiting + fmt.Sprintf("; none of the %d that existed %v ago has ended", f.cohort.stayed, round(f.age)))
 }
 
-// stuckFor returns why requests of which none has ended hang, "" where what they wait
-// for may take as long.
-func (j *judgement) stuckFor(waiting string) string {
-	f := j.facts
+// stuckFor returns why requests of which none has ended hang, or "" if what they wait for may
+// take that long.
+func (c *classifier) stuckFor(waiting string) string {
+	f, handler, longest := c.facts, handlesRequest(c.g), c.longestP99()
 	switch {
-	case j.g.Class.Family() == FamilyLock:
+	case c.g.Class.Family() == familyLock:
 		return waiting + "; they wait for a lock"
-	case j.batch():
-		return "" // one job may wait for long with many goroutines
-	case (awaitsAnswer(j.g) || waitsForPool(j.g)) && (handlesRequest(j.g) || j.usual() > 0 || j.watched() >= j.t.rules.slots(longJobSlots)):
-		return waiting + "; they wait for the answer to a call, or to be able to make one"
-	case f.reader || f.sessions && !handlesRequest(j.g):
+	case c.batch():
+		return "" // many goroutines of one job may wait for long
+	case (awaitsAnswer(c.g) || waitsForPool(c.g)) && (handler || longest > 0 || c.watched() >= c.t.rules.slots(longJobSlots)):
+		return waiting + "; they wait for the answer to a call, or for a connection of a pool"
+	case f.reader || f.sessions && !handler:
 		return "" // they belong to a session
-	case handlesRequest(j.g) && (j.g.Class == IO || j.g.Class == Select || j.g.Class == SelectForever || j.g.Class == ChanReceive):
-		return "" // a session that its client keeps open looks like that
-	case handlesRequest(j.g) || j.usual() > 0 && 10*j.usual() <= f.age:
+	case handler && slices.Contains([]WaitClass{IO, Select, SelectForever, ChanReceive}, c.g.Class):
+		return "" // a session that its client keeps open waits like that
+	case handler || longest > 0 && 10*longest <= f.age:
 		return waiting
 	default:
 		return ""
 	}
 }
 
-// awaitsAnswer reports whether the members wait for the answer to a call, and not for
-// more of an answer that has begun: a handler may pass on a stream that is silent.
+// awaitsAnswer reports whether the members wait for the answer to a call. Waiting for the rest
+// of an answer does not count: a handler may pass on a stream that is silent.
 func awaitsAnswer(g *Group) bool {
 	streams := slices.ContainsFunc(g.Stack, func(s Site) bool {
 		return hasAnyPrefix(s.Function, "net/http.(*bodyEOFSignal).Read", "net/http.(*body).Read",
@@ -102,48 +101,47 @@ func awaitsAnswer(g *Group) bool {
 	return outgoingCall(g) && (!streams || unary)
 }
 
-// batch reports whether the members' root spans are jobs of which few end, each with many
+// batch reports whether the members' root spans are jobs: few of them end, and each has several
 // goroutines.
-func (j *judgement) batch() bool {
-	if handlesRequest(j.g) || len(j.labels.names) == 0 {
+func (c *classifier) batch() bool {
+	if handlesRequest(c.g) || len(c.labels.names) == 0 {
 		return false
 	}
 	var ended uint64
 	active := 0
-	for _, name := range j.labels.names {
-		ended += j.t.spans.endedLately(name, j.in.at, j.in.at)
-		active += j.in.spans[name].Active
+	for _, name := range c.labels.names {
+		ended += c.t.spans.endedWithin(name, c.in.at, c.in.at)
+		active += c.in.spans[name].Active
 	}
-	return ended < fewEnded && 2*active < j.g.Count
+	return ended < fewEnded && 2*active < c.g.Count
 }
 
-// usual returns how long ended root spans took at most, 0 if that is unknown.
-func (j *judgement) usual() (longest time.Duration) {
-	for _, name := range j.labels.names {
-		if h := j.t.spans.names[name]; h != nil {
-			longest = max(longest, h.usual)
-		}
+// longestP99 returns how long root spans of the members' names take, 0 if unknown.
+func (c *classifier) longestP99() (longest time.Duration) {
+	for _, name := range c.labels.names {
+		longest = max(longest, c.t.spans.p99(name))
 	}
 	return longest
 }
 
-// place is where goroutines wait, whatever function they began in.
-type place struct {
+// waitSite is where goroutines wait, independent of their entry.
+type waitSite struct {
 	class WaitClass
 	site  Site
 }
 
 // totals are sums over all groups of a survey.
 type totals struct {
-	at              map[place]int
-	handlers, reads int // of net/http: handlers that run, and reads in the background beside them
+	at       map[waitSite]int
+	handlers int // of net/http
+	reads    int // background reads that net/http starts for each handler
 }
 
 func (t *groupTracker) totalsOf(s *Survey) totals {
-	all := totals{at: make(map[place]int, len(s.Groups))}
+	all := totals{at: make(map[waitSite]int, len(s.Groups))}
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		all.at[place{g.Class, g.Site}] += g.Count
+		all.at[waitSite{g.Class, g.Site}] += g.Count
 		switch {
 		case isBackgroundRead(g):
 			all.reads += g.Count
@@ -154,26 +152,25 @@ func (t *groupTracker) totalsOf(s *Survey) totals {
 	return all
 }
 
-// isSession reports whether handlers read from their connections, or have
-// relatives that do or that work: they have taken the connections over from the server.
+// isSession reports whether handlers have hijacked their connections: they read from them, or
+// goroutines created together with them read or work.
 func (t *groupTracker) isSession(g *Group) bool {
 	if g.Class == IO {
 		return true
 	}
-	w := t.tracks[g.Key].watch
+	w := t.histories[g.Key].watch
 	return w != nil && (w.facts.reader || w.facts.sibling != nil)
 }
 
-// crowd is how many old members make requests stuck: minGrowth, of all groups that
-// wait at the same place together.
-func (t *groupTracker) crowd(g *Group) int {
-	others := t.totals.at[place{g.Class, g.Site}] - g.Count
+// minStuck returns how many old members make requests stuck: minGrowth, together with all other
+// groups that wait at the same site.
+func (t *groupTracker) minStuck(g *Group) int {
+	others := t.totals.at[waitSite{g.Class, g.Site}] - g.Count
 	return max(minCohort, t.rules.minGrowth-others)
 }
 
-// abandoned returns how many handlers of net/http run on although their clients have
-// left: the server reads in the background while a handler runs, and that read ends
-// with the connection.
+// abandoned returns the number of handlers of net/http whose clients have disconnected: the
+// server reads in the background while a handler runs, and that read ends with the connection.
 func (t *groupTracker) abandoned() int { return max(0, t.totals.handlers-t.totals.reads) }
 
 func isBackgroundRead(g *Group) bool {

@@ -8,231 +8,206 @@ import (
 )
 
 const (
-	// minTracked is the size from which a group's members are followed by id.
+	// minTracked is the number of members from which a group is tracked.
 	minTracked = 8
-	// maxMembers bounds the ids that are kept of one group. Of a larger group a
-	// sample is kept: the ids divisible by a power of two.
+	// maxMembers bounds the ids kept for one group. A larger group is sampled: ids divisible
+	// by a power of two are kept.
 	maxMembers = 4096
-	// keptLooks is how many recordings a group remembers, and keptExits how many
-	// ends of members.
-	keptLooks, keptExits = 24, 1024
+	// keptObservations is the number of recordings kept for a group, and keptExits the number
+	// of exits.
+	keptObservations, keptExits = 24, 1024
 )
 
-// memberLog follows the goroutines of the larger groups from one recording to the
-// next by their ids, which the runtime never reuses. It knows which members stayed,
-// which ended, and which of them ran. Times are durations since the log began.
+// memberLog tracks the goroutines of the larger groups from recording to recording by id. It
+// records which members stayed, which ended, and which ran. Times are since the first survey.
 type memberLog struct {
 	recordings int
-	last       time.Duration // when the last recording ended
-	young      time.Duration // ends below this age are not kept
+	last       time.Duration // end of the last recording
+	young      time.Duration // exits below this age are not kept
 	groups     map[Key]*members
 }
 
 // members are the goroutines of one group.
 type members struct {
-	ids   map[uint64]member
-	every uint64        // only ids divisible by it are kept; a power of two
-	exits []exit        // of members that were not young
-	lost  time.Duration // when the newest exit ended that is not kept any more
-	looks []look
-	count int           // in the last recording, not sampled
-	since time.Duration // when the group was first recorded
+	ids          map[uint64]member
+	every        uint64        // only ids divisible by it are kept; a power of two
+	exits        []exit        // of members that were not young
+	lost         time.Duration // time of the newest exit that was dropped from exits
+	observations []observation
+	count        int           // members in the last recording, not sampled
+	since        time.Duration // first recording of the group
 
-	lines    map[Site]int // creation lines of members that were created in recordings
+	lines    map[Site]int // creation lines of members that were created during recordings
 	creation []Site       // the newest creation stack
 	newest   Site         // the application's line in it
-	chain    map[Site]int // every application line on the creation stacks
+	chain    map[Site]int // all application lines of the creation stacks
 }
 
 // member is one goroutine.
 type member struct {
-	first time.Duration // when it was first recorded
-	ran   bool          // it ran in one of the recordings after that
+	first time.Duration // first recording that contains it
+	ran   bool          // it ran in a later recording
 }
 
-// exit is the end of a member: it was there at last, and not at the recording at gone.
+// exit is the end of a member: the recording at last contains it, the one at gone does not.
 type exit struct{ first, last, gone time.Duration }
 
-// look is what one recording showed of a group: of the members that were older than
-// the recording, how many ran in it, and what woke those.
-type look struct {
+// observation counts the members that existed before one recording.
+type observation struct {
 	at, length time.Duration
-	size       int // members, not sampled
-	old, ran   int
-	gone       int     // members of the recording before that have ended
-	used       int     // woken by the network or by a goroutine outside the group's family
+	size       int     // all members, not sampled
+	old, ran   int     // members that existed before, and how many of them ran
+	gone       int     // members of the previous recording that have ended
+	woken      int     // woken by the network or by a goroutine that no timer woke
 	timed      int     // woken by a timer
-	load       float64 // a cumulative measure of the load, see groupTracker.loadOf
+	load       float64 // cumulative load, see groupTracker.loadOf
 }
 
-// add takes a recording that began at a time.
+// indexedRecording is a recording with the key of each goroutine and the index of each id. A
+// goroutine without a stack has the zero key.
+type indexedRecording struct {
+	*Recording
+	keys  []Key
+	index map[uint64]int
+}
+
+func indexRecording(r *Recording) *indexedRecording {
+	x := &indexedRecording{r, make([]Key, len(r.Goroutines)), make(map[uint64]int, len(r.Goroutines))}
+	shared := map[*Site]Key{} // most goroutines share a stack
+	for i := range r.Goroutines {
+		g := &r.Goroutines[i]
+		x.index[g.ID] = i
+		if len(g.Stack) == 0 {
+			continue
+		}
+		k, ok := shared[&g.Stack[0]]
+		if !ok {
+			k, _ = g.Key()
+			k = k.traceKey()
+			shared[&g.Stack[0]] = k
+		}
+		x.keys[i] = k
+	}
+	return x
+}
+
+// byKey returns the indexes of the goroutines of each group.
+func (r *indexedRecording) byKey() map[Key][]int {
+	all := map[Key][]int{}
+	for i, k := range r.keys {
+		if k != (Key{}) {
+			all[k] = append(all[k], i)
+		}
+	}
+	return all
+}
+
+// add adds a recording that began at the given time.
 func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 	l.recordings++
 	l.last = at + r.Duration
-	keys, places := groupRecorded(r)
-	for key, m := range l.groups {
-		m.compare(r, keys, places, key, at, l.young)
-	}
-	for key, list := range byKey(r, keys) {
-		m := l.groups[key]
-		if m == nil {
-			if len(list) < minTracked {
-				continue
-			}
-			m = &members{ids: map[uint64]member{}, every: 1, since: at, lines: map[Site]int{}, chain: map[Site]int{}}
-			l.groups[key] = m
-			m.firstLook(r, list, places, at)
+	x := indexRecording(r)
+	byKey := x.byKey()
+	for key, list := range byKey {
+		if l.groups[key] == nil && len(list) >= minTracked {
+			l.groups[key] = newMembers(x, list, at)
 		}
-		m.join(r, list, at, p)
 	}
 	for key, m := range l.groups {
+		m.observe(x, key, at, l.young)
+		m.join(x, byKey[key], at, p)
 		if m.count == 0 && len(m.ids) == 0 {
 			delete(l.groups, key)
 		}
 	}
 }
 
-// groupRecorded returns the key of each goroutine, and where each id stands. A
-// goroutine without a stack has no key.
-func groupRecorded(r *Recording) (keys []Key, places map[uint64]int) {
-	keys, places = make([]Key, len(r.Goroutines)), make(map[uint64]int, len(r.Goroutines))
-	shared := map[*Site]Key{} // most goroutines share a stack
-	for i := range r.Goroutines {
-		g := &r.Goroutines[i]
-		places[g.ID] = i
-		if len(g.Stack) == 0 {
-			continue
-		}
-		k, ok := shared[&g.Stack[0]]
-		if !ok {
-			if k, ok = g.Key(); ok {
-				k = k.plain()
-			}
-			shared[&g.Stack[0]] = k
-		}
-		keys[i] = k
-	}
-	return keys, places
-}
-
-func byKey(r *Recording, keys []Key) map[Key][]int {
-	all := map[Key][]int{}
-	for i := range r.Goroutines {
-		if keys[i] != (Key{}) {
-			all[keys[i]] = append(all[keys[i]], i)
+// newMembers returns the members of a group that existed before its first recording.
+func newMembers(r *indexedRecording, list []int, at time.Duration) *members {
+	m := &members{ids: map[uint64]member{}, every: 1, since: at, lines: map[Site]int{}, chain: map[Site]int{}}
+	for _, i := range list {
+		if !r.Goroutines[i].Created {
+			m.ids[r.Goroutines[i].ID] = member{first: at}
 		}
 	}
-	return all
+	return m
 }
 
-// compare looks for the members of before.
-func (m *members) compare(r *Recording, keys []Key, places map[uint64]int, key Key, at, young time.Duration) {
-	now := look{at: at, length: r.Duration}
+// observe looks for the known members in a recording.
+func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration) {
+	now := observation{at: at, length: r.Duration}
 	last := m.since
-	if n := len(m.looks); n > 0 {
-		last = m.looks[n-1].at
+	if n := len(m.observations); n > 0 {
+		last = m.observations[n-1].at
 	}
-	var driven drive
+	wakers := map[uint64]struct{}{} // goroutines that a timer woke and that woke members
+	byTimer := 0                    // members woken by these
 	for id, x := range m.ids {
-		i, ok := places[id]
+		i, ok := r.index[id]
 		switch {
 		case !ok:
 			delete(m.ids, id)
 			now.gone++
 			if at-x.first >= young {
-				m.keep(exit{x.first, last, at})
+				m.keepExit(exit{x.first, last, at})
 			}
-		case keys[i] != key: // it ran: it waits somewhere else now
+			continue
+		case r.keys[i] != key: // it waits somewhere else now
 			delete(m.ids, id)
 			now.old++
 			now.ran++
-		default:
-			now.count(r, i, places, &driven)
-			if r.Goroutines[i].Ran && !x.ran {
-				m.ids[id] = member{first: x.first, ran: true}
+			continue
+		}
+		now.old++
+		g := &r.Goroutines[i]
+		if !g.Ran {
+			continue
+		}
+		now.ran++
+		if at > m.since { // in the first recording, everything may run
+			m.ids[id] = member{first: x.first, ran: true}
+		}
+		switch g.Wakeup { //nolint:exhaustive // otherwise it ran all the time, or left a system call
+		case WakeupTimer:
+			now.timed++
+		case WakeupNetwork:
+			now.woken++
+		case WakeupGoroutine:
+			now.woken++
+			if w, ok := r.index[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
+				wakers[g.Waker] = struct{}{}
+				byTimer++
 			}
 		}
 	}
-	m.count = 0
-	now.settle(&driven)
-	m.looks = appendBounded(m.looks, now, keptLooks)
+	// Members with a waker each belong to objects that have a loop of their own: the timer woke
+	// them. One such goroutine that wakes many distributes work.
+	if 2*len(wakers) >= byTimer {
+		now.woken -= byTimer
+		now.timed += byTimer
+	}
+	m.observations = appendBounded(m.observations, now, keptObservations)
 }
 
-// keep remembers the end of a member.
-func (m *members) keep(e exit) {
+func (m *members) keepExit(e exit) {
 	if len(m.exits) == keptExits {
 		m.lost = max(m.lost, m.exits[0].gone)
 	}
 	m.exits = appendBounded(m.exits, e, keptExits)
 }
 
-// firstLook counts the members of a group that is followed from now on.
-func (m *members) firstLook(r *Recording, list []int, places map[uint64]int, at time.Duration) {
-	now := look{at: at, length: r.Duration}
-	var driven drive
-	for _, i := range list {
-		if !r.Goroutines[i].Created {
-			now.count(r, i, places, &driven)
-		}
-	}
-	now.settle(&driven)
-	m.looks = append(m.looks, now)
-}
-
-// drive counts members that goroutines woke which a timer had woken themselves.
-type drive struct {
-	members int
-	wakers  map[uint64]struct{}
-}
-
-// count adds a goroutine that is older than the recording.
-func (l *look) count(r *Recording, i int, places map[uint64]int, driven *drive) {
-	g := &r.Goroutines[i]
-	l.old++
-	if !g.Ran {
-		return
-	}
-	l.ran++
-	switch g.Wakeup {
-	case WakeupTimer:
-		l.timed++
-	case WakeupNetwork:
-		l.used++
-	case WakeupGoroutine:
-		l.used++
-		if w, ok := places[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
-			if driven.wakers == nil {
-				driven.wakers = map[uint64]struct{}{}
-			}
-			driven.wakers[g.Waker] = struct{}{}
-			driven.members++
-		}
-	default: // it ran all the time, or left a system call
-	}
-}
-
-// settle takes members for self-woken that have a waker each which a timer woke: they
-// belong to objects with a loop of their own. One such goroutine that feeds many is work.
-func (l *look) settle(driven *drive) {
-	if 2*len(driven.wakers) >= driven.members {
-		l.used -= driven.members
-		l.timed += driven.members
-	}
-}
-
-// join adds the members that were not known.
-func (m *members) join(r *Recording, list []int, at time.Duration, p *program) {
+// join adds the members that are new in a recording.
+func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *program) {
 	m.count = len(list)
-	m.looks[len(m.looks)-1].size = m.count
+	m.observations[len(m.observations)-1].size = m.count
 	for _, i := range list {
 		g := &r.Goroutines[i]
 		if len(g.Creation) > 0 {
-			m.learnCreation(g.Creation, p)
+			m.addCreation(g.Creation, p)
 		}
-		if _, known := m.ids[g.ID]; known || g.ID%m.every != 0 {
-			continue
+		if _, known := m.ids[g.ID]; !known && g.ID%m.every == 0 {
+			m.ids[g.ID] = member{first: at}
 		}
-		m.ids[g.ID] = member{first: at} // running at the beginning does not count
 	}
 	for len(m.ids) > maxMembers {
 		m.every *= 2
@@ -244,14 +219,14 @@ func (m *members) join(r *Recording, list []int, at time.Duration, p *program) {
 	}
 }
 
-// learnCreation counts the application's lines in a creation stack.
-func (m *members) learnCreation(creation []Site, p *program) {
+// addCreation counts the application's lines in a creation stack.
+func (m *members) addCreation(creation []Site, p *program) {
 	const most = 64 // different lines
 	if m.creation == nil || &m.creation[0] != &creation[0] {
 		m.creation = creation
 		m.newest = p.creationLine(creation)
-		for i := range creation {
-			if s := creation[i]; p.ownerOf(s.Function) == ofApplication && len(m.chain) < most {
+		for _, s := range creation {
+			if p.ownerOf(s.Function) == ofApplication && len(m.chain) < most {
 				m.chain[s]++
 			}
 		}
@@ -264,7 +239,7 @@ func (m *members) learnCreation(creation []Site, p *program) {
 	}
 }
 
-// line returns the line that created most members, zero if none is known.
+// line returns the line that created most members, or the zero Site.
 func (m *members) line() (most Site) {
 	n := 0
 	for s, k := range m.lines {
@@ -275,39 +250,42 @@ func (m *members) line() (most Site) {
 	return most
 }
 
-// cohort counts the members that had reached an age a while ago, by their fate.
+// cohort counts the members that reached an age before the start of a period by what happened
+// to them in that period.
 type cohort struct {
-	stayed int // they are there
-	left   int // they ended in that while
-	maybe  int // they ended in that while, and may have been as old or younger
+	stayed int // they exist
+	left   int // they ended
+	maybe  int // they ended, and had reached the age or were younger
 }
 
-// survival counts the members that have reached an age and been watched for a while
-// since. Of those that stayed only members count that never ran in a recording, unless
-// runners count too.
-func (m *members) survival(now, age, while time.Duration, runners bool) (c cohort) {
+// gone returns the number of members that may have ended.
+func (c cohort) gone() int { return c.left + c.maybe }
+
+// survival counts the members that reached an age and were observed for a period since. Members
+// that ran in a recording do not count as stayed, unless runners is true.
+func (m *members) survival(now, age, period time.Duration, runners bool) (c cohort) {
 	for _, x := range m.ids {
-		if (runners || !x.ran) && now-x.first >= age+while {
+		if (runners || !x.ran) && now-x.first >= age+period {
 			c.stayed++
 		}
 	}
 	for _, e := range m.exits {
 		switch {
-		case now-e.gone > while:
+		case now-e.gone > period:
 		case e.last-e.first >= age:
 			c.left++
 		case e.gone-e.first >= age:
 			c.maybe++
 		}
 	}
-	if m.lost > 0 && now-m.lost <= while {
+	if m.lost > 0 && now-m.lost <= period {
 		c.left += keptExits // at least
 	}
 	return c
 }
 
-// aged counts the members that are at least so old, and how many of these never
-// ran in a recording.
+// aged counts the members of at least the given age, and those of them that never ran in a
+// recording.
 func (m *members) aged(now, age time.Duration) (all, silent int) {
 	for _, x := range m.ids {
 		if now-x.first >= age {
@@ -320,60 +298,50 @@ func (m *members) aged(now, age time.Duration) (all, silent int) {
 	return all, silent
 }
 
-// ended counts the members of the last recording but one that have ended, and all that
-// were there.
-func (m *members) ended() (gone, before int) {
-	if len(m.looks) < 2 {
-		return 0, 0
-	}
-	l := &m.looks[len(m.looks)-1]
-	return l.gone, l.gone + l.old
-}
-
-// activity sums up the newest looks.
-func (m *members) activity(most int) (sum look, looks int) {
-	for i := len(m.looks) - 1; i >= 0 && looks < most; i-- {
-		l := &m.looks[i]
-		if l.old == 0 {
+// activity returns the sum of the newest observations, and their number.
+func (m *members) activity(most int) (sum observation, n int) {
+	for i := len(m.observations) - 1; i >= 0 && n < most; i-- {
+		o := &m.observations[i]
+		if o.old == 0 {
 			continue
 		}
-		looks++
-		sum.length += l.length
-		sum.old += l.old
-		sum.ran += l.ran
-		sum.used += l.used
-		sum.timed += l.timed
+		n++
+		sum.length += o.length
+		sum.old += o.old
+		sum.ran += o.ran
+		sum.woken += o.woken
+		sum.timed += o.timed
 	}
-	return sum, looks
+	return sum, n
 }
 
 // perLoad returns how many members that stayed joined per unit of load, from the first
-// recording to the last but one; 0 if that is unknown.
+// observation to the last but one, or 0 if unknown.
 func (m *members) perLoad() float64 {
-	n := len(m.looks)
-	if n < 4 {
+	n := len(m.observations)
+	if n < 4 || m.every > 1 {
 		return 0
 	}
-	load := m.looks[n-2].load - m.looks[0].load
-	if load <= 0 || m.every > 1 {
+	first, last := &m.observations[0], &m.observations[n-2]
+	load := last.load - first.load
+	if load <= 0 {
 		return 0
 	}
 	joined := 0
 	for _, x := range m.ids {
-		if x.first > m.looks[0].at && x.first <= m.looks[n-2].at {
+		if x.first > first.at && x.first <= last.at {
 			joined++
 		}
 	}
 	return float64(joined) / load
 }
 
-// pace compares how many members that stayed joined per unit of load, or of time,
-// in the newest intervals between recordings and in all of them. Members that ran in a
-// recording are skipped unless runners count too. The newest interval is skipped, because
-// members that joined in it may end soon. The result is NaN if there are too few
-// intervals.
+// pace compares how many members that stayed joined per unit of load, or of time, in the newest
+// intervals between recordings and in all of them. Members that ran in a recording do not
+// count, unless runners is true. The newest interval does not count, because members that joined
+// in it may end soon. The result is NaN for too few intervals.
 func (m *members) pace(byLoad, runners bool) float64 {
-	n := len(m.looks)
+	n := len(m.observations)
 	if n < 4 {
 		return math.NaN()
 	}
@@ -383,15 +351,15 @@ func (m *members) pace(byLoad, runners bool) float64 {
 			joined[x.first]++
 		}
 	}
-	amount := func(from, to int) float64 { // of load or time between two looks
+	amount := func(from, to int) float64 { // of load or time between two observations
 		if byLoad {
-			return m.looks[to].load - m.looks[from].load
+			return m.observations[to].load - m.observations[from].load
 		}
-		return (m.looks[to].at - m.looks[from].at).Seconds()
+		return (m.observations[to].at - m.observations[from].at).Seconds()
 	}
 	count := func(from, to int) (sum float64) {
 		for i := from + 1; i <= to; i++ {
-			sum += float64(joined[m.looks[i].at])
+			sum += float64(joined[m.observations[i].at])
 		}
 		return sum
 	}
@@ -404,6 +372,7 @@ func (m *members) pace(byLoad, runners bool) float64 {
 	return count(first, last) / recent * all / count(0, last)
 }
 
+// appendBounded appends x and drops the oldest elements beyond most.
 func appendBounded[T any](list []T, x T, most int) []T {
 	if len(list) >= most {
 		list = append(list[:0], list[len(list)-most+1:]...)

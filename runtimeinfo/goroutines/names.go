@@ -8,35 +8,30 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the length in bytes above which readable shortens a name.
+// maxName is the longest name that readable returns, in bytes.
 const maxName = 120
 
-// readable returns the name of a function as people write it: the linker's
-// escapes in the import path are undone ("nats%2ego" is "nats.go"), type
-// arguments are "[...]", and what is longer than maxName is cut. An unknown
-// function reads "unknown".
+// readable returns the name of a function for display: without the linker's escapes
+// ("nats%2ego" is "nats.go"), with "[...]" for type arguments, and with at most maxName
+// bytes. The empty name is "unknown".
 func readable(function string) string {
 	if function == "" {
 		return "unknown"
 	}
 	path := packageOf(function)
-	return shortened(unescaped(path) + elided(function[len(path):]))
+	return shorten(unescape(path) + elideTypes(function[len(path):]))
 }
 
-// unescaped undoes the escapes that the linker puts into an import path.
-func unescaped(path string) string {
-	if !strings.Contains(path, "%") {
-		return path
-	}
+// unescape removes the linker's escapes from an import path.
+func unescape(path string) string {
 	if plain, err := url.PathUnescape(path); err == nil {
 		return plain
 	}
 	return path
 }
 
-// elided returns a name with "[...]" for each list of type arguments, whatever
-// the lists have inside.
-func elided(name string) string {
+// elideTypes replaces each list of type arguments by "[...]", including nested brackets.
+func elideTypes(name string) string {
 	if !strings.Contains(name, "[") {
 		return name
 	}
@@ -58,9 +53,19 @@ func elided(name string) string {
 	return b.String()
 }
 
-// shortened returns a name of at most maxName bytes. It leaves out the first
-// elements of the import path, and where that is not enough the end.
-func shortened(name string) string {
+// traceName returns the name that the runtime writes into tracebacks and traces: one
+// "[...]" from the first bracket to the last.
+func traceName(function string) string {
+	i, j := strings.IndexByte(function, '['), strings.LastIndexByte(function, ']')
+	if i < 0 || j <= i {
+		return function
+	}
+	return function[:i] + "[...]" + function[j+1:]
+}
+
+// shorten cuts a name to maxName bytes. It drops the first elements of the import path and,
+// if that is not enough, the end.
+func shorten(name string) string {
 	const gap = "..."
 	if len(name) <= maxName {
 		return name
@@ -80,7 +85,7 @@ func shortened(name string) string {
 		end--
 	}
 	if dot := strings.LastIndexByte(name[:end], '.'); dot > end/2 {
-		end = dot + 1 // a whole part of the name, not a piece of one
+		end = dot + 1 // end with a whole element of the name
 	}
 	return name[:end] + gap
 }

@@ -16,7 +16,7 @@ func TestReadable(t *testing.T) {
 		{"", "unknown"},
 		{"github.com/nats-io/nats%2ego.(*Subscription).nextMsgWithContext", "github.com/nats-io/nats.go.(*Subscription).nextMsgWithContext"},
 		{"gopkg.in/yaml%2ev3.Unmarshal", "gopkg.in/yaml.v3.Unmarshal"},
-		{"example.com/a%zz.F", "example.com/a%zz.F"}, // no escape of the linker's
+		{"example.com/a%zz.F", "example.com/a%zz.F"}, // not an escape
 		{"shop.Map[go.shape.int]", "shop.Map[...]"},
 		{"shop.Map[go.shape.struct { example.com/x%2ego.A [3]map[string]int; B int }].func1", "shop.Map[...].func1"},
 		{"shop.(*Cache[go.shape.string]).Do[go.shape.int].func2", "shop.(*Cache[...]).Do[...].func2"},
@@ -44,7 +44,7 @@ func FuzzReadable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, function string) {
 		got := readable(function)
 		if got == "" && !strings.Contains(function, "[") {
-			t.Errorf("nothing is left of %q", function)
+			t.Errorf("%q reads \"\"", function)
 		}
 		if len(got) > maxName || utf8.ValidString(function) && !strings.Contains(function, "%") && !utf8.ValidString(got) {
 			t.Errorf("%q reads %q", function, got)
@@ -52,7 +52,7 @@ func FuzzReadable(f *testing.F) {
 	})
 }
 
-// waitsWith waits under a type argument whose name has hundreds of characters.
+// waitsWith is instantiated with a type whose name has hundreds of characters.
 func waitsWith[T any](stop <-chan T) { <-stop }
 
 type wide struct {
@@ -60,15 +60,14 @@ type wide struct {
 	Amounts                                                                                       [7]map[string][]float64
 }
 
-// The names that the runtime itself gives are readable, and the raw ones stay
-// for whoever compares them.
+// Key.String shows readable names; the fields keep the raw ones.
 func TestKeyStringIsReadable(t *testing.T) {
 	stop := make(chan struct{ wide })
 	defer close(stop)
 	go waitsWith(stop)
 	var g *Group
 	for deadline := time.Now().Add(20 * time.Second); g == nil; {
-		s, err := NewSurveyor(Config{}).Take(t.Context())
+		s, err := NewSurveyor(SurveyConfig{}).Take(t.Context())
 		if err != nil || time.Now().After(deadline) {
 			t.Fatal("no such goroutine", err)
 		}

@@ -15,9 +15,9 @@ import (
 
 const testSlot = 5 * time.Second
 
-// fakeProcess is a process with goroutines and root spans that are made up: a survey
-// is taken in each slot, and a recording where the tracker wants one. The rules are
-// pure functions of both, so hours take no time.
+// fakeProcess simulates a process with goroutines and root spans. It takes a survey in each slot
+// and a recording when the tracker wants one. Verdicts depend on these only, so that simulated
+// hours pass at once.
 type fakeProcess struct {
 	t        *testing.T
 	tracker  *groupTracker
@@ -28,29 +28,29 @@ type fakeProcess struct {
 	lastID   uint64
 	made     float64
 	spans    map[string]*fakeSpans
-	proven   map[Key]int
-	accepted int  // connections; below zero: not known
+	leaked   map[Key]int
+	accepted int  // connections; negative: unknown
 	noRecord bool // recordings fail
-	noNames  bool // origins have no names: labels are the names
+	noNames  bool // origins have no names; the label is the name
 	records  int
 	events   []runtimeinfo.Event
 }
 
-// fakeGoroutine lives until end, for ever if that is zero, and runs every so often.
+// fakeGoroutine ends at end, if that is not zero, and runs periodically.
 type fakeGoroutine struct {
 	id       uint64
 	key      Key
 	root     string
 	born     time.Time
 	end      time.Time
-	every    time.Duration // 0: it never runs
+	every    time.Duration // period of running; 0: never
 	wakeup   Wakeup
 	creation []Site
 }
 
 // fakeSpans are the root spans of one name.
 type fakeSpans struct {
-	open  []time.Time // when they began
+	open  []time.Time // start times
 	ended uint64
 	p99   time.Duration
 }
@@ -60,14 +60,14 @@ func newProcess(t *testing.T) *fakeProcess {
 	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	p := &fakeProcess{
 		t: t, start: start, now: start, random: rand.New(rand.NewPCG(1, 2)), made: 1,
-		spans: map[string]*fakeSpans{}, proven: map[Key]int{}, accepted: -1,
+		spans: map[string]*fakeSpans{}, leaked: map[Key]int{}, accepted: -1,
 	}
 	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p)
 	p.tracker.recording = true
 	return p
 }
 
-// Origin makes ten-second epochs that are named by their start.
+// Origin has epochs of ten seconds, named by the second of their start.
 func (p *fakeProcess) Origin(root, epoch string) (runtimeinfo.Origin, bool) {
 	s, err := strconv.Atoi(epoch)
 	if err != nil {
@@ -90,7 +90,7 @@ func key(class WaitClass, site string) Key {
 	return Key{Class: class, Site: Site{Function: site, File: "/src/" + site + ".go", Line: 42}, Entry: site + ".func1"}
 }
 
-// add makes n goroutines like one, which began now.
+// add starts n goroutines like the given one.
 func (p *fakeProcess) add(n int, like fakeGoroutine) {
 	for range n {
 		g := like
@@ -109,7 +109,7 @@ func (p *fakeProcess) span(name string) *fakeSpans {
 	return p.spans[name]
 }
 
-// end ends n spans that took so long.
+// end counts n ended spans of the given duration.
 func (s *fakeSpans) end(n int, took time.Duration) {
 	s.ended += uint64(n)
 	s.p99 = max(s.p99, took)
@@ -131,14 +131,13 @@ func (p *fakeProcess) groups() map[string]runtimeinfo.SpanGroup {
 	return all
 }
 
-// step ends what has ended, takes a survey and perhaps a recording, and moves on by a
-// slot.
+// step simulates one slot.
 func (p *fakeProcess) step() []Verdict {
 	p.list = slices.DeleteFunc(p.list, func(g *fakeGoroutine) bool { return !g.end.IsZero() && !g.end.After(p.now) })
 	s := p.survey()
 	v := p.tracker.survey(s, circumstances{
 		now: p.now, created: p.made, spans: p.groups(), stack: float64(s.Goroutines) * 8192, headroom: 1 << 30,
-		proven: func(k Key) int { return p.proven[k] },
+		leaked: func(k Key) int { return p.leaked[k] },
 	})
 	if !p.noRecord && p.tracker.wantsRecording() {
 		p.records++
@@ -151,15 +150,15 @@ func (p *fakeProcess) step() []Verdict {
 
 func (p *fakeProcess) survey() *Survey {
 	groups := map[Key]*Group{}
-	births := map[Key]map[origin]int{}
+	births := map[Key]map[labelPair]int{}
 	s := &Survey{Time: p.now}
 	for _, g := range p.list {
 		if groups[g.key] == nil {
 			groups[g.key] = &Group{Key: g.key, Stack: stackOf(g.key)}
-			births[g.key] = map[origin]int{}
+			births[g.key] = map[labelPair]int{}
 		}
 		groups[g.key].Count++
-		o := origin{root: g.root}
+		o := labelPair{root: g.root}
 		if g.root != "" {
 			o.epoch = p.epoch(g.born)
 		}
@@ -168,17 +167,16 @@ func (p *fakeProcess) survey() *Survey {
 	}
 	for k, g := range groups {
 		for o, n := range births[k] {
-			g.Births = append(g.Births, Birth{o.root, o.epoch, n})
+			g.Origins = append(g.Origins, Origin{o.root, o.epoch, n})
 		}
-		slices.SortFunc(g.Births, Birth.compare)
+		slices.SortFunc(g.Origins, Origin.compare)
 		s.Groups = append(s.Groups, *g)
 	}
 	slices.SortFunc(s.Groups, func(a, b Group) int { return a.compare(b.Key) })
 	return s
 }
 
-// recording covers the slot that begins now. A goroutine that runs every so often runs
-// in it with the probability that this asks for, at a phase of its own.
+// recording returns the recording of the slot that begins now. Each goroutine has its own phase.
 func (p *fakeProcess) recording() *Recording {
 	r := &Recording{Start: p.now, Duration: testSlot}
 	for _, g := range p.list {
@@ -198,8 +196,8 @@ func (p *fakeProcess) recording() *Recording {
 	return r
 }
 
-// run calls each in every slot for so long, and returns when each kind of verdict was
-// first seen, and the last verdicts.
+// run simulates a duration and calls each in every slot. It returns when each kind of verdict
+// first appeared, and the last verdicts.
 func (p *fakeProcess) run(d time.Duration, each func(at time.Duration)) (first map[Kind]time.Duration, last []Verdict) {
 	first = map[Kind]time.Duration{}
 	began := p.now
@@ -216,8 +214,8 @@ func (p *fakeProcess) run(d time.Duration, each func(at time.Duration)) (first m
 	return first, last
 }
 
-// silent fails the test where an alarm was raised.
-func silent(t *testing.T, first map[Kind]time.Duration) {
+// noAlarm fails the test if there was an alarm.
+func noAlarm(t *testing.T, first map[Kind]time.Duration) {
 	t.Helper()
 	for k, at := range first {
 		if k.Suspect() {
@@ -226,8 +224,8 @@ func silent(t *testing.T, first map[Kind]time.Duration) {
 	}
 }
 
-// alarmed fails the test where an alarm of a kind did not come in time.
-func alarmed(t *testing.T, first map[Kind]time.Duration, k Kind, within time.Duration) {
+// alarm fails the test unless the kind appeared in time and no other alarm did.
+func alarm(t *testing.T, first map[Kind]time.Duration, k Kind, within time.Duration) {
 	t.Helper()
 	at, ok := first[k]
 	if !ok || at > within {
@@ -248,7 +246,7 @@ func kinds(vs []Verdict) string {
 	return strings.Join(all, " ")
 }
 
-// stackOf returns a stack of which keyOf makes the key.
+// stackOf returns a stack with the given key.
 func stackOf(k Key) []Site {
 	leaf := map[WaitClass]string{
 		ChanSend: "runtime.chansend", ChanReceive: "runtime.chanrecv", Select: "runtime.selectgo", SelectForever: "runtime.block",

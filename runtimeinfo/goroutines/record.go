@@ -8,55 +8,50 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/cputime"
 )
 
-// recordTimeout is how much longer than asked for a recording may take, reading
-// included.
-const recordTimeout = 10 * time.Second
+const (
+	// recordTimeout is how much longer than requested a recording may take, including
+	// reading.
+	recordTimeout = 10 * time.Second
+	// retrySlots is the number of slots between a failed recording and the next attempt.
+	retrySlots = 6
+	// recordSlots is the number of slots from one recording to the next.
+	recordSlots = 2
+)
 
-// retrySlots is how many slots after a recording that failed the next one is tried.
-const retrySlots = 6
-
-// recordingCredit is how far ahead of their time recordings may spend: what is suspicious
-// at once needs six or seven within three minutes.
-const recordingCredit = 30 * time.Minute
-
-// recorderState limits when recordings are made.
-type recorderState struct {
-	governor *Governor
-	next     time.Time // not before
+// newRecordBudget returns the budget of recordings. Their cost depends more on the activity of
+// the process than on the number of goroutines. The credit covers the six or seven recordings
+// that a verdict needs within three minutes.
+func newRecordBudget(share float64) *cputime.Budget {
+	b := cputime.NewBudget(share, 15*time.Millisecond)
+	b.Credit = 30 * time.Minute
+	return b
 }
 
-// newRecordingGovernor returns the governor of recordings. What one costs depends on
-// what the process does more than on the number of its goroutines.
-func newRecordingGovernor(share float64) *Governor {
-	const first = 15 * time.Millisecond // expected of the first recording
-	g := NewGovernor(share)
-	g.base, g.credit = float64(first), recordingCredit
-	return g
-}
-
-// lengthOf returns for how long to record so many goroutines: one slot, less where they
-// are many, because the tracer lists each of them once a second.
-func (d *Detective) lengthOf(goroutines int) time.Duration {
+// recordLength returns the length of a recording of n goroutines: one slot, or less for many
+// goroutines, because the tracer lists each of them once a second.
+func (d *Detector) recordLength(n int) time.Duration {
 	const many = 2000
 	length := d.config.Slot
-	if goroutines > many {
-		length = time.Duration(float64(length) * many / float64(goroutines))
+	if n > many {
+		length = time.Duration(float64(length) * many / float64(n))
 	}
 	return max(length, d.config.Slot/5)
 }
 
-// Record makes a recording if one is due for a suspicious group and can be afforded,
-// and takes note of what it shows; the next survey is judged by it. It blocks while it
-// records, for one slot. Run calls it; tests and tools that have surveys of their own
-// may, after Consider.
-func (d *Detective) Record(ctx context.Context) {
+// Record makes a recording if a suspicious group needs one and the budget allows it. The next
+// evaluation uses the result. Record blocks for the length of the recording, one slot. Run
+// calls it. A program that takes surveys by itself, instead of Run, calls Record once a slot
+// from one goroutine.
+func (d *Detector) Record(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if !d.recordingDue(now, n) {
 		return
 	}
-	r, err := record(ctx, d.config.Recorder, d.lengthOf(n))
+	r, err := record(ctx, d.config.Recorder, d.recordLength(n))
 	if ctx.Err() != nil {
 		return
 	}
@@ -66,11 +61,11 @@ func (d *Detective) Record(ctx context.Context) {
 	}
 	d.work.Lock()
 	if err == nil {
-		d.recorder.governor.Spend(now, n, r.CPU)
-		r.Start = now // with the monotonic clock, in case the wall clock jumps
+		d.recordBudget.Spend(now, n, r.CPU)
+		r.Start = now // with the monotonic clock reading
 		d.tracker.record(r, accepted)
 	} else {
-		d.recorder.next = time.Now().Add(retrySlots * d.config.Slot)
+		d.nextRecording = time.Now().Add(retrySlots * d.config.Slot)
 	}
 	d.work.Unlock()
 
@@ -83,24 +78,21 @@ func (d *Detective) Record(ctx context.Context) {
 	d.recorded++
 }
 
-// recordingDue reports whether to record now: some group needs it, the last attempt is
-// long enough ago, and it can be paid for.
-func (d *Detective) recordingDue(now time.Time, n int) bool {
-	const apart = 2 // slots: from one recording to the next
+// recordingDue reports whether to record now, and if so sets the time of the next attempt.
+func (d *Detector) recordingDue(now time.Time, n int) bool {
 	if d.config.Recorder == nil {
 		return false
 	}
 	d.work.Lock()
 	defer d.work.Unlock()
-	r := &d.recorder
-	if !d.tracker.wantsRecording() || now.Before(r.next) || !r.governor.Borrow(now, n) {
+	if !d.tracker.wantsRecording() || now.Before(d.nextRecording) || !d.recordBudget.Borrow(now, n) {
 		return false
 	}
-	r.next = now.Add(apart * d.config.Slot)
+	d.nextRecording = now.Add(recordSlots * d.config.Slot)
 	return true
 }
 
-// record bounds a recording and turns its panic into an error.
+// record calls the recorder with a timeout and recovers its panics.
 func record(ctx context.Context, r Recorder, length time.Duration) (made *Recording, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, length+recordTimeout, errors.New("goroutines: the recording took too long"))
 	defer cancel()
@@ -116,9 +108,8 @@ func record(ctx context.Context, r Recorder, length time.Duration) (made *Record
 	return made, err
 }
 
-// accepted returns how many connections the process has accepted, below zero where
-// that is not known.
-func (d *Detective) accepted() int {
+// accepted returns the number of accepted connections, or -1 if it is unknown.
+func (d *Detector) accepted() int {
 	if d.config.Accepted == nil {
 		return -1
 	}

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// servesConnection reports whether goroutines that begin in a function serve the
-// connections or the requests of a server: for as long as they last, a client
-// may be waiting.
+// servesConnection reports whether goroutines with an entry serve connections or requests of a
+// server. A client may wait for each of them.
 func servesConnection(entry string) bool {
 	return hasAnyPrefix(entry, "net/http.(*conn).serve", "net/http.(*Server).Serve.gowrap",
 		"google.golang.org/grpc.(*Server).serveStreams", "google.golang.org/grpc.(*Server).serverWorker",
@@ -18,9 +17,8 @@ func servesConnection(entry string) bool {
 		hasHTTP2(entry, "serverConn)")
 }
 
-// handlesRequest reports whether the members of a group run a handler: they
-// serve a connection, and do not wait where the server itself waits for the next
-// request.
+// handlesRequest reports whether the members of a group run a handler: they serve a connection,
+// and do not wait where the server waits for the next request.
 func handlesRequest(g *Group) bool {
 	if !servesConnection(g.Entry) {
 		return false
@@ -36,7 +34,8 @@ func handlesRequest(g *Group) bool {
 	}
 }
 
-// calledByServer reports whether a server has called something that is no part of it.
+// calledByServer reports whether the stack contains a function outside the server and the
+// standard library.
 func calledByServer(g *Group, server string) bool {
 	return slices.ContainsFunc(g.Stack, func(s Site) bool {
 		p := packageOf(s.Function)
@@ -44,11 +43,10 @@ func calledByServer(g *Group, server string) bool {
 	})
 }
 
-// idleConnection reports whether the members of a group read from the kept-alive
-// connections of an HTTP client, for the headers of a response or for the server
-// to close the connection. The reader of a connection whose response body is in
-// use, or was abandoned, waits in a select instead. HTTP/2 has one reader for all
-// responses of a connection, which always reads.
+// idleConnection reports whether the members of a group read from kept-alive connections of an
+// HTTP client, until the next response begins or the server closes the connection. While a
+// response body is open, the reader waits in a select instead. The reader of an HTTP/2
+// connection always reads.
 func idleConnection(g *Group) bool {
 	if g.Class != IO {
 		return false
@@ -57,22 +55,21 @@ func idleConnection(g *Group) bool {
 		strings.HasPrefix(g.Entry, "net/http.(*Transport).dialConn.gowrap")
 }
 
-// outgoingCall reports whether the members of a group wait for the answer of
-// another program: a response, a result of a database, a connection to either.
-// Goroutines that a client has in the background for its connections do not.
+// outgoingCall reports whether the members of a group wait for another program: for a response,
+// a result of a database, or a connection. Background goroutines of clients do not.
 func outgoingCall(g *Group) bool {
 	calls := false
 	for i := range g.Stack {
 		f := g.Stack[i].Function
 		if strings.Contains(f, "redis/v9.(*PubSub).") || strings.Contains(f, "redis/v8.(*PubSub).") {
-			return false // a subscription may be silent for as long as it likes
+			return false // a subscription may be silent for any time
 		}
 		calls = calls || hasAnyPrefix(f, clientCalls()...) || hasHTTP2(f, "ClientConn).RoundTrip", "ClientConn).roundTrip", "Transport).RoundTrip")
 	}
 	return calls && !hasAnyPrefix(g.Entry, clientBackground()...)
 }
 
-// clientCalls returns the starts of functions that wait for an answer.
+// clientCalls returns prefixes of functions that wait for an answer.
 func clientCalls() []string {
 	return []string{
 		"net/http.(*Transport).RoundTrip", "net/http.(*Transport).roundTrip", "net/http.(*Transport).getConn",
@@ -97,8 +94,8 @@ func clientCalls() []string {
 	}
 }
 
-// clientBackground returns the starts of functions that clients run for their
-// connections, not for a caller.
+// clientBackground returns prefixes of functions that clients run for their connections, not for
+// a caller.
 func clientBackground() []string {
 	return []string{
 		"net/http.(*persistConn).", "net/http.(*Transport).", "database/sql.(*DB).connection",
@@ -107,9 +104,9 @@ func clientBackground() []string {
 	}
 }
 
-// selfWaking reports whether the members of a group wait for a time, after
-// which they go on by themselves: time.Sleep, a rate limiter, the pause before
-// another attempt. A select with a timer in it looks like any other.
+// selfWaking reports whether the members of a group wait for a time, after which they continue
+// by themselves: in time.Sleep, a rate limiter, or the pause before a retry. A select with a
+// timer cannot be distinguished from other selects.
 func selfWaking(g *Group) bool {
 	return g.Class == Sleep || (g.Class == Select || g.Class == ChanReceive) && hasAnyPrefix(g.Site.Function,
 		"golang.org/x/time/rate.(*Limiter).",
@@ -121,12 +118,11 @@ func selfWaking(g *Group) bool {
 		"google.golang.org/grpc.(*addrConn).resetTransport", "github.com/uber-go/ratelimit.", "go.uber.org/ratelimit.")
 }
 
-// waitsForPool reports whether the members of a group wait until a pool has a
-// connection for them.
-func waitsForPool(g *Group) bool { return poolOf(g) != "" }
+// waitsForPool reports whether the members of a group wait for a free resource of a pool.
+func waitsForPool(g *Group) bool { return poolHint(g) != "" }
 
-// poolOf returns the hint for a group that waits for a pool; empty for others.
-func poolOf(g *Group) (id hintID) {
+// poolHint returns the hint for a group that waits for a pool, or "".
+func poolHint(g *Group) (id hintID) {
 	if g.Site.Function == "database/sql.(*DB).conn" {
 		return "sql-pool"
 	}
@@ -136,7 +132,7 @@ func poolOf(g *Group) (id hintID) {
 		case isCore(f), passesOn(packageOf(f)), hasAnyPrefix(f, "github.com/redis/go-redis/v9/internal.(*"): // its semaphore
 			continue
 		case hasAnyPrefix(f, "github.com/jackc/puddle") && !strings.Contains(f, "initResource"):
-			id = "pool" // of pgx, perhaps
+			id = "pool" // unless a later frame is pgx
 			continue
 		case hasAnyPrefix(f, "github.com/jackc/pgx/v5/pgxpool.(*Pool).", "github.com/jackc/pgx/v4/pgxpool.(*Pool).") && id != "":
 			return "pgx-pool"
@@ -151,8 +147,8 @@ func poolOf(g *Group) (id hintID) {
 	return id
 }
 
-// hasHTTP2 reports whether a function is a method of net/http's HTTP/2, in
-// whichever package it is, whose name after "(*" starts with one of the methods.
+// hasHTTP2 reports whether a function is a method of one of net/http's HTTP/2 packages whose
+// name after "(*" starts with one of the given prefixes.
 func hasHTTP2(function string, methods ...string) bool {
 	for _, p := range http2Packages() {
 		if rest, ok := strings.CutPrefix(function, p); ok && hasAnyPrefix(rest, methods...) {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Stacks of live goroutines of libraries that this module does not import, leaf
-// first and without the runtime's frames, which waitingIn adds.
+// Stacks of goroutines of libraries that this module does not import, leaf first, without the
+// frames of the runtime. waitingIn adds these.
 const (
 	read = "internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait internal/poll.(*pollDesc).waitRead internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read "
 
@@ -51,7 +51,7 @@ const (
 	singleflightCall  = "main.load golang.org/x/sync/singleflight.(*Group).doCall.func2 golang.org/x/sync/singleflight.(*Group).doCall golang.org/x/sync/singleflight.(*Group).Do main.cached"
 )
 
-// waitingIn makes a group of a class from a stack without the runtime's frames.
+// waitingIn returns a group of a class with a stack from the constants above.
 func waitingIn(class WaitClass, functions string) *Group {
 	top := map[WaitClass]string{
 		ChanSend: "runtime.gopark runtime.chansend runtime.chansend1 ", ChanReceive: "runtime.gopark runtime.chanrecv runtime.chanrecv1 ",
@@ -68,11 +68,11 @@ func waitingIn(class WaitClass, functions string) *Group {
 	return &Group{Key: keyOf(names, func(i int) Site { return stack[i] }), Count: 30, Stack: stack}
 }
 
-// roles are what is known of a group beyond its signature.
+// roles are the results of all functions in role.go.
 type roles struct{ handler, call, wakes, idle, pool, connection bool }
 
 func rolesOf(g *Group) roles {
-	sig, _ := recognise(signatures(), g)
+	sig, _ := signatureOf(signatures(), g)
 	return roles{handlesRequest(g), outgoingCall(g), selfWaking(g), idleConnection(g), waitsForPool(g), sig.kind == Connections}
 }
 
@@ -90,7 +90,7 @@ func TestRolesInLibraries(t *testing.T) {
 		"gRPC call":                    {Select, grpcCall, roles{call: true}},
 		"gRPC stream's helper":         {Select, grpcClientStream, roles{}},
 		"fasthttp handler":             {SelectForever, fasthttpHandler, roles{handler: true}},
-		"fasthttp handler, running":    {Running, fasthttpHandler, roles{handler: true, connection: true}}, // the site of all that run is their entry
+		"fasthttp handler, running":    {Running, fasthttpHandler, roles{handler: true, connection: true}}, // their site is the entry
 		"fasthttp between requests":    {IO, fasthttpIdle, roles{connection: true}},
 		"fasthttp handler that calls":  {IO, fasthttpCall, roles{handler: true, call: true}},
 		"fasthttp client's cleaner":    {Sleep, fasthttpCleaner, roles{wakes: true}},
@@ -117,16 +117,16 @@ func TestRolesInLibraries(t *testing.T) {
 		if got := rolesOf(g); got != tt.want {
 			t.Errorf("%s: %v: got %+v, want %+v", name, g.Key, got, tt.want)
 		}
-		if sig, _ := recognise(signatures(), g); servesConnection(g.Entry) && sig.advice != "" {
-			t.Errorf("%s: a server's goroutine has the hint of a client: %q", name, sig.advice)
+		if sig, _ := signatureOf(signatures(), g); servesConnection(g.Entry) && sig.hint != "" {
+			t.Errorf("%s: a goroutine of a server has a hint about clients: %q", name, sig.hint)
 		}
 	}
 }
 
-// eachGroup takes surveys until one has groups that fulfil all conditions.
+// eachGroup takes surveys until one contains a group for each condition.
 func eachGroup(t *testing.T, conditions map[string]func(*Group) bool) {
 	t.Helper()
-	surveyor := NewSurveyor(Config{})
+	surveyor := NewSurveyor(SurveyConfig{})
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		s, err := surveyor.Take(t.Context())
 		if err != nil {
@@ -205,7 +205,7 @@ func rolesInHTTP(t *testing.T, http2 bool) {
 			return rolesOf(g) == roles{idle: true} && strings.HasSuffix(g.Entry, ".readLoop")
 		},
 	}
-	if !http2 { // has one reader for all responses
+	if !http2 { // HTTP/2 has one reader for all responses
 		want["body in use"] = func(g *Group) bool {
 			return rolesOf(g) == roles{} && g.Entry == "net/http.(*persistConn).readLoop" && g.Class == Select
 		}
@@ -218,7 +218,7 @@ func hasFrame(g *Group, function string) bool {
 	return found
 }
 
-// stuckDriver is a driver of database/sql whose queries wait.
+// stuckDriver is a driver of database/sql whose queries block.
 type stuckDriver struct{ stop chan struct{} }
 
 func (d stuckDriver) Connect(context.Context) (driver.Conn, error) { return d, nil }
@@ -255,8 +255,8 @@ func TestRolesInSQL(t *testing.T) {
 		},
 		"pool": func(g *Group) bool { return g.Count == 2 && rolesOf(g) == roles{pool: true} },
 		"opener": func(g *Group) bool {
-			sig, _ := recognise(signatures(), g)
-			return sig.advice == "sql-open" && rolesOf(g) == roles{}
+			sig, _ := signatureOf(signatures(), g)
+			return sig.hint == "sql-open" && rolesOf(g) == roles{}
 		},
 	})
 }

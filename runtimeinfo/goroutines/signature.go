@@ -4,36 +4,35 @@ package goroutines
 
 import "strings"
 
-// signature is a group that is known by its frames: what it is, and what people
-// usually did who ended up with many of it.
+// signature describes groups that are recognized by their frames: what they are, and the usual
+// mistake behind many of them.
 type signature struct {
-	// entry and site match the start of a group's entry function and of the
-	// function it waits in; empty matches all.
+	// entry and site are prefixes of the entry function of a group and of the function in
+	// which it waits.
 	entry, site string
-	// kind, if set, is what growth of the group means; else the evidence decides.
-	kind   Kind
-	advice hintID // empty: none
-	hint   string // its text
-	// background goroutines serve whoever comes: they keep the label of the request
-	// that happened to start them, and do not hold it up.
+	// kind is the verdict on growth. "" means that the evidence decides.
+	kind Kind
+	hint hintID // or ""
+	// background goroutines are shared by requests. They keep the label of the request that
+	// started them, and that request does not wait for them.
 	background bool
-	// incident joins groups that grow in step for one reason.
+	// incident identifies groups that grow together for one reason.
 	incident string
 }
 
-// http2Packages are those that HTTP/2 is in: since Go 1.27, before, and apart.
+// http2Packages returns prefixes of the HTTP/2 packages: since Go 1.27, before, and x/net.
 func http2Packages() [3]string {
 	return [...]string{"net/http/internal/http2.(*", "net/http.(*http2", "golang.org/x/net/http2.(*"}
 }
 
-// signatures returns the known ones, the more special first.
+// signatures returns all signatures, more specific ones first.
 func signatures() []signature {
 	all := []signature{
-		{entry: "net/http.(*persistConn).readLoop", background: true, advice: "http-body", incident: "http client connections"},
-		{entry: "net/http.(*persistConn).writeLoop", background: true, advice: "http-body", incident: "http client connections"},
-		{entry: "net/http.(*Transport).dialConnFor", advice: "http-dial", incident: "http dials"},
-		{entry: "net/http.(*Transport).startDialConnFor", advice: "http-dial", incident: "http dials"},
-		{entry: "net/http.(*Transport).dialConn", advice: "http-body", incident: "http client connections"},
+		{entry: "net/http.(*persistConn).readLoop", background: true, hint: "http-body", incident: "http client connections"},
+		{entry: "net/http.(*persistConn).writeLoop", background: true, hint: "http-body", incident: "http client connections"},
+		{entry: "net/http.(*Transport).dialConnFor", hint: "http-dial", incident: "http dials"},
+		{entry: "net/http.(*Transport).startDialConnFor", hint: "http-dial", incident: "http dials"},
+		{entry: "net/http.(*Transport).dialConn", hint: "http-body", incident: "http client connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*conn).serve", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "net/http.(*connReader).", kind: Connections, incident: "http server connections"},
 		{entry: "net/http.(*conn).serve", site: "bufio.", kind: Connections, incident: "http server connections"},
@@ -48,41 +47,38 @@ func signatures() []signature {
 		{entry: "google.golang.org/grpc/internal/transport.(*http2Server)", kind: Connections, incident: "grpc server connections"},
 		{entry: "google.golang.org/grpc.(*Server).Serve", kind: Connections, incident: "grpc server connections"},
 		{entry: "google.golang.org/grpc.(*Server).handleRawConn", kind: Connections, incident: "grpc server connections"},
-		{entry: "google.golang.org/grpc/internal/transport.newHTTP2Client", advice: "grpc-client", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc/internal/transport.NewHTTP2Client", advice: "grpc-client", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc/internal/transport.(*http2Client)", background: true, advice: "grpc-client", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc/internal/grpcsync.", background: true, advice: "grpc-client", incident: "grpc client connections"},
-		{entry: "google.golang.org/grpc.newClientStream", advice: "grpc-stream"},
-		{entry: "google.golang.org/grpc.(*Server)."}, // handlers of requests: no more is known of them
-		{entry: "google.golang.org/grpc.", background: true, advice: "grpc-client", incident: "grpc client connections"},
-		{entry: "database/sql.(*DB).connectionOpener", background: true, advice: "sql-open", incident: "sql pools"},
-		{entry: "database/sql.OpenDB", background: true, advice: "sql-open", incident: "sql pools"},
-		{entry: "github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher", background: true, advice: "mysql-watcher", incident: "sql pools"},
-		{site: "database/sql.(*DB).conn", advice: "sql-pool"},
-		{entry: "database/sql.(*Tx).awaitDone", advice: "sql-tx"},
-		{entry: "database/sql.(*Rows).awaitDone", advice: "sql-rows"},
-		{entry: "context.(*cancelCtx).propagateCancel", advice: "context-parent"},
-		{entry: "context.(*afterFuncCtx)", advice: "context"},
-		{site: "net.(*Resolver)", advice: "dns"},
-		{site: "net.(*netFD).connect", advice: "dial"},
+		{entry: "google.golang.org/grpc/internal/transport.newHTTP2Client", hint: "grpc-client", incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/transport.NewHTTP2Client", hint: "grpc-client", incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/transport.(*http2Client)", background: true, hint: "grpc-client", incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc/internal/grpcsync.", background: true, hint: "grpc-client", incident: "grpc client connections"},
+		{entry: "google.golang.org/grpc.newClientStream", hint: "grpc-stream"},
+		{entry: "google.golang.org/grpc.(*Server)."}, // handlers of requests
+		{entry: "google.golang.org/grpc.", background: true, hint: "grpc-client", incident: "grpc client connections"},
+		{entry: "database/sql.(*DB).connectionOpener", background: true, hint: "sql-open", incident: "sql pools"},
+		{entry: "database/sql.OpenDB", background: true, hint: "sql-open", incident: "sql pools"},
+		{entry: "github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher", background: true, hint: "mysql-watcher", incident: "sql pools"},
+		{site: "database/sql.(*DB).conn", hint: "sql-pool"},
+		{entry: "database/sql.(*Tx).awaitDone", hint: "sql-tx"},
+		{entry: "database/sql.(*Rows).awaitDone", hint: "sql-rows"},
+		{entry: "context.(*cancelCtx).propagateCancel", hint: "context-parent"},
+		{entry: "context.(*afterFuncCtx)", hint: "context"},
+		{site: "net.(*Resolver)", hint: "dns"},
+		{site: "net.(*netFD).connect", hint: "dial"},
 	}
-	for _, p := range http2Packages() { // but runHandler, in which a handler may be stuck
+	for _, p := range http2Packages() { // except runHandler, which runs handlers
 		all = append(all,
 			signature{entry: p + "serverConn).readFrames", kind: Connections, incident: "http server connections"},
 			signature{entry: p + "serverConn).writeFrameAsync", kind: Connections, incident: "http server connections"},
 			signature{entry: "net/http.(*conn).serve", site: p + "serverConn).serve", kind: Connections, incident: "http server connections"},
-			signature{entry: p + "ClientConn).readLoop", background: true, advice: "http-body", incident: "http client connections"},
-			signature{entry: p + "clientStream).doRequest", advice: "http-stream", incident: "http client streams"},
+			signature{entry: p + "ClientConn).readLoop", background: true, hint: "http-body", incident: "http client connections"},
+			signature{entry: p + "clientStream).doRequest", hint: "http-stream", incident: "http client streams"},
 		)
-	}
-	for i := range all {
-		all[i].hint = say(all[i].advice)
 	}
 	return all
 }
 
-// recognise returns the signature of a group.
-func recognise(all []signature, g *Group) (s signature, ok bool) {
+// signatureOf returns the first signature that matches a group.
+func signatureOf(all []signature, g *Group) (s signature, ok bool) {
 	for _, s := range all {
 		if strings.HasPrefix(g.Entry, s.entry) && strings.HasPrefix(g.Site.Function, s.site) {
 			return s, true

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// What servers and clients of this Go version have per connection is known by its
-// frames, over TLS and HTTP/2 too: seven of each kind are there.
-func TestConnectionsOfNetHTTPAreKnown(t *testing.T) {
+// Signatures match the goroutines that servers and clients of this Go version have for each
+// connection, including TLS and HTTP/2.
+func TestSignaturesMatchNetHTTP(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			survey := connected(t, seven, http2)
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-				err := allKnown(survey().Groups) // they take a moment to get where they wait
+				err := allKnown(survey().Groups) // goroutines take a moment to block
 				if err == nil {
 					return
 				}
@@ -34,7 +34,7 @@ func TestConnectionsOfNetHTTPAreKnown(t *testing.T) {
 
 const seven = 7
 
-// allKnown says which group of net/http is not known.
+// allKnown returns an error for a group of net/http without a signature.
 func allKnown(groups []Group) error {
 	known, all, server := signatures(), 0, 0
 	for i := range groups {
@@ -43,7 +43,7 @@ func allKnown(groups []Group) error {
 			continue
 		}
 		all++
-		sig, ok := recognise(known, g)
+		sig, ok := signatureOf(known, g)
 		if !ok && !servesConnection(g.Entry) {
 			return fmt.Errorf("unknown: %v", g.Key)
 		}
@@ -95,7 +95,7 @@ func connected(t *testing.T, n int, http2 bool) (survey func() *Survey) {
 		srv.Close()
 	})
 	waiting.Wait()
-	surveyor := NewSurveyor(Config{})
+	surveyor := NewSurveyor(SurveyConfig{})
 	return func() *Survey {
 		s, err := surveyor.Take(t.Context())
 		if err != nil {
@@ -105,8 +105,8 @@ func connected(t *testing.T, n int, http2 bool) (survey func() *Survey) {
 	}
 }
 
-// More clients than before are no leak, whatever the server is made of.
-func TestServersOfAllKinds(t *testing.T) {
+// A rising number of clients is not a leak of any kind of server.
+func TestServerConnectionsAreNoLeak(t *testing.T) {
 	for _, key := range []Key{
 		{IO, Site{Function: "net/http/internal/http2.readFrameHeader"}, "net/http/internal/http2.(*serverConn).readFrames"},
 		{IO, Site{Function: "net/http.http2readFrameHeader"}, "net/http.(*http2serverConn).readFrames"},
@@ -122,30 +122,29 @@ func TestServersOfAllKinds(t *testing.T) {
 	} {
 		p := newProcess(t)
 		first, last := p.run(4*time.Minute, func(time.Duration) { p.add(20, fakeGoroutine{key: key}) })
-		silent(t, first)
+		noAlarm(t, first)
 		if got := kinds(last); got != "connections" {
 			t.Errorf("%v: verdict %q, want connections", key, got)
 		}
 	}
 }
 
-// Handlers of servers are known as such, whatever they wait for, and have no
-// signature: that of a gRPC server's handler was taken for one of a client.
-func TestHandlersOfServersAreNoClients(t *testing.T) {
+// Handlers of servers are recognized and have no signature of a client.
+func TestHandlersHaveNoClientSignature(t *testing.T) {
 	for _, entry := range []string{
 		"net/http.(*conn).serve", "net/http.(*http2serverConn).runHandler", "net/http/internal/http2.(*serverConn).runHandler", "golang.org/x/net/http2.(*serverConn).runHandler",
 		"google.golang.org/grpc.(*Server).serveStreams.func2.1", "google.golang.org/grpc.(*Server).serveStreams.func1.2", "google.golang.org/grpc.(*Server).serverWorker",
 		"github.com/valyala/fasthttp.(*workerPool).getCh.func1", "github.com/valyala/fasthttp.(*workerPool).workerFunc",
 	} {
 		g := &Group{Key: Key{ChanReceive, Site{Function: "main.handle"}, entry}, Count: 30}
-		sig, _ := recognise(signatures(), g)
-		if !servesConnection(entry) || !handlesRequest(g) || sig.kind != "" || sig.advice != "" || sig.background {
+		sig, _ := signatureOf(signatures(), g)
+		if !servesConnection(entry) || !handlesRequest(g) || sig.kind != "" || sig.hint != "" || sig.background {
 			t.Errorf("%s: serves %v, handles %v, signature %+v", entry, servesConnection(entry), handlesRequest(g), sig)
 		}
 	}
 	for _, entry := range []string{"google.golang.org/grpc.(*ClientConn).connect", "github.com/valyala/fasthttp.(*HostClient).connsCleaner", "main.main"} {
 		if servesConnection(entry) {
-			t.Errorf("%s serves no connection", entry)
+			t.Errorf("%s does not serve a connection", entry)
 		}
 	}
 }

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package goroutines finds out what the goroutines of this process do, groups
-// them, and reports which groups leak. A survey counts all of them by group:
+// Package goroutines groups the goroutines of the process and detects leaks.
 //
-//	s, err := goroutines.NewSurveyor(goroutines.Config{}).Take(ctx)
+//	s, err := goroutines.TakeSurvey(ctx, goroutines.SurveyConfig{})
 //	for _, g := range s.Groups {
 //		fmt.Println(g.Count, g.Key) // 4012 chan send at shop.(*Cart).notify (cart.go:88) of shop.(*Cart).notify
 //	}
 //
-// A survey reads the goroutine profile of runtime/pprof, which stops the world
-// for some 10–160 µs whatever the number of goroutines, and costs about 3.5 µs of
-// CPU time for each (BenchmarkTake). A [Governor] says when it is worth that.
+// A [Survey] is made from the goroutine profile of runtime/pprof. It stops the world for
+// 10–160 µs, independent of the number of goroutines, and uses about 3.5 µs of CPU time per
+// goroutine (BenchmarkTake).
 //
-// A [Detective] takes surveys from time to time. While a group is suspicious it has a
-// [Recorder] make execution traces of a few seconds, which show whether the members
-// run, what wakes them, whether they end and which line creates them; from that it
-// makes a [Verdict] on each group that grows. A [Prover] asks the garbage collector,
-// from Go 1.27 on, which goroutines can never run again.
+// A [Detector] takes surveys periodically. For a group that grows it has a [Recorder] make
+// execution traces of a few seconds. These show whether the members of the group run, what
+// wakes them, whether they end, and which line creates them. From that evidence it derives a
+// [Verdict] on each group. With Go 1.27 it also uses the goroutineleak profile, in which the
+// garbage collector lists goroutines that can never run again.
 package goroutines
 
 import (
@@ -31,34 +30,26 @@ import (
 	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
-// ErrTooMany is the error of a survey that was not taken because there are more
-// goroutines than Config.MaxGoroutines, or than there is memory for.
+// ErrTooMany is the error of a survey of more goroutines than SurveyConfig.MaxGoroutines, or
+// than there is memory for.
 var ErrTooMany = errors.New("goroutines: too many to survey")
 
-// ErrProfiler is the error of a survey or proof during which the runtime's
-// profiler panicked, and of every later one: something in the process has
-// corrupted the goroutines' labels, and the next attempt might be fatal.
+// ErrProfiler is the error of a survey or leak profile during which the runtime's profiler
+// panicked: the labels of some goroutine are corrupt, and another attempt may be fatal.
 var ErrProfiler = errors.New("goroutines: the profiler panicked")
 
-// Survey is the goroutines of the process at one moment, in groups. It is
-// immutable and keeps nothing of the profile that it was made from: about
-// 0.5 KB for each group, at most 2.2 KB and its births.
+// Survey is the goroutines of the process at one moment, in groups. It is read-only and takes
+// about 0.5 KB for each group, at most 2.2 KB and its origins.
 type Survey struct {
 	Time       time.Time
-	Goroutines int     // in all groups, also those beyond the bound; without the agent's
-	Agent      int     // the agent's own, left out of everything else
-	Groups     []Group // the largest first; equal ones by Key
-	Rest       int     // goroutines in groups beyond Config.MaxGroups
-
-	// Wall is how long the survey took. CPU is the CPU time of the thread that took it;
-	// where the system does not tell that, the lesser of Wall and what the process used
-	// meanwhile.
-	Wall, CPU time.Duration
-	Bytes     int // of the encoded profile
+	Goroutines int           // all, without the agent's
+	Agent      int           // goroutines of the agent, which no other field counts
+	Groups     []Group       // largest first; equal ones by Key
+	Rest       int           // goroutines in groups beyond SurveyConfig.MaxGroups
+	CPU        time.Duration // CPU time that the survey used
 }
 
-// Get returns the group with key k, nil if there is none. It looks at every
-// group; who needs many makes a map.
+// Get returns the group with the given key, or nil. It searches all groups.
 func (s *Survey) Get(k Key) *Group {
 	for i := range s.Groups {
 		if s.Groups[i].Key == k {
@@ -68,27 +59,25 @@ func (s *Survey) Get(k Key) *Group {
 	return nil
 }
 
-// Config says what a survey looks at. The zero value is a good one, but knows
-// no births.
-type Config struct {
-	// RootLabel and EpochLabel are the pprof label keys of Birth.Root and
-	// Birth.Epoch. Empty: there are none.
+// SurveyConfig configures surveys. The zero value is ready to use, and finds no origins.
+type SurveyConfig struct {
+	// RootLabel and EpochLabel are the profiler label keys of Origin.Root and Origin.Epoch.
+	// "" means none.
 	RootLabel, EpochLabel string
-	// AgentLabel is the pprof label key that marks a goroutine as the agent's,
-	// with any value but an empty one, which no profile carries. Empty: "gmpulse".
+	// AgentLabel is the profiler label key, with any value, that marks the goroutines of the
+	// agent. "" means "gmpulse".
 	AgentLabel string
-	// MaxGroups bounds the groups of a survey; the smallest are left out. Zero
-	// or less: 10,000.
+	// MaxGroups is the maximum number of groups; the smallest are omitted. Zero or less means
+	// 10,000.
 	MaxGroups int
-	// MaxGoroutines is the number of goroutines above which there is no survey.
-	// It bounds time and memory: at the default of 200,000 (zero or less) about
-	// 0.7 s of CPU time, 200 MB of garbage and 80 MB at a time; where somebody
-	// labels every goroutine differently 1.8 s, and 330 MB at a time. A [Prover]'s
-	// default is 10,000.
+	// MaxGoroutines is the number of goroutines above which there is no survey. Zero or less
+	// means 200,000: about 0.7 s of CPU time, 200 MB of garbage and 80 MB at a time, or 1.8 s
+	// and 330 MB if every goroutine has different labels. For leak profiles, which stop the
+	// world, it means 10,000.
 	MaxGoroutines int
 }
 
-func (c Config) withDefaults(maxGoroutines int) Config {
+func (c SurveyConfig) withDefaults(maxGoroutines int) SurveyConfig {
 	if c.AgentLabel == "" {
 		c.AgentLabel = "gmpulse"
 	}
@@ -101,31 +90,32 @@ func (c Config) withDefaults(maxGoroutines int) Config {
 	return c
 }
 
-// Surveyor takes surveys. Make one with NewSurveyor. Its methods are safe for
-// concurrent use; surveys are taken one after the other.
-type Surveyor struct {
-	config Config
-	self   string // the method that shows up in the profile it takes
+// TakeSurvey surveys all goroutines except the agent's and those that are in TakeSurvey. It
+// keeps one core busy for about 3.5 µs per goroutine and checks ctx only before the costly
+// steps. The error wraps [ErrTooMany] or [ErrProfiler], or is the error of ctx. TakeSurvey is
+// safe for concurrent use.
+func TakeSurvey(ctx context.Context, c SurveyConfig) (*Survey, error) {
+	return newSurveyor(c).take(ctx)
+}
+
+// surveyor takes surveys, one at a time. It is safe for concurrent use.
+type surveyor struct {
+	config SurveyConfig
+	self   string // name of the method take, which the profile contains
 
 	mu     sync.Mutex
 	broken error
 }
 
-// NewSurveyor returns a Surveyor.
-func NewSurveyor(c Config) *Surveyor {
-	return &Surveyor{
+func newSurveyor(c SurveyConfig) *surveyor {
+	return &surveyor{
 		config: c.withDefaults(200_000),
-		self:   reflect.TypeFor[Surveyor]().PkgPath() + ".(*Surveyor).Take",
+		self:   reflect.TypeFor[surveyor]().PkgPath() + ".(*surveyor).take",
 	}
 }
 
-// Take looks at all goroutines but the agent's and those that are in Take. It
-// cannot be interrupted, and keeps one core busy for about 3.5 µs for each
-// goroutine; ctx is only looked at before the costly steps.
-//
-// The error is ErrTooMany where there are too many, ErrProfiler where the
-// profiler panicked (the Surveyor then stays out of use), or that of ctx.
-func (s *Surveyor) Take(ctx context.Context) (*Survey, error) {
+// take takes a survey, see [TakeSurvey]. After ErrProfiler it always fails.
+func (s *surveyor) take(ctx context.Context) (*Survey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
@@ -134,20 +124,20 @@ func (s *Surveyor) Take(ctx context.Context) (*Survey, error) {
 	if err := s.tooMany(runtime.NumGoroutine()); err != nil {
 		return nil, err
 	}
-	survey, _, err := take(ctx, "goroutine", s.config, s.self)
+	survey, _, err := surveyProfile(ctx, "goroutine", s.config, s.self)
 	if errors.Is(err, ErrProfiler) {
 		s.broken = err
 	}
 	return survey, err
 }
 
-// tooMany returns the error of a survey of so many goroutines, if there is to be none.
-func (s *Surveyor) tooMany(goroutines int) error {
-	if goroutines > s.config.MaxGoroutines {
-		return fmt.Errorf("%w: %d, the cap is %d", ErrTooMany, goroutines, s.config.MaxGoroutines)
+// tooMany returns an error that wraps ErrTooMany if n goroutines cannot be surveyed.
+func (s *surveyor) tooMany(n int) error {
+	if n > s.config.MaxGoroutines {
+		return fmt.Errorf("%w: %d, the limit is %d", ErrTooMany, n, s.config.MaxGoroutines)
 	}
-	if err := headroom.Check(headroom.Goroutines(goroutines)); err != nil {
-		return fmt.Errorf("%w: %d: %w", ErrTooMany, goroutines, err)
+	if err := headroom.Check(headroom.Goroutines(n)); err != nil {
+		return fmt.Errorf("%w: %d: %w", ErrTooMany, n, err)
 	}
 	return nil
 }

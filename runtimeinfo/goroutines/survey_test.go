@@ -20,9 +20,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// crowd starts n goroutines that wait in f, with labels, and returns what lets
-// them go and waits for them.
-func crowd(n int, labels pprof.LabelSet, f func(<-chan int)) (release func()) {
+// startMany starts n goroutines that wait in f, with labels. release ends them.
+func startMany(n int, labels pprof.LabelSet, f func(<-chan int)) (release func()) {
 	c := make(chan int)
 	var wg sync.WaitGroup
 	pprof.Do(context.Background(), labels, func(context.Context) {
@@ -33,9 +32,9 @@ func crowd(n int, labels pprof.LabelSet, f func(<-chan int)) (release func()) {
 	return func() { close(c); wg.Wait() }
 }
 
-func waitBorn(c <-chan int)  { <-c }
-func waitAgent(c <-chan int) { <-c }
-func waitDeep(c <-chan int)  { descend(200, c) }
+func waitLabelled(c <-chan int) { <-c }
+func waitAgent(c <-chan int)    { <-c }
+func waitDeep(c <-chan int)     { descend(200, c) }
 
 //go:noinline
 func descend(n int, c <-chan int) int {
@@ -56,35 +55,37 @@ func TestBirths(t *testing.T) {
 		{3, pprof.Labels("route", "/pay", "epoch", "8")},
 		{1, pprof.Labels()},
 	} {
-		defer crowd(l.n, l.labels, waitBorn)()
+		defer startMany(l.n, l.labels, waitLabelled)()
 	}
-	want := []goroutines.Birth{
+	want := []goroutines.Origin{
 		{Root: "/cart", Epoch: "7", Count: 5},
 		{Root: "/cart", Epoch: "8", Count: 3},
 		{Root: "/pay", Epoch: "8", Count: 3},
 		{Epoch: "8", Count: 2},
 		{Count: 1},
 	}
-	surveyor := goroutines.NewSurveyor(goroutines.Config{RootLabel: "route", EpochLabel: "epoch"})
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{RootLabel: "route", EpochLabel: "epoch"})
 	var got goroutines.Group
 	eventually(t, func() bool {
 		s, err := surveyor.Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g := groupAt(s, packagePath+"waitBorn"); g != nil {
+		if g := groupAt(s, packagePath+"waitLabelled"); g != nil {
 			got = *g
 		}
-		return got.Count == 14 && slices.Equal(got.Births, want) && got.OtherBirths == 0
-	}, func() string { return fmt.Sprintf("got %d, born %v; want 14, born %v", got.Count, got.Births, want) })
+		return got.Count == 14 && slices.Equal(got.Origins, want) && got.OtherOrigins == 0
+	}, func() string {
+		return fmt.Sprintf("got %d with origins %v; want 14 with %v", got.Count, got.Origins, want)
+	})
 }
 
-func TestAgentIsLeftOut(t *testing.T) {
-	defer crowd(4, pprof.Labels("gmpulse", "tick"), waitAgent)()
-	defer crowd(2, pprof.Labels("mine", "x"), waitAgent)()
+func TestSurveyExcludesAgent(t *testing.T) {
+	defer startMany(4, pprof.Labels("gmpulse", "tick"), waitAgent)()
+	defer startMany(2, pprof.Labels("mine", "x"), waitAgent)()
 	for label, agent := range map[string]int{"": 4, "mine": 2} {
 		t.Run("label="+label, func(t *testing.T) {
-			surveyor := goroutines.NewSurveyor(goroutines.Config{AgentLabel: label})
+			surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{AgentLabel: label})
 			var s *goroutines.Survey
 			eventually(t, func() bool {
 				var err error
@@ -92,16 +93,16 @@ func TestAgentIsLeftOut(t *testing.T) {
 					t.Fatal(err)
 				}
 				g := groupAt(s, packagePath+"waitAgent")
-				// One more is this one: it takes the survey.
+				// The goroutine of the test takes the survey and counts as the agent's too.
 				return g != nil && g.Count == 6-agent && s.Agent == agent+1 &&
 					s.Goroutines+s.Agent == runtime.NumGoroutine()
 			}, func() string {
-				return fmt.Sprintf("%d of ours, %d of others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
+				return fmt.Sprintf("%d of the agent, %d others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
 			})
 			for _, g := range s.Groups {
 				for _, f := range g.Stack {
 					if f.Function == "runtime/pprof.writeGoroutine" {
-						t.Errorf("the survey sees itself: %v", g.Key)
+						t.Errorf("the survey contains itself: %v", g.Key)
 					}
 				}
 			}
@@ -109,9 +110,9 @@ func TestAgentIsLeftOut(t *testing.T) {
 	}
 }
 
-// Whoever waits for another's survey to end is in Take as well.
+// Surveys exclude goroutines that wait for another survey.
 func TestConcurrentSurveys(t *testing.T) {
-	surveyor := goroutines.NewSurveyor(goroutines.Config{})
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -131,14 +132,14 @@ func TestConcurrentSurveys(t *testing.T) {
 }
 
 func TestSurveyIsSortedAndBounded(t *testing.T) {
-	defer crowd(400, pprof.Labels(), waitBorn)()
-	defer crowd(300, pprof.Labels(), waitAgent)()
+	defer startMany(400, pprof.Labels(), waitLabelled)()
+	defer startMany(300, pprof.Labels(), waitAgent)()
 	eventually(t, func() bool {
 		g := groupAt(take(t), packagePath+"waitAgent")
 		return g != nil && g.Count == 300
-	}, func() string { return "300 do not wait" })
+	}, func() string { return "300 goroutines do not wait yet" })
 	whole := take(t)
-	s, err := goroutines.NewSurveyor(goroutines.Config{MaxGroups: 2}).Take(t.Context())
+	s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{MaxGroups: 2}).Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,26 +147,26 @@ func TestSurveyIsSortedAndBounded(t *testing.T) {
 		t.Fatalf("groups: %v", s.Groups)
 	}
 	if want := whole.Goroutines - 700; s.Goroutines != whole.Goroutines || s.Rest != want || s.Rest == 0 {
-		t.Errorf("%d of %d are beyond the bound, want %d of %d", s.Rest, s.Goroutines, want, whole.Goroutines)
+		t.Errorf("%d of %d are in groups above the bound, want %d of %d", s.Rest, s.Goroutines, want, whole.Goroutines)
 	}
 	if g := whole.Get(s.Groups[1].Key); g == nil || g.Count != 300 {
-		t.Errorf("Get finds %v", g)
+		t.Errorf("Get returns %v", g)
 	}
 	if g := s.Get(goroutines.Key{}); g != nil {
-		t.Errorf("Get finds %v, which is not there", g)
+		t.Errorf("Get returns %v for an unknown key", g)
 	}
 }
 
-// Deeper than the profiler records, nobody knows where it began.
-func TestDeepStack(t *testing.T) {
-	defer crowd(2, pprof.Labels(), waitDeep)()
+// The entry of a stack deeper than the profiler records is unknown.
+func TestDeepStackHasNoEntry(t *testing.T) {
+	defer startMany(2, pprof.Labels(), waitDeep)()
 	var got goroutines.Group
 	eventually(t, func() bool {
 		if g := groupAt(take(t), packagePath+"descend"); g != nil {
 			got = *g
 		}
 		return got.Count == 2
-	}, func() string { return "nobody is that deep" })
+	}, func() string { return "no goroutine is that deep yet" })
 	if got.Entry != "" {
 		t.Errorf("entry %q", got.Entry)
 	}
@@ -184,24 +185,24 @@ func TestStackEndsWithItsEntry(t *testing.T) {
 			got = *g
 		}
 		return got.Count == 1
-	}, func() string { return "nobody is there" })
+	}, func() string { return "no such goroutine yet" })
 	if last := got.Stack[len(got.Stack)-1].Function; len(got.Stack) != 48 || last != got.Entry {
 		t.Errorf("%d frames down to %s, want 48 down to %s", len(got.Stack), last, got.Entry)
 	}
 }
 
-func TestTooMany(t *testing.T) {
-	defer crowd(10, pprof.Labels(), waitBorn)()
-	surveyor := goroutines.NewSurveyor(goroutines.Config{MaxGoroutines: 10})
+func TestTakeRefusesTooMany(t *testing.T) {
+	defer startMany(10, pprof.Labels(), waitLabelled)()
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{MaxGoroutines: 10})
 	if s, err := surveyor.Take(t.Context()); !errors.Is(err, goroutines.ErrTooMany) || s != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
 }
 
-func TestTakeHeedsContext(t *testing.T) {
+func TestTakeReturnsContextError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if s, err := goroutines.NewSurveyor(goroutines.Config{}).Take(ctx); !errors.Is(err, context.Canceled) || s != nil {
+	if s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{}).Take(ctx); !errors.Is(err, context.Canceled) || s != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
 }
@@ -209,10 +210,10 @@ func TestTakeHeedsContext(t *testing.T) {
 //go:linkname setLabels runtime/pprof.runtime_setProfLabel
 func setLabels(unsafe.Pointer)
 
-// Libraries that keep "goroutine locals" where the labels are make the profiler
-// panic (timandy/routine#4).
+// Libraries that store "goroutine locals" in place of the labels make the profiler panic
+// (timandy/routine#4).
 func TestCorruptLabels(t *testing.T) {
-	type labels struct { // as in runtime/pprof, but for the string
+	type labels struct { // as in runtime/pprof, with corrupt strings
 		list []struct{ key, value struct{ data, n uintptr } }
 	}
 	corrupt := &labels{list: make([]struct{ key, value struct{ data, n uintptr } }, 1)}
@@ -226,7 +227,7 @@ func TestCorruptLabels(t *testing.T) {
 		setLabels(nil)
 	}()
 	<-ready
-	surveyor := goroutines.NewSurveyor(goroutines.Config{})
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{})
 	s, err := surveyor.Take(t.Context())
 	close(c)
 	<-done
@@ -236,11 +237,11 @@ func TestCorruptLabels(t *testing.T) {
 	if _, err := surveyor.Take(t.Context()); !errors.Is(err, goroutines.ErrProfiler) {
 		t.Errorf("afterwards: %v", err)
 	}
-	take(t) // but the runtime is well
+	take(t) // another surveyor still works
 }
 
 func TestSurveyIsSmall(t *testing.T) {
-	defer crowd(10_000, pprof.Labels("route", "/cart"), waitBorn)()
+	defer startMany(10_000, pprof.Labels("route", "/cart"), waitLabelled)()
 	s := take(t)
 	before := heap()
 	surveys := make([]*goroutines.Survey, 20)
@@ -260,16 +261,16 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// The world stops twice for a survey, for a time that does not depend on the
-// number of goroutines. debug=2 would stop it for 80 ms here.
-func TestSurveyHardlyPauses(t *testing.T) {
+// A survey stops the world for a time that does not depend on the number of goroutines. With
+// debug=2 it would be 80 ms here.
+func TestSurveyPausesBriefly(t *testing.T) {
 	if testing.Short() || raceEnabled {
-		t.Skip("it is about time")
+		t.Skip("depends on time")
 	}
-	defer crowd(10_000, pprof.Labels(), waitBorn)()
+	defer startMany(10_000, pprof.Labels(), waitLabelled)()
 	const limit = time.Millisecond
 	var median time.Duration
-	for range 5 { // on a busy machine a thread may be late to stop
+	for range 5 { // a busy machine may delay a thread
 		pauses := make([]time.Duration, 9)
 		for i := range pauses {
 			pauses[i] = longestPause(func() { take(t) })
@@ -283,8 +284,8 @@ func TestSurveyHardlyPauses(t *testing.T) {
 	t.Errorf("a survey of 10,000 goroutines pauses the process for up to %v, want less than %v", median, limit)
 }
 
-// longestPause returns the longest stop of the world while f runs, but for the
-// garbage collector's: the upper bound of the runtime's bucket.
+// longestPause returns the longest pause while f runs, except for the garbage collector, as the
+// upper bound of the runtime's bucket.
 func longestPause(f func()) time.Duration {
 	before := pauses()
 	f()
@@ -306,8 +307,8 @@ func pauses() *metrics.Float64Histogram {
 func BenchmarkTake(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		b.Run("goroutines="+strconv.Itoa(n), func(b *testing.B) {
-			defer crowd(n, pprof.Labels("route", "/cart", "epoch", "7"), func(c <-chan int) { descend(8, c) })()
-			surveyor := goroutines.NewSurveyor(goroutines.Config{RootLabel: "route", EpochLabel: "epoch"})
+			defer startMany(n, pprof.Labels("route", "/cart", "epoch", "7"), func(c <-chan int) { descend(8, c) })()
+			surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{RootLabel: "route", EpochLabel: "epoch"})
 			var cpu time.Duration
 			var pauses []time.Duration
 			b.ReportAllocs()
@@ -328,9 +329,9 @@ func BenchmarkTake(b *testing.B) {
 	}
 }
 
-// Surveys of a quiet process: what the Governor takes as the base.
-func BenchmarkTakeNobody(b *testing.B) {
-	surveyor := goroutines.NewSurveyor(goroutines.Config{})
+// The cost without goroutines, see cputime.ProfileBase.
+func BenchmarkTakeEmpty(b *testing.B) {
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := surveyor.Take(b.Context()); err != nil {

@@ -16,7 +16,7 @@ func TestLeakUnderASpan(t *testing.T) {
 		p.span("GET /checkout").end(25, 10*time.Millisecond)
 		p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.checkout"), root: "GET /checkout", creation: []Site{{Function: "main.checkout", File: "/src/main.go", Line: 7}}})
 	})
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 	if at, ok := first[Growing]; !ok || at > 45*time.Second {
 		t.Errorf("shown as growing after %v, want within 45 s", at)
 	}
@@ -35,13 +35,13 @@ func TestLeakUnderASpanThatIsNamedLikeItsLabel(t *testing.T) {
 		p.span("GET /checkout").end(25, 10*time.Millisecond)
 		p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.checkout"), root: "GET /checkout"})
 	})
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 }
 
 func TestLeakWithoutSpans(t *testing.T) {
 	p := newProcess(t)
 	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(5, fakeGoroutine{key: key(Select, "shop.notify")}) })
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 	t.Log(last[0].String())
 }
 
@@ -49,7 +49,7 @@ func TestNoLeakWithoutARecording(t *testing.T) {
 	p := newProcess(t)
 	p.noRecord = true
 	first, _ := p.run(10*time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(Select, "shop.notify")}) })
-	silent(t, first)
+	noAlarm(t, first)
 	if _, ok := first[Growing]; !ok {
 		t.Errorf("verdicts %v, want growing", first)
 	}
@@ -66,7 +66,7 @@ func TestSlowLeak(t *testing.T) {
 			p.add(1, fakeGoroutine{key: key(ChanReceive, "shop.a"), root: "GET /a"})
 		}
 	})
-	alarmed(t, first, Leak, 6*time.Minute)
+	alarm(t, first, Leak, 6*time.Minute)
 }
 
 // 1 % of a load that rises from 20 to 220 a second in three minutes.
@@ -80,7 +80,7 @@ func TestLeakUnderRisingLoad(t *testing.T) {
 			p.add(1, fakeGoroutine{key: key(ChanSend, "shop.a"), root: "GET /a"})
 		}
 	})
-	alarmed(t, first, Leak, 195*time.Second)
+	alarm(t, first, Leak, 195*time.Second)
 }
 
 // Sessions of 45 s on average, whose handlers have returned.
@@ -93,7 +93,7 @@ func TestSessionsAreNoLeak(t *testing.T) {
 				p.add(1, fakeGoroutine{key: key(Select, "chat.write"), root: "GET /ws", end: p.now.Add(time.Duration(p.random.ExpFloat64() * 45 * float64(time.Second)))})
 			}
 		})
-		silent(t, first)
+		noAlarm(t, first)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestTimersAreNoLeak(t *testing.T) {
 			p.span("POST /order").end(10, time.Millisecond)
 			p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.later"), root: "POST /order", end: p.now.Add(d)})
 		})
-		silent(t, first)
+		noAlarm(t, first)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestSleepersAreNoLeak(t *testing.T) {
 	first, _ := p.run(12*time.Minute, func(time.Duration) {
 		p.add(10, fakeGoroutine{key: key(Sleep, "shop.later"), end: p.now.Add(5 * time.Minute)})
 	})
-	silent(t, first)
+	noAlarm(t, first)
 }
 
 // A cache for each of 150 customers, made when they first come.
@@ -135,7 +135,7 @@ func TestASetThatFillsIsNoLeak(t *testing.T) {
 		if perSlot != 2 {
 			continue // a set that fills evenly for longer than it takes to judge looks like a leak
 		}
-		silent(t, first)
+		noAlarm(t, first)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestPoolIsNoLeak(t *testing.T) {
 		p.span("POST /mail").end(100, time.Millisecond)
 		p.add(5, fakeGoroutine{key: key(ChanReceive, "pool.worker"), root: "POST /mail", every: 12 * time.Second, wakeup: WakeupGoroutine})
 	})
-	silent(t, first)
+	noAlarm(t, first)
 	if _, ok := first[Pool]; !ok {
 		t.Errorf("verdicts %v, want pool", first)
 	}
@@ -168,7 +168,7 @@ func TestLoops(t *testing.T) {
 		p.span("GET /cart").end(25, time.Millisecond)
 		p.add(25, fakeGoroutine{key: key(Select, "redis.reaper"), root: "GET /cart", every: time.Minute, wakeup: WakeupTimer})
 	})
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 	t.Log(last[0].String())
 
 	p, known := newProcess(t), 0 // 260 tenants
@@ -178,7 +178,7 @@ func TestLoops(t *testing.T) {
 		known += n
 		p.add(n, fakeGoroutine{key: key(Select, "stats.flush"), root: "GET /stats", every: 4 * time.Second, wakeup: WakeupTimer})
 	})
-	silent(t, first)
+	noAlarm(t, first)
 }
 
 // The write loops of streams are silent; the readers made by the same call run.
@@ -189,7 +189,7 @@ func TestMadeTogetherLivesTogether(t *testing.T) {
 		p.add(2, fakeGoroutine{key: key(Select, "lib.writeLoop"), creation: at})
 		p.add(2, fakeGoroutine{key: key(ChanReceive, "lib.read"), creation: at, every: 3 * time.Second, wakeup: WakeupNetwork})
 	})
-	silent(t, first)
+	noAlarm(t, first)
 }
 
 // Sessions that keep step with accepted connections, for hours.
@@ -201,14 +201,14 @@ func TestAcceptedConnectionsAreNoLeak(t *testing.T) {
 		p.add(10, fakeGoroutine{key: key(IO, "chat.read")})
 		p.add(10, fakeGoroutine{key: key(Select, "chat.write")})
 	})
-	silent(t, first)
+	noAlarm(t, first)
 	if _, ok := first[Connections]; !ok {
 		t.Errorf("verdicts %v, want connections", first)
 	}
 	p = newProcess(t) // as many, and none accepted: clients that are made and never closed
 	p.accepted = 3
 	first, _ = p.run(4*time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(IO, "nats.readLoop")}) })
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 }
 
 // A total stop seconds after the start: 20 requests ended, then every handler blocks.
@@ -223,7 +223,7 @@ func TestStopRightAfterTheStart(t *testing.T) {
 		}
 		p.add(50, fakeGoroutine{key: k, root: "GET /user"})
 	})
-	alarmed(t, first, Stuck, 3*time.Minute)
+	alarm(t, first, Stuck, 3*time.Minute)
 	t.Log(last[0].String())
 }
 
@@ -240,7 +240,7 @@ func TestGRPCHandlerStuck(t *testing.T) {
 		}
 		p.add(50, fakeGoroutine{key: k, root: "/shop/Get"})
 	})
-	alarmed(t, first, Stuck, 3*time.Minute)
+	alarm(t, first, Stuck, 3*time.Minute)
 }
 
 // Forty workers whose tasks are root spans of 45 to 75 s; exports of 90 s.
@@ -261,7 +261,7 @@ func TestLongTasksAreNotStuck(t *testing.T) {
 				}
 			}
 		})
-		silent(t, first)
+		noAlarm(t, first)
 	}
 }
 
@@ -279,7 +279,7 @@ func TestLeakUnderAMixedName(t *testing.T) {
 		s.open = polls
 		p.add(25, fakeGoroutine{key: key(ChanSend, "shop.export"), root: "GET"})
 	})
-	alarmed(t, first, Leak, 3*time.Minute)
+	alarm(t, first, Leak, 3*time.Minute)
 	t.Log(last[0].String())
 }
 
@@ -291,7 +291,7 @@ func TestSparseSurveys(t *testing.T) {
 		p.span("GET /stats").end(125, time.Millisecond)
 		p.now = p.now.Add(20 * time.Second)
 	})
-	alarmed(t, first, Leak, 5*time.Minute)
+	alarm(t, first, Leak, 5*time.Minute)
 }
 
 // An alarm is taken back when its evidence is gone.
@@ -341,16 +341,16 @@ func TestOneCauseIsOneIncident(t *testing.T) {
 func TestProofNeedsNoRecording(t *testing.T) {
 	p := newProcess(t)
 	p.noRecord = true
-	p.proven[key(ChanSend, "shop.a")] = 30
+	p.leaked[key(ChanSend, "shop.a")] = 30
 	first, _ := p.run(time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(ChanSend, "shop.a")}) })
-	alarmed(t, first, LeakProven, time.Minute)
+	alarm(t, first, LeakProven, time.Minute)
 }
 
 // Where the memory lasts for minutes only, an alarm does not wait for two more.
 func TestLeakThatEndangersTheProcess(t *testing.T) {
 	p := newProcess(t)
 	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(3000, fakeGoroutine{key: key(ChanSend, "shop.notify")}) })
-	alarmed(t, first, Leak, 100*time.Second)
+	alarm(t, first, Leak, 100*time.Second)
 	t.Log(last[0].String())
 }
 
@@ -372,14 +372,14 @@ func TestOneOutageIsOneIncident(t *testing.T) {
 	p.add(21, fakeGoroutine{key: a, root: "GET /a"})
 	p.add(17, fakeGoroutine{key: b, root: "GET /b"})
 	first, last := p.run(4*time.Minute, func(time.Duration) {})
-	alarmed(t, first, Stuck, 3*time.Minute)
+	alarm(t, first, Stuck, 3*time.Minute)
 	if len(last) != 1 || len(last[0].Also) != 1 {
 		t.Errorf("verdicts %v", last)
 	}
 }
 
 // A survey of eight times as many growing groups takes about eight times as long.
-func TestJudgingIsLinear(t *testing.T) {
+func TestClassifyingIsLinear(t *testing.T) {
 	prepare := func(groups int) func() time.Duration {
 		p := newProcess(t)
 		for i := range groups {
@@ -396,7 +396,7 @@ func TestJudgingIsLinear(t *testing.T) {
 				s.Groups[i].Count += 3
 			}
 			p.now = p.now.Add(testSlot)
-			in := circumstances{now: p.now, created: p.made, spans: p.groups(), proven: func(Key) int { return 0 }}
+			in := circumstances{now: p.now, created: p.made, spans: p.groups(), leaked: func(Key) int { return 0 }}
 			meter := cputime.Start() // a busy machine does not count
 			p.tracker.survey(s, in)
 			return meter.Stop()
@@ -440,7 +440,7 @@ func TestSessionHandlersAreNotStuck(t *testing.T) {
 				t.Logf("%s: %s", name, e.Message)
 			}
 		}
-		silent(t, first)
+		noAlarm(t, first)
 	}
 }
 

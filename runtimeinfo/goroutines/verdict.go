@@ -5,25 +5,26 @@ package goroutines
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Kind is what a [Verdict] says of a group, or of the whole process.
+// Kind is the kind of a [Verdict].
 type Kind string
 
 // The kinds of verdict, worst first.
 const (
-	// LeakProven: the garbage collector found that nothing can ever wake them.
+	// LeakProven: according to the garbage collector nothing can wake the members.
 	LeakProven Kind = "leak-proven"
-	// Leak: the group grows, and its members neither run nor end, as recordings show.
+	// Leak: the group grew, and its members neither run nor end, as recordings show.
 	Leak Kind = "leak"
-	// Stuck: requests in flight do not run and do not end, although others like
-	// them did, or their clients have left.
+	// Stuck: requests in flight neither run nor end, although others like them did, or their
+	// clients have disconnected.
 	Stuck Kind = "stuck"
-	// Burst: many goroutines at once, which have not stayed long enough to judge.
+	// Burst: many goroutines appeared at once, too recently for another verdict.
 	Burst Kind = "burst"
 	// Pressure: the group grows; members end, but each stays longer than before.
 	Pressure Kind = "pressure"
@@ -31,101 +32,84 @@ const (
 	Load Kind = "load"
 	// Connections: the group grows with the connections of clients.
 	Connections Kind = "connections"
-	// Pool: members stay and are put to work, or the group has stopped growing.
+	// Pool: members stay and work, or the group has stopped growing.
 	Pool Kind = "pool"
-	// Growing: the group grows, and it is not known yet what it is.
+	// Growing: the group grows, and the reason is not known yet.
 	Growing Kind = "growing"
 )
 
 // rank orders kinds, worst first.
 func rank(k Kind) int {
-	switch k {
-	case LeakProven:
-		return 0
-	case Leak:
-		return 1
-	case Stuck:
-		return 2
-	case Burst:
-		return 3
-	case Pressure:
-		return 4
-	case Load:
-		return 5
-	case Connections:
-		return 6
-	case Pool:
-		return 7
-	case Growing:
-		return 8
-	default:
-		return 9
+	kinds := [...]Kind{LeakProven, Leak, Stuck, Burst, Pressure, Load, Connections, Pool, Growing}
+	if i := slices.Index(kinds[:], k); i >= 0 {
+		return i
 	}
+	return len(kinds)
 }
 
-// Suspect reports whether the kind is an alarm: a leak, or requests that are stuck.
+// Suspect reports whether the kind is an alarm: a leak, or stuck requests.
 func (k Kind) Suspect() bool { return k == LeakProven || k == Leak || k == Stuck }
 
-// severity is that of the event which opens a verdict.
+// severity returns the severity of the event that opens a verdict.
 func (k Kind) severity() slog.Level {
-	switch k {
+	switch k { //nolint:exhaustive // the others are information
 	case LeakProven, Leak:
 		return slog.LevelError
 	case Stuck:
 		return slog.LevelWarn
-	case Burst, Pressure, Load, Connections, Pool, Growing:
-		return slog.LevelInfo
 	default:
 		return slog.LevelInfo
 	}
 }
 
-// Verdict is what is known of one group of goroutines.
+// Verdict is the result of evaluating one group of goroutines.
 type Verdict struct {
 	Kind Kind
 	Key  Key
-	// Since is when the group was first seen to grow or to be stuck.
+	// Since is when the verdict was opened.
 	Since time.Time
-	// Where is the application's line that the reader should look at: where its code
-	// waits, else where it creates the members, else the site of Key.
+	// Where is the line of the application to look at: where the members wait, else where
+	// they are created, else the site of Key.
 	Where Site
-	// Creation is the application's line that creates the members, as recordings
-	// show it; zero where it is not known.
+	// Creation is the line of the application that creates the members, from recordings. It
+	// is zero if unknown.
 	Creation Site
-	// Count is the members now, Leaked how many of them the garbage collector proved
-	// leaked, Old how many are known to be older than 45 s or, where there are
-	// recordings, than a minute.
-	Count, Leaked, Old int
-	// PerMinute is the growth of the group's floor.
+	// Count is the current number of members.
+	Count int
+	// Leaked is how many of them leak profiles contain.
+	Leaked int
+	// Old is how many of them are older than a minute according to recordings, or older than
+	// 45 s according to their labels.
+	Old int
+	// PerMinute is the growth of the group's minimum.
 	PerMinute float64
-	// Roots are the local root spans that the members were created under, most
-	// first. A goroutine that was not created under a span has none.
+	// Roots are the local root spans under which members were created, most members first.
 	Roots []Root
-	// Ages are the members by age, youngest first, as far as they were created
-	// under a span.
+	// Ages are the members by age, youngest first, if they were created under a span.
 	Ages []Age
-	// Memory is the stacks of the members, in bytes, at the process's mean.
+	// Memory estimates the stacks of the members in bytes, from the mean of the process.
 	Memory float64
-	// ToLimit is how long the memory limit holds out at this rate; 0 is unknown.
+	// ToLimit is the time until the memory limit is reached at this growth; 0 is unknown.
 	ToLimit time.Duration
-	// Evidence says why, Hint what to look for, each in a sentence. Hint may be empty.
+	// Evidence describes the observations behind the kind. Hint is the most likely mistake, or
+	// "".
 	Evidence, Hint string
-	// Also are other groups of the same incident, such as the second of the two
-	// goroutines of every HTTP client connection.
+	// Also are the other groups of the same incident, such as the second of the two goroutines
+	// of every HTTP client connection.
 	Also []Key
 
-	creation []Site // a creation stack that Creation is on
+	creation []Site // a creation stack that contains Creation
 }
 
-// Root is one root-span name that members of a group were created under.
+// Root is a root-span name under which members of a group were created.
 type Root struct {
 	Name  string
 	Count int
-	// Examples are spans of that name that were active when members were born.
+	// Examples are spans of that name that were active when members were created.
 	Examples []runtimeinfo.Span
 }
 
-// Age counts the members of a group that are at least so old.
+// Age counts the members of a group with a minimum age.
 type Age struct {
 	AtLeast time.Duration
 	Count   int
@@ -135,7 +119,7 @@ type Age struct {
 func (v *Verdict) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d goroutines", v.Kind, v.Count)
-	if v.Key == (Key{}) { // their number is all that is known
+	if v.Key == (Key{}) { // only the number is known
 		return b.String() + "; " + v.Evidence
 	}
 	where := v.Where
@@ -167,14 +151,14 @@ func (v *Verdict) String() string {
 	return b.String()
 }
 
-// event makes the record that exporters ship.
+// event returns the event that exporters deliver.
 func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 	attrs := []slog.Attr{
 		slog.String("verdict", string(v.Kind)),
 		slog.Int("goroutines", v.Count),
 		slog.Float64("growth_per_minute", v.PerMinute),
 		slog.String("wait", v.Key.Class.String()),
-		slog.String("wait_family", string(v.Key.Class.Family())),
+		slog.String("wait_family", v.Key.Class.Family()),
 		slog.String("site", v.Key.Site.String()),
 		slog.String("function", v.Key.Site.Function),
 		slog.String("file", v.Key.Site.File),
@@ -206,8 +190,8 @@ func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 	return e
 }
 
-// roots lists the roots as text: their names are the application's, and as keys
-// they would be new fields in whatever stores the event.
+// roots returns the roots in one string. As attribute keys, the names of the application would
+// create new fields in the store of the events.
 func (v *Verdict) roots() string {
 	const most = 10
 	var all []string
@@ -217,7 +201,7 @@ func (v *Verdict) roots() string {
 	return strings.Join(all, ", ")
 }
 
-// ages lists the ages as text: "0s+ 891, 10s+ 711".
+// ages returns the ages in one string: "0s+ 891, 10s+ 711".
 func (v *Verdict) ages() string {
 	var all []string
 	for _, a := range v.Ages {

@@ -25,7 +25,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// Each of these functions waits in its own way, at the line that names it.
+// Each of these functions waits at the line with its name in a comment.
 
 func waitSend(c chan<- int) {
 	c <- 1 // waitSend
@@ -190,7 +190,7 @@ func spin(stop *atomic.Bool) {
 // scene starts goroutines that wait, and ends them with the test.
 type scene struct {
 	t    *testing.T
-	held []func() // what lets them go
+	held []func() // functions that end the waits
 	done sync.WaitGroup
 }
 
@@ -206,12 +206,12 @@ func (s *scene) end() {
 	s.done.Wait()
 }
 
-// wait is one way to wait, and what a survey has to say of it.
+// wait is one way to wait and its expected result.
 type wait struct {
-	function string // unqualified; the line that names it is where it waits
+	function string // unqualified
 	class    goroutines.WaitClass
-	reason   string // the runtime's word; that of class if empty
-	endless  bool   // those of an earlier run of the test wait as well
+	reason   string // wait reason of the runtime; "" means the name of class
+	endless  bool   // goroutines of earlier runs of the test wait too
 }
 
 func startChannels(s *scene) []wait {
@@ -233,8 +233,8 @@ func startChannels(s *scene) []wait {
 	s.start(func() { waitSlot(slots) }, func() { <-slots })
 	s.start(func() { waitContext(ctx) }, cancel)
 	s.start(func() { waitTimer(timer) }, func() { timer.Reset(0) })
-	go waitNilSend()    // for as long as the tests run, and so do
-	go waitNilReceive() // these
+	go waitNilSend()    // these three wait
+	go waitNilReceive() // until the process ends
 	go waitForever()
 	return []wait{
 		{"waitSend", goroutines.ChanSend, "", false},
@@ -268,18 +268,17 @@ func startLocks(s *scene) []wait {
 	s.start(func() { waitWriteLock(&write) }, write.RUnlock)
 	s.start(func() { waitGroup(&wg) }, wg.Done)
 	s.start(func() { waitCond(cond) }, func() {
-		lock.Lock() // so that it waits by now
+		lock.Lock() // available once the goroutine waits
 		defer lock.Unlock()
 		cond.Signal()
 	})
 
-	// The second writer waits for the mutex within the RWMutex, that is, for the
-	// first one to get its turn.
+	// The second writer waits for the mutex within the RWMutex.
 	var second sync.RWMutex
 	second.Lock()
 	s.start(func() { waitSecondWriteLock(&second) }, second.Unlock)
 
-	// Who comes second to a sync.Once waits for the mutex within.
+	// The second caller of a sync.Once waits for its mutex.
 	var once sync.Once
 	inside, leave := make(chan struct{}), make(chan struct{})
 	s.start(func() { once.Do(func() { close(inside); <-leave }) }, func() { close(leave) })
@@ -347,11 +346,11 @@ func startOthers(s *scene) []wait {
 	var stop atomic.Bool
 	s.start(func() { waitSleep(&stop) }, func() { stop.Store(true) })
 
-	next, end := iter.Pull(waitYield) // a coroutine waits until it is asked
+	next, end := iter.Pull(waitYield) // a coroutine waits for the next call
 	next()
 	s.held = append(s.held, end)
 
-	hold := make(chan int) // and who asked waits until it answers
+	hold := make(chan int) // and the caller waits for the coroutine
 	s.start(func() { waitPull(func(func(int) bool) { <-hold }) }, func() { close(hold) })
 	return []wait{
 		{"waitSleep", goroutines.Sleep, "", false},
@@ -360,9 +359,9 @@ func startOthers(s *scene) []wait {
 	}
 }
 
-// The class of every wait that we know how to bring about, its place down to the
-// line, and that the runtime itself calls it so.
-func TestSurveyKnowsWaits(t *testing.T) {
+// A survey reports the class and the line of each wait, and the runtime reports the same wait
+// reason.
+func TestSurveyOfLiveWaits(t *testing.T) {
 	for name, start := range map[string]func(*scene) []wait{
 		"channels": startChannels,
 		"locks":    startLocks,
@@ -389,7 +388,7 @@ func checkWait(t *testing.T, w wait) {
 	eventually(t, func() bool {
 		g := groupAt(take(t), function)
 		if g == nil {
-			last = "no group is there"
+			last = "no group"
 			return false
 		}
 		last = g.String()
@@ -405,12 +404,12 @@ func checkWait(t *testing.T, w wait) {
 	eventually(t, func() bool {
 		last = reasonOf(function)
 		return last == want
-	}, func() string { return "the runtime says " + last + ", want " + want })
+	}, func() string { return "the wait reason is " + last + ", want " + want })
 }
 
 const packagePath = "github.com/gmpulse/gmpulse/runtimeinfo/goroutines_test."
 
-// lineNamed finds the line that ends in a comment with the function's name.
+// lineNamed returns the number of the line that ends in a comment with the function's name.
 func lineNamed(t *testing.T, function string) int {
 	t.Helper()
 	name, _, _ := strings.Cut(function, "[")
@@ -444,11 +443,10 @@ func groupAt(s *goroutines.Survey, function string) *goroutines.Group {
 	return nil
 }
 
-// reasonOf returns the runtime's wait reason of the goroutine that is in the
-// function.
+// reasonOf returns the wait reason of the goroutine in the function.
 func reasonOf(function string) string {
 	if name, _, generic := strings.Cut(function, "["); generic {
-		function = name + "[...]" // as tracebacks have it
+		function = name + "[...]" // as in tracebacks
 	}
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
@@ -458,13 +456,13 @@ func reasonOf(function string) string {
 			continue
 		}
 		if m := header.FindStringSubmatch(g); m != nil {
-			return strings.TrimSuffix(m[1], " (leaked)") // what Go 1.27 adds after a proof
+			return strings.TrimSuffix(m[1], " (leaked)") // Go 1.27 adds it after a leak profile
 		}
 	}
 	return "nothing"
 }
 
-// eventually asks again until yes: goroutines take their time to get stuck.
+// eventually waits until yes returns true: goroutines need a moment to block.
 func eventually(t *testing.T, yes func() bool, what func() string) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -478,15 +476,14 @@ func eventually(t *testing.T, yes func() bool, what func() string) {
 
 func take(t *testing.T) *goroutines.Survey {
 	t.Helper()
-	s, err := goroutines.NewSurveyor(goroutines.Config{}).Take(t.Context())
+	s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{}).Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// A goroutine that runs is at another line in every survey, which must not make
-// a group of each.
+// The line of a running goroutine does not matter.
 func TestRunningGoroutinesAreOneGroup(t *testing.T) {
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -507,9 +504,8 @@ func TestRunningGoroutinesAreOneGroup(t *testing.T) {
 	}, func() string { return "not 20 in one group" })
 }
 
-// The goroutines of WaitGroup.Go begin in package sync, which is not where
-// anybody would look.
-func TestEntryIsWhatSomebodyWrote(t *testing.T) {
+// Entry skips functions that start others, such as WaitGroup.Go.
+func TestEntrySkipsLaunchers(t *testing.T) {
 	c := make(chan int)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -520,7 +516,7 @@ func TestEntryIsWhatSomebodyWrote(t *testing.T) {
 	next, stop := iter.Pull(func(yield func(int) bool) { yield(1) })
 	defer stop()
 	next()
-	in := packagePath + "TestEntryIsWhatSomebodyWrote."
+	in := packagePath + "TestEntrySkipsLaunchers."
 	want := map[string]goroutines.WaitClass{
 		packagePath + "waitReceive": goroutines.ChanReceive, // go f(x)
 		in + "func1":                goroutines.ChanReceive,
@@ -535,5 +531,5 @@ func TestEntryIsWhatSomebodyWrote(t *testing.T) {
 			}
 		}
 		return found == len(want)
-	}, func() string { return "not every entry is there" })
+	}, func() string { return "not every entry is present" })
 }

@@ -15,7 +15,8 @@ func waitKernel(fd int) {
 	syscall.Read(fd, make([]byte, 1)) // waitKernel
 }
 
-// startFiles: only on Unix does a pipe use the poller, and a raw descriptor block.
+// startFiles starts waits for files. Only on Unix do pipes use the poller and raw descriptors
+// block.
 func startFiles(s *scene) []wait {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -23,8 +24,8 @@ func startFiles(s *scene) []wait {
 	}
 	s.start(func() { waitFile(r) }, func() { w.Close() })
 	eventually(s.t, func() bool { return reasonOf(packagePath+"waitFile") == "IO wait" },
-		func() string { return "nobody reads" })
-	s.start(func() { waitFileLock(r) }, func() {}) // there can be one reader only
+		func() string { return "no goroutine reads yet" })
+	s.start(func() { waitFileLock(r) }, func() {}) // waits for the first reader
 
 	var fds [2]int
 	if err := syscall.Pipe(fds[:]); err != nil {

@@ -506,7 +506,6 @@ func TestRecordAccount(t *testing.T) {
 func TestRecordAgreesWithTheSurvey(t *testing.T) {
 	defer crowd(t, 50)()
 	r := newRecorder(t, exectrace.Config{})
-	surveyor := goroutines.NewSurveyor(goroutines.Config{})
 	eventually(t, func() error {
 		groups := map[goroutines.Key]int{}
 		for _, g := range record(t, r, 50*time.Millisecond).Goroutines {
@@ -517,7 +516,7 @@ func TestRecordAgreesWithTheSurvey(t *testing.T) {
 				groups[k]++
 			}
 		}
-		survey, err := surveyor.Take(t.Context())
+		survey, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}

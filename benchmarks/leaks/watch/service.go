@@ -89,7 +89,7 @@ func (s *Service) Groups() (groups []runtimeinfo.SpanGroup) {
 	return groups
 }
 
-// Origin implements goroutines.Origins.
+// Origin implements goroutines.OriginLookup.
 func (s *Service) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
 	n, err := strconv.Atoi(epoch)
 	if err != nil {

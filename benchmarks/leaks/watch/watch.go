@@ -75,18 +75,17 @@ func (r *Result) Suspects() (s []Finding) {
 func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Result, error) {
 	r := Result{Name: name}
 	service := NewService(c.Slot)
-	labels := goroutines.Config{RootLabel: rootLabel, EpochLabel: epochLabel}
-	surveyor := goroutines.NewSurveyor(labels)
+	labels := goroutines.SurveyConfig{RootLabel: rootLabel, EpochLabel: epochLabel}
 	recorder, err := exectrace.New(exectrace.Config{MaxGoroutines: 100_000, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return r, err
 	}
-	d := goroutines.NewDetective(goroutines.DetectiveConfig{
+	d := goroutines.NewDetector(goroutines.DetectorConfig{
 		Survey: labels, Origins: service, Recorder: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
 		Accepted: accepted,
 		Logger:   slog.New(slog.DiscardHandler),
 	})
-	before, err := surveyor.Take(context.Background())
+	before, err := goroutines.TakeSurvey(context.Background(), labels)
 	if err != nil {
 		return r, err
 	}
@@ -100,13 +99,13 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	defer slot.Stop()
 	for range c.Slots {
 		<-slot.C
-		if err := w.look(surveyor, time.Since(start)); err != nil {
+		if err := w.look(labels, time.Since(start)); err != nil {
 			return r, err
 		}
 	}
 	close(stop)
 	time.Sleep(c.Grace)
-	after, err := surveyor.Take(context.Background())
+	after, err := goroutines.TakeSurvey(context.Background(), labels)
 	if err != nil {
 		return r, err
 	}
@@ -122,7 +121,7 @@ func accepted() (int, error) {
 }
 
 // record has the detective make the recordings that it wants, until stop is closed.
-func record(d *goroutines.Detective, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
+func record(d *goroutines.Detector, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		ticker := time.NewTicker(slot)
@@ -143,7 +142,7 @@ func record(d *goroutines.Detective, slot time.Duration, stop <-chan struct{}) *
 type watcher struct {
 	result    *Result
 	service   *Service
-	detective *goroutines.Detective
+	detective *goroutines.Detector
 	reader    *runtimeinfo.Reader
 	total     []int
 	series    map[string][]int
@@ -152,8 +151,8 @@ type watcher struct {
 }
 
 // look takes one survey and asks every rule.
-func (w *watcher) look(s *goroutines.Surveyor, elapsed time.Duration) error {
-	survey, err := s.Take(context.Background())
+func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
+	survey, err := goroutines.TakeSurvey(context.Background(), c)
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (w *watcher) look(s *goroutines.Surveyor, elapsed time.Duration) error {
 		w.reader = runtimeinfo.NewReader(runtimeinfo.Config{})
 	}
 	w.reader.Read(runtimeinfo.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
-	w.detective.Consider(survey, w.reader.Snapshot())
+	w.detective.Evaluate(survey, w.reader.Snapshot())
 	for _, v := range w.detective.Report().Verdicts {
 		w.note(&v, elapsed)
 	}
@@ -283,15 +282,16 @@ func ours(g *goroutines.Group) bool {
 }
 
 // prove asks the garbage collector, twice, as the detective would.
-func (r *Result) prove(c goroutines.Config, after *goroutines.Survey) error {
-	if !goroutines.Provable() {
+func (r *Result) prove(c goroutines.SurveyConfig, after *goroutines.Survey) error {
+	if !goroutines.HasLeakProfile() {
 		return nil
 	}
 	r.Proven = []string{}
-	p := goroutines.NewProver(goroutines.ProverConfig{Config: c, Cooldown: time.Nanosecond})
-	for range 2 {
-		_, err := p.Prove(context.Background(), after)
-		if errors.Is(err, goroutines.ErrProofTooDear) {
+	var leaks [2]*goroutines.Survey // a goroutine in both leaks
+	for i := range leaks {
+		var err error
+		leaks[i], err = goroutines.TakeLeakProfile(context.Background(), c, after)
+		if errors.Is(err, goroutines.ErrTooCostly) {
 			return nil // the guard is part of the rule
 		}
 		if err != nil {
@@ -299,7 +299,7 @@ func (r *Result) prove(c goroutines.Config, after *goroutines.Survey) error {
 		}
 	}
 	for i := range after.Groups {
-		if g := &after.Groups[i]; p.Proven(g.Key) > 0 {
+		if g := &after.Groups[i]; leaks[0].Get(g.Key) != nil && leaks[1].Get(g.Key) != nil {
 			r.Proven = append(r.Proven, g.Key.String())
 		}
 	}

@@ -9,34 +9,32 @@ import (
 	"strings"
 )
 
-// program knows which functions are the application's own: those of package
-// main, of the main module and of the modules that were built together with it
-// in a workspace. The zero value knows package main only. Its methods are safe for
-// concurrent use.
+// program determines which functions belong to the application: those of package main, of the
+// main module and of the other modules of its workspace. The zero value knows package main only.
+// Its methods are safe for concurrent use.
 type program struct {
 	main    string           // path of the main module; empty if unknown
-	modules map[string]owner // of each module that is known, the main one among them
-	agent   string           // path of the module that this package belongs to
+	modules map[string]owner // by path, including the main module
+	agent   string           // path of the module of this package
 }
 
-// owner is whose a function is.
+// owner is the kind of module that a function belongs to.
 type owner uint8
 
 const (
-	ofLibrary owner = iota // of a dependency, or unknown
+	ofLibrary owner = iota // a dependency, or unknown
 	ofApplication
-	ofStandard // of the standard library
+	ofStandard // the standard library
 	ofAgent
 )
 
-// newProgram returns what the build info says of this process. A program that
-// was built without modules has none.
+// newProgram returns the program of this process. Without modules it has no build info.
 func newProgram() program {
 	info, _ := debug.ReadBuildInfo()
 	return programOf(info)
 }
 
-// programOf returns what a build info says; nil is none.
+// programOf returns the program of a build info, which may be nil.
 func programOf(info *debug.BuildInfo) program {
 	p := program{agent: strings.TrimSuffix(reflect.TypeFor[program]().PkgPath(), "/runtimeinfo/goroutines")}
 	if info == nil {
@@ -48,7 +46,7 @@ func programOf(info *debug.BuildInfo) program {
 		switch {
 		case m.Path == p.agent:
 			p.modules[m.Path] = ofAgent
-		case m.Version == "(devel)" && m.Replace == nil: // of the same workspace
+		case m.Version == "(devel)" && m.Replace == nil: // in the same workspace
 			p.modules[m.Path] = ofApplication
 		default:
 			p.modules[m.Path] = ofLibrary
@@ -60,13 +58,13 @@ func programOf(info *debug.BuildInfo) program {
 	return p
 }
 
-// ownerOf returns whose a function is.
+// ownerOf returns the owner of a function.
 func (p *program) ownerOf(function string) owner {
-	path := unescaped(packageOf(function))
+	path := unescape(packageOf(function))
 	if path == "main" || strings.HasPrefix(path, "plugin/unnamed-") {
 		return ofApplication
 	}
-	// The package of external tests is outside the directory, by its name.
+	// An external test package belongs to the module of the tested package.
 	if of, known := p.moduleOf(strings.TrimSuffix(path, "_test")); known {
 		return of
 	}
@@ -76,14 +74,13 @@ func (p *program) ownerOf(function string) owner {
 	case isStandard(path):
 		return ofStandard
 	case len(p.modules) > 0:
-		return ofApplication // the build info has every dependency: a plugin, or the main module is not named
+		return ofApplication // build info lists every dependency: a plugin, or an unnamed main module
 	default:
 		return ofLibrary
 	}
 }
 
-// moduleOf returns whose the module of a package is. Modules may be nested: the
-// innermost counts.
+// moduleOf returns the owner of the innermost module that contains a package.
 func (p *program) moduleOf(path string) (of owner, known bool) {
 	for {
 		if of, known = p.modules[path]; known {
@@ -97,18 +94,16 @@ func (p *program) moduleOf(path string) (of owner, known bool) {
 	}
 }
 
-// within reports whether a package is in the tree below a module's path.
+// within reports whether a package is in the tree of a module.
 func within(path, module string) bool {
 	return module != "" && strings.HasPrefix(path, module) && (len(path) == len(module) || path[len(module)] == '/')
 }
 
-// where returns the line that a reader looks for: the first frame, leaf first,
-// of the stack that is the application's own; else that of the stack of the go
-// statement, which may be nil; else the first frame of either that is neither
-// the standard library's nor a package's that only passes a wait on; else the
-// entry of the stack. The agent's own frames are no candidates.
+// where returns the line to look at: the first frame of the application, leaf first, in the
+// stack or else in the creation stack, which may be nil; else the first frame of a library in
+// either; else the entry of the stack. It skips frames of the agent.
 func (p *program) where(stack, creation []Site) Site {
-	for _, find := range []func([]Site) (Site, bool){p.ownFrame, p.outerFrame} {
+	for _, find := range []func([]Site) (Site, bool){p.ownFrame, p.libraryFrame} {
 		for _, frames := range [][]Site{stack, creation} {
 			if s, ok := find(frames); ok {
 				return s
@@ -121,14 +116,13 @@ func (p *program) where(stack, creation []Site) Site {
 	return Site{}
 }
 
-// creationLine returns the application's own line in the stack of a go
-// statement, else the first frame outside the standard library, else the zero
-// Site.
+// creationLine returns the first frame of the application in a creation stack, else of a
+// library, else the zero Site.
 func (p *program) creationLine(creation []Site) Site {
 	if s, ok := p.ownFrame(creation); ok {
 		return s
 	}
-	s, _ := p.outerFrame(creation)
+	s, _ := p.libraryFrame(creation)
 	return s
 }
 
@@ -137,12 +131,12 @@ func (p *program) ownFrame(frames []Site) (Site, bool) {
 	return first(frames, func(f string) bool { return p.ownerOf(f) == ofApplication })
 }
 
-// outerFrame returns the first frame outside the standard library.
-func (p *program) outerFrame(frames []Site) (Site, bool) {
+// libraryFrame returns the first frame of a library.
+func (p *program) libraryFrame(frames []Site) (Site, bool) {
 	return first(frames, func(f string) bool { return p.ownerOf(f) == ofLibrary && !isCore(f) && !passesOn(packageOf(f)) })
 }
 
-// first returns the first frame whose function a predicate is true of.
+// first returns the first frame whose function satisfies a predicate.
 func first(frames []Site, of func(function string) bool) (Site, bool) {
 	if i := slices.IndexFunc(frames, func(s Site) bool { return of(s.Function) }); i >= 0 {
 		return frames[i], true

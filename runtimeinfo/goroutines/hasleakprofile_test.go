@@ -4,4 +4,4 @@
 
 package goroutines_test
 
-const wantProvable = true
+const wantLeakProfile = true

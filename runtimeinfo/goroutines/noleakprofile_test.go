@@ -4,4 +4,4 @@
 
 package goroutines_test
 
-const wantProvable = false
+const wantLeakProfile = false

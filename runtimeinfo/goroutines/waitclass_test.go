@@ -3,7 +3,6 @@
 package goroutines_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// Stacks that a test cannot bring about on every system; the others are in
-// waits_test.go, from live goroutines.
-func TestClassify(t *testing.T) {
+// Stacks that do not occur on every system. waits_test.go tests live goroutines.
+func TestWaitClassOf(t *testing.T) {
 	tests := map[string]struct {
 		stack string // leaf first
 		class goroutines.WaitClass
@@ -48,7 +46,7 @@ func TestClassify(t *testing.T) {
 		"context":                 {"runtime.gopark runtime.selectgo context.(*cancelCtx).propagateCancel.func2", goroutines.Select, 2},
 		"nested wait":             {"runtime.gopark runtime.chanrecv runtime.chanrecv1 main.f runtime.selectgo", goroutines.ChanReceive, 3},
 		"preempted":               {"runtime.asyncPreempt main.f", goroutines.Running, 1},
-		"not begun":               {"main.main.gowrap1", goroutines.Running, 0},
+		"not started":             {"main.main.gowrap1", goroutines.Running, 0},
 		"runtime to the end":      {"runtime.gopark runtime.runFinalizers", goroutines.Parked, 1},
 		"type arguments":          {"runtime.gopark runtime.chansend runtime.chansend1 main.F[example.com/sync.T].func1", goroutines.ChanSend, 3},
 		"not package sync":        {"runtime.gopark runtime.chansend runtime.chansend1 example.com/sync.(*T).put", goroutines.ChanSend, 3},
@@ -56,7 +54,7 @@ func TestClassify(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			class, site := goroutines.Classify(strings.Fields(tt.stack))
+			class, site := goroutines.WaitClassOf(strings.Fields(tt.stack))
 			if class != tt.class || site != tt.site {
 				t.Errorf("got %v at frame %d, want %v at frame %d", class, site, tt.class, tt.site)
 			}
@@ -64,8 +62,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// A directory that a new Go release adds to the standard library must be known: its
-// frames would be taken for the application's.
+// isStandard knows all directories of the standard library, including those that a new Go release
+// adds.
 func TestStandardLibraryIsKnown(t *testing.T) {
 	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	if err != nil {
@@ -80,7 +78,7 @@ func TestStandardLibraryIsKnown(t *testing.T) {
 			continue
 		}
 		stack := []string{"runtime.gopark", e.Name() + "/part.F", "example.com/shop.main"}
-		if _, site := goroutines.Classify(stack); site == 1 && !slices.Contains([]string{"context", "log", "testing"}, e.Name()) {
+		if _, site := goroutines.WaitClassOf(stack); site == 1 && !slices.Contains([]string{"context", "log", "testing"}, e.Name()) {
 			t.Errorf("%s is not known as the standard library", e.Name())
 		}
 	}
@@ -90,7 +88,7 @@ func TestClassNames(t *testing.T) {
 	seen := map[string]bool{}
 	for c := goroutines.Running; c <= goroutines.Parked; c++ {
 		if c.String() == "" || seen[c.String()] {
-			t.Errorf("class %d is called %q", c, c)
+			t.Errorf("class %d has the name %q", c, c)
 		}
 		if c.Family() == "" {
 			t.Errorf("%v has no family", c)
@@ -98,22 +96,22 @@ func TestClassNames(t *testing.T) {
 		seen[c.String()] = true
 	}
 	beyond := goroutines.Parked + 1
-	if beyond.String() != "unknown" || beyond.Family() != goroutines.FamilyOther {
-		t.Errorf("beyond the last class: %v, %v", beyond, beyond.Family())
+	if beyond.String() != "unknown" || beyond.Family() != "other" {
+		t.Errorf("after the last class: %v, %v", beyond, beyond.Family())
 	}
 }
 
-func TestClassifyAllocates(t *testing.T) {
+func TestWaitClassOfDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Read main.f")
-	if n := testing.AllocsPerRun(100, func() { goroutines.Classify(stack) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { goroutines.WaitClassOf(stack) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-func FuzzClassify(f *testing.F) {
+func FuzzWaitClassOf(f *testing.F) {
 	f.Add("runtime.gopark runtime.chanrecv main.f")
 	f.Add("")
 	f.Add(" . [ ]. /.[/")
@@ -123,7 +121,7 @@ func FuzzClassify(f *testing.F) {
 		if stack == "" {
 			functions = nil
 		}
-		class, site := goroutines.Classify(functions)
+		class, site := goroutines.WaitClassOf(functions)
 		if class > goroutines.Parked {
 			t.Errorf("class %d", class)
 		}
@@ -133,20 +131,13 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
-func BenchmarkClassify(b *testing.B) {
+func BenchmarkWaitClassOf(b *testing.B) {
 	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait " +
 		"internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read bufio.(*Reader).fill net/http.(*persistConn).readLoop")
 	b.ReportAllocs()
 	for b.Loop() {
-		goroutines.Classify(stack)
+		goroutines.WaitClassOf(stack)
 	}
-}
-
-func ExampleClassify() {
-	stack := []string{"runtime.gopark", "runtime.chansend", "runtime.chansend1", "shop.(*Cart).notify", "shop.serve"}
-	class, site := goroutines.Classify(stack)
-	fmt.Println(class, "in", stack[site])
-	// Output: chan send in shop.(*Cart).notify
 }
 
 func TestKeyString(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// frames makes a stack of functions, leaf first.
+// frames returns a stack, leaf first.
 func frames(functions string) (stack []Site) {
 	for i, f := range strings.Fields(functions) {
 		stack = append(stack, Site{Function: f, File: "/src/" + f + ".go", Line: i + 1})
@@ -19,13 +19,13 @@ func frames(functions string) (stack []Site) {
 	return stack
 }
 
-// shop is a program with dependencies of all kinds.
+// shop returns the build info of a program with all kinds of dependencies.
 func shop() *debug.BuildInfo {
 	return &debug.BuildInfo{
 		Main: debug.Module{Path: "example.com/shop", Version: "(devel)"},
 		Deps: []*debug.Module{
-			{Path: "example.com/shop/client", Version: "v1.2.0"}, // a module of its own
-			{Path: "example.com/stock", Version: "(devel)"},      // of the workspace
+			{Path: "example.com/shop/client", Version: "v1.2.0"}, // another module
+			{Path: "example.com/stock", Version: "(devel)"},      // in the workspace
 			{Path: "github.com/IBM/sarama", Version: "v1.40.1"},
 			{Path: "github.com/nats-io/nats.go", Version: "v1.36.0"},
 			{Path: "github.com/gin-gonic/gin", Version: "v1.10.0"},
@@ -85,7 +85,7 @@ func TestOwnerOf(t *testing.T) {
 	} {
 		p := programOf(tt.info)
 		if got := p.ownerOf(tt.function); got != tt.want {
-			t.Errorf("%s: %s is of %d, want %d", name, tt.function, got, tt.want)
+			t.Errorf("%s: the owner of %s is %d, want %d", name, tt.function, got, tt.want)
 		}
 	}
 }
@@ -141,8 +141,7 @@ func TestWhere(t *testing.T) {
 	}
 }
 
-// The build info of a test binary names its module, so that the stacks of live
-// goroutines lead to the test.
+// In a test binary, stacks of live goroutines lead to the test.
 func TestWhereInThisProcess(t *testing.T) {
 	p := newProgram()
 	stop := make(chan struct{})
@@ -163,7 +162,7 @@ func TestWhereInThisProcess(t *testing.T) {
 		"net/http.(*persistConn).writeLoop": "net/http.(*persistConn).writeLoop",
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		s, err := NewSurveyor(Config{}).Take(t.Context())
+		s, err := NewSurveyor(SurveyConfig{}).Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

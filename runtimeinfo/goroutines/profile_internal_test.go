@@ -14,8 +14,8 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// profileOf makes a profile of one sample for each count: each in a function of
-// its own, below the given stack, leaf first.
+// profileOf returns a profile with one sample for each count. The stack of each sample is the
+// given one, leaf first, and a function of its own.
 func profileOf(stack []string, counts []int) *profile.Profile {
 	p := &profile.Profile{}
 	below := make([]*profile.Location, len(stack))
@@ -47,24 +47,24 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	counts[11_999] = 100
 	stack := parked()
-	for i := range 40 { // more than are kept
+	for i := range 40 { // more than a survey keeps
 		stack = append(stack, "runtime.deep"+strconv.Itoa(i))
 	}
 	p := profileOf(stack, counts)
 
 	before := heapInUse()
-	s := newCensus(Config{}.withDefaults(1), "").count(p)
+	s := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p)
 	held := heapInUse() - before
 	runtime.KeepAlive(p)
 
-	// 4,000 each of 1, 2 and 3, of which one has 100 instead of 3.
+	// 4,000 groups each of 1, 2 and 3 members; one has 100 instead of 3.
 	if want := 4000*6 + 97; s.Goroutines != want {
 		t.Errorf("%d goroutines, want %d", s.Goroutines, want)
 	}
 	if len(s.Groups) != bound || s.Groups[0].Count != 100 || s.Groups[0].Entry != "main.f11999" {
 		t.Errorf("%d groups, the first %v", len(s.Groups), s.Groups[0].Key)
 	}
-	if s.Rest != groups-bound { // the smallest, of one each
+	if s.Rest != groups-bound { // groups of one
 		t.Errorf("rest %d, want %d", s.Rest, groups-bound)
 	}
 	if a, b := s.Groups[1].Entry, s.Groups[2].Entry; a != "main.f00002" || b != "main.f00005" {
@@ -82,7 +82,7 @@ func heapInUse() int {
 	return int(m.HeapAlloc)
 }
 
-func TestBirthsAreBounded(t *testing.T) {
+func TestOriginsAreBounded(t *testing.T) {
 	p := &profile.Profile{}
 	for i := range 300 {
 		n := int64(1)
@@ -95,22 +95,22 @@ func TestBirthsAreBounded(t *testing.T) {
 			Label:    map[string][]string{"epoch": {fmt.Sprintf("%03d", i)}},
 		})
 	}
-	s := newCensus(Config{EpochLabel: "epoch"}.withDefaults(1), "").count(p)
+	s := newGrouper(SurveyConfig{EpochLabel: "epoch"}.withDefaults(1), "").survey(p)
 	g := s.Groups[0]
-	if len(s.Groups) != 1 || g.Count != 306 || len(g.Births) != 256 || g.OtherBirths != 44 {
-		t.Fatalf("%d groups; %d goroutines, %d births, %d others", len(s.Groups), g.Count, len(g.Births), g.OtherBirths)
+	if len(s.Groups) != 1 || g.Count != 306 || len(g.Origins) != 256 || g.OtherOrigins != 44 {
+		t.Fatalf("%d groups; %d goroutines, %d origins, %d others", len(s.Groups), g.Count, len(g.Origins), g.OtherOrigins)
 	}
-	if g.Births[0] != (Birth{Epoch: "299", Count: 7}) || g.Births[1] != (Birth{Epoch: "000", Count: 1}) {
-		t.Errorf("the first births: %v", g.Births[:2])
+	if g.Origins[0] != (Origin{Epoch: "299", Count: 7}) || g.Origins[1] != (Origin{Epoch: "000", Count: 1}) {
+		t.Errorf("the first origins: %v", g.Origins[:2])
 	}
 }
 
-func TestOddSamples(t *testing.T) {
+func TestSamplesWithoutFrames(t *testing.T) {
 	p := &profile.Profile{Sample: []*profile.Sample{
-		{Value: []int64{2}}, // only runtime.goexit, which the profiler drops
+		{Value: []int64{2}}, // the profiler drops runtime.goexit
 		{Value: []int64{3}, Location: []*profile.Location{{Line: []profile.Line{{}}}}}, // C
 	}}
-	s := newCensus(Config{}.withDefaults(1), "").count(p)
+	s := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p)
 	if len(s.Groups) != 1 || s.Groups[0].Key != (Key{}) || s.Groups[0].Count != 5 {
 		t.Errorf("groups: %v", s.Groups)
 	}
@@ -125,12 +125,12 @@ func TestInlinedFrames(t *testing.T) {
 		Location: []*profile.Location{locationOf("runtime.selectgo"), inlined},
 	}}}
 	want := Key{Select, Site{"main.inner", "/src/main.inner.go", 12}, "main.outer"}
-	if got := newCensus(Config{}.withDefaults(1), "").count(p).Groups[0].Key; got != want {
+	if got := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p).Groups[0].Key; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestAffordable(t *testing.T) {
+func TestPauseOf(t *testing.T) {
 	group := func(c WaitClass, n int, function string) Group {
 		return Group{Key: Key{Class: c, Site: Site{Function: function}}, Count: n}
 	}
@@ -145,23 +145,23 @@ func TestAffordable(t *testing.T) {
 		last *Survey
 		want error
 	}{
-		"no survey":               {nil, ErrProofTooDear},
-		"an old survey":           {&Survey{Time: now.Add(-2 * time.Minute)}, ErrProofTooDear},
-		"nobody":                  {&Survey{Time: now}, nil},
-		"many goroutines":         {&Survey{Time: now, Goroutines: 100_001}, ErrProofTooDear},
+		"no survey":               {nil, ErrTooCostly},
+		"an old survey":           {&Survey{Time: now.Add(-2 * time.Minute)}, ErrTooCostly},
+		"no goroutines":           {&Survey{Time: now}, nil},
+		"many goroutines":         {&Survey{Time: now, Goroutines: 100_001}, ErrTooCostly},
 		"many at a channel":       {&Survey{Time: now, Groups: []Group{group(ChanSend, 50_000, "")}}, nil},
 		"a thousand at a mutex":   {&Survey{Time: now, Groups: []Group{group(Mutex, 1000, "")}}, nil},
-		"more at a mutex":         {&Survey{Time: now, Groups: []Group{group(Mutex, 1001, "")}}, ErrProofTooDear},
-		"more at a read lock":     {&Survey{Time: now, Groups: []Group{group(RWMutexRead, 1001, "")}}, ErrProofTooDear},
-		"more at a write lock":    {&Survey{Time: now, Groups: []Group{group(RWMutexWrite, 1001, "")}}, ErrProofTooDear},
-		"more at a wait group":    {&Survey{Time: now, Groups: []Group{group(WaitGroup, 1001, "")}}, ErrProofTooDear},
+		"more at a mutex":         {&Survey{Time: now, Groups: []Group{group(Mutex, 1001, "")}}, ErrTooCostly},
+		"more at a read lock":     {&Survey{Time: now, Groups: []Group{group(RWMutexRead, 1001, "")}}, ErrTooCostly},
+		"more at a write lock":    {&Survey{Time: now, Groups: []Group{group(RWMutexWrite, 1001, "")}}, ErrTooCostly},
+		"more at a wait group":    {&Survey{Time: now, Groups: []Group{group(WaitGroup, 1001, "")}}, ErrTooCostly},
 		"more at a cond":          {&Survey{Time: now, Groups: []Group{group(Cond, 50_000, "")}}, nil},
 		"a mutex at four places":  {&Survey{Time: now, Groups: spread(Mutex, 4, 1000)}, nil},
-		"a mutex at many places":  {&Survey{Time: now, Groups: spread(Mutex, 41, 100)}, ErrProofTooDear},
+		"a mutex at many places":  {&Survey{Time: now, Groups: spread(Mutex, 41, 100)}, ErrTooCostly},
 		"mutexes and wait groups": {&Survey{Time: now, Groups: append(spread(Mutex, 4, 1000), spread(WaitGroup, 4, 1000)...)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := NewProver(ProverConfig{}).affordable(tt.last); !errors.Is(err, tt.want) {
+			if err := pauseOf(SurveyConfig{}.withDefaults(maxLeakProfiled), tt.last); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+	"time"
+
+	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// DetectorConfig configures a [Detector]. The zero value is ready to use, but without spans
+// and recordings. A negative number means the default.
+type DetectorConfig struct {
+	// Survey configures the surveys.
+	Survey SurveyConfig
+	// Origins describes the spans behind the labels. Without it, verdicts do not name the
+	// spans under which goroutines were created.
+	Origins OriginLookup
+	// Recorder records the goroutines while a group is suspicious. Without it, only the
+	// goroutineleak profile can show that a group leaks.
+	Recorder Recorder
+	// Accepted returns the number of open connections that the process has accepted. It is
+	// called after each recording. Without it, groups that wait for a connection are never
+	// reported as a leak.
+	Accepted func() (int, error)
+	// Slot is the time between surveys, the length of a recording, and the unit of all times
+	// that verdicts need: a leak is reported after about 30 slots. The default is 5 s.
+	Slot time.Duration
+	// MinGrowth is the number of goroutines from which a group is reported. The default is 20.
+	MinGrowth int
+	// Share is the share of one core that surveys may use on average, and recordings again.
+	// The default is 0.001.
+	Share float64
+	// Top is the number of groups that are published as metrics. The default is 20, the
+	// maximum 100.
+	Top int
+	// Logger logs when surveys begin to fail and when they work again. The default is
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+func (c DetectorConfig) withDefaults() DetectorConfig {
+	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
+	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
+	c.Top = min(cmp.Or(max(c.Top, 0), 20), 100)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return c
+}
+
+// Detector surveys the goroutines periodically, records them while a group is suspicious, and
+// reports which groups leak, where they wait, and under which spans they were created.
+// [NewDetector] creates one. Its methods are safe for concurrent use.
+//
+// If surveys or recordings would exceed their share of a core, the Detector makes fewer of
+// them. Above SurveyConfig.MaxGoroutines it makes none and logs that.
+type Detector struct {
+	config       DetectorConfig
+	surveyor     *surveyor
+	budget       *cputime.Budget // of surveys
+	leakProfiler *leakProfiler
+
+	work          sync.Mutex // guards the fields below; the tick does not wait for it
+	tracker       *groupTracker
+	recordBudget  *cputime.Budget
+	nextRecording time.Time // the earliest
+
+	mu                     sync.Mutex // guards what is published
+	report                 Report
+	found                  runtimeinfo.Findings // made from report; shared with snapshots
+	events                 []runtimeinfo.Event  // since the last snapshot
+	taken, skipped         uint64               // surveys
+	recorded, recordFailed uint64
+	failing                bool
+	burst                  int // goroutines when a burst was reported from their number alone; 0: none
+}
+
+// Report is the state of a Detector at one moment.
+type Report struct {
+	// Survey is the last one, nil before the first.
+	Survey *Survey
+	// Verdicts are the open ones, worst first.
+	Verdicts []Verdict
+}
+
+// Process returns the worst kind of all verdicts, or "" without verdicts.
+func (r *Report) Process() Kind {
+	if len(r.Verdicts) == 0 {
+		return ""
+	}
+	return r.Verdicts[0].Kind
+}
+
+// NewDetector returns a Detector. It does nothing until Run is called.
+func NewDetector(c DetectorConfig) *Detector {
+	c = c.withDefaults()
+	tracker := newGroupTracker(rules{slot: c.Slot, minGrowth: c.MinGrowth}, c.Origins)
+	tracker.recording = c.Recorder != nil
+	return &Detector{
+		config:       c,
+		surveyor:     newSurveyor(c.Survey),
+		budget:       cputime.NewBudget(c.Share, cputime.ProfileBase),
+		leakProfiler: newLeakProfiler(c.Survey, leakProfileCooldown),
+		tracker:      tracker,
+		recordBudget: newRecordBudget(c.Share),
+	}
+}
+
+// Run surveys and records until ctx is done. latest returns the newest snapshot, or nil.
+// Verdicts take memory, spans and the rate of goroutine creations from it.
+func (d *Detector) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
+	var wg sync.WaitGroup
+	wg.Go(func() { d.everySlot(ctx, "recordings", func(ctx context.Context) { d.Record(ctx) }) })
+	d.everySlot(ctx, "surveys", func(ctx context.Context) { d.survey(ctx, latest()) })
+	wg.Wait()
+}
+
+// everySlot calls f now and in each slot until ctx is done, with the label of the agent.
+func (d *Detector) everySlot(ctx context.Context, name string, f func(context.Context)) {
+	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, name), func(ctx context.Context) {
+		ticker := time.NewTicker(d.config.Slot)
+		defer ticker.Stop()
+		for {
+			f(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+}
+
+// survey takes a survey and evaluates it, if the budget allows.
+func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
+	now, n := time.Now(), runtime.NumGoroutine()
+	err := d.surveyor.tooMany(n)
+	if err != nil {
+		d.setError(err) // even if the budget does not allow a survey
+	}
+	if err != nil || !d.budget.Allow(now, n) && !d.mayBorrow(now, n) {
+		d.skip()
+		d.evaluateCount(now, n)
+		return
+	}
+	s, err := d.surveyor.take(ctx)
+	d.setError(err)
+	if err != nil {
+		d.skip()
+		return
+	}
+	meter := cputime.Start()
+	d.Evaluate(s, latest)
+	d.budget.Spend(now, n, s.CPU+meter.Stop())
+	if d.wantsLeakProfile() {
+		if err := d.leakProfiler.take(ctx, s); errors.Is(err, ErrProfiler) {
+			d.setError(err)
+		}
+	}
+}
+
+// Evaluate derives verdicts from a survey and a snapshot, which may be nil. Run calls it. A
+// program that takes surveys by itself, instead of Run, calls Evaluate after each of them.
+func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
+	d.work.Lock()
+	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
+	kinds := d.tracker.kinds()
+	events := d.tracker.takeEvents()
+	d.work.Unlock()
+
+	report := Report{Survey: s, Verdicts: verdicts}
+	found := report.findings(d.config.Top, kinds)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken++
+	d.report, d.found, d.burst = report, found, 0
+	d.publish(events)
+}
+
+// publish adds events for the next snapshot. The caller holds d.mu.
+func (d *Detector) publish(events []runtimeinfo.Event) {
+	const most = 256 // between two snapshots
+	for _, e := range events {
+		d.events = appendBounded(d.events, e, most)
+	}
+}
+
+// wantsLeakProfile reports whether a leak profile can help with some group.
+func (d *Detector) wantsLeakProfile() bool {
+	d.work.Lock()
+	defer d.work.Unlock()
+	return HasLeakProfile() && d.tracker.wantsLeakProfile()
+}
+
+// mayBorrow reports whether to take a survey ahead of the budget: a group is undecided, the
+// credit suffices, and surveys remain at most four times as frequent as the share allows.
+func (d *Detector) mayBorrow(now time.Time, n int) bool {
+	const faster = 4
+	d.work.Lock()
+	undecided := d.tracker.undecided()
+	d.work.Unlock()
+	if !undecided || !d.budget.Borrow(now, n) {
+		return false
+	}
+	last := d.Report().Survey
+	return last == nil || now.Sub(last.Time) >= d.budget.Next(d.budget.Estimate(n))/faster
+}
+
+// evaluateCount reports a burst from the number of goroutines, if a survey costs too much.
+func (d *Detector) evaluateCount(now time.Time, n int) {
+	const burst = 10 // times as many as in the last survey
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := 0
+	if d.report.Survey != nil {
+		before = d.report.Survey.Goroutines
+	}
+	if n < burst*max(before, burst*d.config.MinGrowth) || n < 2*d.burst {
+		return
+	}
+	d.burst = n
+	v := Verdict{Kind: Burst, Count: n, Since: now, Evidence: fmt.Sprintf("%d at the last survey; only the number is known, because a survey of so many goroutines costs too much", before)}
+	d.report.Verdicts = append([]Verdict{v}, d.report.Verdicts...)
+	d.publish([]runtimeinfo.Event{v.event("goroutine.verdict.opened", now)})
+}
+
+func (d *Detector) skip() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.skipped++
+}
+
+// setError logs when surveys begin to fail, and when they work again.
+func (d *Detector) setError(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	d.mu.Lock()
+	changed := d.failing != (err != nil)
+	d.failing = err != nil
+	d.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		d.config.Logger.Warn("gmpulse: goroutines cannot be surveyed", slog.Any("error", err))
+	case changed:
+		d.config.Logger.Info("gmpulse: goroutines are surveyed again")
+	}
+}
+
+// Report returns the last survey and the open verdicts.
+func (d *Detector) Report() Report {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.report
+}
+
+// Findings returns what the next snapshot contains, with the events since the last call.
+func (d *Detector) Findings() *runtimeinfo.Findings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.found
+	f.Surveys, f.SurveysSkipped, f.Recordings, f.RecordingsFailed = d.taken, d.skipped, d.recorded, d.recordFailed
+	f.Events, d.events = d.events, nil
+	return &f
+}
+
+// findings converts a report for snapshots. kinds is the verdict on each group.
+func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) {
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		f.Leaked += v.Leaked
+		if v.Kind.Suspect() {
+			f.Suspects++
+		}
+	}
+	groups := r.Survey.Groups
+	for i := range groups[:min(len(groups), top)] {
+		g := &groups[i]
+		f.Groups = append(f.Groups, runtimeinfo.GoroutineGroup{
+			Wait: g.Class.String(), Site: g.Site.String(), Entry: g.Entry,
+			Verdict: string(kinds[g.Key]), Goroutines: g.Count,
+		})
+	}
+	return f
+}
+
+// circumstancesOf returns what verdicts need from a snapshot.
+func circumstancesOf(s *Survey, latest *runtimeinfo.Snapshot, leaked func(Key) int) circumstances {
+	in := circumstances{now: s.Time, created: math.NaN(), leaked: leaked}
+	if latest == nil {
+		return in
+	}
+	if v, ok := latest.Number("gmpulse.goroutine.creations"); ok {
+		in.created = v
+	}
+	in.stack, _ = latest.Number("go.memory.used.stack")
+	for _, key := range []string{"gmpulse.memory.headroom.gomemlimit", "gmpulse.memory.headroom.container"} {
+		if v, ok := latest.Number(key); ok && (in.headroom == 0 || v < in.headroom) {
+			in.headroom = v
+		}
+	}
+	in.spans = make(map[string]runtimeinfo.SpanGroup, len(latest.SpanGroups))
+	for _, g := range latest.SpanGroups {
+		in.spans[g.Name] = g
+	}
+	return in
+}

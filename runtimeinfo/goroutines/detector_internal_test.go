@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// The Detector logs once that there are too many goroutines, even while the budget does not
+// allow a survey.
+func TestTooManyIsLoggedOnce(t *testing.T) {
+	var log strings.Builder
+	d := NewDetector(DetectorConfig{Survey: SurveyConfig{MaxGoroutines: 1}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	d.budget.Spend(time.Now(), 0, time.Hour)
+	for range 3 {
+		d.survey(t.Context(), nil)
+	}
+	f := d.Findings()
+	if n := strings.Count(log.String(), "cannot be surveyed"); n != 1 || f.SurveysSkipped != 3 {
+		t.Errorf("logged %d times, %d surveys skipped:\n%s", n, f.SurveysSkipped, log.String())
+	}
+}
+
+// If a survey costs too much, a burst is reported once, from the number of goroutines.
+func TestBurstWithoutSurvey(t *testing.T) {
+	d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
+	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 50}, nil)
+	for range 3 {
+		d.evaluateCount(time.Now(), 195_000)
+	}
+	f, r := d.Findings(), d.Report()
+	if len(f.Events) != 1 || len(r.Verdicts) != 1 || r.Verdicts[0].Kind != Burst || r.Verdicts[0].Count != 195_000 {
+		t.Errorf("events %v, verdicts %v", f.Events, r.Verdicts)
+	}
+	d.evaluateCount(time.Now(), 1_000_000)
+	if f := d.Findings(); len(f.Events) != 1 {
+		t.Errorf("events %v, want one for five times as many", f.Events)
+	}
+	d = NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
+	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
+	d.evaluateCount(time.Now(), 120_000)
+	if f := d.Findings(); len(f.Events) != 0 {
+		t.Errorf("events %v for a process that has many goroutines all the time", f.Events)
+	}
+}
+
+func TestNegativeConfigMeansDefaults(t *testing.T) {
+	below := DetectorConfig{Survey: SurveyConfig{MaxGroups: -1, MaxGoroutines: -1}, Slot: -1, MinGrowth: -1, Share: -1, Top: -1}
+	got, want := NewDetector(below), NewDetector(DetectorConfig{})
+	if got.tracker.rules != want.tracker.rules || got.config.Top != want.config.Top || got.budget.Share() != want.budget.Share() || got.surveyor.config != want.surveyor.config {
+		t.Errorf("%+v, %+v", got.config, got.tracker.rules)
+	}
+}
+
+// fakeRecorder is a Recorder made of a function.
+type fakeRecorder func(ctx context.Context, length time.Duration) (*Recording, error)
+
+func (f fakeRecorder) Record(ctx context.Context, length time.Duration) (*Recording, error) {
+	return f(ctx, length)
+}
+
+// suspicious returns a Detector with a suspicious group.
+func suspicious(r Recorder) *Detector {
+	d := NewDetector(DetectorConfig{Recorder: r, Logger: slog.New(slog.DiscardHandler)})
+	start := time.Now()
+	for i := range 4 {
+		d.Evaluate(&Survey{Time: start.Add(time.Duration(i) * 5 * time.Second), Goroutines: 20 * i, Groups: []Group{{Key: key(Select, "shop.a"), Count: 20 * i}}}, nil)
+	}
+	return d
+}
+
+// A recorder that fails, panics, hangs or returns nothing is counted and not called again at
+// once, and the wait for it is bounded.
+func TestFailingRecorder(t *testing.T) {
+	for name, r := range map[string]fakeRecorder{
+		"error":   func(context.Context, time.Duration) (*Recording, error) { return nil, errors.New("busy") },
+		"panic":   func(context.Context, time.Duration) (*Recording, error) { panic("oh") },
+		"nothing": func(context.Context, time.Duration) (*Recording, error) { return nil, nil },
+		"hangs": func(ctx context.Context, _ time.Duration) (*Recording, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := suspicious(r)
+			began := time.Now()
+			d.Record(t.Context())
+			if f := d.Findings(); f.Recordings != 0 || f.RecordingsFailed != 1 {
+				t.Errorf("%s: %d made, %d failed", name, f.Recordings, f.RecordingsFailed)
+			}
+			if took := time.Since(began); took > time.Minute {
+				t.Errorf("%s: it took %v", name, took)
+			}
+			d.Record(t.Context()) // too early
+			if f := d.Findings(); f.RecordingsFailed != 1 {
+				t.Errorf("%s: called again at once", name)
+			}
+		})
+	}
+}
+
+// There is no recording without a suspicious group, or beyond the budget.
+func TestRecordingsKeepToBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := 0
+		r := fakeRecorder(func(context.Context, time.Duration) (*Recording, error) {
+			made++
+			return &Recording{Duration: 5 * time.Second, CPU: time.Second}, nil
+		})
+		d := NewDetector(DetectorConfig{Recorder: r})
+		d.Record(t.Context())
+		if made != 0 {
+			t.Error("a recording without a suspicious group")
+		}
+		d = suspicious(r)
+		for range 120 { // each uses the share of 1,000 s
+			d.Record(t.Context())
+			time.Sleep(5 * time.Second)
+		}
+		if made < 1 || made > 2 {
+			t.Errorf("%d recordings of a second each in ten minutes, want what the credit of half an hour covers", made)
+		}
+	})
+}
+
+// Run returns when its context is done.
+func TestRunReturnsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
+		done := make(chan struct{})
+		go func() {
+			d.Run(ctx, func() *runtimeinfo.Snapshot { return nil })
+			close(done)
+		}()
+		time.Sleep(12 * time.Second)
+		cancel()
+		<-done
+		if f := d.Findings(); f.Surveys == 0 {
+			t.Error("no surveys")
+		}
+	})
+}

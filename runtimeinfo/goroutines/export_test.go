@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"context"
+	"time"
+)
+
+var (
+	WaitClassOf = waitClassOf
+	NewSurveyor = newSurveyor
+	ErrTooSoon  = errTooSoon
+)
+
+func (s *surveyor) Take(ctx context.Context) (*Survey, error) { return s.take(ctx) }
+
+func NewLeakProfiler(c SurveyConfig, cooldown time.Duration) *leakProfiler {
+	return newLeakProfiler(c, cooldown)
+}
+
+func (p *leakProfiler) Take(ctx context.Context, last *Survey) error { return p.take(ctx, last) }
+func (p *leakProfiler) Leaked(k Key) int                             { return p.leaked(k) }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"math"
+	"time"
+)
+
+// facts are what recordings show of a group.
+type facts struct {
+	recordings int           // with members that existed before
+	length     time.Duration // of these recordings in total
+	activity   observation   // sum over the newest of them
+
+	sampled      bool          // the counts are of a sample of the members
+	aged, silent int           // members of ageSlots or more; those of them that never ran
+	cohort       cohort        // the oldest members that never ran
+	age          time.Duration // of all in the cohort
+	mature       bool          // the cohort is large enough, and almost none of it ended
+	quick        bool          // dozens stayed for a minute and none ran or ended
+	gone, before int           // members that ended between the last two recordings; all before
+	pace         float64       // of joining, recent compared with all; NaN if unknown
+
+	// The following count members that ran too.
+	loops    cohort  // observed for loopSlots after that age
+	settled  cohort  // observed as long as a silent cohort
+	loopPace float64 // as pace
+	perSpan  float64 // members that join for each root span that ends, 0 if unknown
+
+	line     Site // the application's line that creates members
+	creation []Site
+	sibling  *Key // a group created together with this one whose members are active
+	sessions bool // members come and go with accepted connections
+	io       bool // the group, or one created together with it, waits for a connection
+	reader   bool // a group created together with it does
+}
+
+// active reports whether the network or other goroutines make members run.
+func (f *facts) active() bool {
+	a := &f.activity
+	return f.recordings > 0 && a.old >= 5 && (10*a.woken >= a.old || 3*(a.ran-a.timed) >= a.old)
+}
+
+// silentGroup reports whether members practically never run.
+func (f *facts) silentGroup() bool {
+	a := &f.activity
+	return f.recordings > 0 && a.old > 0 && 50*a.ran <= a.old
+}
+
+// loop reports whether members run, woken by their own timers.
+func (f *facts) loop() bool {
+	return f.recordings > 0 && !f.active() && 10*f.activity.ran >= f.activity.old
+}
+
+// turnsOver reports whether at least a fifth of the members ended between recordings.
+func (f *facts) turnsOver() bool { return f.before >= 5 && 5*f.gone >= f.before }
+
+// factsOf returns what recordings show of a group.
+func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
+	now := t.members.last
+	f.activity, f.recordings = m.activity(recentRecordings)
+	f.length = f.activity.length
+	f.sampled = m.every > 1
+	f.aged, f.silent = m.aged(now, t.rules.slots(ageSlots))
+	if n := len(m.observations); n > 1 {
+		newest := &m.observations[n-1]
+		f.gone, f.before = newest.gone, newest.gone+newest.old
+	}
+	f.cohort, f.age, f.mature = t.maturity(m, now)
+	q := m.survival(now, t.rules.slots(quickSlots), t.rules.slots(quickSlots), false)
+	f.quick = q.stayed >= t.rules.minGrowth && q.gone() == 0
+	f.loops = m.survival(now, t.rules.slots(loopSlots), t.rules.slots(loopSlots), true)
+	f.settled = m.survival(now, t.rules.slots(ageSlots), t.rules.slots(watchSlots), true)
+	f.pace, f.loopPace = m.pace(g.labelled(), false), m.pace(g.labelled(), true)
+	if g.labelled() {
+		f.perSpan = m.perLoad()
+	}
+	f.line, f.creation = m.line(), m.creation
+	f.io = g.Class == IO
+	for _, k := range r.related(g.traceKey(), m, g) {
+		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
+			continue // a goroutine of the server
+		}
+		if a, n := t.members.groups[k].activity(recentRecordings); n > 0 && a.old >= 5 && 10*a.woken >= a.old && f.sibling == nil {
+			f.sibling = &k
+		}
+		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO
+	}
+	f.sessions = t.isSessions(m)
+	return f
+}
+
+// maturity looks for an age beyond which almost no member ends. It tries ageSlots, twice that
+// and so on, as long as a large enough cohort has reached the age and was observed for as long
+// again, at least watchSlots.
+func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age time.Duration, ok bool) {
+	const few = 50 // one in so many may end
+	for n := ageSlots; ; n *= 2 {
+		age = t.rules.slots(n)
+		period := t.rules.slots(max(watchSlots, n))
+		c = m.survival(now, age, period, false)
+		age += period
+		if c.stayed < minCohort {
+			return c, age, false
+		}
+		if few*c.gone() <= c.stayed {
+			return c, age, true
+		}
+	}
+}
+
+// loadOf returns a cumulative measure of the load that creates members of a group: the number
+// of ended root spans with the names under which members were created.
+func (t *groupTracker) loadOf(g *Group) (ended float64) {
+	if t.lookup == nil {
+		return 0
+	}
+	names := map[string]bool{}
+	for _, x := range g.Origins {
+		if x.Root == "" {
+			continue
+		}
+		o := t.originInfo(x.Root, x.Epoch)
+		if len(o.Names) == 0 {
+			names[x.Root] = true
+		}
+		for _, name := range o.Names {
+			names[name] = true
+		}
+		for _, n := range o.Ended {
+			names[n.Name] = true
+		}
+	}
+	for name := range names {
+		ended += float64(t.last.spans[name].Ended)
+	}
+	return ended
+}
+
+// isSessions reports whether the number of members follows the number of accepted connections:
+// there are about as many, and about as many were accepted as members joined since the group
+// was first recorded.
+func (t *groupTracker) isSessions(m *members) bool {
+	if !t.acceptedKnown() || len(m.observations) == 0 {
+		return false
+	}
+	now, first := t.accepted[len(t.accepted)-1].n, t.accepted[0].n
+	for _, a := range t.accepted {
+		if a.at <= m.since {
+			first = a.n
+		}
+	}
+	joined := m.count - m.observations[0].size
+	return 4*now >= 3*m.count && 5*(now-first) >= 3*joined
+}
+
+// acceptedKnown reports whether the number of accepted connections is known.
+func (t *groupTracker) acceptedKnown() bool {
+	n := len(t.accepted)
+	return n > 0 && t.accepted[n-1].n >= 0
+}
+
+// noFacts are the facts of a group that was not recorded.
+func noFacts() *facts { return &facts{pace: math.NaN(), loopPace: math.NaN()} }

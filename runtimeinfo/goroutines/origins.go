@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// OriginLookup describes the spans behind the labels that goroutines inherit.
+// [tracectx.Processor] implements it.
+//
+// [tracectx.Processor]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx#Processor
+type OriginLookup interface {
+	// Origin returns what is known of the local root spans with one name that began in one
+	// epoch, by the values of their labels. It is safe for concurrent use and does not block.
+	Origin(root, epoch string) (o runtimeinfo.Origin, ok bool)
+}
+
+// labelFacts is what the labels of a group's members show.
+type labelFacts struct {
+	old   int      // members older than openAge, as far as epochs show
+	open  int      // upper bound of the members whose root span is still open
+	names []string // of the root spans, most members first
+	roots []Root
+	ages  []Age
+}
+
+// ageSteps are the ages that verdicts report.
+func ageSteps() []time.Duration {
+	return []time.Duration{0, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 12 * time.Hour}
+}
+
+// maxExamples is the number of example spans of a root.
+const maxExamples = 3
+
+// labelledRoot collects the members with one root label.
+type labelledRoot struct {
+	Root
+	names   []string              // of the root spans
+	spans   runtimeinfo.SpanGroup // sum over names
+	epochs  []epochCount
+	covered int // members of epochs from which a span may still be active
+}
+
+// labelFactsOf evaluates the labels of a group.
+func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) {
+	if t.lookup == nil {
+		return f
+	}
+	byLabel := map[string]*labelledRoot{}
+	steps := ageSteps()
+	counts := make([]int, len(steps))
+	for _, x := range g.Origins {
+		if x.Root == "" {
+			continue
+		}
+		o := t.originInfo(x.Root, x.Epoch)
+		r := byLabel[x.Root]
+		if r == nil {
+			r = newLabelledRoot(x.Root, o.Names, in)
+			byLabel[x.Root] = r
+		}
+		r.Count += x.Count
+		r.epochs = append(r.epochs, epochCount{x.Count, o.Ended})
+		if !o.ok {
+			continue
+		}
+		if room := maxExamples - len(r.Examples); room > 0 {
+			r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
+		}
+		age := max(0, in.now.Sub(o.To))
+		for i, step := range steps {
+			if age >= step {
+				counts[i] += x.Count
+			}
+		}
+		if age >= t.rules.openAge() {
+			f.old += x.Count
+		}
+		if anyActive(&r.spans, age, in.now.Sub(o.From)) {
+			r.covered += x.Count
+		}
+	}
+	for i, n := range counts {
+		if n > 0 {
+			f.ages = append(f.ages, Age{AtLeast: steps[i], Count: n})
+		}
+	}
+	t.addRoots(&f, byLabel, in)
+	return f
+}
+
+// originInfo is a result of OriginLookup.
+type originInfo struct {
+	runtimeinfo.Origin
+	ok bool
+}
+
+// originInfo calls the OriginLookup once for each pair of labels in a survey.
+func (t *groupTracker) originInfo(root, epoch string) *originInfo {
+	key := labelPair{root, epoch}
+	o := t.origins[key]
+	if o == nil {
+		o = &originInfo{}
+		o.Origin, o.ok = t.lookup.Origin(root, epoch)
+		t.origins[key] = o
+	}
+	return o
+}
+
+// newLabelledRoot sums up the spans of the names behind a label. Without names the label is
+// the name.
+func newLabelledRoot(label string, names []string, in *circumstances) *labelledRoot {
+	if len(names) == 0 {
+		names = []string{label}
+	}
+	r := &labelledRoot{Root: Root{Name: label}, names: names}
+	if len(names) == 1 {
+		r.Name = names[0]
+	}
+	for _, name := range names {
+		s := in.spans[name]
+		r.spans.Active += s.Active
+		for i, n := range s.Ages {
+			r.spans.Ages[i] += n
+		}
+	}
+	return r
+}
+
+// addRoots adds the roots to the facts, most members first.
+func (t *groupTracker) addRoots(f *labelFacts, byLabel map[string]*labelledRoot, in *circumstances) {
+	all := slices.SortedFunc(maps.Values(byLabel), func(a, b *labelledRoot) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	})
+	for _, r := range all {
+		if t.isBatch(r, in) {
+			f.open += r.covered
+		} else {
+			f.open += min(r.Count, openOlder(&r.spans, t.rules.openAge()))
+		}
+		roots := finalNames(r.Root, r.epochs)
+		f.roots = append(f.roots, roots...)
+		f.names = append(f.names, r.names...)
+		for i := range roots {
+			if !slices.Contains(r.names, roots[i].Name) {
+				f.names = append(f.names, roots[i].Name)
+			}
+		}
+	}
+}
+
+// isBatch reports whether few root spans with a label ended recently, under any name.
+func (t *groupTracker) isBatch(r *labelledRoot, in *circumstances) bool {
+	names := map[string]bool{}
+	for _, name := range r.names {
+		names[name] = true
+	}
+	for i := range r.epochs {
+		for _, n := range r.epochs[i].ended {
+			names[n.Name] = true
+		}
+	}
+	var ended uint64
+	for name := range names {
+		ended += t.spans.endedWithin(name, in.at, t.rules.slots(batchSlots))
+	}
+	return ended < fewEnded
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/pprof"
+	"slices"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/profiles"
+)
+
+const (
+	maxOrigins = 256 // of a group
+	maxFrames  = 48  // of a group's stack
+	// profiledFrames is the depth to which the runtime records a stack, unless GODEBUG
+	// profstackdepth changes it.
+	profiledFrames = 128
+)
+
+// surveyProfile makes a survey of the named profile. It omits goroutines that are in the
+// function self. It also returns the CPU time that the whole process used meanwhile, or 0 if
+// the system does not report it.
+func surveyProfile(ctx context.Context, name string, c SurveyConfig, self string) (*Survey, time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	meter := cputime.Start()
+	defer meter.Stop()
+	start, before := time.Now(), cputime.Process()
+	p, err := readProfile(ctx, name)
+	if err != nil {
+		return nil, 0, err
+	}
+	s := newGrouper(c, self).survey(p)
+	s.Time = start
+	s.CPU = meter.Elapsed()
+	process := cputime.Process() - before
+	if process > 0 {
+		s.CPU = min(s.CPU, process)
+	}
+	return s, process, nil
+}
+
+// readProfile returns the named profile. Corrupt labels make the runtime's profiler panic
+// (timandy/routine#4); readProfile returns that as an error.
+func readProfile(ctx context.Context, name string) (p *profile.Profile, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrProfiler, r)
+		}
+	}()
+	source := pprof.Lookup(name)
+	if source == nil {
+		return nil, errors.New("goroutines: no profile is called " + name)
+	}
+	var b bytes.Buffer
+	// Never debug=2: it stops the world for 8 µs per goroutine.
+	if err := source.WriteTo(&b, 0); err != nil {
+		return nil, fmt.Errorf("goroutines: %s profile: %w", name, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if p, err = profiles.Decode(b.Bytes()); err != nil {
+		return nil, fmt.Errorf("goroutines: decode %s profile: %w", name, err)
+	}
+	return p, nil
+}
+
+// grouper counts the samples of one profile by key.
+type grouper struct {
+	config SurveyConfig
+	self   string
+	groups map[Key]*sampleGroup
+	agent  int
+
+	frames    []profile.Line // of the current sample, leaf first
+	functions []string       // of frames
+}
+
+// sampleGroup counts the goroutines with one key.
+type sampleGroup struct {
+	key     Key
+	count   int
+	origins map[labelPair]int
+	example *profile.Sample
+}
+
+// labelPair is the labels that an [Origin] counts.
+type labelPair struct{ root, epoch string }
+
+func newGrouper(c SurveyConfig, self string) *grouper {
+	return &grouper{config: c, self: self, groups: map[Key]*sampleGroup{}}
+}
+
+func (g *grouper) survey(p *profile.Profile) *Survey {
+	for _, sample := range p.Sample {
+		g.add(sample)
+	}
+	all := slices.SortedFunc(maps.Values(g.groups), (*sampleGroup).compare)
+	kept := all[:min(len(all), g.config.MaxGroups)]
+	s := &Survey{Agent: g.agent, Groups: make([]Group, len(kept))}
+	for i, x := range kept {
+		s.Groups[i] = g.group(x)
+		s.Goroutines += x.count
+	}
+	for _, x := range all[len(kept):] {
+		s.Rest += x.count
+	}
+	s.Goroutines += s.Rest
+	return s
+}
+
+func (g *grouper) add(sample *profile.Sample) {
+	n := int(sample.Value[0])
+	g.unfold(sample)
+	_, agent := sample.Label[g.config.AgentLabel]
+	if agent || slices.Contains(g.functions, g.self) {
+		g.agent += n
+		return
+	}
+	k := keyOf(g.functions, func(i int) Site { return siteOf(g.frames[i]) })
+	x := g.groups[k]
+	if x == nil {
+		x = &sampleGroup{key: k, origins: map[labelPair]int{}, example: sample}
+		g.groups[k] = x
+	}
+	x.count += n
+	x.origins[labelPair{root: label(sample, g.config.RootLabel), epoch: label(sample, g.config.EpochLabel)}] += n
+}
+
+// label returns the value of a label, "" if absent.
+func label(sample *profile.Sample, key string) string {
+	if values := sample.Label[key]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// unfold sets the frames of a sample. Inlined calls share a location.
+func (g *grouper) unfold(sample *profile.Sample) {
+	g.frames, g.functions = g.frames[:0], g.functions[:0]
+	for _, l := range sample.Location {
+		for _, line := range l.Line {
+			if line.Function == nil {
+				continue // C without symbols
+			}
+			g.frames = append(g.frames, line)
+			g.functions = append(g.functions, line.Function.Name)
+		}
+	}
+}
+
+// keyOf returns the key of a stack, leaf first.
+func keyOf(functions []string, frame func(i int) Site) Key {
+	if len(functions) == 0 {
+		return Key{}
+	}
+	var k Key
+	class, site := waitClassOf(functions)
+	entry := entryOf(functions)
+	k.Class = class
+	if len(functions) < profiledFrames {
+		k.Entry = functions[entry]
+	}
+	if class != Running {
+		k.Site = frame(site)
+		return k
+	}
+	if k.Entry != "" {
+		site = entry
+	}
+	k.Site = frame(site)
+	k.Site.Line = 0
+	return k
+}
+
+// entryOf returns the index of the function that the goroutine was started with.
+func entryOf(functions []string) int {
+	for i, f := range slices.Backward(functions) {
+		if !isLauncher(f) {
+			return i
+		}
+	}
+	return len(functions) - 1
+}
+
+func siteOf(l profile.Line) Site {
+	return Site{Function: l.Function.Name, File: l.Function.Filename, Line: int(l.Line)}
+}
+
+// compare orders the largest group first.
+func (x *sampleGroup) compare(y *sampleGroup) int {
+	return cmp.Or(cmp.Compare(y.count, x.count), x.key.compare(y.key))
+}
+
+func (g *grouper) group(x *sampleGroup) Group {
+	out := Group{Key: x.key, Count: x.count}
+	g.unfold(x.example)
+	out.Stack = make([]Site, min(len(g.frames), maxFrames))
+	for i := range out.Stack {
+		out.Stack[i] = siteOf(g.frames[i])
+	}
+	if len(g.frames) > maxFrames {
+		out.Stack[maxFrames-1] = siteOf(g.frames[len(g.frames)-1])
+	}
+	for labels, n := range x.origins {
+		out.Origins = append(out.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
+	}
+	slices.SortFunc(out.Origins, Origin.compare)
+	if len(out.Origins) > maxOrigins {
+		for _, o := range out.Origins[maxOrigins:] {
+			out.OtherOrigins += o.Count
+		}
+		out.Origins = slices.Clone(out.Origins[:maxOrigins])
+	}
+	return out
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// keptSpanSamples is the number of surveys that the history of a root-span name covers.
+const keptSpanSamples = 40
+
+// spanLog holds the history of each root-span name.
+type spanLog map[string]*spanHistory
+
+// spanHistory is how many root spans of one name had ended at each survey.
+type spanHistory struct {
+	samples []spanSample  // oldest first
+	p99     time.Duration // of the durations of ended spans, 0 if unknown
+}
+
+type spanSample struct {
+	at     time.Duration
+	ended  uint64
+	active int
+}
+
+// add adds the span groups of one snapshot and drops other names.
+func (l spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup) {
+	for name := range l {
+		if _, ok := groups[name]; !ok {
+			delete(l, name)
+		}
+	}
+	for name := range groups {
+		g := groups[name]
+		h := l[name]
+		if h == nil {
+			h = &spanHistory{}
+			l[name] = h
+		}
+		h.samples = appendBounded(h.samples, spanSample{at, g.Ended, g.Active}, keptSpanSamples)
+		if g.P99 > 0 {
+			h.p99 = g.P99
+		}
+	}
+}
+
+// p99 returns the 99th percentile of the durations of a name's spans, 0 if unknown.
+func (l spanLog) p99(name string) time.Duration {
+	if h := l[name]; h != nil {
+		return h.p99
+	}
+	return 0
+}
+
+// before returns the newest sample that is at least d old.
+func (h *spanHistory) before(now, d time.Duration) (s spanSample, ok bool) {
+	for _, s := range slices.Backward(h.samples) {
+		if now-s.at >= d {
+			return s, true
+		}
+	}
+	return s, false
+}
+
+// endedWithin returns the number of spans of a name that ended in the last d, or ever if the
+// history is shorter.
+func (l spanLog) endedWithin(name string, now, d time.Duration) uint64 {
+	h := l[name]
+	if h == nil || len(h.samples) == 0 {
+		return 0
+	}
+	from, _ := h.before(now, d)
+	return h.samples[len(h.samples)-1].ended - from.ended
+}
+
+// collapsed reports whether spans of a name took short and none ended in the last d, although
+// at least the given number are active.
+func (l spanLog) collapsed(name string, now, d time.Duration, active int) bool {
+	const (
+		enough = 20 // ended spans that show how long they take
+		short  = 10 // times less than d
+	)
+	h := l[name]
+	if h == nil || len(h.samples) == 0 {
+		return false
+	}
+	then, ok := h.before(now, d)
+	last := h.samples[len(h.samples)-1]
+	return ok && then.ended >= enough && last.ended == then.ended && last.active >= active && h.p99 > 0 && short*h.p99 <= d
+}
+
+// openOlder returns the number of spans that have been active for at least d, to a factor of
+// two.
+func openOlder(g *runtimeinfo.SpanGroup, d time.Duration) (n int) {
+	for i, count := range g.Ages {
+		if youngest := time.Second << i / 2; i > 0 && youngest >= d/2 {
+			n += count
+		}
+	}
+	return n
+}
+
+// anyActive reports whether a span with an age between the two may be active.
+func anyActive(g *runtimeinfo.SpanGroup, youngest, oldest time.Duration) bool {
+	const stale = 2 * time.Second // maximum age of the snapshot
+	for i, count := range g.Ages {
+		from, to := time.Duration(0), time.Second<<i
+		if i > 0 {
+			from = to / 2
+		}
+		if last := i == len(g.Ages)-1; count > 0 && from <= oldest && (last || youngest < to+stale) {
+			return true
+		}
+	}
+	return false
+}
