@@ -88,7 +88,7 @@ func TestRecorder(t *testing.T) {
 	found := false
 	for _, s := range exported.GetSpans() {
 		for _, kv := range s.Attributes {
-			found = found || kv.Key == "go.span.exec.blocked.sleep" && kv.Value.AsFloat64() >= 0.02
+			found = found || kv.Key == "gmpulse.span.exec.blocked.sleep" && kv.Value.AsFloat64() >= 0.02
 		}
 	}
 	if !found {

@@ -98,7 +98,7 @@ func WithPage(c page.Config) Option {
 }
 
 // WithEnrichment false leaves spans as they are, as GMPULSE_ENRICH=off does: no
-// go.process.* attributes, no go.runtime.sample events on long ones. Default true.
+// gmpulse.process.* attributes, no gmpulse.runtime.sample events on long ones. Default true.
 func WithEnrichment(on bool) Option {
 	return func(s *settings) { s.noEnrichment = !on }
 }

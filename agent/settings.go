@@ -97,7 +97,7 @@ func Variables() []Variable {
 		{"GMPULSE_BASELINES", formSwitch, "on", "off: nothing is learned of what is normal, and no anomaly is reported.", true, setBaselines},
 		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "Target number of false alarms per week and group of signals.", true, setAlertsPerWeek},
 		{"GMPULSE_STATE_FILE", "a path", "", "Where what is normal is kept over a restart; empty: each start learns anew.", true, setStateFile},
-		{"GMPULSE_ENRICH", formSwitch, "on", "off: spans are left as they are: no go.process.* attributes, no go.runtime.sample events on long ones.", true, setEnrich},
+		{"GMPULSE_ENRICH", formSwitch, "on", "off: spans are left as they are: no gmpulse.process.* attributes, no gmpulse.runtime.sample events on long ones.", true, setEnrich},
 		{"GMPULSE_RECORDER", formSwitch, "on", "off: no execution traces are recorded; goroutines are then reported as leaked only where the garbage collector proves it.", true, setRecorder},
 		{"GMPULSE_CAPTURE_DIR", "a directory", "none: no evidence is kept", "Where a bundle of evidence is kept of each incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port or unix:///path", "off", "Stream every sample and event to Fluentd, Fluent Bit or an OpenTelemetry Collector.", false, setFluentd},

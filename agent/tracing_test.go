@@ -27,7 +27,7 @@ func TestSpansAndTicks(t *testing.T) {
 	_, span := tp.Tracer("").Start(t.Context(), "long")
 	awaitTicks(t, a, 5)
 	span.End()
-	if keys := attributeKeys(out.GetSpans()[0].Attributes); !strings.Contains(keys, "go.process.during.ticks") || !strings.Contains(keys, "go.process.at_start.goroutine.count") {
+	if keys := attributeKeys(out.GetSpans()[0].Attributes); !strings.Contains(keys, "gmpulse.process.during.ticks") || !strings.Contains(keys, "gmpulse.process.at_start.goroutine.count") {
 		t.Errorf("attributes %s", keys)
 	}
 
@@ -41,7 +41,7 @@ func TestSpansAndTicks(t *testing.T) {
 
 	var text strings.Builder
 	slog.New(a.LogHandler(slog.NewTextHandler(&text, nil))).Info("hello")
-	if !strings.Contains(text.String(), "go.goroutine.count=") {
+	if !strings.Contains(text.String(), "gmpulse.goroutine.count=") {
 		t.Errorf("%q", text.String())
 	}
 }

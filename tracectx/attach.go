@@ -12,12 +12,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// maxProviders bounds the providers that a Processor is attached to at once. A
-// process has one, seldom two; tests make more, and shut them down.
+// maxProviders is the number of providers that a Processor can be attached to. A
+// process has one or two; tests create more and shut them down.
 const maxProviders = 16
 
-// registrar and unregistrar are the parts of *sdktrace.TracerProvider that
-// attaching needs, so that providers that embed one will do.
+// registrar and unregistrar are the methods of *sdktrace.TracerProvider that Attach
+// and Detach use. Types that embed a provider also have them.
 type registrar interface {
 	RegisterSpanProcessor(processor sdktrace.SpanProcessor)
 }
@@ -26,8 +26,8 @@ type unregistrar interface {
 	UnregisterSpanProcessor(processor sdktrace.SpanProcessor)
 }
 
-// An attachment is what a provider gets registered in place of the Processor:
-// thus its Shutdown is known to be that one provider's.
+// An attachment is the span processor that Attach registers with a provider, so that
+// the provider's Shutdown affects only the spans of that provider.
 type attachment struct {
 	source
 	processor *Processor
@@ -48,41 +48,40 @@ func (a *attachment) OnEnd(span sdktrace.ReadOnlySpan) { a.processor.OnEnd(span)
 func (a *attachment) OnEnding(span sdktrace.ReadWriteSpan) { a.processor.OnEnding(span) }
 
 func (a *attachment) Shutdown(context.Context) error {
-	a.processor.forget(&a.source)
+	a.processor.close(&a.source)
 	return nil
 }
 
 func (*attachment) ForceFlush(context.Context) error { return nil }
 
-// Attach registers the Processor with tp and reports whether it is attached
-// now. Attaching again to the same provider changes nothing and costs little, so
-// that a program whose provider may be set later can call it at every tick.
+// Attach registers the Processor with tp and reports whether it is attached. Attach
+// does nothing if it is attached already, so a program whose provider may change
+// later can call it at every tick.
 //
-// It returns false for providers that take no span processors (the no-op one,
-// otel's global stand-in before a real one is set), ones that have shut
-// down while attached, values that cannot be compared (pass a pointer), beyond
-// 16 live providers, and after [Processor.Shutdown].
+// Attach returns false for a provider that accepts no span processors (such as the
+// no-op provider and otel's global provider before one is set), a provider that was
+// shut down while attached, a value that is not comparable (pass a pointer), if 16
+// providers are attached, and after [Processor.Shutdown].
 //
-// Spans that started before are not known, and their ends are ignored. It may
-// wait for a lock of the provider's: one is held while another processor of
-// it is being unregistered.
+// The Processor does not know spans that started earlier and ignores their ends.
+// Attach may wait for a lock of the provider, which the provider holds while it
+// unregisters another processor.
 func (p *Processor) Attach(tp trace.TracerProvider) bool {
 	to, ok := tp.(registrar)
 	if !ok || !reflect.ValueOf(tp).Comparable() {
 		return false
 	}
 	a, isNew := p.attachments.add(p, tp)
-	// Outside the lock: a provider that shuts down calls us under a lock of its own.
-	if isNew {
+	if isNew { // without our lock: a provider calls our Shutdown with its own lock held
 		to.RegisterSpanProcessor(a)
 	}
 	return a != nil && !a.closed.Load()
 }
 
-// Attached reports whether the Processor sees spans: it is attached to a provider that
-// has not shut down, or a root or the work of a Do has come to it, whichever way.
+// Attached reports whether the Processor receives spans: it is attached to a provider
+// that is not shut down, or has seen a root span or a call of Do.
 func (p *Processor) Attached() bool {
-	if p.jobs.Load() > 0 || p.attachments.anyLive() {
+	if p.jobs.Load() > 0 || p.attachments.anyOpen() {
 		return true
 	}
 	p.mu.Lock()
@@ -90,20 +89,20 @@ func (p *Processor) Attached() bool {
 	return p.observer.started > 0
 }
 
-// Detach unregisters the Processor from every provider that [Processor.Attach]
-// added it to, and forgets their spans. Providers that it was given to directly
-// keep it. It returns when no new span will be taken; it may wait for a
-// provider's lock as Attach may.
+// Detach unregisters the Processor from all providers that [Processor.Attach]
+// registered it with, and forgets their spans. It does not affect providers that got
+// the Processor as an option. When Detach returns, no new span is added. It may wait
+// for a provider's lock as Attach does.
 func (p *Processor) Detach() {
 	for _, a := range p.attachments.clear() {
-		p.forget(&a.source) // first and ourselves: a provider need not know how
+		p.close(&a.source) // a provider need not support unregistering
 		if from, ok := a.provider.(unregistrar); ok {
 			from.UnregisterSpanProcessor(a)
 		}
 	}
 }
 
-// attachments are the providers that a Processor is attached to.
+// attachments is the set of providers that a Processor is attached to.
 type attachments struct {
 	mu     sync.Mutex
 	list   []*attachment
@@ -111,8 +110,8 @@ type attachments struct {
 	closed bool
 }
 
-// add returns the attachment to tp, nil if there is not to be one, and whether
-// it was made now and wants registering.
+// add returns the attachment to tp and reports whether it is new. It returns nil if
+// tp cannot be attached.
 func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment, isNew bool) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -122,7 +121,8 @@ func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment
 		}
 	}
 	if len(as.list) == maxProviders {
-		// Those shut down stay known until here, so that they are not attached anew.
+		// Providers that were shut down stay in the list until now: they must not be
+		// attached again.
 		as.list = slices.DeleteFunc(as.list, func(a *attachment) bool { return a.closed.Load() })
 	}
 	if as.closed || len(as.list) == maxProviders {
@@ -134,14 +134,14 @@ func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment
 	return a, true
 }
 
-// anyLive reports whether there is a provider that has not shut down.
-func (as *attachments) anyLive() bool {
+// anyOpen reports whether a provider is attached that is not shut down.
+func (as *attachments) anyOpen() bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	return slices.ContainsFunc(as.list, func(a *attachment) bool { return !a.closed.Load() })
 }
 
-// clear empties the list and returns what was in it.
+// clear empties the list and returns its former content.
 func (as *attachments) clear() []*attachment {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -150,7 +150,7 @@ func (as *attachments) clear() []*attachment {
 	return list
 }
 
-// close lets no attachment be made any more and returns those there are.
+// close makes add fail from now on and returns the list.
 func (as *attachments) close() []*attachment {
 	as.mu.Lock()
 	defer as.mu.Unlock()

@@ -3,29 +3,30 @@
 package tracectx
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// WithAttributes returns span with more attributes, for exporters and processors
-// that wrap others: what an ended span lacks cannot be set on it any more. It
-// does as SetAttributes would have done: a key that is there already gets the new
-// value, an attribute without a key is dropped, and so is what exceeds the
-// limit; both count in DroppedAttributes. Values are taken as they are.
+// WithAttributes returns a copy of an ended span with additional attributes. It is
+// for exporters and processors that wrap others, because SetAttributes has no effect
+// on an ended span. As in SetAttributes, a value replaces an earlier one of the same
+// key, and WithAttributes drops attributes without a key and those that exceed the
+// attribute limit; both count in DroppedAttributes. Values are not truncated.
 //
-// span itself and its attribute slice, which all exporters share, stay as they
-// are. It costs two allocations; attrs may be reused afterwards.
+// WithAttributes changes neither span nor its attribute slice, which all exporters
+// share, and does not keep attrs. It takes two allocations.
 //
-// A span does not tell its limit. What the environment says
-// (OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, default 128) is taken for it, and a span
-// that has dropped attributes is taken to be full, which is how a lower limit
-// that the program has set in code shows.
+// A span does not expose its attribute limit. WithAttributes uses the limit from the
+// environment (OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, default 128). If the span has dropped
+// attributes already, its present number of attributes is the limit.
 func WithAttributes(span sdktrace.ReadOnlySpan, attrs ...attribute.KeyValue) sdktrace.ReadOnlySpan {
 	return withAttributes(span, attributeLimit(), attrs)
 }
 
-// attributeLimit is the most attributes that a span may have by default; negative
-// is no limit.
+// attributeLimit returns the SDK's default limit of attributes per span. A negative
+// value means no limit.
 func attributeLimit() int { return sdktrace.NewSpanLimits().AttributeCountLimit }
 
 func withAttributes(span sdktrace.ReadOnlySpan, limit int, attrs []attribute.KeyValue) sdktrace.ReadOnlySpan {
@@ -41,8 +42,8 @@ func withAttributes(span sdktrace.ReadOnlySpan, limit int, attrs []attribute.Key
 		attributes:   append(make([]attribute.KeyValue, 0, len(have)+len(attrs)), have...),
 		dropped:      dropped,
 	}
-	for i := range attrs {
-		s.set(attrs[i], limit)
+	for _, a := range attrs {
+		s.set(a, limit)
 	}
 	return s
 }
@@ -54,26 +55,18 @@ type attributed struct {
 	dropped    int
 }
 
-var _ sdktrace.ReadOnlySpan = (*attributed)(nil)
-
 func (s *attributed) Attributes() []attribute.KeyValue { return s.attributes }
 
 func (s *attributed) DroppedAttributes() int { return s.dropped }
 
 func (s *attributed) set(a attribute.KeyValue, limit int) {
-	if !a.Valid() {
+	i := slices.IndexFunc(s.attributes, func(b attribute.KeyValue) bool { return b.Key == a.Key })
+	switch {
+	case !a.Valid(), i < 0 && limit >= 0 && len(s.attributes) >= limit:
 		s.dropped++
-		return
+	case i >= 0:
+		s.attributes[i].Value = a.Value
+	default:
+		s.attributes = append(s.attributes, a)
 	}
-	for i := range s.attributes {
-		if s.attributes[i].Key == a.Key {
-			s.attributes[i].Value = a.Value
-			return
-		}
-	}
-	if limit >= 0 && len(s.attributes) >= limit {
-		s.dropped++
-		return
-	}
-	s.attributes = append(s.attributes, a)
 }

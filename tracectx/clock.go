@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// A clock is the coarse time of a [Processor]: whole seconds since it was made, as of
-// the last observation. Reading it costs one load, where time.Now costs 40 ns. It is
-// the processor's own: what start time a span claims does not matter to it.
+// A clock counts whole seconds since the Processor was created, as of the last
+// observation. Reading it takes one atomic load; time.Now takes 40 ns. It does not
+// depend on the start times that spans report.
 type clock struct {
 	start     time.Time
-	startWall int64 // start in nanoseconds since 1970
+	startWall int64 // start in Unix nanoseconds
 	seconds   atomic.Int64
 }
 
-// set takes over the time of an observation.
+// set advances the clock to the time of an observation.
 func (c *clock) set(now time.Time) {
 	c.seconds.Store(int64(max(0, now.Sub(c.start)) / time.Second))
 }
 
-// second returns the seconds from the making of the Processor to its last
-// observation: at most one tick before now.
+// second returns the seconds until the last observation. It is at most one tick late.
 func (c *clock) second() uint32 { return uint32(c.seconds.Load()) }
 
-// took returns how long a span took in this process, by the times it claims and by
-// the second in which it was seen to begin. A span that claims to have begun before
-// that, a message's for instance, did not run here meanwhile.
-func (c *clock) took(start, end int64, born uint32) int64 {
-	claimed := end - start
+// duration returns how long a span ran in this process. start and end are the times
+// that the span reports, in Unix nanoseconds; born is the clock's second at which it
+// began. A span may report a start time from before it began here, such as the time
+// at which a message was sent. If the end time also lies before the span began,
+// the reported times count.
+func (c *clock) duration(start, end int64, born uint32) int64 {
+	reported := end - start
 	if here := end - c.startWall - int64(born)*int64(time.Second); here >= 0 {
-		return min(claimed, here)
+		return min(reported, here)
 	}
-	return claimed // its end lies in the past too: it tells of something else
+	return reported
 }

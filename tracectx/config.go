@@ -3,6 +3,7 @@
 package tracectx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -15,81 +16,71 @@ const (
 	defaultMaxNames = 100
 	defaultTTL      = 10 * time.Minute
 
-	// A table for 2^20 spans takes 90 MB, and 10,000 names are no use to
-	// anybody's dashboard: above these a number is a slip of the pen.
-	maxCapacity = 1 << 20
-	maxMaxNames = 10_000
+	maxCapacity = 1 << 20 // takes 90 MB
+	maxMaxNames = 10_000  // takes 50 MB
 )
 
-// Config says how much a [Processor] may remember. The zero value is ready to
-// use: every field's zero means its default.
+// Config bounds the memory of a [Processor]. The zero value selects the defaults.
 type Config struct {
-	// Capacity is how many local root spans can be active at once, in spans.
-	// The table has a fixed size, about 100 bytes per span of capacity (120 with a
-	// History) and 65 KB at least, and room to spare: below Capacity practically
-	// no span is turned away, somewhere above it spans are, and count as
-	// Untracked. At most 1,048,576. Zero means 4096.
+	// Capacity is the number of local root spans that can be active at once. The
+	// table has a fixed size of about 100 bytes per span of capacity (130 with a
+	// History), at least 65 KB. It has some spare room: below Capacity
+	// practically no span is rejected. Rejected spans count as Untracked. Maximum
+	// 1,048,576; 0 means 4096.
 	Capacity int
 
-	// MaxNames is how many distinct root-span names are told apart at once, in names.
-	// When there are more, those that are used most keep their places: a name without
-	// one is shown as "other" and gets the place of a name that is used less when it
-	// has come three times within half a minute or so. Names longer than 256 bytes or
-	// not valid UTF-8 are always "other". At most 10,000. Zero means 100.
+	// MaxNames is the number of root span names that are counted separately. If
+	// there are more, the most frequent names are counted separately and the others
+	// under "other": a name that occurs three times within about 30 seconds
+	// replaces one that occurs less often. Names longer than 256 bytes, and names
+	// that are not valid UTF-8, always count under "other". Each name takes about
+	// 5 KB. Maximum 10,000; 0 means 100.
 	MaxNames int
 
-	// TTL is how long a span may stay active, counted from the first
-	// [Processor.Observe] that saw it, before it is given up as never ended.
-	// Raise it where roots live long on purpose (streams, websockets): one
-	// that is given up is forgotten, and its end is not seen any more. Zero
-	// means 10 minutes.
+	// TTL is how long a span may be active, counted from the first
+	// [Processor.Observe] that sees it. A span that exceeds TTL counts as never
+	// ended and is forgotten. Increase TTL if roots are long-lived by design, such
+	// as streams and websockets. 0 means 10 minutes.
 	TTL time.Duration
 
-	// NoLabels leaves the profiler labels of goroutines alone. Otherwise a
-	// goroutine that begins a local root span gets two ([RootLabel],
-	// [EpochLabel]), and so do the goroutines that it starts: they tell under
-	// which span a goroutine was created, and when.
+	// NoLabels turns profiler labels off. By default a goroutine that begins a
+	// local root span gets the labels [RootLabel] and [EpochLabel], which the
+	// goroutines that it starts inherit.
 	NoLabels bool
 
-	// History is what the agent's tick adds to. With it, local roots that are
-	// sampled and take longer than 5 s get events "go.runtime.sample" that say
-	// how the process was doing: at most 12 of them per span, at 5 s, 7.5 s, 11 s
-	// and so on, a half later each time, up to 7 minutes. The processor then holds
-	// on to active roots, until the TTL at the longest, and a span's start and
-	// end cost 10 ns more. Nil means no events.
+	// History supplies runtime values for events on long spans: a sampled local
+	// root that takes longer than 5 s gets events "gmpulse.runtime.sample" with the
+	// number of goroutines, the heap size, the GC cycles and the active roots.
+	// The events come at 5 s, 7.5 s, 11 s and so on until 7 minutes, at most 12 per
+	// span. The Processor then keeps references to active roots until they end or
+	// exceed TTL, and start and end take 10 ns longer. nil means no events.
 	History *runtimeinfo.History
 }
 
-// withDefaults returns c with its zeros filled in, or everything that is wrong
-// with it.
+// withDefaults replaces zero fields by their defaults. The error joins those of all
+// invalid fields.
 func (c Config) withDefaults() (Config, error) {
 	err := errors.Join(
 		checkCount("Capacity", c.Capacity, maxCapacity),
 		checkCount("MaxNames", c.MaxNames, maxMaxNames),
 		checkTTL(c.TTL),
 	)
-	if c.Capacity == 0 {
-		c.Capacity = defaultCapacity
-	}
-	if c.MaxNames == 0 {
-		c.MaxNames = defaultMaxNames
-	}
-	if c.TTL == 0 {
-		c.TTL = defaultTTL
-	}
+	c.Capacity = cmp.Or(c.Capacity, defaultCapacity)
+	c.MaxNames = cmp.Or(c.MaxNames, defaultMaxNames)
+	c.TTL = cmp.Or(c.TTL, defaultTTL)
 	return c, err
 }
 
 func checkCount(field string, n, most int) error {
 	if n < 0 || n > most {
-		return fmt.Errorf("tracectx: Config.%s is %d: set it between 1 and %d, or to 0 for the default", field, n, most)
+		return fmt.Errorf("tracectx: Config.%s is %d, want 1 to %d or 0 for the default", field, n, most)
 	}
 	return nil
 }
 
 func checkTTL(ttl time.Duration) error {
 	if ttl < 0 {
-		return fmt.Errorf("tracectx: Config.TTL is %v: set a positive duration, or 0 for the default", ttl)
+		return fmt.Errorf("tracectx: Config.TTL is %v, want a positive duration or 0 for the default", ttl)
 	}
 	return nil
 }

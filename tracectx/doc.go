@@ -1,43 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tracectx answers "which requests are in flight?": it keeps a bounded
-// table of the active OpenTelemetry root spans of this process, and says once
-// per tick which are the oldest, how many there are of each name, and which of
-// them were never ended.
+// Package tracectx tracks the active OpenTelemetry root spans of this process,
+// which are its requests in flight. Once per tick it reports the oldest spans, the
+// number of spans per name, and spans that were never ended.
 //
-// One line puts it into a program that has a tracer provider:
+// A [Processor] is a span processor. Pass it to the tracer provider:
 //
 //	p, err := tracectx.New(tracectx.Config{})
 //	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p))
 //
-// and [Processor.Attach] adds it to a provider that exists already. Then
-// [Processor.Observe] at every tick.
+// [Processor.Attach] adds it to an existing provider. [Processor.Observe] returns the
+// current state. Package agent does all of this.
 //
-// # What it sees
+// # Local root spans
 //
-// Local roots only: spans without a parent in this process, so one per request,
-// whatever the number of spans below it. A span that is not recorded (sampled
-// out) never reaches any span processor: at 1 % head sampling this package
-// sees 1 % of the requests. A span counts as active under the name that it began
-// with, and as ended under the one that it ended with; [Processor.WrapTracerProvider]
-// sees a new name at once, and so do those who ask [Processor.Origin] what spans of a
-// start name were called in the end. Ids, names and start times are all that is read,
-// never attributes.
+// The Processor tracks local root spans: spans without a parent in this process. A
+// request has one, whatever the number of spans below it. The Processor reads span
+// ids, names and start times, never attributes.
 //
-// A root that begins inside another one on the same goroutine, because the context was
-// lost on the way (context.Background in the middle of a request), counts as a span but
-// not as load, and its goroutine keeps the name of the outer root. So does an outgoing
-// call (kind client or producer) on a goroutine that the outer root started. What is
-// not recognised as such, for its goroutine's stack has grown since the outer root
-// began, is a root of its own.
+// The SDK does not pass spans that the sampler dropped to span processors, so at 1 %
+// head sampling a Processor sees 1 % of the requests.
+// [Processor.WrapTracerProvider] sees all of them.
+//
+// An active span counts under the name it started with, an ended span under the name
+// it ended with. With WrapTracerProvider a new name takes effect at once.
+// [Processor.Origin] reports the final names of spans by the name they started with.
+//
+// If the application loses the context during a request (context.Background), a
+// query becomes a root span on the same goroutine as the request. The Processor
+// counts such a span as a span but not as load, and the goroutine keeps the name of
+// the outer root. The same applies to spans of kind client or producer on
+// goroutines that the outer root started. The Processor does not detect the case if
+// the goroutine's stack grew after the outer root began.
 //
 // Programs without spans use [Processor.Do].
 //
 // # Cost
 //
-// About 130 ns per local root and 40 ns per other span, start and end together,
-// beside a processor that does nothing, and no allocation; the first processor of a
-// provider costs another 100 ns and one allocation, which is the SDK making a
-// snapshot of each span that ends. An observation of 5,000 active spans takes
-// about 18 µs. See BenchmarkSpan and BenchmarkObserve.
+// Start and end together take about 130 ns for a local root and 40 ns for other
+// spans, compared with a processor that does nothing, and do not allocate. The first
+// processor of a provider costs another 100 ns and one allocation, because the SDK
+// then copies each span that ends. An observation of 5,000 active spans takes about
+// 20 µs. See BenchmarkSpan and BenchmarkObserve.
 package tracectx

@@ -10,42 +10,37 @@ import (
 )
 
 const (
-	// durationParts is how many buckets there are for each doubling of the duration.
+	// durationParts is the number of buckets for each doubling of the duration.
 	durationParts = 4
-	// durationBuckets covers durations up to 2^40 µs, twelve days.
+	// durationBuckets covers durations up to 2^40 µs, which is twelve days.
 	durationBuckets = 39 * durationParts
+
+	// halfLife is the time after which an ended span counts half in the quantiles.
+	halfLife = 2 * time.Minute
+	// negligible is the count below which a faded count becomes zero, long before it
+	// is a subnormal number, on which arithmetic is slow.
+	negligible = 1e-9
 )
 
-// durations counts the ended spans of one name by duration.
+// durations is a histogram of the ended spans of one name.
 type durations struct {
 	counts [durationBuckets]atomic.Uint64
-	some   [(durationBuckets + 63) / 64]atomic.Uint64 // bit i: counts[i] is not zero
 
-	// What follows belongs to Observe.
-	used   []uint8 // the buckets in which spans ever ended, in order
-	seen   [durationBuckets]uint64
-	newest tail // since the observation before
-	recent tail // counts that fade with age
-	ended  uint64
+	// Only Observe uses the following.
+	seen   [durationBuckets]uint64 // counts at the last observation
+	newest histogram               // spans that ended since the last observation
+	recent histogram               // spans of the last minutes, see halfLife
+	ended  uint64                  // all spans
 }
 
-// A tail is counts of durations, and their sum.
-type tail struct {
+type histogram struct {
 	counts [durationBuckets]float64
 	total  float64
 }
 
-// add counts n spans that ended in one bucket.
-func (d *durations) add(bucket uint8, n uint32) {
-	d.counts[bucket].Add(uint64(n))
-	if some, bit := &d.some[bucket/64], uint64(1)<<(bucket%64); some.Load()&bit == 0 {
-		some.Or(bit)
-	}
-}
-
-// bucketOf returns the index of the bucket, for a length in nanoseconds. A negative
-// one, of a clock that stepped back or of times the user chose, is the shortest. The
-// first four hold 0 to 3 µs; from there on each doubling has four of equal width.
+// bucketOf returns the bucket of a duration in nanoseconds. A negative duration, for
+// example after the clock was set back, belongs to the first bucket. The first four
+// buckets hold 0 to 3 µs; from there on, each doubling has four buckets of equal width.
 func bucketOf(ns int64) uint8 {
 	us := uint64(max(ns, 0)) / 1000
 	if us < durationParts {
@@ -56,8 +51,8 @@ func bucketOf(ns int64) uint8 {
 	return uint8(min((doubling+1)*durationParts+part, durationBuckets-1))
 }
 
-// bucketEnd is the least duration that lies above the bucket.
-func bucketEnd(i uint8) time.Duration {
+// bucketEnd returns the upper bound of a bucket, which is exclusive.
+func bucketEnd(i int) time.Duration {
 	if i < durationParts {
 		return time.Duration(i+1) * time.Microsecond
 	}
@@ -65,21 +60,20 @@ func bucketEnd(i uint8) time.Duration {
 	return time.Duration(durationParts+part+1) << doubling * time.Microsecond
 }
 
-// halfLife is how long an ended span counts fully: quantiles are of the last few
-// minutes.
-const halfLife = 2 * time.Minute
-
-// fadeOf returns what is left of a count after that time.
+// fadeOf returns the factor by which counts shrink in a period of time.
 func fadeOf(elapsed time.Duration) float64 {
 	return math.Exp2(-float64(elapsed) / float64(halfLife))
 }
 
-// observe takes the counts over; fade is for the time since it did so last.
+// observe updates newest, recent and ended. The counts of recent shrink by the factor
+// fade first.
 func (d *durations) observe(fade float64) {
-	d.findUsed()
 	d.newest.total, d.recent.total = 0, 0
-	for _, i := range d.used {
+	for i := range d.counts {
 		n := d.counts[i].Load()
+		if n == 0 {
+			continue
+		}
 		ended := n - d.seen[i]
 		d.seen[i] = n
 		d.ended += ended
@@ -88,49 +82,27 @@ func (d *durations) observe(fade float64) {
 	}
 }
 
-// findUsed sees to it that the list of buckets is complete.
-func (d *durations) findUsed() {
-	n := 0
-	for i := range d.some {
-		n += bits.OnesCount64(d.some[i].Load())
-	}
-	if n == len(d.used) {
-		return
-	}
-	d.used = d.used[:0]
-	for i := range uint8(durationBuckets) {
-		if d.some[i/64].Load()>>(i%64)&1 == 1 {
-			d.used = append(d.used, i)
-		}
-	}
-}
-
-// negligible is when a count has faded away: before it is so small that the
-// processor takes its time over it.
-const negligible = 1e-9
-
-func (t *tail) set(bucket uint8, n float64) {
+func (h *histogram) set(bucket int, n float64) {
 	if n < negligible {
 		n = 0
 	}
-	t.counts[bucket] = n
-	t.total += n
+	h.counts[bucket] = n
+	h.total += n
 }
 
-// quantiles returns the upper bounds of the buckets that hold the median and the
-// 99th percentile, zero where nothing ended. used are the buckets that may count, in order.
-func (t *tail) quantiles(used []uint8) (p50, p99 time.Duration) {
-	const least = 0.5 // of one span, faded
-	if t.total < least {
+// quantiles returns the upper bounds of the buckets that hold the median and the 99th
+// percentile. Both are zero if the histogram has less than half a span.
+func (h *histogram) quantiles() (p50, p99 time.Duration) {
+	if h.total < 0.5 {
 		return 0, 0
 	}
 	var sum float64
-	for _, i := range used {
-		sum += t.counts[i]
-		if p50 == 0 && sum >= 0.5*t.total {
+	for i, n := range h.counts {
+		sum += n
+		if p50 == 0 && sum >= 0.5*h.total {
 			p50 = bucketEnd(i)
 		}
-		if sum >= 0.99*t.total {
+		if sum >= 0.99*h.total {
 			return p50, bucketEnd(i)
 		}
 	}

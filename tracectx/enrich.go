@@ -14,71 +14,66 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// The attributes of enrichment. Those of the process are process-wide: with ten
-// requests in flight each of them sees what all ten did. The prefix says so,
-// and duringActive says how many there were.
+// The attributes of enrichment. Their values are of the whole process: with ten active
+// requests, each gets the values of all ten. duringActive is the number of requests.
 const (
-	duringTicks     = "go.process.during.ticks"        // ticks within the span: what the rest is made of
-	duringTime      = "go.process.during.time"         // seconds from the tick before the span to the last one in it
-	duringActive    = "go.process.during.active_spans" // mean number of local roots active
-	duringPause     = "go.process.during.gc.pause.time"
-	duringCycles    = "go.process.during.gc.cycles"
-	duringLatency   = "go.process.during.schedule.p99" // seconds runnable goroutines waited
-	duringGained    = "go.process.during.goroutine.delta"
-	duringMax       = "go.process.during.goroutine.max"
-	duringAllocated = "go.process.during.memory.allocated"
-	duringCPU       = "go.process.during.cpu.time"
-	duringThrottled = "go.process.during.throttled.time"
-	throttledWindow = "go.process.during.throttled.window" // seconds that it was counted over
+	duringTicks     = "gmpulse.process.during.ticks"        // ticks within the span
+	duringTime      = "gmpulse.process.during.time"         // seconds from the tick before the span to the last one within it
+	duringActive    = "gmpulse.process.during.active_spans" // mean number of active local roots
+	duringPause     = "gmpulse.process.during.gc.pause.time"
+	duringCycles    = "gmpulse.process.during.gc.cycles"
+	duringLatency   = "gmpulse.process.during.schedule.p99" // seconds
+	duringGained    = "gmpulse.process.during.goroutine.delta"
+	duringMax       = "gmpulse.process.during.goroutine.max"
+	duringAllocated = "gmpulse.process.during.memory.allocated"
+	duringCPU       = "gmpulse.process.during.cpu.time"
+	duringThrottled = "gmpulse.process.during.throttled.time"
+	throttledWindow = "gmpulse.process.during.throttled.window" // seconds to which throttled.time refers
 
-	startGoroutines = "go.process.at_start.goroutine.count" // at the tick before the span
-	startHeap       = "go.process.at_start.memory.heap"
+	startGoroutines = "gmpulse.process.at_start.goroutine.count" // at the tick before the span
+	startHeap       = "gmpulse.process.at_start.memory.heap"
 
 	numAttributes = 14
 )
 
-// DefaultSlow is what [Enrichment.Slow] is unless told otherwise.
-const DefaultSlow = time.Second
+const defaultSlow = time.Second
 
-// Enrichment says which spans [WrapExporter] and [WrapProcessor] enrich, and from
-// what: local roots, and other spans that are slow, but none shorter than a tick,
-// for of those no tick can tell.
+// Enrichment configures [WrapExporter] and [WrapProcessor]. They enrich local roots,
+// and other spans that are slow, if the span is longer than a tick.
 type Enrichment struct {
-	// History is what the agent's tick adds to. Nil turns enrichment off: then
-	// what would be wrapped is returned as it is.
+	// History supplies the values. It gets a snapshot at each tick of the agent.
+	// nil turns enrichment off.
 	History *runtimeinfo.History
-	// Slow is how long a span below a local root must take. Zero means 1 s,
-	// below zero never.
+	// Slow is the duration from which spans below a local root are enriched. 0 means
+	// 1 s; a negative value means that only local roots are.
 	Slow time.Duration
 }
 
-// WrapExporter returns an exporter that adds what the process went through while
-// each span ran, and passes the spans on to next: attributes
-// go.process.during.* and go.process.at_start.*, listed in docs/spans.md. The
-// numbers are of the whole process and always come with the number of
-// concurrent roots.
+// WrapExporter returns an exporter that adds attributes to spans and passes them to
+// next. The attributes gmpulse.process.during.* and gmpulse.process.at_start.* tell
+// what the process did while the span ran: garbage collection, scheduling latency,
+// goroutines, memory, CPU time and throttling (see docs/spans.md). The values are of
+// the whole process. If e.History is nil, WrapExporter returns next.
 //
 //	exporter := tracectx.WrapExporter(otlpExporter, tracectx.Enrichment{History: history})
 //	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
 //
-// Behind a batching processor nothing of it happens on the application's
-// goroutines. It costs 0.7 µs and two allocations per enriched span, some 30
-// nanoseconds for others.
+// It takes 0.7 µs and two allocations for each enriched span, 30 ns for others. With a
+// batch span processor, none of it runs on the application's goroutines.
 func WrapExporter(next sdktrace.SpanExporter, e Enrichment) sdktrace.SpanExporter {
 	if e.History == nil {
 		return next
 	}
-	return &exporter{next, newEnricher(e)}
+	return &enrichingExporter{next, newEnricher(e)}
 }
 
-// exporter passes enriched spans on. Shutdown is next's.
-type exporter struct {
+type enrichingExporter struct {
 	sdktrace.SpanExporter
 	enricher enricher
 }
 
-// ExportSpans leaves the slice as it is: it belongs to the caller.
-func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+// ExportSpans does not change the slice, which belongs to the caller.
+func (x *enrichingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	copied := false
 	for i, span := range spans {
 		enriched, ok := x.enricher.enrich(span)
@@ -93,62 +88,60 @@ func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	return x.SpanExporter.ExportSpans(ctx, spans)
 }
 
-// WrapProcessor is [WrapExporter] for programs that have a span processor in hand
-// and not its exporter. It works when a span ends, on the application's goroutine.
+// WrapProcessor is [WrapExporter] for a span processor whose exporter is not
+// accessible. The work is done on the application's goroutine when a span ends.
 func WrapProcessor(next sdktrace.SpanProcessor, e Enrichment) sdktrace.SpanProcessor {
 	if e.History == nil {
 		return next
 	}
-	return &enriching{next, newEnricher(e)}
+	return &enrichingProcessor{next, newEnricher(e)}
 }
 
-// enriching is a processor that passes enriched spans on. All but OnEnd is next's.
-type enriching struct {
+type enrichingProcessor struct {
 	sdktrace.SpanProcessor
 	enricher enricher
 }
 
-var _ onEnding = (*enriching)(nil)
-
-func (x *enriching) OnEnd(span sdktrace.ReadOnlySpan) {
-	enriched, _ := x.enricher.enrich(span)
-	x.SpanProcessor.OnEnd(enriched)
-}
-
-// onEnding is what processors may have once the SDK calls it, as the specification
-// has it and SDK 1.47 has not: a last moment in which a span can be changed.
+// onEnding is the method that the OpenTelemetry specification adds to span processors:
+// a span can still be changed. SDK 1.47 does not call it.
 type onEnding interface {
 	OnEnding(span sdktrace.ReadWriteSpan)
 }
 
-// OnEnding enriches the span itself, for all processors, and lets next have the
-// moment too, if it wants it. SDKs that know it call it before OnEnd, where then
-// nothing is left to do.
-func (x *enriching) OnEnding(span sdktrace.ReadWriteSpan) {
+var _ onEnding = (*enrichingProcessor)(nil)
+
+func (x *enrichingProcessor) OnEnd(span sdktrace.ReadOnlySpan) {
+	enriched, _ := x.enricher.enrich(span)
+	x.SpanProcessor.OnEnd(enriched)
+}
+
+// OnEnding enriches the span for all processors. If the SDK calls it, OnEnd finds the
+// attributes present and adds none.
+func (x *enrichingProcessor) OnEnding(span sdktrace.ReadWriteSpan) {
 	x.enricher.enrichLive(span)
 	if next, ok := x.SpanProcessor.(onEnding); ok {
 		next.OnEnding(span)
 	}
 }
 
-// An enricher knows which spans to enrich, and with what.
 type enricher struct {
 	history *runtimeinfo.History
 	slow    time.Duration
-	limit   int
+	limit   int // of attributes per span
 }
 
 func newEnricher(e Enrichment) enricher {
 	switch {
 	case e.Slow == 0:
-		e.Slow = DefaultSlow
+		e.Slow = defaultSlow
 	case e.Slow < 0:
 		e.Slow = math.MaxInt64
 	}
 	return enricher{history: e.History, slow: e.Slow, limit: attributeLimit()}
 }
 
-// enrich returns the span with what is known of its time, or as it is and false.
+// enrich returns an ended span with more attributes, or span and false if it is not to
+// be enriched.
 func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bool) {
 	w, ok := x.window(span, span.EndTime())
 	if !ok {
@@ -158,29 +151,29 @@ func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bo
 	return withAttributes(span, x.limit, during(memory[:0], w)), true
 }
 
-// enrichLive is enrich for a span about to end.
+// enrichLive adds attributes to a span that is about to end.
 func (x *enricher) enrichLive(span sdktrace.ReadWriteSpan) {
 	if w, ok := x.window(span, time.Now()); ok {
 		span.SetAttributes(during(make([]attribute.KeyValue, 0, numAttributes), w)...)
 	}
 }
 
-// window returns what is known of a span's time, if it is to be enriched.
+// window returns the values for the time of a span. ok is false if the span is not to
+// be enriched, or is enriched already.
 func (x *enricher) window(span sdktrace.ReadOnlySpan, end time.Time) (w runtimeinfo.Window, ok bool) {
 	start := span.StartTime()
-	took := end.Sub(start)
-	if took < x.slow && hasLocalParent(span.Parent()) {
+	length := end.Sub(start)
+	if length < x.slow && hasLocalParent(span.Parent()) {
 		return w, false
 	}
 	w, ok = x.history.Window(start, end)
-	if !ok || took < w.Length()/time.Duration(w.Ticks()) {
+	if !ok || length < w.Length()/time.Duration(w.Ticks()) {
 		return w, false
 	}
-	// One that was wrapped twice has it already.
 	return w, !slices.ContainsFunc(span.Attributes(), func(a attribute.KeyValue) bool { return a.Key == duringTicks })
 }
 
-// during appends the attributes of a window, without those that are not known.
+// during appends the attributes of a window. It leaves out unknown values.
 func during(to []attribute.KeyValue, w runtimeinfo.Window) []attribute.KeyValue {
 	integer := func(key attribute.Key, v float64) {
 		if !math.IsNaN(v) {

@@ -164,7 +164,7 @@ func checkTrace(t *testing.T, spans map[string]sdktrace.ReadOnlySpan) {
 			t.Errorf("%s: %v", plain, a)
 		}
 	}
-	const during, atStart = "go.process.during.", "go.process.at_start."
+	const during, atStart = "gmpulse.process.during.", "gmpulse.process.at_start."
 	got := values(spans["root"]) // from 2 to 6: the ticks at 2.5 to 5.5, from that at 1.5 on
 	delete(got, during+"cpu.time")
 	want := map[attribute.Key]float64{
@@ -225,7 +225,7 @@ func TestOnEnding(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			sp.(interface{ OnEnding(sdktrace.ReadWriteSpan) }).OnEnding(span.(sdktrace.ReadWriteSpan))
 			span.End()
-			if got := values(out.spans["a"]); got["go.process.during.ticks"] != 2 {
+			if got := values(out.spans["a"]); got["gmpulse.process.during.ticks"] != 2 {
 				t.Errorf("%s: %v", name, got)
 			}
 			keys := map[attribute.Key]int{}
@@ -298,11 +298,11 @@ func TestLongSpans(t *testing.T) {
 		long.End()
 		var ages []time.Duration
 		for _, e := range out.spans["long"].Events() {
-			if e.Name != "go.runtime.sample" {
+			if e.Name != "gmpulse.runtime.sample" {
 				t.Errorf("event %s", e.Name)
 			}
 			ages = append(ages, e.Time.Sub(start))
-			if n := e.Attributes[0]; n.Key != "go.goroutine.count" || time.Duration(n.Value.AsInt64())*time.Second-500*time.Millisecond != ages[len(ages)-1] {
+			if n := e.Attributes[0]; n.Key != "gmpulse.goroutine.count" || time.Duration(n.Value.AsInt64())*time.Second-500*time.Millisecond != ages[len(ages)-1] {
 				t.Errorf("%v at %v", n, e.Time.Sub(start))
 			}
 		}

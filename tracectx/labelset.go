@@ -9,18 +9,18 @@ import (
 	"unsafe"
 )
 
-// A labelReader knows which labels the calling goroutine has. Package runtime/pprof
-// sets the labels of a goroutine and has no function that returns them, so what a
-// context says need not be what the goroutine carries. The reader gets the address of
-// the goroutine's label set from the runtime (see runtimeLabels) and never looks
-// inside: it hands the address back to runtime/pprof, by way of a context.
+// A labelReader reads the profiler labels of the calling goroutine. Package
+// runtime/pprof sets them and has no function that returns them, and the labels of a
+// context may differ from those of the goroutine. The reader gets the address of the
+// goroutine's label set from the runtime (see runtimeLabels) and does not interpret the
+// memory: it passes the address back to runtime/pprof in a context.
 type labelReader struct {
-	key any          // under which runtime/pprof looks for labels in a context
-	typ reflect.Type // of a set of labels
+	key any          // the context key that runtime/pprof uses
+	typ reflect.Type // of a label set
 }
 
-// newLabelReader returns nil where the runtime does not tell. It tries what it relies
-// on: a future runtime/pprof may work differently.
+// newLabelReader returns nil if labels cannot be read. It tests its assumptions,
+// because a later runtime/pprof may work differently.
 func newLabelReader() *labelReader {
 	if !canReadLabels {
 		return nil
@@ -35,15 +35,15 @@ func newLabelReader() *labelReader {
 	r.typ = set.Type().Elem()
 	before := runtimeLabels()
 	pprof.SetGoroutineLabels(labelled)
-	told := runtimeLabels()
+	got := runtimeLabels()
 	pprof.SetGoroutineLabels(r.context(before))
-	if told != set.UnsafePointer() || runtimeLabels() != before {
+	if got != set.UnsafePointer() || runtimeLabels() != before {
 		return nil
 	}
 	return r
 }
 
-// keyCatcher is a context that notes what it is asked for.
+// keyCatcher is a context that records the key of the last lookup.
 type keyCatcher struct {
 	context.Context //nolint:containedctx // it is a context
 
@@ -55,8 +55,8 @@ func (c *keyCatcher) Value(key any) any {
 	return nil
 }
 
-// labelContext is a context of labels only. Nobody but runtime/pprof gets to see it,
-// which asks a context for nothing but its labels.
+// labelContext is a context that contains labels only. It is passed to runtime/pprof
+// alone, which looks up nothing else.
 type labelContext struct {
 	context.Context //nolint:containedctx // it is a context
 
@@ -65,7 +65,7 @@ type labelContext struct {
 
 func (c *labelContext) Value(any) any { return c.labels }
 
-// context returns a context with the labels at an address that runtimeLabels returned.
+// context returns a context with the label set at an address from runtimeLabels.
 func (r *labelReader) context(labels unsafe.Pointer) context.Context {
 	if labels == nil {
 		return context.Background()
@@ -73,24 +73,24 @@ func (r *labelReader) context(labels unsafe.Pointer) context.Context {
 	return &labelContext{context.Background(), reflect.NewAt(r.typ, labels).Interface()}
 }
 
-// address returns the address of the labels of a context.
-func (r *labelReader) address(ctx context.Context) uintptr {
-	return reflect.ValueOf(ctx.Value(r.key)).Pointer()
+// mark returns the mark of the label set of a context.
+func (r *labelReader) mark(ctx context.Context) uint32 {
+	return markOf(reflect.ValueOf(ctx.Value(r.key)).Pointer())
 }
 
-// variants is how many equal label sets there are of each root name and epoch. Spans
-// take turns: the address of a goroutine's label set then tells which of the spans
-// in flight labelled it, except for one in so many of the same name and epoch.
+// variants is the number of equal label sets for each root name and epoch. Spans use
+// them in turn, so the address of a goroutine's label set identifies the span that set
+// it, except that one in 16 spans of the same name and epoch uses the same set.
 const variants = 16
 
-// A labelBlock is equal sets of labels side by side in memory.
+// A labelBlock is an array of equal label sets.
 type labelBlock struct {
 	contexts [variants]labelContext
 	base     uintptr // address of the first set
 	size     uintptr // of a set
 }
 
-// block returns copies of the labels of ctx.
+// block returns copies of the label set of ctx.
 func (r *labelReader) block(ctx context.Context) *labelBlock {
 	sets := reflect.MakeSlice(reflect.SliceOf(r.typ), variants, variants)
 	set := reflect.ValueOf(ctx.Value(r.key)).Elem()
@@ -102,18 +102,17 @@ func (r *labelReader) block(ctx context.Context) *labelBlock {
 	return b
 }
 
-// has reports whether the labels at an address are of the block.
-func (b *labelBlock) has(labels unsafe.Pointer) bool {
+// contains reports whether a label set belongs to the block.
+func (b *labelBlock) contains(labels unsafe.Pointer) bool {
 	return uintptr(labels)-b.base < variants*b.size
 }
 
-// mark returns what is kept of the address of variant i.
-func (b *labelBlock) mark(i uint64) uint32 { return markOf(b.base + uintptr(i)*b.size) }
+// variant returns the label set for a span, as a context, and its mark.
+func (b *labelBlock) variant(key uint64) (ctx context.Context, mark uint32) {
+	i := (key ^ key>>56) % variants // for random ids and for ids that count up
+	return &b.contexts[i], markOf(b.base + uintptr(i)*b.size)
+}
 
-// markOf shortens an address of labels: sets are at least 8 bytes apart, so that two
-// with one mark are 32 GB apart. Zero stands for none.
+// markOf shortens the address of a label set. Sets are at least 8 bytes apart, so two
+// with the same mark are 32 GB apart. 0 means no labels.
 func markOf(labels uintptr) uint32 { return uint32(labels >> 3) }
-
-// variantOf returns the variant that a span takes, by its id: of generators that
-// count up as well as of random ones.
-func variantOf(key uint64) uint64 { return (key ^ key>>56) % variants }

@@ -13,35 +13,36 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// The keys that a log handler adds, by OpenTelemetry's convention for logs in
-// formats of their own.
+// Keys of the attributes that a log handler adds. The ids follow OpenTelemetry's
+// convention for legacy log formats.
 const (
 	logTraceID    = "trace_id"
 	logSpanID     = "span_id"
-	logGoroutines = "go.goroutine.count"
+	logGoroutines = "gmpulse.goroutine.count"
 )
 
-// NewLogHandler returns a handler that adds to each record the ids of the span
-// that its context has, if any, and how many goroutines there were at the last
-// tick of h; h may be nil. They stand at the top, whatever groups are open.
+// NewLogHandler returns a handler that adds to each record the ids of the span in its
+// context, if there is one, and the number of goroutines at the last tick of h. h may
+// be nil. The attributes are at the top level, also if groups are open.
 //
 //	logger := slog.New(tracectx.NewLogHandler(slog.NewJSONHandler(os.Stderr, nil), history))
-//	logger.InfoContext(ctx, "paid") // ..., "trace_id":"4bf9...", "span_id":"00f0...", "go.goroutine.count":42
+//	logger.InfoContext(ctx, "paid") // ..., "trace_id":"4bf9...", "span_id":"00f0...", "gmpulse.goroutine.count":42
 //
-// It costs about 0.2 µs and three allocations per record that is written, more
-// where a group is open.
+// It takes about 0.2 µs and three allocations per written record, more if a group is
+// open.
 func NewLogHandler(next slog.Handler, h *runtimeinfo.History) slog.Handler {
 	return &logHandler{Handler: next, history: h}
 }
 
-// logHandler adds attributes to records. Enabled is that of the handler within.
+// logHandler adds attributes to records.
 type logHandler struct {
 	slog.Handler
 	history *runtimeinfo.History
 
-	// Once a group is open, attributes can only be added to it. So the handler
-	// before the first group is kept, and what came since is done again, on top of ours.
-	top   slog.Handler
+	// After WithGroup, a handler adds attributes only inside the group. So Handle
+	// starts from top, the handler before the first group, adds the attributes there
+	// and repeats the calls of WithAttrs and WithGroup since then.
+	top   slog.Handler // nil: no group is open
 	since []func(slog.Handler) slog.Handler
 }
 
@@ -51,13 +52,13 @@ func (l *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		return l.Handler.Handle(ctx, r)
 	}
 	if l.top == nil {
-		r = r.Clone() // its attributes are shared with other handlers
+		r = r.Clone() // other handlers share its attributes
 		r.AddAttrs(attrs...)
 		return l.Handler.Handle(ctx, r)
 	}
 	h := l.top.WithAttrs(attrs)
-	for _, again := range l.since {
-		h = again(h)
+	for _, call := range l.since {
+		h = call(h)
 	}
 	return h.Handle(ctx, r)
 }
@@ -75,16 +76,16 @@ func (l *logHandler) attrs(ctx context.Context) (attrs []slog.Attr) {
 	return attrs
 }
 
-// WithAttrs adds attributes as the handler within does.
+// WithAttrs returns a handler with more attributes.
 func (l *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return l
 	}
-	// A handler owns the slice that it is given, and this one may be given again.
+	// A handler owns the slice that it gets, and Handle repeats this call.
 	return l.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(slices.Clone(attrs)) }, l.top)
 }
 
-// WithGroup opens a group.
+// WithGroup returns a handler with an open group.
 func (l *logHandler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return l
@@ -96,10 +97,10 @@ func (l *logHandler) WithGroup(name string) slog.Handler {
 	return l.with(func(h slog.Handler) slog.Handler { return h.WithGroup(name) }, top)
 }
 
-func (l *logHandler) with(step func(slog.Handler) slog.Handler, top slog.Handler) slog.Handler {
-	next := &logHandler{Handler: step(l.Handler), history: l.history, top: top}
+func (l *logHandler) with(call func(slog.Handler) slog.Handler, top slog.Handler) slog.Handler {
+	next := &logHandler{Handler: call(l.Handler), history: l.history, top: top}
 	if top != nil {
-		next.since = append(slices.Clip(l.since), step)
+		next.since = append(slices.Clip(l.since), call)
 	}
 	return next
 }

@@ -31,7 +31,7 @@ func TestLogHandlerIsAHandler(t *testing.T) {
 		if err := json.Unmarshal(b.Bytes(), &m); err != nil {
 			t.Fatal(err)
 		}
-		if m["go.goroutine.count"] != 42. {
+		if m["gmpulse.goroutine.count"] != 42. {
 			t.Errorf("%v", m)
 		}
 		return m

@@ -9,7 +9,7 @@ import "unsafe"
 // canReadLabels reports whether runtimeLabels works.
 const canReadLabels = false
 
-// runtimeLabels returns nil: this toolchain has not been tried with the function that
-// runtimelabels_gc.go links to. Spans that end elsewhere are then told from others by
-// the address of their stack alone, and the labels of a goroutine by its context.
+// runtimeLabels returns nil, because the linked function was not tested with this
+// toolchain. Stack addresses alone then tell whether a span ends on the goroutine that
+// began it, and contexts stand for the labels of goroutines.
 func runtimeLabels() unsafe.Pointer { return nil }

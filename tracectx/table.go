@@ -3,6 +3,7 @@
 package tracectx
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -14,126 +15,131 @@ import (
 )
 
 const (
-	// perShard is the mean number of spans in a shard of a table at its capacity.
-	// Few large shards keep what spans touch in the caches, and an observation has
-	// few locks to take: 128 measured better than 16, 32 and 64 in a program that
-	// allocates. Keys are searched one by one, 10 ns in a table half full.
+	// perShard is the mean number of spans in a shard of a full table. Larger shards
+	// keep the memory that spans touch in the caches and need fewer locks per
+	// observation; 128 measured better than 16, 32 and 64 in a program that
+	// allocates. A linear search in a half full shard takes 10 ns.
 	perShard = 128
-	// room is what a shard has room for. Ids spread evenly but not equally: by
-	// Poisson's law one full shard in ten millions needs more.
+	// room is the size of a shard. Ids are spread evenly, so the number of spans in a
+	// shard has a Poisson distribution: one full table in ten million needs more.
 	room = 192
-	// fewestShards keep goroutines apart where the capacity is small.
-	fewestShards = 4
+	// minShards limits contention if the capacity is small.
+	minShards = 4
 )
 
-// A table is the set of active local roots: shards of fixed size, one mutex each,
-// keys apart from what they stand for. It holds no pointer but to spans that may get
-// events, so the garbage collector does not look inside the rest. An add and a
-// remove are one short critical section each, and what is in use of a shard lies
-// together, so that an observation runs through it.
+// A table holds the active local roots, in shards of fixed size with a mutex each. The
+// slots contain no pointers, so the garbage collector does not scan them. Adding and
+// removing a span take one short critical section each. Used slots are contiguous, so
+// an observation reads memory sequentially.
 type table struct {
-	shards []shard
-	names  *names
-	named  []atomic.Pointer[rootName] // names.entries: one step less for each span
-	clock  *clock
-	limit  uint32        // spans in a shard
-	full   atomic.Uint64 // spans that found no room
+	shards    []shard
+	names     *names
+	clock     *clock
+	keepSpans bool          // keep references to sampled spans
+	limit     uint32        // spans per shard
+	full      atomic.Uint64 // spans that found no room
 }
 
-// A shard is a whole number of cache lines, so that two never share one. One span
-// alone takes two: the first of the shard, and that of its slot.
+// The size of a shard is a multiple of the cache line size, so that shards share no
+// line. A single active span touches two lines: the first one of the shard and that of
+// its slot.
 type shard struct {
 	mu sync.Mutex
-	// started counts adds since the last observation, which takes them over:
-	// a counter per shard, because one for all would be the only cache line
-	// that every core wants. Ends need no counter of their own, see Observe.
+	// started counts spans added since the last observation. One counter for all
+	// shards would be contended by all cores. The number of spans that ended follows
+	// from the other counts, see Observe.
 	started uint32
 	used    uint32 // keys[:used] and slots[:used] are in use
 	streak  streak
-	// endedInner counts roots inside others that ended since the last observation.
+	// endedInner counts spans with the flag inner that ended since the last observation.
 	endedInner uint32
-	// due is when, on the observer's clock, a span may have to be given up or to
-	// get an event: not before.
+	// due is the earliest time, on the observer's clock, at which a span may exceed
+	// the TTL or get an event.
 	due int64
-	// live has the spans themselves, of those that may get events; nil where
-	// none may: apart, for it is all that the collector must look at.
-	live *[room]sdktrace.ReadWriteSpan
+	// refs holds the pointers of the spans; nil while there are none.
+	refs *[room]refs
 	keys [room]uint64 // span ids
 
-	_     [8]byte // slots begin at a line
+	_     [8]byte // aligns slots to a cache line
 	slots [room]slot
 }
 
-// slot is what is known of a span.
+// A slot holds what is known about a span, without pointers.
 type slot struct {
 	trace  trace.TraceID
-	start  int64  // the span's own start, in nanoseconds since 1970
-	seen   int64  // when an observation first saw it, on the observer's clock; notSeen if none has
-	born   uint32 // when it was seen to begin, on the coarse clock
-	stack  uint32 // where its goroutine's stack was when it began, the lower half
-	label  uint32 // which labels its goroutine got, see markOf; zero if it got none
-	source uint32 // which source added it
-	name   uint16 // index into names
-	began  uint16 // the same of the name that it began under
+	start  int64  // reported by the span, in Unix nanoseconds
+	seen   int64  // time of the first observation that saw the span, on the observer's clock; or notSeen
+	born   uint32 // when it began, on the coarse clock
+	stack  uint32 // stack address of its goroutine at the start, see stackAddress
+	label  uint32 // the label set its goroutine got, see markOf; 0: none
+	source uint32 // id of the source that added it
+	name   uint16 // index in names
+	began  uint16 // index of the name that it began under
 	flags  flags
-	events uint8 // it has got so many, see sampler
+	events uint8 // number of events that it has got, see longSpans
+}
+
+// refs are the pointers that some spans need.
+type refs struct {
+	span   sdktrace.ReadWriteSpan // to add events to
+	before context.Context        //nolint:containedctx // the labels that its end restores
 }
 
 type flags uint8
 
 const (
-	sampled flags = 1 << iota // it will be exported, by the sampler's decision
-	saved                     // the labeller has kept what to restore at its end
-	inner                     // it began inside another root, by a lost context
+	sampled flags = 1 << iota
+	inner         // it began inside another root because the context was lost
 )
 
 func (f flags) has(flag flags) bool { return f&flag != 0 }
 
-// notSeen is later than any time on the observer's clock.
 const notSeen = math.MaxInt64
 
-// newTable returns a table in which capacity spans find room; it keeps hold of
-// them if they are to get events.
-func newTable(capacity int, keepLive bool, names *names, clock *clock) *table {
-	n := max(fewestShards, (capacity+perShard-1)/perShard)
+// newTable returns a table for capacity spans.
+func newTable(capacity int, keepSpans bool, names *names, clock *clock) *table {
+	n := max(minShards, (capacity+perShard-1)/perShard)
 	mean := float64(capacity) / float64(n)
 	t := &table{
-		shards: make([]shard, n),
-		names:  names,
-		named:  names.entries,
-		clock:  clock,
-		limit:  uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
+		shards:    make([]shard, n),
+		names:     names,
+		clock:     clock,
+		keepSpans: keepSpans,
+		limit:     uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
 	}
 	for i := range t.shards {
 		t.shards[i].due = math.MaxInt64
-		if keepLive {
-			t.shards[i].live = new([room]sdktrace.ReadWriteSpan)
-		}
 	}
 	return t
 }
 
-// add puts a span into the table, unless it is there already or the source is
-// closed. Without room it counts the span as turned away. live may be nil.
-func (t *table) add(key uint64, x *slot, name *rootName, live sdktrace.ReadWriteSpan, closed *atomic.Bool) (added bool) {
+// add adds a span, unless it is in the table already or closed is set. It reports
+// whether it added the span, and counts it in full if there was no room.
+func (t *table) add(key uint64, x *slot, name *rootName, r refs, closed *atomic.Bool) (added bool) {
+	if !t.keepSpans {
+		r.span = nil
+	}
 	s := t.shard(key, &x.trace)
 	s.mu.Lock()
 	index := name.index
-	if name.retired.Load() { // asked under the lock, see names.renew
+	if name.retired.Load() { // read with the lock held, see names.replace
 		index = t.names.other.index
 	}
-	// Asked under the lock too: whoever closes a source sets the flag first and then
-	// clears shard by shard, so that no span slips in behind the clearing.
+	// closed is read with the lock held: a source is closed first and its spans are
+	// removed then, so none can be added behind removeFrom.
 	switch i := s.used; {
 	case closed.Load() || s.find(key, &x.trace) >= 0:
 	case i >= t.limit || i >= room:
 		t.full.Add(1)
 	default:
 		s.keys[i], s.slots[i] = key, *x
-		y := &s.slots[i] // writing to x just before it is copied would make the copy wait
+		y := &s.slots[i] // changing x just before the copy would stall the copy
 		y.seen, y.name, y.began = notSeen, index, index
-		if s.live != nil {
-			s.live[i] = live
+		if r.span != nil || r.before != nil {
+			if s.refs == nil {
+				s.refs = new([room]refs)
+			}
+			s.refs[i] = r
 		}
 		s.used++
 		s.started++
@@ -143,41 +149,39 @@ func (t *table) add(key uint64, x *slot, name *rootName, live sdktrace.ReadWrite
 	return added
 }
 
-// An ending is what is left of a span that has ended.
+// An ending is the part of a removed span that the labeller needs.
 type ending struct {
 	stack, label uint32
-	flags        flags
+	before       context.Context //nolint:containedctx // see refs
 }
 
-// remove takes a span out of the table, if it is there, which ended at the given time,
-// and says what its labels need to know. The span itself is asked for its name; nil has
-// the one that is known.
+// remove removes a span that ended at the time end, and reports whether it was in the
+// table. The final name is that of span, or the known one if span is nil.
 func (t *table) remove(key uint64, id trace.TraceID, end int64, span sdktrace.ReadOnlySpan) (e ending, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
 	i := s.find(key, &id)
 	if i >= 0 {
 		x := &s.slots[i]
-		e = ending{x.stack, x.label, x.flags}
-		t.ended(s, x, end, key, span)
+		e = ending{stack: x.stack, label: x.label}
+		if s.refs != nil {
+			e.before = s.refs[i].before
+		}
+		t.countEnd(s, x, end, key, span)
 		s.drop(uint32(i))
 	}
 	s.mu.Unlock()
 	return e, i >= 0
 }
 
-// ended counts a span of a shard, which is locked, under the name that it ended with.
+// countEnd counts a span that ended. The caller holds the lock of the shard.
 //
-// The SDK copies 400 bytes to answer for the name of an ended span, a sixth of what a
-// root costs. So only one in eight is asked of a name whose spans have all kept it so
-// far; after the first that has not, all are.
-func (t *table) ended(s *shard, x *slot, end int64, key uint64, span sdktrace.ReadOnlySpan) {
-	name := t.named[x.name].Load()
-	began := name
-	if x.began != x.name {
-		began = t.named[x.began].Load()
-	}
-	if span != nil && (began.renames.Load() || !began.settled.Load() || key>>32%8 == 0) {
+// The SDK copies 400 bytes to return the name of an ended span, a sixth of the cost of
+// a root. If no span of a settled name was renamed so far, countEnd reads the name of
+// one span in eight; after the first renamed span it reads all.
+func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace.ReadOnlySpan) {
+	name, began := t.names.at(x.name), t.names.at(x.began)
+	if span != nil && (began.renamed.Load() || !began.settled.Load() || key>>32%8 == 0) {
 		if text := span.Name(); text != name.text {
 			name = t.names.intern(text)
 		}
@@ -185,63 +189,65 @@ func (t *table) ended(s *shard, x *slot, end int64, key uint64, span sdktrace.Re
 	if x.flags.has(inner) {
 		s.endedInner++
 	}
-	k := likeness(name.index)<<48 | likeness(x.began)<<32 | likeness(bucketOf(t.clock.took(x.start, end, x.born)))
-	var epoch uint32
-	if began != name && !began.renames.Load() {
-		began.renames.Store(true)
+	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(t.clock.duration(x.start, end, x.born)))}
+	if began != name && !began.renamed.Load() {
+		began.renamed.Store(true)
 	}
-	if began.renames.Load() {
+	if began.renamed.Load() {
 		begin, _ := epochOf(int64(x.born))
-		k, epoch = k|renaming, uint32(begin)
+		k.kind, k.epoch = k.kind|renaming, uint32(begin)
 	}
-	if s.streak.likeness != k || s.streak.epoch != epoch {
+	if s.streak.kind != k.kind || s.streak.epoch != k.epoch {
 		t.names.count(&s.streak)
-		s.streak = streak{likeness: k, epoch: epoch}
+		s.streak = k
 	}
 	s.streak.n++
 }
 
-// A streak is spans that ended one after the other in a shard and are counted
-// together. Under the lock that is held anyway; else the spans of a program that has
-// one kind of them would all meet in one counter.
+// A streak counts consecutive ended spans of a shard that have the same kind. It is
+// added to the shared counters of the names when it ends, because the goroutines of a
+// program with one busy name would contend for one counter.
 type streak struct {
-	likeness
-	epoch uint32 // in which they began, if they are renaming
+	kind  streakKind
+	epoch uint32 // in which the spans began, if renaming is set
 	n     uint32
 }
 
-// A likeness is what the spans of a streak have in common, in one word: the names that
-// they ended with and began under, and the bucket of durations.
-type likeness uint64
+// A streakKind packs the index of the final name, that of the name at the start, the
+// flag renaming, and the bucket of the duration.
+type streakKind uint64
 
-// renaming tells of spans that begin under their name that they are counted by the
-// name that they end with.
-const renaming likeness = 1 << 31
+// renaming means that spans which begin under this name may be renamed, so their final
+// names are counted by epoch.
+const renaming streakKind = 1 << 31
 
-func (k likeness) name() uint16  { return uint16(k >> 48) }
-func (k likeness) began() uint16 { return uint16(k >> 32) }
-func (k likeness) bucket() uint8 { return uint8(k) }
+func (k *streak) name() uint16  { return uint16(k.kind >> 48) }
+func (k *streak) began() uint16 { return uint16(k.kind >> 32) }
+func (k *streak) bucket() uint8 { return uint8(k.kind) }
 
-// rename gives a span another name, if it is there and has not got it, and says what
-// its labels need to know.
-func (t *table) rename(key uint64, id trace.TraceID, text string) (x slot, name *rootName, ok bool) {
+// rename changes the name of an active span and returns the span. ok is false if the
+// span is not in the table or has the name already.
+func (t *table) rename(key uint64, id trace.TraceID, text string) (x slot, before context.Context, name *rootName, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.find(key, &id)
 	if i < 0 {
-		return x, nil, false
+		return x, nil, nil, false
 	}
 	name = t.names.intern(text)
 	if s.slots[i].name == name.index {
-		return x, nil, false
+		return x, nil, nil, false
 	}
 	s.slots[i].name = name.index
-	return s.slots[i], name, true
+	if s.refs != nil {
+		before = s.refs[i].before
+	}
+	return s.slots[i], before, name, true
 }
 
-// relabel notes that a span's goroutine gets other labels, if it had got any, which
-// relabel reports.
+// relabel sets the label set of a span's goroutine. It reports whether the span is in
+// the table and its goroutine has labels.
 func (t *table) relabel(key uint64, id trace.TraceID, label uint32) bool {
 	s := t.shard(key, &id)
 	s.mu.Lock()
@@ -254,10 +260,11 @@ func (t *table) relabel(key uint64, id trace.TraceID, label uint32) bool {
 	return true
 }
 
-// runs reports whether a root is active that gave its goroutine the labels with a
-// mark, and whether one that did began on the stack that is at here, not further up
-// than it reaches. It looks at every active root, a nanosecond each.
-func (t *table) runs(label, here, reach uint32) (active, same bool) {
+// labelled reports whether an active root gave its goroutine the label set with a
+// mark, and whether one of these roots began on the calling goroutine: the stack
+// address of its start is less than reach above the address here. It reads all active
+// roots, about 1 ns each.
+func (t *table) labelled(label, here, reach uint32) (active, same bool) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
@@ -275,7 +282,7 @@ func (t *table) runs(label, here, reach uint32) (active, same bool) {
 	return active, same
 }
 
-// removeFrom takes out every span of one source and returns how many there were.
+// removeFrom removes the spans of a source and returns their number.
 func (t *table) removeFrom(source uint32) (removed uint64) {
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -291,8 +298,8 @@ func (t *table) removeFrom(source uint32) (removed uint64) {
 	return removed
 }
 
-// find returns the place of a span in the shard, or -1: the newest first, which
-// are the soonest to end. Span ids are unique in their trace only, so it compares both.
+// find returns the index of a span in the shard, or -1. It begins with the newest
+// spans, which end first. Span ids are unique within a trace only.
 func (s *shard) find(key uint64, id *trace.TraceID) int {
 	for i := int(min(s.used, room)) - 1; i >= 0; i-- {
 		if s.keys[i] == key && s.slots[i].trace == *id {
@@ -302,33 +309,31 @@ func (s *shard) find(key uint64, id *trace.TraceID) int {
 	return -1
 }
 
-// at returns the span at place i.
+// at returns a copy of a span.
 func (s *shard) at(i int) tracked { return tracked{s.keys[i], s.slots[i]} }
 
-// drop takes the span at place i out by moving the last one there. The shard is locked.
+// drop removes a span by moving the last one to its index. The caller holds the lock.
 func (s *shard) drop(i uint32) {
 	s.used--
 	last := s.used
 	if i != last {
 		s.keys[i], s.slots[i] = s.keys[last], s.slots[last]
 	}
-	if s.live != nil {
-		s.live[i] = s.live[last]
-		s.live[last] = nil
+	if s.refs != nil {
+		s.refs[i] = s.refs[last]
+		s.refs[last] = refs{}
 	}
 }
 
-// shard returns the shard that a span belongs to. Ids may come from a generator
-// that counts 1, 2, 3, so they are mixed, and the trace id goes in so that equal
-// span ids of many traces do not crowd one shard.
+// shard returns the shard of a span. It hashes the ids, because generators may count
+// them up, and includes the trace id, because many traces may use equal span ids.
 func (t *table) shard(key uint64, id *trace.TraceID) *shard {
 	low := binary.LittleEndian.Uint64(id[:8])
 	high := binary.LittleEndian.Uint64(id[8:])
-	// Two large odd numbers without structure: the fractions of the golden
-	// ratio and of the square root of two.
+	// Odd 64-bit constants: fractions of the golden ratio and of the square root of two.
 	const a, b = 0x9e3779b97f4a7c15, 0x6a09e667f3bcc909
 	h, l := bits.Mul64(key^a, bits.RotateLeft64(low, 32)^high^b)
-	i, _ := bits.Mul64(h^l, uint64(len(t.shards))) // of [0, 1) times the number of shards
+	i, _ := bits.Mul64(h^l, uint64(len(t.shards))) // scales the hash to the number of shards
 	return &t.shards[i]
 }
 

@@ -9,18 +9,18 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// TraceLogCategory is the category of the one log entry that a local root span
-// makes in an execution trace, when one is being recorded. Its message is
-// the trace id (16 bytes), the span id (8 bytes) and the name, cut to 128 bytes.
-// The SDK makes a task of each span but puts no id there: the entry names the next
-// task of that name that begins on the same goroutine. Its children are found
-// by their parent tasks.
+// TraceLogCategory is the category of the log event that the start of a local root
+// span adds to a running execution trace (runtime/trace). The message is the trace id
+// (16 bytes), the span id (8 bytes) and the span name, cut to 128 bytes. The SDK
+// creates a task for each span but does not record the ids: the log event identifies
+// the next task of that name on the same goroutine. The spans below the root are
+// those whose parent tasks lead to it.
 const TraceLogCategory = "gmpulse.span"
 
 const maxLoggedName = 128
 
-// logRoot tells an execution trace that is being recorded which span begins: some
-// 400 ns and two allocations.
+// logRoot adds the log event of a span that starts. It takes 400 ns and two
+// allocations.
 func logRoot(ctx context.Context, span sdktrace.ReadOnlySpan) {
 	id, name := span.SpanContext(), span.Name()
 	traceID, spanID := id.TraceID(), id.SpanID()

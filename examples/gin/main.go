@@ -162,7 +162,7 @@ func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) err
 		}
 		attrs := []any{slog.String("name", span.Name()), slog.Duration("took", took), slog.String("trace_id", span.SpanContext().TraceID().String())}
 		for _, a := range span.Attributes() {
-			if len(a.Key) > len("go.") && a.Key[:len("go.")] == "go." {
+			if len(a.Key) > len("gmpulse.") && a.Key[:len("gmpulse.")] == "gmpulse." {
 				attrs = append(attrs, slog.Any(string(a.Key), a.Value.AsInterface()))
 			}
 		}

@@ -111,7 +111,7 @@ func reported(t *testing.T, address string) {
 			return false
 		}
 		for _, tag := range answer.Data[0].Spans[0].Tags {
-			if tag.Key == "go.process.during.ticks" {
+			if tag.Key == "gmpulse.process.during.ticks" {
 				return true
 			}
 		}

@@ -31,8 +31,8 @@ func TestCollectorSpans(t *testing.T) {
 	for i := range spans {
 		switch s := &spans[i]; s.Name {
 		case "GET /report":
-			ticks, _ := s.Attributes["go.process.during.ticks"].(float64)
-			active, _ := s.Attributes["go.process.during.active_spans"].(float64)
+			ticks, _ := s.Attributes["gmpulse.process.during.ticks"].(float64)
+			active, _ := s.Attributes["gmpulse.process.during.active_spans"].(float64)
 			if ticks < 1 || active < 1 || s.Resource["service.name"] != "shop" {
 				t.Errorf("%s of %v arrived with %v", s.Name, s.Resource, s.Attributes)
 			}

@@ -148,7 +148,7 @@ func Attributes(b *Breakdown, whole time.Duration) []attribute.KeyValue {
 	if whole > b.Duration {
 		coverage = b.Duration.Seconds() / whole.Seconds()
 	}
-	const prefix = "go.span.exec."
+	const prefix = "gmpulse.span.exec."
 	attrs := []attribute.KeyValue{
 		attribute.Float64(prefix+"coverage", coverage),
 		attribute.Float64(prefix+"running", b.Self[Running].Seconds()),

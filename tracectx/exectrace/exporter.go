@@ -25,7 +25,7 @@ const (
 // into slow local root spans: slower than [Config.SlowerThan], or than 99 of 100
 // of their name, one each [Config.SlowEvery]. While the recorder is on ([Config.Mode])
 // such a span, and the spans below it in the same batch, get attributes
-// go.span.exec.*, from the execution trace: where each nanosecond went, in seconds.
+// gmpulse.span.exec.*, from the execution trace: where each nanosecond went, in seconds.
 //
 // Only those spans wait, for at most five seconds, on a goroutine of the
 // exporter's own; all others, and those too when anything fails, go out as they

@@ -55,12 +55,13 @@ func (b *backend) Shutdown(context.Context) error {
 	return nil
 }
 
-// exact returns the go.span.exec attributes of a span, in seconds.
+// exact returns the gmpulse.span.exec attributes of a span, in seconds.
 func exact(s sdktrace.ReadOnlySpan) map[string]float64 {
+	const prefix = "gmpulse.span.exec."
 	m := map[string]float64{}
 	for _, a := range s.Attributes() {
-		if len(a.Key) > 13 && a.Key[:13] == "go.span.exec." {
-			m[string(a.Key[13:])] = a.Value.AsFloat64()
+		if strings.HasPrefix(string(a.Key), prefix) {
+			m[strings.TrimPrefix(string(a.Key), prefix)] = a.Value.AsFloat64()
 		}
 	}
 	return m

@@ -192,7 +192,7 @@ func TestCollectorReceivesEvents(t *testing.T) {
 	}
 }
 
-// TestCollectorReceivesEnrichedSpans sends go.process.* attributes through the SDK's
+// TestCollectorReceivesEnrichedSpans sends gmpulse.process.* attributes through the SDK's
 // batch processor and its OTLP exporter.
 func TestCollectorReceivesEnrichedSpans(t *testing.T) {
 	c := peers.StartCollector(t)
@@ -214,7 +214,7 @@ func TestCollectorReceivesEnrichedSpans(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.Await(t, 1, func(r *peers.Record) bool { return r.Signal == "span" })[0]
-	if r.Attributes["go.process.during.ticks"] != 3. || r.Attributes["go.process.during.active_spans"] == nil || r.Attributes["go.process.at_start.goroutine.count"] == nil {
+	if r.Attributes["gmpulse.process.during.ticks"] != 3. || r.Attributes["gmpulse.process.during.active_spans"] == nil || r.Attributes["gmpulse.process.at_start.goroutine.count"] == nil {
 		t.Errorf("%+v", r)
 	}
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracectx
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Origin returns what is known about the local root spans that began under one name
+// in one epoch. root and epoch are the values of the labels [RootLabel] and
+// [EpochLabel] of a goroutine. ok is false for values that this Processor did not
+// create, and for names that were replaced by more frequent ones long ago.
+func (p *Processor) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
+	begin, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil || begin < 0 {
+		return o, false
+	}
+	_, end := epochOf(begin)
+	o.From = p.clock.start.Add(time.Duration(begin) * time.Second)
+	o.To = p.clock.start.Add(time.Duration(end) * time.Second)
+	ended := map[string]uint64{}
+	for _, l := range p.names.withLabel(root) {
+		l.addTo(&o, begin, ended)
+	}
+	for name, n := range ended {
+		o.Ended = append(o.Ended, runtimeinfo.NameCount{Name: name, Count: n})
+	}
+	slices.SortFunc(o.Ended, func(x, y runtimeinfo.NameCount) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name))
+	})
+	o.Ended = o.Ended[:min(len(o.Ended), maxEndedNames)]
+	return o, len(o.Names) > 0
+}
