@@ -12,7 +12,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Every exporter, also one outside gmpulse, can be checked in a test of its own.
+// Run tests any exporter, also one outside of gmpulse.
 func ExampleRun() {
 	newExporter := func(*testing.T) exporters.Exporter {
 		return exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return nil })

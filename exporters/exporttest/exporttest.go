@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exporttest checks an exporter against the contract of
-// [exporters.Exporter], whoever wrote it:
+// Package exporttest tests whether an exporter keeps the contract of
+// [exporters.Exporter]:
 //
 //	func TestConformance(t *testing.T) {
 //		exporttest.Run(t, func(t *testing.T) exporters.Exporter {
@@ -10,8 +10,8 @@
 //		})
 //	}
 //
-// [Snapshot] and [Event] are what it exports: fixed values that are good for an
-// exporter's own tests and golden files too.
+// [Snapshot] and [Event] return fixed values, which suit an exporter's own tests and
+// golden files too.
 package exporttest
 
 import (
@@ -28,64 +28,54 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Run runs one subtest per rule of the contract. A failure says which rule was
-// broken and why it matters.
+// Run runs one subtest for each rule of the contract. A failure states the rule and the
+// reason for it.
 //
-// newExporter is called once per subtest. What it returns must be able to
-// deliver: a push exporter needs a backend, usually a fake one, that accepts
-// everything and ends with t.Cleanup. Run calls Shutdown before that.
+// Run calls newExporter once per subtest. The exporter must be able to deliver: a push
+// exporter needs a backend, usually a fake one, that accepts everything and stops in
+// t.Cleanup. Run calls Shutdown before that.
 //
-// The goroutines of the program are compared before and after, so nothing else
-// may run in parallel. An exporter that keeps the contract passes within two
-// seconds; one that hangs is given up after five, per subtest.
+// Run compares the goroutines of the program before and after, so no other test may run
+// in parallel. An exporter that keeps the contract passes within two seconds. Run waits
+// for a call that hangs for five seconds.
 func Run(t *testing.T, newExporter func(t *testing.T) exporters.Exporter) {
 	t.Helper()
 	for _, r := range rules() {
 		t.Run(r.name, func(t *testing.T) {
 			s := &subject{exporter: newExporter(t)}
-			t.Cleanup(func() { s.release(t) })
-			r.report(t, r.check(t, s))
+			t.Cleanup(func() { s.cleanup(t) })
+			report(t, r.check(t.Context(), s), r.text)
 		})
 	}
 	t.Run("no-goroutine-left", func(t *testing.T) { checkGoroutines(t, newExporter) })
 }
 
-// limit is how long a call may take that should return at once. It is generous:
-// machines that run tests are busy.
+// limit is the maximum duration of a call that should return at once.
 const limit = 5 * time.Second
 
-// rule is one promise that exporters make.
-type rule struct {
-	name  string
-	says  string // what the rule demands and what for
-	check func(t *testing.T, s *subject) error
-}
-
-func (r *rule) report(t *testing.T, err error) {
+func report(t *testing.T, err error, rule string) {
 	t.Helper()
 	if err != nil {
-		t.Errorf("%v\nrule: %s", err, r.says)
+		t.Errorf("%v\nrule: %s", err, rule)
 	}
 }
 
-// checkGoroutines uses an exporter in a subtest of its own, so that the backend
-// that newExporter may have started is gone too when goroutines are counted.
+// checkGoroutines uses the exporter in a subtest, so that a backend started by
+// newExporter has stopped when the goroutines are compared.
 func checkGoroutines(t *testing.T, newExporter func(t *testing.T) exporters.Exporter) {
 	t.Helper()
-	r := rule{says: "Shutdown ends every goroutine that the exporter started: an agent may be stopped and started again for as long as the program runs."}
+	const rule = "Shutdown ends every goroutine of the exporter: a program may stop and start agents many times."
 	before := goleak.IgnoreCurrent()
 	ok := t.Run("use", func(t *testing.T) {
-		s := &subject{exporter: newExporter(t)}
-		ctx := t.Context()
-		r.report(t, errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx)))
+		report(t, checkShutdown(t.Context(), &subject{exporter: newExporter(t)}), rule)
 	})
 	if ok {
-		r.report(t, goleak.Find(before))
+		report(t, goleak.Find(before), rule)
 	}
 }
 
-// subject is the exporter under test. Its methods bound every call and turn a
-// panic into an error, so that one broken rule does not end the whole run.
+// subject is the exporter under test. Its methods bound every call and return a panic as
+// an error, so that the remaining rules are tested too.
 type subject struct {
 	exporter exporters.Exporter
 	down     bool // Shutdown was called
@@ -100,38 +90,37 @@ func (s *subject) shutdown(ctx context.Context) error {
 	return bounded("Shutdown", func() error { return s.exporter.Shutdown(ctx) })
 }
 
-// release shuts the exporter down unless the rule did. An error is the business
-// of the rules for Shutdown.
-func (s *subject) release(t *testing.T) {
+// cleanup shuts the exporter down unless the rule did.
+func (s *subject) cleanup(t *testing.T) {
 	t.Helper()
 	if s.down {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
 	defer cancel()
-	if err := s.shutdown(ctx); errors.Is(err, errHarm) {
+	if err := fatal(s.shutdown(ctx)); err != nil {
 		t.Log(err)
 	}
 }
 
-// errHarm marks what no exporter may do at all, as opposed to returning an error.
-var errHarm = errors.New("harmful")
+// errFatal marks panics and calls that do not return, as opposed to returned errors.
+var errFatal = errors.New("contract broken")
 
-// harm keeps of an error only what is harmful.
-func harm(err error) error {
-	if errors.Is(err, errHarm) {
+// fatal returns err if it is an errFatal, and nil otherwise.
+func fatal(err error) error {
+	if errors.Is(err, errFatal) {
 		return err
 	}
 	return nil
 }
 
-// bounded calls f and waits for it, but no longer than limit.
+// bounded calls f and waits for it, at most for limit.
 func bounded(what string, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				done <- fmt.Errorf("%w: %s panicked: %v\n%s", errHarm, what, p, debug.Stack())
+				done <- fmt.Errorf("%w: %s panicked: %v\n%s", errFatal, what, p, debug.Stack())
 			}
 		}()
 		if err := f(); err != nil {
@@ -144,6 +133,6 @@ func bounded(what string, f func() error) error {
 	case err := <-done:
 		return err
 	case <-time.After(limit):
-		return fmt.Errorf("%w: %s did not return within %v", errHarm, what, limit)
+		return fmt.Errorf("%w: %s did not return within %v", errFatal, what, limit)
 	}
 }

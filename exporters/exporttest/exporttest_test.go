@@ -22,22 +22,21 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestRun(t *testing.T) {
-	exporttest.Run(t, func(*testing.T) exporters.Exporter { return &double{} })
+func TestCorrectExporterPasses(t *testing.T) {
+	exporttest.Run(t, func(*testing.T) exporters.Exporter { return &fake{} })
 }
 
-// double is an exporter that keeps the contract, unless told how to break it.
-// export runs before everything that is right, shutdown after it.
-type double struct {
+// fake is an exporter that keeps the contract, unless export or shutdown breaks it.
+type fake struct {
 	export   func(ctx context.Context, s *runtimeinfo.Snapshot) error
 	shutdown func(ctx context.Context, calls int32) error
-	forgets  bool // that it was shut down
+	reopens  bool // Export works after Shutdown
 
 	exports, shutdowns atomic.Int32
 }
 
-func (d *double) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
-	if d.shutdowns.Load() > 0 && !d.forgets {
+func (d *fake) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+	if d.shutdowns.Load() > 0 && !d.reopens {
 		return exporters.ErrShutdown
 	}
 	d.exports.Add(1)
@@ -47,7 +46,7 @@ func (d *double) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return ctx.Err()
 }
 
-func (d *double) Shutdown(ctx context.Context) error {
+func (d *fake) Shutdown(ctx context.Context) error {
 	calls := d.shutdowns.Add(1)
 	if d.shutdown != nil {
 		return d.shutdown(ctx, calls)
@@ -55,7 +54,7 @@ func (d *double) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// broken is an exporter that breaks the contract, and the rules that it breaks.
+// broken is an exporter that breaks the contract, with the rules that it breaks.
 type broken struct {
 	exporter func() exporters.Exporter
 	rules    []string
@@ -63,7 +62,7 @@ type broken struct {
 
 var errTest = errors.New("test")
 
-// failsFor makes an exporter that returns an error for some snapshots.
+// failsFor returns an exporter that returns an error for some snapshots.
 func failsFor(is func(s *runtimeinfo.Snapshot) bool) func() exporters.Exporter {
 	return exports(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 		if is(s) {
@@ -74,14 +73,14 @@ func failsFor(is func(s *runtimeinfo.Snapshot) bool) func() exporters.Exporter {
 }
 
 func exports(f func(ctx context.Context, s *runtimeinfo.Snapshot) error) func() exporters.Exporter {
-	return func() exporters.Exporter { return &double{export: f} }
+	return func() exporters.Exporter { return &fake{export: f} }
 }
 
 func shutsDown(f func(ctx context.Context, calls int32) error) func() exporters.Exporter {
-	return func() exporters.Exporter { return &double{shutdown: f} }
+	return func() exporters.Exporter { return &fake{shutdown: f} }
 }
 
-func brokenOnes() map[string]broken {
+func allBroken() map[string]broken {
 	all := brokenExports()
 	for _, more := range []map[string]broken{brokenChanges(), brokenByValues(), brokenByContexts(), brokenShutdowns()} {
 		maps.Copy(all, more)
@@ -98,9 +97,9 @@ func brokenExports() map[string]broken {
 		"fails with spans and without events": {
 			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Spans) == 2 && len(s.Events) == 0 && s.Seq == 3600 }),
 			[]string{
-				"full", "many", "cancelled-before", "cancelled-meanwhile", "shutdown", "no-goroutine-left", "no-goroutine-left/use",
-				"awkward-quotes", "awkward-control", "awkward-utf8", "awkward-unicode", "awkward-blank", "awkward-long",
-				"awkward-attributes", "awkward-numbers", "awkward-times", "awkward-crowd",
+				"full", "many", "canceled-before", "canceled-meanwhile", "shutdown", "no-goroutine-left", "no-goroutine-left/use",
+				"unusual-quotes", "unusual-control", "unusual-utf8", "unusual-unicode", "unusual-blank", "unusual-long",
+				"unusual-attributes", "unusual-numbers", "unusual-times", "unusual-crowd",
 			},
 		},
 		"fails with two events": {
@@ -123,7 +122,7 @@ func brokenChanges() map[string]broken {
 	return map[string]broken{
 		"renames a metric":   {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { p.Metric.Name += "_total" }), []string{"unchanged"}},
 		"sorts labels":       {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { slices.Sort(p.Labels) }), []string{"unchanged"}},
-		"sums up buckets":    {changes(sumUp), []string{"unchanged"}},
+		"sums buckets":       {changes(sumBuckets), []string{"unchanged"}},
 		"numbers snapshots":  {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { s.Seq = 1 }), []string{"unchanged"}},
 		"sorts spans":        {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { slices.Reverse(s.Spans) }), []string{"unchanged"}},
 		"drops attributes":   {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { clear(s.Events[0].Attrs) }), []string{"unchanged"}},
@@ -134,37 +133,37 @@ func brokenChanges() map[string]broken {
 
 func brokenByValues() map[string]broken {
 	return map[string]broken{
-		"refuses text that is not UTF-8": {
+		"rejects text that is not UTF-8": {
 			failsFor(func(s *runtimeinfo.Snapshot) bool {
 				return len(s.Spans) > 0 && strings.ToValidUTF8(s.Spans[0].Name, "") != s.Spans[0].Name
 			}),
-			[]string{"awkward-utf8"},
+			[]string{"unusual-utf8"},
 		},
-		"refuses long text": {
+		"rejects long text": {
 			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Spans) > 0 && len(s.Spans[0].Name) > 64<<10 }),
-			[]string{"awkward-long"},
+			[]string{"unusual-long"},
 		},
-		"calls LogValue itself": {exports(callLogValue), []string{"awkward-attributes"}},
-		"is poisoned by a value": {
-			poisonedByCrowd,
-			[]string{"awkward-crowd"},
+		"calls LogValue itself": {exports(callLogValue), []string{"unusual-attributes"}},
+		"fails after a large snapshot": {
+			failsAfterLargeSnapshot,
+			[]string{"unusual-crowd"},
 		},
 	}
 }
 
 func brokenByContexts() map[string]broken {
 	return map[string]broken{
-		"fails for ever after one cancelled call": {poisonedByCancel, []string{"cancelled-before", "cancelled-meanwhile"}},
-		"waits although its context is done": {
+		"fails after a canceled call": {failsAfterCancel, []string{"canceled-before", "canceled-meanwhile"}},
+		"ignores a context that is done": {
 			exports(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 				if _, bounded := ctx.Deadline(); !bounded && ctx.Err() != nil {
 					select {}
 				}
 				return nil
 			}),
-			[]string{"cancelled-before"},
+			[]string{"canceled-before"},
 		},
-		"waits although its context ends": {
+		"ignores the end of its context": {
 			exports(func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 				if _, bounded := ctx.Deadline(); bounded && ctx.Err() == nil {
 					<-ctx.Done()
@@ -172,7 +171,7 @@ func brokenByContexts() map[string]broken {
 				}
 				return nil
 			}),
-			[]string{"cancelled-meanwhile"},
+			[]string{"canceled-meanwhile"},
 		},
 	}
 }
@@ -180,17 +179,17 @@ func brokenByContexts() map[string]broken {
 func brokenShutdowns() map[string]broken {
 	leaks := make(chan struct{})
 	return map[string]broken{
-		"forgets that it was shut down": {
-			func() exporters.Exporter { return &double{forgets: true} },
+		"exports after Shutdown": {
+			func() exporters.Exporter { return &fake{reopens: true} },
 			[]string{"export-after-shutdown"},
 		},
 		"cannot be shut down": {
 			shutsDown(func(context.Context, int32) error { return errTest }),
 			[]string{"shutdown", "shutdown-unused", "no-goroutine-left", "no-goroutine-left/use"},
 		},
-		"is shut down by its user only": {
+		"shuts down only after an Export": {
 			func() exporters.Exporter {
-				d := &double{}
+				d := &fake{}
 				d.shutdown = func(context.Context, int32) error {
 					if d.exports.Load() == 0 {
 						return errTest
@@ -201,7 +200,7 @@ func brokenShutdowns() map[string]broken {
 			},
 			[]string{"shutdown-unused"},
 		},
-		"waits after the deadline of Shutdown": {
+		"ignores the deadline of Shutdown": {
 			shutsDown(func(ctx context.Context, _ int32) error {
 				if ctx.Err() != nil {
 					select {}
@@ -231,8 +230,8 @@ func brokenShutdowns() map[string]broken {
 	}
 }
 
-// changes makes an exporter that touches what it must not: f is called for one
-// point after the other, on snapshots that have events.
+// changes returns an exporter that changes snapshots: it calls f for each point of a
+// snapshot with events.
 func changes(f func(s *runtimeinfo.Snapshot, p runtimeinfo.Point)) func() exporters.Exporter {
 	return exports(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 		for p := range s.Points() {
@@ -244,7 +243,7 @@ func changes(f func(s *runtimeinfo.Snapshot, p runtimeinfo.Point)) func() export
 	})
 }
 
-func sumUp(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) {
+func sumBuckets(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) {
 	if h := p.Histogram; h != nil {
 		for i := range h.Counts[1:] {
 			h.Counts[i+1] += h.Counts[i]
@@ -263,29 +262,29 @@ func callLogValue(_ context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-func poisonedByCrowd() exporters.Exporter {
-	var dead atomic.Bool
-	return &double{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
-		if dead.Load() {
+func failsAfterLargeSnapshot() exporters.Exporter {
+	var failed atomic.Bool
+	return &fake{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		if failed.Load() {
 			return errTest
 		}
-		dead.Store(len(s.Events) == 1000)
+		failed.Store(len(s.Events) == 1000)
 		return nil
 	}}
 }
 
-func poisonedByCancel() exporters.Exporter {
-	var dead atomic.Bool
-	return &double{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+func failsAfterCancel() exporters.Exporter {
+	var failed atomic.Bool
+	return &fake{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 		if ctx.Err() != nil {
-			dead.Store(true)
+			failed.Store(true)
 		}
-		if dead.Load() {
+		if failed.Load() {
 			return errTest
 		}
 		if _, bounded := ctx.Deadline(); bounded {
 			<-ctx.Done()
-			dead.Store(true)
+			failed.Store(true)
 		}
 		return nil
 	}}
@@ -293,19 +292,19 @@ func poisonedByCancel() exporters.Exporter {
 
 const breakEnv = "GMPULSE_EXPORTTEST_BREAK"
 
-// TestBroken runs the suite on exporters that break it, each in a process of its
-// own as its tests must fail: exactly those of the rules that it breaks.
-func TestBroken(t *testing.T) {
+// TestBrokenExporterFailsItsRules runs the suite on each broken exporter in a separate
+// process and checks that exactly the expected rules fail.
+func TestBrokenExporterFailsItsRules(t *testing.T) {
 	if name := os.Getenv(breakEnv); name != "" {
-		exporttest.Run(t, func(*testing.T) exporters.Exporter { return brokenOnes()[name].exporter() })
+		exporttest.Run(t, func(*testing.T) exporters.Exporter { return allBroken()[name].exporter() })
 		return
 	}
-	// All at once, for some of them wait for seconds.
+	// All at once, because some of them wait for seconds.
 	runs := map[string]*run{}
-	for name := range brokenOnes() {
+	for name := range allBroken() {
 		runs[name] = start(t, name)
 	}
-	for name, b := range brokenOnes() {
+	for name, b := range allBroken() {
 		t.Run(name, func(t *testing.T) {
 			got := runs[name].failed(t)
 			want := slices.Sorted(slices.Values(b.rules))
@@ -316,7 +315,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// run is one process with TestBroken.
+// run is one process with TestBrokenExporterFailsItsRules.
 type run struct {
 	cmd *exec.Cmd
 	out bytes.Buffer
@@ -324,7 +323,7 @@ type run struct {
 
 func start(t *testing.T, name string) *run {
 	t.Helper()
-	r := &run{cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBroken$")}
+	r := &run{cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenExporterFailsItsRules$")}
 	r.cmd.Env = append(os.Environ(), breakEnv+"="+name)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	if err := r.cmd.Start(); err != nil {
@@ -341,14 +340,14 @@ func (r *run) failed(t *testing.T) []string {
 		t.Fatalf("the suite passed: %v\n%s", err, r.out.Bytes())
 	}
 	var failed []string
-	for _, m := range regexp.MustCompile(`--- FAIL: TestBroken/(\S+)`).FindAllSubmatch(r.out.Bytes(), -1) {
+	for _, m := range regexp.MustCompile(`--- FAIL: TestBrokenExporterFailsItsRules/(\S+)`).FindAllSubmatch(r.out.Bytes(), -1) {
 		failed = append(failed, string(m[1]))
 	}
 	slices.Sort(failed)
 	return failed
 }
 
-func TestSnapshotIsLikeALiveOne(t *testing.T) {
+func TestSnapshotIsInCatalogueOrder(t *testing.T) {
 	order := map[string]int{}
 	for i, m := range runtimeinfo.Catalogue() {
 		order[m.Key()] = i
@@ -357,7 +356,7 @@ func TestSnapshotIsLikeALiveOne(t *testing.T) {
 	last := -1
 	for p := range exporttest.Snapshot().Points() {
 		if at := order[p.Metric.Key()]; at < last {
-			t.Errorf("%s stands after metrics that follow it in the catalogue", p.Metric.Key())
+			t.Errorf("%s is not in the order of the catalogue", p.Metric.Key())
 		} else {
 			last = at
 		}
@@ -368,18 +367,18 @@ func TestSnapshotIsLikeALiveOne(t *testing.T) {
 	}
 }
 
-func TestSnapshotIsNew(t *testing.T) {
+func TestSnapshotReturnsNewMemory(t *testing.T) {
 	a, b := exporttest.Snapshot(), exporttest.Snapshot()
 	a.Resource[0].Value, a.Spans[0].Name = "changed", "changed"
 	for p := range a.Points() {
 		p.Metric.Name = "changed"
 	}
 	if want := exporttest.Snapshot(); !reflect.DeepEqual(b.Spans, want.Spans) || !reflect.DeepEqual(b.Resource, want.Resource) {
-		t.Errorf("a change of one snapshot shows in another: %+v", b)
+		t.Errorf("a change of one snapshot changes another: %+v", b)
 	}
 	for p := range b.Points() {
 		if p.Metric.Name == "changed" {
-			t.Fatal("a change of one snapshot's metrics shows in another")
+			t.Fatal("a change of one snapshot's metrics changes another")
 		}
 	}
 }

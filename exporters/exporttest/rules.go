@@ -3,238 +3,183 @@
 package exporttest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
-	"testing"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+// rule is one requirement of the contract.
+type rule struct {
+	name  string
+	text  string // what the rule requires and why
+	check func(ctx context.Context, s *subject) error
+}
+
 func rules() []rule {
-	return slices.Concat(exportRules(), awkwardRules(), contextRules(), shutdownRules())
-}
-
-func exportRules() []rule {
-	return []rule{
-		{
-			name: "full",
-			says: "Export ships a snapshot that has a bit of everything.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				return s.export(t.Context(), Snapshot())
-			},
-		},
-		{
-			name: "empty",
-			says: "Export takes a snapshot without a single value: on an unknown platform little may be left.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				return s.export(t.Context(), runtimeinfo.NewSnapshot())
-			},
-		},
-		{
-			name: "events",
-			says: "Export ships the events of a snapshot together with it.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				events := []runtimeinfo.Event{Event(), Event()}
-				return s.export(t.Context(), Snapshot().WithEvents(events))
-			},
-		},
-		{
-			name:  "many",
-			says:  "Export is called for as long as the program runs, here for 100 snapshots in a row.",
-			check: checkMany,
-		},
-		{
-			name:  "unchanged",
-			says:  "Export leaves the snapshot as it is: other exporters read it at the same time.",
-			check: checkUnchanged,
-		},
+	all := []rule{
+		{"full", "Export sends a snapshot with every kind of value.", checkFull},
+		{"empty", "Export accepts a snapshot without values, as on an unknown platform.", checkEmpty},
+		{"events", "Export sends the events of a snapshot.", checkEvents},
+		{"many", "Export can be called for as long as the program runs, here for 100 snapshots.", checkMany},
+		{"unchanged", "Export does not change the snapshot: other exporters read it at the same time.", checkUnchanged},
 	}
+	for _, u := range unusualSnapshots() {
+		all = append(all, rule{
+			"unusual-" + u.name,
+			"Export accepts every span name and event attribute, here " + u.what +
+				": after an error the agent would export the same events again and again. The next snapshot is sent too.",
+			func(ctx context.Context, s *subject) error { return checkUnusual(ctx, s, u.snapshot()) },
+		})
+	}
+	return append(all, []rule{
+		{"canceled-before", "Export returns at once, with or without an error, if its context is done, and works again afterwards.", checkCanceledBefore},
+		{"canceled-meanwhile", "Export returns when its context ends: the agent has no other way to stop it.", checkCanceledMeanwhile},
+		{"shutdown", "Shutdown succeeds if the backend works.", checkShutdown},
+		{"shutdown-unused", "Shutdown succeeds for an exporter that has exported nothing.", checkShutdownUnused},
+		{"shutdown-deadline", "Shutdown returns when its context is done, because the program is ending.", checkShutdownDeadline},
+		{"shutdown-twice", "A second Shutdown returns, with or without an error.", checkShutdownTwice},
+		{"export-after-shutdown", "Export returns ErrShutdown after Shutdown, so that the snapshot does not count as delivered.", checkExportAfterShutdown},
+	}...)
 }
 
-func checkMany(t *testing.T, s *subject) error {
-	t.Helper()
+func checkFull(ctx context.Context, s *subject) error { return s.export(ctx, Snapshot()) }
+
+func checkEmpty(ctx context.Context, s *subject) error {
+	return s.export(ctx, runtimeinfo.NewSnapshot())
+}
+
+func checkEvents(ctx context.Context, s *subject) error {
+	return s.export(ctx, Snapshot().WithEvents([]runtimeinfo.Event{Event(), Event()}))
+}
+
+func checkMany(ctx context.Context, s *subject) error {
 	for i := range 100 {
 		snapshot := Snapshot()
 		snapshot.Seq += uint64(i)
 		snapshot.Time = snapshot.Time.Add(time.Duration(i) * time.Second)
-		if err := s.export(t.Context(), snapshot); err != nil {
+		if err := s.export(ctx, snapshot); err != nil {
 			return fmt.Errorf("snapshot %d: %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-func checkUnchanged(t *testing.T, s *subject) error {
-	t.Helper()
+func checkUnchanged(ctx context.Context, s *subject) error {
 	snapshot := Snapshot().WithEvents([]runtimeinfo.Event{Event()})
-	before := imprintOf(snapshot)
-	if err := s.export(t.Context(), snapshot); err != nil {
+	before, err := encoded(snapshot)
+	if err != nil {
 		return err
 	}
-	if after := imprintOf(snapshot); !reflect.DeepEqual(before, after) {
-		return fmt.Errorf("the snapshot was changed\nbefore %+v\nafter  %+v", before, after)
+	if err := s.export(ctx, snapshot); err != nil {
+		return err
+	}
+	after, err := encoded(snapshot)
+	if err == nil && !bytes.Equal(before, after) {
+		err = errors.New("the snapshot was changed")
+	}
+	return err
+}
+
+// encoded returns the contents of a snapshot.
+func encoded(s *runtimeinfo.Snapshot) ([]byte, error) {
+	var e runtimeinfo.Encoder
+	record, err := e.Append(nil, s)
+	_, schema := e.Schema()
+	return append(record, schema...), err
+}
+
+func checkUnusual(ctx context.Context, s *subject, snapshot *runtimeinfo.Snapshot) error {
+	if err := s.export(ctx, snapshot); err != nil {
+		return err
+	}
+	if err := s.export(ctx, Snapshot()); err != nil {
+		return fmt.Errorf("the next snapshot: %w", err)
 	}
 	return nil
 }
 
-func awkwardRules() []rule {
-	var all []rule
-	for _, a := range awkwards() {
-		all = append(all, rule{
-			name: "awkward-" + a.name,
-			says: "Export takes whatever an application names its spans or puts into an event, here " + a.what +
-				": an error would make the agent hand the same events over for ever, and the next snapshot must get through too.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				if err := s.export(t.Context(), a.snapshot()); err != nil {
-					return err
-				}
-				if err := s.export(t.Context(), Snapshot()); err != nil {
-					return fmt.Errorf("the snapshot after it: %w", err)
-				}
-				return nil
-			},
-		})
-	}
-	return all
-}
-
-func contextRules() []rule {
-	return []rule{
-		{
-			name:  "cancelled-before",
-			says:  "Export returns at once, with or without an error, when its context is done already, and is none the worse for it.",
-			check: checkCancelledBefore,
-		},
-		{
-			name:  "cancelled-meanwhile",
-			says:  "Export returns when its context ends, whatever it waits for: nothing else gets a stuck exporter out of the way.",
-			check: checkCancelledMeanwhile,
-		},
-	}
-}
-
-func checkCancelledBefore(t *testing.T, s *subject) error {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+func checkCanceledBefore(ctx context.Context, s *subject) error {
+	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := harm(s.export(ctx, Snapshot())); err != nil {
+	if err := fatal(s.export(canceled, Snapshot())); err != nil {
 		return err
 	}
-	return recovers(t, s)
+	return recovers(ctx, s)
 }
 
-// checkCancelledMeanwhile ends several contexts, since on a busy machine one may
-// end before Export has begun.
-func checkCancelledMeanwhile(t *testing.T, s *subject) error {
-	t.Helper()
+// checkCanceledMeanwhile ends several contexts, because on a busy machine a context may
+// end before Export begins.
+func checkCanceledMeanwhile(ctx context.Context, s *subject) error {
 	for range 5 {
-		if err := exportUntilDone(t, s); err != nil {
+		if err := exportUntilDone(ctx, s); err != nil {
 			return err
 		}
 	}
-	return recovers(t, s)
+	return recovers(ctx, s)
 }
 
-func exportUntilDone(t *testing.T, s *subject) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+func exportUntilDone(ctx context.Context, s *subject) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 	defer cancel()
 	for ctx.Err() == nil {
-		if err := harm(s.export(ctx, Snapshot())); err != nil {
+		if err := fatal(s.export(ctx, Snapshot())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recovers waits until an Export succeeds: a push exporter may have to connect
-// again, which may take it more than one call.
-func recovers(t *testing.T, s *subject) error {
-	t.Helper()
+// recovers waits until an Export succeeds. A push exporter may need more than one call
+// to connect again.
+func recovers(ctx context.Context, s *subject) error {
 	retry := time.NewTicker(10 * time.Millisecond)
 	defer retry.Stop()
 	var err error
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-retry.C {
-		err = s.export(t.Context(), Snapshot())
-		if err == nil || errors.Is(err, errHarm) {
+		err = s.export(ctx, Snapshot())
+		if err == nil || errors.Is(err, errFatal) {
 			return err
 		}
 	}
-	return fmt.Errorf("no Export succeeds any more: %w", err)
+	return fmt.Errorf("no further Export succeeds: %w", err)
 }
 
-func shutdownRules() []rule {
-	return []rule{
-		{
-			name: "shutdown",
-			says: "Shutdown of an exporter whose backend is well succeeds.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				return errors.Join(s.export(t.Context(), Snapshot()), s.shutdown(t.Context()))
-			},
-		},
-		{
-			name: "shutdown-unused",
-			says: "Shutdown takes an exporter that has exported nothing yet.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				return s.shutdown(t.Context())
-			},
-		},
-		{
-			name:  "shutdown-deadline",
-			says:  "Shutdown returns when its context is done: a program that ends cannot wait.",
-			check: checkShutdownDeadline,
-		},
-		{
-			name: "shutdown-twice",
-			says: "A second Shutdown, with or without an error, does no harm.",
-			check: func(t *testing.T, s *subject) error {
-				t.Helper()
-				ctx := t.Context()
-				return harm(errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx), s.shutdown(ctx)))
-			},
-		},
-		{
-			name:  "export-after-shutdown",
-			says:  "Export returns ErrShutdown after Shutdown: silence would look like delivery.",
-			check: checkExportAfterShutdown,
-		},
-	}
+func checkShutdown(ctx context.Context, s *subject) error {
+	return errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx))
 }
 
-func checkShutdownDeadline(t *testing.T, s *subject) error {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+func checkShutdownUnused(ctx context.Context, s *subject) error { return s.shutdown(ctx) }
+
+func checkShutdownDeadline(ctx context.Context, s *subject) error {
+	ctx, cancel := context.WithCancel(ctx)
 	err := s.export(ctx, Snapshot())
 	cancel()
-	return harm(errors.Join(err, s.shutdown(ctx)))
+	return fatal(errors.Join(err, s.shutdown(ctx)))
 }
 
-func checkExportAfterShutdown(t *testing.T, s *subject) error {
-	t.Helper()
+func checkShutdownTwice(ctx context.Context, s *subject) error {
+	return fatal(errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx), s.shutdown(ctx)))
+}
+
+func checkExportAfterShutdown(ctx context.Context, s *subject) error {
 	if _, ok := s.exporter.(exporters.Func); ok {
-		t.Skip("the Shutdown of exporters.Func does nothing")
+		return nil // the Shutdown of exporters.Func does nothing
 	}
-	ctx := t.Context()
-	if err := harm(errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx))); err != nil {
+	if err := fatal(errors.Join(s.export(ctx, Snapshot()), s.shutdown(ctx))); err != nil {
 		return err
 	}
 	err := s.export(ctx, Snapshot())
-	if err == nil {
+	switch {
+	case err == nil:
 		return errors.New("an Export after Shutdown succeeded")
-	}
-	if errors.Is(err, exporters.ErrShutdown) {
+	case errors.Is(err, exporters.ErrShutdown):
 		return nil
+	default:
+		return fmt.Errorf("Export after Shutdown did not return exporters.ErrShutdown: %w", err)
 	}
-	return fmt.Errorf("after Shutdown, another error than exporters.ErrShutdown: %w", err)
 }

@@ -9,16 +9,15 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Snapshot returns a fixed snapshot with a bit of everything: gauges, counters,
-// a ratio, a family of two rows, series with labels, a histogram, an absent
-// value, a resource and two active spans, but no event. It was taken on
-// 2 January 2026 at 03:04:05.678 UTC, an hour after the process began.
+// Snapshot returns a fixed snapshot with gauges, counters, a ratio, two metrics of one
+// name, series with labels, a histogram, an absent value, a resource and two active
+// spans, but no event. Its time is 2 January 2026, 03:04:05.678 UTC, an hour after the
+// start of the process.
 //
-// Rows are those of the catalogue, values are made up. Each call returns new
-// memory. It panics when the catalogue has lost a row that is used here.
+// The metrics belong to the catalogue. Each call returns a new snapshot. Snapshot
+// panics if the catalogue no longer has one of the metrics.
 func Snapshot() *runtimeinfo.Snapshot {
-	rows := byKey()
-	s := runtimeinfo.NewSnapshot(points(rows)...)
+	s := runtimeinfo.NewSnapshot(points()...)
 	s.Seq = 3600
 	s.Time = instant()
 	s.Start = instant().Add(-time.Hour)
@@ -31,8 +30,8 @@ func Snapshot() *runtimeinfo.Snapshot {
 	return s
 }
 
-// Event returns a fixed event of the moment of [Snapshot], a warning with
-// attributes of several kinds and one of the snapshot's spans.
+// Event returns a fixed event, 100 ms before [Snapshot]: a warning with attributes of
+// several kinds and one of the snapshot's spans.
 func Event() runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time:     instant().Add(-100 * time.Millisecond),
@@ -70,26 +69,26 @@ func spans() []runtimeinfo.Span {
 	}
 }
 
-// row looks a metric up by its key and panics where there is none.
-type row func(key string) *runtimeinfo.Metric
-
-func byKey() row {
-	rows := map[string]*runtimeinfo.Metric{}
+// byKey returns a function that looks up a metric of the catalogue by its key. The
+// function panics if there is none.
+func byKey() func(key string) *runtimeinfo.Metric {
+	metrics := map[string]*runtimeinfo.Metric{}
 	for _, m := range runtimeinfo.Catalogue() {
-		rows[m.Key()] = m
+		metrics[m.Key()] = m
 	}
 	return func(key string) *runtimeinfo.Metric {
-		m := rows[key]
+		m := metrics[key]
 		if m == nil {
-			panic("exporttest: the catalogue has no metric " + key + " any more; choose another one for exporttest.Snapshot")
+			panic("exporttest: the catalogue has no metric " + key)
 		}
 		return m
 	}
 }
 
-// points stand in catalogue order, as in a live snapshot. Sizes and counts are
-// whole, durations have exact binary fractions: every exporter prints them alike.
-func points(of row) []runtimeinfo.Point {
+// points returns points in the order of the catalogue, as in a live snapshot. All
+// fractions are exact in binary, so that every exporter prints them alike.
+func points() []runtimeinfo.Point {
+	of := byKey()
 	var (
 		active  = of("gmpulse.root_span.active")
 		dropped = of("gmpulse.exporter.dropped")

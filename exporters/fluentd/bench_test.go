@@ -13,13 +13,12 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// BenchmarkExport is a whole Export: encoding, loopback, the acknowledgement of
-// a server that does nothing else. Allocations are those of the exporter and the
-// client library: the server makes none.
+// BenchmarkExport encodes a snapshot, sends it over the loopback interface, and waits
+// for the acknowledgement. The server does not allocate.
 func BenchmarkExport(b *testing.B) {
 	for name, s := range map[string]*runtimeinfo.Snapshot{"metrics=all": everything(), "metrics=4": snapshot(1)} {
 		b.Run(name, func(b *testing.B) {
-			exp := newExporter(b, fluentd.Config{URL: "tcp://" + leanPeer(b)})
+			exp := newExporter(b, fluentd.Config{URL: "tcp://" + startServer(b)})
 			if err := exp.Export(b.Context(), s); err != nil { // connects, which takes 200 ms
 				b.Fatal(err)
 			}
@@ -33,8 +32,8 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// everything is a snapshot with each metric of the catalogue, two series for
-// those with labels, and as many spans as there can be.
+// everything returns a snapshot with each metric of the catalogue, two series for each
+// metric with labels, and the maximum number of spans.
 func everything() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	for i, m := range runtimeinfo.Catalogue() {
@@ -61,8 +60,8 @@ func everything() *runtimeinfo.Snapshot {
 	return s
 }
 
-// leanPeer acknowledges without allocating.
-func leanPeer(b *testing.B) string {
+// startServer starts a server that acknowledges without allocating. It returns its address.
+func startServer(b *testing.B) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,17 +74,17 @@ func leanPeer(b *testing.B) string {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { lean(c) })
+			wg.Go(func() { acknowledge(c) })
 		}
 	})
 	b.Cleanup(func() {
 		_ = l.Close()
-		wg.Wait() // the exporter has closed its connection: its cleanup runs first
+		wg.Wait() // the cleanup of the exporter runs first and closes its connection
 	})
 	return l.Addr().String()
 }
 
-func lean(c net.Conn) {
+func acknowledge(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	r := msgp.NewReader(c)
 	var scratch, ack []byte

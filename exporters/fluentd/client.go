@@ -17,90 +17,69 @@ import (
 	"github.com/fluent/fluent-logger-golang/fluent"
 )
 
-// greetingWait is how long a new connection is listened to. A server that wants
-// a shared key speaks first, within one round trip; all others stay silent.
+// greetingWait is how long connect waits for data on a new connection. A server that
+// requires a shared key sends a greeting within one round trip; others send nothing.
 const greetingWait = 200 * time.Millisecond
 
-// stage is what the worker is busy with.
-type stage int32
-
+// What the worker is doing.
 const (
-	stageIdle stage = iota
-	stageDialling
-	stageListening
-	stagePosting
-	stageClosing
+	stageIdle      = "waiting for the worker"
+	stageDialing   = "dialing"
+	stageListening = "waiting for a greeting"
+	stagePosting   = "waiting for the acknowledgement"
+	stageClosing   = "closing the connection"
 )
 
-func (s stage) String() string {
-	switch s {
-	case stageDialling:
-		return "dialling"
-	case stageListening:
-		return "waiting for a greeting"
-	case stagePosting:
-		return "waiting for the acknowledgement"
-	case stageClosing:
-		return "closing the connection"
-	case stageIdle:
-		return "waiting for the worker"
-	default:
-		return "unknown stage"
-	}
-}
-
-// message is one record on its way.
+// message is one record with its tag and time.
 type message struct {
 	tag  string
 	at   time.Time
 	body body
 }
 
-// client wraps the library's client for the one goroutine that may use it. It
-// replaces it after each failure, because only a new one tells why it cannot
-// connect: Post swallows the cause.
+// client wraps the library's client. Only the worker uses it. It replaces the library's
+// client after each failure, because only a new one returns the cause when it cannot
+// connect.
 type client struct {
 	target *target
-	stage  *atomic.Int32
+	stage  *atomic.Value
 	fluent *fluent.Fluent // nil: not connected
-	// secured tells that the server was found to speak TLS, where it is not spoken to so.
-	secured bool
+	isTLS  bool           // the server of a tcp:// address was found to speak TLS
 }
 
-// send returns when the server has acknowledged m.
+// send sends m and returns when the server has acknowledged it.
 func (c *client) send(ctx context.Context, m message) error {
-	defer c.stage.Store(int32(stageIdle))
-	fresh := c.fluent == nil
-	slow, err := c.attempt(ctx, m)
-	if err == nil || fresh || slow || ctx.Err() != nil {
+	defer c.stage.Store(stageIdle)
+	isNew := c.fluent == nil
+	timedOut, err := c.attempt(ctx, m)
+	if err == nil || isNew || timedOut || ctx.Err() != nil {
 		return err
 	}
-	// The connection has served before and broke at once: the server closed it
-	// meanwhile, by a restart or because it keeps none. That says nothing about
-	// the server of now.
+	// The server closed an established connection, because it restarted or keeps none
+	// open. A new connection may work.
 	_, err = c.attempt(ctx, m)
 	return err
 }
 
-// attempt posts m once, on a new connection if there is none. slow means that a
-// timeout of the library ended it.
-func (c *client) attempt(ctx context.Context, m message) (slow bool, err error) {
+// attempt posts m once, on a new connection if there is none. timedOut reports whether a
+// timeout of the library ended the attempt.
+func (c *client) attempt(ctx context.Context, m message) (timedOut bool, err error) {
 	if c.fluent == nil {
 		if err := c.connect(ctx); err != nil {
 			return false, err
 		}
-		if ctx.Err() != nil { // given up meanwhile: the library's dial does not notice
+		if ctx.Err() != nil { // the library's dial ignores ctx
 			return false, cause(ctx)
 		}
 	}
-	c.stage.Store(int32(stagePosting))
+	c.stage.Store(stagePosting)
 	begin := time.Now()
 	err = safely(func() error { return c.fluent.PostWithTime(m.tag, m.at, m.body) })
 	if err == nil {
-		c.secured = false
+		c.isTLS = false
 		return false, nil
 	}
-	endRemark()
+	endStderrLine()
 	c.close()
 	if time.Since(begin) >= min(c.target.writeTimeout, c.target.ackTimeout) {
 		return true, fmt.Errorf("not written within %v or not acknowledged within %v: %w", c.target.writeTimeout, c.target.ackTimeout, err)
@@ -111,64 +90,63 @@ func (c *client) attempt(ctx context.Context, m message) (slow bool, err error) 
 	return false, fmt.Errorf("connection broken, or not answered with the acknowledgement: %w", err)
 }
 
-// endRemark ends the line that the library has begun on os.Stderr when it found no
-// acknowledgement: it ends in "Closing connection..." without a newline, and the
-// application's next line would go on there.
-func endRemark() { _, _ = os.Stderr.WriteString("\n") } // nobody to tell
+// endStderrLine ends the line that the library writes to os.Stderr when an
+// acknowledgement is missing: "Closing connection..." without a newline.
+func endStderrLine() { _, _ = os.Stderr.WriteString("\n") }
 
-// errNeedsTLS is the error of a server that speaks TLS on a tcp:// address.
-var errNeedsTLS = errors.New("the server speaks TLS, and does not understand plain TCP: use tls://host:port")
+var errNeedsTLS = errors.New("the server requires TLS: use tls://host:port")
 
-// tlsWait bounds the question whether a server speaks TLS.
+// tlsWait bounds the handshake of needsTLS.
 const tlsWait = time.Second
 
-// needsTLS asks a server that has broken a connection off whether it speaks TLS.
+// needsTLS reports whether the server of a tcp:// address, which has closed a
+// connection, speaks TLS.
 func (c *client) needsTLS(ctx context.Context) bool {
-	if c.target.network != "tcp" || c.secured {
-		return c.secured
+	if c.target.network != "tcp" || c.isTLS {
+		return c.isTLS
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(tlsWait, c.target.timeout))
 	defer cancel()
 	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent
 	conn, err := d.DialContext(ctx, "tcp", c.target.hostPort())
-	var alert tls.AlertError
-	c.secured = err == nil || errors.As(err, &alert) // an alert is TLS too: it wants a certificate, say
+	var alert tls.AlertError // a TLS server may require a client certificate, for example
+	c.isTLS = err == nil || errors.As(err, &alert)
 	if err == nil {
 		_ = conn.Close()
 	}
-	return c.secured
+	return c.isTLS
 }
 
-// connect probes the server, then makes the library's client. The library's dial
-// does not end with ctx, but with the timeout.
+// connect probes the server and then creates the library's client. The library's dial
+// ends with its timeout, not with ctx.
 func (c *client) connect(ctx context.Context) error {
 	if err := c.probe(ctx); err != nil {
 		return err
 	}
-	c.stage.Store(int32(stageDialling))
+	c.stage.Store(stageDialing)
 	return safely(func() error {
 		f, err := fluent.New(c.target.client())
 		if err != nil {
-			return fmt.Errorf("no connection: %w", err) // f has none either: nothing to close
+			return fmt.Errorf("no connection: %w", err) // f has no connection to close
 		}
 		c.fluent = f
 		return nil
 	})
 }
 
-// probe dials a connection of its own and listens to it.
+// probe dials a separate connection and waits for a greeting.
 func (c *client) probe(ctx context.Context) error {
-	c.stage.Store(int32(stageDialling))
+	c.stage.Store(stageDialing)
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("no connection: %w", err)
 	}
 	defer conn.Close()
-	c.stage.Store(int32(stageListening))
+	c.stage.Store(stageListening)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
 	defer stop()
 	if err := conn.SetReadDeadline(time.Now().Add(greetingWait)); err != nil {
-		return fmt.Errorf("listen for a greeting: %w", err)
+		return fmt.Errorf("wait for a greeting: %w", err)
 	}
 	greeting := make([]byte, 16)
 	n, err := conn.Read(greeting)
@@ -176,9 +154,9 @@ func (c *client) probe(ctx context.Context) error {
 	case bytes.Contains(greeting, []byte("HELO")): // 92 a4 "HELO", an array of two
 		return ErrSharedKey
 	case n > 0:
-		return fmt.Errorf("not a forward server: it speaks first and says %q", greeting)
+		return fmt.Errorf("not a forward server: it sent %q first", greeting)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return cause(ctx) // nil, mostly
+		return cause(ctx) // usually nil: the server sent no greeting
 	default:
 		return fmt.Errorf("server closes new connections: %w", err)
 	}
@@ -191,7 +169,7 @@ func (c *client) dial(ctx context.Context) (net.Conn, error) {
 	case "unix":
 		return d.DialContext(ctx, "unix", t.path)
 	case "tls":
-		// The library's dial must succeed as well, so this one is no stricter.
+		// The same checks as in the library's dial, which follows.
 		td := &tls.Dialer{NetDialer: d, Config: &tls.Config{InsecureSkipVerify: t.insecure}} //nolint:gosec // opt-in
 		return td.DialContext(ctx, "tcp", t.hostPort())
 	default:
@@ -199,19 +177,19 @@ func (c *client) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// close must not run beside a post: the library would wait for its end.
+// close closes the connection. It must not run during a post, which the library would
+// wait for.
 func (c *client) close() {
 	if c.fluent == nil {
 		return
 	}
-	c.stage.Store(int32(stageClosing))
+	c.stage.Store(stageClosing)
 	f := c.fluent
 	c.fluent = nil
-	// Whatever Close says, the connection is given up.
-	_ = safely(f.Close)
+	_ = safely(f.Close) // the connection is abandoned in any case
 }
 
-// safely turns a panic of the library into an error.
+// safely calls f and returns a panic of the library as an error.
 func safely(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -221,8 +199,8 @@ func safely(f func() error) (err error) {
 	return f()
 }
 
-// wireTime makes a time fit the 32 bits that the protocol has for seconds. Time 0
-// makes the server take its own.
+// wireTime returns t, or time 0 if its seconds do not fit into the 32 bits of the
+// protocol. A server replaces time 0 with its own time.
 func wireTime(t time.Time) time.Time {
 	if sec := t.Unix(); sec < 0 || sec > math.MaxUint32 {
 		return time.Unix(0, 0)

@@ -16,31 +16,31 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// Config says where to send and how long to wait.
+// Config configures an [Exporter]. URL must be set.
 type Config struct {
-	// URL of the server: tcp://host:port, tls://host:port or unix:///path. The
-	// port is 24224 where it is left out. An IPv6 address stands in brackets:
-	// tcp://[::1]:24224. Must be set.
+	// URL is the address of the server: tcp://host:port, tls://host:port or
+	// unix:///path. The default port is 24224. An IPv6 address needs brackets:
+	// tcp://[::1]:24224. Required.
 	URL string
-	// Tag is the first part of each tag: letters, digits, _ and -, in parts with
-	// dots between. Default "gmpulse".
+	// Tag is the first part of each tag: letters, digits, _ and -, in parts separated
+	// by dots. Default: "gmpulse".
 	Tag string
-	// Service is the second part of each tag. What is not a letter, a digit, _
-	// or - becomes _, letters become lower case, and it is cut at 128 bytes.
-	// Default "unknown_service".
+	// Service is the second part of each tag. It is converted to lower case and cut at
+	// 128 bytes, and characters other than letters, digits, _ and - become _.
+	// Default: "unknown_service".
 	Service string
-	// Timeout bounds a dial, TLS handshake included. Default 2 s.
+	// Timeout bounds a dial, including the TLS handshake. Default (0): 2 s.
 	Timeout time.Duration
-	// WriteTimeout bounds the writing of one record. Default 2 s.
+	// WriteTimeout bounds the write of one record. Default (0): 2 s.
 	WriteTimeout time.Duration
-	// AckTimeout bounds the wait for the acknowledgement of one record. Default 5 s.
+	// AckTimeout bounds the wait for the acknowledgement of one record. Default (0): 5 s.
 	AckTimeout time.Duration
-	// InsecureSkipVerify accepts any certificate of a tls:// server. The traffic
-	// is then secret to bystanders, but not to whoever poses as the server.
+	// InsecureSkipVerify accepts any certificate of a tls:// server, so that an attacker
+	// can impersonate the server. Default: false.
 	InsecureSkipVerify bool
 }
 
-// The defaults of Config.
+// The defaults of [Config].
 const (
 	defaultPort         = 24224
 	defaultTag          = "gmpulse"
@@ -53,13 +53,13 @@ const (
 	urlForms   = "tcp://host:port, tls://host:port or unix:///path"
 )
 
-// target is a Config that was checked and completed.
+// target is a validated Config with its defaults.
 type target struct {
 	network      string // tcp, tls or unix
-	host         string // IPv6 addresses without brackets
+	host         string // an IPv6 address has no brackets
 	port         int
 	path         string
-	address      string // the URL again, for people
+	address      string // the URL without user, password and query, for error messages
 	tag, service string
 
 	timeout, writeTimeout, ackTimeout time.Duration
@@ -79,39 +79,39 @@ func (cfg Config) resolve() (target, error) {
 }
 
 func parseURL(raw string) (target, error) {
-	junk := func(why string) (target, error) {
+	invalid := func(why string) (target, error) {
 		return target{}, wrong("URL", strconv.Quote(redact.URL(raw))+": "+why, urlForms)
 	}
 	if raw == "" {
-		return junk("empty")
+		return invalid("empty")
 	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return junk("not a URL") // the parser's error repeats the URL, password included
+		return invalid("not a URL") // the parser's error has the URL with its password
 	case u.Scheme != "tcp" && u.Scheme != "tls" && u.Scheme != "unix":
-		return junk("unknown scheme")
+		return invalid("unknown scheme")
 	case u.User != nil:
-		return junk("the client library has no users and passwords")
+		return invalid("the client library supports no user and password")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
-		return junk("more than an address")
+		return invalid("more than an address")
 	}
 	if u.Scheme == "unix" {
 		if u.Host != "" || len(u.Path) < 2 {
-			return junk("no absolute path")
+			return invalid("no absolute path")
 		}
 		return target{network: "unix", path: u.Path, address: "unix://" + u.Path}, nil
 	}
 	if u.Path != "" && u.Path != "/" {
-		return junk("more than an address")
+		return invalid("more than an address")
 	}
 	t := target{network: u.Scheme, host: u.Hostname(), port: defaultPort}
 	if t.host == "" {
-		return junk("no host")
+		return invalid("no host")
 	}
 	if p := u.Port(); p != "" {
 		if t.port, err = strconv.Atoi(p); err != nil || t.port < 1 || t.port > 65535 {
-			return junk("no port between 1 and 65535")
+			return invalid("no port between 1 and 65535")
 		}
 	}
 	t.address = t.network + "://" + t.hostPort()
@@ -124,7 +124,7 @@ func tagOf(tag string) (string, error) {
 	}
 	for part := range strings.SplitSeq(tag, ".") {
 		if part == "" || strings.ContainsFunc(part, func(r rune) bool { return !tagRune(r) && (r < 'A' || r > 'Z') }) {
-			return "", wrong("Tag", strconv.Quote(tag), "letters, digits, _ and -, in parts with dots between")
+			return "", wrong("Tag", strconv.Quote(tag), "letters, digits, _ and -, in parts separated by dots")
 		}
 	}
 	return tag, nil
@@ -159,14 +159,14 @@ func positive(field string, d, fallback time.Duration) (time.Duration, error) {
 
 func wrong(field, value, want string) error { return fmt.Errorf("%s %s: want %s", field, value, want) }
 
-// hostPort is what a dialer wants: brackets around IPv6 addresses.
+// hostPort returns host:port, with brackets around an IPv6 address.
 func (t *target) hostPort() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }
 
-// client is the configuration of the client library.
+// client returns the configuration for the client library.
 func (t *target) client() fluent.Config {
 	host := t.host
 	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // the library only puts ":port" behind it
+		host = "[" + host + "]" // the library only appends ":port"
 	}
 	return fluent.Config{
 		FluentNetwork:         t.network,
@@ -176,7 +176,7 @@ func (t *target) client() fluent.Config {
 		Timeout:               t.timeout,
 		WriteTimeout:          t.writeTimeout,
 		ReadTimeout:           t.ackTimeout,
-		MaxRetry:              1, // more would block Export for minutes; the agent and the spool try again
+		MaxRetry:              1, // more would block Export for minutes; the agent and the spool retry
 		RequestAck:            true,
 		SubSecondPrecision:    true,
 		TlsInsecureSkipVerify: t.insecure,

@@ -11,7 +11,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 )
 
-func TestNewAccepts(t *testing.T) {
+func TestNewAcceptsValidURLs(t *testing.T) {
 	for _, url := range []string{
 		"tcp://localhost:24224",
 		"tcp://localhost",
@@ -21,7 +21,7 @@ func TestNewAccepts(t *testing.T) {
 		"tcp://[fe80::1%25eth0]:24224",
 		"tls://logs.example.com:443",
 		"unix:///var/run/fluent.sock",
-		"tcp://no-such-host.invalid:1", // unreachable is not wrong
+		"tcp://no-such-host.invalid:1", // an unreachable server is no configuration error
 	} {
 		t.Run(url, func(t *testing.T) {
 			exp, err := fluentd.New(fluentd.Config{URL: url})
@@ -35,16 +35,16 @@ func TestNewAccepts(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRejectsInvalidConfigs(t *testing.T) {
 	const good = "tcp://localhost"
 	for name, test := range map[string]struct {
 		cfg  fluentd.Config
-		says []string // all of them
+		want []string // all must be in the error
 	}{
 		"empty URL":         {fluentd.Config{}, []string{`URL ""`, "tcp://host:port, tls://host:port or unix:///path"}},
 		"no scheme":         {fluentd.Config{URL: "localhost:24224"}, []string{`URL "localhost:24224"`, "tcp://host:port"}},
 		"other scheme":      {fluentd.Config{URL: "http://localhost"}, []string{`URL "http://localhost"`, "unknown scheme"}},
-		"no URL at all":     {fluentd.Config{URL: "tcp://[::1"}, []string{`URL "tcp://[::1"`, "not a URL"}},
+		"not a URL":         {fluentd.Config{URL: "tcp://[::1"}, []string{`URL "tcp://[::1"`, "not a URL"}},
 		"no host":           {fluentd.Config{URL: "tcp://:24224"}, []string{"no host"}},
 		"port 0":            {fluentd.Config{URL: "tcp://h:0"}, []string{"port between 1 and 65535"}},
 		"port too high":     {fluentd.Config{URL: "tcp://h:65536"}, []string{"port between 1 and 65535"}},
@@ -67,18 +67,18 @@ func TestNewRefuses(t *testing.T) {
 				t.Fatalf("New(%+v) = %v, %v; want an error", test.cfg, exp, err)
 			}
 			if !strings.HasPrefix(err.Error(), "fluentd: ") {
-				t.Errorf("%q does not begin with the package", err)
+				t.Errorf("%q does not begin with the name of the package", err)
 			}
-			for _, want := range test.says {
+			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q does not say %q", err, want)
+					t.Errorf("%q does not contain %q", err, want)
 				}
 			}
 		})
 	}
 }
 
-func TestNewTellsNoPassword(t *testing.T) {
+func TestErrorsContainNoPassword(t *testing.T) {
 	for _, url := range []string{"tcp://me:secret@host:1", "tcp://me:secret@[host:1", "http://me:p@secret@host", "me:secret@host", "tcp://host:1?password=secret", "tcp://host:1#secret", "tcp://me:?secret@host:1"} {
 		_, err := fluentd.New(fluentd.Config{URL: url})
 		if err == nil || strings.Contains(err.Error(), "secret") {
@@ -87,14 +87,14 @@ func TestNewTellsNoPassword(t *testing.T) {
 	}
 }
 
-func TestTags(t *testing.T) {
+func TestTagsFollowTheConfig(t *testing.T) {
 	for name, test := range map[string]struct {
 		cfg  fluentd.Config
-		want string // of the wide record
+		want string // of the record of the snapshot
 	}{
 		"defaults": {fluentd.Config{}, "gmpulse.unknown_service.runtime"},
 		"set":      {fluentd.Config{Tag: "prod.Go-1", Service: "checkout-api_2"}, "prod.Go-1.checkout-api_2.runtime"},
-		"unclean":  {fluentd.Config{Service: "My Shop/v2.1:größe"}, "gmpulse.my_shop_v2_1_gr__e.runtime"},
+		"unclean":  {fluentd.Config{Service: "My App/v2.1:größe"}, "gmpulse.my_app_v2_1_gr__e.runtime"},
 		"long":     {fluentd.Config{Service: strings.Repeat("a", 1000)}, "gmpulse." + strings.Repeat("a", 128) + ".runtime"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// newExporter makes an exporter whose waits are short and shuts it down in the end.
+// newExporter returns an exporter with short timeouts and shuts it down when the test ends.
 func newExporter(tb testing.TB, cfg fluentd.Config) *fluentd.Exporter {
 	tb.Helper()
 	for d, short := range map[*time.Duration]time.Duration{

@@ -33,10 +33,10 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// moment has nanoseconds that no float64 of seconds keeps.
+// moment has nanoseconds that a float64 of seconds cannot represent.
 var moment = time.Unix(1_790_000_000, 123_456_789)
 
-// snapshot makes a small one by hand.
+// snapshot returns a small snapshot.
 func snapshot(seq uint64) *runtimeinfo.Snapshot {
 	gauge := &runtimeinfo.Metric{Name: "test.gauge", Unit: "1", Kind: runtimeinfo.KindGauge}
 	gone := &runtimeinfo.Metric{Name: "test.absent", Unit: "1", Kind: runtimeinfo.KindGauge}
@@ -62,10 +62,9 @@ func event(name string) runtimeinfo.Event {
 	}
 }
 
-// The expectation is written by hand, down to the types.
-func TestExportOnTheWire(t *testing.T) {
+func TestRecordsOnTheWire(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.URL(), Service: "shop"})
+	exp := newExporter(t, fluentd.Config{URL: p.URL(), Service: "checkout"})
 	s := snapshot(math.MaxUint64)
 	s.Time = moment.Add(time.Nanosecond)
 	s.Spans = []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Name: "GET /", Start: s.Time.Add(-2 * time.Second)}}
@@ -83,7 +82,7 @@ func TestExportOnTheWire(t *testing.T) {
 			map[string]any{"exporter": "a", "value": 1.0},
 			map[string]any{"exporter": "b", "value": 2.0},
 		},
-		"test.hist.count": int64(7), // small unsigned numbers look signed to a generic decoder
+		"test.hist.count": int64(7), // a generic decoder returns small unsigned numbers as int64
 		"test.hist.sum":   9.0,
 		"spans": []any{map[string]any{
 			"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000", "name": "GET /", "age": 2.0,
@@ -103,10 +102,10 @@ func TestExportOnTheWire(t *testing.T) {
 		"event.name": "timeless", "severity": "INFO", "message": "",
 	}
 	want := []entry{
-		{Tag: "gmpulse.shop.event", Time: moment, Record: happened("first")},
-		{Tag: "gmpulse.shop.event", Time: moment, Record: happened("second")},
-		{Tag: "gmpulse.shop.event", Time: s.Time, Record: timeless},
-		{Tag: "gmpulse.shop.runtime", Time: s.Time, Record: wide},
+		{Tag: "gmpulse.checkout.event", Time: moment, Record: happened("first")},
+		{Tag: "gmpulse.checkout.event", Time: moment, Record: happened("second")},
+		{Tag: "gmpulse.checkout.event", Time: s.Time, Record: timeless},
+		{Tag: "gmpulse.checkout.runtime", Time: s.Time, Record: wide},
 	}
 	got := p.Received()
 	if len(got) != len(want) {
@@ -122,7 +121,7 @@ func TestExportOnTheWire(t *testing.T) {
 	}
 }
 
-// eventID is what [exporters.EventRecord] says; its own test has it by hand.
+// eventID returns the id of an event in [exporters.EventRecord].
 func eventID(t *testing.T, s *runtimeinfo.Snapshot, name string) any {
 	t.Helper()
 	for i := range s.Events {
@@ -134,7 +133,7 @@ func eventID(t *testing.T, s *runtimeinfo.Snapshot, name string) any {
 	return nil
 }
 
-func TestExportMatchesRecord(t *testing.T) {
+func TestExportSendsTheRecordsOfPackageExporters(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
@@ -149,7 +148,7 @@ func TestExportMatchesRecord(t *testing.T) {
 	}
 }
 
-// canonical makes small uint64 and int64 alike.
+// canonical converts small uint64 values to int64.
 func canonical(v any) any {
 	switch v := v.(type) {
 	case uint64:
@@ -172,7 +171,7 @@ func canonical(v any) any {
 	return v
 }
 
-func TestExportCleans(t *testing.T) {
+func TestExportRepairsText(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	s := snapshot(1)
@@ -187,21 +186,21 @@ func TestExportCleans(t *testing.T) {
 	}
 	r := p.Received()[0].Record
 	if got := r["resource.service.name"]; got != "bad \uFFFD text" {
-		t.Errorf("broken text became %q", got)
+		t.Errorf("invalid text became %q", got)
 	}
 	if got := r["resource.twice"]; got != "first" {
-		t.Errorf("of two values %q stayed", got)
+		t.Errorf("of two values %q was sent", got)
 	}
 	long, _ := r["resource.long"].(string)
 	if len(long) > 32<<10 || len(long) < 32<<10-16 || !strings.HasSuffix(long, "éé…(cut)") {
 		t.Errorf("text of 40,000 bytes became %d: …%q", len(long), long[max(0, len(long)-16):])
 	}
-	if n := exp.Stats(); n.Omitted != 1 || n.Altered != 1 { // Record has mended the broken text itself
+	if n := exp.Stats(); n.Omitted != 1 || n.Altered != 1 { // Record has repaired the invalid text
 		t.Errorf("Stats() = %+v, want 1 omitted and 1 altered", n)
 	}
 }
 
-func TestTooLarge(t *testing.T) {
+func TestTooLargeRecordIsRejected(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	big := event("big")
@@ -214,19 +213,19 @@ func TestTooLarge(t *testing.T) {
 	}
 	for _, want := range []string{p.URL(), "event big of snapshot 7", "1 MiB"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q does not say %q", err, want)
+			t.Errorf("%q does not contain %q", err, want)
 		}
 	}
 	if got := p.Received(); len(got) != 2 || got[0].Record["event.name"] != "small" || got[1].Tag != "gmpulse.unknown_service.runtime" {
-		t.Errorf("the records beside the large one: %v", got)
+		t.Errorf("the other records: %v", got)
 	}
 }
 
-func TestTimesBeyondTheProtocol(t *testing.T) {
+func TestTimesOutOfRangeBecomeZero(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for at, want := range map[time.Time]int64{
-		{}:                              0, // the server takes its own
+		{}:                              0, // the server uses its own time
 		time.Unix(-1, 0):                0,
 		time.Unix(math.MaxUint32, 0):    math.MaxUint32,
 		time.Unix(math.MaxUint32+9, 99): 0,
@@ -242,7 +241,7 @@ func TestTimesBeyondTheProtocol(t *testing.T) {
 	}
 }
 
-func TestShutdown(t *testing.T) {
+func TestShutdownIsIdempotent(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
@@ -259,7 +258,7 @@ func TestShutdown(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := exp.Shutdown(done); err != nil {
-		t.Errorf("Shutdown when all is done, with ctx done: %v", err)
+		t.Errorf("Shutdown after the worker ended, with ctx done: %v", err)
 	}
 }
 
@@ -272,20 +271,20 @@ func TestConnectionsAreClosed(t *testing.T) {
 	<-p.Ended // the probe
 	p.Behave(noAck)
 	if err := exp.Export(t.Context(), snapshot(2)); err == nil {
-		t.Error("acknowledged by a server that does not")
+		t.Error("Export succeeded without an acknowledgement")
 	}
-	closed(t, p, "the one that failed")
+	closed(t, p, "of the failed record")
 	p.Behave(ack)
 	if err := exp.Export(t.Context(), snapshot(3)); err != nil {
 		t.Fatal(err)
 	}
-	closed(t, p, "the second probe")
+	closed(t, p, "of the second probe")
 	if err := exp.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	closed(t, p, "the last")
+	closed(t, p, "of the last record")
 	if n := len(p.Received()); n != 3 {
-		t.Errorf("%d records arrived, want 3: what timed out must not be sent again at once", n)
+		t.Errorf("%d records arrived, want 3: a record that timed out must not be sent again at once", n)
 	}
 }
 
@@ -294,7 +293,7 @@ func closed(t *testing.T, p *peer, which string) {
 	select {
 	case <-p.Ended:
 	case <-time.After(5 * time.Second):
-		t.Fatalf("a connection stays open: %s", which)
+		t.Fatalf("a connection stays open: that %s", which)
 	}
 }
 
@@ -308,11 +307,11 @@ func TestShutdownBeforeExport(t *testing.T) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
 	if dialled, _, _ := p.Counts(); dialled != 0 {
-		t.Error("an exporter that never exported has dialled")
+		t.Error("the exporter connected without an Export")
 	}
 }
 
-func Example() {
+func ExampleNew() {
 	exp, err := fluentd.New(fluentd.Config{URL: "tcp://[::1]:24224", Service: "checkout"})
 	if err != nil {
 		fmt.Println(err)

@@ -27,29 +27,28 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// ample stands for "no timeout of the exporter's own helps": only ctx does.
+// ample is a timeout of the exporter that does not expire during a test.
 const ample = time.Minute
 
-// slack is what a busy machine may add to a bound. On an idle one it is some
-// milliseconds, see the log of the tests.
+// slack is the tolerance of a time limit on a busy machine.
 const slack = 2 * time.Second
 
-// Each way in which a server can fail, with timeouts that never come: what
-// bounds Export and Shutdown is their ctx alone.
-func TestCtxBoundsEverything(t *testing.T) {
+// TestContextBoundsExportAndShutdown uses timeouts that do not expire, and servers that
+// fail in various ways.
+func TestContextBoundsExportAndShutdown(t *testing.T) {
 	for name, server := range map[string]badServer{
-		"hang":              {mode: hang, stuck: true, says: "gave up while waiting for the acknowledgement"},
-		"hang in the write": {mode: hang, stuck: true, unix: true, says: "gave up while waiting for the acknowledgement"},
-		"hang in TLS":       {mode: hang, tls: true, says: "context deadline exceeded"},
-		"no ack":            {mode: noAck, stuck: true, says: "gave up while waiting for the acknowledgement"},
-		"slow ack":          {mode: heldAck, stuck: true, says: "gave up while waiting for the acknowledgement"},
-		"reset":             {mode: reset, says: "connection broken"},
-		"drop":              {mode: dropUnacked, says: "connection broken"},
-		"wrong ack":         {mode: wrongAck, says: "connection broken, or not answered with the acknowledgement"},
-		"close at once":     {mode: closeAtOnce, says: "closes new connections"},
-		"shared key":        {mode: sharedKey, says: "server requires shared_key"},
-		"speaks first":      {mode: speaksFirst, says: `not a forward server: it speaks first and says "SSH-2.0-OpenSSH_`},
-		"refused":           {refused: true, says: "refused"},
+		"hang":              {mode: hang, stuck: true, want: "gave up while waiting for the acknowledgement"},
+		"hang in the write": {mode: hang, stuck: true, unix: true, want: "gave up while waiting for the acknowledgement"},
+		"hang in TLS":       {mode: hang, tls: true, want: "context deadline exceeded"},
+		"no ack":            {mode: noAck, stuck: true, want: "gave up while waiting for the acknowledgement"},
+		"slow ack":          {mode: heldAck, stuck: true, want: "gave up while waiting for the acknowledgement"},
+		"reset":             {mode: reset, want: "connection broken"},
+		"drop":              {mode: dropUnacked, want: "connection broken"},
+		"wrong ack":         {mode: wrongAck, want: "connection broken, or not answered with the acknowledgement"},
+		"close at once":     {mode: closeAtOnce, want: "closes new connections"},
+		"shared key":        {mode: sharedKey, want: "server requires shared_key"},
+		"speaks first":      {mode: speaksFirst, want: `not a forward server: it sent "SSH-2.0-OpenSSH_`},
+		"refused":           {refused: true, want: "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,8 +62,8 @@ type badServer struct {
 	unix    bool
 	tls     bool // the client speaks TLS to a server that does not
 	refused bool
-	stuck   bool // in the library, out of reach of ctx
-	says    string
+	stuck   bool   // in the library, which ignores ctx
+	want    string // in the error
 }
 
 func (b *badServer) check(t *testing.T) {
@@ -84,8 +83,8 @@ func (b *badServer) check(t *testing.T) {
 	export := func(ctx context.Context) error { return exp.Export(ctx, large()) }
 
 	err = within(t, time.Second, export)
-	if err == nil || !strings.Contains(err.Error(), b.says) || !strings.HasPrefix(err.Error(), "fluentd: "+url+": ") {
-		t.Errorf("Export: %v\nwant the address and %q", err, b.says)
+	if err == nil || !strings.Contains(err.Error(), b.want) || !strings.HasPrefix(err.Error(), "fluentd: "+url+": ") {
+		t.Errorf("Export: %v\nwant the address and %q", err, b.want)
 	}
 	if late := b.stuck || b.tls; late != errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Export: %v", err)
@@ -101,9 +100,9 @@ func (b *badServer) check(t *testing.T) {
 	if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
-	p.Stop() // frees what is stuck
+	p.Stop() // unblocks the worker
 	if err := exp.Shutdown(t.Context()); err != nil {
-		t.Errorf("waiting on: %v", err)
+		t.Errorf("second Shutdown: %v", err)
 	}
 	if n := exp.Stats().Acked; n != 0 {
 		t.Errorf("%d records acked", n)
@@ -118,7 +117,7 @@ func peerFor(t *testing.T, unix bool, m mode) *peer {
 	return newPeer(t, m)
 }
 
-// large has one record that no Unix socket's buffer holds.
+// large returns a snapshot with a record that is larger than the buffer of a Unix socket.
 func large() *runtimeinfo.Snapshot {
 	ev := event("large")
 	for i := range 30 {
@@ -127,7 +126,7 @@ func large() *runtimeinfo.Snapshot {
 	return snapshot(1).WithEvents([]runtimeinfo.Event{ev})
 }
 
-// within calls f with a deadline and checks that it keeps it.
+// within calls f with a deadline and checks that f returns by then.
 func within(t *testing.T, d time.Duration, f func(context.Context) error) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -142,9 +141,8 @@ func within(t *testing.T, d time.Duration, f func(context.Context) error) error 
 	return err
 }
 
-// Without a deadline the timeouts of Config bound Export, and Shutdown waits for
-// what is under way and leaves nothing behind.
-func TestTimeoutsBoundEverything(t *testing.T) {
+// TestTimeoutsBoundExport uses a context without a deadline.
+func TestTimeoutsBoundExport(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode mode
 		unix bool
@@ -168,7 +166,7 @@ func TestTimeoutsBoundEverything(t *testing.T) {
 	}
 }
 
-func TestCauseOfCtxIsNamed(t *testing.T) {
+func TestErrorHasTheCauseOfTheContext(t *testing.T) {
 	exp := newExporter(t, fluentd.Config{URL: newPeer(t, noAck).URL()})
 	named := errors.New("tick is over")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, named)
@@ -179,7 +177,7 @@ func TestCauseOfCtxIsNamed(t *testing.T) {
 	}
 }
 
-func TestCancelledBeforeExport(t *testing.T) {
+func TestExportWithACanceledContextSendsNothing(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -188,12 +186,13 @@ func TestCancelledBeforeExport(t *testing.T) {
 		t.Errorf("Export: %v", err)
 	}
 	if dialled, _, _ := p.Counts(); dialled != 0 {
-		t.Error("dialled all the same")
+		t.Error("the exporter connected")
 	}
 }
 
-// What Export gave up may arrive, but what stood behind it may not overtake.
-func TestAbandonedRecord(t *testing.T) {
+// TestAbandonedRecordBlocksTheNext cancels an Export while the server holds back the
+// acknowledgement.
+func TestAbandonedRecordBlocksTheNext(t *testing.T) {
 	p := newPeer(t, heldAck)
 	exp := newExporter(t, fluentd.Config{URL: p.URL(), AckTimeout: ample})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -223,7 +222,7 @@ func TestAbandonedRecord(t *testing.T) {
 	}
 }
 
-func TestSharedKeyGetsNothing(t *testing.T) {
+func TestServerThatRequiresASharedKeyReceivesNothing(t *testing.T) {
 	p := newPeer(t, sharedKey)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for range 2 {
@@ -234,15 +233,15 @@ func TestSharedKeyGetsNothing(t *testing.T) {
 	if _, _, bytes := p.Counts(); bytes != 0 {
 		t.Errorf("%d bytes were sent", bytes)
 	}
-	p.Behave(ack) // somebody removed the key from the server
+	p.Behave(ack) // the server no longer requires a key
 	if err := exp.Export(t.Context(), snapshot(1)); err != nil {
 		t.Errorf("Export: %v", err)
 	}
 }
 
-// A server that restarted while the exporter was idle, or that closes after each
-// record, is no failure.
-func TestStaleConnectionIsRenewed(t *testing.T) {
+// TestClosedConnectionIsReplaced uses a server that closes the connection after each
+// record, and restarts.
+func TestClosedConnectionIsReplaced(t *testing.T) {
 	p := newPeer(t, onePerConn)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	for seq := range uint64(4) {
@@ -259,9 +258,9 @@ func TestStaleConnectionIsRenewed(t *testing.T) {
 	}
 }
 
-// 200 records over three crashes, the agent trying again what failed: none may
-// be lost, and none that was reported as sent may be missing.
-func TestNothingAckedIsLost(t *testing.T) {
+// TestAcknowledgedRecordsSurviveCrashes sends 200 records while the server crashes three
+// times, and retries what failed.
+func TestAcknowledgedRecordsSurviveCrashes(t *testing.T) {
 	const records = 200
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
@@ -269,17 +268,17 @@ func TestNothingAckedIsLost(t *testing.T) {
 	failures := 0
 	crash := map[uint64]func(){
 		50: restart, // between two records
-		100: func() { // away for one Export
+		100: func() { // unreachable for one Export
 			p.Stop()
 			if err := exp.Export(t.Context(), snapshot(100)); err == nil {
-				t.Error("Export to a server that is away succeeded")
+				t.Error("Export to an unreachable server succeeded")
 			}
 			p.Start(t)
 		},
-		150: func() { // with the record in hand, not acknowledged
+		150: func() { // with a record received and not acknowledged
 			p.Behave(dropUnacked)
 			if err := exp.Export(t.Context(), snapshot(150)); err == nil {
-				t.Error("Export to a server that crashes meanwhile succeeded")
+				t.Error("Export to a crashing server succeeded")
 			}
 			restart()
 		},
@@ -290,7 +289,7 @@ func TestNothingAckedIsLost(t *testing.T) {
 		}
 		for exp.Export(t.Context(), snapshot(seq)) != nil {
 			if failures++; failures > 100 {
-				t.Fatal("does not recover")
+				t.Fatal("the exporter does not recover")
 			}
 		}
 	}
@@ -306,13 +305,13 @@ func TestNothingAckedIsLost(t *testing.T) {
 	}
 	duplicates := len(p.Received()) - len(unique)
 	if duplicates == 0 {
-		t.Error("no duplicate: the third crash did not hit a record in hand")
+		t.Error("no duplicate: the third crash happened without a pending record")
 	}
 	t.Logf("%d unique, %d duplicates, %d more failures than there were crashes", len(unique), duplicates, failures)
 }
 
-// The library mixes up acknowledgements when two goroutines use one client.
-func TestOneConnectionAtATime(t *testing.T) {
+// TestConcurrentExportsUseOneConnection exports from eight goroutines.
+func TestConcurrentExportsUseOneConnection(t *testing.T) {
 	p := newPeer(t, ack)
 	exp := newExporter(t, fluentd.Config{URL: p.URL()})
 	var wg sync.WaitGroup
@@ -351,7 +350,7 @@ func TestUnixSocket(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
-		t.Skip("no IPv6 here: ", err)
+		t.Skip("no IPv6: ", err)
 	} else {
 		_ = l.Close()
 	}
@@ -362,8 +361,8 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// secured starts a server with a certificate for 127.0.0.1 that no system trusts.
-func secured(t *testing.T) (p *peer, url string, certificate []byte) {
+// tlsPeer starts a server with an untrusted certificate for 127.0.0.1.
+func tlsPeer(t *testing.T) (p *peer, url string, certificate []byte) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
@@ -375,8 +374,7 @@ func secured(t *testing.T) (p *peer, url string, certificate []byte) {
 	return p, strings.Replace(p.URL(), "tcp", "tls", 1), cert.Certificate[0]
 }
 
-// SSL_CERT_FILE is the one way to a CA of one's own, and it holds for a process: so
-// the test is one.
+// SSL_CERT_FILE applies to a whole process, so the test starts one.
 func TestTLSRootFromEnvironment(t *testing.T) {
 	const child = "GMPULSE_TEST_TLS_URL"
 	if url := os.Getenv(child); url != "" {
@@ -386,9 +384,9 @@ func TestTLSRootFromEnvironment(t *testing.T) {
 		return
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("only where roots come from files")
+		t.Skip("root certificates do not come from files")
 	}
-	p, url, certificate := secured(t)
+	p, url, certificate := tlsPeer(t)
 	root := filepath.Join(t.TempDir(), "root.pem")
 	if err := os.WriteFile(root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600); err != nil {
 		t.Fatal(err)
@@ -403,11 +401,11 @@ func TestTLSRootFromEnvironment(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	p, url, _ := secured(t)
+func TestTLSVerifiesTheCertificate(t *testing.T) {
+	p, url, _ := tlsPeer(t)
 	strict := newExporter(t, fluentd.Config{URL: url})
 	if err := strict.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
-		t.Errorf("Export to a server that nobody vouches for: %v", err)
+		t.Errorf("Export to an untrusted server: %v", err)
 	}
 	lenient := newExporter(t, fluentd.Config{URL: url, InsecureSkipVerify: true})
 	if err := lenient.Export(t.Context(), snapshot(2)); err != nil {

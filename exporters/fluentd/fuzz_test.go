@@ -10,8 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 )
 
-// An address and a tag are taken or refused; what is refused is told without the
-// password.
+// FuzzConfig checks that an error for an invalid Config does not contain the password.
 func FuzzConfig(f *testing.F) {
 	f.Add("tcp://fluentd:24224", "gmpulse", "")
 	f.Add("tls://[::1%25eth0]:1", "a..b", "s3cret")
@@ -28,7 +27,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		if len(password) > 5 && strings.Contains(err.Error(), "me:"+password+"@") {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	})
 }

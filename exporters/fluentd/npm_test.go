@@ -22,8 +22,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// npmPeer is a server that we did not write, with a msgpack decoder that we did
-// not write, in a process of its own: internal/peers/npm/server.js.
+// npmPeer is a third-party server with a third-party msgpack decoder in a separate
+// process: internal/peers/npm/server.js.
 type npmPeer struct {
 	stdin  io.Writer
 	stdout *bufio.Scanner
@@ -50,21 +50,21 @@ func startNPMPeer(t *testing.T, env ...string) *npmPeer {
 	}
 	missing := t.Skipf
 	if os.Getenv("CI") != "" {
-		missing = t.Fatalf // what is skipped there is tested nowhere
+		missing = t.Fatalf // CI must not skip the test
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
 		missing("no Node.js: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(modules, "@fluent-org", "logger")); err != nil {
-		missing("no real server, get it with: npm ci --prefix internal/peers/npm (%v)", err)
+		missing("server not installed, run: npm ci --prefix internal/peers/npm (%v)", err)
 	}
 	modules, err = filepath.Abs(modules)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-	t.Cleanup(cancel) // after the clean end below
+	t.Cleanup(cancel) // after the cleanup below
 	cmd := exec.CommandContext(ctx, node, filepath.Join(dir, "server.js"))
 	cmd.Env = append(os.Environ(), append(env, "STOP_WITH_STDIN=1", "GMPULSE_NPM_PEER="+modules)...)
 	var stderr strings.Builder
@@ -81,7 +81,7 @@ func startNPMPeer(t *testing.T, env ...string) *npmPeer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = stdin.Close() // ends it
+		_ = stdin.Close() // stops the server
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the server ended with %v: %s", err, stderr.String())
 		}
@@ -97,7 +97,7 @@ func startNPMPeer(t *testing.T, env ...string) *npmPeer {
 func (p *npmPeer) read(t *testing.T, v any) {
 	t.Helper()
 	if !p.stdout.Scan() {
-		t.Fatal("the server says nothing: ", p.stdout.Err())
+		t.Fatal("no output from the server: ", p.stdout.Err())
 	}
 	if err := json.Unmarshal(p.stdout.Bytes(), v); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (p *npmPeer) summary(t *testing.T) (s npmSummary) {
 	return s
 }
 
-func TestRealServer(t *testing.T) {
+func TestThirdPartyServerReceivesEveryRecord(t *testing.T) {
 	const snapshots = 500
 	out := filepath.Join(t.TempDir(), "received.ndjson")
 	p := startNPMPeer(t, "OUT="+out)
@@ -125,7 +125,7 @@ func TestRealServer(t *testing.T) {
 		last.Time = moment
 		if seq%100 == 99 {
 			ev := exporttest.Event()
-			ev.Time = ev.Time.Add(time.Duration(seq)) // nanoseconds tell them apart
+			ev.Time = ev.Time.Add(time.Duration(seq)) // distinguishes the events
 			last = last.WithEvents([]runtimeinfo.Event{ev})
 		}
 		if err := exp.Export(t.Context(), last); err != nil {
@@ -136,7 +136,7 @@ func TestRealServer(t *testing.T) {
 	s := p.summary(t)
 	wide, events := s.Tags["gmpulse.checkout.runtime"], s.Tags["gmpulse.checkout.event"]
 	if wide.Entries != snapshots || wide.Unique != snapshots || events.Entries != 5 || events.Unique != 5 || len(s.Tags) != 2 {
-		t.Errorf("received %d wide records (%d unique) and %d events (%d unique) under %d tags; want 500, 5, 2",
+		t.Errorf("received %d snapshots (%d unique) and %d events (%d unique) under %d tags; want 500, 5, 2",
 			wide.Entries, wide.Unique, events.Entries, events.Unique, len(s.Tags))
 	}
 	if want := strconv.FormatInt(moment.UnixNano(), 10); wide.Last.Time != want {
@@ -165,7 +165,7 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// asJSON sorts keys and makes all numbers alike, as JavaScript has but one kind.
+// asJSON returns v as JSON with sorted keys and all numbers as float64, as in JavaScript.
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -183,7 +183,7 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-func TestRealServerWithSharedKey(t *testing.T) {
+func TestThirdPartyServerWithASharedKeyReceivesNothing(t *testing.T) {
 	p := startNPMPeer(t, "SHARED_KEY=secret")
 	exp := newExporter(t, fluentd.Config{URL: p.url})
 	err := exp.Export(t.Context(), snapshot(1))

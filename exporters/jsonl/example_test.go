@@ -24,7 +24,7 @@ func ExampleNew() {
 	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, "gmpulse.jsonl")
 
-	// Usually an agent has the exporter and calls it.
+	// An agent usually calls Export and Shutdown.
 	e, err := jsonl.New(jsonl.Config{Path: path, MaxBytes: 10 << 20, MaxFiles: 3})
 	if err != nil {
 		fmt.Println(err)

@@ -11,65 +11,64 @@ import (
 	"strconv"
 )
 
-// file is the one at path, with the older ones beside it. It is opened when it
-// is first needed, and again after every failure.
+// file is the file at path with its rotated predecessors. It is opened when it is needed,
+// and again after every failure.
 type file struct {
 	path     string
 	maxBytes int64
 	maxFiles int
 
-	open *os.File // nil: closed
-	ours bool     // a regular file at path itself: to be rotated, and cut where a write failed
-	torn bool     // the last line has no end
+	open    *os.File // nil: closed
+	regular bool     // path is a regular file, which may be rotated and truncated
+	partial bool     // the last line has no line break
 }
 
-// mode keeps span names and addresses from other users of the machine.
+// mode hides span names and addresses from other users of the machine.
 const mode = 0o600
 
-// append adds whole lines with one write.
+// append appends complete lines with one write.
 func (f *file) append(ctx context.Context, lines []byte) error {
 	size, err := f.ready(int64(len(lines)))
 	if err != nil {
 		return err
 	}
-	if f.torn {
-		// A line that a crash left half-written is ended rather than cut off: a
-		// shipper may have read it already and would take a file that shrinks for
-		// a new one, and the file may be one that was never ours to cut.
+	if f.partial {
+		// An incomplete line of an earlier process is terminated, not removed: a shipper
+		// may have read it already, and treats a file that shrinks as a new one.
 		lines = append([]byte{'\n'}, lines...)
 	}
 	deadline, _ := ctx.Deadline()
-	_ = f.open.SetWriteDeadline(deadline) // pipes can; on a disk no write can be ended
+	_ = f.open.SetWriteDeadline(deadline) // supported by pipes only
 	n, err := f.open.Write(lines)
 	if err != nil {
 		return errors.Join(err, f.undo(size, n))
 	}
-	f.torn = false
+	f.partial = false
 	return nil
 }
 
-// undo takes a partial write back. Whatever happens, the next append opens the
-// file anew and looks how it ends.
+// undo removes a partial write and closes the file. The next append opens it again and
+// examines its end.
 func (f *file) undo(size int64, written int) error {
 	var err error
-	f.torn = written > 0
-	if f.torn && f.ours {
+	f.partial = written > 0
+	if f.partial && f.regular {
 		err = f.open.Truncate(size)
 	}
 	return errors.Join(err, f.close())
 }
 
-// ready makes sure that the file at path is open and has room for n bytes, and
-// for the end of a torn line. It returns the size of the file.
+// ready opens the file at path, and rotates it if it has no room for n bytes and the end
+// of an incomplete line. It returns the size of the file.
 func (f *file) ready(n int64) (size int64, err error) {
 	if size, err = f.reopen(); err != nil {
 		return 0, err
 	}
 	room := f.maxBytes - size - n
-	if f.torn {
+	if f.partial {
 		room--
 	}
-	if !f.ours || size == 0 || room >= 0 {
+	if !f.regular || size == 0 || room >= 0 {
 		return size, nil
 	}
 	if err := f.rotate(); err != nil {
@@ -78,8 +77,8 @@ func (f *file) ready(n int64) (size int64, err error) {
 	return f.reopen()
 }
 
-// reopen opens the file at path unless it is the one that is open: another
-// program, logrotate say, may have moved, removed or emptied it.
+// reopen opens the file at path unless it is open already. Another program, such as
+// logrotate, may have moved, removed or truncated it. It returns the size of the file.
 func (f *file) reopen() (size int64, err error) {
 	if info := f.current(); info != nil {
 		return info.Size(), nil
@@ -99,23 +98,23 @@ func (f *file) reopen() (size int64, err error) {
 	return size, nil
 }
 
-// examine finds out whose file was opened, and how it ends.
+// examine determines whether open is a regular file and how it ends. It returns the size.
 func (f *file) examine(open *os.File) (size int64, err error) {
 	info, err := open.Stat()
 	if err != nil {
 		return 0, err
 	}
 	link, err := os.Lstat(f.path)
-	f.ours = err == nil && link.Mode().IsRegular()
+	f.regular = err == nil && link.Mode().IsRegular()
 	if !info.Mode().IsRegular() {
-		return 0, nil // how it ends is what the last write said
+		return 0, nil // append keeps track of the end
 	}
-	f.torn, err = endsTorn(open, info.Size())
+	f.partial, err = endsPartial(open, info.Size())
 	return info.Size(), err
 }
 
-// current describes the open file, with its size of the moment. It is nil when
-// there is none, or another one has taken its place.
+// current returns the open file's current info. It returns nil if no file is open, or if
+// another file is at path.
 func (f *file) current() fs.FileInfo {
 	if f.open == nil {
 		return nil
@@ -130,7 +129,8 @@ func (f *file) current() fs.FileInfo {
 	return held
 }
 
-func endsTorn(open *os.File, size int64) (bool, error) {
+// endsPartial reports whether the last line has no line break.
+func endsPartial(open *os.File, size int64) (bool, error) {
 	if size == 0 {
 		return false, nil
 	}
@@ -141,9 +141,9 @@ func endsTorn(open *os.File, size int64) (bool, error) {
 	return last[0] != '\n', nil
 }
 
-// rotate moves each file one number up, until one fills a gap or overwrites the
-// oldest. After a rotation that failed half-way there is a gap: starting at it,
-// a repetition moves nothing twice.
+// rotate renames each file to the next number, up to the first unused number or to the
+// oldest file, which is overwritten. A rotation that failed leaves an unused number, at
+// which the next one starts, so that no file is moved twice.
 func (f *file) rotate() error {
 	if err := f.close(); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (f *file) rotate() error {
 	return nil
 }
 
-// numbered is the path of the i-th file; 0 is the one that is written.
+// numbered returns the path of the i-th file; 0 is the file at path.
 func (f *file) numbered(i int) string {
 	if i == 0 {
 		return f.path

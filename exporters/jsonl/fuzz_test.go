@@ -11,8 +11,8 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 )
 
-// Whatever a file holds when it is opened, what was there stays as it is, and each new
-// record is a line by itself.
+// FuzzFile opens a file with arbitrary contents: the contents stay, and each new record is
+// a separate line.
 func FuzzFile(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\n\n"))
@@ -23,10 +23,10 @@ func FuzzFile(f *testing.F) {
 		write(t, path, string(old))
 		export(t, newExporter(t, jsonl.Config{Path: path}), small(1), small(2))
 		added, kept := bytes.CutPrefix(read(t, path), old)
-		if torn := len(old) > 0 && old[len(old)-1] != '\n'; torn {
+		if incomplete := len(old) > 0 && old[len(old)-1] != '\n'; incomplete {
 			var ended bool
 			if added, ended = bytes.CutPrefix(added, []byte("\n")); !ended {
-				t.Fatal("a torn line is not ended")
+				t.Fatal("an incomplete line is not terminated")
 			}
 		}
 		lines := bytes.Split(added, []byte("\n"))

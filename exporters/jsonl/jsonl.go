@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jsonl writes telemetry to a file that log shippers such as Filebeat,
-// Fluent Bit or Vector follow: one JSON object per line.
+// Package jsonl exports snapshots and events to a file, one JSON object per line, for
+// log shippers such as Filebeat, Fluent Bit or Vector:
 //
-//	e, err := jsonl.New(jsonl.Config{Path: "/var/log/shop/gmpulse.jsonl"})
+//	e, err := jsonl.New(jsonl.Config{Path: "/var/log/checkout/gmpulse.jsonl"})
 //
-// Each snapshot is one wide line, a record of [exporters.Record], each of its
-// events a line of its own, a record of [exporters.EventRecord]. Both bear two
-// fields more: "record", which is "runtime" or "event", and "@timestamp", the
-// time of the snapshot or event as RFC 3339 in UTC.
+// Each snapshot is one line, a record of [exporters.Record], and so is each of its
+// events, a record of [exporters.EventRecord]. Both have two more fields: "record", which
+// is "runtime" or "event", and "@timestamp", the time of the snapshot or event as RFC
+// 3339 in UTC.
 //
-// The file is rotated by size: gmpulse.jsonl becomes gmpulse.jsonl.1, that
-// gmpulse.jsonl.2 and so on; the oldest is overwritten. Files are renamed, never
-// copied or cut, and begin with a time that no other has: a shipper should tell
-// them by how they begin, as Filebeat's and Vector's fingerprints do, rather than
-// by inode, for that of the oldest may be the next one's.
+// The file is rotated by size: gmpulse.jsonl is renamed to gmpulse.jsonl.1, that to
+// gmpulse.jsonl.2 and so on, and the oldest file is overwritten. Files are never copied
+// or truncated, and each begins with a unique time. Configure the shipper to identify
+// files by their first bytes, as the fingerprints of Filebeat and Vector do: the inode of
+// the oldest file may be reused for the next.
 package jsonl
 
 import (
@@ -34,52 +34,52 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Config says where an [Exporter] writes and how much it keeps.
+// Config configures an [Exporter]. Path must be set.
 type Config struct {
-	// Path is the file to write, required. Its directory must exist by the first
-	// Export, and nobody else may write to the same file. A relative path is taken
-	// from the working directory at [New]. A device, a pipe or a symbolic link,
-	// /dev/stdout for one, is written to but never rotated.
+	// Path is the file to write. Required. Its directory must exist by the first
+	// Export, and no other process may write to the file. A relative path is resolved
+	// in [New]. A device, a pipe or a symbolic link, such as /dev/stdout, is never
+	// rotated.
 	Path string
-	// MaxBytes is the size in bytes that a file does not exceed, unless a single
-	// snapshot with its events does. Zero means 64 MiB: some 9000 snapshots with
-	// all that the catalogue has, or two and a half hours at one a second.
+	// MaxBytes is the maximum size of a file in bytes. A single snapshot with its
+	// events may exceed it. Default (0): 64 MiB, about 9000 snapshots of the whole
+	// catalogue or two and a half hours at one per second.
 	MaxBytes int64
-	// MaxFiles is how many files are kept, the one at Path included: the disk
-	// space used is at most MaxFiles times MaxBytes. With 1 a full file is
-	// removed. Zero means 5.
+	// MaxFiles is the number of files to keep, including the one at Path, so that the
+	// disk space is limited to MaxFiles times MaxBytes. With 1, a full file is removed.
+	// Default (0): 5.
 	MaxFiles int
 }
 
-// The meaning of zero in [Config].
+// The defaults of [Config].
 const (
 	defaultMaxBytes = 64 << 20
 	defaultMaxFiles = 5
 )
 
-// Exporter writes to a file. Make one with [New]. It may be used by several
-// goroutines; an Export or a Shutdown waits for the Export before it until its
-// context is done.
+// Exporter writes to a file. Create one with [New]. Its methods may be called
+// concurrently; a call waits for an earlier one to end, at most until its context is
+// done.
 type Exporter struct {
-	turn chan struct{} // holds one element while a call uses file; capacity 1: a lock that can be given up
+	sem  chan struct{} // a mutex for file that supports contexts; holds one element while locked
 	file file
 	shut atomic.Bool
 }
 
 var _ exporters.Exporter = (*Exporter)(nil)
 
-// New checks the configuration. It does not touch the disk: the first Export
-// opens the file, and every one tries again what failed before.
+// New returns an Exporter, or an error that names every invalid field of c. It does not
+// access the disk: Export opens the file, and retries if that failed before.
 func New(c Config) (*Exporter, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
 	path, err := filepath.Abs(c.Path)
 	if err != nil {
-		return nil, fmt.Errorf("jsonl: Config.Path %q is relative and the working directory is unknown, set an absolute path: %w", c.Path, err)
+		return nil, fmt.Errorf("jsonl: Config.Path %q is relative and the working directory is unknown; set an absolute path: %w", c.Path, err)
 	}
 	return &Exporter{
-		turn: make(chan struct{}, 1),
+		sem: make(chan struct{}, 1),
 		file: file{
 			path:     path,
 			maxBytes: cmp.Or(c.MaxBytes, defaultMaxBytes),
@@ -91,7 +91,7 @@ func New(c Config) (*Exporter, error) {
 func (c *Config) check() error {
 	var errs []error
 	if c.Path == "" {
-		errs = append(errs, errors.New("jsonl: Config.Path is empty; set it to the file to write, /var/log/NAME/gmpulse.jsonl for instance"))
+		errs = append(errs, errors.New("jsonl: Config.Path is empty; set it to the file to write, for example /var/log/NAME/gmpulse.jsonl"))
 	}
 	if c.MaxBytes < 0 {
 		errs = append(errs, fmt.Errorf("jsonl: Config.MaxBytes is %d; set it to the size in bytes at which to rotate, or to 0 for %d", c.MaxBytes, defaultMaxBytes))
@@ -102,15 +102,14 @@ func (c *Config) check() error {
 	return errors.Join(errs...)
 }
 
-// Export appends the snapshot and its events with one write, all to one file.
-// When it fails nothing of them is left in the file where the platform can take
-// it back; else what is left is a line without an end, which the next Export
-// ends. What was written survives the end of the process; it is not synced, so
-// the end of the machine may take the last seconds.
+// Export appends the snapshot and its events to the file with one write. If the write
+// fails, Export truncates the file to its previous size; if it cannot, an incomplete line
+// remains, which the next Export terminates. Export does not sync the file: a crash of
+// the process loses nothing, a crash of the machine may lose the last seconds.
 //
-// It waits for nothing but the file system, which knows no contexts: ctx counts
-// until the write begins, and its deadline where Path is a pipe. It costs
-// about 0.2 ms, 50 KB of garbage and 7.5 KB in the file (BenchmarkExport).
+// ctx applies until the write begins, because a write to a disk cannot be interrupted.
+// If Path is a pipe, the deadline of ctx applies to the write too. Export takes about 0.2
+// ms, allocates 50 KB, and writes 7.5 KB (BenchmarkExport).
 func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if e.shut.Load() {
 		return exporters.ErrShutdown
@@ -129,13 +128,13 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-// Shutdown closes the file. Where a write hangs past the end of ctx, as one to a
-// network file system may, it returns an error and the file is closed when the
+// Shutdown closes the file. If a write is still running when ctx is done, as may happen
+// on a network file system, Shutdown returns an error and the file is closed when the
 // write ends. Shutdown may be called more than once.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shut.Store(true)
 	select {
-	case e.turn <- struct{}{}: // the usual case, whatever the state of ctx
+	case e.sem <- struct{}{}: // even if ctx is done
 	default:
 		if err := e.lock(ctx); err != nil {
 			return err
@@ -153,26 +152,25 @@ func (e *Exporter) lock(ctx context.Context) error {
 		return fmt.Errorf("jsonl: %w", err)
 	}
 	select {
-	case e.turn <- struct{}{}:
+	case e.sem <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("jsonl: an earlier write has not ended: %w", ctx.Err())
+		return fmt.Errorf("jsonl: an earlier write is still running: %w", ctx.Err())
 	}
 }
 
-// unlock closes the file for a Shutdown that did not get its turn, or came just
-// before this one's.
+// unlock also closes the file if a Shutdown could not lock it.
 func (e *Exporter) unlock() {
 	if e.shut.Load() {
-		_ = e.file.close() // Shutdown has returned: nobody is left to tell
+		_ = e.file.close() // Shutdown has returned already
 	}
-	<-e.turn
+	<-e.sem
 }
 
-// encode returns a line for the snapshot and one for each event.
+// encode returns one line for the snapshot and one for each event.
 func encode(s *runtimeinfo.Snapshot) ([]byte, error) {
 	var buf bytes.Buffer
-	lines := json.NewEncoder(&buf) // ends each object with a line break and writes none within
+	lines := json.NewEncoder(&buf) // ends each object with a line break and writes no other
 	lines.SetEscapeHTML(false)
 	if err := lines.Encode(object("runtime", s.Time, exporters.Record(s))); err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 )
 
-func TestDiskFull(t *testing.T) {
+func TestExportReturnsTheErrorOfAFullDisk(t *testing.T) {
 	e := newExporter(t, jsonl.Config{Path: "/dev/full", MaxBytes: 1})
 	for range 2 {
 		if err := e.Export(t.Context(), small(1)); !errors.Is(err, syscall.ENOSPC) {
@@ -27,9 +27,9 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestPartialWrite fills the file up to a limit on file sizes in the middle of
-// a line: a write that ends there is what a disk does that gets full.
-func TestPartialWrite(t *testing.T) {
+// TestPartialWriteIsRemoved limits the file size so that a write ends in the middle of a
+// line, as on a full disk.
+func TestPartialWriteIsRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path})
 	export(t, e, small(1))
@@ -40,7 +40,7 @@ func TestPartialWrite(t *testing.T) {
 		t.Fatalf("error %v, want %v", err, syscall.EFBIG)
 	}
 	if got := seqs(t, path); !slices.Equal(got, []int{1}) {
-		t.Errorf("lines after the failure %v, want [1] and nothing half-written", got)
+		t.Errorf("lines after the failure %v, want [1] and no incomplete line", got)
 	}
 	export(t, e, small(3))
 	if got := seqs(t, path); !slices.Equal(got, []int{1, 3}) {
@@ -53,10 +53,10 @@ type fileSizeLimit struct {
 	before syscall.Rlimit
 }
 
-// limitFileSize holds for the whole process until it is lifted.
+// limitFileSize limits file sizes for the whole process until lift is called.
 func limitFileSize(t *testing.T, n uint64) *fileSizeLimit {
 	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ) // else it ends the process; so it does unless the program handles it
+	signal.Ignore(syscall.SIGXFSZ) // by default the signal ends the process
 	l := &fileSizeLimit{t: t}
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l.before); err != nil {
 		t.Fatal(err)
@@ -74,13 +74,13 @@ func (l *fileSizeLimit) lift() {
 	signal.Reset(syscall.SIGXFSZ)
 }
 
-// TestStuckPipe has a reader that does not read: Export ends at its deadline,
-// Shutdown at its own, and what is written later starts a new line.
-func TestStuckPipe(t *testing.T) {
+// TestExportToAFullPipeEndsByItsDeadline has a reader that does not read. The next Export
+// starts a new line.
+func TestExportToAFullPipeEndsByItsDeadline(t *testing.T) {
 	e, reader := fullPipe(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := e.Export(ctx, everyRow()); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := e.Export(ctx, everyMetric()); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("error %v, want %v", err, os.ErrDeadlineExceeded)
 	}
 	torn := drain(t, reader)
@@ -89,19 +89,19 @@ func TestStuckPipe(t *testing.T) {
 	}
 	export(t, e, small(1))
 	if got := drain(t, reader); len(got) == 0 || got[0] != '\n' || int64(len(got)) != 1+smallLine {
-		t.Errorf("wrote %q after the torn line, want its end and a whole line", got)
+		t.Errorf("wrote %q after the incomplete line, want a line break and a complete line", got)
 	}
 }
 
-func TestShutdownDuringAStuckWrite(t *testing.T) {
+func TestShutdownDuringABlockedWriteEndsByItsDeadline(t *testing.T) {
 	e, reader := fullPipe(t)
-	export(t, e, small(1)) // opens the pipe: a read before that is at its end
+	export(t, e, small(1)) // opens the pipe: an earlier read returns io.EOF
 	drain(t, reader)
 	if err := reader.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	exported := make(chan error)
-	go func() { exported <- e.Export(t.Context(), everyRow()) }()
+	go func() { exported <- e.Export(t.Context(), everyMetric()) }()
 	if _, err := reader.Read(make([]byte, 1)); err != nil { // the write has begun
 		t.Fatal(err)
 	}
@@ -120,12 +120,12 @@ func TestShutdownDuringAStuckWrite(t *testing.T) {
 		t.Errorf("read %d bytes, error %v, want the rest of the line", len(rest), err)
 	}
 	if err := <-exported; err != nil {
-		t.Errorf("the stuck Export: %v", err)
+		t.Errorf("the blocked Export: %v", err)
 	}
 }
 
-// fullPipe returns an exporter to a pipe that holds less than the line of
-// everyRow, and the other end.
+// fullPipe returns an exporter that writes to a pipe, whose buffer is smaller than the
+// line of everyMetric, and the reader.
 func fullPipe(t *testing.T) (*jsonl.Exporter, *os.File) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pipe")
@@ -151,7 +151,7 @@ func fullPipe(t *testing.T) (*jsonl.Exporter, *os.File) {
 	return newExporter(t, jsonl.Config{Path: path, MaxBytes: 1}), reader
 }
 
-// drain reads what is in a pipe.
+// drain reads and returns the contents of a pipe.
 func drain(t *testing.T, reader *os.File) []byte {
 	t.Helper()
 	if err := reader.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {

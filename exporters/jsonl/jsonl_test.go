@@ -30,7 +30,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-var update = flag.Bool("update", false, "write the golden file anew")
+var update = flag.Bool("update", false, "write the golden file")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -62,8 +62,8 @@ func newExporter(t *testing.T, c jsonl.Config) *jsonl.Exporter {
 	return e
 }
 
-// small makes a snapshot whose line is of the same length for every seq below ten
-// thousand, and short.
+// small returns a snapshot with a short line. The length of the line is the same for
+// every seq below 10,000.
 func small(seq uint64) *runtimeinfo.Snapshot {
 	s := runtimeinfo.NewSnapshot()
 	s.Seq = 10000 + seq
@@ -71,7 +71,7 @@ func small(seq uint64) *runtimeinfo.Snapshot {
 	return s
 }
 
-// smallLine is the length of the line of a small snapshot.
+// smallLine is the length in bytes of the line of a small snapshot.
 const smallLine = int64(len(`{"@timestamp":"2026-01-02T03:04:05.678Z","id":"/-1fmlvpbbdw2yo/10000","record":"runtime","seq":10000}` + "\n"))
 
 func export(t *testing.T, e exporters.Exporter, snapshots ...*runtimeinfo.Snapshot) {
@@ -83,7 +83,7 @@ func export(t *testing.T, e exporters.Exporter, snapshots ...*runtimeinfo.Snapsh
 	}
 }
 
-// seqs parses a file and returns the seq of each line, as small made it.
+// seqs parses a file and returns the seq of each line, as passed to small.
 func seqs(t *testing.T, path string) []int {
 	t.Helper()
 	var all []int
@@ -113,7 +113,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-func TestGolden(t *testing.T) {
+func TestOutputMatchesTheGoldenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path})
 	export(t, e, exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()}))
@@ -128,9 +128,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestParsesBack reads the lines with encoding/json and compares them with the
-// records that they were made of.
-func TestParsesBack(t *testing.T) {
+// TestLinesParseToTheRecords reads the lines with encoding/json and compares them with
+// the records.
+func TestLinesParseToTheRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	event := exporttest.Event()
 	event.Message = "a<b>&c\n\xff"
@@ -164,7 +164,7 @@ func checkLine(t *testing.T, line []byte, kind, at string, record map[string]any
 	}
 }
 
-// numbers turns the numbers within a value into those of a json.Decoder.
+// numbers converts the numbers within a value to json.Number.
 func numbers(v any) any {
 	switch v := v.(type) {
 	case uint64, float64:
@@ -182,7 +182,7 @@ func numbers(v any) any {
 	return v
 }
 
-func TestRotation(t *testing.T) {
+func TestRotationBySize(t *testing.T) {
 	tests := []struct {
 		maxBytes int64
 		maxFiles int
@@ -196,7 +196,7 @@ func TestRotation(t *testing.T) {
 		{3 * smallLine, 3, 10, [][]int{{10}, {7, 8, 9}, {4, 5, 6}}},
 		{3 * smallLine, 1, 5, [][]int{{4, 5}}},
 		{3 * smallLine, 2, 7, [][]int{{7}, {4, 5, 6}}},
-		{1, 4, 3, [][]int{{3}, {2}, {1}}}, // no line fits: a file each
+		{1, 4, 3, [][]int{{3}, {2}, {1}}}, // no line fits: one line per file
 		{0, 0, 1000, [][]int{count(1000)}},
 		{smallLine, 0, 9, [][]int{{9}, {8}, {7}, {6}, {5}}},
 	}
@@ -236,8 +236,8 @@ func files(t *testing.T, path string) [][]int {
 	return all
 }
 
-// TestRotationKeepsABatchTogether has events, which must not land in another
-// file than their snapshot, and counts every record exactly once.
+// TestRotationKeepsABatchTogether checks that events are in the same file as their
+// snapshot, and that every record is written exactly once.
 func TestRotationKeepsABatchTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path, MaxBytes: 16 << 10, MaxFiles: 100})
@@ -265,7 +265,7 @@ func TestRotationKeepsABatchTogether(t *testing.T) {
 	}
 }
 
-func TestRotationGoesOnAfterRestart(t *testing.T) {
+func TestRotationContinuesAfterARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	for seq := range 5 {
 		e := newExporter(t, jsonl.Config{Path: path, MaxBytes: 2 * smallLine, MaxFiles: 3})
@@ -279,9 +279,8 @@ func TestRotationGoesOnAfterRestart(t *testing.T) {
 	}
 }
 
-// TestRotationFails puts a directory in the way of one rename, again and again:
-// what was rotated before must stay, and all go on once the way is free.
-func TestRotationFails(t *testing.T) {
+// TestFailedRotationLosesNothing blocks one rename with a directory, three times.
+func TestFailedRotationLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path, MaxBytes: smallLine, MaxFiles: 3})
 	export(t, e, small(1), small(2))
@@ -302,7 +301,7 @@ func TestRotationFails(t *testing.T) {
 	}
 }
 
-// TestRotationFillsAGap is what a crash between two renames leaves behind.
+// TestRotationFillsAGap starts with the files that a crash between two renames leaves.
 func TestRotationFillsAGap(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path, MaxBytes: smallLine, MaxFiles: 4})
@@ -319,32 +318,32 @@ func TestRotationFillsAGap(t *testing.T) {
 	}
 }
 
-func TestTornLine(t *testing.T) {
+func TestIncompleteLineIsTerminated(t *testing.T) {
 	const torn = `{"@timestamp":"2026-01-0`
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	write(t, path, torn)
 	export(t, newExporter(t, jsonl.Config{Path: path}), small(1), small(2))
 	lines := strings.SplitAfter(string(read(t, path)), "\n")
 	if len(lines) != 4 || lines[0] != torn+"\n" || int64(len(lines[1])) != smallLine || int64(len(lines[2])) != smallLine || lines[3] != "" {
-		t.Errorf("lines %q, want the torn one by itself and two whole ones", lines)
+		t.Errorf("lines %q, want the incomplete line and two complete ones", lines)
 	}
 }
 
-// TestTornLineHasItsEndCounted is a torn line of such a length that one more
-// line fits, but not one more line and the end of the torn one.
-func TestTornLineHasItsEndCounted(t *testing.T) {
+// TestRotationCountsTheEndOfAnIncompleteLine has an incomplete line after which one more
+// line fits only without the line break between them.
+func TestRotationCountsTheEndOfAnIncompleteLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	for spare, want := range map[int64]int64{0: smallLine, 1: 10 + 1 + smallLine} {
 		write(t, path, "0123456789")
 		e := newExporter(t, jsonl.Config{Path: path, MaxBytes: 10 + smallLine + spare, MaxFiles: 2})
 		export(t, e, small(1))
 		if got := int64(len(read(t, path))); got != want {
-			t.Errorf("%d bytes to spare: the file has %d bytes, want %d", spare, got, want)
+			t.Errorf("%d more bytes: the file has %d bytes, want %d", spare, got, want)
 		}
 	}
 }
 
-func TestFileIsPrivate(t *testing.T) {
+func TestFileIsReadableByItsOwnerOnly(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no permission bits")
 	}
@@ -359,14 +358,14 @@ func TestFileIsPrivate(t *testing.T) {
 	}
 }
 
-// TestOthersTouchTheFile is what logrotate and people do.
-func TestOthersTouchTheFile(t *testing.T) {
+// TestFileChangedByOthers does what logrotate and users do.
+func TestFileChangedByOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("Windows does not let others move or remove an open file")
+		t.Skip("Windows does not allow to move or remove an open file")
 	}
 	tests := map[string]struct {
-		touch func(path string) error
-		want  []int
+		change func(path string) error
+		want   []int
 	}{
 		"nothing":      {func(string) error { return nil }, []int{1, 2}},
 		"moved":        {func(path string) error { return os.Rename(path, path+".old") }, []int{2}},
@@ -382,7 +381,7 @@ func TestOthersTouchTheFile(t *testing.T) {
 			path := filepath.Join(dir, "gmpulse.jsonl")
 			e := newExporter(t, jsonl.Config{Path: path})
 			export(t, e, small(1))
-			if err := tt.touch(path); err != nil {
+			if err := tt.change(path); err != nil {
 				t.Fatal(err)
 			}
 			if tt.want == nil {
@@ -425,10 +424,10 @@ func TestSymlinkIsNotRotated(t *testing.T) {
 	}
 }
 
-func TestBadConfig(t *testing.T) {
+func TestNewRejectsInvalidConfigs(t *testing.T) {
 	tests := []struct {
 		config jsonl.Config
-		want   []string // in the error; none: no error
+		want   []string // in the error; nil: no error
 	}{
 		{jsonl.Config{Path: "x"}, nil},
 		{jsonl.Config{}, []string{"jsonl: Config.Path is empty; set"}},
@@ -449,9 +448,9 @@ func TestBadConfig(t *testing.T) {
 	}
 }
 
-// TestDirectoryComesLater has New succeed, Export fail, and succeed once the
-// directory is there.
-func TestDirectoryComesLater(t *testing.T) {
+// TestExportRetriesAfterTheDirectoryWasCreated creates the directory after the first
+// Export.
+func TestExportRetriesAfterTheDirectoryWasCreated(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	path := filepath.Join(dir, "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path})
@@ -465,9 +464,9 @@ func TestDirectoryComesLater(t *testing.T) {
 	}
 }
 
-func TestUnwritable(t *testing.T) {
+func TestExportReturnsErrPermission(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
-		t.Skip("permissions do not bind this user")
+		t.Skip("permissions do not apply to this user")
 	}
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o500); err != nil {
@@ -479,14 +478,14 @@ func TestUnwritable(t *testing.T) {
 	}
 }
 
-func TestPathIsADirectory(t *testing.T) {
+func TestExportToADirectoryFails(t *testing.T) {
 	e := newExporter(t, jsonl.Config{Path: t.TempDir()})
 	if err := e.Export(t.Context(), small(1)); err == nil {
 		t.Error("no error for a directory")
 	}
 }
 
-func TestCancelledWritesNothing(t *testing.T) {
+func TestExportWithACanceledContextWritesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
 	e := newExporter(t, jsonl.Config{Path: path})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -499,7 +498,7 @@ func TestCancelledWritesNothing(t *testing.T) {
 	}
 }
 
-func TestRelativePath(t *testing.T) {
+func TestRelativePathIsResolvedInNew(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	e := newExporter(t, jsonl.Config{Path: "gmpulse.jsonl"})
@@ -510,14 +509,14 @@ func TestRelativePath(t *testing.T) {
 	}
 }
 
-// BenchmarkExport writes a snapshot with a value for every row of the catalogue.
+// BenchmarkExport writes a snapshot with a value of every metric of the catalogue.
 func BenchmarkExport(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "gmpulse.jsonl")
 	e, err := jsonl.New(jsonl.Config{Path: path})
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := everyRow()
+	s := everyMetric()
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := e.Export(b.Context(), s); err != nil {
@@ -539,7 +538,7 @@ func lineLength(b *testing.B, path string) int {
 	return bytes.IndexByte(data, '\n') + 1
 }
 
-func everyRow() *runtimeinfo.Snapshot {
+func everyMetric() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	for _, m := range runtimeinfo.Catalogue() {
 		p := runtimeinfo.Point{Metric: m, Number: 12345.678, Labels: make([]string, len(m.Keys))}

@@ -49,7 +49,7 @@ func all() []budget {
 		{"observation of 5,000 spans", allocations, 4, 2, scanAllocations},
 		{"scrape of the own page", allocations, 1600, 1210, scrapeAllocations},
 		{"scrape by way of a registry", allocations, 1600, 1200, registryAllocations},
-		{"Fluentd record", allocations, 70, 35, recordAllocations},
+		{"Fluentd record", allocations, 130, 87, recordAllocations},
 		{"OTLP collect", allocations, 400, 266, collectAllocations},
 		{"OTLP collect, deltas", allocations, 450, 335, deltaAllocations},
 		// The goal is 6. What is linked in addition to net/http, each beside those

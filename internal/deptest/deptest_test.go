@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"./exporters/otlp":                  {"./exporters", "./runtimeinfo", "go.opentelemetry.io/otel/"},
 	"./exporters/otlp/otlphttp":         {"./internal/redact", "./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
 	"./exporters/prom":                  {"./exporters", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/"},
-	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./exporters/internal/flat", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},

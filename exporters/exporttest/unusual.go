@@ -12,29 +12,29 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// awkward is a snapshot with values that a legal program can produce and that a
-// careless encoder trips over.
-type awkward struct {
+// unusual is a snapshot with values that a program can produce and that some encoders
+// do not accept.
+type unusual struct {
 	name, what string
 	snapshot   func() *runtimeinfo.Snapshot
 }
 
-func awkwards() []awkward {
-	return []awkward{
+func unusualSnapshots() []unusual {
+	return []unusual{
 		{"quotes", `quotes, backslashes and braces`, text(`a "quoted" \name\ 'x', {y="z"}=100%`)},
 		{"control", "line breaks, NUL and escape sequences", text("line\r\nline\ttab\x00nul\x1b[31m\u2028")},
 		{"utf8", "text that is not UTF-8", text("bad \xff\xfe utf-8 \xc3")},
-		{"unicode", "text beyond ASCII", text("grüße 你好 \u202eright to left 🧵")},
+		{"unicode", "non-ASCII text", text("grüße 你好 \u202eright to left 🧵")},
 		{"blank", "empty names", text("")},
 		{"long", "100 KiB of text", text(strings.Repeat("0123456789abcdef", 100<<10/16))},
 		{"attributes", "attribute values of every kind", withAttrs},
-		{"numbers", "the greatest and the smallest numbers", withNumbers},
+		{"numbers", "the largest and the smallest numbers", withNumbers},
 		{"times", "spans and events without a time or from the future", withTimes},
-		{"crowd", "as many spans as there can be, and 1000 events", withCrowd},
+		{"crowd", "the maximum number of spans, and 1000 events", withCrowd},
 	}
 }
 
-// text makes a snapshot that has s wherever an application's own text may appear.
+// text returns a snapshot with s wherever text of the application may appear.
 func text(s string) func() *runtimeinfo.Snapshot {
 	return func() *runtimeinfo.Snapshot {
 		of := byKey()
@@ -64,23 +64,23 @@ func withAttrs() *runtimeinfo.Snapshot {
 		slog.Any("func", func() {}), slog.Any("chan", make(chan int)), slog.Any("map", map[any]any{1: 'x', "a": nil}),
 		slog.Any("complex", complex(1, math.NaN())), slog.Any("floats", []float64{math.NaN()}),
 		slog.Time("no_time", time.Time{}), slog.Time("time", instant()), slog.Duration("negative", -time.Second),
-		slog.Any("valuer", panics{}), slog.Any("stringer", panicsToo{}), slog.Any("nil_stringer", (*slog.LevelVar)(nil)),
-		slog.GroupAttrs("group", slog.Any("valuer", panics{}), slog.GroupAttrs("empty"), slog.GroupAttrs("", slog.Bool("inline", true))),
+		slog.Any("valuer", panickingValuer{}), slog.Any("stringer", panickingStringer{}), slog.Any("nil_stringer", (*slog.LevelVar)(nil)),
+		slog.GroupAttrs("group", slog.Any("valuer", panickingValuer{}), slog.GroupAttrs("empty"), slog.GroupAttrs("", slog.Bool("inline", true))),
 		slog.Bool("twice", true), slog.String("twice", "yes"), slog.String("", "no key"),
 		{},
 	}
 	return Snapshot().WithEvents([]runtimeinfo.Event{e})
 }
 
-// panics and panicsToo are the mistakes that log/slog and fmt forgive.
+// Package log/slog recovers a panic of LogValue, and package fmt one of String.
 type (
-	panics    struct{}
-	panicsToo struct{}
+	panickingValuer   struct{}
+	panickingStringer struct{}
 )
 
-func (panics) LogValue() slog.Value { panic("LogValue panics") }
+func (panickingValuer) LogValue() slog.Value { panic("LogValue panics") }
 
-func (panicsToo) String() string { panic("String panics") }
+func (panickingStringer) String() string { panic("String panics") }
 
 func withNumbers() *runtimeinfo.Snapshot {
 	of := byKey()

@@ -13,9 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 )
 
-// The library's remark about a missing acknowledgement ends its line, so that the
-// application's next one stands on a line of its own.
-func TestRemarkOfTheLibraryEndsItsLine(t *testing.T) {
+// The library writes to os.Stderr when an acknowledgement is missing, without a newline.
+func TestLibraryOutputEndsWithANewline(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -25,23 +24,22 @@ func TestRemarkOfTheLibraryEndsItsLine(t *testing.T) {
 	p := newPeer(t, dropUnacked)
 	e := newExporter(t, fluentd.Config{URL: p.URL(), AckTimeout: 200 * time.Millisecond})
 	exportErr := e.Export(t.Context(), snapshot(1))
-	_ = e.Shutdown(context.Background()) // the worker is idle
+	_ = e.Shutdown(context.Background()) // waits for the worker
 	os.Stderr = old
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	said, err := io.ReadAll(r)
+	text, err := io.ReadAll(r)
 	if err != nil || exportErr == nil {
 		t.Fatalf("%v, export: %v", err, exportErr)
 	}
-	if text := string(said); !strings.Contains(text, "Closing connection...") || !strings.HasSuffix(text, "\n") {
-		t.Errorf("on stderr: %q", text)
+	if out := string(text); !strings.Contains(out, "Closing connection...") || !strings.HasSuffix(out, "\n") {
+		t.Errorf("on stderr: %q", out)
 	}
 }
 
-// Plain TCP to a server that wants TLS: the error says so, and what to write.
-func TestPlainToTLSServer(t *testing.T) {
-	_, url, _ := secured(t)
+func TestErrorSuggestsTLS(t *testing.T) {
+	_, url, _ := tlsPeer(t)
 	e := newExporter(t, fluentd.Config{URL: strings.Replace(url, "tls://", "tcp://", 1)})
 	for range 2 {
 		err := e.Export(t.Context(), snapshot(1))
