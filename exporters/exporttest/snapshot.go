@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Snapshot returns a fixed snapshot with a bit of everything: gauges, counters,
@@ -75,7 +76,7 @@ type row func(key string) *runtimeinfo.Metric
 
 func byKey() row {
 	rows := map[string]*runtimeinfo.Metric{}
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		rows[m.Key()] = m
 	}
 	return func(key string) *runtimeinfo.Metric {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkExport is a whole Export: encoding, loopback, the acknowledgement of
@@ -37,7 +38,7 @@ func BenchmarkExport(b *testing.B) {
 // those with labels, and as many spans as there can be.
 func everything() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range runtimeinfo.Catalogue() {
+	for i, m := range sampler.Catalogue() {
 		switch {
 		case m.Keys != nil:
 			for _, l := range []string{"one", "two"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // odd is a snapshot of what does not fit into a record as it is.
@@ -47,8 +48,8 @@ func odd() *runtimeinfo.Snapshot {
 func TestSnapshotLikeAnyRecord(t *testing.T) {
 	var e encoder
 	labelled := 0
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
-	r.Read(runtimeinfo.Tick{Time: time.Now(), Self: runtimeinfo.Self{Exporters: make([]runtimeinfo.ExporterStats, 3)}})
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r.Read(sampler.Tick{Time: time.Now(), Self: runtimeinfo.Self{Exporters: make([]runtimeinfo.ExporterStats, 3)}})
 	for name, s := range map[string]*runtimeinfo.Snapshot{
 		"live": r.Snapshot(), "by hand": exporttest.Snapshot(), "odd": odd(), "empty": runtimeinfo.NewSnapshot(),
 	} {

@@ -18,19 +18,20 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // life is a process whose values come and go, in any order of labels.
 type life struct {
 	*rand.Rand
-	reader   *runtimeinfo.Reader
+	reader   *sampler.Reader
 	tick     int
 	gauges   int
 	exported map[string]uint64 // by exporter: they count, and begin anew when they are new
 }
 
 func newLife(seed uint64) *life {
-	return &life{Rand: rand.New(rand.NewPCG(seed, seed)), reader: runtimeinfo.NewReader(runtimeinfo.Config{}), exported: map[string]uint64{}}
+	return &life{Rand: rand.New(rand.NewPCG(seed, seed)), reader: sampler.NewReader(sampler.Config{}), exported: map[string]uint64{}}
 }
 
 func (l *life) next(t *testing.T) *runtimeinfo.Snapshot {
@@ -42,7 +43,7 @@ func (l *life) next(t *testing.T) *runtimeinfo.Snapshot {
 		}
 		l.gauges++
 	}
-	tick := runtimeinfo.Tick{Time: start.Add(time.Duration(l.tick) * time.Second), Host: host.NewSample()}
+	tick := sampler.Tick{Time: start.Add(time.Duration(l.tick) * time.Second), Host: host.NewSample()}
 	for range l.gauges {
 		tick.Gauges = append(tick.Gauges, []float64{math.NaN(), l.Float64()}[l.IntN(2)])
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // nowhere is a metric exporter that drops what it gets.
@@ -20,10 +21,10 @@ func (*nowhere) Export(context.Context, *metricdata.ResourceMetrics) error { ret
 
 // BenchmarkExport is the conversion of live snapshots, without the transport.
 func BenchmarkExport(b *testing.B) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	var live []*runtimeinfo.Snapshot
 	for range 8 {
-		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		r.Read(sampler.Tick{Time: time.Now()})
 		live = append(live, r.Snapshot())
 	}
 	for name, delta := range map[string]bool{"cumulative": false, "delta": true} {

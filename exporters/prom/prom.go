@@ -47,6 +47,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Config configures an [Exporter]. The zero value is ready to use.
@@ -101,7 +102,7 @@ type state struct {
 // New returns an Exporter. It starts nothing and registers nothing globally. The
 // error names those of [Config.Collectors] that cannot be on one page with the rest.
 func New(c Config) (*Exporter, error) {
-	e := &Exporter{logger: c.Logger, known: newPlan(nil, runtimeinfo.Catalogue())}
+	e := &Exporter{logger: c.Logger, known: newPlan(nil, sampler.Catalogue())}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}

@@ -9,15 +9,16 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestMetricReference writes docs/metrics.md, the list of all metrics for
 // people, or fails when it is not what the catalogue says.
 func TestMetricReference(t *testing.T) {
-	golden(t, "../../docs/metrics.md", reference(runtimeinfo.Catalogue()))
+	golden(t, "../../docs/metrics.md", reference(sampler.Catalogue()))
 }
 
-const referenceHead = `<!-- Generated from runtimeinfo.Catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
+const referenceHead = `<!-- Generated from the catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
 
 # Metrics
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // constructed is a value made by the constructors of client_golang.
@@ -82,7 +83,7 @@ func TestRenderLikeClientGolang(t *testing.T) {
 	example := func(i byte) *runtimeinfo.Exemplar {
 		return &runtimeinfo.Exemplar{TraceID: [16]byte{1, i / 2 % 3}, SpanID: [8]byte{2, i / 2 % 2}, Value: float64(i), Time: time.Unix(1_800_000_000, int64(i))}
 	}
-	rows := append(runtimeinfo.Catalogue(),
+	rows := append(sampler.Catalogue(),
 		&runtimeinfo.Metric{Name: "odd", Kind: runtimeinfo.KindCounter, Keys: []string{"z", "a", "m"}, Attr: runtimeinfo.Attr{Key: "k", Value: "v"}},
 		&runtimeinfo.Metric{Name: "labelled.histogram", Kind: runtimeinfo.KindHistogram, Keys: []string{"b", "a"}},
 	)

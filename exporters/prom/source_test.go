@@ -10,6 +10,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestNoMetricIsNamedInTheSource says that a metric costs one line in the
@@ -27,7 +28,7 @@ func TestNoMetricIsNamedInTheSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range runtimeinfo.Catalogue() {
+		for _, m := range sampler.Catalogue() {
 			for _, name := range []string{m.Name, prom.Name(m)} {
 				if strings.Contains(string(source), name) {
 					t.Errorf("%s mentions %s", file, name)
@@ -40,7 +41,7 @@ func TestNoMetricIsNamedInTheSource(t *testing.T) {
 // TestCatalogueHasNoClash says that no row of the catalogue is left out: each becomes a
 // descriptor, and rows of one family agree.
 func TestCatalogueHasNoClash(t *testing.T) {
-	all := runtimeinfo.Catalogue()
+	all := sampler.Catalogue()
 	points := make([]runtimeinfo.Point, len(all))
 	for i, m := range all {
 		points[i] = runtimeinfo.Point{Metric: m, Labels: make([]string, len(m.Keys)), Number: 1}

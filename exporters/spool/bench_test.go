@@ -9,13 +9,14 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkSpool is what one snapshot of every metric costs: through a backend that
 // keeps up, and onto the disk while it is away.
 func BenchmarkSpool(b *testing.B) {
 	var points []runtimeinfo.Point
-	for i, m := range runtimeinfo.Catalogue() {
+	for i, m := range sampler.Catalogue() {
 		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
 			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(i) + 0.37})
 		}
