@@ -18,6 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // object is what records are made of.
@@ -206,7 +207,7 @@ func TestRecordOfAwkwardSpans(t *testing.T) {
 // refuses a record in which a.b is a number and a.b.c one too.
 func TestRecordKeys(t *testing.T) {
 	var points []runtimeinfo.Point
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		p := runtimeinfo.Point{Metric: m, Number: 1, Labels: make([]string, len(m.Keys))}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}

@@ -10,12 +10,13 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // No gauge may take the place of a field that records have beside the metrics.
 func TestGaugesTakeNoFieldOfARecord(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
-	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r.Read(sampler.Tick{Time: time.Now()})
 	metrics := map[string]bool{}
 	for p := range r.Snapshot().Points() {
 		metrics[p.Metric.Key()] = true

@@ -20,23 +20,3 @@ type Band struct {
 	// Anomalies is how many began so far, the one under way included.
 	Anomalies uint64
 }
-
-func signalKey() []string { return []string{"signal"} }
-
-// perBand makes a series of the bands.
-func perBand(f func(*Band, *emitter)) *source {
-	return &source{series: func(t *Tick, to *emitter) {
-		for i := range t.bands {
-			f(&t.bands[i], to)
-		}
-	}}
-}
-
-func expectedBounds(b *Band, to *emitter) {
-	if b.Learning {
-		return
-	}
-	to.add(b.Lower, b.Signal, "lower")
-	to.add(b.Expected, b.Signal, "expected")
-	to.add(b.Upper, b.Signal, "upper")
-}

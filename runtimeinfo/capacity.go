@@ -22,11 +22,6 @@ const (
 	CapacityWaiting CapacityState = "waiting"
 )
 
-// capacityStates are all of them.
-func capacityStates() [4]CapacityState {
-	return [...]CapacityState{CapacityLearning, CapacityKnown, CapacityUncertain, CapacityWaiting}
-}
-
 // Capacity is how many requests (local root spans) a second the process can
 // serve before its CPU is used up. NaN is absent: what is not known is not guessed.
 type Capacity struct {
@@ -52,30 +47,5 @@ func UnknownCapacity() Capacity {
 	return Capacity{
 		State: CapacityLearning, CPUPerRequest: nan, Background: nan, Saturation: nan,
 		Limit: nan, Headroom: nan, Confidence: nan,
-	}
-}
-
-// capacity makes a source of one number of the estimate.
-func capacity(f func(*Capacity) float64) *source {
-	return computed(func(r *reading) float64 {
-		if r.tick.Capacity == nil {
-			return math.NaN()
-		}
-		return f(r.tick.Capacity)
-	})
-}
-
-// capacityState publishes 1 for the state that holds and 0 for the others, so
-// that each is one unbroken line.
-func capacityState(t *Tick, to *emitter) {
-	if t.Capacity == nil {
-		return
-	}
-	for _, s := range capacityStates() {
-		v := 0.0
-		if s == t.Capacity.State {
-			v = 1
-		}
-		to.add(v, string(s))
 	}
 }

@@ -3,117 +3,82 @@
 package runtimeinfo
 
 import (
+	"fmt"
 	"slices"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"strings"
 )
 
-// catalogue returns THE table: every metric once, ordered by subsystem and,
-// within it, so that what belongs together stands together. Each row carries a
-// comment that says why it earns its place. A row needs nothing else anywhere:
-// exporters, the metric reference and the tests iterate over the table.
-func catalogue() []Metric {
-	return slices.Concat(
-		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
-		processRows(), containerRows(), systemRows(),
-		spanRows(), leakRows(), capacityRows(), baselineRows(), agentRows(),
-	)
+// Catalogue is an ordered list of metrics with unambiguous names. All values of a
+// [Snapshot] are of metrics in its catalogue. It is immutable.
+type Catalogue struct {
+	metrics []*Metric
+	index   map[*Metric]int
+	byKey   map[string]int
 }
 
-// Catalogue returns a copy of every metric that gmpulse may publish, in order,
-// whether or not this platform has it.
-func Catalogue() []*Metric {
-	rows := catalogue()
-	all := make([]*Metric, len(rows))
-	for i := range rows {
-		rows[i].key = rows[i].makeKey()
-		all[i] = &rows[i]
+// NewCatalogue returns a catalogue of the metrics in the order given. The error names
+// two metrics whose names clash: see [Metric.Key].
+func NewCatalogue(metrics ...*Metric) (*Catalogue, error) {
+	c := newCatalogue(metrics)
+	for i, m := range metrics {
+		if err := c.clash(m, metrics[:i]); err != nil {
+			return nil, err
+		}
 	}
-	return all
+	return c, nil
 }
 
-// in gives all rows their subsystem.
-func in(s Subsystem, rows []Metric) []Metric {
-	for i := range rows {
-		rows[i].Subsystem = s
+// newCatalogue returns a catalogue of metrics that were checked before.
+func newCatalogue(metrics []*Metric) *Catalogue {
+	c := &Catalogue{metrics: slices.Clip(metrics), index: make(map[*Metric]int, len(metrics)), byKey: make(map[string]int, len(metrics))}
+	for i, m := range metrics {
+		c.index[m] = i
+		if _, ok := c.byKey[m.Key()]; !ok {
+			c.byKey[m.Key()] = i
+		}
 	}
-	return rows
+	return c
 }
 
-// source says where the value of a row comes from. Exactly one of the forms
-// that the functions below make is used. A Metric has a pointer to it because the
-// code that fills the table in with copies was 65 KB more.
-type source struct {
-	// runtime/metrics keys: the sum of add less that of sub, divided by that of over.
-	add, sub, over []string
-
-	// A runtime/metrics histogram: published with bounds, or, where bounds is
-	// nil, the quantile of what it gained since the last tick.
-	histogram string
-	bounds    []float64
-	quantile  float64
-
-	field   host.Field
-	isField bool
-
-	number       func(*reading) float64
-	distribution func(*reading) *Histogram
-	observed     func(*reading) float64 // an observation that distribution gained in the tick
-	series       func(*Tick, *emitter)
-	gauge        bool // a user's own function, valued by Tick.Gauges
-}
-
-// emitter takes the values of metrics with Keys. Points and labels are two blocks
-// for all of them, and not hundreds of little ones.
-type emitter struct {
-	metric *Metric
-	points []Point
-	labels []string
-}
-
-// add takes one value.
-func (e *emitter) add(v float64, labels ...string) {
-	at := len(e.labels)
-	e.labels = append(e.labels, labels...)
-	e.points = append(e.points, Point{Metric: e.metric, Number: v, Labels: e.labels[at:len(e.labels):len(e.labels)]})
-}
-
-// rt sums runtime/metrics values.
-func rt(keys ...string) *source { return &source{add: keys} }
-
-// minus subtracts other runtime/metrics values. The difference is never below
-// zero: the runtime does not read all of them at one instant.
-func (s *source) minus(keys ...string) *source {
-	s.sub = keys
-	return s
-}
-
-// dividedBy makes a ratio; it is absent while the divisor is zero.
-func (s *source) dividedBy(keys ...string) *source {
-	s.over = keys
-	return s
-}
-
-// distribution publishes a runtime/metrics histogram with our bounds.
-func distribution(key string) *source { return &source{histogram: key, bounds: durationBounds()} }
-
-// quantile is that of what a runtime/metrics histogram gained in the last
-// tick; 1 is the maximum.
-func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
-
-// fromHost takes a field of the last host pass.
-func fromHost(f host.Field) *source { return &source{field: f, isField: true} }
-
-// computed derives a value from the whole reading; NaN means absent.
-func computed(f func(*reading) float64) *source { return &source{number: f} }
-
-// durationBounds returns upper bounds from 256 ns to 1.07 s, a factor of four
-// apart. Each is also a bound of the runtime's own time histograms, so merging
-// the runtime's 162 buckets loses nothing at them.
-func durationBounds() []float64 {
-	bounds := make([]float64, 12)
-	for i := range bounds {
-		bounds[i] = 256e-9 * float64(uint64(1)<<(2*i))
+// With returns a catalogue that has one more metric, at its end.
+func (c *Catalogue) With(m *Metric) (*Catalogue, error) {
+	if err := c.clash(m, c.metrics); err != nil {
+		return nil, err
 	}
-	return bounds
+	return newCatalogue(append(slices.Clip(c.metrics), m)), nil
 }
+
+// Metrics returns the metrics in order. The slice must not be changed.
+func (c *Catalogue) Metrics() []*Metric {
+	if c == nil {
+		return nil
+	}
+	return c.metrics
+}
+
+// find returns the index of the metric with a key.
+func (c *Catalogue) find(key string) (i int, ok bool) {
+	if c == nil {
+		return 0, false
+	}
+	i, ok = c.byKey[key]
+	return i, ok
+}
+
+// clash returns an error if m cannot stand beside the others.
+func (c *Catalogue) clash(m *Metric, others []*Metric) error {
+	for _, o := range others {
+		if o == m || clash(o.Key(), m.Key()) || o.Name != m.Name && flat(o.Name) == flat(m.Name) {
+			return fmt.Errorf("the name %s clashes with the metric %s", m.Key(), o.Key())
+		}
+	}
+	return nil
+}
+
+// clash reports whether one key is the other or a dot-separated prefix of it.
+func clash(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
+}
+
+// flat returns the name as stores without dots have it.
+func flat(name string) string { return strings.ReplaceAll(name, ".", "_") }

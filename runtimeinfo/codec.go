@@ -53,11 +53,11 @@ type SchemaID uint64
 //
 // The zero value is ready to use. An Encoder belongs to one goroutine.
 type Encoder struct {
-	metrics    []*Metric
-	histograms []Histogram // for their bounds
-	schema     []byte
-	id         SchemaID
-	origins    []origin // memory for the next record
+	catalogue *Catalogue
+	bounds    [][]float64 // of histograms without labels, by the index of the metric
+	schema    []byte
+	id        SchemaID
+	origins   []origin // memory for the next record
 }
 
 // Append appends s to b. The error is [ErrTooLarge]; b is then returned as it was.
@@ -100,30 +100,48 @@ func EncodedSize(ev *Event) int {
 // learn makes a new schema when s has other metrics than the snapshot before: at
 // the first one, and when an application adds a gauge.
 func (e *Encoder) learn(s *Snapshot) {
-	sameBounds := func(a, b Histogram) bool { return slices.Equal(a.Bounds, b.Bounds) }
-	if e.schema != nil && slices.Equal(e.metrics, s.metrics) && slices.EqualFunc(e.histograms, s.histograms, sameBounds) {
+	if e.schema != nil && e.covers(s) {
 		return
+	}
+	metrics := s.Metrics()
+	bounds := make([][]float64, len(metrics))
+	for i := range s.points {
+		if p := &s.points[i]; p.Metric.Keys == nil {
+			bounds[s.catalogue.index[p.Metric]] = p.Histogram.Bounds
+		}
 	}
 	var w writer
 	w.byte(codecVersion)
-	w.uint(uint64(len(s.metrics)))
-	for _, m := range s.metrics {
+	w.uint(uint64(len(metrics)))
+	for i, m := range metrics {
 		w.metric(m)
 		if m.Keys == nil && m.Kind == KindHistogram {
-			w.floats(s.histograms[m.slot].Bounds)
+			w.floats(bounds[i])
 		}
 	}
 	h := fnv.New64a()
 	_, _ = h.Write(w.b) // never fails, by its documentation
-	e.metrics, e.histograms, e.schema, e.id = s.metrics, s.histograms, w.b, SchemaID(h.Sum64())
+	e.catalogue, e.bounds, e.schema, e.id = s.catalogue, bounds, w.b, SchemaID(h.Sum64())
 }
 
-// schema is one that a Decoder knows. Snapshots share its metrics.
+// covers reports whether the schema is that of s.
+func (e *Encoder) covers(s *Snapshot) bool {
+	if e.catalogue != s.catalogue && !slices.Equal(e.catalogue.Metrics(), s.Metrics()) {
+		return false
+	}
+	for i := range s.points {
+		p := &s.points[i]
+		if p.Metric.Keys == nil && !slices.Equal(e.bounds[s.catalogue.index[p.Metric]], p.Histogram.Bounds) {
+			return false
+		}
+	}
+	return true
+}
+
+// schema is one that a Decoder knows. Snapshots share its catalogue.
 type schema struct {
-	metrics    []*Metric
-	places     []place     // of metrics
-	histograms []Histogram // bounds only
-	numbers    int
+	catalogue *Catalogue
+	bounds    [][]float64 // of histograms without labels, by the index of the metric
 }
 
 // Decoder turns back what an [Encoder] made. The zero value is ready to use. A
@@ -159,20 +177,16 @@ func readSchema(b []byte) (*schema, error) {
 	r := reader{b: b}
 	r.version()
 	s := &schema{}
+	var metrics []*Metric
 	for range r.count(minMetric) {
 		m := r.metric()
-		s.metrics = append(s.metrics, m)
-		switch {
-		case m.Keys != nil:
-		case m.Kind == KindHistogram:
-			m.slot = len(s.histograms)
-			s.histograms = append(s.histograms, Histogram{Bounds: r.floats()})
-		default:
-			m.slot = s.numbers
-			s.numbers++
+		var bounds []float64
+		if m.Keys == nil && m.Kind == KindHistogram {
+			bounds = r.floats()
 		}
-		s.places = append(s.places, m.place())
+		metrics, s.bounds = append(metrics, m), append(s.bounds, bounds)
 	}
+	s.catalogue = newCatalogue(metrics)
 	return s, r.end()
 }
 

@@ -181,27 +181,24 @@ func (r *reader) metric() *Metric {
 }
 
 func (r *reader) values(s *Snapshot, sch *schema) {
-	s.metrics, s.places = sch.metrics, sch.places
-	s.numbers = make([]float64, sch.numbers)
-	s.histograms = make([]Histogram, len(sch.histograms))
-	for _, m := range sch.metrics {
+	s.catalogue = sch.catalogue
+	s.numbers = make([]float64, len(sch.catalogue.metrics))
+	for i, m := range sch.catalogue.metrics {
+		s.numbers[i] = math.NaN()
 		switch {
 		case r.err != nil:
-			return
 		case m.Keys != nil:
-			for range r.count(minSeries + len(m.Keys)) {
-				if p := r.series(m); r.err == nil {
-					s.series = append(s.series, p)
-					continue
-				}
-				return
+			for n := r.count(minSeries + len(m.Keys)); n > 0 && r.err == nil; n-- {
+				s.points = append(s.points, r.series(m))
 			}
 		case m.Kind == KindHistogram:
-			s.histograms[m.slot] = r.histogram(sch.histograms[m.slot].Bounds)
+			if h := r.histogram(sch.bounds[i]); h.Counts != nil {
+				s.points = append(s.points, Point{Metric: m, Histogram: &h})
+			}
 		default:
-			s.numbers[m.slot] = r.float()
+			s.numbers[i] = r.float()
 			if m.Kind == KindCounter {
-				s.setExemplar(m, r.exemplar())
+				s.setExemplar(i, r.exemplar())
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // elsewhere decodes a snapshot as another process does, which has nothing but bytes.
@@ -188,11 +189,11 @@ func TestCodecOfALiveSnapshot(t *testing.T) {
 
 func live(t testing.TB) *runtimeinfo.Snapshot {
 	t.Helper()
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: exporttest.Snapshot().Resource})
+	r := sampler.NewReader(sampler.Config{Resource: exporttest.Snapshot().Resource})
 	if _, err := r.AddGauge("queue.depth", "{item}", "Items that wait."); err != nil {
 		t.Fatal(err)
 	}
-	tick := runtimeinfo.Tick{Time: time.Now().UTC().Round(0), Gauges: []float64{2.5}}
+	tick := sampler.Tick{Time: time.Now().UTC().Round(0), Gauges: []float64{2.5}}
 	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus", State: runtimeinfo.ExporterOK}, {Name: "fluentd"}}
 	active := exporttest.Snapshot().Spans
 	active[0].Sampled = true

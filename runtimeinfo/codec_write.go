@@ -122,27 +122,29 @@ func (w *writer) metric(m *Metric) {
 
 // values writes what [Snapshot.Points] yields.
 func (w *writer) values(s *Snapshot) {
-	rest := s.series
-	for _, m := range s.metrics {
+	rest := s.points
+	for i, m := range s.Metrics() {
+		n := 0
+		for n < len(rest) && rest[n].Metric == m {
+			n++
+		}
 		switch {
 		case m.Keys != nil:
-			n := 0
-			for n < len(rest) && rest[n].Metric == m {
-				n++
-			}
 			w.uint(uint64(n))
 			for i := range rest[:n] {
 				w.series(&rest[i])
 			}
-			rest = rest[n:]
+		case m.Kind == KindHistogram && n == 0:
+			w.histogram(&Histogram{})
 		case m.Kind == KindHistogram:
-			w.histogram(&s.histograms[m.slot])
+			w.histogram(rest[0].Histogram)
 		default:
-			w.number(s.numbers[m.slot])
+			w.number(s.numbers[i])
 			if m.Kind == KindCounter {
-				w.exemplar(s.exemplar(m.slot))
+				w.exemplar(s.exemplar(i))
 			}
 		}
+		rest = rest[n:]
 	}
 }
 

@@ -6,11 +6,12 @@ import (
 	"fmt"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // A snapshot is read by the keys of the catalogue.
 func ExampleSnapshot_Number() {
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		if m.Key() == "gmpulse.goroutine.user" {
 			s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: m, Number: 42})
 			n, ok := s.Number("gmpulse.goroutine.user")

@@ -2,8 +2,6 @@
 
 package runtimeinfo
 
-import "math"
-
 // GoroutineGroup is one of the largest groups of goroutines that wait alike.
 type GoroutineGroup struct {
 	Wait    string // what they wait for: "chan send"
@@ -27,23 +25,4 @@ type Findings struct {
 	// cumulative.
 	Recordings, RecordingsFailed uint64
 	Events                       []Event
-}
-
-func findings(f func(*Findings) float64) *source {
-	return computed(func(r *reading) float64 {
-		if r.tick.Findings == nil {
-			return math.NaN()
-		}
-		return f(r.tick.Findings)
-	})
-}
-
-func goroutineGroups(t *Tick, to *emitter) {
-	if t.Findings == nil {
-		return
-	}
-	for i := range t.Findings.Groups {
-		g := &t.Findings.Groups[i]
-		to.add(float64(g.Goroutines), g.Wait, g.Site, g.Entry, g.Verdict)
-	}
 }

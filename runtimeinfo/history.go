@@ -27,9 +27,8 @@ type History struct {
 	newest atomic.Pointer[historyTick]
 
 	// What follows belongs to Add.
-	metrics []*Metric // the catalogue that the columns were found in
-	columns [numColumns]*Metric
-	latency *Metric
+	catalogue *Catalogue      // that the columns were found in
+	columns   [numColumns]int // the index of the metric, or -1
 }
 
 // historyTick is one tick. It is immutable.
@@ -110,18 +109,13 @@ func (h *History) add(s *Snapshot, cpu float64) {
 		}
 	}
 	h.resolve(s)
-	for c, m := range h.columns {
+	for c, i := range h.columns {
 		t.numbers[c] = math.NaN()
-		if m != nil {
-			if p, ok := s.point(m); ok {
-				t.numbers[c] = p.Number
-			}
+		if i >= 0 {
+			t.numbers[c] = s.numbers[i]
 		}
 	}
-	if h.latency != nil {
-		p, _ := s.point(h.latency)
-		t.latency = p.Histogram
-	}
+	t.latency = s.Histogram(colLatency)
 	t.hostPass = math.MinInt64
 	if age := t.numbers[colHostAge]; !math.IsNaN(age) {
 		t.hostPass = t.since - time.Duration(age*float64(time.Second))
@@ -139,20 +133,16 @@ func (h *History) publish(t *historyTick) {
 
 // resolve finds the columns in the snapshot's catalogue, which is seldom a new one.
 func (h *History) resolve(s *Snapshot) {
-	if len(s.metrics) == 0 || len(h.metrics) == len(s.metrics) && &h.metrics[0] == &s.metrics[0] {
+	if h.catalogue == s.catalogue && h.catalogue != nil {
 		return
 	}
-	h.metrics, h.columns, h.latency = s.metrics, [numColumns]*Metric{}, nil
-	keys := columnKeys()
-	for _, m := range s.metrics {
-		for c, key := range keys {
-			if m.Key() == key {
-				h.columns[c] = m
-			}
+	h.catalogue = s.catalogue
+	for c, key := range columnKeys() {
+		i, ok := s.catalogue.find(key)
+		if !ok {
+			i = -1
 		}
-		if m.Key() == colLatency {
-			h.latency = m
-		}
+		h.columns[c] = i
 	}
 }
 

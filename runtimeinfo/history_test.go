@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // tickOf makes a snapshot with everything that a History keeps.
@@ -34,7 +35,7 @@ func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 }
 
 // rows is the catalogue, made once: these tests make thousands of snapshots.
-var rows = runtimeinfo.Catalogue()
+var rows = sampler.Catalogue()
 
 func point(key string, v float64) runtimeinfo.Point {
 	for _, m := range rows {
@@ -328,8 +329,8 @@ func BenchmarkHistory(b *testing.B) {
 		})
 	}
 	b.Run("add", func(b *testing.B) {
-		r := runtimeinfo.NewReader(runtimeinfo.Config{})
-		r.Read(runtimeinfo.Tick{Time: newest.Time()})
+		r := sampler.NewReader(sampler.Config{})
+		r.Read(sampler.Tick{Time: newest.Time()})
 		s := r.Snapshot()
 		b.ReportAllocs()
 		for b.Loop() {

@@ -85,22 +85,13 @@ type Metric struct {
 	// Headline marks the few metrics that a person wants in a one-line summary.
 	Headline bool
 
-	key    string // cached Key
-	source *source
-	slot   int // index into Snapshot.numbers, or .histograms for KindHistogram
+	key string // cached Key
 }
 
-// place is all that [Snapshot.Points] has to know of a metric to find its value.
-// Two hundred metrics fill a few hundred lines of a processor's cache, their
-// places thirty, and a sampler that wakes once a second finds it cold.
-type place struct {
-	slot      int32
-	histogram bool
-	labelled  bool
-}
-
-func (m *Metric) place() place {
-	return place{slot: int32(m.slot), histogram: m.Kind == KindHistogram, labelled: m.Keys != nil}
+// NewMetric returns a copy of m that need not compose its Key again.
+func NewMetric(m Metric) *Metric {
+	m.key = m.makeKey()
+	return &m
 }
 
 // Key is Name with the value of Attr, if any, as a last part: unique in the

@@ -56,26 +56,3 @@ func TestRecordsAreLinear(t *testing.T) {
 		t.Errorf("%d of each: %d bytes, %v and %v allocations; %d of each: %d bytes, %v and %v", few, b1, w1, r1, many, b2, w2, r2)
 	}
 }
-
-// The tick of a process with the most gauges allocates as often as that of one with one.
-func TestGaugesCostNoAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates too")
-	}
-	cost := func(n int) float64 {
-		r := runtimeinfo.NewReader(runtimeinfo.Config{})
-		for i := range n {
-			if _, err := r.AddGauge("gauge.n"+strconv.Itoa(i), "", "Help."); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tick := runtimeinfo.Tick{Gauges: make([]float64, n)}
-		return testing.AllocsPerRun(50, func() {
-			r.Read(tick)
-			r.Snapshot()
-		})
-	}
-	if one, all := cost(1), cost(runtimeinfo.MaxGauges); all > one+1 {
-		t.Errorf("%v allocations with one gauge, %v with %d", one, all, runtimeinfo.MaxGauges)
-	}
-}

@@ -2,10 +2,7 @@
 
 package runtimeinfo
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Self is what the agent reports of itself.
 type Self struct {
@@ -29,15 +26,6 @@ type CaptureStats struct {
 	// Refused are bundles, and profiles within bundles, that were not taken because
 	// the memory was short.
 	Refused uint64
-}
-
-func captures(t *Tick, to *emitter) {
-	if c := t.Self.Captures; c != nil {
-		to.add(float64(c.Made), "made")
-		to.add(float64(c.Failed), "failed")
-		to.add(float64(c.Skipped), "skipped")
-		to.add(float64(c.Refused), "refused")
-	}
 }
 
 // ExporterState is how the last call of an exporter ended.
@@ -121,133 +109,4 @@ const (
 // String returns the reason as the metrics label has it.
 func (r DropReason) String() string {
 	return [NumDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown", "expired", "unreadable", "dead_letter"}[r]
-}
-
-const (
-	recordSnapshot = "snapshot"
-	recordEvent    = "event"
-)
-
-func exporterRecord() []string { return []string{"exporter", "record"} }
-
-// self makes a source of one number in the agent's own report.
-func self(f func(*Self) float64) *source {
-	return computed(func(r *reading) float64 { return f(&r.tick.Self) })
-}
-
-// seconds returns d in seconds, absent when negative.
-func seconds(d time.Duration) float64 {
-	if d < 0 {
-		return math.NaN()
-	}
-	return d.Seconds()
-}
-
-// perRecord makes a series of one number in each exporter's two accounts.
-func perRecord(f func(*Account) uint64) *source {
-	return &source{series: func(t *Tick, to *emitter) {
-		for i := range t.Self.Exporters {
-			e := &t.Self.Exporters[i]
-			to.add(float64(f(&e.Snapshots)), e.Name, recordSnapshot)
-			to.add(float64(f(&e.Events)), e.Name, recordEvent)
-		}
-	}}
-}
-
-func exporterDrops(t *Tick, to *emitter) {
-	for i := range t.Self.Exporters {
-		e := &t.Self.Exporters[i]
-		for _, r := range snapshotDrops(e) {
-			to.add(float64(e.Snapshots.Dropped[r]), e.Name, recordSnapshot, r.String())
-		}
-		for _, r := range eventDrops(e) {
-			to.add(float64(e.Events.Dropped[r]), e.Name, recordEvent, r.String())
-		}
-	}
-}
-
-// snapshotDrops and eventDrops are the reasons there can be: a series that is
-// there from the start, at zero, is what rates need.
-func snapshotDrops(e *ExporterStats) []DropReason {
-	if e.Spool != nil {
-		return []DropReason{DropReplaced, DropFailed, DropOverflow, DropRejected, DropShutdown, DropExpired, DropUnreadable, DropDeadLetter}
-	}
-	return []DropReason{DropReplaced, DropFailed, DropRejected, DropShutdown}
-}
-
-func eventDrops(e *ExporterStats) []DropReason {
-	if e.Spool != nil {
-		return []DropReason{DropOverflow, DropRejected, DropShutdown, DropExpired, DropUnreadable, DropDeadLetter}
-	}
-	return []DropReason{DropOverflow, DropRejected, DropShutdown}
-}
-
-// spools makes a series of one number for each exporter with a spool.
-func spools(f func(*SpoolStats) float64) *source {
-	return &source{series: func(t *Tick, to *emitter) {
-		for i := range t.Self.Exporters {
-			if e := &t.Self.Exporters[i]; e.Spool != nil {
-				to.add(f(e.Spool), e.Name)
-			}
-		}
-	}}
-}
-
-func spoolOnDisk(s *SpoolStats) float64 {
-	if s.OnDisk {
-		return 1
-	}
-	return 0
-}
-
-func exporterFailures(t *Tick, to *emitter) {
-	for i := range t.Self.Exporters {
-		e := &t.Self.Exporters[i]
-		to.add(float64(e.Errors), e.Name, "error")
-		to.add(float64(e.Timeouts), e.Name, "timeout")
-		to.add(float64(e.Panics), e.Name, "panic")
-	}
-}
-
-func exporterUp(t *Tick, to *emitter) {
-	for i := range t.Self.Exporters {
-		switch e := &t.Self.Exporters[i]; e.State {
-		case ExporterOK:
-			to.add(1, e.Name)
-		case ExporterFailing:
-			to.add(0, e.Name)
-		case ExporterIdle, ExporterStopped: // nothing is known: absent
-		}
-	}
-}
-
-// spans makes a source of one number of the span source.
-func spans(f func(*SpanActivity) uint64) *source {
-	return computed(func(r *reading) float64 {
-		if r.tick.Spans == nil {
-			return math.NaN()
-		}
-		return float64(f(r.tick.Spans))
-	})
-}
-
-func activeSpans(t *Tick, to *emitter) {
-	if t.Spans == nil {
-		return
-	}
-	for _, g := range t.Spans.Groups {
-		to.add(float64(g.Active), g.Name)
-	}
-}
-
-func oldestSpans(t *Tick, to *emitter) {
-	if t.Spans == nil {
-		return
-	}
-	for _, g := range t.Spans.Groups {
-		if g.Active == 0 {
-			continue
-		}
-		to.add(max(0, t.Time.Sub(g.Oldest).Seconds()), g.Name)
-	}
 }

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package runtimeinfo is the data model: a [Snapshot] is the state of the process at one
+// moment, as values of metrics ([Point], [Histogram]), active spans ([Span],
+// [SpanGroup]), expected bands ([Band]) and events ([Event]). An [Encoder] writes
+// snapshots, a [Decoder] reads them.
+//
+// Package runtimeinfo/sampler reads the process into snapshots; exporters deliver them.
 package runtimeinfo
 
 import (
@@ -29,12 +35,10 @@ type Snapshot struct {
 	// Bands are what the baselines expect, one for each signal that they watch.
 	Bands []Band
 
-	metrics    []*Metric
-	places     []place   // as many
-	numbers    []float64 // NaN: absent
-	histograms []Histogram
-	exemplars  []*Exemplar // of counters, by slot; may be shorter than numbers
-	series     []Point
+	catalogue *Catalogue
+	numbers   []float64   // by the index of the metric in the catalogue; NaN is absent
+	exemplars []*Exemplar // likewise; may be shorter
+	points    []Point     // histograms and labelled values, in the order of the catalogue
 }
 
 // Point is one value of one metric.
@@ -70,57 +74,56 @@ func (p Point) Attrs() iter.Seq2[string, string] {
 // the platform or the toolchain lacks is absent. It does not allocate.
 func (s *Snapshot) Points() iter.Seq[Point] {
 	return func(yield func(Point) bool) {
-		rest := s.series // in catalogue order too
-		for i, at := range s.places {
-			m := s.metrics[i]
-			more := true
-			if !at.labelled {
-				more = s.give(m, at, yield)
-			}
-			for more && len(rest) > 0 && rest[0].Metric == m {
-				more = yield(rest[0])
-				rest = rest[1:]
-			}
-			if !more {
+		rest := s.points
+		for i, v := range s.numbers {
+			m := s.catalogue.metrics[i]
+			if !math.IsNaN(v) && !yield(Point{Metric: m, Number: v, Exemplar: s.exemplar(i)}) {
 				return
+			}
+			for len(rest) > 0 && rest[0].Metric == m {
+				if !yield(rest[0]) {
+					return
+				}
+				rest = rest[1:]
 			}
 		}
 	}
 }
 
-// give yields the value of a metric without labels, if it is present. Each yield
-// makes its own Point: one that both share costs twice the time.
-func (s *Snapshot) give(m *Metric, at place, yield func(Point) bool) bool {
-	if at.histogram {
-		h := &s.histograms[at.slot]
-		return h.Counts == nil || yield(Point{Metric: m, Histogram: h})
-	}
-	v := s.numbers[at.slot]
-	return math.IsNaN(v) || yield(Point{Metric: m, Number: v, Exemplar: s.exemplar(int(at.slot))})
-}
-
 // Metrics returns the catalogue that this snapshot was read with, absent
 // metrics included. The slice must not be changed.
-func (s *Snapshot) Metrics() []*Metric { return s.metrics }
+func (s *Snapshot) Metrics() []*Metric { return s.catalogue.Metrics() }
 
 // Number returns the value of the metric with the given [Metric.Key]. Where it
 // is absent, unknown, a histogram or has labels it returns 0 and false.
 func (s *Snapshot) Number(key string) (v float64, ok bool) {
-	p, ok := s.find(key)
-	return p.Number, ok && p.Histogram == nil
+	i, ok := s.catalogue.find(key)
+	if !ok || math.IsNaN(s.numbers[i]) {
+		return 0, false
+	}
+	return s.numbers[i], true
 }
 
 // Value returns the value of one of [Snapshot.Metrics], where Number would look for
-// it by key. A metric of another catalogue is a mistake of the caller's.
-func (s *Snapshot) Value(m *Metric) (v float64, ok bool) {
-	p, ok := s.point(m)
-	return p.Number, ok && p.Histogram == nil
-}
+// it by key.
+func (s *Snapshot) Value(m *Metric) (v float64, ok bool) { return s.Number(m.Key()) }
 
 // Histogram returns the histogram with the given [Metric.Key], or nil.
 func (s *Snapshot) Histogram(key string) *Histogram {
-	p, _ := s.find(key)
-	return p.Histogram
+	if i, ok := s.catalogue.find(key); ok {
+		return s.histogram(s.catalogue.metrics[i])
+	}
+	return nil
+}
+
+// histogram returns the histogram of a metric without labels, or nil.
+func (s *Snapshot) histogram(m *Metric) *Histogram {
+	for i := range s.points {
+		if p := &s.points[i]; p.Metric == m && m.Keys == nil {
+			return p.Histogram
+		}
+	}
+	return nil
 }
 
 // WithEvents returns a copy of the snapshot with other events.
@@ -130,42 +133,20 @@ func (s *Snapshot) WithEvents(events []Event) *Snapshot {
 	return &c
 }
 
-func (s *Snapshot) find(key string) (Point, bool) {
-	for _, m := range s.metrics {
-		if m.Key() == key {
-			return s.point(m)
-		}
-	}
-	return Point{}, false
-}
-
-// point returns the one value of a metric without labels, if it is present.
-func (s *Snapshot) point(m *Metric) (Point, bool) {
-	if m.Keys != nil {
-		return Point{}, false
-	}
-	if m.Kind == KindHistogram {
-		h := &s.histograms[m.slot]
-		return Point{Metric: m, Histogram: h}, h.Counts != nil
-	}
-	v := s.numbers[m.slot]
-	return Point{Metric: m, Number: v, Exemplar: s.exemplar(m.slot)}, !math.IsNaN(v)
-}
-
-// exemplar returns that of a metric without labels that is no histogram.
-func (s *Snapshot) exemplar(slot int) *Exemplar {
-	if slot < len(s.exemplars) {
-		return s.exemplars[slot]
+// exemplar returns the exemplar of a metric without labels that is no histogram.
+func (s *Snapshot) exemplar(i int) *Exemplar {
+	if i < len(s.exemplars) {
+		return s.exemplars[i]
 	}
 	return nil
 }
 
-func (s *Snapshot) setExemplar(m *Metric, x *Exemplar) {
+func (s *Snapshot) setExemplar(i int, x *Exemplar) {
 	if x == nil {
 		return
 	}
 	if s.exemplars == nil {
 		s.exemplars = make([]*Exemplar, len(s.numbers))
 	}
-	s.exemplars[m.slot] = x
+	s.exemplars[i] = x
 }

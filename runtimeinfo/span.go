@@ -109,32 +109,3 @@ type ExactTime struct {
 	Root, State string
 	Time        time.Duration
 }
-
-func exactTimes(t *Tick, to *emitter) {
-	if t.Spans == nil || t.Spans.Exact == nil {
-		return
-	}
-	for _, e := range t.Spans.Exact.Times {
-		to.add(e.Time.Seconds(), e.Root, e.State)
-	}
-}
-
-func recordings(t *Tick, to *emitter) {
-	if t.Spans == nil || t.Spans.Exact == nil {
-		return
-	}
-	e := t.Spans.Exact
-	to.add(float64(e.Read), "read")
-	to.add(float64(e.Busy), "busy")
-	to.add(float64(e.TooMany), "too_many")
-	to.add(float64(e.Unreadable), "unreadable")
-	to.add(float64(e.StepsBack), "stepped_back")
-}
-
-func slowSpans(t *Tick, to *emitter) {
-	if t.Spans == nil || t.Spans.Exact == nil {
-		return
-	}
-	to.add(float64(t.Spans.Exact.Explained), "explained")
-	to.add(float64(t.Spans.Exact.Missed), "missed")
-}

@@ -19,11 +19,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // rows is the catalogue, made once.
-var rows = runtimeinfo.Catalogue()
+var rows = sampler.Catalogue()
 
 // tick adds a snapshot with the number n in all that a History keeps.
 func tick(h *runtimeinfo.History, n float64) {

@@ -41,6 +41,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ErrStopped is what Run and Start return when the engine was stopped before it ran, or
@@ -59,7 +60,7 @@ const shutdownTimeout = 5 * time.Second
 // with [New]; it runs once. All methods may be called from any goroutine.
 type Engine struct {
 	config     config
-	reader     *runtimeinfo.Reader
+	reader     *sampler.Reader
 	host       hostLoop
 	gauges     gauges
 	capacity   *capacity.Estimator // nil without a span source; only the tick uses it
@@ -94,7 +95,7 @@ func New(opts ...Option) (*Engine, error) {
 	c.logger = guard.Logger(c.logger)
 	e := &Engine{
 		config: c,
-		reader: runtimeinfo.NewReader(runtimeinfo.Config{Resource: c.resource}),
+		reader: sampler.NewReader(sampler.Config{Resource: c.resource}),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
@@ -169,7 +170,7 @@ func (e *Engine) Snapshot() *runtimeinfo.Snapshot { return e.latest.Load() }
 // after the other, and what is not there after 10 ms is absent from that tick's
 // snapshot and counted, as are panics and values that are not finite. A gauge that
 // does not return is left out until it does; one that was late comes last. Errors: see
-// [runtimeinfo.Reader.AddGauge].
+// [sampler.Reader.AddGauge].
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	if f == nil {
 		return fmt.Errorf("engine: gauge %q: the function is nil", name)
@@ -268,7 +269,7 @@ func (e *Engine) pulse(ctx context.Context) {
 
 // tick takes one sample.
 func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapshot {
-	t := runtimeinfo.Tick{
+	t := sampler.Tick{
 		Time:     now,
 		Lateness: lateness,
 		Host:     e.host.sample(),

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // gaugeTimeout is how long a tick waits for the application's gauges. They are
@@ -37,7 +37,7 @@ type gauge struct {
 	late     bool // it kept the last tick waiting; only the tick uses it
 }
 
-func (g *gauges) add(r *runtimeinfo.Reader, name, unit, help string, f func() float64) error {
+func (g *gauges) add(r *sampler.Reader, name, unit, help string, f func() float64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, err := r.AddGauge(name, unit, help); err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
@@ -28,9 +28,9 @@ func limit() func() {
 
 // own returns our parts of a sample.
 func own() (read, snapshot, pulse, hostPass func()) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	h := host.NewReader(host.Config{})
-	tick := runtimeinfo.Tick{Host: h.Read(context.Background())}
+	tick := sampler.Tick{Host: h.Read(context.Background())}
 	read = func() {
 		tick.Time = time.Now()
 		r.Read(tick)

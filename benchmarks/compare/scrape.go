@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // void is a response that nobody reads.
@@ -61,10 +62,10 @@ func liveSnapshot() *runtimeinfo.Snapshot { return liveSnapshots(1)[0] }
 
 // liveSnapshots are so many of one process, one after another.
 func liveSnapshots(n int) (all []*runtimeinfo.Snapshot) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
 	h := host.NewReader(host.Config{})
 	defer h.Close()
-	tick := runtimeinfo.Tick{Time: time.Now(), Host: h.Read(context.Background()), Spans: &runtimeinfo.SpanActivity{
+	tick := sampler.Tick{Time: time.Now(), Host: h.Read(context.Background()), Spans: &runtimeinfo.SpanActivity{
 		Groups: []runtimeinfo.SpanGroup{{Name: "GET /orders", Active: 3, Oldest: time.Now()}, {Name: "POST /orders", Active: 1, Oldest: time.Now()}},
 	}}
 	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus"}, {Name: "fluentd"}}

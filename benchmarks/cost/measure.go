@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -56,11 +56,11 @@ func measure(n int) []cost {
 
 func steps(n int) []step {
 	repeats := max(3, min(30, 300_000/n))
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	uncapped := goroutines.SurveyConfig{RootLabel: "root", EpochLabel: "epoch", MaxGoroutines: 1 << 30}
 	all := []step{
 		{"tick: sample and snapshot", 1000, 30, func() error {
-			reader.Read(runtimeinfo.Tick{Time: time.Now()})
+			reader.Read(sampler.Tick{Time: time.Now()})
 			reader.Snapshot()
 			return nil
 		}},

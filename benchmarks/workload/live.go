@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -19,7 +20,7 @@ type live struct {
 	tick      time.Duration
 	service   *service
 	processor *tracectx.Processor
-	reader    *runtimeinfo.Reader
+	reader    *sampler.Reader
 	host      *host.Reader
 	hosted    *host.Sample
 	hostedAt  int
@@ -39,7 +40,7 @@ func newLive(tick time.Duration, seed uint64, to *recorder) *live {
 	l := &live{
 		tick: tick, processor: p, recorder: to,
 		service: newService(p),
-		reader:  runtimeinfo.NewReader(runtimeinfo.Config{}),
+		reader:  sampler.NewReader(sampler.Config{}),
 		host:    host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)}),
 		start:   time.Now(),
 		ticker:  time.NewTicker(tick),
@@ -88,7 +89,7 @@ func (l *live) next(do func(*service)) (*runtimeinfo.Snapshot, error) {
 	}
 	now := time.Now()
 	spans := l.processor.Observe(now)
-	l.reader.Read(runtimeinfo.Tick{
+	l.reader.Read(sampler.Tick{
 		Time:     l.start.Add(time.Duration(l.second) * time.Second).Round(0),
 		Lateness: max(0, now.Sub(l.start)-time.Duration(l.second)*l.tick) % l.tick,
 		Host:     l.hosted,

@@ -20,6 +20,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestCorrectExporterPasses(t *testing.T) {
@@ -349,7 +350,7 @@ func (r *run) failed(t *testing.T) []string {
 
 func TestSnapshotIsInCatalogueOrder(t *testing.T) {
 	order := map[string]int{}
-	for i, m := range runtimeinfo.Catalogue() {
+	for i, m := range sampler.Catalogue() {
 		order[m.Key()] = i
 	}
 	kinds := map[runtimeinfo.Kind]bool{}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Snapshot returns a fixed snapshot with gauges, counters, a ratio, two metrics of one
@@ -73,7 +74,7 @@ func spans() []runtimeinfo.Span {
 // function panics if there is none.
 func byKey() func(key string) *runtimeinfo.Metric {
 	metrics := map[string]*runtimeinfo.Metric{}
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		metrics[m.Key()] = m
 	}
 	return func(key string) *runtimeinfo.Metric {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkExport encodes a snapshot, sends it over the loopback interface, and waits
@@ -36,7 +37,7 @@ func BenchmarkExport(b *testing.B) {
 // metric with labels, and the maximum number of spans.
 func everything() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range runtimeinfo.Catalogue() {
+	for i, m := range sampler.Catalogue() {
 		switch {
 		case m.Keys != nil:
 			for _, l := range []string{"one", "two"} {

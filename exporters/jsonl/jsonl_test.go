@@ -28,6 +28,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -540,7 +541,7 @@ func lineLength(b *testing.B, path string) int {
 
 func everyMetric() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		p := runtimeinfo.Point{Metric: m, Number: 12345.678, Labels: make([]string, len(m.Keys))}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // discard is a metric exporter that discards what it receives.
@@ -20,10 +21,10 @@ func (*discard) Export(context.Context, *metricdata.ResourceMetrics) error { ret
 
 // BenchmarkExport converts live snapshots, without a transport.
 func BenchmarkExport(b *testing.B) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	var live []*runtimeinfo.Snapshot
 	for range 8 {
-		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		r.Read(sampler.Tick{Time: time.Now()})
 		live = append(live, r.Snapshot())
 	}
 	for name, delta := range map[string]bool{"cumulative": false, "delta": true} {

@@ -18,19 +18,20 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // process is a simulated process whose values appear, disappear and change their order.
 type process struct {
 	*rand.Rand
-	reader   *runtimeinfo.Reader
+	reader   *sampler.Reader
 	tick     int
 	gauges   int
 	exported map[string]uint64 // error counts by exporter
 }
 
 func newProcess(seed uint64) *process {
-	return &process{Rand: rand.New(rand.NewPCG(seed, seed)), reader: runtimeinfo.NewReader(runtimeinfo.Config{}), exported: map[string]uint64{}}
+	return &process{Rand: rand.New(rand.NewPCG(seed, seed)), reader: sampler.NewReader(sampler.Config{}), exported: map[string]uint64{}}
 }
 
 func (p *process) next(t *testing.T) *runtimeinfo.Snapshot {
@@ -42,7 +43,7 @@ func (p *process) next(t *testing.T) *runtimeinfo.Snapshot {
 		}
 		p.gauges++
 	}
-	tick := runtimeinfo.Tick{Time: start.Add(time.Duration(p.tick) * time.Second), Host: host.NewSample()}
+	tick := sampler.Tick{Time: start.Add(time.Duration(p.tick) * time.Second), Host: host.NewSample()}
 	for range p.gauges {
 		tick.Gauges = append(tick.Gauges, []float64{math.NaN(), p.Float64()}[p.IntN(2)])
 	}

@@ -8,18 +8,19 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkExport is what a sample costs the exporter's own goroutine, packing
 // every two minutes included.
 func BenchmarkExport(b *testing.B) {
 	e := newPage(b, page.Config{})
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	start := time.Now()
 	snapshots := make([]*runtimeinfo.Snapshot, 16)
 	for i := range snapshots {
 		reader.Pulse(0)
-		reader.Read(runtimeinfo.Tick{Time: start.Add(time.Duration(i) * time.Second)})
+		reader.Read(sampler.Tick{Time: start.Add(time.Duration(i) * time.Second)})
 		snapshots[i] = reader.Snapshot()
 	}
 	b.ReportAllocs()
@@ -35,11 +36,11 @@ func BenchmarkExport(b *testing.B) {
 // BenchmarkHistory is what opening the page costs: an hour of every column.
 func BenchmarkHistory(b *testing.B) {
 	e := newPage(b, page.Config{})
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	start := time.Now()
 	for n := range 3600 {
 		at := start.Add(time.Duration(n) * time.Second)
-		reader.Read(runtimeinfo.Tick{Time: at})
+		reader.Read(sampler.Tick{Time: at})
 		s := *reader.Snapshot()
 		s.Time = at
 		export(b, e, &s)

@@ -32,6 +32,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestMain(m *testing.M) {
@@ -272,12 +273,12 @@ func heap() int64 {
 // What a live agent's numbers take is well below what they may.
 func TestAnHourOfARealSnapshotFits(t *testing.T) {
 	e := newPage(t, page.Config{})
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	start := time.Now()
 	for n := range 3700 {
 		at := start.Add(time.Duration(n) * time.Second)
 		reader.Pulse(0)
-		reader.Read(runtimeinfo.Tick{Time: at})
+		reader.Read(sampler.Tick{Time: at})
 		s := *reader.Snapshot()
 		s.Time = at
 		export(t, e, &s)
@@ -418,7 +419,7 @@ func files(t *testing.T, pattern string) (all []asset) {
 // must not leave an empty chart.
 func TestThePageNamesMetricsThatExist(t *testing.T) {
 	var known []string
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		known = append(known, m.Key())
 	}
 	known = append(known, "process.pid", "process.runtime.version") // of the resource

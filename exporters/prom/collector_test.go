@@ -22,6 +22,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestCollectorSharesARegistry registers an Exporter in a pedantic registry with all
@@ -78,7 +79,7 @@ func TestUnregisterAfterGaugesWereAdded(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	r := prometheus.NewRegistry()
 	r.MustRegister(e)
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	export(t, e, read(t, reader))
 	addGauge(t, reader, "queue.depth", "")
 	export(t, e, read(t, reader, 5))
@@ -95,7 +96,7 @@ func TestGaugesAddedWhileRunning(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	own := prometheus.NewRegistry()
 	own.MustRegister(e)
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	read(t, reader) // quantiles need two readings
 	export(t, e, read(t, reader))
 	before := ours(parse(t, scrape(t, e, acceptText)))
@@ -137,7 +138,7 @@ func TestConflictingGaugesAreSkipped(t *testing.T) {
 		"go.schedule.duration.seconds",        // the histogram itself
 		"go.memory.gc.cycles.total",           // a counter
 	}
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	values := make([]float64, len(names)+1)
 	added := 0
 	for _, name := range names {
@@ -173,7 +174,7 @@ func TestConflictingGaugesAreSkipped(t *testing.T) {
 	}
 }
 
-func addGauge(t *testing.T, r *runtimeinfo.Reader, name, unit string) {
+func addGauge(t *testing.T, r *sampler.Reader, name, unit string) {
 	t.Helper()
 	if _, err := r.AddGauge(name, unit, "A gauge of the application."); err != nil {
 		t.Fatal(err)
@@ -394,7 +395,7 @@ func TestBlockedCollectorBlocksNoRequest(t *testing.T) {
 // snapshot.
 func TestConcurrentScrapes(t *testing.T) {
 	e := newExporter(t, prom.Config{})
-	reader := runtimeinfo.NewReader(runtimeinfo.Config{})
+	reader := sampler.NewReader(sampler.Config{})
 	addGauge(t, reader, "a.number", "")
 	addGauge(t, reader, "b.number", "")
 	export(t, e, read(t, reader, 0, 0))

@@ -15,17 +15,18 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // withExemplars returns a live snapshot whose counters and histograms have exemplars.
 func withExemplars(t *testing.T) *runtimeinfo.Snapshot {
 	t.Helper()
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	active := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{{TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd}, Name: "GET /", Sampled: true}}}
 	var s *runtimeinfo.Snapshot
 	for range 3 {
 		runtime.GC()
-		r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: active})
+		r.Read(sampler.Tick{Time: time.Now(), Spans: active})
 		s = r.Snapshot()
 	}
 	return s

@@ -20,6 +20,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestMain(m *testing.M) {
@@ -72,14 +73,14 @@ func export(tb testing.TB, e *prom.Exporter, s *runtimeinfo.Snapshot) {
 }
 
 // read returns a live snapshot with every value that a test can supply.
-func read(tb testing.TB, r *runtimeinfo.Reader, gauges ...float64) *runtimeinfo.Snapshot {
+func read(tb testing.TB, r *sampler.Reader, gauges ...float64) *runtimeinfo.Snapshot {
 	tb.Helper()
 	h := host.NewSample()
 	for f := range host.NumFields {
 		h.Set(host.Field(f), float64(f)+0.25)
 	}
 	now := time.Now()
-	tick := runtimeinfo.Tick{Time: now, Host: h, Gauges: gauges, Spans: &runtimeinfo.SpanActivity{
+	tick := sampler.Tick{Time: now, Host: h, Gauges: gauges, Spans: &runtimeinfo.SpanActivity{
 		Groups: []runtimeinfo.SpanGroup{
 			{Name: "GET /orders", Active: 3, Oldest: now.Add(-time.Second)},
 			{Name: "a \"quoted\"\nname with \xff in it", Active: 1, Oldest: now},
@@ -98,7 +99,7 @@ func read(tb testing.TB, r *runtimeinfo.Reader, gauges ...float64) *runtimeinfo.
 
 func live(tb testing.TB) *runtimeinfo.Snapshot {
 	tb.Helper()
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{
 		{Key: "service.name", Value: "checkout"}, {Key: "service.instance.id", Value: "7f3a"},
 	}})
 	read(tb, r) // quantiles need two readings

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // upstream returns the families of client_golang. Existing dashboards, such as 6671,
@@ -271,10 +272,10 @@ func TestSeriesBudget(t *testing.T) {
 		}
 	})
 	t.Run("baselines", func(t *testing.T) {
-		r := runtimeinfo.NewReader(runtimeinfo.Config{})
+		r := sampler.NewReader(sampler.Config{})
 		series := func(bands ...runtimeinfo.Band) int {
 			t.Helper()
-			r.Read(runtimeinfo.Tick{Time: time.Now(), Baselines: func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return bands, nil }})
+			r.Read(sampler.Tick{Time: time.Now(), Baselines: func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return bands, nil }})
 			export(t, e, r.Snapshot())
 			page := scrape(t, e, acceptText)
 			return strings.Count(page, "\ngmpulse_anomal") + strings.Count(page, "\ngmpulse_expected")

@@ -41,6 +41,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Config configures an [Exporter]. The zero value is ready to use.
@@ -61,7 +62,7 @@ type Config struct {
 // concurrently.
 type Exporter struct {
 	logger    *slog.Logger
-	catalogue *schema // of runtimeinfo.Catalogue
+	catalogue *schema // of sampler.Catalogue
 	handler   *handler
 	skipped   atomic.Uint64
 
@@ -80,7 +81,7 @@ var (
 // returns an error that names every one of [Config.Collectors] that is nil or
 // conflicts with another collector.
 func New(c Config) (*Exporter, error) {
-	e := &Exporter{logger: c.Logger, catalogue: newSchema(nil, runtimeinfo.Catalogue())}
+	e := &Exporter{logger: c.Logger, catalogue: newSchema(nil, sampler.Catalogue())}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}

@@ -9,14 +9,15 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestMetricReference compares docs/metrics.md with the catalogue, or writes it.
 func TestMetricReference(t *testing.T) {
-	golden(t, "../../docs/metrics.md", reference(runtimeinfo.Catalogue()))
+	golden(t, "../../docs/metrics.md", reference(sampler.Catalogue()))
 }
 
-const referenceHead = `<!-- Generated from runtimeinfo.Catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
+const referenceHead = `<!-- Generated from the catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->
 
 # Which metrics does gmpulse export, and how are they named?
 

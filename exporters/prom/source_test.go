@@ -10,6 +10,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestSourceNamesNoMetric checks that adding a metric needs no change in this package.
@@ -26,7 +27,7 @@ func TestSourceNamesNoMetric(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range runtimeinfo.Catalogue() {
+		for _, m := range sampler.Catalogue() {
 			for _, name := range []string{m.Name, prom.Name(m)} {
 				if strings.Contains(string(source), name) {
 					t.Errorf("%s mentions %s", file, name)
@@ -38,7 +39,7 @@ func TestSourceNamesNoMetric(t *testing.T) {
 
 // TestEveryMetricOfTheCatalogueIsServed checks that none conflicts with another.
 func TestEveryMetricOfTheCatalogueIsServed(t *testing.T) {
-	all := runtimeinfo.Catalogue()
+	all := sampler.Catalogue()
 	points := make([]runtimeinfo.Point, len(all))
 	for i, m := range all {
 		points[i] = runtimeinfo.Point{Metric: m, Labels: make([]string, len(m.Keys)), Number: 1}

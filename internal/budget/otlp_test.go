@@ -12,6 +12,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // nowhere is an exporter of the SDK's that drops what it gets.
@@ -34,10 +35,10 @@ func collect(tb testing.TB, t metricdata.Temporality) func() {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	var live []*runtimeinfo.Snapshot
 	for range 4 {
-		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		r.Read(sampler.Tick{Time: time.Now()})
 		live = append(live, r.Snapshot())
 	}
 	i := 0

@@ -10,7 +10,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // recordAllocations is of one record and its acknowledgement, those of the client
@@ -21,8 +21,8 @@ func recordAllocations(tb testing.TB) float64 {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	r := sampler.NewReader(sampler.Config{})
+	r.Read(sampler.Tick{Time: time.Now()})
 	s := r.Snapshot()
 	export := func() {
 		if err := e.Export(tb.Context(), s); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // limit reads all that the runtime has but the counters of GODEBUG settings.
@@ -30,12 +31,12 @@ func limit() func() {
 }
 
 func sample() func() {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	return func() { r.Read(runtimeinfo.Tick{Time: time.Now()}) }
+	r := sampler.NewReader(sampler.Config{})
+	return func() { r.Read(sampler.Tick{Time: time.Now()}) }
 }
 
 func pulse() func() {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	return func() { r.Pulse(0) }
 }
 
@@ -45,8 +46,8 @@ func pulseToLimit(testing.TB) float64      { return ratio(limit(), pulse()) }
 func pulseAllocations(testing.TB) float64  { return allocations(pulse()) }
 
 func snapshotAllocations(testing.TB) float64 {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	r := sampler.NewReader(sampler.Config{})
+	r.Read(sampler.Tick{Time: time.Now()})
 	return allocations(func() { r.Snapshot() })
 }
 

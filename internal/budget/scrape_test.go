@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // page is a response that nobody reads.
@@ -46,9 +46,9 @@ func exporter(tb testing.TB) *prom.Exporter {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	for range 2 {
-		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		r.Read(sampler.Tick{Time: time.Now()})
 	}
 	if err := e.Export(tb.Context(), r.Snapshot()); err != nil {
 		tb.Fatal(err)

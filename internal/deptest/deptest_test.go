@@ -21,9 +21,10 @@ const module = "github.com/gmpulse/gmpulse"
 // standard library. Prefixes, relative to the module where they begin with ".".
 // Programs (examples, cmd) may import anything.
 var rooms = map[string][]string{
-	"./runtimeinfo":                     {"./runtimeinfo/host"},
+	"./runtimeinfo":                     {},
+	"./runtimeinfo/sampler":             {"./runtimeinfo", "./runtimeinfo/host"},
 	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
-	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/host"},
+	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/sampler", "./runtimeinfo/host"},
 	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/cputime", "./internal/guard", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./runtimeinfo/goroutines/leaktest": {},
 	"./runtimeinfo/baseline":            {"./runtimeinfo"},
@@ -33,15 +34,15 @@ var rooms = map[string][]string{
 	"./exporters":                       {"./runtimeinfo", "./exporters/internal/flat"},
 	"./exporters/internal/flat":         {"./runtimeinfo"},
 	"./exporters/internal/reply":        {},
-	"./exporters/exporttest":            {"./exporters", "./runtimeinfo", "go.uber.org/goleak"},
+	"./exporters/exporttest":            {"./exporters", "./runtimeinfo/sampler", "./runtimeinfo", "go.uber.org/goleak"},
 	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
 	"./exporters/page":                  {"./internal/redact", "./exporters", "./exporters/internal/reply", "./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./exporters/otlp":                  {"./exporters", "./runtimeinfo", "go.opentelemetry.io/otel/"},
 	"./exporters/otlp/otlphttp":         {"./internal/redact", "./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
-	"./exporters/prom":                  {"./exporters", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/"},
+	"./exporters/prom":                  {"./exporters", "./runtimeinfo/sampler", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/"},
 	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
+	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/sampler", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
 	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
 	"./agent":                           {"./internal/redact", "./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./runtimeinfo/host", "./tracectx", "./tracectx/exectrace", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
 }

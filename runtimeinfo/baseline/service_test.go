@@ -13,6 +13,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // service is a made-up process: an M/M/1-like server whose numbers follow its load,
@@ -65,7 +66,7 @@ func newService(t *testing.T, seed uint64) *service {
 		rate: 200, latency: 5e-3, capacity: 2000, heap: 60e6, gc: 1, stall: 1, slow: 1,
 		metrics: map[string]*runtimeinfo.Metric{},
 	}
-	for _, m := range runtimeinfo.Catalogue() {
+	for _, m := range sampler.Catalogue() {
 		s.metrics[m.Key()] = m
 	}
 	return s

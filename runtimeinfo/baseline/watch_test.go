@@ -11,6 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // gauge feeds one signal of the application's own, a value a second.
@@ -302,13 +303,13 @@ func BenchmarkJudge(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	now := time.Now()
 	spans := &runtimeinfo.SpanActivity{}
 	for _, name := range []string{"GET /a", "GET /b", "GET /c"} {
 		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: name, Active: 3, Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
 	}
-	r.Read(runtimeinfo.Tick{Time: now, Spans: spans})
+	r.Read(sampler.Tick{Time: now, Spans: spans})
 	s := r.Snapshot()
 	b.ReportAllocs()
 	var bands []runtimeinfo.Band
@@ -325,12 +326,12 @@ func TestSignalsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	spans := &runtimeinfo.SpanActivity{}
 	for i := range 100 {
 		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: fmt.Sprintf("GET /%d", i), Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
 	}
-	r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: spans})
+	r.Read(sampler.Tick{Time: time.Now(), Spans: spans})
 	bands, _ := w.Judge(r.Snapshot(), nil)
 	roots := map[string]bool{}
 	for _, b := range bands {
@@ -349,8 +350,8 @@ func TestJudgeAllocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	r.Read(runtimeinfo.Tick{Time: time.Now()})
+	r := sampler.NewReader(sampler.Config{})
+	r.Read(sampler.Tick{Time: time.Now()})
 	s := r.Snapshot()
 	if n := testing.AllocsPerRun(1000, func() {
 		s.Time = s.Time.Add(time.Second)

@@ -10,6 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ticks returns an estimator with a full memory at work: each call of next makes
@@ -21,7 +22,7 @@ func ticks() (observe, next func()) {
 		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: "GET /" + strconv.Itoa(i), Active: 1})
 	}
 	samples := [2]*host.Sample{host.NewSample(), host.NewSample()}
-	t := &runtimeinfo.Tick{Time: time.Unix(1_800_000_000, 0), Spans: spans}
+	t := &sampler.Tick{Time: time.Unix(1_800_000_000, 0), Spans: spans}
 	var n int
 	var cpu float64
 	next = func() {

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 const (
@@ -85,7 +86,7 @@ func New() *Estimator {
 // Observe takes one tick in, with the GOMAXPROCS of the moment, and returns the
 // newest estimate, nil before the first host pass that tells CPU time and while
 // there is no span source. The result is valid until the next call.
-func (e *Estimator) Observe(t *runtimeinfo.Tick, procs int) *runtimeinfo.Capacity {
+func (e *Estimator) Observe(t *sampler.Tick, procs int) *runtimeinfo.Capacity {
 	if t.Spans == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // known fails unless there is a limit within 15 % of the truth, and returns the
@@ -90,7 +91,7 @@ func TestIdle(t *testing.T) {
 	s.background = 0.2
 	absent(t, s.run(600, steady(0)), runtimeinfo.CapacityLearning)
 	e := capacity.New()
-	if c := e.Observe(&runtimeinfo.Tick{Time: time.Now()}, 1); c != nil {
+	if c := e.Observe(&sampler.Tick{Time: time.Now()}, 1); c != nil {
 		t.Errorf("without a span source: %+v", c)
 	}
 }

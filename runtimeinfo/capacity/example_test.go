@@ -9,6 +9,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // A service of which each request takes 2 ms of CPU, beside 0.1 CPUs of
@@ -25,7 +26,7 @@ func ExampleEstimator_Observe() {
 		sample := host.NewSample() // of a host pass
 		sample.Set(host.ProcessCPUUser, cpu)
 		sample.Set(host.ProcessCPUSystem, 0)
-		c = e.Observe(&runtimeinfo.Tick{
+		c = e.Observe(&sampler.Tick{
 			Time: now,
 			Host: sample,
 			Spans: &runtimeinfo.SpanActivity{

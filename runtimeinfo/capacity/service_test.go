@@ -10,6 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // request is a kind of request that the service of the tests serves.
@@ -167,7 +168,7 @@ func (s *service) tick(active float64) *runtimeinfo.Capacity {
 		spans.Ended += g.Ended
 		spans.Groups = append(spans.Groups, g)
 	}
-	return s.estimator.Observe(&runtimeinfo.Tick{
+	return s.estimator.Observe(&sampler.Tick{
 		Time: s.now, Host: s.sample, Spans: spans,
 		Self: runtimeinfo.Self{HostAge: s.now.Sub(s.passed) + s.early},
 	}, s.procs)

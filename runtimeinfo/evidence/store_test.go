@@ -32,6 +32,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -61,9 +62,9 @@ func newStore(t *testing.T, c evidence.Config) *evidence.Store {
 
 // snapshots makes snapshots of this process, with events if any.
 func snapshots() func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
 	return func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
-		r.Read(runtimeinfo.Tick{Time: time.Now()})
+		r.Read(sampler.Tick{Time: time.Now()})
 		return r.Snapshot().WithEvents(events)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -143,7 +144,7 @@ type watcher struct {
 	result    *Result
 	service   *Service
 	detective *goroutines.Detector
-	reader    *runtimeinfo.Reader
+	reader    *sampler.Reader
 	total     []int
 	series    map[string][]int
 	seen      map[string]bool
@@ -157,9 +158,9 @@ func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
 		return err
 	}
 	if w.reader == nil {
-		w.reader = runtimeinfo.NewReader(runtimeinfo.Config{})
+		w.reader = sampler.NewReader(sampler.Config{})
 	}
-	w.reader.Read(runtimeinfo.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
+	w.reader.Read(sampler.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
 	w.detective.Evaluate(survey, w.reader.Snapshot())
 	for _, v := range w.detective.Report().Verdicts {
 		w.note(&v, elapsed)

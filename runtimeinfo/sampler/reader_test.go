@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package sampler_test
 
 import (
 	"math"
@@ -14,16 +14,17 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // read takes one sample.
-func read(r *runtimeinfo.Reader) *runtimeinfo.Snapshot {
-	r.Read(runtimeinfo.Tick{Time: time.Now()})
+func read(r *sampler.Reader) *runtimeinfo.Snapshot {
+	r.Read(sampler.Tick{Time: time.Now()})
 	return r.Snapshot()
 }
 
 // settled reads until it is so: new goroutines need a moment to run and block.
-func settled(t *testing.T, r *runtimeinfo.Reader, ok func(*runtimeinfo.Snapshot) bool) *runtimeinfo.Snapshot {
+func settled(t *testing.T, r *sampler.Reader, ok func(*runtimeinfo.Snapshot) bool) *runtimeinfo.Snapshot {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		s := read(r)
@@ -50,7 +51,7 @@ func number(t *testing.T, s *runtimeinfo.Snapshot, key string) float64 {
 // what was allocated in between: the tolerance of each row, in bytes or
 // objects, is that. Zero means equal.
 func TestMemStats(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
 	read(r) // warm: what the first read allocates is there
 	runtime.GC()
@@ -109,7 +110,7 @@ func TestMemStats(t *testing.T) {
 // A runtime.NumGoroutine of n more must show in the totals and, as the n are
 // blocked, among the waiting ones.
 func TestGoroutines(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	before := read(r)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -133,7 +134,7 @@ func TestGoroutines(t *testing.T) {
 
 // The sum of the four states is not the total, and nobody must make it so.
 func TestStatesAreNotForced(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	s := read(r)
 	rows := 0
 	for p := range s.Points() {
@@ -150,7 +151,7 @@ func TestStatesAreNotForced(t *testing.T) {
 }
 
 func TestSentinelsAreAbsent(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	for _, key := range []string{"go.memory.limit", "gmpulse.memory.headroom.gomemlimit"} {
 		if v, ok := read(r).Number(key); ok {
 			t.Errorf("%s is %v without a limit", key, v)
@@ -175,7 +176,7 @@ func TestSentinelsAreAbsent(t *testing.T) {
 // runtime/metrics reuses a histogram's memory at the next read: a snapshot must
 // have its own.
 func TestSnapshotIsImmutable(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
 	s := read(r)
 	type state struct {
@@ -217,7 +218,7 @@ func TestSnapshotIsImmutable(t *testing.T) {
 // Our re-bucketed histogram has the runtime's count, and all of our bounds are
 // bounds of the runtime, so that no observation is misplaced.
 func TestHistogramsMatchTheRuntime(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
 	s := read(r)
 	for key, ours := range map[string]string{
@@ -258,7 +259,7 @@ func TestHistogramsMatchTheRuntime(t *testing.T) {
 
 // Quantiles are those of the last tick, not those since the start.
 func TestQuantilesAreOfTheLastTick(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	read(r)
 	runtime.GC()
 	s := read(r)
@@ -272,7 +273,7 @@ func TestQuantilesAreOfTheLastTick(t *testing.T) {
 }
 
 func TestHostValues(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	if v, ok := read(r).Number("process.memory.usage"); ok {
 		t.Errorf("process.memory.usage is %v before the first host pass", v)
 	}
@@ -280,7 +281,7 @@ func TestHostValues(t *testing.T) {
 	h.Set(host.ProcessMemoryRSS, 123)
 	h.Set(host.CgroupMemoryMax, 1000)
 	h.Set(host.CgroupMemoryWorkingSet, 400)
-	r.Read(runtimeinfo.Tick{Host: h})
+	r.Read(sampler.Tick{Host: h})
 	s := r.Snapshot()
 	if v := number(t, s, "process.memory.usage"); v != 123 {
 		t.Errorf("process.memory.usage is %v, want 123", v)
@@ -295,7 +296,7 @@ func TestHostValues(t *testing.T) {
 
 // A peak between two ticks shows in the extremes and in the distribution.
 func TestPulseSeesPeakBetweenTicks(t *testing.T) {
-	r, other := runtimeinfo.NewReader(runtimeinfo.Config{}), runtimeinfo.NewReader(runtimeinfo.Config{})
+	r, other := sampler.NewReader(sampler.Config{}), sampler.NewReader(sampler.Config{})
 	read(r)
 	stop := make(chan struct{})
 	const n = 400
@@ -331,11 +332,11 @@ func TestReadAllocates(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	if _, err := r.AddGauge("test.gauge", "", "A gauge."); err != nil {
 		t.Fatal(err)
 	}
-	tick := runtimeinfo.Tick{Host: host.NewSample(), Gauges: []float64{1}}
+	tick := sampler.Tick{Host: host.NewSample(), Gauges: []float64{1}}
 	r.Read(tick)
 	r.Snapshot()
 	if n := testing.AllocsPerRun(100, func() { r.Read(tick) }); n != 0 {
@@ -350,7 +351,7 @@ func TestReadAllocates(t *testing.T) {
 }
 
 func TestAddGauge(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
 		if _, err := r.AddGauge(bad, "", "Help."); err == nil {
 			t.Errorf("the name %q was taken", bad)
@@ -375,7 +376,7 @@ func TestAddGauge(t *testing.T) {
 	if err != nil || j != 1 {
 		t.Fatalf("index %d, error %v", j, err)
 	}
-	r.Read(runtimeinfo.Tick{Gauges: []float64{7, math.Inf(1)}})
+	r.Read(sampler.Tick{Gauges: []float64{7, math.Inf(1)}})
 	s := r.Snapshot()
 	if v := number(t, s, "queue.depth"); v != 7 {
 		t.Errorf("queue.depth is %v, want 7", v)
@@ -383,11 +384,11 @@ func TestAddGauge(t *testing.T) {
 	if v, ok := s.Number("pool.idle"); ok {
 		t.Errorf("pool.idle is %v, want absent: infinity is no value", v)
 	}
-	r.Read(runtimeinfo.Tick{})
+	r.Read(sampler.Tick{})
 	if v, ok := r.Snapshot().Number("queue.depth"); ok {
 		t.Errorf("queue.depth is %v, want absent: no value was given", v)
 	}
-	for n := 2; n < runtimeinfo.MaxGauges; n++ {
+	for n := 2; n < sampler.MaxGauges; n++ {
 		if _, err := r.AddGauge("g"+string(rune('a'+n%26))+string(rune('a'+n/26)), "", "Help."); err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +400,7 @@ func TestAddGauge(t *testing.T) {
 
 // AddGauge from other goroutines while the agent reads.
 func TestAddGaugeWhileReading(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -419,8 +420,8 @@ func TestAddGaugeWhileReading(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	tick := runtimeinfo.Tick{Host: host.NewSample()}
+	r := sampler.NewReader(sampler.Config{})
+	tick := sampler.Tick{Host: host.NewSample()}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Read(tick)
@@ -428,7 +429,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkPulse(b *testing.B) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Pulse(0)
@@ -436,8 +437,8 @@ func BenchmarkPulse(b *testing.B) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
-	r.Read(runtimeinfo.Tick{Host: host.NewSample()})
+	r := sampler.NewReader(sampler.Config{})
+	r.Read(sampler.Tick{Host: host.NewSample()})
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Snapshot()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package sampler_test
 
 import (
 	"fmt"
@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestLabelsOfManySnapshots: values with labels come out of blocks of memory that
 // grow and shrink with what there is; none of them changes afterwards.
 func TestLabelsOfManySnapshots(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	var snapshots []*runtimeinfo.Snapshot
 	sizes := []int{0, 1, 40, 3, 0, 100, 99, 101}
 	for i, n := range sizes {
-		tick := runtimeinfo.Tick{Time: time.Now()}
+		tick := sampler.Tick{Time: time.Now()}
 		for e := range n {
 			tick.Self.Exporters = append(tick.Self.Exporters, runtimeinfo.ExporterStats{Name: fmt.Sprint(i, "-", e), Errors: uint64(1000*i + e)})
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package sampler
 
 import (
 	"math"
@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
@@ -20,23 +21,23 @@ type Tick struct {
 	// Host is the newest host pass, nil before the first.
 	Host *host.Sample
 	// Spans is what the span source saw, nil without one.
-	Spans *SpanActivity
+	Spans *runtimeinfo.SpanActivity
 	// Findings is what the goroutine detective reports, nil without one.
-	Findings *Findings
+	Findings *runtimeinfo.Findings
 	// Capacity is the estimate of this tick, nil without one.
-	Capacity *Capacity
+	Capacity *runtimeinfo.Capacity
 	// Gauges are the values of the user's gauges in the order of
 	// [Reader.AddGauge]; NaN, or none, is an absent value.
 	Gauges []float64
 	// Baselines judges the snapshot once it has its metrics and spans, and says
 	// what it expected of them; nil without any. The snapshot is not complete then:
 	// it lacks what Baselines says, and metrics with labels.
-	Baselines func(*Snapshot) ([]Band, []Event)
-	Self      Self
+	Baselines func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event)
+	Self      runtimeinfo.Self
 	// Events are those of the agent itself; those of Spans and Findings are added.
-	Events []Event
+	Events []runtimeinfo.Event
 
-	bands []Band // what Baselines said
+	bands []runtimeinfo.Band // what Baselines said
 }
 
 // reading is everything read at one tick, in memory that the next tick reuses.
@@ -52,7 +53,7 @@ type reading struct {
 
 // sum adds the samples with the given indexes. It is NaN, that is absent, where
 // any of them is: unknown to this toolchain, or a sentinel that means "no limit".
-func (r *reading) sum(indexes []int32) float64 {
+func (r *reading) sum(indexes []int) float64 {
 	var v float64
 	for _, i := range indexes {
 		v += scalar(&r.samples[i])

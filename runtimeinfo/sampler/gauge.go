@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package sampler
 
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // MaxGauges is how many gauges an application may add. Each is a series in
@@ -41,17 +44,30 @@ func (r *Reader) AddGauge(name, unit, help string) (index int, err error) {
 			return 0, fmt.Errorf("gauge %q: the records of exporters have a field %s of their own; choose another name, like app.%s", name, field, name)
 		}
 	}
-	for _, m := range r.metrics {
-		if clash(m.Key(), name) || flat(m.Name) == flat(name) {
-			return 0, fmt.Errorf("gauge %q: the name clashes with the metric %s", name, m.Key())
+	m := runtimeinfo.NewMetric(Metric{
+		Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: help, Subsystem: runtimeinfo.SubsystemUser,
+	})
+	if r.catalogue, err = with(r.catalogue, m); err != nil {
+		return 0, fmt.Errorf("gauge %q: %w", name, err)
+	}
+	i := r.gauges
+	r.add(m, computed(func(in *reading) float64 {
+		if i < len(in.tick.Gauges) {
+			return in.tick.Gauges[i]
 		}
+		return math.NaN()
+	}))
+	r.gauges++
+	return i, nil
+}
+
+// with returns the catalogue with one more metric, or the same one and an error.
+func with(c *runtimeinfo.Catalogue, m *Metric) (*runtimeinfo.Catalogue, error) {
+	more, err := c.With(m)
+	if err != nil {
+		return c, err
 	}
-	m := &Metric{
-		Name: name, Unit: unit, Kind: KindGauge, Help: help,
-		Subsystem: SubsystemUser, key: name, source: &source{gauge: true},
-	}
-	r.add(m, nil)
-	return int(r.rows[len(r.rows)-1].index), nil
+	return more, nil
 }
 
 // recordFields are the fields, beside the metrics, that a record of a snapshot or an
@@ -65,10 +81,5 @@ func recordFields() []string {
 	}
 }
 
-// clash tells whether one key is the other or a dot-separated prefix of it.
-func clash(a, b string) bool {
-	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
-}
-
-// flat is the name as stores without dots have it.
-func flat(name string) string { return strings.ReplaceAll(name, ".", "_") }
+// clash reports whether a name is a field, or below one.
+func clash(field, name string) bool { return field == name || strings.HasPrefix(name, field+".") }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package sampler_test
 
 import (
 	"math"
@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestExemplars makes the process collect garbage and wait, and looks at what the
 // exemplars say of it.
 func TestExemplars(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	spans := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{
 		{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Name: "dropped by the sampler"},
 		{TraceID: [16]byte{2}, SpanID: [8]byte{2}, Name: "oldest", Sampled: true},
@@ -25,7 +26,7 @@ func TestExemplars(t *testing.T) {
 		for range 100 {
 			runtime.Gosched()
 		}
-		r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: a})
+		r.Read(sampler.Tick{Time: time.Now(), Spans: a})
 		return r.Snapshot()
 	}
 	if s := read(spans); counterExemplars(s) != 0 {
@@ -94,13 +95,13 @@ func checkExemplars(t *testing.T, s *runtimeinfo.Snapshot) {
 
 // TestExemplarsStay: a snapshot's are not changed by later ones.
 func TestExemplarsStay(t *testing.T) {
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	span := runtimeinfo.Span{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}
 	var all []*runtimeinfo.Snapshot
 	for i := range 5 {
 		span.SpanID[0] = byte(i + 1)
 		runtime.GC()
-		r.Read(runtimeinfo.Tick{Time: time.Now(), Spans: &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{span}}})
+		r.Read(sampler.Tick{Time: time.Now(), Spans: &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{span}}})
 		all = append(all, r.Snapshot())
 	}
 	for i, s := range all[1:] {
@@ -114,9 +115,9 @@ func TestExemplarsAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	r := runtimeinfo.NewReader(runtimeinfo.Config{})
+	r := sampler.NewReader(sampler.Config{})
 	active := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}}}
-	tick := runtimeinfo.Tick{Time: time.Now(), Spans: active}
+	tick := sampler.Tick{Time: time.Now(), Spans: active}
 	n := testing.AllocsPerRun(100, func() {
 		r.Read(tick)
 		r.Snapshot()

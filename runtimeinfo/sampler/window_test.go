@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package sampler
 
 import (
 	"math"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 func TestWindowQuantile(t *testing.T) {
@@ -48,8 +50,8 @@ func FuzzRebucket(f *testing.F) {
 		bounds = append(bounds, math.Inf(1))
 		counts = append(counts, 1)
 		want++
-		h := Histogram{Bounds: durationBounds()}
-		h.rebucket(counts, bounds)
+		h := runtimeinfo.Histogram{Bounds: durationBounds()}
+		rebucket(&h, counts, bounds)
 		if h.Count() != want || len(h.Counts) != len(h.Bounds)+1 {
 			t.Errorf("%d of %d observations in %d buckets", h.Count(), want, len(h.Counts))
 		}
@@ -65,9 +67,9 @@ func FuzzRebucket(f *testing.F) {
 }
 
 func TestObserve(t *testing.T) {
-	h := Histogram{Bounds: []float64{1, 2}, Counts: make([]uint64, 3)}
+	h := runtimeinfo.Histogram{Bounds: []float64{1, 2}, Counts: make([]uint64, 3)}
 	for _, v := range []float64{0.5, 1, 1.5, 2, 3, 4} {
-		h.observe(v)
+		observe(&h, v)
 	}
 	if h.Counts[0] != 2 || h.Counts[1] != 2 || h.Counts[2] != 2 || h.Sum != 12 || h.Count() != 6 {
 		t.Errorf("got %v, sum %v", h.Counts, h.Sum)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package sampler
 
 import (
 	"math"
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // pulse looks at the scheduler more often than the tick and keeps the extremes,
@@ -24,7 +26,7 @@ type pulseWindow struct {
 	perP         extremes
 	lateness     extremes
 	repairs      uint64
-	distribution Histogram // of runnable goroutines per P; never reset
+	distribution runtimeinfo.Histogram // of runnable goroutines per P; never reset
 }
 
 // extremes keeps minimum, mean and maximum; all NaN, that is absent, while empty.
@@ -56,7 +58,7 @@ func newPulse() *pulse {
 		p.samples[i].Name = k
 	}
 	bounds := runnableBounds()
-	p.window.distribution = Histogram{Bounds: bounds, Counts: make([]uint64, len(bounds)+1)}
+	p.window.distribution = runtimeinfo.Histogram{Bounds: bounds, Counts: make([]uint64, len(bounds)+1)}
 	p.window.reset()
 	return p
 }
@@ -78,7 +80,7 @@ func (p *pulse) beat(lateness time.Duration) sched {
 	}
 	if perP := s.runnablePerP(); !math.IsNaN(perP) {
 		p.window.perP.add(perP)
-		p.window.distribution.observe(perP)
+		observe(&p.window.distribution, perP)
 	}
 	if lateness >= 0 {
 		p.window.lateness.add(lateness.Seconds())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package sampler
 
 import (
 	"regexp"
@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 func TestCatalogueOrder(t *testing.T) {
-	order := []Subsystem{
-		SubsystemScheduler, SubsystemMemory, SubsystemGC, SubsystemCPU, SubsystemProcess,
-		SubsystemContainer, SubsystemSystem, SubsystemSpans, SubsystemLeaks, SubsystemCapacity, SubsystemBaselines, SubsystemAgent,
+	order := []runtimeinfo.Subsystem{
+		runtimeinfo.SubsystemScheduler, runtimeinfo.SubsystemMemory, runtimeinfo.SubsystemGC, runtimeinfo.SubsystemCPU, runtimeinfo.SubsystemProcess,
+		runtimeinfo.SubsystemContainer, runtimeinfo.SubsystemSystem, runtimeinfo.SubsystemSpans, runtimeinfo.SubsystemLeaks, runtimeinfo.SubsystemCapacity, runtimeinfo.SubsystemBaselines, runtimeinfo.SubsystemAgent,
 	}
 	at := 0
 	closed := map[string]bool{} // families that ended
@@ -64,20 +65,10 @@ func TestCatalogueRows(t *testing.T) {
 	}
 }
 
-// Elasticsearch makes objects of dots: a key must not be both leaf and parent.
+// Elasticsearch turns dots into objects: a key must not be both a leaf and a parent.
 func TestCatalogueKeys(t *testing.T) {
-	rows := Catalogue()
-	for i, a := range rows {
-		for _, b := range rows[i+1:] {
-			if clash(a.Key(), b.Key()) {
-				t.Errorf("%s and %s clash", a.Key(), b.Key())
-			}
-		}
-		for _, b := range rows {
-			if a.Name != b.Name && flat(a.Name) == flat(b.Name) {
-				t.Errorf("%s and %s are the same without dots", a.Name, b.Name)
-			}
-		}
+	if _, err := runtimeinfo.NewCatalogue(Catalogue()...); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -88,10 +79,10 @@ func TestCatalogueSources(t *testing.T) {
 	for _, d := range metrics.All() {
 		known[d.Name] = d
 	}
-	for _, m := range Catalogue() {
+	for _, m := range table() {
 		s := m.source
 		forms := 0
-		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.distribution != nil, s.series != nil} {
+		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.pulses, s.series != nil} {
 			if used {
 				forms++
 			}
@@ -102,7 +93,7 @@ func TestCatalogueSources(t *testing.T) {
 		if (s.series != nil) != (m.Keys != nil) {
 			t.Errorf("%s: Keys and a series belong together", m.Key())
 		}
-		if isHistogram := s.bounds != nil || s.distribution != nil; isHistogram != (m.Kind == KindHistogram) {
+		if isHistogram := s.bounds != nil || s.pulses; isHistogram != (m.Kind == runtimeinfo.KindHistogram) {
 			t.Errorf("%s: kind %v does not fit its source", m.Key(), m.Kind)
 		}
 		for _, k := range slices.Concat(s.add, s.sub, s.over) {
@@ -110,7 +101,7 @@ func TestCatalogueSources(t *testing.T) {
 			if !ok {
 				t.Errorf("%s: this toolchain has no %s", m.Key(), k)
 			}
-			if s.sub == nil && d.Cumulative != (m.Kind == KindCounter) {
+			if s.sub == nil && d.Cumulative != (m.Kind == runtimeinfo.KindCounter) {
 				t.Errorf("%s: kind %v, but cumulative is %v for %s", m.Key(), m.Kind, d.Cumulative, k)
 			}
 			if unit := map[string]string{"bytes": "By", "seconds": "s", "cpu-seconds": "s", "percent": "%"}[k[strings.IndexByte(k, ':')+1:]]; unit != "" && s.over == nil && unit != m.Unit {
@@ -127,7 +118,7 @@ func TestCatalogueSources(t *testing.T) {
 // serves the headroom too.
 func TestCatalogueHasEveryHostField(t *testing.T) {
 	var uses [host.NumFields]int
-	for _, m := range Catalogue() {
+	for _, m := range table() {
 		if m.source.isField {
 			uses[m.source.field]++
 		}

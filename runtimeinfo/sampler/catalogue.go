@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sampler
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+)
+
+// Metric is a metric of the table.
+type Metric = runtimeinfo.Metric
+
+// row is a metric of the table and where its value comes from.
+type row struct {
+	Metric
+	source *source
+}
+
+// table returns every metric once, ordered by subsystem and, within it, so that
+// related metrics are adjacent. Each row has a comment that says what it is good for. A
+// row needs nothing else anywhere: exporters, the metric reference and the tests
+// iterate over the table.
+func table() []row {
+	return slices.Concat(
+		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
+		processRows(), containerRows(), systemRows(),
+		spanRows(), leakRows(), capacityRows(), baselineRows(), agentRows(),
+	)
+}
+
+// Catalogue returns a copy of every metric that gmpulse may publish, in order,
+// whether or not this platform has it.
+func Catalogue() []*Metric {
+	rows := table()
+	all := make([]*Metric, len(rows))
+	for i := range rows {
+		all[i] = runtimeinfo.NewMetric(rows[i].Metric)
+	}
+	return all
+}
+
+// in sets the subsystem of all rows.
+func in(s runtimeinfo.Subsystem, rows []row) []row {
+	for i := range rows {
+		rows[i].Subsystem = s
+	}
+	return rows
+}
+
+func attr(key, value string) runtimeinfo.Attr { return runtimeinfo.Attr{Key: key, Value: value} }
+
+// source says where the value of a row comes from. The functions below return the
+// possible forms; each uses some of the fields.
+type source struct {
+	// runtime/metrics keys: the sum of add less that of sub, divided by that of over.
+	add, sub, over []string
+
+	// A runtime/metrics histogram: published with bounds, or, where bounds is
+	// nil, the quantile of what it gained since the last tick.
+	histogram string
+	bounds    []float64
+	quantile  float64
+
+	field   host.Field
+	isField bool
+
+	pulses bool // the distribution of the pulses
+	number func(*reading) float64
+	series func(*Tick, *emitter)
+}
+
+// emitter adds values to a metric with keys.
+type emitter struct {
+	draft  *runtimeinfo.Draft
+	metric *Metric
+}
+
+func (e *emitter) add(v float64, labels ...string) { e.draft.Add(e.metric, v, labels...) }
+
+// rt sums runtime/metrics values.
+func rt(keys ...string) *source { return &source{add: keys} }
+
+// minus subtracts other runtime/metrics values. The difference is never below
+// zero: the runtime does not read all of them at one instant.
+func (s *source) minus(keys ...string) *source {
+	s.sub = keys
+	return s
+}
+
+// dividedBy makes a ratio; it is absent while the divisor is zero.
+func (s *source) dividedBy(keys ...string) *source {
+	s.over = keys
+	return s
+}
+
+// distribution publishes a runtime/metrics histogram with our bounds.
+func distribution(key string) *source { return &source{histogram: key, bounds: durationBounds()} }
+
+// quantile is that of what a runtime/metrics histogram gained in the last
+// tick; 1 is the maximum.
+func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
+
+// fromHost takes a field of the last host pass.
+func fromHost(f host.Field) *source { return &source{field: f, isField: true} }
+
+// computed derives a value from the whole reading; NaN means absent.
+func computed(f func(*reading) float64) *source { return &source{number: f} }
+
+// durationBounds returns upper bounds from 256 ns to 1.07 s, a factor of four
+// apart. Each is also a bound of the runtime's own time histograms, so merging
+// the runtime's 162 buckets loses nothing at them.
+func durationBounds() []float64 {
+	bounds := make([]float64, 12)
+	for i := range bounds {
+		bounds[i] = 256e-9 * float64(uint64(1)<<(2*i))
+	}
+	return bounds
+}
+
+// bind returns the function that computes the number of a source from a reading of r.
+func (s *source) bind(r *Reader) func(*reading) float64 {
+	switch {
+	case s.number != nil:
+		return s.number
+	case s.isField:
+		return func(in *reading) float64 {
+			v, ok := in.tick.Host.Get(s.field)
+			if !ok {
+				return math.NaN()
+			}
+			return v
+		}
+	case s.histogram != "":
+		w := r.window(s.histogram)
+		return func(*reading) float64 { return w.quantile(s.quantile) }
+	default:
+		return s.terms(r)
+	}
+}
+
+// terms is bind for sums, differences and ratios of runtime/metrics values.
+func (s *source) terms(r *Reader) func(*reading) float64 {
+	add, sub, over := r.samples(s.add), r.samples(s.sub), r.samples(s.over)
+	return func(in *reading) float64 {
+		v := in.sum(add) - in.sum(sub)
+		if v < 0 { // the terms are not read at one instant
+			v = 0
+		}
+		if len(over) == 0 {
+			return v
+		}
+		divisor := in.sum(over)
+		if divisor == 0 {
+			return math.NaN()
+		}
+		return v / divisor
+	}
+}

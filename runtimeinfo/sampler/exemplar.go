@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sampler
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// takeExemplars makes a new exemplar for each counter and each bucket of a histogram that
+// grew since the last snapshot. The others keep theirs: scrapes are rarer than ticks.
+func (r *Reader) takeExemplars(of runtimeinfo.Exemplar) {
+	counters := 0
+	for i := range r.values {
+		if v := &r.values[i]; v.gained() > 0 {
+			counters++
+		}
+	}
+	block := make([]runtimeinfo.Exemplar, 0, counters) // one allocation for all
+	for i := range r.values {
+		v := &r.values[i]
+		if h := v.histogram; h != nil {
+			h.takeExemplars(&r.reading, of)
+		} else if of.Value = v.gained(); of.Value > 0 {
+			block = append(block, of)
+			v.exemplar = &block[len(block)-1]
+		}
+	}
+}
+
+// gained returns what a counter gained since the last snapshot, 0 for metrics that have
+// no exemplars: no request of this process explains the machine's and the agent's
+// counters.
+func (v *value) gained() float64 {
+	if v.metric.Kind != runtimeinfo.KindCounter {
+		return 0
+	}
+	switch v.metric.Subsystem {
+	case runtimeinfo.SubsystemScheduler, runtimeinfo.SubsystemMemory, runtimeinfo.SubsystemGC,
+		runtimeinfo.SubsystemCPU, runtimeinfo.SubsystemProcess, runtimeinfo.SubsystemContainer:
+	default:
+		return 0
+	}
+	gained := v.number - v.before
+	if !(gained > 0) || math.IsInf(gained, 0) { // also where either is absent
+		return 0
+	}
+	return gained
+}
+
+// takeExemplars replaces the exemplars of the buckets that grew. Snapshots share the
+// slice, so that it is copied first.
+func (h *histogram) takeExemplars(in *reading, of runtimeinfo.Exemplar) {
+	if h.window == nil {
+		if v := in.sched.runnablePerP(); !math.IsNaN(v) {
+			h.copyExemplars()
+			h.setExemplar(v, of)
+		}
+		return
+	}
+	if h.window.total == 0 || h.Counts == nil {
+		return
+	}
+	h.copyExemplars()
+	last := -1
+	for i, n := range slices.Backward(h.window.delta) { // the greatest of each bucket
+		lo, hi := finite(h.window.bounds[i], h.window.bounds[i+1])
+		v := lo + (hi-lo)/2
+		if at := bucket(&h.Histogram, v); n > 0 && at != last {
+			last = at
+			h.setExemplar(v, of)
+		}
+	}
+}
+
+func (h *histogram) copyExemplars() {
+	h.Exemplars = slices.Clone(h.Exemplars)
+	if h.Exemplars == nil {
+		h.Exemplars = make([]*runtimeinfo.Exemplar, len(h.Counts))
+	}
+}
+
+// setExemplar sets the exemplar of the bucket that holds v.
+func (h *histogram) setExemplar(v float64, of runtimeinfo.Exemplar) {
+	of.Value = v
+	h.Exemplars[bucket(&h.Histogram, v)] = &of
+}
+
+// exemplarSpan returns the oldest span whose trace can be found later, nil for none.
+func exemplarSpan(a *runtimeinfo.SpanActivity) *runtimeinfo.Span {
+	if a == nil {
+		return nil
+	}
+	i := slices.IndexFunc(a.Active, func(s runtimeinfo.Span) bool { return s.Sampled })
+	if i < 0 {
+		return nil
+	}
+	return &a.Active[i]
+}
