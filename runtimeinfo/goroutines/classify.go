@@ -56,7 +56,7 @@ func (c *classifier) watch() {
 	inFlight := c.labels.old >= t.rules.minGrowth && c.inFlight()
 	switch {
 	case h.watch == nil && (t.suspicious(c.g, h) || inFlight):
-		h.watch = &watch{since: c.in.at, size: c.g.Count, next: c.in.at, facts: *noFacts()}
+		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at, facts: *noFacts()}
 	case h.watch != nil && c.g.Count < minWatched:
 		h.watch = nil
 	}
@@ -90,14 +90,20 @@ func (c *classifier) classify(sig *signature) (Kind, string) {
 		return Leak, c.silence()
 	case c.loopLeak():
 		return Leak, c.loop()
+	case c.floodLeak(sig):
+		return Leak, c.silence()
 	case f.turnsOver():
 		return c.classifyTurnover()
 	}
 	return c.classifyUnknown()
 }
 
-// enoughRecordings is the number of recordings that must show that members do not run.
-const enoughRecordings = 4
+const (
+	// enoughRecordings is the number of recordings that must show that members do not run.
+	enoughRecordings = 4
+	// minPace is the pace of joining from which a group still grows, compared with its mean.
+	minPace = 0.6
+)
 
 // silentLeak reports whether the group grows, and its members neither run nor end.
 func (c *classifier) silentLeak() bool {
@@ -105,7 +111,7 @@ func (c *classifier) silentLeak() bool {
 	if !f.silentGroup() || 10*f.silent < 9*f.aged || c.g.Count < c.t.rules.minGrowth || selfWaking(c.g) {
 		return false
 	}
-	return f.recordings >= enoughRecordings && f.mature && f.pace >= 0.6 || f.recordings >= 2 && f.quick && c.endangers()
+	return f.recordings >= enoughRecordings && f.mature && f.pace >= minPace || f.recordings >= 2 && f.quick && c.endangers()
 }
 
 // endangers reports whether the stacks of the group will use up the memory within minutes.

@@ -72,7 +72,8 @@ type Detector struct {
 	work          sync.Mutex // guards the fields below; the tick does not wait for it
 	tracker       *groupTracker
 	recordBudget  *cputime.Budget
-	nextRecording time.Time // the earliest
+	nextRecording time.Time     // the earliest
+	surveyNow     chan struct{} // receives a value after each recording
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
@@ -112,6 +113,7 @@ func NewDetector(c DetectorConfig) *Detector {
 		leakProfiler: newLeakProfiler(c.Survey, leakProfileCooldown),
 		tracker:      tracker,
 		recordBudget: newRecordBudget(c.Share),
+		surveyNow:    make(chan struct{}, 1),
 	}
 }
 
@@ -119,15 +121,17 @@ func NewDetector(c DetectorConfig) *Detector {
 // Verdicts take memory, spans and the rate of goroutine creations from it.
 func (d *Detector) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
 	var wg sync.WaitGroup
-	wg.Go(func() { d.everySlot(ctx, "recordings", func(ctx context.Context) { d.Record(ctx) }) })
-	d.everySlot(ctx, "surveys", func(ctx context.Context) { d.survey(ctx, latest()) })
+	// Recordings begin when a group needs them, not when the next slot begins.
+	wg.Go(func() { d.repeat(ctx, "recordings", d.config.Slot/5, nil, d.Record) })
+	d.repeat(ctx, "surveys", d.config.Slot, d.surveyNow, func(ctx context.Context) { d.survey(ctx, latest()) })
 	wg.Wait()
 }
 
-// everySlot calls f now and in each slot until ctx is done, with the label of the agent.
-func (d *Detector) everySlot(ctx context.Context, name string, f func(context.Context)) {
+// repeat calls f now, at each interval and for each value of wake, until ctx is done. The calling
+// goroutine has the label of the agent.
+func (d *Detector) repeat(ctx context.Context, name string, interval time.Duration, wake <-chan struct{}, f func(context.Context)) {
 	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, name), func(ctx context.Context) {
-		ticker := time.NewTicker(d.config.Slot)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			f(ctx)
@@ -135,6 +139,7 @@ func (d *Detector) everySlot(ctx context.Context, name string, f func(context.Co
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
+			case <-wake:
 			}
 		}
 	})

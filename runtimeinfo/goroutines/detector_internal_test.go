@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,7 +71,7 @@ func (f fakeRecorder) Record(ctx context.Context, length time.Duration) (*Record
 // suspicious returns a Detector with a suspicious group.
 func suspicious(r Recorder) *Detector {
 	d := NewDetector(DetectorConfig{Recorder: r, Logger: slog.New(slog.DiscardHandler)})
-	start := time.Now()
+	start := time.Now().Add(-20 * time.Second)
 	for i := range 4 {
 		d.Evaluate(&Survey{Time: start.Add(time.Duration(i) * 5 * time.Second), Goroutines: 20 * i, Groups: []Group{{Key: key(Select, "shop.a"), Count: 20 * i}}}, nil)
 	}
@@ -127,6 +128,53 @@ func TestRecordingsKeepToBudget(t *testing.T) {
 		}
 		if made < 1 || made > 2 {
 			t.Errorf("%d recordings of a second each in ten minutes, want what the credit of half an hour covers", made)
+		}
+	})
+}
+
+// A suspicious group is recorded without waiting for the next slot, and a survey follows each
+// recording at once.
+func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const length = 1700 * time.Millisecond
+		var began, ended time.Time
+		ctx, cancel := context.WithCancel(t.Context())
+		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Recorder: fakeRecorder(func(context.Context, time.Duration) (*Recording, error) {
+			if !ended.IsZero() {
+				return nil, errors.New("one is enough")
+			}
+			began = time.Now()
+			time.Sleep(length)
+			ended = time.Now()
+			return &Recording{Duration: length}, nil
+		})})
+		var wg sync.WaitGroup
+		wg.Go(func() { d.Run(ctx, func() *runtimeinfo.Snapshot { return nil }) })
+		stop := make(chan struct{})
+		var suspicious, surveyed time.Time
+		for range 300 {
+			wg.Go(func() { <-stop })
+			time.Sleep(100 * time.Millisecond)
+			d.work.Lock()
+			if suspicious.IsZero() && d.tracker.wantsRecording(time.Now()) {
+				suspicious = time.Now()
+			}
+			d.work.Unlock()
+			if r := d.Report(); surveyed.IsZero() && !ended.IsZero() && !r.Survey.Time.Before(ended) {
+				surveyed = r.Survey.Time
+			}
+		}
+		close(stop)
+		cancel()
+		wg.Wait()
+		if ended.IsZero() || surveyed.IsZero() {
+			t.Fatalf("recorded until %v, surveyed at %v", ended, surveyed)
+		}
+		if wait := began.Sub(suspicious); wait > testSlot/5 {
+			t.Errorf("the recording began after %v", wait)
+		}
+		if wait := surveyed.Sub(ended); wait > 100*time.Millisecond {
+			t.Errorf("the survey followed after %v", wait)
 		}
 	})
 }

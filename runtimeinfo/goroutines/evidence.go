@@ -35,6 +35,9 @@ func (c *classifier) silence() string {
 	if f.sampled {
 		ran = "in a sample " + ran
 	}
+	if c.t.isFlood(c.g) && !(f.pace >= minPace) {
+		ran = c.floodReason() + "; " + ran
+	}
 	if !f.mature {
 		return fmt.Sprintf("%s; none has ended, and the memory lasts for %v at this rate", ran, round(c.v.ToLimit))
 	}
@@ -83,7 +86,7 @@ func (c *classifier) soFar() string {
 		parts = append(parts, fmt.Sprintf("%d ended late: the next recordings will show whether the others do", f.cohort.left))
 	case f.loop():
 		parts = append(parts, "they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends")
-	case f.mature && f.pace < 0.6:
+	case f.mature && f.pace < minPace:
 		parts = append(parts, "fewer join than before: it is a pool if the number stops rising")
 	case !f.mature:
 		if m := c.t.members.groups[c.g.traceKey()]; m != nil {

@@ -5,6 +5,8 @@ package goroutines
 import (
 	"math"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // facts are what recordings show of a group.
@@ -112,7 +114,7 @@ func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age ti
 
 // loadOf returns a cumulative measure of the load that creates members of a group: the number
 // of ended root spans with the names under which members were created.
-func (t *groupTracker) loadOf(g *Group) (ended float64) {
+func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
 	if t.lookup == nil {
 		return 0
 	}
@@ -133,7 +135,7 @@ func (t *groupTracker) loadOf(g *Group) (ended float64) {
 		}
 	}
 	for name := range names {
-		ended += float64(t.last.spans[name].Ended)
+		ended += float64(spans[name].Ended)
 	}
 	return ended
 }

@@ -33,6 +33,8 @@ type fakeProcess struct {
 	noRecord bool // recordings fail
 	noNames  bool // origins have no names; the label is the name
 	records  int
+	lag      time.Duration // from a survey to the recording in its slot
+	length   time.Duration // of recordings
 	events   []runtimeinfo.Event
 }
 
@@ -60,7 +62,7 @@ func newProcess(t *testing.T) *fakeProcess {
 	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	p := &fakeProcess{
 		t: t, start: start, now: start, random: rand.New(rand.NewPCG(1, 2)), made: 1,
-		spans: map[string]*fakeSpans{}, leaked: map[Key]int{}, accepted: -1,
+		spans: map[string]*fakeSpans{}, leaked: map[Key]int{}, accepted: -1, length: testSlot,
 	}
 	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p)
 	p.tracker.recording = true
@@ -139,7 +141,7 @@ func (p *fakeProcess) step() []Verdict {
 		now: p.now, created: p.made, spans: p.groups(), stack: float64(s.Goroutines) * 8192, headroom: 1 << 30,
 		leaked: func(k Key) int { return p.leaked[k] },
 	})
-	if !p.noRecord && p.tracker.wantsRecording() {
+	if !p.noRecord && p.tracker.wantsRecording(p.now.Add(p.lag)) {
 		p.records++
 		p.tracker.record(p.recording(), p.accepted)
 	}
@@ -176,18 +178,18 @@ func (p *fakeProcess) survey() *Survey {
 	return s
 }
 
-// recording returns the recording of the slot that begins now. Each goroutine has its own phase.
+// recording returns a recording in the current slot. Each goroutine has its own phase.
 func (p *fakeProcess) recording() *Recording {
-	r := &Recording{Start: p.now, Duration: testSlot}
+	r := &Recording{Start: p.now.Add(p.lag), Duration: p.length}
 	for _, g := range p.list {
 		x := RecordedGoroutine{ID: g.id, Stack: stackOf(g.key)}
-		if p.now.Sub(g.born) < testSlot {
+		if r.Start.Sub(g.born) < p.length {
 			x.Created, x.Creation = true, g.creation
 		}
 		if g.every > 0 {
-			phase := time.Duration(g.id*7919) % g.every
-			from := p.now.Sub(g.born) + phase
-			if x.Ran = from/g.every != (from+testSlot)/g.every; x.Ran {
+			phase := time.Duration(g.id) * 7919 * time.Millisecond % g.every
+			from := r.Start.Sub(g.born) + phase
+			if x.Ran = from/g.every != (from+p.length)/g.every; x.Ran {
 				x.Wakeup = g.wakeup
 			}
 		}

@@ -43,9 +43,9 @@ func (d *Detector) recordLength(n int) time.Duration {
 }
 
 // Record makes a recording if a suspicious group needs one and the budget allows it. The next
-// evaluation uses the result. Record blocks for the length of the recording, one slot. Run
-// calls it. A program that takes surveys by itself, instead of Run, calls Record once a slot
-// from one goroutine.
+// evaluation uses the result; Run surveys at once. Record blocks for the length of the recording, one slot. Run
+// calls it. A program that takes surveys by itself, instead of Run, calls Record at least
+// once a slot from one goroutine.
 func (d *Detector) Record(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if !d.recordingDue(now, n) {
@@ -76,6 +76,10 @@ func (d *Detector) Record(ctx context.Context) {
 		return
 	}
 	d.recorded++
+	select {
+	case d.surveyNow <- struct{}{}:
+	default:
+	}
 }
 
 // recordingDue reports whether to record now, and if so sets the time of the next attempt.
@@ -85,7 +89,7 @@ func (d *Detector) recordingDue(now time.Time, n int) bool {
 	}
 	d.work.Lock()
 	defer d.work.Unlock()
-	if !d.tracker.wantsRecording() || now.Before(d.nextRecording) || !d.recordBudget.Borrow(now, n) {
+	if !d.tracker.wantsRecording(now) || now.Before(d.nextRecording) || !d.recordBudget.Borrow(now, n) {
 		return false
 	}
 	d.nextRecording = now.Add(recordSlots * d.config.Slot)

@@ -9,8 +9,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// keptSpanSamples is the number of surveys that the history of a root-span name covers.
-const keptSpanSamples = 40
+// keptSpanSamples is the number of surveys that the history of a root-span name covers: more than
+// batchSlots, and one after each recording.
+const keptSpanSamples = 60
 
 // spanLog holds the history of each root-span name.
 type spanLog map[string]*spanHistory

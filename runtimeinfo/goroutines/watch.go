@@ -28,19 +28,21 @@ const (
 type watch struct {
 	since time.Duration // when the watch began
 	size  int           // members then
+	ended float64       // root spans of the members' names that had ended then
 	next  time.Duration // when a recording is due
 	facts facts
 }
 
 // suspicious reports whether to watch a group.
 func (t *groupTracker) suspicious(g *Group, h *history) bool {
-	return g.Count >= minWatched && (h.rising(minRise) || g.Count >= t.rules.minGrowth && handlesRequest(g))
+	return g.Count >= minWatched && (h.rising(minRise) || g.Count >= t.rules.minGrowth && handlesRequest(g) || t.isFlood(g))
 }
 
 // wantsRecording reports whether a recording of some group is due.
-func (t *groupTracker) wantsRecording() bool {
+func (t *groupTracker) wantsRecording(now time.Time) bool {
+	at := now.Sub(t.start)
 	for key, h := range t.histories {
-		if h.watch != nil && h.watch.next <= t.last.at && t.present[key] != nil {
+		if h.watch != nil && h.watch.next <= at && t.present[key] != nil {
 			return true
 		}
 	}
@@ -59,7 +61,7 @@ func (t *groupTracker) record(r *Recording, accepted int) {
 		if g == nil || m == nil || len(m.observations) == 0 {
 			continue
 		}
-		m.observations[len(m.observations)-1].load = t.loadOf(g)
+		m.observations[len(m.observations)-1].load = t.loadOf(g, t.last.spans)
 		if h.watch != nil {
 			h.watch.facts = t.factsOf(m, g, related)
 			h.watch.schedule(t, key, m)
@@ -71,7 +73,8 @@ func (t *groupTracker) record(r *Recording, accepted int) {
 // later otherwise.
 func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 	const jitter = 7 // so that recordings do not keep step with periodic work
-	now := m.observations[len(m.observations)-1].at
+	last := &m.observations[len(m.observations)-1]
+	now := last.at
 	apart := apartSlots + float64(t.members.recordings*5%jitter)/jitter*2 - 1
 	o := t.open[key]
 	decided := o != nil && o.Kind.Suspect() || w.facts.active()
@@ -82,7 +85,9 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 		apart = min(apart, ageSlots-2)
 	}
 	w.next = now + time.Duration(apart*float64(t.rules.slot))
-	if matures := m.since + t.rules.slots(ageSlots+watchSlots-1); matures > now && matures < w.next {
-		w.next = matures // the recording lasts a slot; at its end the first cohort is mature
+	// At the end of the next recording the first cohort must be mature, even if that recording is
+	// somewhat shorter than the last.
+	if matures := m.since + t.rules.slots(ageSlots+watchSlots) - 3*last.length/4; matures > now && matures < w.next {
+		w.next = matures
 	}
 }
