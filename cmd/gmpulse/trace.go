@@ -149,8 +149,8 @@ func (p printer) roots(w *exectrace.Window) {
 	for _, r := range w.Roots[:min(len(w.Roots), p.top)] {
 		rows = append(rows, []string{
 			strconv.Itoa(r.Spans), short(r.Duration / time.Duration(r.Spans)), short(r.Longest),
-			percent(r.Self[exectrace.Running], r.Duration), percent(r.Self[exectrace.Runnable], r.Duration),
-			percent(r.Self[exectrace.Syscall], r.Duration), percent(r.Self.Blocked(), r.Duration), mostly(&r.Self), r.Name,
+			percent(r.Self.Of(exectrace.Running), r.Duration), percent(r.Self.Of(exectrace.Runnable), r.Duration),
+			percent(r.Self.Of(exectrace.Syscall), r.Duration), percent(r.Self.Blocked(), r.Duration), mostly(&r.Self), r.Name,
 		})
 	}
 	p.table(rows)
@@ -194,7 +194,7 @@ func (p printer) breakdown(b *exectrace.Breakdown) {
 	p.table(rows)
 	if b.Goroutines > 0 || b.Others.Sum() > 0 {
 		p.line("  others for it: %d goroutines, %s running, %s runnable, %s blocked", b.Goroutines,
-			short(b.Others[exectrace.Running]), short(b.Others[exectrace.Runnable]), short(b.Others.Blocked()))
+			short(b.Others.Of(exectrace.Running)), short(b.Others.Of(exectrace.Runnable)), short(b.Others.Blocked()))
 	}
 	if b.STW > 0 || b.Mark > 0 || b.MarkAssist > 0 {
 		p.line("  meanwhile: world stopped %s, collector marking %s, of it helping %s", short(b.STW), short(b.Mark), short(b.MarkAssist))
