@@ -13,7 +13,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 )
 
-// Whatever a bundle holds, inspect ends, and prints text that a terminal does not obey.
+// For any bundle, inspect returns and prints no control characters.
 func FuzzInspect(f *testing.F) {
 	f.Add([]byte(`{"reason":"grew","verdicts":[{"kind":"leak","count":7,"growth_per_minute":1e300,"created_under":[{"name":"GET /","count":3}]}],
 		"groups":[{"count":-7,"base":9223372036854775807,"wait":"chan\tsend"}],"base_time":"2026-01-02T03:04:05Z",
@@ -33,11 +33,11 @@ func FuzzInspect(f *testing.F) {
 		run(t.Context(), []string{"inspect", dir}, &out, &diagnostics)
 		for _, text := range [][]byte{out.Bytes(), diagnostics.Bytes()} {
 			if !utf8.Valid(text) {
-				t.Errorf("no UTF-8: %q", text)
+				t.Errorf("not UTF-8: %q", text)
 			}
 			for _, r := range string(text) {
 				if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
-					t.Fatalf("the terminal would obey %q in %q", r, text)
+					t.Fatalf("control character %q in %q", r, text)
 				}
 			}
 		}

@@ -23,13 +23,13 @@ import (
 
 const traceName = "execution.trace"
 
-// inspect says what a bundle of evidence is about.
+// inspect prints an incident bundle.
 func inspect(ctx context.Context, p printer, path string) error {
 	path = strings.TrimSuffix(path, evidence.ManifestFile)
 	m, err := evidence.ReadManifest(os.DirFS(filepath.Clean(path)))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is no bundle of evidence: %w", path, err)
+			return fmt.Errorf("%s is not an incident bundle: %w", path, err)
 		}
 		return err
 	}
@@ -44,7 +44,7 @@ func inspect(ctx context.Context, p printer, path string) error {
 	p.groups(m)
 	p.spans(path)
 	if err := p.slowSpan(ctx, m, path); err != nil {
-		p.line("  %v", err) // the rest of the bundle is readable all the same
+		p.line("  %v", err) // the rest of the bundle is readable
 	}
 	p.files(m, path)
 	return nil
@@ -54,7 +54,7 @@ func (p printer) verdicts(m *evidence.Manifest) {
 	if len(m.Verdicts) == 0 {
 		return
 	}
-	p.title("verdicts on goroutines")
+	p.title("goroutine verdicts")
 	for _, v := range m.Verdicts[:min(len(m.Verdicts), p.top)] {
 		p.line("  %s: %d in %s at %s", strings.ToUpper(v.Kind), v.Count, v.Wait, v.Site)
 		for _, more := range []struct{ what, text string }{
@@ -85,39 +85,39 @@ func under(roots []evidence.Root) string {
 func (p printer) groups(m *evidence.Manifest) {
 	p.title("goroutines: %d", m.Goroutines)
 	if len(m.Groups) == 0 {
-		p.line("  no survey had been taken; the profile has them all")
+		p.line("  no groups: no goroutine survey was taken before; see the goroutine profile")
 		return
 	}
 	if m.BaseTime.IsZero() {
-		p.line("  by size; there was no time when nothing was wrong to compare with")
+		p.line("  by size; there is no healthy survey to compare with")
 	} else {
-		p.line("  by growth since %s, when nothing was wrong", m.BaseTime.Format(time.RFC3339))
+		p.line("  by growth since the healthy survey of %s", m.BaseTime.Format(time.RFC3339))
 	}
-	rows := [][]string{{"growth", "now", "then", "wait", "at", "of"}}
+	rows := [][]string{{"growth", "now", "then", "wait", "at", "entry"}}
 	for _, g := range m.Groups[:min(len(m.Groups), p.top)] {
 		rows = append(rows, []string{fmt.Sprintf("%+d", g.Count-g.Base), strconv.Itoa(g.Count), strconv.Itoa(g.Base), g.Wait, g.Site, g.Entry})
 	}
 	p.table(rows)
 }
 
-// spans lists the spans that were in flight.
+// spans prints the concerned spans and the active root spans.
 func (p printer) spans(path string) {
 	text, err := os.ReadFile(filepath.Join(path, "spans.json"))
 	if err != nil {
-		return // the list of files says what there is
+		return // the list of files shows that it is missing
 	}
 	var s struct {
 		Active    []evidence.Span `json:"active"`
 		Concerned []evidence.Span `json:"concerned"`
 	}
 	if json.Unmarshal(text, &s) != nil {
-		p.line("  spans.json is damaged")
+		p.line("  cannot decode spans.json")
 		return
 	}
 	for _, list := range []struct {
 		title string
 		spans []evidence.Span
-	}{{"spans concerned", s.Concerned}, {"root spans in flight, oldest first", s.Active}} {
+	}{{"spans concerned", s.Concerned}, {"active root spans, oldest first", s.Active}} {
 		if len(list.spans) == 0 {
 			continue
 		}
@@ -130,8 +130,8 @@ func (p printer) spans(path string) {
 	}
 }
 
-// slowSpan says where the time of the span went that the bundle is about, or
-// of the slowest in its trace.
+// slowSpan prints the breakdown of the slow span that caused the bundle, or else of the
+// slowest span in the execution trace.
 func (p printer) slowSpan(ctx context.Context, m *evidence.Manifest, path string) error {
 	if !has(m, traceName) {
 		return nil
@@ -167,11 +167,11 @@ func (p printer) files(m *evidence.Manifest, path string) {
 	p.title("files")
 	rows := [][]string{}
 	for _, f := range m.Files {
-		rows = append(rows, []string{f.Name, size(f.Bytes), open(m, f.Name, path)})
+		rows = append(rows, []string{f.Name, size(f.Bytes), openCommand(m, f.Name, path)})
 	}
 	p.table(rows)
 	if len(m.Skipped) > 0 {
-		p.title("not there")
+		p.title("missing")
 		rows := [][]string{}
 		for _, s := range m.Skipped {
 			rows = append(rows, []string{s.What, s.Why})
@@ -179,7 +179,7 @@ func (p printer) files(m *evidence.Manifest, path string) {
 		p.table(rows)
 	}
 	if len(m.SkippedCaptures) > 0 {
-		p.title("not captured before this one")
+		p.title("captures skipped before this one")
 		rows := [][]string{}
 		for _, s := range m.SkippedCaptures {
 			rows = append(rows, []string{s.Time.Format(time.RFC3339), s.Cause, s.Why})
@@ -188,8 +188,8 @@ func (p printer) files(m *evidence.Manifest, path string) {
 	}
 }
 
-// open says how to open a file, as a command to paste.
-func open(m *evidence.Manifest, name, path string) string {
+// openCommand returns a shell command that opens a file.
+func openCommand(m *evidence.Manifest, name, path string) string {
 	switch full := quoted(filepath.Join(path, name)); {
 	case name == "goroutine.pb.gz" && has(m, "goroutine.base.pb.gz"):
 		return "go tool pprof -http=: -diff_base " + quoted(filepath.Join(path, "goroutine.base.pb.gz")) + " " + full
@@ -204,8 +204,8 @@ func open(m *evidence.Manifest, name, path string) string {
 	}
 }
 
-// quoted is a path as a shell takes it: bundles come from anywhere, and so do the names
-// in them.
+// quoted returns a path quoted for a shell: bundles, and the file names in them, may
+// come from other machines.
 func quoted(path string) string {
 	ordinary := func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:,@%", r)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command gmpulse looks at what the agent has kept, in a terminal:
+// Command gmpulse prints incident bundles of the agent, and analyzes execution traces:
 //
-//	gmpulse inspect BUNDLE   what an incident was: verdicts, groups, spans, files
-//	gmpulse trace FILE       where the time of OpenTelemetry spans went, in any
-//	                         execution trace that go tool trace opens
+//	gmpulse inspect BUNDLE   print the verdicts, goroutine groups, spans and files of a bundle
+//	gmpulse trace FILE       print where the time of OpenTelemetry spans went, from any
+//	                         execution trace that "go tool trace" opens
 //
-// It exits with 0, with 1 when something could not be read, and with 2 when it was
-// called in the wrong way.
+// The exit status is 0 on success, 1 if a file cannot be read, and 2 for wrong usage.
 package main
 
 import (
@@ -36,12 +35,12 @@ const (
 const usage = `usage: gmpulse inspect [-top N] BUNDLE
        gmpulse trace [-top N] FILE
 
-inspect   says what a bundle of evidence is about; BUNDLE is its directory
-trace     says where the time of OpenTelemetry spans went in an execution trace
--top N    how many groups, names and spans to list (default 10)
+inspect   print an incident bundle; BUNDLE is its directory
+trace     print where the time of OpenTelemetry spans went in an execution trace
+-top N    list at most N groups, names and spans (default 10)
 `
 
-// errUsage is the error of a call that makes no sense.
+// errUsage marks errors of the command line.
 var errUsage = errors.New("usage")
 
 func run(ctx context.Context, args []string, out, diagnostics io.Writer) (status int) {
@@ -82,11 +81,8 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
 	case flags.NArg() != 1 || *top < 1:
-		return fmt.Errorf("%w: %s wants one argument, and -top at least 1", errUsage, args[0])
+		return fmt.Errorf("%w: %s needs one argument, and -top a positive number", errUsage, args[0])
 	}
 	p := printer{out: out, progress: diagnostics, top: *top}
-	if err := f(ctx, p, flags.Arg(0)); err != nil {
-		return err
-	}
-	return nil
+	return f(ctx, p, flags.Arg(0))
 }

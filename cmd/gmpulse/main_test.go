@@ -63,9 +63,9 @@ func TestTrace(t *testing.T) {
 	if status != statusOK || diagnostics != "" {
 		t.Errorf("status %d: %s", status, diagnostics)
 	}
-	for _, want := range []string{"1 spans ended in it", "PROCESSORS", "busy", "ROOT SPANS", "GET /cart", "sleep", "trace " + span.TraceIDString(), "woken: sleep", "the runtime"} {
+	for _, want := range []string{"1 spans ended", "PROCESSORS", "busy", "ROOT SPANS", "GET /cart", "sleep", "trace " + span.TraceIDString(), "wait: sleep", "the runtime"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("it does not say %q:\n%s", want, out)
+			t.Errorf("the output lacks %q:\n%s", want, out)
 		}
 	}
 }
@@ -100,18 +100,18 @@ func TestInspect(t *testing.T) {
 			t.Errorf("status %d: %s", status, diagnostics)
 		}
 		for _, want := range []string{
-			"GET /cart took 30ms", "GOROUTINES", "SPANS CONCERNED", span.TraceIDString(), "sleep", "FILES", "go tool pprof", "go tool trace", "NOT THERE", "cpu.pb.gz",
+			"GET /cart took 30ms", "GOROUTINES", "SPANS CONCERNED", span.TraceIDString(), "sleep", "FILES", "go tool pprof", "go tool trace", "MISSING", "cpu.pb.gz",
 		} {
 			if !strings.Contains(out, want) {
-				t.Errorf("it does not say %q:\n%s", want, out)
+				t.Errorf("the output lacks %q:\n%s", want, out)
 			}
 		}
 	}
 }
 
-// Names come from requests and bundles from anywhere: a terminal must not obey them,
-// nor a table fall apart.
-func TestWhatABundleSaysIsOnlyText(t *testing.T) {
+// Names come from requests and bundles from other machines: they must not control the
+// terminal or break tables.
+func TestInspectPrintsNoControlCharacters(t *testing.T) {
 	dir := t.TempDir()
 	manifest := `{"version":1,"reason":"grew \u001b]0;pwned\u0007\u009b2J","groups":[{"count":7,"wait":"chan\treceive","site":"a\nb"}],
 		"files":[{"name":"evil\u001b[31m.txt"}]}`
@@ -126,54 +126,53 @@ func TestWhatABundleSaysIsOnlyText(t *testing.T) {
 		t.Errorf("status %d:\n%s", status, out)
 	}
 	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
-		t.Errorf("a terminal would obey %q", out[i:min(i+20, len(out))])
+		t.Errorf("control characters: %q", out[i:min(i+20, len(out))])
 	}
 }
 
-// Names of files come from anywhere too, and stand in errors, in progress and in commands
-// to paste.
-func TestNamesOfFilesAreOnlyText(t *testing.T) {
+// File names appear in errors, in the progress and in commands to paste.
+func TestFileNamesAreQuotedAndPrintable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a\x1b[31mb; c")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Skip(err) // not on every system
 	}
-	obeyed := func(what, text string) {
+	checkText := func(what, text string) {
 		t.Helper()
 		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
-			t.Errorf("%s: a terminal would obey %q", what, text[i:min(i+20, len(text))])
+			t.Errorf("%s: control characters: %q", what, text[i:min(i+20, len(text))])
 		}
 	}
-	for _, args := range [][]string{{"inspect", dir}, {"trace", dir}, {"trace", dir + "/none"}, {"dance\x1b[2J"}, {"inspect", "-\x1b[2J"}} {
+	for _, args := range [][]string{{"inspect", dir}, {"trace", dir}, {"trace", dir + "/none"}, {"unknown\x1b[2J"}, {"inspect", "-\x1b[2J"}} {
 		status, _, diagnostics := gmpulse(t, args...)
 		if status == statusOK || diagnostics == "" {
 			t.Errorf("%q: status %d", args, status)
 		}
-		obeyed(args[0], diagnostics)
+		checkText(args[0], diagnostics)
 	}
 	var progress bytes.Buffer
-	(&meter{whole: 1 << 20, out: &progress, path: dir}).show()
-	obeyed("progress", progress.String())
+	(&progressReader{size: 1 << 20, out: &progress, path: dir}).show()
+	checkText("progress", progress.String())
 	manifest := `{"version":1,"files":[{"name":"$(reboot)'.gz"},{"name":"heap.pb.gz"}]}`
 	if err := os.WriteFile(filepath.Join(dir, evidence.ManifestFile), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, out, _ := gmpulse(t, "inspect", dir)
-	obeyed("inspect", out)
+	checkText("inspect", out)
 	for _, want := range []string{`/$(reboot)'\''.gz'`, `c/heap.pb.gz'`, "zcat '/"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("it does not say %s:\n%s", want, out)
+			t.Errorf("the output lacks %s:\n%s", want, out)
 		}
 	}
 }
 
-// Wrong calls and bad files: a clear line, and the status that scripts go by.
-func TestFailures(t *testing.T) {
+// Scripts use the exit status.
+func TestErrorsHaveAMessageAndAStatus(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.trace")
 	b, _ := recorded(t)
 	cut := filepath.Join(dir, "cut.trace")
 	broken := filepath.Join(dir, "broken")
-	for path, content := range map[string][]byte{bad: []byte("this is not a trace, whatever its name says"), cut: b[:len(b)/2]} {
+	for path, content := range map[string][]byte{bad: []byte("this is not a trace, but longer than a header"), cut: b[:len(b)/2]} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -190,15 +189,15 @@ func TestFailures(t *testing.T) {
 		want   string
 	}{
 		{nil, statusUsage, "no command"},
-		{[]string{"dance"}, statusUsage, `unknown command "dance"`},
-		{[]string{"trace"}, statusUsage, "wants one argument"},
-		{[]string{"trace", "-top", "0", bad}, statusUsage, "at least 1"},
+		{[]string{"nope"}, statusUsage, `unknown command "nope"`},
+		{[]string{"trace"}, statusUsage, "needs one argument"},
+		{[]string{"trace", "-top", "0", bad}, statusUsage, "a positive number"},
 		{[]string{"trace", "-x", bad}, statusUsage, "-x"},
 		{[]string{"trace", filepath.Join(dir, "none")}, statusFailed, "none"},
 		{[]string{"trace", dir}, statusFailed, "is a directory"},
-		{[]string{"trace", bad}, statusFailed, "no execution trace of Go that can be read"},
-		{[]string{"trace", cut}, statusFailed, "no execution trace of Go that can be read"},
-		{[]string{"inspect", dir}, statusFailed, "is no bundle of evidence"},
+		{[]string{"trace", bad}, statusFailed, "as an execution trace of Go"},
+		{[]string{"trace", cut}, statusFailed, "as an execution trace of Go"},
+		{[]string{"inspect", dir}, statusFailed, "is not an incident bundle"},
 		{[]string{"inspect", broken}, statusFailed, "manifest.json"},
 	} {
 		status, out, diagnostics := gmpulse(t, c.args...)
@@ -211,10 +210,9 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Long files say how far it is.
-func TestProgress(t *testing.T) {
+func TestLongFilesReportProgress(t *testing.T) {
 	var out bytes.Buffer
-	m := &meter{Reader: strings.NewReader(strings.Repeat("x", 3<<20)), whole: 3 << 20, out: &out, path: "app.trace", last: time.Now().Add(-time.Minute)}
+	m := &progressReader{Reader: strings.NewReader(strings.Repeat("x", 3<<20)), size: 3 << 20, out: &out, path: "app.trace", last: time.Now().Add(-time.Minute)}
 	if _, err := m.Read(make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +222,8 @@ func TestProgress(t *testing.T) {
 	if _, err := io.Copy(io.Discard, struct{ io.Reader }{m}); err != nil && !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
-	m.done()
+	m.clear()
 	if strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("more than once a second: %q", out.String())
+		t.Errorf("reported more than once a second: %q", out.String())
 	}
 }

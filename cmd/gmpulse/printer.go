@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// printer writes for people at a terminal.
+// printer writes text to a terminal.
 type printer struct {
 	out, progress io.Writer
 	top           int
@@ -25,7 +25,7 @@ func (p printer) title(format string, args ...any) {
 	fmt.Fprintf(p.out, "\n%s\n", plain(strings.ToUpper(fmt.Sprintf(format, args...))))
 }
 
-// table writes rows in columns; the first is the head.
+// table writes rows in aligned columns.
 func (p printer) table(rows [][]string) {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
@@ -35,11 +35,11 @@ func (p printer) table(rows [][]string) {
 		}
 		fmt.Fprintln(w, "  "+strings.Join(cells, "\t"))
 	}
-	_ = w.Flush() // as with any print
+	_ = w.Flush() // errors are ignored as in fmt.Fprintln
 }
 
-// plain makes one line of a text that a terminal does not obey: names come from
-// requests, and files from anywhere.
+// plain returns s as one line without control characters, which could control the
+// terminal: names come from requests, and files from other machines.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -53,14 +53,14 @@ func plain(s string) string {
 	}, s)
 }
 
-// bar shows a share of one.
+// bar returns a bar chart of a share from 0 to 1.
 func bar(share float64) string {
 	const width = 24
 	n := int(share*width + 0.5)
 	return strings.Repeat("█", min(max(n, 0), width)) + strings.Repeat("·", width-min(max(n, 0), width))
 }
 
-// short rounds a duration to three digits.
+// short formats a duration with three digits.
 func short(d time.Duration) string {
 	for unit := time.Duration(1); unit < time.Hour; unit *= 10 {
 		if d < 1000*unit {

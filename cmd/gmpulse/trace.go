@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// traceFile says where the time of spans went in an execution trace.
+// traceFile prints where the time of spans went in an execution trace.
 func traceFile(ctx context.Context, p printer, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -36,70 +36,71 @@ func traceFile(ctx context.Context, p printer, path string) error {
 	return nil
 }
 
-// analyze reads a trace, and tells how far it is when that takes long.
+// analyze reads a trace and reports the progress if it takes more than a second.
 func analyze(ctx context.Context, p printer, f *os.File, path string, each func(*exectrace.Breakdown)) (*exectrace.Window, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; a bundle is for gmpulse inspect", path)
+		return nil, fmt.Errorf("%s is a directory; use gmpulse inspect for an incident bundle", path)
 	}
-	in := &meter{Reader: f, whole: info.Size(), out: p.progress, path: path, last: time.Now(), terminal: terminal(p.progress)}
+	in := &progressReader{Reader: f, size: info.Size(), out: p.progress, path: path, last: time.Now(), terminal: isTerminal(p.progress)}
 	w, err := exectrace.Analyze(ctx, in, math.MaxInt, each)
-	in.done()
+	in.clear()
 	switch {
 	case errors.Is(err, exectrace.ErrFormat):
-		return nil, fmt.Errorf("%s is no execution trace of Go that can be read: %w", path, err)
+		return nil, fmt.Errorf("cannot read %s as an execution trace of Go: %w", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return w, nil
 }
 
-// meter tells how much has been read, from one second on.
-type meter struct {
+// A progressReader reports how much has been read, after the first second.
+type progressReader struct {
 	io.Reader
-	read, whole int64
-	out         io.Writer
-	path        string
-	last        time.Time
-	terminal    bool // where a line can be written over
-	shown       bool
+	read, size int64
+	out        io.Writer
+	path       string
+	last       time.Time
+	terminal   bool // out can overwrite a line
+	shown      bool
 }
 
-func (m *meter) Read(b []byte) (int, error) {
-	n, err := m.Reader.Read(b)
-	m.read += int64(n)
-	every := time.Second
-	if m.terminal && m.shown {
-		every /= 5
+func (p *progressReader) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.read += int64(n)
+	interval := time.Second
+	if p.terminal && p.shown {
+		interval /= 5
 	}
-	if now := time.Now(); now.Sub(m.last) >= every && m.whole > 0 {
-		m.last = now
-		m.show()
+	if now := time.Now(); now.Sub(p.last) >= interval && p.size > 0 {
+		p.last = now
+		p.show()
 	}
 	return n, err
 }
 
-func (m *meter) show() {
-	m.shown = true
+func (p *progressReader) show() {
+	p.shown = true
 	const mb = 1 << 20
-	text := fmt.Sprintf("reading %s: %d %% of %d MB", plain(m.path), 100*m.read/m.whole, (m.whole+mb/2)/mb)
-	if m.terminal {
-		fmt.Fprint(m.out, "\r"+text)
+	text := fmt.Sprintf("reading %s: %d %% of %d MB", plain(p.path), 100*p.read/p.size, (p.size+mb/2)/mb)
+	if p.terminal {
+		fmt.Fprint(p.out, "\r"+text)
 		return
 	}
-	fmt.Fprintln(m.out, text)
+	fmt.Fprintln(p.out, text)
 }
 
-func (m *meter) done() {
-	if m.shown && m.terminal {
-		fmt.Fprint(m.out, "\r\x1b[K")
+// clear removes the progress from a terminal.
+func (p *progressReader) clear() {
+	if p.shown && p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }
 
-func terminal(w io.Writer) bool {
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false
@@ -108,14 +109,14 @@ func terminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// window says what a trace says of the process.
+// window prints what a trace tells about the process.
 func (p printer) window(w *exectrace.Window) {
-	p.line("%s of execution trace, %d events, %d spans ended in it", short(w.Duration), w.Events, w.Spans)
+	p.line("%s of execution trace, %d events, %d spans ended", short(w.Duration), w.Events, w.Spans)
 	if !w.Start.IsZero() {
 		p.line("begins %s", w.Start.Format(time.RFC3339Nano))
 	}
 	if w.Open > 0 || w.Beginless > 0 {
-		p.line("no exact data on %d spans that had not ended, and %d that had begun before", w.Open, w.Beginless)
+		p.line("no exact data for %d spans that had not ended and %d that began before the trace", w.Open, w.Beginless)
 	}
 	p.title("processors")
 	rows := [][]string{}
@@ -124,9 +125,9 @@ func (p printer) window(w *exectrace.Window) {
 	}
 	p.table(rows)
 	mean, most := queue(&w.RunQueue)
-	p.line("  ready to run and no processor: %.1f goroutines on average, at most %d", mean, most)
-	p.line("  wait for a processor: p50 below %v, p99 below %v, of %d waits", w.Latency.Quantile(0.5), w.Latency.Quantile(0.99), w.Latency.Count())
-	p.line("  world stopped %s, collector marking %s", percent(w.STW, w.Duration), percent(w.Mark, w.Duration))
+	p.line("  runnable without a processor: %.1f goroutines on average, at most %d", mean, most)
+	p.line("  scheduling latency: p50 below %v, p99 below %v, of %d waits", w.Latency.Quantile(0.5), w.Latency.Quantile(0.99), w.Latency.Count())
+	p.line("  world stopped %s of the time, garbage collector marking %s", percent(w.STW, w.Duration), percent(w.Mark, w.Duration))
 }
 
 func queue(q *exectrace.RunQueue) (mean float64, most int) {
@@ -137,27 +138,27 @@ func queue(q *exectrace.RunQueue) (mean float64, most int) {
 	return mean, most
 }
 
-// roots says where the time of spans went, by name.
+// roots prints where the time of root spans went, by name.
 func (p printer) roots(w *exectrace.Window) {
 	if len(w.Roots) == 0 {
 		p.title("no root spans")
-		p.line("  the OpenTelemetry SDK tells a trace of the spans that begin and end while it is recorded")
+		p.line("  an execution trace contains the spans that the OpenTelemetry SDK starts and ends while it is recorded")
 		return
 	}
 	p.title("root spans")
-	rows := [][]string{{"spans", "mean", "longest", "running", "runnable", "syscall", "blocked", "mostly in", "name"}}
+	rows := [][]string{{"spans", "mean", "longest", "running", "runnable", "syscall", "blocked", "longest wait", "name"}}
 	for _, r := range w.Roots[:min(len(w.Roots), p.top)] {
 		rows = append(rows, []string{
 			strconv.Itoa(r.Spans), short(r.Duration / time.Duration(r.Spans)), short(r.Longest),
-			percent(r.Self[exectrace.Running], r.Duration), percent(r.Self[exectrace.Runnable], r.Duration),
-			percent(r.Self[exectrace.Syscall], r.Duration), percent(r.Self.Blocked(), r.Duration), mostly(&r.Self), r.Name,
+			percent(r.Self.Of(exectrace.Running), r.Duration), percent(r.Self.Of(exectrace.Runnable), r.Duration),
+			percent(r.Self.Of(exectrace.Syscall), r.Duration), percent(r.Self.Blocked(), r.Duration), longestWait(&r.Self), r.Name,
 		})
 	}
 	p.table(rows)
 }
 
-// mostly names the longest wait.
-func mostly(parts *exectrace.Parts) string {
+// longestWait returns the name of the longest wait.
+func longestWait(parts *exectrace.Parts) string {
 	var longest exectrace.Cause
 	var time time.Duration
 	for c, d := range parts.All() {
@@ -171,9 +172,9 @@ func mostly(parts *exectrace.Parts) string {
 	return longest.String()
 }
 
-// breakdown says where the time of one span went.
+// breakdown prints where the time of one span went.
 func (p printer) breakdown(b *exectrace.Breakdown) {
-	p.title("%s: %s", "span", short(b.Duration))
+	p.title("span: %s", short(b.Duration))
 	p.line("  %s", b.Name)
 	if id := b.TraceIDString(); id != "" {
 		p.line("  trace %s, span %x", id, b.SpanID)
@@ -193,13 +194,13 @@ func (p printer) breakdown(b *exectrace.Breakdown) {
 	}
 	p.table(rows)
 	if b.Goroutines > 0 || b.Others.Sum() > 0 {
-		p.line("  others for it: %d goroutines, %s running, %s runnable, %s blocked", b.Goroutines,
-			short(b.Others[exectrace.Running]), short(b.Others[exectrace.Runnable]), short(b.Others.Blocked()))
+		p.line("  other goroutines for this span: %d created, %s running, %s runnable, %s blocked", b.Goroutines,
+			short(b.Others.Of(exectrace.Running)), short(b.Others.Of(exectrace.Runnable)), short(b.Others.Blocked()))
 	}
 	if b.STW > 0 || b.Mark > 0 || b.MarkAssist > 0 {
-		p.line("  meanwhile: world stopped %s, collector marking %s, of it helping %s", short(b.STW), short(b.Mark), short(b.MarkAssist))
+		p.line("  during the span: world stopped %s, garbage collector marking %s, mark assist %s", short(b.STW), short(b.Mark), short(b.MarkAssist))
 	}
 	for i := range b.Wakers[:min(len(b.Wakers), 3)] {
-		p.line("  woken: %s", b.Wakers[i].String())
+		p.line("  wait: %s", b.Wakers[i].String())
 	}
 }

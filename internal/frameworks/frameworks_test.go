@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package frameworks shows that gmpulse works unchanged with what applications
-// are traced by: otelhttp, otelgin and otelgrpc. A module of its own, so that
-// gmpulse requires none of them.
+// Package frameworks tests gmpulse with the instrumentations otelhttp, otelgin and
+// otelgrpc. It is a separate module, so that gmpulse requires none of them.
 package frameworks
 
 import (
@@ -29,7 +28,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// A framework serves one request that calls inside while it is in flight.
+// A framework serves one request, which calls inside.
 type framework struct {
 	name string // of the root span
 	call func(t *testing.T, tp trace.TracerProvider, inside func(context.Context))
@@ -37,16 +36,16 @@ type framework struct {
 
 func frameworks() map[string]framework {
 	return map[string]framework{
-		"otelhttp": {"shop", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
+		"otelhttp": {"service", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
 			t.Helper()
 			serve(t, otelhttp.NewHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside(r.Context()) }),
-				"shop", otelhttp.WithTracerProvider(tp)))
+				"service", otelhttp.WithTracerProvider(tp)))
 		}},
 		"otelgin": {"GET /orders/:id", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
 			t.Helper()
 			gin.SetMode(gin.ReleaseMode)
 			r := gin.New()
-			r.Use(otelgin.Middleware("shop", otelgin.WithTracerProvider(tp)))
+			r.Use(otelgin.Middleware("service", otelgin.WithTracerProvider(tp)))
 			r.GET("/orders/:id", func(c *gin.Context) { inside(c.Request.Context()) })
 			serve(t, r)
 		}},
@@ -85,15 +84,15 @@ func callGRPC(t *testing.T, tp trace.TracerProvider, inside func(context.Context
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Error(err)
 	}
-	server.GracefulStop() // the span ends after the answer
+	server.GracefulStop() // the span ends after the response
 }
 
-func TestFrameworks(t *testing.T) {
+func TestOneRootPerRequest(t *testing.T) {
 	for name, f := range frameworks() {
 		for way, sampler := range map[string]sdktrace.Sampler{"sampled": sdktrace.AlwaysSample(), "dropped": sdktrace.NeverSample()} {
 			for _, wrapped := range []bool{false, true} {
 				if way == "dropped" && !wrapped {
-					continue // no processor sees those
+					continue // span processors do not see them
 				}
 				t.Run(name+"/"+way+map[bool]string{true: "/wrapped"}[wrapped], func(t *testing.T) { check(t, f, sampler, wrapped) })
 			}
@@ -121,13 +120,13 @@ func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 		child.End()
 	})
 	if len(during.Active) != 1 || !strings.Contains(during.Active[0].Name, f.name) {
-		t.Errorf("in flight: %+v, want %s", during.Active, f.name)
+		t.Errorf("active: %+v, want %s", during.Active, f.name)
 	}
 	after := p.Observe(time.Now())
 	for deadline := time.Now().Add(10 * time.Second); after.Ended == 0 && time.Now().Before(deadline); after = p.Observe(time.Now()) {
-		time.Sleep(time.Millisecond) // otelgrpc ends with the context, a moment later
+		time.Sleep(time.Millisecond) // otelgrpc ends the span after its context
 	}
 	if after.Started != 1 || after.Ended != 1 || len(after.Active) != 0 {
-		t.Errorf("%d started, %d ended, %d in flight", after.Started, after.Ended, len(after.Active))
+		t.Errorf("%d started, %d ended, %d active", after.Started, after.Ended, len(after.Active))
 	}
 }

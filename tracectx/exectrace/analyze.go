@@ -16,108 +16,93 @@ import (
 )
 
 const (
-	maxGoroutines = 200_000
-	maxOpenSpans  = 50_000
-	// No recording is longer; a damaged one may say that it is.
-	maxLength = 365 * 24 * time.Hour
+	maxAnalyzedGoroutines = 200_000
+	maxOpenSpans          = 50_000
 )
 
-// Analyze reads an execution trace once and says where the time went. It calls
-// each, which may be nil, with the breakdown of every span when it has ended, and of
-// those that have not at the end; it may keep it. A span is a runtime/trace task: the
-// OpenTelemetry SDK makes one of each span that it records while somebody
-// traces. At most so many events are read.
+// Analyze reads an execution trace and breaks down the duration of the spans in it. A
+// span is a runtime/trace task: the OpenTelemetry SDK creates one for each recorded
+// span while an execution trace is running. Analyze calls f, which may be nil, with the
+// breakdown of each span when the span ends, and at the end of the trace with those of
+// the open spans. f may keep the breakdown. Analyze reads at most maxEvents events.
 //
-// It takes some 0.2 µs for each event, and memory for the events of about a
-// second at a time, the goroutines and the spans that are open. The error is
-// [ErrFormat], [ErrTooMany] or that of ctx.
-func Analyze(ctx context.Context, in io.Reader, mostEvents int, each func(*Breakdown)) (*Window, error) {
-	a := newAnalyzer(each)
-	if err := readEvents(ctx, in, mostEvents, a.event); err != nil {
+// Analyze takes about 0.2 µs per event, and memory for the events of about a second, the
+// goroutines and the open spans. The error is [ErrFormat], [ErrTooMany] or the cause of
+// ctx.
+func Analyze(ctx context.Context, in io.Reader, maxEvents int, f func(*Breakdown)) (*Window, error) {
+	a := newAnalyzer(f)
+	if err := readEvents(ctx, in, maxEvents, a.event); err != nil {
 		return nil, err
 	}
 	return a.finish(), nil
 }
 
-// analyzer is the state of one pass.
+// analyzer is the state of Analyze.
 type analyzer struct {
-	each   func(*Breakdown)
-	places places
+	timeline
+
+	each    func(*Breakdown)
+	stacks  *stackTable
+	reasons map[string]Cause
 
 	goroutines map[trace.GoID]*goroutine
-	spans      map[trace.TaskID]*span // open
-	processors map[trace.ProcID]*processor
+	spans      map[trace.TaskID]*span        // open
+	processors map[trace.ProcID]*accumulator // time with a running goroutine
 	queue      queue
 	latency    Latency
 	roots      roots
 	window     Window
-
-	first, now trace.Time
-	clock      *trace.ClockSnapshot
-	stw, mark  stretch
+	stw, mark  accumulator
 }
 
-// processor is a P: since when it runs a goroutine, and for how long it did before.
-type processor struct {
-	since trace.Time // 0: none
-	busy  time.Duration
-}
-
-// stretch adds up something that begins and ends in turn.
-type stretch struct {
-	since trace.Time // 0: not now
+// An accumulator adds up the lengths of periods.
+type accumulator struct {
+	since trace.Time // begin of the current period; 0: none
 	total time.Duration
 }
 
-func (s *stretch) begin(now trace.Time) {
+func (s *accumulator) begin(now trace.Time) {
 	if s.since == 0 {
 		s.since = now
 	}
 }
 
-func (s *stretch) end(now trace.Time) {
-	s.total = s.at(now)
-	s.since = 0
-}
+func (s *accumulator) end(now trace.Time) { s.total, s.since = s.at(now), 0 }
 
-// at returns how long it has been in all.
-func (s *stretch) at(now trace.Time) time.Duration {
+// at returns the sum until now.
+func (s *accumulator) at(now trace.Time) time.Duration {
 	if s.since == 0 {
 		return s.total
 	}
 	return s.total + now.Sub(s.since)
 }
 
-func newAnalyzer(each func(*Breakdown)) *analyzer {
-	if each == nil {
-		each = func(*Breakdown) {}
+func newAnalyzer(f func(*Breakdown)) *analyzer {
+	if f == nil {
+		f = func(*Breakdown) {}
 	}
 	return &analyzer{
-		each:       each,
-		places:     newPlaces(),
+		each:       f,
+		stacks:     newStackTable(),
+		reasons:    causesByReason(),
 		goroutines: map[trace.GoID]*goroutine{},
 		spans:      map[trace.TaskID]*span{},
-		processors: map[trace.ProcID]*processor{},
-		queue:      newQueue(),
+		processors: map[trace.ProcID]*accumulator{},
+		queue:      queue{slot: time.Millisecond},
 		roots:      roots{},
 	}
 }
 
 func (a *analyzer) event(e *trace.Event) error {
-	a.now = e.Time()
-	if a.first == 0 {
-		a.first = a.now
+	if err := a.advance(e); err != nil {
+		return err
+	}
+	if a.events == 1 {
 		a.queue.begin(a.now)
 	}
-	if length := a.now.Sub(a.first); length < 0 || length > maxLength {
-		return fmt.Errorf("%w: an event is %v after the first", ErrFormat, length)
-	}
-	a.window.Events++
 	switch e.Kind() {
 	case trace.EventSync:
-		if s := e.Sync(); a.clock == nil {
-			a.clock = s.ClockSnapshot
-		}
+		a.stacks.endGeneration()
 	case trace.EventStateTransition:
 		a.transition(e)
 	case trace.EventLog:
@@ -130,16 +115,16 @@ func (a *analyzer) event(e *trace.Event) error {
 		a.rangeEvent(e)
 	default: // samples, metrics, regions
 	}
-	if len(a.goroutines) > maxGoroutines || len(a.spans) > maxOpenSpans {
+	if len(a.goroutines) > maxAnalyzedGoroutines || len(a.spans) > maxOpenSpans {
 		return fmt.Errorf("%w: %d goroutines, %d open spans", ErrTooMany, len(a.goroutines), len(a.spans))
 	}
 	return nil
 }
 
-// rangeEvent is a begin or an end of what the runtime does for a while.
+// rangeEvent handles the begin or end of an activity of the runtime.
 func (a *analyzer) rangeEvent(e *trace.Event) {
 	r := e.Range()
-	var s *stretch
+	var s *accumulator
 	switch {
 	case strings.HasPrefix(r.Name, "stop-the-world"):
 		s = &a.stw
@@ -157,15 +142,7 @@ func (a *analyzer) rangeEvent(e *trace.Event) {
 	s.begin(a.now)
 }
 
-// wall returns the wall-clock time of a moment, zero if it is not known.
-func (a *analyzer) wall(t trace.Time) time.Time {
-	if a.clock == nil {
-		return time.Time{}
-	}
-	return a.clock.Wall.Add(t.Sub(a.clock.Trace))
-}
-
-// finish gives up what is open and returns the whole.
+// finish closes the open spans and returns the result.
 func (a *analyzer) finish() *Window {
 	w := &a.window
 	w.Open = len(a.spans)
@@ -174,18 +151,15 @@ func (a *analyzer) finish() *Window {
 		s.Open = true
 		a.close(s)
 	}
-	w.Start, w.Duration = a.wall(a.first), a.now.Sub(a.first)
+	w.Start, w.Duration, w.Events = a.wall(a.first), a.duration(), a.events
 	for id, p := range a.processors {
-		if p.since != 0 {
-			p.busy += a.now.Sub(p.since)
-		}
-		w.Processors = append(w.Processors, Processor{ID: int(id), Busy: p.busy})
+		w.Processors = append(w.Processors, Processor{ID: int(id), Busy: p.at(a.now)})
 	}
 	slices.SortFunc(w.Processors, func(p, q Processor) int { return cmp.Compare(p.ID, q.ID) })
-	if a.first != 0 {
+	if a.events > 0 {
 		a.queue.advance(a.now)
 	}
-	w.RunQueue, w.Latency, w.Roots = a.queue.result(), a.latency, a.roots.result()
+	w.RunQueue, w.Latency, w.Roots = a.queue.result(), a.latency, a.roots.sorted()
 	w.STW, w.Mark = a.stw.at(a.now), a.mark.at(a.now)
 	return w
 }

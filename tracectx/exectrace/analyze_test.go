@@ -182,12 +182,12 @@ func TestCauses(t *testing.T) {
 		// among the rest what it waited for must stand out.
 		most := want
 		for c, d := range s.Self.All() {
-			if c != exectrace.Running && c != exectrace.Runnable && d > s.Self[most] {
+			if c != exectrace.Running && c != exectrace.Runnable && d > s.Self.Of(most) {
 				most = c
 			}
 		}
-		if most != want || s.Self[want] == 0 || s.Self.Sum() != s.Duration {
-			t.Errorf("%s: %v of %v, want mostly %v: %v", s.Name, s.Self[want], s.Duration, want, s.Self)
+		if most != want || s.Self.Of(want) == 0 || s.Self.Sum() != s.Duration {
+			t.Errorf("%s: %v of %v, want mostly %v: %v", s.Name, s.Self.Of(want), s.Duration, want, s.Self)
 		}
 		if !s.Root || s.TraceIDString() == "" || s.Open {
 			t.Errorf("%s: root %v, trace %q, open %v", s.Name, s.Root, s.TraceIDString(), s.Open)
@@ -225,8 +225,8 @@ func TestWakers(t *testing.T) {
 			t.Fatal("nobody woke it")
 		}
 		w := s.Wakers[0]
-		if w.Cause != exectrace.Mutex || w.Span != "holder" || !strings.Contains(w.Site, "exectrace_test.TestWakers") || w.Time != s.Self[exectrace.Mutex] {
-			t.Errorf("woken by %+v, waited %v", w, s.Self[exectrace.Mutex])
+		if w.Cause != exectrace.Mutex || w.Span != "holder" || !strings.Contains(w.Site, "exectrace_test.TestWakers") || w.Time != s.Self.Of(exectrace.Mutex) {
+			t.Errorf("woken by %+v, waited %v", w, s.Self.Of(exectrace.Mutex))
 		}
 	}
 }
@@ -288,10 +288,10 @@ func TestOthers(t *testing.T) {
 	if root.Goroutines != 3 {
 		t.Errorf("%d goroutines under the root, want 3", root.Goroutines)
 	}
-	if got := root.Others[exectrace.Running] + root.Others[exectrace.Runnable]; got < 4*busy-busy/2 || got > root.Duration-busy/2 {
+	if got := root.Others.Of(exectrace.Running) + root.Others.Of(exectrace.Runnable); got < 4*busy-busy/2 || got > root.Duration-busy/2 {
 		t.Errorf("others ran %v for the root, want four times %v", got, busy)
 	}
-	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self[exectrace.Running] == 0 || w.TraceIDString() != "" {
+	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self.Of(exectrace.Running) == 0 || w.TraceIDString() != "" {
 		t.Errorf("on a worker: %+v", w)
 	}
 	if c := byName["starts work and ends"]; c.Others.Sum() > busy/2 {
@@ -327,11 +327,11 @@ func TestUntidySpans(t *testing.T) {
 		if s.Open != (s.Name == "endless") {
 			t.Errorf("%s: open %v", s.Name, s.Open)
 		}
-		if s.Name == "orphan" && s.Self[exectrace.Gone] < busy/2 {
-			t.Errorf("orphan: gone for %v", s.Self[exectrace.Gone])
+		if s.Name == "orphan" && s.Self.Of(exectrace.Gone) < busy/2 {
+			t.Errorf("orphan: gone for %v", s.Self.Of(exectrace.Gone))
 		}
-		if s.Name == "late" && s.Self[exectrace.Sleep] < busy/2 {
-			t.Errorf("late: slept %v", s.Self[exectrace.Sleep])
+		if s.Name == "late" && s.Self.Of(exectrace.Sleep) < busy/2 {
+			t.Errorf("late: slept %v", s.Self.Of(exectrace.Sleep))
 		}
 	}
 }
@@ -378,10 +378,10 @@ func TestWaitOverGenerations(t *testing.T) {
 		<-c
 		span.End()
 	}))
-	if len(spans) != 1 || spans[0].Self[exectrace.ChanReceive] < busy || spans[0].Self[exectrace.Other] != 0 || spans[0].Self.Sum() != spans[0].Duration {
+	if len(spans) != 1 || spans[0].Self.Of(exectrace.ChanReceive) < busy || spans[0].Self.Of(exectrace.Other) != 0 || spans[0].Self.Sum() != spans[0].Duration {
 		t.Fatalf("%v", spans[0])
 	}
-	if w := spans[0].Wakers; len(w) != 1 || w[0].Time != spans[0].Self[exectrace.ChanReceive] {
+	if w := spans[0].Wakers; len(w) != 1 || w[0].Time != spans[0].Self.Of(exectrace.ChanReceive) {
 		t.Errorf("woken by %+v", w)
 	}
 }
@@ -421,9 +421,14 @@ func TestPartsSumUpInARealService(t *testing.T) {
 		if s.Self.Sum() != s.Duration {
 			t.Fatalf("%s: parts sum to %v, want %v: %v", s.Name, s.Self.Sum(), s.Duration, s.Self)
 		}
-		for c, d := range s.Self {
-			if d < 0 || s.Others[c] < 0 {
-				t.Fatalf("%s: %v of %v, %v of others", s.Name, d, exectrace.Cause(c), s.Others[c])
+		for c, d := range s.Self.All() {
+			if d < 0 {
+				t.Fatalf("%s: %v of %v", s.Name, d, c)
+			}
+		}
+		for c, d := range s.Others.All() {
+			if d < 0 {
+				t.Fatalf("%s: %v of %v in other goroutines", s.Name, d, c)
 			}
 		}
 		if s.Root {

@@ -5,63 +5,65 @@ package exectrace
 import (
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Breakdown says where the time of one span went, exactly: its Self adds up to
-// its Duration to the nanosecond.
+// Breakdown tells where the time of one span went. The parts of Self add up to
+// Duration exactly.
 type Breakdown struct {
-	// TraceID and SpanID are known of local root spans, zero for others.
+	// TraceID and SpanID are set for local root spans, and zero for others.
 	TraceID [16]byte
 	SpanID  [8]byte
 	Name    string
-	// Task is the runtime/trace task of the span, Parent that of its parent span.
+	// Task is the id of the span's runtime/trace task, Parent that of its parent.
 	Task, Parent uint64
-	// Root tells a span without a parent in this process.
+	// Root is set if the span has no parent in this process.
 	Root bool
-	// Goroutine is the one that it began on.
+	// Goroutine is the id of the goroutine on which the span began.
 	Goroutine uint64
-	// Start is the wall-clock time of the begin, zero where the trace does not
-	// tell (before Go 1.25).
+	// Start is the wall clock time of the begin, zero if the trace has no clock
+	// (before Go 1.25).
 	Start    time.Time
 	Duration time.Duration
-	// Open tells a span that had not ended when the recording did: its Duration is
-	// that up to there.
+	// Open is set if the span had not ended at the end of the recording. Duration is
+	// the time until then.
 	Open bool
 
-	// Self is what its goroutine did meanwhile.
+	// Self is what the span's goroutine did.
 	Self Parts
-	// Others is what the goroutines did that were created under it, by anyone of
-	// them too, and the spans below it on other goroutines, all added up: it may
-	// exceed Duration. Goroutines is how many there were.
+	// Others is the sum of what other goroutines did for the span: those created under
+	// it, also indirectly, and those on which spans below it began. It may exceed
+	// Duration. Goroutines is the number of goroutines created under the span.
 	Others     Parts
 	Goroutines int
 
-	// STW is how long the world stood still meanwhile, Mark for how long the
-	// collector marked; both overlap with Self. MarkAssist is the part of Self in
-	// which its goroutine did the collector's work.
+	// STW is the time for which the world was stopped, and Mark that for which the
+	// garbage collector was marking; both overlap with Self. MarkAssist is the part of
+	// Self in which the span's goroutine assisted the collector.
 	STW, Mark, MarkAssist time.Duration
 
-	// Wakers are who ended its waits and where, the longest waits first, at most 8.
+	// Wakers tells who ended the span's waits: the longest waits, at most 8.
 	Wakers []Waker
 }
 
-// Waker is a place that ended waits of a span.
+// Waker is a place in the code that ended waits of a span.
 type Waker struct {
-	// Cause is what was waited for.
+	// Cause is the kind of the waits.
 	Cause Cause
-	// Site is where the waker was: "pkg.Func:12"; empty for the runtime itself, a
-	// timer or the network.
+	// Site is where the waking goroutine was: "pkg.Func:12". It is empty for the
+	// runtime, a timer or the network.
 	Site string
-	// Span is the name of the span that the waker worked for, if it did for one.
+	// Span is the name of the span that the waking goroutine worked for, if any.
 	Span string
-	// Waits were ended, of this length in all.
+	// Waits is the number of waits, Time their total length.
 	Waits int
 	Time  time.Duration
 }
 
-// TraceIDString returns the trace id as hex digits, empty if unknown.
+// TraceIDString returns the trace id in hex digits, or "" if it is unknown.
 func (b *Breakdown) TraceIDString() string {
 	if b.TraceID == [16]byte{} {
 		return ""
@@ -69,11 +71,48 @@ func (b *Breakdown) TraceIDString() string {
 	return hex.EncodeToString(b.TraceID[:])
 }
 
+// String returns the breakdown in one line, the longest part first: "GET /cart took
+// 120ms: 100ms mutex, 15ms running, 5ms runnable; longest wait: ...".
+func (b *Breakdown) String() string {
+	type part struct {
+		time  time.Duration
+		cause Cause
+	}
+	var parts []part
+	for c, d := range b.Self.All() {
+		parts = append(parts, part{d, c})
+	}
+	slices.SortStableFunc(parts, func(x, y part) int { return cmp.Compare(y.time, x.time) })
+	texts := make([]string, len(parts))
+	for i, p := range parts {
+		texts[i] = fmt.Sprintf("%v %v", p.time, p.cause)
+	}
+	s := fmt.Sprintf("%s took %v: %s", b.Name, b.Duration, strings.Join(texts, ", "))
+	if len(b.Wakers) > 0 {
+		s += "; longest wait: " + b.Wakers[0].String()
+	}
+	return s
+}
+
+// String returns the waker in one line: "mutex 12ms, waits: 3, ended by
+// main.(*Cart).Add:88 for GET /cart".
+func (w *Waker) String() string {
+	by := w.Site
+	if by == "" {
+		by = "the runtime (a timer, the network)"
+	}
+	if w.Span != "" {
+		by += " for " + w.Span
+	}
+	return fmt.Sprintf("%v %v, waits: %d, ended by %s", w.Cause, w.Time.Round(time.Microsecond), w.Waits, by)
+}
+
 const maxWakers = 8
 
-// wake adds a wait that somebody ended.
-func (b *Breakdown) wake(c Cause, site, span string, waited time.Duration) {
-	least := -1
+// addWaker adds a wait. If there are too many wakers, it replaces the one with the
+// shortest time, if that is shorter.
+func (b *Breakdown) addWaker(c Cause, site, span string, waited time.Duration) {
+	shortest := -1
 	for i := range b.Wakers {
 		w := &b.Wakers[i]
 		if w.Cause == c && w.Site == site && w.Span == span {
@@ -81,16 +120,16 @@ func (b *Breakdown) wake(c Cause, site, span string, waited time.Duration) {
 			w.Time += waited
 			return
 		}
-		if least < 0 || w.Time < b.Wakers[least].Time {
-			least = i
+		if shortest < 0 || w.Time < b.Wakers[shortest].Time {
+			shortest = i
 		}
 	}
 	w := Waker{Cause: c, Site: site, Span: span, Waits: 1, Time: waited}
 	switch {
 	case len(b.Wakers) < maxWakers:
 		b.Wakers = append(b.Wakers, w)
-	case b.Wakers[least].Time < waited: // the longest matter
-		b.Wakers[least] = w
+	case b.Wakers[shortest].Time < waited:
+		b.Wakers[shortest] = w
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/exp/trace"
 )
 
-// Cause is what a goroutine spends a moment with.
+// Cause is a state of a goroutine, with the reason of a wait.
 type Cause uint8
 
 // The causes. Those from ChanSend on are waits.
 const (
-	Running  Cause = iota // on a processor; the thread may have lost its core meanwhile
-	Runnable              // ready, and no processor free
-	Syscall               // in the kernel, or in C
+	Running  Cause = iota // on a processor; the system may have preempted the thread
+	Runnable              // ready to run, waiting for a processor
+	Syscall               // in a system call or in C
 	ChanSend
 	ChanReceive
 	Select
@@ -28,54 +28,74 @@ const (
 	Once
 	Network
 	Sleep
-	Assist // waits for the collector before it may allocate
-	GCWait // waits for the collector's end
+	Assist // waits for the garbage collector before it may allocate
+	GCWait // waits for the end of a collection
 	Preempted
-	Coroutine // the other side of iter.Pull runs
+	Coroutine // waits for the other side of iter.Pull
 	Forever   // nil channel, select {}
 	Other
-	Gone // the goroutine has ended before its span
-	NumCauses
+	Gone // ended before its span
+	numCauses
 )
 
-// String returns the cause as attributes have it.
+// String returns the cause in the form of the span attributes.
 func (c Cause) String() string {
-	if c >= NumCauses {
+	if c >= numCauses {
 		return "unknown"
 	}
-	return [NumCauses]string{
+	return [numCauses]string{
 		"running", "runnable", "syscall",
 		"chan_send", "chan_receive", "select", "mutex", "rwmutex", "waitgroup", "cond", "once",
 		"network", "sleep", "gc_assist", "gc_wait", "preempted", "coroutine", "forever", "other", "gone",
 	}[c]
 }
 
-// Blocked tells whether the cause is a wait for something to happen.
-func (c Cause) Blocked() bool { return c >= ChanSend && c < NumCauses }
+// causesByReason returns the causes by the reasons of the runtime, see
+// traceBlockReasonStrings in runtime/traceruntime.go. Other reasons mean Other, and
+// "sync" a cause that the stack tells.
+func causesByReason() map[string]Cause {
+	return map[string]Cause{
+		"chan send": ChanSend, "chan receive": ChanReceive, "select": Select, "sync.(*Cond).Wait": Cond,
+		"network": Network, "sleep": Sleep, "GC mark assist wait for work": Assist,
+		"wait until GC ends": GCWait, "GC weak to strong wait": GCWait,
+		"preempted": Preempted, "coroutine": Coroutine, "forever": Forever,
+	}
+}
 
-// Parts is a span of time by cause.
-type Parts [NumCauses]time.Duration
+// Blocked reports whether the cause is a wait.
+func (c Cause) Blocked() bool { return c >= ChanSend && c < numCauses }
 
-// Sum returns the whole.
+// Parts is a duration divided by cause.
+type Parts struct{ times [numCauses]time.Duration }
+
+// Of returns the time of one cause.
+func (p *Parts) Of(c Cause) time.Duration {
+	if c >= numCauses {
+		return 0
+	}
+	return p.times[c]
+}
+
+// Sum returns the whole duration.
 func (p *Parts) Sum() (d time.Duration) {
-	for _, part := range p {
+	for _, part := range p.times {
 		d += part
 	}
 	return d
 }
 
-// Blocked returns the time spent waiting for something to happen.
+// Blocked returns the time of all waits.
 func (p *Parts) Blocked() (d time.Duration) {
-	for _, part := range p[ChanSend:] {
+	for _, part := range p.times[ChanSend:] {
 		d += part
 	}
 	return d
 }
 
-// All iterates over the parts that are not zero, by cause.
+// All iterates over the causes whose time is not zero.
 func (p *Parts) All() iter.Seq2[Cause, time.Duration] {
 	return func(yield func(Cause, time.Duration) bool) {
-		for c, d := range p {
+		for c, d := range p.times {
 			if d != 0 && !yield(Cause(c), d) {
 				return
 			}
@@ -84,71 +104,39 @@ func (p *Parts) All() iter.Seq2[Cause, time.Duration] {
 }
 
 func (p *Parts) add(q *Parts) {
-	for c := range p {
-		p[c] += q[c]
+	for c := range p.times {
+		p.times[c] += q.times[c]
 	}
 }
 
-// minus returns p without q.
+// minus returns the difference of p and q.
 func (p *Parts) minus(q *Parts) (d Parts) {
-	for c := range p {
-		d[c] = p[c] - q[c]
+	for c := range p.times {
+		d.times[c] = p.times[c] - q.times[c]
 	}
 	return d
 }
 
-// causeOf returns the cause of what a goroutine does from this transition on.
+// causeOf returns the cause that a transition of a goroutine begins.
 func (a *analyzer) causeOf(to trace.GoState, t *trace.StateTransition) Cause {
-	switch to {
-	case trace.GoRunning:
+	switch {
+	case to == trace.GoRunning:
 		return Running
-	case trace.GoRunnable:
+	case to == trace.GoRunnable:
 		return Runnable
-	case trace.GoSyscall:
+	case to == trace.GoSyscall:
 		return Syscall
-	case trace.GoWaiting:
-		if t.Reason == "sync" {
-			return a.places.sync(t.Stack)
-		}
-		return waitOf(t.Reason)
-	default:
-		return Other
+	case to == trace.GoWaiting && t.Reason == "sync":
+		return a.stacks.entry(t.Stack).sync
 	}
+	if c, ok := a.reasons[t.Reason]; ok && to == trace.GoWaiting {
+		return c
+	}
+	return Other
 }
 
-// waitOf knows the reasons of the runtime: traceBlockReasonStrings in
-// runtime/traceruntime.go.
-func waitOf(reason string) Cause {
-	switch reason {
-	case "chan send":
-		return ChanSend
-	case "chan receive":
-		return ChanReceive
-	case "select":
-		return Select
-	case "sync.(*Cond).Wait":
-		return Cond
-	case "network":
-		return Network
-	case "sleep":
-		return Sleep
-	case "GC mark assist wait for work":
-		return Assist
-	case "wait until GC ends", "GC weak to strong wait":
-		return GCWait
-	case "preempted":
-		return Preempted
-	case "coroutine":
-		return Coroutine
-	case "forever":
-		return Forever
-	default:
-		return Other
-	}
-}
-
-// syncOf tells what "sync" waits for by a frame of its stack.
-func syncOf(function string) (c Cause, ok bool) {
+// causeOfFunction returns the cause of a wait in a function of package sync.
+func causeOfFunction(function string) (c Cause, ok bool) {
 	for _, s := range []struct {
 		prefix string
 		cause  Cause
@@ -157,7 +145,7 @@ func syncOf(function string) (c Cause, ok bool) {
 		{"sync.(*Mutex).", Mutex},
 		{"sync.(*RWMutex).", RWMutex},
 		{"sync.(*Once).", Once},
-		{"sync.(*WaitGroup).Wait", WaitGroup}, // not Go, in which goroutines begin
+		{"sync.(*WaitGroup).Wait", WaitGroup}, // goroutines begin in its method Go
 	} {
 		if strings.HasPrefix(function, s.prefix) {
 			return s.cause, true

@@ -21,17 +21,17 @@ const (
 	defaultSlowEvery     = 30 * time.Second
 )
 
-// Mode says when a [Recorder] records of its own accord, while [Recorder.Run] runs.
+// Mode tells when [Recorder.Run] records.
 type Mode uint8
 
 // The modes.
 const (
 	Off       Mode = iota // never
-	DutyCycle             // for a short while each minute
-	Always                // all the time: only then is there exact data on any slow span
+	DutyCycle             // for [Config.For] in each period [Config.Every]
+	Always                // all the time, so that any slow span is recorded
 )
 
-// String returns the mode as the environment has it.
+// String returns the mode in the form of the variable GMPULSE_RECORDER.
 func (m Mode) String() string {
 	switch m {
 	case Off:
@@ -45,49 +45,51 @@ func (m Mode) String() string {
 	}
 }
 
-// Config says what a [Recorder] may cost. The zero value is ready to use.
+// Config bounds the cost of a [Recorder]. The zero value selects the defaults.
 type Config struct {
-	// MaxGoroutines is the number of goroutines above which nothing is recorded:
-	// a recording lists each of them at least once a second. Zero means 20,000.
+	// MaxGoroutines is the number of goroutines above which the Recorder does not
+	// record, because a recording lists each of them once a second. 0 means 20,000.
 	MaxGoroutines int
 
-	// MaxBytes is the size in bytes above which a recording is not read: reading
-	// takes three to eight times as much memory. Zero means 8 MiB.
+	// MaxBytes is the size in bytes above which a recording is discarded. Reading
+	// takes three to eight times as much memory. 0 means 8 MiB.
 	MaxBytes int
 
-	// MaxEvents is how many events of a recording are read at most. Reading
-	// takes about 0.15 µs for each. Zero means 1,500,000.
+	// MaxEvents is the number of events above which a recording is discarded.
+	// Reading takes about 0.15 µs per event. 0 means 1,500,000.
 	MaxEvents int
 
-	// Mode is when to record. Zero is [Off].
+	// Mode tells when Run records. The zero value is [Off].
 	Mode Mode
 
-	// Every is the time between two looks at a recording, from which [Recorder.Window]
-	// comes. Zero means one minute.
+	// Every is the period in which Run reads what it recorded, see
+	// [Recorder.Window]. 0 means one minute.
 	Every time.Duration
 
-	// For is how long [DutyCycle] records. Zero means two seconds.
+	// For is the length of the recordings of [DutyCycle]. 0 means two seconds. It
+	// must not exceed half of Every.
 	For time.Duration
 
-	// MaxRate is how many bytes a second may be recorded, MaxShare the share of
-	// one core that recording and reading may use on average, as estimated. Above
-	// either, and above MaxGoroutines, the recorder steps back: it stops and tries
-	// again after Every, then after twice that, and so on, up to an hour. Zero means 4 MiB
-	// and 0.01.
-	MaxRate  int
+	// MaxRate is the limit of recorded bytes per second. 0 means 4 MiB.
+	MaxRate int
+
+	// MaxShare is the limit of the estimated share of one core that Run takes on
+	// average for recording and reading, from 0 to 1. 0 means 0.01. If MaxShare,
+	// MaxRate or MaxGoroutines is exceeded, Run stops recording for Every, the next
+	// time for twice as long, and so on up to an hour.
 	MaxShare float64
 
-	// SlowerThan is the duration from which a local root span is slow, for
-	// [Recorder.WrapExporter]. Zero means that it is slower than 99 of 100 spans
-	// of its name were of late.
+	// SlowerThan is the duration above which a local root span is slow, for
+	// [Recorder.WrapExporter]. 0 means the 99th percentile of recent spans of the
+	// same name.
 	SlowerThan time.Duration
 
-	// SlowEvery is the least time between two slow spans that are looked into.
-	// Zero means 30 seconds.
+	// SlowEvery is the minimum time between two slow spans that are analyzed. 0
+	// means 30 seconds.
 	SlowEvery time.Duration
 
-	// Logger gets one line when recordings cannot be made or read any more, and
-	// one when they can again. Default slog.Default().
+	// Logger gets a line when recording begins to fail and when it works again. nil
+	// means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -113,17 +115,17 @@ func (c Config) withDefaults() (Config, error) {
 	c.SlowEvery = cmp.Or(c.SlowEvery, defaultSlowEvery)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Mode > Always {
-		err = errors.Join(err, fmt.Errorf("exectrace: Config.Mode is %d: set it to Off, DutyCycle or Always", c.Mode))
+		err = errors.Join(err, fmt.Errorf("exectrace: Config.Mode is %d, want Off, DutyCycle or Always", c.Mode))
 	}
 	if c.Mode == DutyCycle && c.For > c.Every/2 {
-		err = errors.Join(err, fmt.Errorf("exectrace: Config.For is %v: set it to at most half of Every, which is %v, or Mode to Always", c.For, c.Every))
+		err = errors.Join(err, fmt.Errorf("exectrace: Config.For is %v, want at most half of Every, which is %v", c.For, c.Every))
 	}
 	return c, err
 }
 
 func checkPositive[T int | float64 | time.Duration](field string, v T) error {
 	if v < 0 {
-		return fmt.Errorf("exectrace: Config.%s is %v: set it above zero, or to 0 for the default", field, v)
+		return fmt.Errorf("exectrace: Config.%s is %v, want a positive value or 0 for the default", field, v)
 	}
 	return nil
 }

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exectrace looks inside with the runtime's own execution trace, which
-// knows every goroutine and every moment of it. It owns the one flight recorder
-// that a process may have:
+// Package exectrace uses the runtime's execution trace, which records every goroutine
+// and every state change, to tell where the time of spans goes and what goroutines do.
 //
-//	r, err := exectrace.New(exectrace.Config{})
-//	recording, err := r.Record(ctx, 3*time.Second) // which ran, what woke them, who created them
-//
-// and says where the time of spans went, exactly, in any execution trace of a
-// program that makes OpenTelemetry spans:
+// [Analyze] reads an execution trace of a program that creates OpenTelemetry spans and
+// breaks down the duration of each span, to the nanosecond:
 //
 //	w, err := exectrace.Analyze(ctx, file, math.MaxInt, func(b *exectrace.Breakdown) {
-//		fmt.Println(b.Name, b.Duration, b.Self[exectrace.Runnable], b.Self[exectrace.Mutex])
+//		fmt.Println(b.Name, b.Duration, b.Self.Of(exectrace.Runnable), b.Self.Of(exectrace.Mutex))
 //	})
 //
-// [Recorder.WrapExporter] puts that on the slow spans themselves, before they leave.
+// A [Recorder] owns the flight recorder of the process (runtime/trace.FlightRecorder),
+// of which only one can be active. [Recorder.Record] records on demand and tells which
+// goroutines ran, what woke them and which go statements created them:
 //
-// A [Recorder] records nothing until it is asked to. [Recorder.Record] records for as
-// long as asked for; package agent calls it while a group of goroutines is suspicious.
-// [Recorder.Run] does as [Config.Mode] says, and stops for a while when that costs too
-// much.
+//	r, err := exectrace.New(exectrace.Config{})
+//	recording, err := r.Record(ctx, 3*time.Second)
 //
-// Recordings are read with golang.org/x/exp/trace. Where that does not know the
-// format of the running Go version there is no exact data: every call then
-// returns [ErrFormat] at once, and nothing else changes.
+// [Recorder.WrapExporter] adds the breakdown to slow spans as attributes. For this,
+// [Recorder.Run] records periodically or always, see [Config.Mode], and pauses when
+// recording exceeds the configured cost. Package agent calls Record while a group of
+// goroutines is suspicious.
+//
+// Package golang.org/x/exp/trace reads the recordings. If it does not support the
+// format of the running Go version, every call returns [ErrFormat] immediately.
 //
 // # Risk
 //
-// Execution tracing unwinds stacks by frame pointers. In programs with C or
-// assembly that clobbers them it has crashed (golang/go#69629, #73664, #75478);
-// GODEBUG=tracefpunwindoff=1 is the slow way around; GMPULSE_RECORDER=off keeps package
-// agent from recording.
+// Execution tracing unwinds stacks by frame pointers. It has crashed programs with C or
+// assembly code that overwrites them (golang/go#69629, #73664, #75478). With
+// GODEBUG=tracefpunwindoff=1 it uses a slower method. With GMPULSE_RECORDER=off,
+// package agent does not record.
 package exectrace

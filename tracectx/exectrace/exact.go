@@ -10,48 +10,46 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// exact adds up the windows, by root-span name.
-type exact struct {
-	mu    sync.Mutex
-	roots map[string]*Parts
+// rootTotals adds up the time of root spans over all windows, by name.
+type rootTotals struct {
+	mu     sync.Mutex
+	byName map[string]*Parts
 }
 
-func (x *exact) add(w *Window) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.roots == nil {
-		x.roots = map[string]*Parts{}
+func (t *rootTotals) add(w *Window) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = map[string]*Parts{}
 	}
 	for i := range w.Roots {
 		name := w.Roots[i].Name
-		if x.roots[name] == nil {
-			if len(x.roots) >= maxRoots {
-				name = otherRoot
-			}
-			if x.roots[name] == nil {
-				x.roots[name] = new(Parts)
-			}
+		if t.byName[name] == nil && len(t.byName) >= maxRoots {
+			name = otherRoot
 		}
-		x.roots[name].add(&w.Roots[i].Self)
+		if t.byName[name] == nil {
+			t.byName[name] = new(Parts)
+		}
+		t.byName[name].add(&w.Roots[i].Self)
 	}
 }
 
-// Exact returns what execution traces told since [New]. The agent that the Recorder is
-// given to publishes it. It costs a few microseconds.
+// Exact returns the sums of all analyzed recordings since [New], for the metrics of
+// the agent. It takes a few microseconds.
 func (r *Recorder) Exact() *runtimeinfo.ExactSpans {
 	s := r.Stats()
 	e := &runtimeinfo.ExactSpans{
 		Read: s.Recordings, Busy: s.Busy, TooMany: s.TooMany, Unreadable: s.Unreadable, StepsBack: s.StepsBack,
 		Explained: s.Slow, Missed: s.SlowMissed,
 	}
-	r.exact.mu.Lock()
-	defer r.exact.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(r.exact.roots)) {
-		p := r.exact.roots[name]
+	r.totals.mu.Lock()
+	defer r.totals.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.totals.byName)) {
+		p := r.totals.byName[name]
 		e.Times = append(e.Times,
-			runtimeinfo.ExactTime{Root: name, State: Running.String(), Time: p[Running]},
-			runtimeinfo.ExactTime{Root: name, State: Runnable.String(), Time: p[Runnable]},
-			runtimeinfo.ExactTime{Root: name, State: Syscall.String(), Time: p[Syscall]},
+			runtimeinfo.ExactTime{Root: name, State: Running.String(), Time: p.Of(Running)},
+			runtimeinfo.ExactTime{Root: name, State: Runnable.String(), Time: p.Of(Runnable)},
+			runtimeinfo.ExactTime{Root: name, State: Syscall.String(), Time: p.Of(Syscall)},
 			runtimeinfo.ExactTime{Root: name, State: "blocked", Time: p.Blocked()},
 		)
 	}

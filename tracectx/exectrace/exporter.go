@@ -21,59 +21,60 @@ const (
 	exportTimeout  = 30 * time.Second
 )
 
-// WrapExporter returns an exporter that hands on to next what it is given, and looks
-// into slow local root spans: slower than [Config.SlowerThan], or than 99 of 100
-// of their name, one each [Config.SlowEvery]. While the recorder is on ([Config.Mode])
-// such a span, and the spans below it in the same batch, get attributes
-// gmpulse.span.exec.*, from the execution trace: where each nanosecond went, in seconds.
+// WrapExporter returns an exporter that adds attributes to slow local root spans and
+// passes all spans to next. A span is slow if it is longer than [Config.SlowerThan], or
+// than the 99th percentile of its name. One slow span per [Config.SlowEvery] is
+// analyzed if Run has been recording since it began, see [Config.Mode]. The span, and
+// the spans below it in the same batch, get the attributes gmpulse.span.exec.*, which
+// tell where the time went, in seconds.
 //
-// Only those spans wait, for at most five seconds, on a goroutine of the
-// exporter's own; all others, and those too when anything fails, go out as they
-// are and at once. next is never called twice at a time. Shutdown waits for the
-// spans that wait. During ForceFlush no span is made to wait.
+// The spans of the slow trace are delayed for at most five seconds, in a goroutine of
+// the exporter. All other spans are exported at once, and so is the slow trace if
+// anything fails. next is called once at a time. Shutdown waits for delayed spans.
+// ForceFlush delays no spans.
 func (r *Recorder) WrapExporter(next sdktrace.SpanExporter) sdktrace.SpanExporter {
-	return &exporter{recorder: r, next: next, turn: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
+	return &exporter{recorder: r, next: next, lock: make(chan struct{}, 1), delayed: make(chan struct{}, 1)}
 }
 
 type exporter struct {
 	recorder *Recorder
 	next     sdktrace.SpanExporter
 
-	turn chan struct{} // holds one element while next is called; capacity 1: a lock with a context
-	idle chan struct{} // holds one element while spans wait
-	wait sync.WaitGroup
+	lock    chan struct{} // holds one element while next is called: a mutex whose waiters honour a context
+	delayed chan struct{} // holds one element while spans are delayed
+	wait    sync.WaitGroup
 }
 
 var _ sdktrace.SpanExporter = (*exporter)(nil)
 
-// ExportSpans hands the spans to next, but for those of a slow trace.
+// ExportSpans exports the spans, except those of a slow trace.
 func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	slow := x.recorder.slow.pick(time.Now(), spans, x.recorder.has)
-	if slow == nil || flushing() {
+	slow := x.recorder.slow.pick(time.Now(), spans, x.recorder.covers)
+	if slow == nil || inForceFlush() {
 		return x.export(ctx, spans)
 	}
 	select {
-	case x.idle <- struct{}{}:
+	case x.delayed <- struct{}{}:
 	default:
 		return x.export(ctx, spans)
 	}
-	held, rest := split(spans, slow)
-	x.wait.Go(func() { //nolint:contextcheck // the batch's context ends with the batch
-		defer func() { <-x.idle }()
-		pprof.Do(context.Background(), pprof.Labels(profilerLabel, "slow span"), func(ctx context.Context) { x.explain(ctx, slow, held) })
+	trace, rest := split(spans, slow)
+	x.wait.Go(func() { //nolint:contextcheck // the context of the batch ends with the batch
+		defer func() { <-x.delayed }()
+		pprof.Do(context.Background(), pprof.Labels(profilerLabel, "slow span"), func(ctx context.Context) { x.explain(ctx, slow, trace) })
 	})
 	return x.export(ctx, rest)
 }
 
-// explain exports the spans of a slow trace when they are as told as they will be.
-func (x *exporter) explain(ctx context.Context, slow sdktrace.ReadOnlySpan, held []sdktrace.ReadOnlySpan) {
-	bounded, cancel := context.WithTimeoutCause(ctx, explainTimeout, errors.New("exectrace: looking into a slow span took too long"))
-	held = x.recorder.explain(bounded, slow, held)
+// explain adds attributes to the spans of a slow trace and exports them.
+func (x *exporter) explain(ctx context.Context, slow sdktrace.ReadOnlySpan, trace []sdktrace.ReadOnlySpan) {
+	bounded, cancel := context.WithTimeoutCause(ctx, explainTimeout, errors.New("exectrace: the analysis of a slow span took too long"))
+	trace = x.recorder.explain(bounded, slow, trace)
 	cancel()
-	bounded, cancel = context.WithTimeoutCause(ctx, exportTimeout, errors.New("exectrace: exporting a slow span took too long"))
+	bounded, cancel = context.WithTimeoutCause(ctx, exportTimeout, errors.New("exectrace: the export of a slow span took too long"))
 	defer cancel()
-	if err := x.export(bounded, held); err != nil {
-		otel.Handle(err) // as the SDK's batch processor does
+	if err := x.export(bounded, trace); err != nil {
+		otel.Handle(err) // as the SDK's batch span processor does
 	}
 }
 
@@ -82,15 +83,15 @@ func (x *exporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) er
 		return nil
 	}
 	select {
-	case x.turn <- struct{}{}:
+	case x.lock <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("exectrace: %d spans of a slow trace are being exported: %w", len(spans), context.Cause(ctx))
+		return fmt.Errorf("exectrace: %d spans not exported: the export of a slow trace is running: %w", len(spans), context.Cause(ctx))
 	}
-	defer func() { <-x.turn }()
+	defer func() { <-x.lock }()
 	return x.next.ExportSpans(ctx, spans)
 }
 
-// Shutdown waits for spans that wait, and shuts next down.
+// Shutdown waits for delayed spans and shuts next down.
 func (x *exporter) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -101,29 +102,28 @@ func (x *exporter) Shutdown(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("exectrace: shutdown: a slow span still waits: %w", context.Cause(ctx))
+		err = fmt.Errorf("exectrace: shutdown before a slow span was exported: %w", context.Cause(ctx))
 	}
 	return errors.Join(err, x.next.Shutdown(ctx))
 }
 
-// split returns the spans of the slow one's trace, and the others. The batch is
-// the caller's again when the call has returned.
-func split(spans []sdktrace.ReadOnlySpan, slow sdktrace.ReadOnlySpan) (held, rest []sdktrace.ReadOnlySpan) {
-	rest = make([]sdktrace.ReadOnlySpan, 0, len(spans)-1)
+// split returns the spans of the slow span's trace, and the others, in new slices: the
+// caller of ExportSpans reuses the batch.
+func split(spans []sdktrace.ReadOnlySpan, slow sdktrace.ReadOnlySpan) (trace, rest []sdktrace.ReadOnlySpan) {
 	for _, s := range spans {
 		if s.SpanContext().TraceID() == slow.SpanContext().TraceID() {
-			held = append(held, s)
+			trace = append(trace, s)
 		} else {
 			rest = append(rest, s)
 		}
 	}
-	return held, rest
+	return trace, rest
 }
 
-// flushing tells whether somebody waits for this very export, in a call of
-// ForceFlush: they may be about to freeze the process. Only the stack tells. It
-// is looked at once for each slow span.
-func flushing() bool {
+// inForceFlush reports whether the export is part of a call of ForceFlush, whose caller
+// waits for it and may be about to freeze the process. Only the stack tells. The
+// exporter checks it once per slow span.
+func inForceFlush() bool {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {

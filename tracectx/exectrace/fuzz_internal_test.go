@@ -58,7 +58,7 @@ func run(t *testing.T, events []xtrace.Event) {
 		if b.Self.Sum() != b.Duration || b.Duration < 0 {
 			t.Errorf("%s: parts sum to %v, want %v: %v", b.Name, b.Self.Sum(), b.Duration, b.Self)
 		}
-		for _, d := range b.Others {
+		for _, d := range b.Others.All() {
 			if d < 0 {
 				t.Errorf("%s: others %v", b.Name, b.Others)
 			}

@@ -2,27 +2,25 @@
 
 package exectrace
 
-import (
-	"golang.org/x/exp/trace"
-)
+import "golang.org/x/exp/trace"
 
-// goroutine is what is known of one.
+// goroutine is the state of a goroutine during the analysis.
 type goroutine struct {
 	state   trace.GoState
 	cause   Cause
-	entered trace.Time // this state; 0: before the recording
-	since   trace.Time
-	total   Parts // up to since
+	entered trace.Time // begin of the state; 0: before the recording
+	since   trace.Time // the time until which total counts
+	total   Parts
 	proc    trace.ProcID
 
-	assist stretch
-	next   *rootLog
+	assist  accumulator
+	nextLog *rootLog // identifies the next span
 
-	// The open spans that began on it, a list by way of outer and inner.
+	// The open spans that began on the goroutine, linked by outer and inner.
 	outermost, innermost *span
 
-	// owner is the innermost open span that it was created under, place its index
-	// among the owner's members, base what it had done when it became one.
+	// owner is the innermost open span under which the goroutine was created. place is
+	// its index in owner.members, and base the value of total when it became a member.
 	owner *span
 	place int
 	base  Parts
@@ -37,15 +35,15 @@ func (a *analyzer) goroutine(id trace.GoID) *goroutine {
 	return g
 }
 
-// settle counts the time up to now.
-func (g *goroutine) settle(now trace.Time) {
+// update adds the time until now to total.
+func (g *goroutine) update(now trace.Time) {
 	if g.state != trace.GoUndetermined {
-		g.total[g.cause] += now.Sub(g.since)
+		g.total.times[g.cause] += now.Sub(g.since)
 	}
 	g.since = now
 }
 
-// span returns the innermost span that it works for, nil for none.
+// span returns the innermost span that the goroutine works for, or nil.
 func (g *goroutine) span() *span {
 	if g.innermost != nil {
 		return g.innermost
@@ -53,22 +51,22 @@ func (g *goroutine) span() *span {
 	return g.owner
 }
 
-// transition moves a goroutine from what it did to what it does now.
+// transition changes the state of a goroutine.
 func (a *analyzer) transition(e *trace.Event) {
 	t := e.StateTransition()
 	if t.Resource.Kind != trace.ResourceGoroutine {
 		return
 	}
 	from, to := t.Goroutine()
-	if from == to {
-		return // said again, at the begin of the next second
+	if from == to { // the tracer repeats the state in each generation
+		return
 	}
 	id := t.Resource.Goroutine()
 	g := a.goroutine(id)
-	g.settle(a.now)
+	g.update(a.now)
 	a.leave(g, e, to)
 	if from == trace.GoNotExist {
-		a.adopt(g, e, &t)
+		a.create(g, e, &t)
 	}
 	if to == trace.GoNotExist {
 		a.end(id, g)
@@ -87,7 +85,7 @@ func (a *analyzer) transition(e *trace.Event) {
 	}
 }
 
-// leave ends what the goroutine did.
+// leave ends the present state of a goroutine.
 func (a *analyzer) leave(g *goroutine, e *trace.Event, to trace.GoState) {
 	switch g.state {
 	case trace.GoRunnable:
@@ -96,9 +94,8 @@ func (a *analyzer) leave(g *goroutine, e *trace.Event, to trace.GoState) {
 			a.latency.add(a.now.Sub(g.entered))
 		}
 	case trace.GoRunning:
-		if p := a.processors[g.proc]; p != nil && p.since != 0 {
-			p.busy += a.now.Sub(p.since)
-			p.since = 0
+		if p := a.processors[g.proc]; p != nil {
+			p.end(a.now)
 		}
 		g.proc = trace.NoProc
 	case trace.GoWaiting:
@@ -109,30 +106,30 @@ func (a *analyzer) leave(g *goroutine, e *trace.Event, to trace.GoState) {
 	}
 }
 
-// run puts the goroutine on a processor.
+// run assigns a goroutine to a processor.
 func (a *analyzer) run(g *goroutine, id trace.ProcID) {
 	if id == trace.NoProc {
 		return
 	}
 	p := a.processors[id]
 	if p == nil {
-		p = new(processor)
+		p = new(accumulator)
 		a.processors[id] = p
 	}
 	if p.since == 0 {
-		p.since = a.now
+		p.begin(a.now)
 		g.proc = id
 	}
 }
 
-// wake tells the spans of a goroutine who woke it.
+// wake adds the waker of a goroutine to its spans.
 func (a *analyzer) wake(g *goroutine, e *trace.Event) {
 	if g.outermost == nil {
 		return
 	}
 	var site, name string
 	if by := e.Goroutine(); by != trace.NoGoroutine {
-		site = a.places.site(e.Stack())
+		site = a.stacks.entry(e.Stack()).site
 		if w := a.goroutines[by]; w != nil {
 			if s := w.span(); s != nil {
 				name = s.Name
@@ -140,14 +137,14 @@ func (a *analyzer) wake(g *goroutine, e *trace.Event) {
 		}
 	}
 	for s, n := g.outermost, 0; s != nil && n < maxNested; s, n = s.inner, n+1 {
-		s.wake(g.cause, site, name, a.now.Sub(g.entered))
+		s.addWaker(g.cause, site, name, a.now.Sub(g.entered))
 	}
 }
 
-// adopt gives a new goroutine to the span that its creator works for.
-func (a *analyzer) adopt(g *goroutine, e *trace.Event, t *trace.StateTransition) {
+// create makes a new goroutine a member of the span that its creator works for.
+func (a *analyzer) create(g *goroutine, e *trace.Event, t *trace.StateTransition) {
 	creator := a.goroutines[e.Goroutine()]
-	if creator == nil || g.owner != nil || beganInRuntime(t.Stack) {
+	if creator == nil || g.owner != nil || a.stacks.entry(t.Stack).system {
 		return
 	}
 	owner := creator.span()
@@ -155,16 +152,16 @@ func (a *analyzer) adopt(g *goroutine, e *trace.Event, t *trace.StateTransition)
 		return
 	}
 	owner.join(g)
-	for s := owner; s != nil; s = s.up() {
+	for s := owner; s != nil; s = s.openParent() {
 		s.Goroutines++
 	}
 }
 
-// end lets go of a goroutine.
+// end removes a goroutine that ended.
 func (a *analyzer) end(id trace.GoID, g *goroutine) {
 	if g.owner != nil {
 		g.owner.leave(g)
 	}
-	g.state, g.cause = trace.GoNotExist, Gone // for spans that are still open
+	g.state, g.cause = trace.GoNotExist, Gone // for its open spans
 	delete(a.goroutines, id)
 }

@@ -5,38 +5,37 @@ package exectrace
 import "time"
 
 const (
-	// Recording costs the application about 80 ns for each event of some 6 bytes
-	// (trace-correlation §3, benchmarks/exectrace).
+	// Recording costs the application about 80 ns for each event of about 6 bytes
+	// (benchmarks/exectrace).
 	bytesPerEvent = 6
 	costPerEvent  = 80 * time.Nanosecond
-	// costPerListed is the cost to list a goroutine with its stack, which the
-	// tracer does in each generation if the goroutine did not run.
+	// costPerListed is the cost to list a goroutine with its stack. The tracer lists
+	// the goroutines that did not run, once a second.
 	costPerListed = time.Microsecond
 	maxPause      = time.Hour
 )
 
-// governor says whether recording may go on, and for how long to leave it be if
-// not. It is a function of what it is told: it looks at no clock.
+// A governor decides whether Run may go on recording, and how long it pauses if not.
 type governor struct {
 	config Config
-	steps  int // back, in a row
+	pauses int // in a row
 }
 
-// load is what recording costs.
+// load is the cost of recording.
 type load struct {
 	goroutines int
-	rate       float64       // bytes a second while it records
-	reading    time.Duration // of the last recording
+	rate       float64       // bytes per second while recording
+	reading    time.Duration // time to read the last recording
 }
 
-// affords tells whether a load is one to go on with.
-func (g *governor) affords(l load) bool {
+// allows reports whether a load is within the limits.
+func (g *governor) allows(l load) bool {
 	return l.goroutines <= g.config.MaxGoroutines &&
 		l.rate <= float64(g.config.MaxRate) &&
 		g.share(l) <= g.config.MaxShare
 }
 
-// share estimates how much of one core a load takes on average.
+// share returns an estimate of the share of one core that a load takes on average.
 func (g *governor) share(l load) float64 {
 	recording := l.rate / bytesPerEvent * costPerEvent.Seconds()
 	if g.config.Mode == DutyCycle {
@@ -45,12 +44,12 @@ func (g *governor) share(l load) float64 {
 	return recording + l.reading.Seconds()/g.config.Every.Seconds()
 }
 
-// forward says that a recording went well.
-func (g *governor) forward() { g.steps = 0 }
-
-// back returns for how long not to record, longer each time in a row.
-func (g *governor) back() time.Duration {
-	pause := min(maxPause, g.config.Every<<min(g.steps, 16))
-	g.steps++
+// pause returns the length of the next pause: twice that of the one before.
+func (g *governor) pause() time.Duration {
+	pause := min(maxPause, g.config.Every<<min(g.pauses, 16))
+	g.pauses++
 	return max(pause, g.config.Every)
 }
+
+// reset makes the next pause the shortest. It is called after a recording.
+func (g *governor) reset() { g.pauses = 0 }

@@ -30,7 +30,7 @@ func TestGovernor(t *testing.T) {
 		{"more bytes", duty, load{rate: 4<<20 + 1}, false},
 		{"reading takes 1.1 % of a core", duty, load{reading: 660 * time.Millisecond}, false},
 	} {
-		if g := (governor{config: c.config}); g.affords(c.load) != c.want {
+		if g := (governor{config: c.config}); g.allows(c.load) != c.want {
 			t.Errorf("%s: %v, share %v", c.what, !c.want, g.share(c.load))
 		}
 	}
@@ -43,17 +43,17 @@ func TestGovernorStepsBackFurtherEachTime(t *testing.T) {
 	}
 	g := governor{config: c}
 	for _, minutes := range []float64{1, 2, 4, 8, 16, 32, 60, 60} {
-		if got := g.back(); got.Minutes() != minutes {
+		if got := g.pause(); got.Minutes() != minutes {
 			t.Errorf("%v, want %v minutes", got, minutes)
 		}
 	}
 	for range 100 {
-		if got := g.back(); got != time.Hour {
+		if got := g.pause(); got != time.Hour {
 			t.Fatalf("%v", got)
 		}
 	}
-	g.forward()
-	if got := g.back(); got != time.Minute {
+	g.reset()
+	if got := g.pause(); got != time.Minute {
 		t.Errorf("after a good one %v", got)
 	}
 }

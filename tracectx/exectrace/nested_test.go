@@ -195,7 +195,7 @@ func TestDeepSpansCountForTheOutermost(t *testing.T) {
 			outermost = s
 		case "work":
 			work = s
-			ran += s.Self[exectrace.Running]
+			ran += s.Self.Of(exectrace.Running)
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestDeepSpansCountForTheOutermost(t *testing.T) {
 	if outermost == nil || work == nil || outermost.Goroutines != each {
 		t.Fatalf("%+v", outermost)
 	}
-	if got := outermost.Others[exectrace.Running]; got < ran || got > 2*ran+time.Millisecond {
+	if got := outermost.Others.Of(exectrace.Running); got < ran || got > 2*ran+time.Millisecond {
 		t.Errorf("the outermost span has %v of others, those below ran %v", got, ran)
 	}
 }

@@ -21,7 +21,7 @@ func oneShot(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := r.record(context.Background())
+	b, err := r.snapshot(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func oneShot(t testing.TB) []byte {
 
 func TestDamaged(t *testing.T) {
 	whole := oneShot(t)
-	if _, err := readTranscript(t.Context(), whole, defaultMaxEvents); err != nil {
+	if _, err := readGoroutines(t.Context(), whole, defaultMaxEvents); err != nil {
 		t.Fatal(err)
 	}
 	newer := bytes.Replace(whole, []byte("go 1.26"), []byte("go 1.99"), 1)
@@ -41,7 +41,7 @@ func TestDamaged(t *testing.T) {
 		"cut":          whole[:len(whole)/2],
 		"its end lost": whole[:len(whole)-1],
 	} {
-		if made, err := readTranscript(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || made != nil {
+		if made, err := readGoroutines(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || made != nil {
 			t.Errorf("%s: %v, %v", name, made, err)
 		}
 	}
@@ -71,7 +71,7 @@ func TestUnknownVersionIsNotTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.alien = known(bytes.NewReader([]byte("go 1.99 trace\x00\x00\x00")))
+	r.formatErr = checkFormat(bytes.NewReader([]byte("go 1.99 trace\x00\x00\x00")))
 	for range 2 {
 		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, ErrFormat) {
 			t.Error(err)

@@ -5,13 +5,13 @@ package exectrace
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -34,7 +34,7 @@ var _ goroutines.Recorder = (*Recorder)(nil)
 //   - After recordings that exceeded MaxBytes or MaxEvents it halves, once for
 //     each of them in a row.
 //
-// The runtime also drops the oldest events when all exceed half of MaxBytes.
+// The runtime also drops the oldest events if all exceed half of MaxBytes.
 //
 // Record takes about 80 ns of CPU time for each event; 1 µs for each goroutine at
 // the start, at the end and once a second; and the time to read the recording.
@@ -45,25 +45,25 @@ func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutine
 	if length <= 0 {
 		return nil, fmt.Errorf("exectrace: record for %v: the length must be positive", length)
 	}
-	recording, err := r.recordFor(ctx, length)
-	return recording, r.settle(err)
+	recording, err := r.record(ctx, length)
+	return recording, r.count(err)
 }
 
-func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
-	length, cost, err := r.begin(ctx, length)
+func (r *Recorder) record(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
+	length, cost, err := r.beginRecord(ctx, length)
 	if err != nil {
 		return nil, err
 	}
-	defer r.end(ctx)
+	defer r.endRecord(ctx)
 	if !sleep(ctx, length) {
 		return nil, context.Cause(ctx)
 	}
-	if err := r.take(ctx); err != nil {
+	if err := r.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer r.release()
 	recording, err := r.readGoroutines(ctx)
-	r.pace.learn(recording, err)
+	r.estimate.update(recording, err)
 	if err != nil {
 		return nil, err
 	}
@@ -71,70 +71,62 @@ func (r *Recorder) recordFor(ctx context.Context, length time.Duration) (*gorout
 	return recording, nil
 }
 
-// begin keeps the recorder on until end is called. It returns the length to record
-// and the CPU time that the start took.
-func (r *Recorder) begin(ctx context.Context, length time.Duration) (_, cost time.Duration, err error) {
-	if err := r.take(ctx); err != nil {
+// beginRecord keeps the flight recorder on until endRecord is called. It returns the
+// length to record and the CPU time that the start took.
+func (r *Recorder) beginRecord(ctx context.Context, length time.Duration) (_, cost time.Duration, err error) {
+	if err := r.acquire(ctx); err != nil {
 		return 0, 0, err
 	}
 	defer r.release()
-	if r.alien != nil {
-		return 0, 0, r.alien
+	if r.formatErr != nil {
+		return 0, 0, r.formatErr
 	}
-	n := runtime.NumGoroutine()
-	if n > r.config.MaxGoroutines {
-		return 0, 0, fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, r.config.MaxGoroutines)
-	}
-	length = r.pace.length(length, n, &r.config)
-	if err := checkHeadroom(r.pace.bytes(length, n, &r.config)); err != nil {
+	if err := checkGoroutines(r.config.MaxGoroutines); err != nil {
 		return 0, 0, err
 	}
-	cost, err = charge(func() error { return r.enlist(length) })
+	n := runtime.NumGoroutine()
+	length = r.estimate.length(length, n, &r.config)
+	if err := checkMemory(r.estimate.bytes(length, n, &r.config)); err != nil {
+		return 0, 0, err
+	}
+	cost, err = measure(func() error { return r.addRecordUser(length) })
 	return length, cost, err
 }
 
-// enlist adds a user of the recorder. If the recorder was off, enlist also ends the
-// first generation of the trace at once. At the end of a generation, the runtime
-// records the stacks of the goroutines that did not run in it. Without this, the
-// trace would not show where the goroutines waited that run in the first second.
-func (r *Recorder) enlist(length time.Duration) error {
-	fresh, err := r.join(length)
+// addRecordUser adds a user of the flight recorder. If it was off, addRecordUser also
+// ends the first generation of the trace at once. At the end of a generation, the
+// runtime records the stacks of the goroutines that did not run in it. Without this,
+// the trace would not show where the goroutines waited that run in the first second.
+func (r *Recorder) addRecordUser(length time.Duration) error {
+	fresh, err := r.addUser(length)
 	if err != nil || !fresh {
 		return err
 	}
 	if _, err := r.flight.WriteTo(io.Discard); err != nil {
-		r.part()
+		r.removeUser()
 		return fmt.Errorf("exectrace: record: %w", err)
 	}
 	return nil
 }
 
-// charge calls f and returns the CPU time that it took on the calling thread, or the
-// elapsed time if the system does not report the CPU time of threads.
-func charge(f func() error) (time.Duration, error) {
-	meter := cputime.Start()
-	err := f()
-	return meter.Stop(), err
-}
-
-// end undoes begin, even if ctx is done.
-func (r *Recorder) end(ctx context.Context) {
-	if r.take(context.WithoutCancel(ctx)) != nil {
+// endRecord undoes beginRecord, even if ctx is done.
+func (r *Recorder) endRecord(ctx context.Context) {
+	if r.acquire(context.WithoutCancel(ctx)) != nil {
 		return
 	}
 	defer r.release()
-	r.part()
+	r.removeUser()
 }
 
-// join adds a user of the recorder, and starts it if it is off. It keeps the events
-// of the last age at least. The caller holds the turn.
-func (r *Recorder) join(age time.Duration) (fresh bool, err error) {
+// addUser adds a user of the flight recorder, which it starts if it is off. The
+// recorder keeps at least the events of the last age. The caller holds the lock.
+func (r *Recorder) addUser(age time.Duration) (fresh bool, err error) {
 	if r.flight == nil {
-		const margin = 30 * time.Second // for a busy machine: what is kept is bounded by bytes
+		const margin = 30 * time.Second // for a busy machine; the number of bytes is bounded
 		if r.config.Mode != Off {
-			age = max(age, r.config.For, flightAge+r.config.SlowerThan) // what Run needs, should it join
+			age = max(age, r.config.For, keep+r.config.SlowerThan) // Run may become a user
 		}
-		if r.flight, err = r.fly(age + margin); err != nil {
+		if r.flight, err = r.start(age + margin); err != nil {
 			return false, err
 		}
 		fresh = true
@@ -143,99 +135,56 @@ func (r *Recorder) join(age time.Duration) (fresh bool, err error) {
 	return fresh, nil
 }
 
-// part removes a user of the recorder, and stops it after the last one. The caller
-// holds the turn.
-func (r *Recorder) part() {
+// removeUser removes a user of the flight recorder and stops it after the last one.
+// The caller holds the lock.
+func (r *Recorder) removeUser() {
 	if r.users--; r.users == 0 {
 		r.flight.Stop()
 		r.flight = nil
 	}
 }
 
-// readGoroutines reads what the recorder has. The caller holds the turn.
+// readGoroutines reads what the flight recorder contains. The caller holds the lock.
 func (r *Recorder) readGoroutines(ctx context.Context) (recording *goroutines.Recording, err error) {
-	spent, err := charge(func() error {
-		recorded, err := r.record(ctx)
+	cost, err := measure(func() error {
+		recorded, err := r.snapshot(ctx)
 		if err != nil {
 			return err
 		}
-		recording, err = readTranscript(ctx, recorded, r.config.MaxEvents)
+		recording, err = readGoroutines(ctx, recorded, r.config.MaxEvents)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	recording.CPU += spent
+	recording.CPU += cost
 	return recording, nil
 }
 
-func readTranscript(ctx context.Context, recorded []byte, most int) (recording *goroutines.Recording, err error) {
-	l := newTranscript()
-	if err := readEvents(ctx, bytes.NewReader(recorded), most, l.event); err != nil {
+func readGoroutines(ctx context.Context, recorded []byte, maxEvents int) (recording *goroutines.Recording, err error) {
+	t := newTracker()
+	if err := readEvents(ctx, bytes.NewReader(recorded), maxEvents, t.event); err != nil {
 		return nil, err
 	}
-	defer func() { // recording still calls the reader, for stacks
-		if p := recover(); p != nil {
-			recording, err = nil, fmt.Errorf("%w: the reader panicked: %v", ErrFormat, p)
-		}
-	}()
-	recording = l.recording()
-	recording.Bytes, recording.CPU = len(recorded), l.cost()
+	defer recoverReader(&err) // recording calls the reader for stacks
+	recording = t.recording()
+	recording.Bytes, recording.CPU = len(recorded), t.cost()
 	return recording, nil
 }
 
-// pace decides on the length of the next recording. The turn guards it.
-type pace struct {
-	eventRate, byteRate float64 // per second, of the last recording; 0: unknown
-	misses              int     // recordings in a row that exceeded a bound
+// measure calls f and returns the CPU time that it took on the calling thread, or the
+// elapsed time if the system does not report the CPU time of threads.
+func measure(f func() error) (time.Duration, error) {
+	meter := cputime.Start()
+	err := f()
+	return meter.Stop(), err
 }
 
-const (
-	manyGoroutines = 20_000
-	// usualRate is the number of events per second above which recordings get
-	// shorter.
-	usualRate = 200_000
-)
-
-// length returns how long to record in a process of n goroutines.
-func (p *pace) length(asked time.Duration, n int, c *Config) time.Duration {
-	length := asked
-	if n > manyGoroutines {
-		length = min(length, time.Second)
+// checkMemory returns ErrMemory if a recording of the given size would bring the
+// process close to its memory limit. Making and reading it takes four times its size.
+func checkMemory(bytes int) error {
+	if err := headroom.Check(4 * int64(bytes)); err != nil {
+		return fmt.Errorf("%w: %w", ErrMemory, err)
 	}
-	length = atMost(length, p.eventRate, usualRate*asked.Seconds())
-	length = atMost(length, p.eventRate, 0.75*float64(c.MaxEvents))
-	length = atMost(length, p.byteRate, 0.75*float64(c.MaxBytes))
-	length >>= min(p.misses, 10)
-	return max(length, min(asked, probe))
-}
-
-// atMost returns the length, shortened if rate times length exceeds most.
-func atMost(length time.Duration, rate, most float64) time.Duration {
-	if rate*length.Seconds() <= most {
-		return length
-	}
-	return time.Duration(most / rate * float64(time.Second))
-}
-
-// bytes returns the expected size of a recording.
-func (p *pace) bytes(length time.Duration, n int, c *Config) int {
-	const (
-		least        = 256 << 10 // tables of functions and stacks, buffers of each processor
-		perGoroutine = 10        // in each generation
-		generations  = 3         // besides those of a second: the first, the last, and what is left over
-	)
-	listing := float64(n) * perGoroutine * (length.Seconds() + generations)
-	return int(min(float64(c.MaxBytes), max(p.byteRate*length.Seconds(), least+listing)))
-}
-
-// learn notes the outcome of a recording.
-func (p *pace) learn(r *goroutines.Recording, err error) {
-	switch {
-	case errors.Is(err, ErrTooMany):
-		p.misses++
-	case err == nil:
-		seconds := max(probe, r.Duration).Seconds()
-		*p = pace{eventRate: float64(r.Events) / seconds, byteRate: float64(r.Bytes) / seconds}
-	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/trace"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,51 +19,51 @@ import (
 )
 
 var (
-	// ErrBusy is the error of a recording that was not made because somebody else
-	// holds the flight recorder of the process.
-	ErrBusy = errors.New("exectrace: somebody else holds the flight recorder")
+	// ErrBusy means that other code has started the flight recorder of the process.
+	ErrBusy = errors.New("exectrace: the flight recorder is in use")
 
-	// ErrTooMany is the error of a recording that was not made, or not read,
-	// because there are more goroutines, bytes or events than [Config] allows.
-	ErrTooMany = errors.New("exectrace: too much to look at")
+	// ErrTooMany means that the number of goroutines, bytes or events exceeds a limit
+	// of [Config].
+	ErrTooMany = errors.New("exectrace: a limit of the recorder is exceeded")
 
-	// ErrMemory is the error of a recording that was not made because it might
-	// exceed the memory limit of the process (GOMEMLIMIT).
-	ErrMemory = errors.New("exectrace: not enough memory below the limit")
+	// ErrMemory means that a recording might exceed the memory limit of the process
+	// (GOMEMLIMIT).
+	ErrMemory = errors.New("exectrace: too close to the memory limit")
 
-	// ErrFormat is the error of a recording that cannot be read: it is of a Go
-	// version that golang.org/x/exp/trace does not know, or damaged.
-	ErrFormat = errors.New("exectrace: the recording cannot be read")
+	// ErrFormat means that golang.org/x/exp/trace cannot read a trace: it does not
+	// support the Go version, or the trace is damaged.
+	ErrFormat = errors.New("exectrace: the trace cannot be read")
 )
 
-// Recorder owns the flight recorder of the process. Make one with [New]; a
-// process needs no more than one. All methods may be called concurrently; one
-// recording is made and read at a time.
+// Recorder owns the flight recorder of the process. Create one per process with
+// [New]. All methods may be called concurrently; it makes and reads one recording at a
+// time.
 type Recorder struct {
 	config Config
 
-	// turn holds one element while somebody uses what follows; capacity 1: a lock
-	// that can be waited for with a context. The runtime's recorder keeps its
-	// state in fields without a lock, so all four of its methods are called here.
-	turn   chan struct{}
-	flight *trace.FlightRecorder // nil: off
-	users  int                   // of flight: running calls of Record, and Run
-	runs   bool                  // Run is one of the users
-	alien  error                 // why no recording of this process can be read
-	pace   pace
+	// lock guards the following, up to estimate. It holds one element while locked:
+	// a mutex whose waiters honour a context. A FlightRecorder has fields that it
+	// does not lock, so all calls of its methods hold the lock.
+	lock      chan struct{}
+	flight    *trace.FlightRecorder // nil: not recording
+	users     int                   // of flight: calls of Record, and Run
+	running   bool                  // Run is a user
+	formatErr error                 // recordings of this process cannot be read
+	estimate  estimate
 
-	since  atomic.Int64 // when flight started, in Unix nanoseconds; 0: off
-	window atomic.Pointer[Window]
-	exact  exact
-	notify atomic.Pointer[func(runtimeinfo.Event, []byte)]
-	slow   slowSpans
+	runningSince atomic.Int64 // when Run began to record, in Unix nanoseconds; 0: it does not
+	window       atomic.Pointer[Window]
+	totals       rootTotals
+	notify       atomic.Pointer[func(runtimeinfo.Event, []byte)]
+	slow         slowSpans
 
-	counts struct{ recordings, busy, tooMany, noMemory, unreadable, stepsBack, slow, slowMissed atomic.Uint64 }
-	broken atomic.Bool // recordings fail: said already
+	statsMu sync.Mutex
+	stats   Stats
+	failing bool // the last attempt failed
 }
 
-// New returns a Recorder that records nothing yet. The error names every field of
-// config that makes no sense.
+// New returns a Recorder that does not record yet. The error joins those of all
+// invalid fields of config.
 func New(config Config) (*Recorder, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -70,81 +71,77 @@ func New(config Config) (*Recorder, error) {
 	}
 	return &Recorder{
 		config: config,
-		turn:   make(chan struct{}, 1),
+		lock:   make(chan struct{}, 1),
 		slow:   newSlowSpans(config),
 	}, nil
 }
 
-// Stats is a Recorder's account of itself. The counts are cumulative.
+// Stats counts the recordings of a Recorder since [New], by outcome.
 type Stats struct {
-	// Recordings were made and read.
-	Recordings uint64
-	// Busy were not made because somebody else held the recorder, TooMany not made
-	// or not read because there was more than [Config] allows, Unreadable could
-	// not be read. NoMemory were not made because of the memory limit.
-	Busy, TooMany, NoMemory, Unreadable uint64
-	// StepsBack is how often recording was stopped because it cost too much.
-	StepsBack uint64
-	// Slow spans were looked into, SlowMissed were too, and not found in the
-	// recording.
-	Slow, SlowMissed uint64
+	Recordings uint64 // made and read
+	Busy       uint64 // not made: the flight recorder was in use, see ErrBusy
+	TooMany    uint64 // not made or not read, see ErrTooMany
+	NoMemory   uint64 // not made, see ErrMemory
+	Unreadable uint64 // not read, see ErrFormat
+	StepsBack  uint64 // pauses of Run because of the cost, see [Config.MaxShare]
+	Slow       uint64 // slow spans that were analyzed
+	SlowMissed uint64 // slow spans that the recording did not contain
 }
 
-// Stats returns the account.
+// Stats returns the counts.
 func (r *Recorder) Stats() Stats {
-	return Stats{
-		Recordings: r.counts.recordings.Load(),
-		Busy:       r.counts.busy.Load(),
-		TooMany:    r.counts.tooMany.Load(),
-		NoMemory:   r.counts.noMemory.Load(),
-		Unreadable: r.counts.unreadable.Load(),
-		StepsBack:  r.counts.stepsBack.Load(),
-		Slow:       r.counts.slow.Load(),
-		SlowMissed: r.counts.slowMissed.Load(),
-	}
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	return r.stats
 }
 
-// take waits for the turn.
-func (r *Recorder) take(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+// inc increments a field of r.stats.
+func (r *Recorder) inc(count *uint64) {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	*count++
+}
+
+// acquire locks r. It returns the cause of ctx if ctx is done first.
+func (r *Recorder) acquire(ctx context.Context) error {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	select {
-	case r.turn <- struct{}{}:
+	case r.lock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (r *Recorder) release() { <-r.turn }
+func (r *Recorder) release() { <-r.lock }
 
-// record returns a recording of this moment: what the recorder has, where it is
-// on, else one of the few milliseconds that it takes. Where its version is not
-// known, there never is one again. The turn is the caller's.
-func (r *Recorder) record(ctx context.Context) ([]byte, error) {
-	b := recording{most: r.config.MaxBytes}
-	if r.alien != nil {
-		return nil, r.alien
+// snapshot returns what the flight recorder contains. If it is off, snapshot starts it
+// for the few milliseconds that a snapshot takes. The caller holds the lock.
+func (r *Recorder) snapshot(ctx context.Context) ([]byte, error) {
+	b := limitedBuffer{limit: r.config.MaxBytes}
+	if r.formatErr != nil {
+		return nil, r.formatErr
 	}
 	if err := r.writeTo(&b, r.config.MaxGoroutines); err != nil {
 		return nil, err
 	}
-	if r.alien = known(bytes.NewReader(b.bytes)); r.alien != nil {
-		return nil, r.alien
+	if r.formatErr = checkFormat(bytes.NewReader(b.bytes)); r.formatErr != nil {
+		return nil, r.formatErr
 	}
 	return b.bytes, ctx.Err()
 }
 
-// writeTo writes a recording, if there are not too many goroutines.
-func (r *Recorder) writeTo(w io.Writer, mostGoroutines int) error {
-	if n := runtime.NumGoroutine(); n > mostGoroutines {
-		return fmt.Errorf("%w: %d goroutines, the cap is %d", ErrTooMany, n, mostGoroutines)
+// writeTo writes a snapshot unless there are too many goroutines.
+func (r *Recorder) writeTo(w io.Writer, maxGoroutines int) error {
+	if err := checkGoroutines(maxGoroutines); err != nil {
+		return err
 	}
 	flight := r.flight
 	if flight == nil {
 		var err error
-		if flight, err = r.fly(time.Second); err != nil {
+		if flight, err = r.start(time.Second); err != nil {
 			return err
 		}
 		defer flight.Stop()
@@ -155,9 +152,17 @@ func (r *Recorder) writeTo(w io.Writer, mostGoroutines int) error {
 	return nil
 }
 
-// fly starts a flight recorder that keeps the events of so long. The runtime takes
-// the number of bytes for a hint and exceeds it by up to a second's worth.
-func (r *Recorder) fly(age time.Duration) (*trace.FlightRecorder, error) {
+func checkGoroutines(limit int) error {
+	if n := runtime.NumGoroutine(); n > limit {
+		return fmt.Errorf("%w: %d goroutines, the limit is %d", ErrTooMany, n, limit)
+	}
+	return nil
+}
+
+// start starts a flight recorder that keeps events of at least the given age. The
+// runtime treats the number of bytes as a hint, which it exceeds by up to a second's
+// worth of events.
+func (r *Recorder) start(age time.Duration) (*trace.FlightRecorder, error) {
 	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: age, MaxBytes: uint64(max(1, r.config.MaxBytes/2))})
 	if err := f.Start(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
@@ -165,59 +170,62 @@ func (r *Recorder) fly(age time.Duration) (*trace.FlightRecorder, error) {
 	return f, nil
 }
 
-// WriteTrace writes an execution trace of this moment that "go tool trace" opens:
-// what the recorder has, where it is on, else one of a few milliseconds, which
-// still has every goroutine with its stack. It is for evidence that people look
-// at: it is not read here, so ten times MaxGoroutines and any number of bytes will do.
+// WriteTrace writes an execution trace that "go tool trace" opens. If the Recorder is
+// recording, the trace contains what it has recorded; otherwise it covers a few
+// milliseconds and contains every goroutine with its stack. The trace is not read here, so
+// WriteTrace accepts ten times [Config.MaxGoroutines] and any number of bytes.
 //
-// The error is [ErrBusy], [ErrTooMany], that of w or that of ctx.
+// The error is [ErrBusy], [ErrTooMany], that of w, or the cause of ctx.
 func (r *Recorder) WriteTrace(ctx context.Context, w io.Writer) error {
-	if err := r.take(ctx); err != nil {
+	if err := r.acquire(ctx); err != nil {
 		return err
 	}
 	defer r.release()
-	const patience = 10
-	return r.settle(r.writeTo(w, patience*r.config.MaxGoroutines))
+	return r.count(r.writeTo(w, 10*r.config.MaxGoroutines))
 }
 
-// settle counts how an attempt ended, and logs when that changes for the worse
-// or the better. It returns err.
-func (r *Recorder) settle(err error) error {
+// count counts an attempt to record by its error, which it returns. It logs the first
+// failure and the first success after failures.
+func (r *Recorder) count(err error) error {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
 	switch {
 	case err == nil:
-		r.counts.recordings.Add(1)
-		if r.broken.Swap(false) {
-			r.config.Logger.Info("gmpulse: execution traces can be read again")
+		r.stats.Recordings++
+		if r.failing {
+			r.failing = false
+			r.config.Logger.Info("gmpulse: execution traces work again")
 		}
 		return nil
 	case errors.Is(err, ErrBusy):
-		r.counts.busy.Add(1)
+		r.stats.Busy++
 	case errors.Is(err, ErrTooMany):
-		r.counts.tooMany.Add(1)
+		r.stats.TooMany++
 	case errors.Is(err, ErrMemory):
-		r.counts.noMemory.Add(1)
+		r.stats.NoMemory++
 	case errors.Is(err, ErrFormat):
-		r.counts.unreadable.Add(1)
-	default: // a context is no state of ours
+		r.stats.Unreadable++
+	default: // the caller's context or writer
 		return err
 	}
-	if !r.broken.Swap(true) {
-		r.config.Logger.Warn("gmpulse: no exact data, execution traces cannot be made or read", slog.Any("error", err))
+	if !r.failing {
+		r.failing = true
+		r.config.Logger.Warn("gmpulse: cannot record or read execution traces", slog.Any("error", err))
 	}
 	return err
 }
 
-// recording is a buffer with an end.
-type recording struct {
+// A limitedBuffer is a buffer of limited size.
+type limitedBuffer struct {
 	bytes []byte
-	most  int
+	limit int
 }
 
-// Write takes all of p or nothing.
-func (r *recording) Write(p []byte) (int, error) {
-	if len(r.bytes)+len(p) > r.most {
-		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMany, r.most)
+// Write appends all of p or nothing.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if len(b.bytes)+len(p) > b.limit {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMany, b.limit)
 	}
-	r.bytes = append(r.bytes, p...)
+	b.bytes = append(b.bytes, p...)
 	return len(p), nil
 }

@@ -72,7 +72,7 @@ func TestFailures(t *testing.T) {
 	if s := r.Stats(); s != (exectrace.Stats{Recordings: 2, Busy: 3}) {
 		t.Errorf("account %+v", s)
 	}
-	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "no exact data") || !strings.Contains(log.String(), "again") {
+	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "cannot record") || !strings.Contains(log.String(), "again") {
 		t.Errorf("want a line for the first failure and one for the end of failures:\n%s", log.String())
 	}
 }

@@ -10,48 +10,44 @@ import (
 	"time"
 )
 
-// profilerLabel marks goroutines of the agent's own, as package engine does.
+// profilerLabel marks the agent's own goroutines, as in package engine.
 const profilerLabel = "gmpulse"
 
 const (
-	// probe is how long a recording runs before its rate is looked at: what is
-	// too much must not run for seconds.
+	// probe is how long Run records before it measures the rate the first time: an
+	// excessive rate must not last for seconds.
 	probe = 100 * time.Millisecond
-	// flightAge is what [Always] keeps: a batch of spans is exported five seconds
-	// after the first of them has ended.
-	flightAge = 10 * time.Second
+	// keep is the age of the events that Always keeps. A batch span processor exports
+	// five seconds after the first span of a batch has ended.
+	keep = 10 * time.Second
 )
 
-// Run records as [Config.Mode] says, until ctx is done; it then stops the recorder
-// and returns. Where somebody else holds the recorder it steps aside and tries
-// again after [Config.Every]. With [Off] it returns at once. Call it once, on a goroutine
-// of its own.
+// Run records as [Config.Mode] says until ctx is done. Then it stops the flight
+// recorder and returns. If the flight recorder is in use, Run tries again after
+// [Config.Every]. With [Off], Run returns at once. Call Run once, in a goroutine.
 func (r *Recorder) Run(ctx context.Context) {
 	if r.config.Mode == Off {
 		return
 	}
 	pprof.Do(ctx, pprof.Labels(profilerLabel, "exectrace"), func(ctx context.Context) {
-		defer r.land(ctx)
+		defer r.stopRun(ctx)
 		g := governor{config: r.config}
-		for {
-			if !sleep(ctx, r.cycle(ctx, &g)) {
-				return
-			}
+		for sleep(ctx, r.cycle(ctx, &g)) {
 		}
 	})
 }
 
-// Window returns what the last recording of [Recorder.Run] says, nil before the
-// first.
+// Window returns the analysis of the last recording of [Recorder.Run], or nil before
+// the first one.
 func (r *Recorder) Window() *Window { return r.window.Load() }
 
-// cycle records for a while and looks at what it has. It returns the time to
-// the next one.
+// cycle records for one period and reads the recording. It returns the pause before
+// the next cycle.
 func (r *Recorder) cycle(ctx context.Context, g *governor) (pause time.Duration) {
 	start := time.Now()
-	fresh, err := r.takeOff(ctx)
+	fresh, err := r.startRun(ctx)
 	if err != nil {
-		_ = r.settle(err)
+		_ = r.count(err)
 		return r.config.Every
 	}
 	l := load{goroutines: runtime.NumGoroutine()}
@@ -59,86 +55,86 @@ func (r *Recorder) cycle(ctx context.Context, g *governor) (pause time.Duration)
 		sleep(ctx, probe)
 		l.rate = float64(r.size(ctx)) / time.Since(start).Seconds()
 	}
-	if !g.affords(l) {
-		return r.stepBack(ctx, g)
+	if !g.allows(l) {
+		return r.pause(ctx, g)
 	}
-	until := r.config.Every
+	length := r.config.Every
 	if r.config.Mode == DutyCycle {
-		until = r.config.For
+		length = r.config.For
 	}
-	if !sleep(ctx, until-time.Since(start)) {
+	if !sleep(ctx, length-time.Since(start)) {
 		return 0
 	}
-	l, err = r.look(ctx)
-	if r.settle(err) != nil || !g.affords(l) {
-		return r.stepBack(ctx, g)
+	l, err = r.read(ctx)
+	if r.count(err) != nil || !g.allows(l) {
+		return r.pause(ctx, g)
 	}
-	g.forward()
+	g.reset()
 	if r.config.Mode == Always {
 		return 0
 	}
-	r.land(ctx)
+	r.stopRun(ctx)
 	return r.config.Every - time.Since(start)
 }
 
-// stepBack stops recording, and returns for how long.
-func (r *Recorder) stepBack(ctx context.Context, g *governor) time.Duration {
+// pause stops recording and returns the length of the pause.
+func (r *Recorder) pause(ctx context.Context, g *governor) time.Duration {
 	if ctx.Err() == nil {
-		r.counts.stepsBack.Add(1)
+		r.inc(&r.stats.StepsBack)
 	}
-	r.land(ctx)
-	return g.back()
+	r.stopRun(ctx)
+	return g.pause()
 }
 
-// takeOff makes Run a user of the recorder, unless it is one. It reports whether
-// the recorder was off.
-func (r *Recorder) takeOff(ctx context.Context) (fresh bool, err error) {
-	if err := r.take(ctx); err != nil {
+// startRun makes Run a user of the flight recorder. It reports whether the flight
+// recorder was off.
+func (r *Recorder) startRun(ctx context.Context) (fresh bool, err error) {
+	if err := r.acquire(ctx); err != nil {
 		return false, err
 	}
 	defer r.release()
-	if r.alien != nil || r.runs {
-		return false, r.alien
+	if r.formatErr != nil || r.running {
+		return false, r.formatErr
 	}
-	if fresh, err = r.join(max(flightAge+r.config.SlowerThan, r.config.For)); err != nil {
+	if fresh, err = r.addUser(max(keep+r.config.SlowerThan, r.config.For)); err != nil {
 		return false, err
 	}
-	r.runs = true
-	r.since.Store(time.Now().UnixNano())
+	r.running = true
+	r.runningSince.Store(time.Now().UnixNano())
 	return fresh, nil
 }
 
-// land ends Run's use of the recorder, if any, even if ctx is done.
-func (r *Recorder) land(ctx context.Context) {
-	if r.take(context.WithoutCancel(ctx)) != nil {
+// stopRun undoes startRun, also if ctx is done.
+func (r *Recorder) stopRun(ctx context.Context) {
+	if r.acquire(context.WithoutCancel(ctx)) != nil {
 		return
 	}
 	defer r.release()
-	if r.runs {
-		r.runs = false
-		r.since.Store(0)
-		r.part()
+	if r.running {
+		r.running = false
+		r.runningSince.Store(0)
+		r.removeUser()
 	}
 }
 
-// size returns how many bytes the recorder has.
+// size returns the number of bytes in the flight recorder.
 func (r *Recorder) size(ctx context.Context) int {
-	if r.take(ctx) != nil {
+	if r.acquire(ctx) != nil {
 		return 0
 	}
 	defer r.release()
-	var w meter
-	_, _ = r.flight.WriteTo(&w) // the meter takes everything
-	return int(w)
+	var n byteCounter
+	_, _ = r.flight.WriteTo(&n) // a byteCounter returns no error
+	return int(n)
 }
 
-// look reads what the recorder has.
-func (r *Recorder) look(ctx context.Context) (l load, err error) {
-	if err := r.take(ctx); err != nil {
+// read analyzes what the flight recorder contains, and returns the cost.
+func (r *Recorder) read(ctx context.Context) (l load, err error) {
+	if err := r.acquire(ctx); err != nil {
 		return l, err
 	}
 	defer r.release()
-	recorded, err := r.record(ctx)
+	recorded, err := r.snapshot(ctx)
 	if err != nil {
 		return l, err
 	}
@@ -148,7 +144,7 @@ func (r *Recorder) look(ctx context.Context) (l load, err error) {
 		return l, err
 	}
 	r.window.Store(w)
-	r.exact.add(w)
+	r.totals.add(w)
 	return load{
 		goroutines: runtime.NumGoroutine(),
 		rate:       float64(len(recorded)) / max(probe, w.Duration).Seconds(),
@@ -156,7 +152,7 @@ func (r *Recorder) look(ctx context.Context) (l load, err error) {
 	}, nil
 }
 
-// sleep waits and tells whether ctx is still not done.
+// sleep waits for d and reports whether ctx is not done.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(max(0, d))
 	defer t.Stop()
@@ -168,10 +164,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// meter counts what is written to it.
-type meter int
+// A byteCounter counts the bytes written to it.
+type byteCounter int
 
-func (m *meter) Write(p []byte) (int, error) {
-	*m += meter(len(p))
+func (c *byteCounter) Write(p []byte) (int, error) {
+	*c += byteCounter(len(p))
 	return len(p), nil
 }

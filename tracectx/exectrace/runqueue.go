@@ -8,83 +8,71 @@ import (
 	"golang.org/x/exp/trace"
 )
 
-// queueSlots is how many slots a run queue has at most.
+// queueSlots is the maximum number of slots of a RunQueue.
 const queueSlots = 256
 
-// RunQueue is how many goroutines were ready to run and had no processor, over
-// the time of a recording.
+// RunQueue is the number of runnable goroutines without a processor, over time.
 type RunQueue struct {
-	// Slot is the length of each element of Mean and Max.
+	// Slot is the length of the period that each element of Mean and Max covers.
 	Slot time.Duration
 	Mean []float64
 	Max  []int
 }
 
-// queue makes a RunQueue: slots of a fixed number, which get longer.
+// queue computes a RunQueue. When it has queueSlots slots, it doubles their length.
 type queue struct {
-	start trace.Time
-	at    trace.Time
-	slot  time.Duration
-	depth int
-	area  []float64 // goroutines times nanoseconds
-	most  []int
+	start, at trace.Time
+	slot      time.Duration
+	depth     int
+	area      []float64 // goroutines times nanoseconds
+	max       []int
 }
 
-func newQueue() queue { return queue{slot: time.Millisecond} }
-
-// begin sets the time at which the first slot begins.
 func (q *queue) begin(t trace.Time) { q.start, q.at = t, t }
 
-// add changes the depth at a moment.
-func (q *queue) add(by int, now trace.Time) {
+// add changes the depth.
+func (q *queue) add(n int, now trace.Time) {
 	q.advance(now)
-	q.depth += by
-	q.most[len(q.most)-1] = max(q.most[len(q.most)-1], q.depth)
+	q.depth += n
+	last := len(q.max) - 1
+	q.max[last] = max(q.max[last], q.depth)
 }
 
-// advance counts the time since the last change.
+// advance adds the time until now.
 func (q *queue) advance(now trace.Time) {
 	for now.Sub(q.start) >= queueSlots*q.slot {
-		q.fold()
+		q.double()
 	}
-	for q.at < now || len(q.most) == 0 {
+	for q.at < now || len(q.area) == 0 {
 		i := int(q.at.Sub(q.start) / q.slot)
-		for len(q.area) <= i {
-			q.area = append(q.area, 0)
-			q.most = append(q.most, q.depth)
+		if i == len(q.area) {
+			q.area, q.max = append(q.area, 0), append(q.max, q.depth)
 		}
 		until := min(now, q.start+trace.Time(time.Duration(i+1)*q.slot))
 		q.area[i] += float64(q.depth) * float64(until.Sub(q.at))
 		q.at = until
-		if now == q.start {
-			return
-		}
 	}
 }
 
-// fold makes each slot twice as long.
-func (q *queue) fold() {
+// double makes each slot twice as long.
+func (q *queue) double() {
 	n := (len(q.area) + 1) / 2
 	for i := range n {
-		q.area[i] = q.area[2*i]
-		q.most[i] = q.most[2*i]
+		q.area[i], q.max[i] = q.area[2*i], q.max[2*i]
 		if j := 2*i + 1; j < len(q.area) {
 			q.area[i] += q.area[j]
-			q.most[i] = max(q.most[i], q.most[j])
+			q.max[i] = max(q.max[i], q.max[j])
 		}
 	}
-	q.area, q.most = q.area[:n], q.most[:n]
+	q.area, q.max = q.area[:n], q.max[:n]
 	q.slot *= 2
 }
 
 func (q *queue) result() RunQueue {
-	r := RunQueue{Slot: q.slot, Max: q.most, Mean: make([]float64, len(q.area))}
-	for i, a := range q.area {
-		length := q.slot
-		if end := q.at.Sub(q.start); i == len(q.area)-1 { // the last one is not full
-			length = max(1, end-time.Duration(i)*q.slot)
-		}
-		r.Mean[i] = a / float64(length)
+	r := RunQueue{Slot: q.slot, Max: q.max, Mean: make([]float64, len(q.area))}
+	for i, area := range q.area {
+		length := min(q.slot, q.at.Sub(q.start)-time.Duration(i)*q.slot) // the last slot is incomplete
+		r.Mean[i] = area / float64(max(1, length))
 	}
 	return r
 }

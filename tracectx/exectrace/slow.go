@@ -12,30 +12,32 @@ import (
 )
 
 const (
-	// Fewer spans of a name have no 99th percentile.
+	// minLearned is the number of spans of a name from which there is a 99th percentile.
 	minLearned = 100
-	// Beyond so many spans each counts half, so that what was a day ago is forgotten.
+	// maxLearned is the number of spans at which the counts are halved, so that old
+	// spans are forgotten.
 	maxLearned = 8192
-	// The threshold follows after so many spans.
+	// learnStep is the number of spans after which the percentile is updated.
 	learnStep = 64
 	maxNames  = 100
 )
 
-// slowSpans tells which root spans are slow.
+// slowSpans decides which root spans are slow.
 type slowSpans struct {
 	config Config
 
 	mu    sync.Mutex
 	names map[string]*learned
-	last  time.Time // when one was looked into
+	last  time.Time // of the last picked span
 }
 
 func newSlowSpans(c Config) slowSpans {
 	return slowSpans{config: c, names: map[string]*learned{}}
 }
 
-// pick learns from a batch of spans and returns a slow local root among those that
-// are recorded, the slowest, unless the last one is not long ago.
+// pick learns the durations of a batch and returns the slowest of the slow local roots
+// for which recorded reports true. It returns nil if there is none, or if less than
+// SlowEvery has passed since the last one.
 func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan, recorded func(sdktrace.ReadOnlySpan) bool) (slow sdktrace.ReadOnlySpan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +57,7 @@ func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan, recorded 
 	return slow
 }
 
-// isSlow tells whether a duration is beyond the threshold, and learns it.
+// isSlow reports whether a duration exceeds the threshold, and learns the duration.
 func (s *slowSpans) isSlow(name string, d time.Duration) bool {
 	if s.config.SlowerThan > 0 {
 		return d > s.config.SlowerThan
@@ -73,16 +75,21 @@ func (s *slowSpans) isSlow(name string, d time.Duration) bool {
 	return slow
 }
 
-// learned is the durations of one name, in four buckets for each factor of two.
+// learned is a histogram of the durations of one name, from 1 µs on, with four buckets
+// per doubling.
 type learned struct {
-	counts    [40 * 4]float64 // from 1 µs
+	counts    [40 * 4]float64
 	total     float64
 	added     int
 	threshold time.Duration
 }
 
 func (l *learned) add(d time.Duration) {
-	l.counts[learnedBucket(d)]++
+	bucket := 0
+	if d >= time.Microsecond {
+		bucket = min(int(4*math.Log2(float64(d)/float64(time.Microsecond))), len(l.counts)-1)
+	}
+	l.counts[bucket]++
 	l.total++
 	l.added++
 	if l.total >= maxLearned {
@@ -97,21 +104,13 @@ func (l *learned) add(d time.Duration) {
 }
 
 func (l *learned) p99() time.Duration {
-	const beyond = 0.01
 	sum := 0.0
 	for i := len(l.counts) - 1; i > 0; i-- {
-		if sum += l.counts[i]; sum > beyond*l.total {
+		if sum += l.counts[i]; sum > 0.01*l.total {
 			return time.Duration(float64(time.Microsecond) * math.Exp2(float64(i+1)/4))
 		}
 	}
 	return time.Microsecond
-}
-
-func learnedBucket(d time.Duration) int {
-	if d < time.Microsecond {
-		return 0
-	}
-	return min(int(4*math.Log2(float64(d)/float64(time.Microsecond))), 40*4-1)
 }
 
 func duration(s sdktrace.ReadOnlySpan) time.Duration { return s.EndTime().Sub(s.StartTime()) }

@@ -11,39 +11,41 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// maxNested bounds what an event costs beneath spans in spans: a trace with 16,000 of
-// them must not take 16,000 steps for each event. A span that lies deeper counts for
-// the one at this depth above it, and for those above that, but for none in between;
-// and of the spans of one goroutine so many, the outermost, are told who woke it.
+// maxNested bounds the work per event if spans are nested: with 16,000 nested spans,
+// an event must not take 16,000 steps. A span at a greater depth counts for its
+// ancestor at this depth and for the ancestors of that, but not for those in between.
+// Of the open spans of a goroutine, the outermost ones up to this number get wakers.
 const maxNested = 64
 
-// span is an open one.
+// span is an open span.
 type span struct {
 	Breakdown
 
-	parent *span // that it counts for, see up; at most maxNested steps to the top
-	depth  int   // steps
+	parent *span // for which it counts, see openParent
+	depth  int   // number of ancestors
 	closed bool
-	// outer and inner are its neighbours among the open spans of its goroutine.
+	// outer and inner are the neighbours among the open spans of its goroutine.
 	outer, inner *span
 	g            *goroutine
-	// foreign tells that its goroutine does not count for parent anyway.
+	// foreign means that what its goroutine does does not count for parent otherwise.
 	foreign bool
-	members []*goroutine // created under it and not under a span below it
+	members []*goroutine // created under the span and not under a span below it
 
+	// Values at the begin of the span.
 	begin             trace.Time
-	before            Parts // what its goroutine had done
+	before            Parts // of its goroutine
 	stw, mark, assist time.Duration
 }
 
-// rootLog is the log entry of a local root span that is about to begin.
+// rootLog is the log event that precedes a local root span, see
+// tracectx.TraceLogCategory.
 type rootLog struct {
 	trace [16]byte
 	span  [8]byte
 	name  string // cut
 }
 
-// datadogSpan is the category in which dd-trace-go logs span ids.
+// datadogSpan is the category of the log events in which dd-trace-go stores span ids.
 const datadogSpan = "datadog.uint64_span_id"
 
 func (a *analyzer) log(e *trace.Event) {
@@ -51,7 +53,7 @@ func (a *analyzer) log(e *trace.Event) {
 	switch l.Category {
 	case tracectx.TraceLogCategory:
 		if r, ok := parseRootLog(l.Message); ok {
-			a.goroutine(e.Goroutine()).next = r
+			a.goroutine(e.Goroutine()).nextLog = r
 		}
 	case datadogSpan:
 		if s := a.spans[l.Task]; s != nil && len(l.Message) == len(s.SpanID) {
@@ -68,79 +70,79 @@ func parseRootLog(message string) (*rootLog, bool) {
 	return r, m == len(r.span)
 }
 
-// names tells whether a task is the one that the entry announced. Another span
-// processor may begin spans of its own in between.
-func (r *rootLog) names(task *trace.Task) bool {
+// matches reports whether the log event identifies a task. Another span processor may
+// begin spans of its own between the two.
+func (r *rootLog) matches(task *trace.Task) bool {
 	return r != nil && len(task.Type) >= len(r.name) && task.Type[:len(r.name)] == r.name
 }
 
 func (a *analyzer) beginSpan(e *trace.Event) {
 	task := e.Task()
-	if a.spans[task.ID] != nil {
-		return // ids are not used again; a damaged trace might
+	if a.spans[task.ID] != nil { // in a damaged trace
+		return
 	}
 	g := a.goroutine(e.Goroutine())
-	if g.state == trace.GoUndetermined { // whoever begins a task runs
+	if g.state == trace.GoUndetermined { // it runs, because it begins a task
 		g.state, g.cause, g.since = trace.GoRunning, Running, a.now
 	}
-	g.settle(a.now)
+	g.update(a.now)
 	s := &span{
 		Breakdown: Breakdown{
 			Name: task.Type, Task: uint64(task.ID), Parent: uint64(task.Parent),
 			Root: task.Parent == trace.BackgroundTask, Goroutine: uint64(e.Goroutine()), Start: a.wall(a.now),
 		},
-		parent: a.countsFor(task.Parent),
+		parent: a.effectiveParent(task.Parent),
 		g:      g, begin: a.now, before: g.total,
 		stw: a.stw.at(a.now), mark: a.mark.at(a.now), assist: g.assist.at(a.now),
 	}
-	if g.next.names(&task) {
-		s.TraceID, s.SpanID, s.Root = g.next.trace, g.next.span, true
-		g.next = nil
+	if g.nextLog.matches(&task) {
+		s.TraceID, s.SpanID, s.Root = g.nextLog.trace, g.nextLog.span, true
+		g.nextLog = nil
 	}
 	if s.parent != nil {
 		s.depth = s.parent.depth + 1
-		s.foreign = !s.parent.counts(g)
+		s.foreign = !s.parent.covers(g)
 	}
 	g.push(s)
 	a.spans[task.ID] = s
 }
 
-// countsFor returns the open span for which a child of a task counts: that of the
-// task, or where it lies too deep the one at maxNested above it.
-func (a *analyzer) countsFor(task trace.TaskID) *span {
+// effectiveParent returns the open span for which a child of a task counts, see
+// maxNested.
+func (a *analyzer) effectiveParent(task trace.TaskID) *span {
 	s := a.spans[task]
-	if s != nil && s.depth >= maxNested && s.up() != nil {
+	if s != nil && s.depth >= maxNested && s.openParent() != nil {
 		return s.parent
 	}
 	return s
 }
 
-// counts tells whether what a goroutine does counts for the span already: it
-// began on it, was created under it, or has a span below it.
-func (s *span) counts(g *goroutine) bool {
+// covers reports whether what a goroutine does counts for the span: the span began on
+// it, it was created under the span, or a span below began on it.
+func (s *span) covers(g *goroutine) bool {
 	if g == s.g {
 		return true
 	}
 	for t, n := g.innermost, 0; t != nil && n < maxNested; t, n = t.outer, n+1 {
-		if t.under(s) {
+		if t.isWithin(s) {
 			return true
 		}
 	}
-	return g.owner.under(s)
+	return g.owner.isWithin(s)
 }
 
-// up returns the parent, nil for none: nothing counts for one that has ended first.
-func (s *span) up() *span {
+// openParent returns the parent, or nil if there is none or it has ended.
+func (s *span) openParent() *span {
 	if s.parent == nil || s.parent.closed {
 		return nil
 	}
 	return s.parent
 }
 
-// under tells whether s is top or below it.
-func (s *span) under(top *span) bool {
-	for ; s != nil; s = s.up() {
-		if s == top {
+// isWithin reports whether s is ancestor or below it.
+func (s *span) isWithin(ancestor *span) bool {
+	for ; s != nil; s = s.openParent() {
+		if s == ancestor {
 			return true
 		}
 	}
@@ -157,13 +159,13 @@ func (a *analyzer) endSpan(e *trace.Event) {
 	a.window.Spans++
 	if s.Root {
 		a.roots.add(&s.Breakdown)
-		a.window.keep(&s.Breakdown)
+		a.window.addSlowest(&s.Breakdown)
 	}
 }
 
-// close ends a span. It touches its own goroutines only.
+// close ends a span and passes its breakdown on.
 func (a *analyzer) close(s *span) {
-	s.g.settle(a.now)
+	s.g.update(a.now)
 	s.Duration = a.now.Sub(s.begin)
 	s.Self = s.g.total.minus(&s.before)
 	s.STW, s.Mark = a.stw.at(a.now)-s.stw, a.mark.at(a.now)-s.mark
@@ -175,13 +177,13 @@ func (a *analyzer) close(s *span) {
 	s.g.remove(s)
 	for len(s.members) > 0 {
 		g := s.members[len(s.members)-1]
-		g.settle(a.now)
+		g.update(a.now)
 		s.leave(g)
-		if p := s.up(); p != nil {
+		if p := s.openParent(); p != nil {
 			p.join(g)
 		}
 	}
-	if p := s.up(); p != nil {
+	if p := s.openParent(); p != nil {
 		p.Others.add(&s.Others)
 		if s.foreign {
 			p.Others.add(&s.Self)
@@ -190,13 +192,13 @@ func (a *analyzer) close(s *span) {
 	a.each(&s.Breakdown)
 }
 
-// join makes a goroutine a member.
+// join makes a goroutine a member of the span.
 func (s *span) join(g *goroutine) {
 	g.owner, g.place, g.base = s, len(s.members), g.total
 	s.members = append(s.members, g)
 }
 
-// leave ends a membership: what the goroutine has done meanwhile counts.
+// leave removes a member. What the goroutine did as a member counts for the span.
 func (s *span) leave(g *goroutine) {
 	did := g.total.minus(&g.base)
 	s.Others.add(&did)
@@ -207,7 +209,7 @@ func (s *span) leave(g *goroutine) {
 	g.owner = nil
 }
 
-// push makes a span the innermost one of the goroutine that it began on.
+// push makes a span the innermost one of its goroutine.
 func (g *goroutine) push(s *span) {
 	s.outer = g.innermost
 	if s.outer != nil {
@@ -218,7 +220,7 @@ func (g *goroutine) push(s *span) {
 	g.innermost = s
 }
 
-// remove takes a span off the goroutine that it began on.
+// remove removes a span from the list of its goroutine.
 func (g *goroutine) remove(s *span) {
 	if s.outer != nil {
 		s.outer.inner = s.inner

@@ -4,44 +4,47 @@ package exectrace
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"time"
 )
 
-// Window is what a recording says of the process as a whole.
+// Window is what a recording tells about the whole process.
 type Window struct {
-	// Start is the wall-clock time of its begin, zero where the recording does not
-	// tell (before Go 1.25).
+	// Start is the wall clock time of the first event, zero if the trace has no clock
+	// (before Go 1.25).
 	Start    time.Time
 	Duration time.Duration
 	Events   int
 
-	// Processors is for how long each had a goroutine running, by its number.
+	// Processors are those that ran goroutines, by ID.
 	Processors []Processor
 	RunQueue   RunQueue
-	// Latency is how long goroutines that were ready waited for a processor.
+	// Latency is the time that runnable goroutines waited for a processor.
 	Latency Latency
-	// STW is how long the world stood still, Mark for how long the collector marked.
+	// STW is the time for which the world was stopped, and Mark that for which the
+	// garbage collector was marking.
 	STW, Mark time.Duration
 
-	// Roots sums up the local root spans that began and ended in it, by name, the
-	// longest in all first; beyond 100 names they are "other".
+	// Roots has the sums of the local root spans that began and ended in the window,
+	// by name, the largest Duration first. Names beyond 100 count as "other".
 	Roots []RootWindow
-	// Spans is how many spans began and ended in it, of all. Open had begun and not ended,
-	// Beginless ended without a begin in the recording: there is no exact data on
-	// those.
+	// Spans is the number of all spans that began and ended in the window. The
+	// window has no exact data on Open spans, which had not ended, and Beginless
+	// spans, which began before it.
 	Spans, Open, Beginless int
-	// Slowest are the longest local root spans that began and ended in it, at most 8.
+	// Slowest has the longest local root spans that began and ended in the window, at
+	// most 8.
 	Slowest []*Breakdown
 }
 
-// Processor is the P of the scheduler.
+// Processor is a P of the scheduler.
 type Processor struct {
 	ID   int
-	Busy time.Duration
+	Busy time.Duration // time in which it ran goroutines
 }
 
-// RootWindow sums up the local root spans of one name.
+// RootWindow has the sums of the local root spans of one name.
 type RootWindow struct {
 	Name         string
 	Spans        int
@@ -50,21 +53,50 @@ type RootWindow struct {
 	Self, Others Parts
 }
 
+// Latency is a histogram of durations.
+type Latency struct {
+	counts [44]uint64 // counts[i]: 2^(i-1) to 2^i ns
+}
+
+func (l *Latency) add(d time.Duration) {
+	l.counts[min(bits.Len64(uint64(max(d, 0))), len(l.counts)-1)]++
+}
+
+// Count returns the number of durations.
+func (l *Latency) Count() (n uint64) {
+	for _, c := range l.counts {
+		n += c
+	}
+	return n
+}
+
+// Quantile returns an upper bound of the q-quantile, which is exact to a factor of two.
+// It returns 0 if there are no durations.
+func (l *Latency) Quantile(q float64) time.Duration {
+	rank, sum := q*float64(l.Count()), 0.0
+	for i, c := range l.counts {
+		if sum += float64(c); c > 0 && sum >= rank {
+			return time.Duration(1) << i
+		}
+	}
+	return 0
+}
+
 const (
-	maxRoots  = 100
-	otherRoot = "other"
+	maxRoots   = 100
+	otherRoot  = "other"
+	maxSlowest = 8
 )
 
-// roots makes the sums by name.
+// roots adds up root spans by name.
 type roots map[string]*RootWindow
 
 func (r roots) add(b *Breakdown) {
 	name := b.Name
-	w := r[name]
-	if w == nil && len(r) >= maxRoots {
+	if r[name] == nil && len(r) >= maxRoots {
 		name = otherRoot
-		w = r[name]
 	}
+	w := r[name]
 	if w == nil {
 		w = &RootWindow{Name: name}
 		r[name] = w
@@ -76,7 +108,8 @@ func (r roots) add(b *Breakdown) {
 	w.Others.add(&b.Others)
 }
 
-func (r roots) result() []RootWindow {
+// sorted returns the sums, the longest first.
+func (r roots) sorted() []RootWindow {
 	all := make([]RootWindow, 0, len(r))
 	for _, w := range r {
 		all = append(all, *w)
@@ -87,16 +120,9 @@ func (r roots) result() []RootWindow {
 	return all
 }
 
-const maxSlowest = 8
-
-// keep adds a root to the slowest, if it is one of them.
-func (w *Window) keep(b *Breakdown) {
-	if len(w.Slowest) == maxSlowest {
-		if b.Duration <= w.Slowest[maxSlowest-1].Duration {
-			return
-		}
-		w.Slowest = w.Slowest[:maxSlowest-1]
-	}
+// addSlowest adds a root to Slowest if it is one of the slowest.
+func (w *Window) addSlowest(b *Breakdown) {
 	i, _ := slices.BinarySearchFunc(w.Slowest, b, func(x, y *Breakdown) int { return cmp.Compare(y.Duration, x.Duration) })
 	w.Slowest = slices.Insert(w.Slowest, i, b)
+	w.Slowest = w.Slowest[:min(len(w.Slowest), maxSlowest)]
 }

@@ -31,7 +31,7 @@ const nobody = xtrace.NoGoroutine
 // play returns what a transcript tells after some steps.
 func play(t *testing.T, steps ...step) map[uint64]goroutines.RecordedGoroutine {
 	t.Helper()
-	l := newTranscript()
+	l := newTracker()
 	for i, s := range steps {
 		tr := xtrace.MakeGoStateTransition(s.id, s.from, s.to)
 		tr.Reason = s.reason
@@ -117,7 +117,7 @@ func TestRecordedGoroutineIsSmall(t *testing.T) {
 // of the reader's is an error.
 func TestDamagedRecording(t *testing.T) {
 	whole := oneShot(t)
-	if r, err := readTranscript(t.Context(), whole, defaultMaxEvents); err != nil || len(r.Goroutines) == 0 {
+	if r, err := readGoroutines(t.Context(), whole, defaultMaxEvents); err != nil || len(r.Goroutines) == 0 {
 		t.Fatal(r, err)
 	}
 	for name, damaged := range map[string][]byte{
@@ -126,7 +126,7 @@ func TestDamagedRecording(t *testing.T) {
 		"cut":          whole[:len(whole)/2],
 		"its end lost": whole[:len(whole)-1],
 	} {
-		if r, err := readTranscript(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || r != nil {
+		if r, err := readGoroutines(t.Context(), damaged, defaultMaxEvents); !errors.Is(err, ErrFormat) || r != nil {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestDamagedRecording(t *testing.T) {
 	for i := 0; i < len(whole); i += max(1, len(whole)/500) {
 		damaged := slices.Clone(whole)
 		damaged[i] ^= 1 << (i % 8)
-		r, err := readTranscript(t.Context(), damaged, defaultMaxEvents)
+		r, err := readGoroutines(t.Context(), damaged, defaultMaxEvents)
 		if (r == nil) == (err == nil) || err != nil && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrTooMany) {
 			t.Errorf("bit %d of byte %d: %v", i%8, i, err)
 		}
@@ -151,7 +151,7 @@ func TestDamagedRecording(t *testing.T) {
 // transcribe follows events without a recovery, which would hide our own panics.
 func transcribe(t *testing.T, events []xtrace.Event) {
 	t.Helper()
-	l := newTranscript()
+	l := newTracker()
 	for i := range events {
 		if l.event(&events[i]) != nil {
 			break
@@ -181,43 +181,43 @@ func TestPace(t *testing.T) {
 	}
 	const s = time.Second
 	for _, x := range []struct {
-		what  string
-		pace  pace
-		n     int
-		asked time.Duration
-		want  time.Duration
+		what     string
+		estimate estimate
+		n        int
+		asked    time.Duration
+		want     time.Duration
 	}{
-		{"the first", pace{}, 100, 3 * s, 3 * s},
-		{"20,000 goroutines", pace{}, 20_000, 3 * s, 3 * s},
-		{"more", pace{}, 20_001, 3 * s, s},
-		{"200,000 events a second", pace{eventRate: 200_000}, 100, 3 * s, 3 * s},
-		{"a million", pace{eventRate: 1e6}, 100, 3 * s, 600 * time.Millisecond},
-		{"a billion", pace{eventRate: 1e9}, 100, 3 * s, probe},
-		{"a billion, and a short one", pace{eventRate: 1e9}, 100, time.Millisecond, time.Millisecond},
-		{"200,000 for a minute", pace{eventRate: 200_000}, 100, 60 * s, 5625 * time.Millisecond},
-		{"4 MiB a second", pace{byteRate: 4 << 20}, 100, 3 * s, 1500 * time.Millisecond},
-		{"after two that did not fit", pace{misses: 2}, 100, 4 * s, s},
-		{"after a hundred", pace{misses: 100}, 100, 4 * s, probe},
+		{"the first", estimate{}, 100, 3 * s, 3 * s},
+		{"20,000 goroutines", estimate{}, 20_000, 3 * s, 3 * s},
+		{"more", estimate{}, 20_001, 3 * s, s},
+		{"200,000 events a second", estimate{eventRate: 200_000}, 100, 3 * s, 3 * s},
+		{"a million", estimate{eventRate: 1e6}, 100, 3 * s, 600 * time.Millisecond},
+		{"a billion", estimate{eventRate: 1e9}, 100, 3 * s, probe},
+		{"a billion, and a short one", estimate{eventRate: 1e9}, 100, time.Millisecond, time.Millisecond},
+		{"200,000 for a minute", estimate{eventRate: 200_000}, 100, 60 * s, 5625 * time.Millisecond},
+		{"4 MiB a second", estimate{byteRate: 4 << 20}, 100, 3 * s, 1500 * time.Millisecond},
+		{"after two that did not fit", estimate{overruns: 2}, 100, 4 * s, s},
+		{"after a hundred", estimate{overruns: 100}, 100, 4 * s, probe},
 	} {
-		if got := x.pace.length(x.asked, x.n, &c); got != x.want {
+		if got := x.estimate.length(x.asked, x.n, &c); got != x.want {
 			t.Errorf("%s: %v, want %v", x.what, got, x.want)
 		}
 	}
-	p := pace{eventRate: 5}
-	p.learn(nil, ErrTooMany)
-	p.learn(nil, ErrTooMany)
-	p.learn(nil, ErrBusy)
-	if p != (pace{eventRate: 5, misses: 2}) {
+	p := estimate{eventRate: 5}
+	p.update(nil, ErrTooMany)
+	p.update(nil, ErrTooMany)
+	p.update(nil, ErrBusy)
+	if p != (estimate{eventRate: 5, overruns: 2}) {
 		t.Errorf("%+v", p)
 	}
-	p.learn(&goroutines.Recording{Events: 600, Bytes: 3000, Duration: 3 * s}, nil)
-	if p != (pace{eventRate: 200, byteRate: 1000}) {
+	p.update(&goroutines.Recording{Events: 600, Bytes: 3000, Duration: 3 * s}, nil)
+	if p != (estimate{eventRate: 200, byteRate: 1000}) {
 		t.Errorf("%+v", p)
 	}
 	if n := p.bytes(3*s, 10_000, &c); n != 256<<10+600_000 {
 		t.Errorf("%d bytes", n)
 	}
-	if n := (&pace{byteRate: 1e9}).bytes(3*s, 10_000, &c); n != c.MaxBytes {
+	if n := (&estimate{byteRate: 1e9}).bytes(3*s, 10_000, &c); n != c.MaxBytes {
 		t.Errorf("%d bytes", n)
 	}
 }
@@ -229,8 +229,8 @@ func TestRecordLearnsFromWhatDidNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for misses := range 3 {
-		if r.pace.misses != misses {
-			t.Errorf("%d misses, want %d", r.pace.misses, misses)
+		if r.estimate.overruns != misses {
+			t.Errorf("%d misses, want %d", r.estimate.overruns, misses)
 		}
 		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, ErrTooMany) {
 			t.Error(err)
@@ -239,14 +239,14 @@ func TestRecordLearnsFromWhatDidNotFit(t *testing.T) {
 }
 
 func TestHeadroom(t *testing.T) {
-	if err := checkHeadroom(1 << 40); err != nil {
+	if err := checkMemory(1 << 40); err != nil {
 		t.Errorf("without a limit: %v", err)
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
-	if err := checkHeadroom(1 << 36); err != nil {
+	if err := checkMemory(1 << 36); err != nil {
 		t.Errorf("a quarter of the limit less: %v", err)
 	}
-	if err := checkHeadroom(1 << 38); !errors.Is(err, ErrMemory) {
+	if err := checkMemory(1 << 38); !errors.Is(err, ErrMemory) {
 		t.Errorf("a quarter of the limit: %v", err)
 	}
 }
@@ -265,7 +265,7 @@ func BenchmarkReadTranscript(b *testing.B) {
 			wg.Wait()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := readTranscript(b.Context(), recorded, defaultMaxEvents); err != nil {
+				if _, err := readGoroutines(b.Context(), recorded, defaultMaxEvents); err != nil {
 					b.Fatal(err)
 				}
 			}
