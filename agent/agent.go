@@ -133,8 +133,8 @@ func start(s *settings) (*Agent, error) {
 	if err := a.begin(s, resource); err != nil {
 		a.stopping.Store(true)
 		if a.processor != nil { // an agent that did not start leaves no trace
-			var q guard.Question[bool]
-			_, _ = q.Ask(attachWait, func() bool { a.processor.Detach(); return true }) // err is why it did not start
+			var q guard.Poller[bool]
+			_, _ = q.Poll(attachWait, func() bool { a.processor.Detach(); return true }) // err is why it did not start
 		}
 		return nil, err
 	}

@@ -70,8 +70,8 @@ func (a *Agent) record(r Recorder) {
 // notify has the recorder tell of slow spans. The recorder is foreign code: it gets no
 // more than 100 ms of Start.
 func (a *Agent) notify(n notifier) {
-	var q guard.Question[struct{}]
-	_, err := q.Ask(100*time.Millisecond, func() (none struct{}) {
+	var q guard.Poller[struct{}]
+	_, err := q.Poll(100*time.Millisecond, func() (none struct{}) {
 		n.NotifySlow(func(e runtimeinfo.Event, recorded []byte) {
 			a.spans.events.add(e)
 			if a.evidence != nil {

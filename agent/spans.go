@@ -21,7 +21,7 @@ import (
 type globalSpans struct {
 	processor *tracectx.Processor
 	logger    *slog.Logger
-	attaching guard.Question[bool]
+	attaching guard.Poller[bool]
 	broken    atomic.Bool // attaching has panicked
 	events    events      // of the recorder
 	exact     exacter     // nil without a recorder that can
@@ -69,7 +69,7 @@ func (g *globalSpans) attach() {
 	if g.broken.Load() {
 		return
 	}
-	_, err := g.attaching.Ask(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
+	_, err := g.attaching.Poll(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
 	if p := guard.Panicked(err); p != nil {
 		g.broken.Store(true)
 		g.logger.Error("gmpulse: the TracerProvider panicked when a span processor was registered; its spans are not seen",

@@ -19,9 +19,9 @@ const partWait = 100 * time.Millisecond
 // out from then on; one that does not return is left out until it does, and what it
 // then returned goes into the next snapshot.
 type parts struct {
-	spans    guard.Question[runtimeinfo.SpanActivity]
-	findings guard.Question[*runtimeinfo.Findings]
-	captures guard.Question[runtimeinfo.CaptureStats]
+	spans    guard.Poller[runtimeinfo.SpanActivity]
+	findings guard.Poller[*runtimeinfo.Findings]
+	captures guard.Poller[runtimeinfo.CaptureStats]
 	mute     atomic.Bool // the store of evidence has panicked
 }
 
@@ -56,7 +56,7 @@ func (e *Engine) spans(now time.Time) *runtimeinfo.SpanActivity {
 	if source == nil {
 		return nil
 	}
-	activity, err := e.parts.spans.Ask(partWait, func() runtimeinfo.SpanActivity { return source.Observe(now) })
+	activity, err := e.parts.spans.Poll(partWait, func() runtimeinfo.SpanActivity { return source.Observe(now) })
 	if e.panicked("span source", err) {
 		e.config.spans = nil
 	}
@@ -72,7 +72,7 @@ func (e *Engine) findings() *runtimeinfo.Findings {
 	if detective == nil {
 		return nil
 	}
-	f, err := e.parts.findings.Ask(partWait, detective.Findings)
+	f, err := e.parts.findings.Poll(partWait, detective.Findings)
 	if e.panicked("detective", err) {
 		e.config.detective = nil
 	}
@@ -97,7 +97,7 @@ func (e *Engine) captures() *runtimeinfo.CaptureStats {
 	if store == nil || e.parts.mute.Load() {
 		return nil
 	}
-	c, err := e.parts.captures.Ask(partWait, store.Captures)
+	c, err := e.parts.captures.Poll(partWait, store.Captures)
 	if e.panicked("store of evidence", err) {
 		e.parts.mute.Store(true)
 	}

@@ -180,6 +180,6 @@ func checkExportAfterShutdown(ctx context.Context, s *subject) error {
 	case errors.Is(err, exporters.ErrShutdown):
 		return nil
 	default:
-		return fmt.Errorf("Export after Shutdown did not return exporters.ErrShutdown: %w", err)
+		return fmt.Errorf("after Shutdown, Export did not return exporters.ErrShutdown: %w", err)
 	}
 }

@@ -65,7 +65,7 @@ func (e *Exporter) buffered(g gate, serve http.HandlerFunc) http.HandlerFunc {
 
 // open reserves room for an answer. Where there is none, the client is told, and open
 // returns nil.
-func (e *Exporter) open(w http.ResponseWriter, size int) *reply.Answer {
+func (e *Exporter) open(w http.ResponseWriter, size int) *reply.Response {
 	a := e.sending.Open(w, size)
 	if a == nil {
 		busy(w)

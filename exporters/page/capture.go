@@ -34,7 +34,7 @@ type captures struct {
 	files    fs.FS // nil: none
 	take     func(ctx context.Context, reason string) (string, error)
 	interval time.Duration
-	open     func(w http.ResponseWriter, size int) *reply.Answer
+	open     func(w http.ResponseWriter, size int) *reply.Response
 
 	mu     sync.Mutex
 	busy   bool

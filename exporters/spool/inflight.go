@@ -81,7 +81,7 @@ func (b *backlog) finish(e *entry, err error) (previous runtimeinfo.ExporterStat
 	if b.closed || e.done {
 		return previous, e.done
 	}
-	if guard.Settle(&b.stats, e.events, err) {
+	if guard.CountDelivery(&b.stats, e.events, err) {
 		b.remove(e)
 		return previous, true
 	}

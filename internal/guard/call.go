@@ -13,31 +13,31 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 )
 
-// ErrTimeout is the cause of a context that [Call] ended.
+// ErrTimeout is the cause of a context that ended because the timeout of [Call] expired.
 var ErrTimeout = errors.New("timeout")
 
-// ErrGoexit is the value of the [PanicError] of foreign code that ended its goroutine
-// with runtime.Goexit, as testing.T.FailNow does.
+// ErrGoexit is the value of a [PanicError] if foreign code called runtime.Goexit, as
+// testing.T.FailNow does.
 var ErrGoexit = errors.New("runtime.Goexit was called")
 
 // PanicError is a panic of foreign code, or a call of runtime.Goexit.
 type PanicError struct {
-	Value any // not called again: its methods are foreign code
+	Value any // its methods are foreign code and must not be called
 	Stack []byte
 	text  string
 }
 
-// Error names the value of the panic.
+// Error returns a text with the value of the panic.
 func (e *PanicError) Error() string { return e.text }
 
-// Panicked returns the panic that an error of this package stands for, nil if it is none.
+// Panicked returns the [PanicError] in err, or nil if there is none.
 func Panicked(err error) *PanicError {
 	p, _ := errors.AsType[*PanicError](err)
 	return p
 }
 
-// Call calls f with a context that ends after timeout. See [Do] for what it protects
-// against. Code that ignores its context keeps Call waiting.
+// Call is [Do] with a context that ends after timeout. It waits for f even if f ignores its
+// context.
 func Call(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
 	defer cancel()
@@ -48,21 +48,21 @@ func Call(ctx context.Context, timeout time.Duration, f func(context.Context) er
 	return err
 }
 
-// Do calls f, which is foreign code, on a goroutine of its own and waits for it. A
-// panic and runtime.Goexit become a [PanicError]. Any other error is replaced by a
-// copy without foreign methods, so that the caller may print and compare it: the copy
-// has the text, and matches the same of [exporters.RejectedError],
-// [exporters.ErrShutdown], context.Canceled and context.DeadlineExceeded.
+// Do calls f, which is foreign code, on a new goroutine and waits for it. It returns a
+// panic or a call of runtime.Goexit as a [PanicError]. It replaces any other error with a
+// copy that has no foreign methods, so that the caller can safely print and compare it.
+// The copy has the same text, and matches [exporters.RejectedError],
+// [exporters.ErrShutdown], context.Canceled and context.DeadlineExceeded if the original
+// does.
 //
-// The goroutine costs about a microsecond. Its profiler labels are the caller's.
+// The goroutine costs about 1 µs. It inherits the caller's profiler labels.
 func Do(f func() error) error {
 	c := begin(f)
 	<-c.done
 	return c.err
 }
 
-// IsNil reports whether v is nil, or an interface that holds a nil pointer, map,
-// function or the like.
+// IsNil reports whether v is nil or holds a nil pointer, map, function, slice or channel.
 func IsNil(v any) bool {
 	if v == nil {
 		return true
@@ -75,13 +75,13 @@ func IsNil(v any) bool {
 	}
 }
 
-// call is one call of foreign code.
+// call is a running call of foreign code.
 type call struct {
-	done chan struct{} // closed when it has ended
-	err  error         // set before
+	done chan struct{} // closed when the call ends
+	err  error         // set before done is closed
 }
 
-// begin calls f on a goroutine of its own.
+// begin calls f on a new goroutine.
 func begin(f func() error) *call {
 	c := &call{done: make(chan struct{})}
 	go c.run(f)
@@ -100,7 +100,7 @@ func (c *call) run(f func() error) {
 			p = ErrGoexit
 		}
 		e := &PanicError{Value: p, Stack: debug.Stack(), text: "panic"}
-		c.err = e // if the text cannot be had, the rest stands
+		c.err = e // stays if formatting the value panics
 		e.text = short(fmt.Sprintf("panic: %v", p))
 	}()
 	c.err = plain(f())
@@ -125,19 +125,19 @@ func plain(err error) error {
 	return f
 }
 
-// failure is an error without foreign methods.
+// failure is a copy of a foreign error.
 type failure struct {
 	text  string
 	kinds []error
 }
 
-// Error returns the text that the foreign error had.
+// Error returns the text of the foreign error.
 func (f *failure) Error() string { return f.text }
 
-// Unwrap returns the errors that the foreign error matched.
+// Unwrap returns the errors that the foreign error matches.
 func (f *failure) Unwrap() []error { return f.kinds }
 
-// short bounds a text that is kept, logged and served.
+// short cuts a text that is stored, logged and served.
 func short(text string) string {
 	const most = 2048
 	if len(text) > most {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guard stands between the agent and foreign code: a call gets a
-// deadline, a panic becomes an error, and how calls end is counted and, where it
-// changes, logged.
+// Package guard calls foreign code: it bounds the duration of a call, returns panics as
+// errors, counts the outcomes of calls, and logs when the outcome changes.
 //
-// Foreign code is whatever the application gives: exporters, errors that they return,
-// log handlers, gauges, sources of spans. Any method of it may panic, hang, or end its
-// goroutine.
+// Foreign code is what the application provides: exporters, the errors that they return,
+// log handlers, gauges, span sources. Each of its methods may panic, hang, or call
+// runtime.Goexit.
 package guard
 
 import (
@@ -18,12 +17,11 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Settle closes the account of a call that handed over one snapshot and some
-// events: with no error all are delivered, with a [exporters.RejectedError] what
-// it names is dropped for good. After any other error it changes nothing and
-// returns false: [CountFailure] is then due, and what becomes of the records is
-// the caller's business.
-func Settle(s *runtimeinfo.ExporterStats, events int, err error) bool {
+// CountDelivery counts the outcome of an Export of one snapshot with the given number of
+// events. Without an error, all are delivered. With an [exporters.RejectedError], the
+// records that it names are dropped. After any other error CountDelivery counts nothing
+// and returns false: the caller then calls [CountFailure] and keeps or drops the records.
+func CountDelivery(s *runtimeinfo.ExporterStats, events int, err error) bool {
 	var rejected *exporters.RejectedError
 	if err != nil && !errors.As(err, &rejected) {
 		return false
@@ -31,9 +29,9 @@ func Settle(s *runtimeinfo.ExporterStats, events int, err error) bool {
 	if rejected == nil {
 		rejected = &exporters.RejectedError{}
 	}
-	refused := min(max(rejected.Events, 0), events) // foreign code: the account must balance
-	s.Events.Dropped[runtimeinfo.DropRejected] += uint64(refused)
-	s.Events.Delivered += uint64(events - refused)
+	dropped := min(max(rejected.Events, 0), events) // the exporter may return any number
+	s.Events.Dropped[runtimeinfo.DropRejected] += uint64(dropped)
+	s.Events.Delivered += uint64(events - dropped)
 	if rejected.Snapshot {
 		s.Snapshots.Dropped[runtimeinfo.DropRejected]++
 	} else {
@@ -47,7 +45,7 @@ func Settle(s *runtimeinfo.ExporterStats, events int, err error) bool {
 	return true
 }
 
-// CountFailure notes a call that failed, by how it failed.
+// CountFailure counts a failed call as a panic, a timeout or an error.
 func CountFailure(s *runtimeinfo.ExporterStats, err error) {
 	s.State = runtimeinfo.ExporterFailing
 	s.LastError = err.Error()
@@ -62,8 +60,8 @@ func CountFailure(s *runtimeinfo.ExporterStats, err error) {
 	}
 }
 
-// LogChange writes one line when an exporter begins to fail and one when it works
-// again: was is its state before the call that ended with err.
+// LogChange logs one line when an exporter starts to fail and one when it works again.
+// was is the state of the exporter before the call that returned err.
 func LogChange(l *slog.Logger, was runtimeinfo.ExporterState, err error) {
 	var p *PanicError
 	switch {

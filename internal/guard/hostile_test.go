@@ -21,7 +21,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// hostile is an error each of whose methods does what the test says.
+// hostile is an error whose methods call the functions of a test.
 type hostile struct {
 	text   func() string
 	is     func() bool
@@ -34,10 +34,9 @@ func (h *hostile) Is(error) bool { return h.is() }
 func (h *hostile) As(any) bool   { return h.as() }
 func (h *hostile) Unwrap() error { return h.unwrap() }
 
-// TestHostileErrors returns errors whose methods panic or end the goroutine, at the
-// first call or a later one. Everything that the agent does with an error must
-// survive, and the failure be counted.
-func TestHostileErrors(t *testing.T) {
+// TestErrorsWithPanickingMethodsAreCounted returns errors whose methods panic or call
+// runtime.Goexit, at the first call or a later one.
+func TestErrorsWithPanickingMethodsAreCounted(t *testing.T) {
 	good := func() *hostile {
 		return &hostile{
 			text:   func() string { return "down" },
@@ -57,30 +56,30 @@ func TestHostileErrors(t *testing.T) {
 		"As":     func(h *hostile, end func()) { h.as = func() bool { end(); return true } },
 		"Unwrap": func(h *hostile, end func()) { h.unwrap = func() error { end(); return nil } },
 	}
-	for method, spoil := range methods {
+	for method, replace := range methods {
 		for how, end := range ends {
 			for _, after := range []int{0, 1, 2, 5} {
 				t.Run(fmt.Sprintf("%s %s after %d calls", method, how, after), func(t *testing.T) {
 					h, calls := good(), 0
-					spoil(h, func() {
+					replace(h, func() {
 						if calls++; calls > after {
 							end()
 						}
 					})
 					err := guard.Call(t.Context(), time.Hour, func(context.Context) error { return h })
-					survives(t, err)
+					use(t, err)
 				})
 			}
 		}
 	}
 }
 
-// survives does with an error what the agent does with one.
-func survives(t *testing.T, err error) {
+// use does with an error what the agent does with it.
+func use(t *testing.T, err error) {
 	t.Helper()
 	var s runtimeinfo.ExporterStats
-	if err == nil || guard.Settle(&s, 3, err) {
-		t.Fatalf("settled: %v", err)
+	if err == nil || guard.CountDelivery(&s, 3, err) {
+		t.Fatalf("counted as delivered: %v", err)
 	}
 	guard.CountFailure(&s, err)
 	var log bytes.Buffer
@@ -94,8 +93,9 @@ func survives(t *testing.T, err error) {
 	}
 }
 
-// A panic whose value cannot be printed is a panic all the same.
-func TestHostilePanicValues(t *testing.T) {
+// TestPanicValuesThatCannotBePrinted panics with values whose methods panic or return long
+// texts.
+func TestPanicValuesThatCannotBePrinted(t *testing.T) {
 	for name, value := range map[string]any{
 		"panics":  &hostile{text: func() string { panic("again") }},
 		"goexits": &hostile{text: func() string { runtime.Goexit(); return "" }},
@@ -103,7 +103,7 @@ func TestHostilePanicValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := guard.Do(func() error { panic(value) })
-			survives(t, err)
+			use(t, err)
 			if _, ok := errors.AsType[*guard.PanicError](err); !ok || len(err.Error()) > 4096 {
 				t.Errorf("%T of %d bytes", err, len(err.Error()))
 			}
@@ -111,10 +111,9 @@ func TestHostilePanicValues(t *testing.T) {
 	}
 }
 
-// What a copy of an error still matches.
-func TestPlainErrors(t *testing.T) {
-	refused := &exporters.RejectedError{Events: 2, Snapshot: true, Err: io.EOF}
-	err := guard.Do(func() error { return fmt.Errorf("export: %w", refused) })
+func TestCopiedErrorsMatchTheSameErrors(t *testing.T) {
+	rejected := &exporters.RejectedError{Events: 2, Snapshot: true, Err: io.EOF}
+	err := guard.Do(func() error { return fmt.Errorf("export: %w", rejected) })
 	if got, ok := errors.AsType[*exporters.RejectedError](err); !ok || got.Events != 2 || !got.Snapshot || err.Error() != "export: EOF" {
 		t.Errorf("%v", err)
 	}
@@ -136,7 +135,7 @@ func isGoexit(p *guard.PanicError) bool {
 	return ok && errors.Is(err, guard.ErrGoexit)
 }
 
-func TestGoexit(t *testing.T) {
+func TestCallReturnsGoexitAsAnError(t *testing.T) {
 	err := guard.Call(t.Context(), time.Hour, func(context.Context) error { runtime.Goexit(); return nil })
 	p, ok := errors.AsType[*guard.PanicError](err)
 	if !ok || !isGoexit(p) || !bytes.Contains(p.Stack, []byte("hostile_test.go")) {
@@ -144,42 +143,42 @@ func TestGoexit(t *testing.T) {
 	}
 }
 
-func TestQuestion(t *testing.T) {
+func TestPollerRunsOneCallAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const wait = 10 * time.Millisecond
-		var q guard.Question[int]
+		var q guard.Poller[int]
 		var calls atomic.Int64
-		if v, err := q.Ask(wait, func() int { calls.Add(1); return 7 }); v != 7 || err != nil {
+		if v, err := q.Poll(wait, func() int { calls.Add(1); return 7 }); v != 7 || err != nil {
 			t.Errorf("%d, %v", v, err)
 		}
 		begin := time.Now()
 		for range 5 {
-			_, err := q.Ask(wait, func() int { calls.Add(1); time.Sleep(time.Minute); return 8 })
-			if !errors.Is(err, guard.ErrLate) {
-				t.Errorf("while it hangs: %v", err)
+			_, err := q.Poll(wait, func() int { calls.Add(1); time.Sleep(time.Minute); return 8 })
+			if !errors.Is(err, guard.ErrPending) {
+				t.Errorf("while the call hangs: %v", err)
 			}
 		}
 		if took := time.Since(begin); took != wait || calls.Load() != 2 {
-			t.Errorf("five questions took %v in %d calls, want one wait of %v", took, calls.Load(), wait)
+			t.Errorf("five polls took %v and %d calls, want one wait of %v", took, calls.Load(), wait)
 		}
 		q.Wait()
-		if v, err := q.Ask(wait, func() int { calls.Add(1); return 9 }); v != 8 || err != nil || calls.Load() != 2 {
-			t.Errorf("the late answer: %d, %v after %d calls", v, err, calls.Load())
+		if v, err := q.Poll(wait, func() int { calls.Add(1); return 9 }); v != 8 || err != nil || calls.Load() != 2 {
+			t.Errorf("the late result: %d, %v after %d calls", v, err, calls.Load())
 		}
 		for name, f := range map[string]func() int{"panics": func() int { panic("oh") }, "goexits": func() int { runtime.Goexit(); return 0 }} {
-			_, err := q.Ask(wait, f)
+			_, err := q.Poll(wait, f)
 			if _, ok := errors.AsType[*guard.PanicError](err); !ok {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if v, err := q.Ask(wait, func() int { return 10 }); v != 10 || err != nil {
+		if v, err := q.Poll(wait, func() int { return 10 }); v != 10 || err != nil {
 			t.Errorf("afterwards: %d, %v", v, err)
 		}
-		q.Wait() // returns: nothing is pending
+		q.Wait() // no call is running
 	})
 }
 
-func TestIsNil(t *testing.T) {
+func TestIsNilSeesNilInsideInterfaces(t *testing.T) {
 	var p *hostile
 	for name, test := range map[string]struct {
 		v    any
@@ -194,7 +193,7 @@ func TestIsNil(t *testing.T) {
 	}
 }
 
-// hangs is a log handler whose methods return only when released.
+// hangs is a log handler whose methods block until release is closed.
 type hangs struct {
 	slog.Handler
 	release chan struct{}
@@ -210,9 +209,9 @@ func (h hangs) WithGroup(string) slog.Handler {
 	return h
 }
 
-// A log handler that hangs costs its caller 100 ms once, and the lines meanwhile are
-// counted in the next one that is written.
-func TestLoggerThatHangs(t *testing.T) {
+// TestLogHandlerThatHangsDelaysOnce checks that the next line has the number of dropped
+// lines.
+func TestLogHandlerThatHangsDelaysOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		release := make(chan struct{})
@@ -235,12 +234,12 @@ func TestLoggerThatHangs(t *testing.T) {
 	})
 }
 
-// exits is a log handler that ends its goroutine.
+// exits is a log handler that calls runtime.Goexit.
 type exits struct{ slog.Handler }
 
 func (exits) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
 
-func TestLoggerThatGoexits(t *testing.T) {
+func TestLogHandlerThatCallsGoexit(t *testing.T) {
 	l := guard.Logger(slog.New(exits{slog.DiscardHandler}))
 	err := l.Handler().Handle(t.Context(), slog.Record{})
 	if p, ok := errors.AsType[*guard.PanicError](err); !ok || !isGoexit(p) {

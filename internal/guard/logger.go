@@ -11,16 +11,15 @@ import (
 	"time"
 )
 
-// logWait is how long the agent waits for one call of a log handler.
+// logWait bounds one call of a log handler.
 const logWait = 100 * time.Millisecond
 
-var errLogHangs = errors.New("the log handler hangs: the line is lost")
+var errLogHangs = errors.New("the log handler hangs; the line is dropped")
 
-// Logger returns a logger that writes as l does, and whose handler may panic, hang or
-// call runtime.Goexit: it is the application's. A call of it may take 100 ms; then it
-// goes on without the caller, and until it returns all further lines are dropped. The
-// next line that is written says how many were, as lines_lost. The error that Handle
-// returns says so too.
+// Logger returns a logger that writes to the handler of l, which may panic, hang or call
+// runtime.Goexit. It waits at most 100 ms for a call of the handler. Until a late call
+// returns, it drops all further lines. The next line that is written has their number in
+// the attribute lines_lost.
 func Logger(l *slog.Logger) *slog.Logger {
 	if _, ok := l.Handler().(handler); ok {
 		return l
@@ -28,7 +27,7 @@ func Logger(l *slog.Logger) *slog.Logger {
 	return slog.New(handler{l.Handler(), &lines{}})
 }
 
-// handler protects the agent from another one.
+// handler calls another handler with the limits of [Logger].
 type handler struct {
 	next  slog.Handler
 	lines *lines
@@ -36,27 +35,27 @@ type handler struct {
 
 var _ slog.Handler = handler{}
 
-// lines is what the handlers that come of one share.
+// lines is shared by a handler and those derived from it.
 type lines struct {
-	late atomic.Int64  // calls that have not returned in time
-	lost atomic.Uint64 // lines, since the last one that was written
+	late atomic.Int64  // running calls that exceeded logWait
+	lost atomic.Uint64 // lines dropped since the last one that was written
 }
 
-// Enabled is that of the other handler, and false where that panics or hangs.
+// Enabled returns the result of the other handler, or false if it panics or hangs.
 func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
 	on := new(bool)
 	err := h.lines.call(func() error {
 		*on = h.next.Enabled(ctx, level)
 		return nil
 	})
-	if err != nil { // and on is still written to, perhaps
+	if err != nil { // the call may still write to on
 		h.lines.lost.Add(1)
 		return false
 	}
 	return *on
 }
 
-// Handle is that of the other handler.
+// Handle calls the other handler. It returns an error if that panics or hangs.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	lost := h.lines.lost.Load()
 	if lost > 0 {
@@ -74,12 +73,12 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// WithAttrs is that of the other handler; where that panics or hangs the attributes are lost.
+// WithAttrs calls the other handler. If that panics or hangs, the attributes are dropped.
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.derive(func() slog.Handler { return h.next.WithAttrs(attrs) })
 }
 
-// WithGroup is that of the other handler; where that panics or hangs the group is lost.
+// WithGroup calls the other handler. If that panics or hangs, the group is dropped.
 func (h handler) WithGroup(name string) slog.Handler {
 	return h.derive(func() slog.Handler { return h.next.WithGroup(name) })
 }
@@ -96,7 +95,7 @@ func (h handler) derive(f func() slog.Handler) slog.Handler {
 	return handler{*next, h.lines}
 }
 
-// call makes one call of a handler. It does not begin one while another is late.
+// call makes one call of a handler, unless another call is late.
 func (l *lines) call(f func() error) error {
 	if l.late.Load() > 0 {
 		return errLogHangs
@@ -109,7 +108,7 @@ func (l *lines) call(f func() error) error {
 	default:
 	}
 	l.late.Add(1)
-	go func() { // it ends when the handler returns; nobody can end that
+	go func() { // ends when the handler returns
 		<-c.done
 		l.late.Add(-1)
 	}()

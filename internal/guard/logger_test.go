@@ -12,7 +12,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/guard"
 )
 
-// broken is a handler of an application that takes for granted what is not there.
+// broken is a log handler that panics if the context has no request ID.
 type broken struct{}
 
 type requestID struct{}
@@ -27,23 +27,22 @@ func (broken) Handle(ctx context.Context, _ slog.Record) error {
 func (broken) WithAttrs([]slog.Attr) slog.Handler { panic("oh") }
 func (broken) WithGroup(string) slog.Handler      { panic("oh") }
 
-func TestLoggerThatPanics(t *testing.T) {
+func TestLogHandlerThatPanics(t *testing.T) {
 	l := guard.Logger(slog.New(broken{}))
 	l.With(slog.Int("a", 1)).WithGroup("g").Error("returns")
 	if l.Enabled(t.Context(), slog.LevelError) {
-		t.Error("it says that it is enabled")
+		t.Error("Enabled = true")
 	}
 	if err := l.Handler().Handle(t.Context(), slog.Record{}); err == nil || !strings.Contains(err.Error(), "panicked") {
 		t.Errorf("Handle: %v", err)
 	}
 }
 
-// What does not panic is passed on as it is, once.
-func TestLogger(t *testing.T) {
+func TestLoggerPassesLinesOn(t *testing.T) {
 	var b strings.Builder
 	l := guard.Logger(slog.New(slog.NewTextHandler(&b, nil)))
 	if guard.Logger(l) != l {
-		t.Error("guarded twice")
+		t.Error("Logger wrapped its own logger")
 	}
 	l.With(slog.Int("a", 1)).WithGroup("g").Info("hello", slog.Int("b", 2))
 	l.Debug("not enabled")

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redact hides the secrets in addresses that stand in errors and log lines.
+// Package redact removes secrets from addresses in errors and log lines.
 package redact
 
 import "strings"
 
 const hidden = "xxxxx"
 
-// URL hides what may be a secret in an address, whether or not it can be parsed: user
-// and password, the query, and the fragment.
+// URL returns raw with user and password, query, and fragment replaced by xxxxx. raw does
+// not need to be a valid URL.
 func URL(raw string) string {
 	start := 0
 	if i := strings.Index(raw, "://"); i >= 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-func TestURL(t *testing.T) {
+func TestURLHidesSecrets(t *testing.T) {
 	for raw, want := range map[string]string{
 		"":                                 "",
 		"tcp://fluentd:24224":              "tcp://fluentd:24224",

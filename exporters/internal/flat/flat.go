@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flat says what stands in the one wide record that a snapshot becomes,
-// once for all that write such records: as values of a few kinds, because an any
-// for each number would be an allocation for each.
+// Package flat defines the record of a snapshot for the exporters that write one. Its
+// values are structs with a kind, because an any for each number would allocate.
 package flat
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Kind tells which field of a [Value] counts.
+// Kind determines which field of a [Value] is set.
 type Kind uint8
 
 // The kinds.
@@ -27,17 +26,17 @@ const (
 	Spans
 )
 
-// Value is a value of a record. It is valid until the next one.
+// Value is a value of a record. It is valid until the iterator yields the next one.
 type Value struct {
 	Kind   Kind
 	Text   string // valid UTF-8
 	Uint   uint64
 	Number float64             // finite
-	Series []runtimeinfo.Point // each is a map: [Labelled]
-	Spans  []runtimeinfo.Span  // each is a map: [Span]
+	Series []runtimeinfo.Point // each becomes a map, see [Labelled]
+	Spans  []runtimeinfo.Span  // each becomes a map, see [Span]
 }
 
-// Snapshot yields the record of a snapshot, as exporters.Record describes it.
+// Snapshot yields the record of a snapshot, as documented at exporters.Record.
 func Snapshot(s *runtimeinfo.Snapshot) iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		if !yield("id", text(string(strconv.AppendUint(append(Run(s), '/'), s.Seq, 10)))) || !yield("seq", Value{Kind: Uint, Uint: s.Seq}) {
@@ -54,8 +53,9 @@ func Snapshot(s *runtimeinfo.Snapshot) iter.Seq2[string, Value] {
 	}
 }
 
-// Run begins an id: this run of this instance. An instance id that a person has
-// set, the name of a pod say, may outlive the process, and seq begins anew.
+// Run returns the first part of an id, which identifies one run of an instance. It has the
+// start time, because an instance id that is the name of a pod, for example, may outlive
+// the process, while seq starts again.
 func Run(s *runtimeinfo.Snapshot) []byte {
 	id := make([]byte, 0, 96)
 	for _, a := range s.Resource {
@@ -67,10 +67,10 @@ func Run(s *runtimeinfo.Snapshot) []byte {
 	return strconv.AppendInt(append(id, '/'), s.Start.UnixNano(), 36)
 }
 
-// points yields the metrics; those with labels as one value each.
+// points yields one value for each metric, and reports whether the caller wants more.
 func points(s *runtimeinfo.Snapshot, yield func(string, Value) bool) bool {
 	var series []runtimeinfo.Point
-	var open *runtimeinfo.Metric // the metric that series belongs to
+	var open *runtimeinfo.Metric // the metric of series
 	flush := func() bool {
 		if open == nil {
 			return true
@@ -108,14 +108,14 @@ func point(p *runtimeinfo.Point, yield func(string, Value) bool) bool {
 	return !Finite(p.Number) || yield(key, number(p.Number))
 }
 
-// Field is one entry of a map within a record.
+// Field is an entry of a map within a record.
 type Field struct {
 	Key   string
 	Value Value
 }
 
-// Labelled appends what stands for one point of a metric with labels. No key
-// stands there twice: a later one counts, and value least.
+// Labelled appends the fields of one point of a metric with labels. Keys are unique: a
+// later label replaces an earlier one, and any label replaces the field "value".
 func Labelled(to []Field, p *runtimeinfo.Point) []Field {
 	start := len(to)
 	to = append(to, Field{"value", number(p.Number)})
@@ -132,22 +132,23 @@ func Labelled(to []Field, p *runtimeinfo.Point) []Field {
 	return to
 }
 
-// Span appends what stands for one span, with its age at a moment.
+// Span appends the fields of one span, with its age at the given time.
 func Span(to []Field, sp *runtimeinfo.Span, at time.Time) []Field {
 	return append(to,
 		Field{"trace_id", text(sp.TraceIDString())}, Field{"span_id", text(sp.SpanIDString())},
 		Field{"name", text(sp.Name)}, Field{"age", number(Age(sp, at))})
 }
 
-// Age is in seconds; it is 0 for a span from the future, which a step of the clock makes.
+// Age returns the age of a span in seconds, and 0 for a span that starts in the future,
+// which happens when the clock is set back.
 func Age(sp *runtimeinfo.Span, at time.Time) float64 { return max(0, at.Sub(sp.Start).Seconds()) }
 
 func text(s string) Value { return Value{Kind: Text, Text: Valid(s)} }
 
 func number(v float64) Value { return Value{Kind: Number, Number: v} }
 
-// Finite tells whether a number is one.
+// Finite reports whether f is neither NaN nor an infinity.
 func Finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
-// Valid replaces what is not UTF-8. It returns valid strings as they are.
+// Valid replaces invalid UTF-8.
 func Valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package reply sends HTTP answers that are complete in memory. It bounds how many
-// bytes wait for slow clients and how long a client may take none of them.
+// Package reply sends HTTP responses that are complete in memory. It bounds the bytes that
+// wait for slow clients, and the time for which a client may accept no data.
 package reply
 
 import (
@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// writeTimeout is how long a client may accept no data before its connection fails.
+	// writeTimeout is the time for which a client may accept no data.
 	writeTimeout = 10 * time.Second
-	// chunk is how much one write, and so one deadline, covers.
+	// chunk is the size in bytes of a write. Each write has a deadline.
 	chunk = 64 << 10
-	// patience is how long an answer may take before it gives way to a new one that
-	// needs its room.
-	patience = 3 * time.Second
+	// evictAfter is the time after which a response may be aborted to make room for
+	// another.
+	evictAfter = 3 * time.Second
 )
 
-// ErrCut is the error of writes to a client that was too slow while others waited.
-var ErrCut = errors.New("the client is too slow and others need the room")
+// ErrAborted is the error of writes after a response was aborted.
+var ErrAborted = errors.New("response aborted: the client is too slow and others are waiting")
 
-// Writer writes with a deadline for each part of the data, whatever the timeouts of
-// the server are. Frameworks that know no deadlines, such as Fiber, keep their own.
+// Writer writes with a deadline for each chunk, which replaces the timeouts of the server.
+// Frameworks without support for deadlines, such as Fiber, keep their own timeouts.
 type Writer struct {
 	http.ResponseWriter
 	Control *http.ResponseController
@@ -36,10 +36,10 @@ func NewWriter(w http.ResponseWriter) Writer {
 	return Writer{w, http.NewResponseController(w)}
 }
 
-// Write writes b. It fails when the client accepts nothing for 10 seconds.
+// Write writes b. It fails if the client accepts no data for 10 seconds.
 func (w Writer) Write(b []byte) (n int, err error) {
 	return w.write(b, func() error {
-		_ = w.Control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where unsupported the server's holds
+		_ = w.Control.SetWriteDeadline(time.Now().Add(writeTimeout)) // if unsupported, the server's timeout applies
 		return nil
 	})
 }
@@ -59,109 +59,110 @@ func (w Writer) write(b []byte, before func() error) (n int, err error) {
 	return n, nil
 }
 
-// Budget bounds the bytes of all answers that are being sent. Make one with
-// [NewBudget]. Any number of goroutines may use it.
+// Budget bounds the total size of the responses that are being sent. Create one with
+// [NewBudget]. Its methods may be called concurrently.
 type Budget struct {
 	max int
 
 	mu      sync.Mutex
 	held    int
-	sending []*Answer // oldest first
+	sending []*Response // oldest first
 }
 
-// NewBudget returns a Budget of so many bytes. A single answer may be larger.
+// NewBudget returns a Budget with the given limit. A single response may exceed it.
 func NewBudget(bytes int) *Budget { return &Budget{max: bytes} }
 
-// Answer is one answer that is being sent. Close it when it has been.
-type Answer struct {
+// Response is a response that is being sent. The caller must close it.
+type Response struct {
 	Writer
 	budget *Budget
 	size   int
 	began  time.Time
-	gone   bool // cut, or closed
+	done   bool // aborted or closed
 }
 
-// Open reserves room for an answer of size bytes. Where there is none, answers that
-// take longer than 3 seconds are cut, the oldest first; where that is not enough, Open
+// Open reserves size bytes for a response. If they are not available, Open aborts
+// responses that have taken longer than 3 seconds, oldest first. If that is not enough, it
 // returns nil.
-func (b *Budget) Open(w http.ResponseWriter, size int) *Answer {
+func (b *Budget) Open(w http.ResponseWriter, size int) *Response {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.makeRoom(size) {
 		return nil
 	}
-	a := &Answer{Writer: NewWriter(w), budget: b, size: size, began: time.Now()}
+	r := &Response{Writer: NewWriter(w), budget: b, size: size, began: time.Now()}
 	b.held += size
-	b.sending = append(b.sending, a)
-	return a
+	b.sending = append(b.sending, r)
+	return r
 }
 
-// Full reports whether there is no room for even a small answer, so that it need not
-// be rendered.
+// Full reports whether Open would return nil for any response, so that the caller need not
+// render one. Like Open, it aborts old responses.
 func (b *Budget) Full() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.makeRoom(1)
 }
 
-// Held returns how many bytes are being sent.
+// Held returns the number of reserved bytes.
 func (b *Budget) Held() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
 }
 
-// makeRoom cuts as many old answers as size needs. b is locked.
+// makeRoom aborts old responses until size bytes are available, and reports whether they
+// are. The caller holds mu.
 func (b *Budget) makeRoom(size int) bool {
 	now := time.Now()
 	for b.held > 0 && b.held+size > b.max {
-		if now.Sub(b.sending[0].began) < patience {
+		if now.Sub(b.sending[0].began) < evictAfter {
 			return false
 		}
-		b.cut(b.sending[0], now)
+		b.abort(b.sending[0], now)
 	}
 	return true
 }
 
-// cut fails the writes of the oldest answer. b is locked, so the answer is not closed
-// and its ResponseWriter is in use.
-func (b *Budget) cut(a *Answer, now time.Time) {
-	b.release(a)
-	_ = a.Control.SetWriteDeadline(now) // where unsupported the next write fails
+// abort makes the writes of r fail. The caller holds mu, so that r is not closed and its
+// ResponseWriter is valid.
+func (b *Budget) abort(r *Response, now time.Time) {
+	b.release(r)
+	_ = r.Control.SetWriteDeadline(now) // if unsupported, the next write fails
 }
 
-// release gives the room of a back. b is locked.
-func (b *Budget) release(a *Answer) {
-	if a.gone {
+// release returns the bytes of r. The caller holds mu.
+func (b *Budget) release(r *Response) {
+	if r.done {
 		return
 	}
-	a.gone = true
-	b.held -= a.size
+	r.done = true
+	b.held -= r.size
 	for i := range b.sending {
-		if b.sending[i] == a {
+		if b.sending[i] == r {
 			b.sending = append(b.sending[:i], b.sending[i+1:]...)
 			return
 		}
 	}
 }
 
-// Write writes p as [Writer.Write] does. It returns [ErrCut] once the answer was cut.
-func (a *Answer) Write(p []byte) (int, error) { return a.write(p, a.extend) }
+// Write writes p as [Writer.Write] does. It returns [ErrAborted] after the response was aborted.
+func (r *Response) Write(p []byte) (int, error) { return r.write(p, r.extend) }
 
-// extend gives the client time for the next part.
-func (a *Answer) extend() error {
-	a.budget.mu.Lock()
-	defer a.budget.mu.Unlock()
-	if a.gone {
-		return ErrCut
+// extend sets the deadline for the next chunk.
+func (r *Response) extend() error {
+	r.budget.mu.Lock()
+	defer r.budget.mu.Unlock()
+	if r.done {
+		return ErrAborted
 	}
-	_ = a.Control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where unsupported the server's holds
+	_ = r.Control.SetWriteDeadline(time.Now().Add(writeTimeout)) // if unsupported, the server's timeout applies
 	return nil
 }
 
-// Close gives the room of the answer back.
-func (a *Answer) Close() {
-	a.budget.mu.Lock()
-	defer a.budget.mu.Unlock()
-	a.budget.release(a)
+// Close returns the reserved bytes.
+func (r *Response) Close() {
+	r.budget.mu.Lock()
+	defer r.budget.mu.Unlock()
+	r.budget.release(r)
 }

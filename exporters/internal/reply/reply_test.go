@@ -15,7 +15,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 )
 
-// stuck is a client that accepts nothing until the deadline of the write.
+// stuck is a client that accepts no data until the write deadline.
 type stuck struct {
 	httptest.ResponseRecorder
 	mu       sync.Mutex
@@ -50,11 +50,11 @@ func (s *stuck) Write([]byte) (int, error) {
 	}
 }
 
-// send sends size bytes to a client that takes none and reports how the write ended.
+// send sends size bytes to a stuck client and reports the error of the write.
 func send(b *reply.Budget, size int, ended chan<- error) {
 	a := b.Open(newStuck(), size)
 	if a == nil {
-		ended <- errors.New("refused")
+		ended <- errors.New("no room")
 		return
 	}
 	defer a.Close()
@@ -62,7 +62,7 @@ func send(b *reply.Budget, size int, ended chan<- error) {
 	ended <- err
 }
 
-func TestAStuckClientIsGivenUp(t *testing.T) {
+func TestWriteToAStuckClientTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := reply.NewBudget(1000)
 		ended := make(chan error, 1)
@@ -72,12 +72,12 @@ func TestAStuckClientIsGivenUp(t *testing.T) {
 			t.Errorf("%v after %v, want a timeout after 10 s", err, time.Since(began))
 		}
 		if b.Held() != 0 {
-			t.Errorf("%d bytes are held afterwards", b.Held())
+			t.Errorf("%d bytes are reserved afterwards", b.Held())
 		}
 	})
 }
 
-func TestSlowClientsGiveWay(t *testing.T) {
+func TestSlowResponsesAreAborted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := reply.NewBudget(1000)
 		ended := make(chan error, 400)
@@ -86,63 +86,63 @@ func TestSlowClientsGiveWay(t *testing.T) {
 		}
 		synctest.Wait()
 		if len(ended) != 390 || b.Held() != 1000 {
-			t.Errorf("%d of 400 were refused and %d bytes are held; want 390 and 1000", len(ended), b.Held())
+			t.Errorf("%d of 400 were rejected and %d bytes are reserved; want 390 and 1000", len(ended), b.Held())
 		}
 		if b.Open(httptest.NewRecorder(), 100) != nil || !b.Full() {
-			t.Error("there is room for another within the time that everybody has")
+			t.Error("there is room for another response before 3 s")
 		}
 		time.Sleep(3 * time.Second)
 		w := httptest.NewRecorder()
 		a := b.Open(w, 250)
 		if a == nil {
-			t.Fatal("a client is refused after 3 s, though others are slow")
+			t.Fatal("no room after 3 s")
 		}
 		if _, err := a.Write(make([]byte, 250)); err != nil || w.Body.Len() != 250 {
-			t.Errorf("it is sent %d bytes: %v", w.Body.Len(), err)
+			t.Errorf("%d bytes were sent: %v", w.Body.Len(), err)
 		}
 		a.Close()
 		synctest.Wait()
 		if len(ended) != 393 || b.Held() != 700 {
-			t.Errorf("%d have ended and %d bytes are held; want 3 cut and 700", len(ended), b.Held())
+			t.Errorf("%d have ended and %d bytes are reserved; want 3 aborted and 700", len(ended), b.Held())
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if len(ended) != 400 || b.Held() != 0 {
-			t.Errorf("%d have ended and %d bytes are held after 13 s", len(ended), b.Held())
+			t.Errorf("%d have ended and %d bytes are reserved after 13 s", len(ended), b.Held())
 		}
 	})
 }
 
-// noDeadline is a framework's writer, which knows no deadlines.
+// noDeadline is a ResponseWriter without support for deadlines.
 type noDeadline struct{ *httptest.ResponseRecorder }
 
-func TestACutAnswerIsWrittenNoFurther(t *testing.T) {
+func TestWriteAfterAnAbortFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := reply.NewBudget(100)
 		w := noDeadline{httptest.NewRecorder()}
 		a := b.Open(w, 100)
 		time.Sleep(3 * time.Second)
 		if b.Full() {
-			t.Error("there is no room, though the only answer is slow")
+			t.Error("a slow response was not aborted")
 		}
-		if _, err := a.Write([]byte("x")); !errors.Is(err, reply.ErrCut) || w.Body.Len() != 0 {
-			t.Errorf("a cut answer is written on: %v", err)
+		if _, err := a.Write([]byte("x")); !errors.Is(err, reply.ErrAborted) || w.Body.Len() != 0 {
+			t.Errorf("Write after the abort: %v", err)
 		}
 		a.Close()
 		if b.Held() != 0 {
-			t.Errorf("%d bytes are held after both a cut and a Close", b.Held())
+			t.Errorf("%d bytes are reserved after the abort and Close", b.Held())
 		}
 	})
 }
 
-func TestALargeAnswerIsSentAlone(t *testing.T) {
+func TestLargeResponseIsSentAlone(t *testing.T) {
 	b := reply.NewBudget(10)
 	a := b.Open(httptest.NewRecorder(), 100)
 	if a == nil {
-		t.Fatal("refused")
+		t.Fatal("no room for a large response")
 	}
 	if !b.Full() {
-		t.Error("there is room beside it")
+		t.Error("there is room for another response")
 	}
 	a.Close()
 }

@@ -43,7 +43,7 @@ type Delivery struct {
 	exporter exporters.Exporter
 	account  accountant // the exporter again, nil if it has no queue
 	asking   sync.Mutex // before mu
-	question guard.Question[runtimeinfo.ExporterStats]
+	question guard.Poller[runtimeinfo.ExporterStats]
 	timeout  time.Duration
 	logger   *slog.Logger
 	wake     chan struct{}  // capacity 1: something changed
@@ -185,7 +185,7 @@ func (d *Delivery) ask() {
 	}
 	d.asking.Lock() // an older account must not take the place of a newer one
 	defer d.asking.Unlock()
-	queued, err := d.question.Ask(accountWait, d.account.ExporterStats)
+	queued, err := d.question.Poll(accountWait, d.account.ExporterStats)
 	p := guard.Panicked(err)
 	d.mu.Lock()
 	if err == nil {
@@ -288,7 +288,7 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	was := d.stats.State
 	d.stats.LastDuration = took
 	d.slow = errors.Is(err, guard.ErrTimeout)
-	if !guard.Settle(&d.stats, len(events), err) {
+	if !guard.CountDelivery(&d.stats, len(events), err) {
 		d.stats.Snapshots.Dropped[runtimeinfo.DropFailed]++
 		newer := d.events
 		d.events = nil
