@@ -20,7 +20,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
 func main() {
@@ -34,17 +34,13 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	kind := baseline.Steady
-	if *spiky {
-		kind = baseline.Spiky
-	}
-	if err := run(*data, *labels, *out, kind, *interval); err != nil {
+	if err := run(*data, *labels, *out, *spiky, *interval); err != nil {
 		fmt.Fprintln(os.Stderr, "nab:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, labels, out string, kind baseline.Kind, interval time.Duration) error {
+func run(data, labels, out string, spiky bool, interval time.Duration) error {
 	all, err := load(data, labels)
 	if err != nil {
 		return err
@@ -53,7 +49,7 @@ func run(data, labels, out string, kind baseline.Kind, interval time.Duration) e
 	var samples int
 	for _, s := range all {
 		began := time.Now()
-		s.judge(kind, interval)
+		s.judge(spiky, interval)
 		took += time.Since(began)
 		samples += len(s.value)
 		if err := s.write(filepath.Join(out, s.name)); err != nil {
@@ -66,8 +62,8 @@ func run(data, labels, out string, kind baseline.Kind, interval time.Duration) e
 }
 
 // judge lets a new detector see the series, one sample after the other.
-func (s *series) judge(kind baseline.Kind, interval time.Duration) {
-	d := baseline.NewSeries(kind, interval)
+func (s *series) judge(spiky bool, interval time.Duration) {
+	d := rarity.New(spiky, interval)
 	s.score = make([]float64, len(s.value))
 	for i, v := range s.value {
 		s.score[i] = d.Next(s.when[i], v).Score

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
 // report prints what the scores are worth: at the threshold that we ship and at
@@ -19,10 +19,10 @@ import (
 func report(all []*series) {
 	sh := newSheet(all)
 	for _, p := range profiles() {
-		fmt.Printf("%-9s shipped %v\n%-9s best    %v\n", p.name, sh.at(p, baseline.Threshold), "", sh.best(p))
+		fmt.Printf("%-9s shipped %v\n%-9s best    %v\n", p.name, sh.at(p, rarity.Threshold), "", sh.best(p))
 	}
 	p := profiles()[0]
-	fmt.Printf("%s, servers at the shipped threshold: %v\n", p.name, newSheet(servers(all)).at(p, baseline.Threshold))
+	fmt.Printf("%s, servers at the shipped threshold: %v\n", p.name, newSheet(servers(all)).at(p, rarity.Threshold))
 	fmt.Printf("%s, standard error over the series, at the shipped threshold: %.1f\n", p.name, deviation(all, p))
 	mean, low, high := plateau(sh, p)
 	fmt.Printf("%s, mean of the thresholds 6 %% about the shipped one: %.1f; less than 2 points lower from %.2f to %.2f\n", p.name, mean, low, high)
@@ -36,7 +36,7 @@ func deviation(all []*series, p profile) float64 {
 	n := float64(len(all))
 	var sum, squares float64
 	for i := range all {
-		score := newSheet(slices.Delete(slices.Clone(all), i, i+1)).at(p, baseline.Threshold).score
+		score := newSheet(slices.Delete(slices.Clone(all), i, i+1)).at(p, rarity.Threshold).score
 		sum += score
 		squares += score * score
 	}
@@ -47,13 +47,13 @@ func deviation(all []*series, p profile) float64 {
 // where to where it is at most two points lower than there.
 func plateau(sh *sheet, p profile) (mean, low, high float64) {
 	const step, around, less = 0.005, 12, 2
-	threshold := func(i int) float64 { return baseline.Threshold * (1 + step*float64(i)) }
+	threshold := func(i int) float64 { return rarity.Threshold * (1 + step*float64(i)) }
 	for i := -around; i <= around; i++ {
 		mean += sh.at(p, threshold(i)).score / (2*around + 1)
 	}
 	edge := func(by int) float64 {
 		i := 0
-		for sh.at(p, threshold(i+by)).score > sh.at(p, baseline.Threshold).score-less {
+		for sh.at(p, threshold(i+by)).score > sh.at(p, rarity.Threshold).score-less {
 			i += by
 		}
 		return threshold(i)

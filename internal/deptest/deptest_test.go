@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/sampler", "./runtimeinfo/host"},
 	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/cputime", "./internal/guard", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./runtimeinfo/goroutines/leaktest": {},
-	"./runtimeinfo/baseline":            {"./runtimeinfo"},
+	"./runtimeinfo/baseline":            {"./runtimeinfo", "./internal/rarity"},
 	"./runtimeinfo/goroutines":          {"./runtimeinfo", "./internal/cputime", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
 	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/trace/noop", "go.opentelemetry.io/otel/sdk/trace"},
 	"./tracectx/exectrace":              {"./internal/cputime", "./internal/headroom", "./tracectx", "./runtimeinfo", "./runtimeinfo/goroutines", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace", "golang.org/x/exp/trace"},

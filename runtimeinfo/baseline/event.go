@@ -12,15 +12,15 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// maxEventSpans is how many spans in flight an event names, the oldest first.
+// maxEventSpans is how many active spans an event has, the oldest first.
 const maxEventSpans = 8
 
-// openedEvent tells of what is opening: the leading signal in numbers, the others as text.
+// openedEvent describes the leading signal in detail and lists the others.
 func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	t := i.opening[0]
 	var also []string
 	for _, part := range append(i.opening[1:len(i.opening):len(i.opening)], rising(w.trackers)...) {
-		also = append(also, part.briefly())
+		also = append(also, part.name+" "+ratio(part.value, part.unfold(part.fast.expected)))
 	}
 	message := t.explain(w)
 	if len(also) > 0 {
@@ -28,7 +28,7 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	}
 	e := w.event("baseline.anomaly.opened", t.severity(), message, t)
 	e.Attrs = append(e.Attrs, slog.String("also", strings.Join(also, ", ")))
-	if grown := w.groups.growth(); len(grown) > 0 {
+	if grown := w.groups.largest(); len(grown) > 0 {
 		var texts []string
 		for _, g := range grown {
 			texts = append(texts, fmt.Sprintf("%d more in %s at %s (%d)", g.by, g.Wait, g.Site, g.Goroutines))
@@ -36,20 +36,23 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 		e.Attrs = append(e.Attrs, slog.String("grown", strings.Join(texts, ", ")))
 		e.Message += "; grown: " + texts[0]
 	}
-	e.Spans = w.inFlight(t.root)
+	for i := range w.input.snapshot.Spans {
+		if s := w.input.snapshot.Spans[i]; (t.root == "" || s.Name == t.root) && len(e.Spans) < maxEventSpans {
+			e.Spans = append(e.Spans, s)
+		}
+	}
 	return e
 }
 
-// severity returns that of an anomaly. A number of goroutines that is unusual is no
-// alarm: the verdict on the group that grew is, once it is known what its members do. And
-// what was learned for less than half an hour says little about what is usual. A ceiling
-// that the user has set is an alarm at any time.
+// severity returns the severity of an anomaly. A breached ceiling is a warning. An unusual
+// number of goroutines is not: the verdict on the group that has grown may be. In the first
+// half hour too little is known for a warning.
 func (t *tracker) severity() slog.Level {
-	const enough = 1800 // samples, one a second
+	const minAge = 1800 // seconds
 	switch {
-	case t.cause == byCeiling:
+	case t.cause == causeCeiling:
 		return slog.LevelWarn
-	case t.group == groupGoroutines || t.Fast.Age < enough:
+	case t.group == groupGoroutines || t.Fast.Age < minAge:
 		return slog.LevelInfo
 	default:
 		return slog.LevelWarn
@@ -74,7 +77,6 @@ func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {
 	}
 }
 
-// normalEvent tells that the level of an alarm is the new usual.
 func (t *tracker) normalEvent(now time.Time) runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time: now, Name: "baseline.new_normal", Severity: slog.LevelInfo,
@@ -86,14 +88,14 @@ func (t *tracker) normalEvent(now time.Time) runtimeinfo.Event {
 func (t *tracker) rescaledEvent(now time.Time) runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time: now, Name: "baseline.unit_changed", Severity: slog.LevelInfo,
-		Message: t.name + ": all at once a round factor away and otherwise the same: taken for a change of unit",
+		Message: t.name + ": the values have changed by the ratio of two units; the baseline is converted",
 		Attrs:   []slog.Attr{slog.String("signal", t.name), slog.Float64("value", t.value)},
 	}
 }
 
-// event makes one about a signal, with its numbers as attributes.
+// event returns an event about a signal, with its numbers as attributes.
 func (w *Watch) event(name string, severity slog.Level, message string, t *tracker) runtimeinfo.Event {
-	b := t.asBand(&w.look)
+	b := t.band(&w.input)
 	high, of := t.seen()
 	attrs := []slog.Attr{
 		slog.String("signal", t.name),
@@ -105,7 +107,7 @@ func (w *Watch) event(name string, severity slog.Level, message string, t *track
 		slog.Int("seen", high),
 		slog.Int("seen_of", of),
 		slog.Time("since", t.alarmBegan),
-		slog.String("view", t.because()),
+		slog.String("view", t.reason()),
 	}
 	if w.load.known {
 		attrs = append(attrs, slog.Float64("load", w.load.value))
@@ -113,88 +115,71 @@ func (w *Watch) event(name string, severity slog.Level, message string, t *track
 	if t.root != "" {
 		attrs = append(attrs, slog.String("root_span", t.root))
 	}
-	return runtimeinfo.Event{Time: w.look.now, Name: name, Severity: severity, Message: message, Attrs: attrs}
+	return runtimeinfo.Event{Time: w.input.now, Name: name, Severity: severity, Message: message, Attrs: attrs}
 }
 
-// seen is how many samples of the past were as far from what was expected, of how many.
+// seen returns how many of the earlier samples were as far from the expected value.
 func (t *tracker) seen() (high, of int) {
-	e, p, r := &t.Fast, fastPace(), t.opinion.residual
-	if t.cause == byCreeping {
-		e, p, r = &t.Slow, slowPace(), t.slowly.residual
+	e, scale, r := &t.Fast, fastScale(), t.fast.residual
+	if t.cause == causeCreep {
+		e, scale, r = &t.Slow, slowScale(), t.slow.residual
 	}
-	return int(e.Seen.atLeast(p.place(r))), int(e.Seen.N)
+	return int(e.Seen.AtLeast(scale.rungOf(r))), int(e.Seen.N)
 }
 
-// because says in words which view the alarm goes by.
-func (t *tracker) because() string {
+// reason describes the cause of an alarm.
+func (t *tracker) reason() string {
 	switch t.cause {
-	case bySudden:
-		return "it has changed within seconds"
-	case byCreeping:
-		return "it has been creeping away for minutes"
-	case byRarity:
+	case causeSudden:
+		return "changed within seconds"
+	case causeCreep:
+		return "drifting for minutes"
+	case causeRarity:
 		return t.view.String()
-	case byCeiling:
-		return "it has reached its ceiling"
-	case byNothing:
-		return ""
-	default:
-		return ""
+	case causeCeiling:
+		return "at its ceiling"
+	case causeNone:
 	}
+	return ""
 }
 
-// explain says it in one sentence.
+// explain describes an alarm in one sentence.
 func (t *tracker) explain(w *Watch) string {
-	b := t.asBand(&w.look)
+	b := t.band(&w.input)
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %s", t.name, format(t.value, b.Unit))
-	if t.cause == byCeiling {
+	if t.cause == causeCeiling {
 		fmt.Fprintf(&s, " has reached its ceiling of %s", format(t.ceiling, b.Unit))
 	}
-	if t.opinion.known {
+	if t.fast.known {
 		expected := b.Expected
-		if t.cause == byCreeping {
-			expected = t.unfold(t.slowly.expected)
+		if t.cause == causeCreep {
+			expected = t.unfold(t.slow.expected)
 		}
-		fmt.Fprintf(&s, ", %s the %s expected", times(t.value, expected), format(expected, b.Unit))
+		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), format(expected, b.Unit))
 		if w.load.known {
 			fmt.Fprintf(&s, " at %.3g root spans/s", w.load.value)
 		}
 		high, of := t.seen()
-		fmt.Fprintf(&s, ", since %s (usual %s to %s; %d of %d samples as far out; %s)",
-			t.alarmBegan.Format(time.TimeOnly), format(b.Lower, b.Unit), format(b.Upper, b.Unit), high, of, t.because())
+		fmt.Fprintf(&s, ", since %s (normal %s to %s; %d of %d samples were as high; %s)",
+			t.alarmBegan.Format(time.TimeOnly), format(b.Lower, b.Unit), format(b.Upper, b.Unit), high, of, t.reason())
 	}
 	return s.String()
 }
 
-// briefly names a part of an incident.
-func (t *tracker) briefly() string {
-	return t.name + " " + times(t.value, t.unfold(t.opinion.expected))
-}
-
-// times says how many times what was expected a value is.
-func times(value, expected float64) string {
-	if ratio := value / expected; expected > 0 && ratio > 0 && ratio < 1000 {
-		return strconv.FormatFloat(ratio, 'f', 1, 64) + "×"
+// ratio formats value / expected.
+func ratio(value, expected float64) string {
+	if r := value / expected; expected > 0 && r > 0 && r < 1000 {
+		return strconv.FormatFloat(r, 'f', 1, 64) + "×"
 	}
 	return "far from"
 }
 
-// inFlight returns the oldest active spans of one root, or of all.
-func (w *Watch) inFlight(root string) (spans []runtimeinfo.Span) {
-	for i := range w.look.snapshot.Spans {
-		if s := w.look.snapshot.Spans[i]; (root == "" || s.Name == root) && len(spans) < maxEventSpans {
-			spans = append(spans, s)
-		}
-	}
-	return spans
-}
-
-// format writes a value for people.
+// format formats a value with its unit.
 func format(v float64, unit string) string {
 	switch unit {
 	case "s":
-		return short(time.Duration(v * float64(time.Second))).String()
+		return roundDuration(time.Duration(v * float64(time.Second))).String()
 	case "1":
 		return strconv.FormatFloat(100*v, 'g', 3, 64) + " %"
 	case "By":
@@ -210,8 +195,8 @@ func format(v float64, unit string) string {
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
-// short rounds a duration to three digits or so.
-func short(d time.Duration) time.Duration {
+// roundDuration rounds a duration to about three digits.
+func roundDuration(d time.Duration) time.Duration {
 	for unit := time.Hour; unit >= time.Microsecond; unit /= 10 {
 		if d >= 100*unit {
 			return d.Round(unit)

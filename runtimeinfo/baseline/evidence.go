@@ -5,165 +5,134 @@ package baseline
 import (
 	"math"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
 const (
-	// bet is the exponent of the wager on every sample: one that is rarer than 18 %
-	// adds to the evidence, any other takes from it.
-	bet = 0.3
-	// minSeen is how many residuals must be known before a rank means anything.
-	minSeen = 60
-	// rare is the share of residuals below which one is an exception.
-	rare = 0.001
-	// usual is the share of residuals from which on one is nothing special.
-	usual = 0.05
-	// maxBar bounds the bar, in times of its base: beyond it an alarm would be late.
-	maxBar = 8
+	// betExponent is the exponent of the bet on each sample: a sample rarer than 18 % adds
+	// evidence, others subtract.
+	betExponent = 0.3
+	// minResiduals is how many residuals must be known before ranks are used.
+	minResiduals = 60
+	// rareShare is the share of residuals below which one is an exception, and usualShare
+	// the share from which on it is not unusual.
+	rareShare  = 0.001
+	usualShare = 0.05
+	// barStep is how much each alarm raises the bar, a factor of 20 in the odds. The bar is
+	// at most maxBar times the threshold: above it an alarm would be late.
+	barStep = 3
+	maxBar  = 8
+
+	zeroRung = rarity.Rungs / 2 // of a residual of 0
 )
 
-// pace is how the evidence of one time scale is gathered.
-type pace struct {
-	every    time.Duration // between samples
-	rate     float64       // how much the newest sample counts for what is usual
-	rung     float64       // of the histogram of residuals: nearer ones tie
-	remember int32         // residuals that are kept
-	learning float32       // seconds before the first alarm
+// timeScale has the parameters of evidence on one time scale.
+type timeScale struct {
+	interval  time.Duration // between samples
+	rate      float64       // minimum weight of a sample in the mean
+	rung      float64       // resolution of the histogram of residuals, in e-folds
+	residuals int32         // kept in the histogram
+	learning  float32       // seconds before the first alarm
 }
 
-// The two paces: a sudden change within seconds, a creeping one within minutes.
-// The fast one forgets within ten minutes, so that a slow drift is left to the
-// slow one, which remembers for four hours.
-func fastPace() pace { return pace{time.Second, 1.0 / 600, 0.05, 50000, 300} }
-func slowPace() pace { return pace{15 * time.Second, 1.0 / 960, 0.02, 20000, 2400} }
+// fastScale detects a change within seconds. It adapts within ten minutes, so that a slow
+// drift is left to slowScale, which adapts in four hours.
+func fastScale() timeScale { return timeScale{time.Second, 1.0 / 600, 0.05, 50000, 300} }
+func slowScale() timeScale { return timeScale{15 * time.Second, 1.0 / 960, 0.02, 20000, 2400} }
 
-// base is the evidence that an alarm takes where one false alarm is wanted in so
-// long a time: the logarithm of the samples in it.
-func (p pace) base(between time.Duration) float64 {
-	return math.Log(max(10, between.Seconds()/p.every.Seconds()))
+// threshold returns the evidence for an alarm at one false alarm per interval: the logarithm
+// of the number of samples.
+func (s timeScale) threshold(interval time.Duration) float64 {
+	return math.Log(max(10, interval.Seconds()/s.interval.Seconds()))
 }
 
-// evidence gathers, from sample to sample, that a signal is higher than its load
-// explains: a conformal CUSUM. Each sample's residual is ranked against earlier
-// ones, its rarity bet on, and the winnings summed up; the sum cannot fall below
-// zero. Were residuals exchangeable, a sum at the logarithm of n would be reached
-// by chance once in n samples or more. They are not quite, so the bar is raised by
-// each alarm and falls in time: in the long run it is what keeps to the wanted
-// number of alarms.
+// rungOf returns the bin of a residual, the middle one for NaN.
+func (s timeScale) rungOf(residual float64) int {
+	if math.IsNaN(residual) {
+		return zeroRung
+	}
+	return zeroRung + int(max(-zeroRung, min(zeroRung-1, math.Floor(residual/s.rung+0.5))))
+}
+
+// evidence accumulates, sample by sample, evidence that a signal is higher than its load
+// explains: a conformal CUSUM. It ranks each residual against earlier ones, bets on its
+// rarity, and sums the winnings; the sum is never negative. With exchangeable residuals the
+// sum reaches log n by chance once in n samples or fewer. Real residuals are not quite
+// exchangeable, so each alarm raises the bar, which falls with time: in the long run this
+// limits the number of alarms.
 type evidence struct {
 	Curve curve
-	Seen  counts // residuals; rung 64 is none
+	Seen  rarity.Histogram // residuals; zeroRung is 0
 	Sum   float64
-	Bar   float64 // above the base
-	Drift mean    // of the residual during an alarm
-	Began int64   // when the sum left zero, Unix nanoseconds
-	Lull  uint32  // samples in a row that were lower than usual by far
-	Age   float32 // seconds that the signal was there, up to a day
+	Bar   float64     // above the threshold
+	Drift rarity.Mean // residual during an alarm
+	Began int64       // when the sum became positive, in Unix nanoseconds
+	Lull  uint32      // consecutive samples that were unusually low
+	Age   float32     // seconds with values, up to a day
 }
 
-// sample is one value on its way through the evidence.
+// sample is one value with the parameters to judge it by.
 type sample struct {
 	now       time.Time
 	x         float64 // in e-folds
 	load      load
 	growth    float64
 	tolerance float64
-	patience  float64 // samples that an alarm takes at the least
-	base      float64
-	learn     bool // not while in alarm
+	patience  float64 // minimum number of samples for an alarm
+	threshold float64
+	learn     bool // false during an alarm
 }
 
-// opinion is what the evidence says of a sample.
-type opinion struct {
+// assessment is the result for one sample.
+type assessment struct {
 	expected, residual float64
-	known              bool
+	known              bool    // expected is valid
 	odds               float64 // share of earlier residuals that were as high
 	alarm              bool
 }
 
-// place is the rung of a residual, the middle one for NaN.
-func (p pace) place(residual float64) int {
-	if math.IsNaN(residual) {
-		return half
-	}
-	return half + int(max(-half, min(half-1, math.Floor(residual/p.rung+0.5))))
-}
-
-// share of the residuals that were as high as r.
-func (e *evidence) share(p pace, r float64) float64 {
-	if e.Seen.N < minSeen {
+// share returns the share of residuals that were at least r.
+func (e *evidence) share(scale timeScale, r float64) float64 {
+	if e.Seen.N < minResiduals {
 		return 1
 	}
-	return (float64(e.Seen.atLeast(p.place(r))) + 0.5) / float64(e.Seen.N+1)
+	return (float64(e.Seen.AtLeast(scale.rungOf(r))) + 0.5) / float64(e.Seen.N+1)
 }
 
-// weigh takes the next sample.
-func (e *evidence) weigh(p pace, s *sample) opinion {
-	o := opinion{odds: 1}
-	said := e.Curve.expect(s.load, s.growth)
-	o.expected, o.known = said.x, said.known
-	if !said.known {
-		e.Curve.learn(s.load.place, s.x, &said, p.rate)
-		return o
+// assess judges the next sample and learns from it.
+func (e *evidence) assess(scale timeScale, s *sample) assessment {
+	a := assessment{odds: 1}
+	expected := e.Curve.expect(s.load, s.growth)
+	a.expected, a.known = expected.value, expected.known
+	if !expected.known {
+		e.Curve.learn(s.load.place, s.x, &expected, scale.rate)
+		return a
 	}
-	o.residual = s.x - said.x
-	if o.residual > s.tolerance {
-		o.odds = e.share(p, o.residual)
+	a.residual = s.x - expected.value
+	if a.residual > s.tolerance {
+		a.odds = e.share(scale, a.residual)
 	}
-	bar := s.base + e.Bar
-	e.gather(s, o.odds, bar)
-	learning := e.learning(p)
+	bar := s.threshold + e.Bar
+	e.accumulate(s, a.odds, bar)
+	learning := e.learning(scale)
 	if e.Sum >= bar && (s.learn || learning) {
-		o.alarm = !learning
-		e.raise(s.base, learning)
+		a.alarm = !learning
+		e.Bar = min(e.Bar+barStep, (maxBar-1)*s.threshold)
+		if learning { // nothing was reported: the signal's variation is still being learned
+			e.Sum = 0
+			e.Bar = min(e.Bar, 2*s.threshold)
+		}
 	}
-	if learning || s.learn && e.Sum < bar/2 && !e.lull(p, s, &said) {
-		e.learn(p, s, &said)
+	if learning || s.learn && e.Sum < bar/2 && !e.inLull(scale, s, &expected) {
+		e.learn(scale, s, &expected)
 	}
-	return o
+	return a
 }
 
-// lull tells that the signal is unusually low, and has not been for long: a pause
-// is nothing to learn from, or the end of it would be an alarm.
-func (e *evidence) lull(p pace, s *sample, said *expectation) bool {
-	residual := s.x - said.own
-	if !said.seen || residual >= -s.tolerance || e.Seen.N < minSeen {
-		e.Lull = 0
-		return false
-	}
-	lower := e.Seen.N - e.Seen.atLeast(min(rungs-1, p.place(residual)+1))
-	if float64(lower) > rare*float64(e.Seen.N) {
-		return false
-	}
-	e.Lull++
-	return time.Duration(e.Lull)*p.every < newNormal
-}
-
-// learning tells that too little is known for an alarm: it is too early, or there
-// were too few samples.
-func (e *evidence) learning(p pace) bool { return e.Age < p.learning || e.Seen.N < minSeen }
-
-// grow lets time pass.
-func (e *evidence) grow(passed time.Duration) {
-	const old = 86400
-	if e.Age < old {
-		e.Age += float32(passed.Seconds())
-	}
-}
-
-// learn takes the sample in.
-func (e *evidence) learn(p pace, s *sample, said *expectation) {
-	e.Curve.learn(s.load.place, s.x, said, p.rate)
-	if !said.seen {
-		return
-	}
-	if e.Seen.add(p.place(s.x - said.own)); e.Seen.N >= p.remember {
-		e.Seen.halve()
-	}
-}
-
-// gather bets on the sample.
-func (e *evidence) gather(s *sample, odds, bar float64) {
-	won := math.Log(bet) - (1-bet)*math.Log(odds)
+// accumulate bets on the sample.
+func (e *evidence) accumulate(s *sample, odds, bar float64) {
+	won := math.Log(betExponent) - (1-betExponent)*math.Log(odds)
 	won = min(won, bar/s.patience)
 	if e.Sum == 0 && won > 0 {
 		e.Began = s.now.UnixNano()
@@ -171,39 +140,64 @@ func (e *evidence) gather(s *sample, odds, bar float64) {
 	e.Sum = max(0, min(bar, e.Sum+won))
 }
 
-// raise makes the next alarm harder to get: by a factor of twenty in the odds.
-func (e *evidence) raise(base float64, learning bool) {
-	e.Bar = min(e.Bar+raiseBy, (maxBar-1)*base)
-	if learning { // nobody was told: how wild the signal is has been learned
-		e.Sum = 0
-		e.Bar = min(e.Bar, 2*base)
+// learning reports whether too little is known for an alarm.
+func (e *evidence) learning(scale timeScale) bool {
+	return e.Age < scale.learning || e.Seen.N < minResiduals
+}
+
+// inLull reports whether the signal has been unusually low for a short time. A pause must
+// not be learned, or its end would raise an alarm.
+func (e *evidence) inLull(scale timeScale, s *sample, expected *expectation) bool {
+	residual := s.x - expected.own
+	if !expected.seen || residual >= -s.tolerance || e.Seen.N < minResiduals {
+		e.Lull = 0
+		return false
+	}
+	lower := e.Seen.N - e.Seen.AtLeast(min(rarity.Rungs-1, scale.rungOf(residual)+1))
+	if float64(lower) > rareShare*float64(e.Seen.N) {
+		return false
+	}
+	e.Lull++
+	return time.Duration(e.Lull)*scale.interval < newNormal
+}
+
+// learn adds the sample to the curve and its residual to the histogram.
+func (e *evidence) learn(scale timeScale, s *sample, expected *expectation) {
+	e.Curve.learn(s.load.place, s.x, expected, scale.rate)
+	if !expected.seen {
+		return
+	}
+	if e.Seen.Add(scale.rungOf(s.x - expected.own)); e.Seen.N >= scale.residuals {
+		e.Seen.Halve()
 	}
 }
 
-const raiseBy = 3
-
-// relax lowers the bar again, by one alarm's worth in the time between two.
-func (e *evidence) relax(passed, between time.Duration) {
-	e.Bar = max(0, e.Bar-raiseBy*passed.Seconds()/between.Seconds())
+// advance lets time pass: the bar falls by one alarm's step per interval of false alarms.
+func (e *evidence) advance(passed, interval time.Duration) {
+	const maxAge = 86400
+	if e.Age < maxAge {
+		e.Age += float32(passed.Seconds())
+	}
+	e.Bar = max(0, e.Bar-barStep*passed.Seconds()/interval.Seconds())
 }
 
-// forgive ends an alarm: the evidence is spent.
-func (e *evidence) forgive() {
+// reset discards the evidence after an alarm.
+func (e *evidence) reset() {
 	e.Sum = 0
-	e.Drift = mean{}
+	e.Drift = rarity.Mean{}
 }
 
-// settle makes the residual of late the new usual.
-func (e *evidence) settle() {
+// adopt makes the level during the alarm the new normal.
+func (e *evidence) adopt() {
 	e.Curve.shift(e.Drift.Mean)
-	e.forgive()
+	e.reset()
 }
 
-// band returns the residuals between which a sample is nothing special: as high
-// as one in a thousand, but no nearer than the tolerance.
-func (e *evidence) band(p pace, tolerance float64) (lower, upper float64) {
-	few := int32(rare * float64(e.Seen.N))
-	upper = float64(e.Seen.edge(few)-half) * p.rung
-	lower = float64(e.Seen.lowEdge(few)-half) * p.rung
+// band returns the residuals within which a sample is normal: all but one in a thousand, and
+// at least the tolerance.
+func (e *evidence) band(scale timeScale, tolerance float64) (lower, upper float64) {
+	few := int32(rareShare * float64(e.Seen.N))
+	upper = float64(e.Seen.UpperEdge(few)-zeroRung) * scale.rung
+	lower = float64(e.Seen.LowerEdge(few)-zeroRung) * scale.rung
 	return min(lower, -tolerance), max(upper, tolerance)
 }

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// errNotRegular is why a pipe, a device or a directory is neither read nor replaced.
-var errNotRegular = errors.New("it is not a regular file")
+// errNotRegular is returned for a pipe, a device or a directory.
+var errNotRegular = errors.New("not a regular file")
 
-// readFile reads a regular file of at most so many bytes. Opening does not wait for a
-// writer, as that of a pipe would.
-func readFile(path string, most int64) ([]byte, error) {
+// readFile reads a regular file of at most maxBytes. It does not wait for the writer of a
+// pipe.
+func readFile(path string, maxBytes int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -31,17 +31,14 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, errNotRegular
-	case info.Size() > most:
-		return nil, fmt.Errorf("it has %d bytes, a state has at most %d", info.Size(), most)
+	case info.Size() > maxBytes:
+		return nil, fmt.Errorf("%d bytes long, a state file has at most %d", info.Size(), maxBytes)
 	}
-	return io.ReadAll(io.LimitReader(f, most))
+	return io.ReadAll(io.LimitReader(f, maxBytes))
 }
 
-// abandoned is how old a temporary file is of which the process was killed.
-const abandoned = time.Minute
-
-// replaceFile puts b in the place of a regular file, or of none: whole, or not at all.
-// A process that is killed leaves one temporary file, which the next one removes.
+// replaceFile atomically replaces a regular file, or creates it. A process that is killed
+// leaves one temporary file, which the next one removes.
 func replaceFile(path string, b []byte) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w", path, errNotRegular)
@@ -63,10 +60,10 @@ func replaceFile(path string, b []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// createTemporary creates the temporary file beside path. Its name is always the same,
-// so that there is one at most.
+// createTemporary creates path.tmp. The fixed name limits the number of leftover files to
+// one.
 func createTemporary(path string) (*os.File, error) {
-	removeOld(path)
+	removeOldTemporaries(path)
 	name := path + ".tmp"
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	f, err := os.OpenFile(name, flags, 0o600)
@@ -74,7 +71,7 @@ func createTemporary(path string) (*os.File, error) {
 		return f, err
 	}
 	if !isAbandoned(name) {
-		return nil, fmt.Errorf("another process writes it: %w", err)
+		return nil, fmt.Errorf("another process is writing it: %w", err)
 	}
 	if err := os.Remove(name); err != nil {
 		return nil, err
@@ -82,28 +79,29 @@ func createTemporary(path string) (*os.File, error) {
 	return os.OpenFile(name, flags, 0o600)
 }
 
+// isAbandoned reports whether a temporary file is too old for a running process.
 func isAbandoned(name string) bool {
 	info, err := os.Lstat(name)
-	return err == nil && !info.IsDir() && time.Since(info.ModTime()) > abandoned
+	return err == nil && !info.IsDir() && time.Since(info.ModTime()) > time.Minute
 }
 
-// removeOld removes the temporary files of killed processes of earlier versions, which
-// are called as path with a dot and a number after it.
-func removeOld(path string) {
-	const most = 1000 // that are looked at, so that a full directory costs little
+// removeOldTemporaries removes files named path.NUMBER, the temporary files of killed
+// processes of earlier versions.
+func removeOldTemporaries(path string) {
+	const maxNames = 1000 // limits the cost in a large directory
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(most) // what there is will do
+	names, _ := dir.Readdirnames(maxNames) // the names read before an error are enough
 	for _, name := range names {
 		number, ok := strings.CutPrefix(name, filepath.Base(path)+".")
 		if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
 			continue
 		}
 		if old := filepath.Join(filepath.Dir(path), name); isAbandoned(old) {
-			_ = os.Remove(old) // again next time
+			_ = os.Remove(old) // retried at the next save
 		}
 	}
 }

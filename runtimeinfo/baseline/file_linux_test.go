@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// A state file that is no regular file, or far too large, keeps New from nothing: it
-// learns anew, says so, and does not put a file in its place.
-func TestStateFileOfAnotherKind(t *testing.T) {
+// New ignores a state file that is not regular or too large, logs that, and save does not
+// replace it.
+func TestSpecialStateFilesAreNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -38,7 +38,7 @@ func TestStateFileOfAnotherKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(log.String(), "learned anew") {
+		if !strings.Contains(log.String(), "start without a state") {
 			t.Errorf("%s: %s", path, log.String())
 		}
 		if err := w.save(); keeps != errors.Is(err, errNotRegular) {
@@ -62,9 +62,9 @@ func names(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// A state file that is late, as on a hung mount, is waited for by Run, which writes
-// nothing before.
-func TestStateFileThatIsLate(t *testing.T) {
+// Reading the file takes long, as on a hanging mount. Run waits for it and writes nothing
+// before.
+func TestRunWaitsForASlowStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	w, err := New(Config{StateFile: path, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -98,13 +98,13 @@ func TestStateFileThatIsLate(t *testing.T) {
 	}
 	w.Run(ctx) // which is done
 	if _, err := os.Stat(path); err == nil {
-		t.Error("written before it was read")
+		t.Error("the file was written before it was read")
 	}
 }
 
-// Processes that are killed while they write leave one temporary file at most, and
-// those that earlier versions have left go.
-func TestTemporaryFilesOfKilledProcesses(t *testing.T) {
+// Processes that are killed during a save leave at most one temporary file. Files of earlier
+// versions are removed.
+func TestTemporaryFilesAreRemoved(t *testing.T) {
 	if path := os.Getenv("GMPULSE_TEST_STATE"); path != "" {
 		w, err := New(Config{StateFile: path})
 		if err != nil {
@@ -133,7 +133,7 @@ func TestTemporaryFilesOfKilledProcesses(t *testing.T) {
 	}
 	held := false // whether a fresh temporary file keeps the next process from writing
 	for i := range 10 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesOfKilledProcesses$")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesAreRemoved$")
 		cmd.Env = append(os.Environ(), "GMPULSE_TEST_STATE="+path)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

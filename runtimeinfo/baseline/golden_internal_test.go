@@ -13,11 +13,11 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/state2, which must not change: a new version gets a new file")
 
-// saved is when testdata/state2 was written.
+// saved is the time at which testdata/state2 was written.
 func saved() time.Time { return time.Unix(1_800_000_000, 0) }
 
-// TestStateOfVersion2 reads what a release with version 2 of the state has written. A
-// later version reads it, or learns anew; it must not take it for something else.
+// The state that a release with version 2 has written is decoded. A later version decodes it
+// or rejects it.
 func TestStateOfVersion2(t *testing.T) {
 	const file = "testdata/state2"
 	if *update {
@@ -35,18 +35,17 @@ func TestStateOfVersion2(t *testing.T) {
 	}
 	got, err := decodeState(b, saved().Add(time.Hour))
 	if err != nil {
-		t.Fatalf("a state of version 2 is refused: %v", err)
+		t.Fatalf("a state of version 2 is rejected: %v", err)
 	}
 	want := knowledge()
 	for name := range want {
 		if got[name] == nil || *got[name] != *want[name] {
-			t.Errorf("%s: not what was written", name)
+			t.Errorf("%s: differs from what was written", name)
 		}
 	}
 }
 
-// States of other versions are refused, with one error.
-func TestStateOfOtherVersions(t *testing.T) {
+func TestOtherVersionsAreRejected(t *testing.T) {
 	b, err := encodeState(knowledge(), saved())
 	if err != nil {
 		t.Fatal(err)
@@ -59,9 +58,8 @@ func TestStateOfOtherVersions(t *testing.T) {
 	}
 }
 
-// Whatever part of a write reached the disk before the power went, the state is the old
-// one or refused.
-func TestStateTornByLossOfPower(t *testing.T) {
+// After a power failure during a write the file may be truncated or padded with zeros.
+func TestPartialStateIsRejected(t *testing.T) {
 	b, err := encodeState(knowledge(), saved())
 	if err != nil {
 		t.Fatal(err)
@@ -69,12 +67,12 @@ func TestStateTornByLossOfPower(t *testing.T) {
 	for n := 0; n < len(b); n += 13 {
 		torn := bytes.Clone(b[:n])
 		if _, err := decodeState(torn, saved()); err == nil {
-			t.Fatalf("the first %d of %d bytes are taken for a state", n, len(b))
+			t.Fatalf("the first %d of %d bytes decode as a state", n, len(b))
 		}
 		zeros := make([]byte, len(b)) // the length was written, the data was not
 		copy(zeros, torn)
 		if _, err := decodeState(zeros, saved()); err == nil {
-			t.Fatalf("the first %d of %d bytes and zeros are taken for a state", n, len(b))
+			t.Fatalf("the first %d of %d bytes and zeros decode as a state", n, len(b))
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// service is a made-up process: an M/M/1-like server whose numbers follow its load,
-// with noise that remembers. Each tick is a second.
+// service simulates a process: an M/M/1-like server whose numbers follow its load, with
+// autocorrelated noise. A tick is a second.
 type service struct {
 	r     *rand.Rand
 	watch *baseline.Watch
@@ -72,9 +72,8 @@ func newService(t *testing.T, seed uint64) *service {
 	return s
 }
 
-// seeds returns how many seeds a test tries: n, but one under the race detector. The
-// tests of made-up services and series run on one goroutine each, and the detector makes
-// them ten times slower; the gate runs all seeds without it.
+// seeds returns how many seeds a test tries: n, but one under the race detector, which slows
+// these single-goroutine simulations down tenfold.
 func seeds(n uint64) uint64 {
 	if raceEnabled {
 		return 1
@@ -82,16 +81,17 @@ func seeds(n uint64) uint64 {
 	return n
 }
 
-// noise is lognormal; wander is noise that remembers for about so many ticks.
+// noise is lognormal.
 func (s *service) noise(sd float64) float64 { return math.Exp(sd * s.r.NormFloat64()) }
 
+// wander is noise with a correlation time of about memory ticks.
 func (s *service) wander(i int, sd, memory float64) float64 {
 	a := 1 / memory
 	s.drift[i] += -a*s.drift[i] + sd*math.Sqrt(2*a)*s.r.NormFloat64()
 	return math.Exp(s.drift[i])
 }
 
-// tick makes one second of service and shows it to the watch.
+// tick simulates one second and passes the snapshot to the Watch.
 func (s *service) tick() {
 	s.now = s.now.Add(time.Second)
 	arrivals := s.rate * s.noise(0.08)
@@ -174,7 +174,7 @@ func serviceKeys() []string {
 		gmpulse.gc.cpu gmpulse.root_spans.started`)
 }
 
-// run lets so many seconds pass.
+// run simulates some seconds.
 func (s *service) run(seconds int, each func(*service)) {
 	for range seconds {
 		each(s)
@@ -182,7 +182,7 @@ func (s *service) run(seconds int, each func(*service)) {
 	}
 }
 
-// since is how many seconds after from the first alert came; infinite for none.
+// since returns the seconds between from and the first alert after it, or infinity.
 func (s *service) since(from time.Time) (seconds float64, message string) {
 	for _, a := range s.alerts {
 		if a.at.After(from) {
@@ -192,15 +192,15 @@ func (s *service) since(from time.Time) (seconds float64, message string) {
 	return math.Inf(1), ""
 }
 
-// traffic is a day's: a third at night, and an hour's wobble.
+// traffic sets the load of the time of day: a third at night, with hourly variation.
 func (s *service) traffic() {
 	day := float64(s.now.Unix()%86400) / 86400
 	hour := float64(s.now.Unix()%3600) / 3600
 	s.rate = 300 * (0.65 - 0.35*math.Cos(2*math.Pi*(day-0.15))) * (1 + 0.1*math.Sin(2*math.Pi*hour)) * s.wander(2, 0.05, 300)
 }
 
-// Each kind of trouble is found in time, and nothing was found before.
-func TestTrouble(t *testing.T) {
+// Each kind of trouble is found in time, with no alert before.
+func TestTroubleIsFoundInTime(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -223,7 +223,7 @@ func TestTrouble(t *testing.T) {
 				s := newService(t, seed)
 				s.run(c.hours*3600, (*service).traffic)
 				for _, a := range s.alerts {
-					t.Errorf("seed %d: nothing is wrong, but: %s", seed, a.message)
+					t.Errorf("seed %d: false alarm: %s", seed, a.message)
 				}
 				from := s.now
 				s.run(c.lasts, func(s *service) { s.traffic(); c.do(s) })
@@ -237,9 +237,9 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// Four times the load is no incident while the service can bear it, and neither
-// is its end.
-func TestPromotion(t *testing.T) {
+// Neither four times the load nor its end is an anomaly while the service has the capacity
+// for it.
+func TestPromotionRaisesNoAlert(t *testing.T) {
 	t.Parallel()
 	for seed := range seeds(4) {
 		s := newService(t, seed)
@@ -259,8 +259,7 @@ func TestPromotion(t *testing.T) {
 	}
 }
 
-// The same latency at the usual load is an incident.
-func TestPromotionsLatencyWithoutPromotion(t *testing.T) {
+func TestLatencyOfAPromotionAtNormalLoadIsAnAnomaly(t *testing.T) {
 	s := newService(t, 1)
 	s.run(3600, func(s *service) { s.rate = 350 })
 	from := s.now
@@ -270,8 +269,7 @@ func TestPromotionsLatencyWithoutPromotion(t *testing.T) {
 	}
 }
 
-// An alert ends soon after the trouble, and there are no more.
-func TestRecovery(t *testing.T) {
+func TestAlertEndsSoonAfterRecovery(t *testing.T) {
 	t.Parallel()
 	for seed := range seeds(3) {
 		s := newService(t, seed)
@@ -289,9 +287,9 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A leak that ends after longer than a new normal takes was never normal: its end
-// is one, and no further alert.
-func TestRecoveryFromALongLeak(t *testing.T) {
+// A leak that lasts longer than newNormal is not adopted: it is one alert, which ends with
+// the leak.
+func TestLongLeakDoesNotBecomeNormal(t *testing.T) {
 	t.Parallel()
 	s := newService(t, 3)
 	s.run(3600, (*service).traffic)
@@ -303,7 +301,7 @@ func TestRecoveryFromALongLeak(t *testing.T) {
 	from := s.now
 	s.run(1200, (*service).traffic)
 	if len(s.alerts) != 1 {
-		t.Errorf("another alert: %s", s.alerts[1].message)
+		t.Errorf("second alert: %s", s.alerts[1].message)
 	}
 	if took := s.closed.Sub(from).Seconds(); s.open || took <= 0 || took > 30 {
 		t.Errorf("closed %v s after the leak had ended, open %v", took, s.open)
@@ -313,8 +311,8 @@ func TestRecoveryFromALongLeak(t *testing.T) {
 	}
 }
 
-// A change that stays, such as a deploy makes, is one alert and then normal.
-func TestNewNormal(t *testing.T) {
+// A lasting change, for example by a deployment, is one alert and then normal.
+func TestLastingChangeBecomesNormal(t *testing.T) {
 	t.Parallel()
 	s := newService(t, 5)
 	s.run(3600, (*service).traffic)
@@ -327,8 +325,7 @@ func TestNewNormal(t *testing.T) {
 	}
 }
 
-// A leak that goes on is one alert for as long as it does, and no new normal.
-func TestLeakThatGoesOn(t *testing.T) {
+func TestContinuingLeakIsOneAlert(t *testing.T) {
 	t.Parallel()
 	s := newService(t, 4)
 	s.run(2*3600, (*service).traffic)
@@ -338,8 +335,7 @@ func TestLeakThatGoesOn(t *testing.T) {
 	}
 }
 
-// What goes wrong while an incident is still open is not swallowed by it.
-func TestSecondIncident(t *testing.T) {
+func TestSecondAnomalyIsReportedDuringAnIncident(t *testing.T) {
 	t.Parallel()
 	s := newService(t, 4)
 	s.run(2*3600, func(*service) {})
@@ -351,7 +347,7 @@ func TestSecondIncident(t *testing.T) {
 	}
 }
 
-func TestCleanHours(t *testing.T) {
+func TestCleanHoursRaiseNoAlert(t *testing.T) {
 	t.Parallel()
 	s := newService(t, 11)
 	s.run(6*3600, (*service).traffic)
@@ -360,7 +356,6 @@ func TestCleanHours(t *testing.T) {
 	}
 }
 
-// Whoever starts in the middle of something learns first.
 func TestNoAlertWhileLearning(t *testing.T) {
 	s := newService(t, 3)
 	s.run(299, func(s *service) { s.extra += 5; s.stall = 1 + s.r.Float64()*50 })
@@ -369,8 +364,8 @@ func TestNoAlertWhileLearning(t *testing.T) {
 	}
 }
 
-// After a restart what was learned is known at once, and the start is not judged.
-func TestRestart(t *testing.T) {
+// After a restart the state is used at once, and the start is not judged.
+func TestRestartKeepsWhatWasLearned(t *testing.T) {
 	c := baseline.Config{StateFile: filepath.Join(t.TempDir(), "state")}
 	open := func() *baseline.Watch {
 		t.Helper()

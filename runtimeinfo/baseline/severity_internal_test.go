@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// An unusual number of goroutines is no alarm, and neither is anything in the first half
-// hour of a process, but for a ceiling.
+// Only a ceiling is a warning for the number of goroutines or in the first half hour.
 func TestSeverity(t *testing.T) {
 	for _, c := range []struct {
 		group string
@@ -16,11 +15,11 @@ func TestSeverity(t *testing.T) {
 		cause cause
 		want  slog.Level
 	}{
-		{groupGoroutines, 7200, bySudden, slog.LevelInfo},
-		{groupScheduler, 600, bySudden, slog.LevelInfo},
-		{groupScheduler, 7200, byCreeping, slog.LevelWarn},
-		{groupMemory, 7200, bySudden, slog.LevelWarn},
-		{groupGoroutines, 60, byCeiling, slog.LevelWarn},
+		{groupGoroutines, 7200, causeSudden, slog.LevelInfo},
+		{groupScheduler, 600, causeSudden, slog.LevelInfo},
+		{groupScheduler, 7200, causeCreep, slog.LevelWarn},
+		{groupMemory, 7200, causeSudden, slog.LevelWarn},
+		{groupGoroutines, 60, causeCeiling, slog.LevelWarn},
 	} {
 		tr := &tracker{row: &row{group: c.group}, cause: c.cause}
 		tr.Fast.Age = c.age

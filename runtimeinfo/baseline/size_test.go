@@ -7,13 +7,7 @@ import (
 	"unsafe"
 )
 
-func TestSeriesSize(t *testing.T) {
-	if n := unsafe.Sizeof(Series{}); n > 3<<10 {
-		t.Errorf("a Series takes %d bytes", n)
-	}
-}
-
-func TestTrackerSize(t *testing.T) {
+func TestTrackerTakesAtMost4KiB(t *testing.T) {
 	n := unsafe.Sizeof(tracker{})
 	t.Logf("%d bytes", n)
 	if n > 4<<10 {

@@ -12,36 +12,42 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
-// The state file: a line that says what it is, a header, a record for each signal
-// and a checksum over all of it. Little-endian; records have a fixed size.
+// The state file has a magic line, a header, a record of fixed size for each signal, and a
+// CRC-32 of all of it. Numbers are little-endian.
 const (
 	stateMagic   = "gmpulse baselines 2\n"
 	saveInterval = 5 * time.Minute
-	// maxStored bounds what is kept of signals that are no longer seen.
+	// maxStored limits the records that are kept of signals not seen any more.
 	maxStored = 128
 	maxName   = 512
-	// maxAge is how old a state may be and still tell what is normal.
+	// maxAge is the age after which a state is not used.
 	maxAge = 30 * 24 * time.Hour
+	// maxStateBytes is larger than any state file.
+	maxStateBytes = 2*maxStored<<12 + 1<<16
+	// stateTimeout is how long New waits for the state file: the file system may hang.
+	stateTimeout = 250 * time.Millisecond
 )
 
 // header precedes the records.
 type header struct {
 	Saved      int64  // Unix seconds
-	RecordSize uint32 // another size is another version
+	RecordSize uint32 // differs between versions
 	Records    uint32
 }
 
-// stored is what is kept of one signal.
+// stored is the record of one signal.
 type stored struct {
 	Learned learned
-	Minute  seriesState
+	Minute  rarity.State
 }
 
 var errState = errors.New("damaged, or of another version")
 
-// Run writes the state file now and then, and when ctx is done; without one it
+// Run writes the state file every five minutes and when ctx is done. Without a state file it
 // returns at once.
 func (w *Watch) Run(ctx context.Context) {
 	if w.config.StateFile == "" || !w.awaitState(ctx) {
@@ -55,9 +61,9 @@ func (w *Watch) Run(ctx context.Context) {
 		if failed := err != nil; failed != failing {
 			failing = failed
 			if failed {
-				w.config.Logger.Warn("gmpulse: what is normal cannot be kept", slog.String("file", w.config.StateFile), slog.Any("error", err))
+				w.config.Logger.Warn("gmpulse: baselines cannot be saved", slog.String("file", w.config.StateFile), slog.Any("error", err))
 			} else {
-				w.config.Logger.Info("gmpulse: what is normal is kept again", slog.String("file", w.config.StateFile))
+				w.config.Logger.Info("gmpulse: baselines are saved again", slog.String("file", w.config.StateFile))
 			}
 		}
 	}
@@ -72,27 +78,25 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// save writes the state file: to a temporary one beside it, which then takes its
-// place, so that a crash or a full disk leaves the last one whole.
 func (w *Watch) save() error {
-	b, err := encodeState(w.remember(), time.Now())
+	b, err := encodeState(w.copyState(), time.Now())
 	if err != nil {
 		return err
 	}
 	return replaceFile(w.config.StateFile, b)
 }
 
-// remember copies what is to be kept, so that the tick waits for a copy only.
-func (w *Watch) remember() map[string]*stored {
+// copyState copies the state, so that a tick waits for a copy and not for the disk.
+func (w *Watch) copyState() map[string]*stored {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := make(map[string]*stored, len(w.trackers)+len(w.stored))
 	for _, t := range w.trackers {
 		if t.Scale > 0 {
-			all[t.name] = &stored{t.learned, t.minute.seriesState}
+			all[t.name] = &stored{t.learned, t.minute.State}
 		}
 	}
-	for name, s := range w.stored { // root spans that have not come yet
+	for name, s := range w.stored { // root spans that have not occurred yet
 		if all[name] == nil && len(all) < maxStored {
 			all[name] = s
 		}
@@ -100,18 +104,14 @@ func (w *Watch) remember() map[string]*stored {
 	return all
 }
 
-// stateWait is how long New waits for the state file: a file system may hang.
-const stateWait = 250 * time.Millisecond
-
-// stateRead is the state file being read, on a goroutine of its own.
+// stateRead is a read of the state file on another goroutine.
 type stateRead struct {
 	done chan struct{}
 	all  map[string]*stored
 	err  error
 }
 
-// restore reads the state file, if there is one. What is not there in time comes with
-// Run.
+// restore reads the state file. If that takes too long, Run waits for the rest.
 func (w *Watch) restore() {
 	if w.config.StateFile == "" {
 		return
@@ -121,31 +121,29 @@ func (w *Watch) restore() {
 		defer close(r.done)
 		r.all, r.err = readState(w.config.StateFile, time.Now())
 	}()
-	t := time.NewTimer(stateWait)
+	t := time.NewTimer(stateTimeout)
 	defer t.Stop()
 	select {
 	case <-r.done:
-		w.restored(r)
+		w.useState(r)
 	case <-t.C:
 		w.reading = r
-		w.config.Logger.Warn("gmpulse: the file with what is normal cannot be read yet", slog.String("file", w.config.StateFile))
+		w.config.Logger.Warn("gmpulse: reading the state file of the baselines takes long", slog.String("file", w.config.StateFile))
 	}
 }
 
-// restored takes what was read.
-func (w *Watch) restored(r *stateRead) {
+func (w *Watch) useState(r *stateRead) {
 	switch {
 	case errors.Is(r.err, fs.ErrNotExist):
 	case r.err != nil:
-		w.config.Logger.Warn("gmpulse: what is normal is learned anew", slog.String("file", w.config.StateFile), slog.Any("error", r.err))
+		w.config.Logger.Warn("gmpulse: baselines start without a state", slog.String("file", w.config.StateFile), slog.Any("error", r.err))
 	default:
 		w.stored = r.all
 	}
 }
 
-// awaitState waits for a state file that was late, and gives the trackers what it has.
-// Until then nothing is written: the file may hold weeks. It is false when ctx is done
-// first.
+// awaitState waits for a slow state file and passes it to the trackers. Nothing is written
+// before: the file may hold weeks of data. It returns false if ctx is done first.
 func (w *Watch) awaitState(ctx context.Context) bool {
 	if w.reading == nil {
 		return true
@@ -157,27 +155,27 @@ func (w *Watch) awaitState(ctx context.Context) bool {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.restored(w.reading)
+	w.useState(w.reading)
 	w.reading = nil
 	for _, t := range w.trackers {
-		w.recall(t)
+		w.restoreTracker(t)
 	}
 	return true
 }
 
-// recall gives a tracker what the state file has for it.
-func (w *Watch) recall(t *tracker) {
+// restoreTracker sets what the state file has for a tracker.
+func (w *Watch) restoreTracker(t *tracker) {
 	s := w.stored[t.name]
 	if s == nil {
 		return
 	}
 	scale := t.Scale
-	t.learned, t.minute.seriesState = s.Learned, s.Minute
-	t.grace = startUp
-	t.Fast.forgive()
-	t.Slow.forgive()
-	if scale > 0 && t.Scale != scale { // the table has another one: folded values are not comparable
-		t.learned, t.minute.seriesState = learned{Scale: scale}, seriesState{}
+	t.learned, t.minute.State = s.Learned, s.Minute
+	t.startLeft = startTime
+	t.Fast.reset()
+	t.Slow.reset()
+	if scale > 0 && t.Scale != scale { // this version has another scale: folded values differ
+		t.learned, t.minute.State = learned{Scale: scale}, rarity.State{}
 	}
 }
 
@@ -199,18 +197,15 @@ func encodeState(all map[string]*stored, now time.Time) ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
-// maxState is more than a state file ever has.
-const maxState = 2*maxStored<<12 + 1<<16
-
 func readState(path string, now time.Time) (map[string]*stored, error) {
-	b, err := readFile(path, maxState)
+	b, err := readFile(path, maxStateBytes)
 	if err != nil {
 		return nil, err
 	}
 	return decodeState(b, now)
 }
 
-// decodeState is the inverse of encodeState. It trusts nothing.
+// decodeState is the inverse of encodeState. It checks every length and every number.
 func decodeState(b []byte, now time.Time) (map[string]*stored, error) {
 	body, ok := bytes.CutPrefix(b, []byte(stateMagic))
 	if !ok || len(body) < 4 || crc32.ChecksumIEEE(b[:len(b)-4]) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
@@ -238,7 +233,7 @@ func decodeState(b []byte, now time.Time) (map[string]*stored, error) {
 		name := string(body[:size])
 		s := &stored{}
 		n, err := binary.Decode(body[size:], binary.LittleEndian, s)
-		if err != nil || !s.sound() {
+		if err != nil || !s.valid() {
 			return nil, errState
 		}
 		all[name], body = s, body[size+n:]

@@ -18,16 +18,19 @@ import (
 	"time"
 )
 
+// knowledge returns a state with a few numbers set.
 func knowledge() map[string]*stored {
 	s := &stored{Learned: learned{Scale: 2, Rare: 1}}
 	s.Learned.Fast.Age = 5000
 	s.Learned.Fast.Curve.Mean[7] = 3.5
-	s.Learned.Fast.Seen.add(70)
-	s.Minute.Ladders[2].record(17, 4000)
+	s.Learned.Fast.Seen.Add(70)
+	r := &s.Minute.Rankings[2]
+	r.Current.Add(111)
+	r.Top, r.Used = 52, true
 	return map[string]*stored{"goroutines": s, "root_span.p99 GET /": {Learned: learned{Scale: 0.001}}}
 }
 
-func TestStateComesBack(t *testing.T) {
+func TestStateSurvivesEncoding(t *testing.T) {
 	now := time.Now()
 	b, err := encodeState(knowledge(), now)
 	if err != nil {
@@ -43,15 +46,15 @@ func TestStateComesBack(t *testing.T) {
 	}
 	for name := range want {
 		if got[name] == nil || *got[name] != *want[name] {
-			t.Errorf("%s: not what was written", name)
+			t.Errorf("%s: differs from what was written", name)
 		}
 	}
 	if _, err := decodeState(b, now.Add(maxAge+time.Hour)); err == nil {
-		t.Error("a state of long ago is taken for today's")
+		t.Error("an old state is accepted")
 	}
 }
 
-// sealed gives a state the checksum that belongs to it: a fuzzer would not find it.
+// sealed returns b with a valid checksum, which a fuzzer would not find.
 func sealed(b []byte) []byte {
 	b = bytes.Clone(b)
 	if n := len(b) - 4; n >= 0 {
@@ -60,8 +63,8 @@ func sealed(b []byte) []byte {
 	return b
 }
 
-// Whatever a file holds, it is taken whole or refused, and what was taken is good for
-// judgements whose bands are numbers.
+// A state is decoded completely or rejected. Judgements with a decoded state have finite
+// bands.
 func FuzzState(f *testing.F) {
 	now := time.Unix(1.8e9, 0)
 	good, err := encodeState(knowledge(), now)
@@ -80,17 +83,16 @@ func FuzzState(f *testing.F) {
 		}
 		again, err := encodeState(all, now)
 		if err != nil || len(again) > len(b) { // of two of one name, one is taken
-			t.Errorf("%d bytes were taken for a state of %d: %v", len(b), len(again), err)
+			t.Errorf("%d bytes decoded as a state of %d: %v", len(b), len(again), err)
 		}
 		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
 		for _, name := range slices.Sorted(maps.Keys(all))[:min(len(all), 3)] {
-			use(t, all[name], now, r)
+			useState(t, all[name], now, r)
 		}
 	})
 }
 
-// Every single damaged byte is noticed.
-func TestStateDamage(t *testing.T) {
+func TestEveryDamagedByteIsDetected(t *testing.T) {
 	now := time.Now()
 	good, err := encodeState(knowledge(), now)
 	if err != nil {
@@ -105,7 +107,7 @@ func TestStateDamage(t *testing.T) {
 	}
 }
 
-func TestStateFile(t *testing.T) {
+func TestStateFileKeepsWhatWasLearned(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	var log strings.Builder
 	c := Config{StateFile: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}
@@ -126,26 +128,25 @@ func TestStateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := open().trackers[0].Fast.Age; n != 4711 {
-		t.Errorf("%v s known after a restart, want 4711", n)
+		t.Errorf("age %v s after a restart, want 4711", n)
 	}
 	if err := os.WriteFile(path, []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := open().trackers[0].Fast.Age; n != 0 || !strings.Contains(log.String(), "learned anew") {
-		t.Errorf("after damage: %v s known, log %q", n, log.String())
+	if n := open().trackers[0].Fast.Age; n != 0 || !strings.Contains(log.String(), "start without a state") {
+		t.Errorf("after damage: age %v s, log %q", n, log.String())
 	}
 	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 {
 		t.Errorf("files left: %v, %v", left, err)
 	}
 }
 
-// A state file that cannot be written is an error, and the old one stays.
-func TestStateCannotBeWritten(t *testing.T) {
+func TestFailedSaveIsAnError(t *testing.T) {
 	w, err := New(Config{StateFile: filepath.Join(t.TempDir(), "missing", "state")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.save(); err == nil {
-		t.Error("written into a folder that does not exist")
+		t.Error("no error for a directory that does not exist")
 	}
 }

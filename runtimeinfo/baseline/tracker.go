@@ -5,37 +5,39 @@ package baseline
 import (
 	"math"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
-// cause is what raised an alarm.
+// cause is the detector that raised an alarm.
 type cause uint8
 
 const (
-	byNothing cause = iota
-	bySudden        // the fast evidence
-	byCreeping
-	byRarity // the minutes' rank
-	byCeiling
+	causeNone   cause = iota
+	causeSudden       // the fast evidence
+	causeCreep        // the slow evidence
+	causeRarity       // the rarity of a minute
+	causeCeiling
 )
 
 const (
-	// calmTime in the band, less three seconds for each sample outside, ends an alarm.
-	calmTime = 12
-	// calmStep is the most that one sample stands for.
-	calmStep = 10
-	// ceilingSamples at or above the ceiling raise one.
+	// An alarm ends after calmTime seconds in the band, plus three for each sample outside.
+	// One sample counts as at most maxCalmStep seconds.
+	calmTime    = 12
+	maxCalmStep = 10
+	// ceilingSamples is how many consecutive samples at the ceiling raise an alarm.
 	ceilingSamples = 3
-	// absentFor ends an alarm of a signal that is no more.
-	absentFor = time.Minute
-	// newNormal is how long an alarm lasts before its level is the new usual, if
-	// it is a level; maxAlarm is how long it lasts before that does not matter.
+	// absentTime without a value ends an alarm.
+	absentTime = time.Minute
+	// newNormal is how long an alarm lasts before its level is the new normal, if the level
+	// is stable; after maxAlarm it is in any case.
 	newNormal = 15 * time.Minute
 	maxAlarm  = 2 * time.Hour
-	// startUp is not judged by what was usual before a restart, nor learned from.
-	startUp = time.Minute
-	// gap is how long a signal may be absent before what was gathered is stale.
-	gap = time.Minute
-	// minMinutes is how many minutes must be known before their rank may alarm.
+	// startTime after a restart with a restored state is neither judged nor learned.
+	startTime = time.Minute
+	// maxGap without a value discards the evidence gathered before.
+	maxGap = time.Minute
+	// minMinutes is how many minutes must be known before their rarity may raise an alarm.
 	minMinutes = 120
 )
 
@@ -43,64 +45,65 @@ const (
 type tracker struct {
 	*row
 	learned
-	minute Series
+	minute rarity.Detector
 
 	last       time.Time // of a value
-	value      float64   // newest
-	load       load      // at it
-	opinion    opinion   // of the fast evidence
-	slowly     opinion   // of the slow evidence
-	fastSum    bucket
-	slowSum    bucket
-	minuteSum  bucket
-	units      *unitGuard // of signals whose unit is not ours
-	cause      cause
-	view       View
-	calm       int16   // seconds
-	high       int16   // samples at the ceiling in a row
-	crept      float64 // residual of the slow evidence when the alarm was raised
-	alarmFrom  time.Time
-	alarmBegan time.Time // when it is thought to have begun, earlier than alarmFrom
+	value      float64   // the newest value
+	load       load
+	fast       assessment // of the newest sample
+	slow       assessment
+	fastMean   bucket
+	slowMean   bucket
+	minuteMean bucket
+	units      *unitGuard // for signals of the application
+	cause      cause      // of the current alarm
+	view       rarity.View
+	calm       int16     // seconds in the band
+	atLimit    int16     // consecutive samples at the ceiling
+	slowStart  float64   // residual of the slow evidence when the alarm was raised
+	alarmStart time.Time // when the alarm was raised
+	alarmBegan time.Time // when the anomaly began, according to the evidence
 	anomalies  uint64
-	lower      float64 // residuals of the band, refreshed now and then
+	lower      float64 // the band's residuals, recomputed every 30 samples
 	upper      float64
 	bandAge    int8
-	grace      time.Duration // after a restart: what is left of it
+	startLeft  time.Duration // of startTime
 }
 
-// learned is what a tracker knows, fixed in size: it outlives a restart.
+// learned is the part of a tracker that the state file keeps. Its size is fixed.
 type learned struct {
 	Fast, Slow evidence
-	Rare       float64 // above the threshold of the minutes' rank, as evidence.Bar
-	Scale      float64 // of the values: the smallest that matters
+	Rare       float64 // added to the score that a minute needs, like evidence.Bar
+	Scale      float64 // see row.scale
 }
 
-// bucket averages values until its time is over.
+// bucket averages values over an interval.
 type bucket struct {
 	from time.Time
 	sum  float64
 	n    int
 }
 
-// add takes a value and returns the mean when the time is over.
-func (b *bucket) add(now time.Time, v float64, every time.Duration) (m float64, full bool) {
-	if b.n == 0 && (now.Before(b.from) || now.Sub(b.from) > 2*every) {
-		b.from = now.Add(-every) // the first one speaks for the time before it
+// add adds a value and returns the mean if the interval is over.
+func (b *bucket) add(now time.Time, v float64, interval time.Duration) (mean float64, full bool) {
+	if b.n == 0 && (now.Before(b.from) || now.Sub(b.from) > 2*interval) {
+		b.from = now.Add(-interval) // the first value stands for the time before it
 	}
 	b.sum += v
 	b.n++
-	if now.Sub(b.from) < every-every/10 { // a tick that comes a hair early still ends it
+	if now.Sub(b.from) < interval-interval/10 { // ticks may be slightly early
 		return 0, false
 	}
-	m = b.sum / float64(b.n)
+	mean = b.sum / float64(b.n)
 	*b = bucket{from: now}
-	return m, true
+	return mean, true
 }
 
-// fold brings a value to e-folds, linear below the scale. An anomaly is up.
+// fold converts a value to e-folds: logarithmic above the scale, linear below. A higher
+// result is always the anomalous direction.
 func (t *tracker) fold(v float64) float64 {
-	const most = 60 // e-folds: nothing that is meant is so large
-	x := max(-most, min(most, math.Asinh(v/(2*t.Scale))))
+	const limit = 60
+	x := max(-limit, min(limit, math.Asinh(v/(2*t.Scale))))
 	if t.below {
 		return -x
 	}
@@ -115,165 +118,138 @@ func (t *tracker) unfold(x float64) float64 {
 	return 2 * t.Scale * math.Sinh(x)
 }
 
-// change is what a sample did to the state of a signal.
-type change uint8
+// transition is the effect of a sample on the state of a signal.
+type transition uint8
 
 const (
-	unchanged change = iota
+	unchanged transition = iota
 	raised
 	cleared
-	settled // the level is the new normal
-	rescaled
+	adopted  // the level is the new normal
+	rescaled // the unit has changed
 )
 
-// take judges the value of one tick under a load.
-func (t *tracker) take(now time.Time, v float64, load load, b *budget) change {
+// observe judges the value of one tick.
+func (t *tracker) observe(now time.Time, v float64, load load, b *budget) transition {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return t.miss(now)
+		if t.cause != causeNone && now.Sub(t.last) > absentTime {
+			return t.clear()
+		}
+		return unchanged
 	}
 	passed := now.Sub(t.last)
-	switch first := t.last.IsZero(); {
-	case first:
+	switch {
+	case t.last.IsZero():
 		passed = 0
 	case passed == 0:
 		return unchanged
-	case passed < 0: // the clock went back: nothing was measured
-		t.stale()
+	case passed < 0: // the clock was set back
+		t.discard()
 		t.last = now
 		return unchanged
-	case passed > gap:
-		t.stale()
-		fallthrough
 	default:
-		t.relax(min(passed, gap), b)
+		if passed > maxGap {
+			t.discard()
+		}
+		t.advance(min(passed, maxGap), b)
 	}
 	t.last, t.value, t.load = now, v, load
-	if t.grace > 0 {
-		t.grace -= passed
+	if t.startLeft > 0 {
+		t.startLeft -= passed
 		return unchanged
 	}
 	if t.Scale == 0 {
 		t.Scale = t.units.scale(v)
-		if t.atCeiling(v) { // whatever is usual
-			return t.decide(now, byCeiling, now)
+		if t.checkCeiling(v) {
+			return t.decide(now, causeCeiling, now)
 		}
 		return unchanged
 	}
 	c := t.judge(now, v, passed, b)
-	t.refreshBand()
+	t.updateBand()
 	return c
 }
 
-// miss is a tick without a value.
-func (t *tracker) miss(now time.Time) change {
-	if t.cause != byNothing && now.Sub(t.last) > absentFor {
-		return t.clear()
-	}
-	return unchanged
-}
-
-// stale forgets what was being gathered when the signal was lost.
-func (t *tracker) stale() {
-	t.fastSum, t.slowSum, t.minuteSum = bucket{}, bucket{}, bucket{}
-	if t.cause == byNothing {
+// discard discards what was gathered before a gap.
+func (t *tracker) discard() {
+	t.fastMean, t.slowMean, t.minuteMean = bucket{}, bucket{}, bucket{}
+	if t.cause == causeNone {
 		t.Fast.Sum, t.Slow.Sum = 0, 0
 	}
 }
 
-func (t *tracker) relax(passed time.Duration, b *budget) {
-	t.Fast.grow(passed)
-	t.Slow.grow(passed)
-	t.Fast.relax(passed, b.between)
-	t.Slow.relax(passed, b.between)
-	t.Rare = max(0, t.Rare-passed.Seconds()/b.between.Seconds())
+func (t *tracker) advance(passed time.Duration, b *budget) {
+	t.Fast.advance(passed, b.interval)
+	t.Slow.advance(passed, b.interval)
+	t.Rare = max(0, t.Rare-passed.Seconds()/b.interval.Seconds())
 }
 
-// judge lets the three time scales see the value.
-func (t *tracker) judge(now time.Time, v float64, passed time.Duration, b *budget) change {
-	const huge = 1e100 // no sum of such values overflows
+// judge applies the detectors of all time scales.
+func (t *tracker) judge(now time.Time, v float64, passed time.Duration, b *budget) transition {
+	const huge = 1e100 // sums of such values do not overflow
 	v = max(-huge, min(huge, v))
 	if t.units != nil {
-		if hold, changed := t.units.guard(t, v); changed {
+		if hold, changed := t.units.check(t, v); changed {
 			return rescaled
 		} else if hold {
 			return unchanged
 		}
 	}
-	s := sample{now: now, x: t.fold(v), load: t.load, growth: t.growth, patience: t.patience(), learn: t.cause == byNothing}
-	why, began := byNothing, now
-	if t.rarely(now, v, b) {
-		why, began = byRarity, now.Add(-time.Minute)
+	s := sample{now: now, x: t.fold(v), load: t.load, growth: t.growth, patience: t.patience(), learn: t.cause == causeNone}
+	c, began := causeNone, now
+	if t.checkRarity(now, v, b) {
+		c, began = causeRarity, now.Add(-time.Minute)
 	}
-	if t.creeps(s, b) {
-		why, began = byCreeping, time.Unix(0, t.Slow.Began)
+	if t.checkSlow(s, b) {
+		c, began = causeCreep, time.Unix(0, t.Slow.Began)
 	}
-	if t.jumps(s, passed, b) {
-		why, began = bySudden, time.Unix(0, t.Fast.Began)
+	if t.checkFast(s, passed, b) {
+		c, began = causeSudden, time.Unix(0, t.Fast.Began)
 	}
-	if t.atCeiling(v) {
-		why, began = byCeiling, now
+	if t.checkCeiling(v) {
+		c, began = causeCeiling, now
 	}
-	return t.decide(now, why, began)
+	return t.decide(now, c, began)
 }
 
-// jumps lets the fast evidence see the value.
-func (t *tracker) jumps(s sample, passed time.Duration, b *budget) bool {
-	p := fastPace()
-	x, full := t.fastSum.add(s.now, s.x, p.every)
+// patience returns the minimum number of samples for an alarm.
+func (t *tracker) patience() float64 {
+	if t.kind == Spiky {
+		return 5
+	}
+	return 3
+}
+
+func (t *tracker) checkFast(s sample, passed time.Duration, b *budget) bool {
+	scale := fastScale()
+	x, full := t.fastMean.add(s.now, s.x, scale.interval)
 	if !full {
 		return false
 	}
-	s.x, s.tolerance, s.base = x, t.tolerance, b.fast
-	t.opinion = t.Fast.weigh(p, &s)
-	t.follow(x, passed)
-	return t.opinion.alarm
+	s.x, s.tolerance, s.threshold = x, t.tolerance, b.fast
+	t.fast = t.Fast.assess(scale, &s)
+	t.followAlarm(x, passed)
+	return t.fast.alarm
 }
 
-// creeps lets the slow evidence see the value, of signals that pile up. Means of
-// many are less noisy: it tolerates less.
-func (t *tracker) creeps(s sample, b *budget) bool {
+func (t *tracker) checkSlow(s sample, b *budget) bool {
 	if t.creep == 0 {
 		return false
 	}
-	p := slowPace()
-	x, full := t.slowSum.add(s.now, s.x, p.every)
+	scale := slowScale()
+	x, full := t.slowMean.add(s.now, s.x, scale.interval)
 	if !full {
 		return false
 	}
 	latest := s.x
-	s.x, s.tolerance, s.base = x, t.creep, b.slow
-	t.slowly = t.Slow.weigh(p, &s)
-	return t.slowly.alarm && latest-t.slowly.expected > t.creep/2 // else it is over already
+	s.x, s.tolerance, s.threshold = x, t.creep, b.slow
+	t.slow = t.Slow.assess(scale, &s)
+	return t.slow.alarm && latest-t.slow.expected > t.creep/2 // otherwise it is over
 }
 
-// follow tracks the residual of an alarm, and whether it is over.
-func (t *tracker) follow(x float64, passed time.Duration) {
-	if t.cause == byNothing {
-		return
-	}
-	t.Fast.Drift.add(x-t.opinion.expected, 0.02)
-	over := t.beyond(x, t.opinion.expected)
-	if t.slowly.known {
-		const fade = 4 * time.Second
-		t.Slow.Drift.add(x-t.Slow.Curve.expect(t.load, t.growth).x, 1-math.Exp(-float64(passed)/float64(fade)))
-		over = over || t.cause == byCreeping && t.Slow.Drift.Mean > t.creep
-	}
-	if over || t.high > 0 {
-		t.calm = max(0, t.calm-3)
-		return
-	}
-	t.calm += int16(max(1, min(calmStep, passed.Seconds())))
-}
-
-// beyond tells whether x is more than an everyday distance above what was expected.
-func (t *tracker) beyond(x, expected float64) bool {
-	r := x - expected
-	return r > t.tolerance && t.Fast.share(fastPace(), r) < usual
-}
-
-// rarely lets the minute's mean be ranked.
-func (t *tracker) rarely(now time.Time, v float64, b *budget) bool {
-	m, full := t.minuteSum.add(now, v, time.Minute)
+// checkRarity checks the mean of the last minute.
+func (t *tracker) checkRarity(now time.Time, v float64, b *budget) bool {
+	m, full := t.minuteMean.add(now, v, time.Minute)
 	if !full {
 		return false
 	}
@@ -283,86 +259,97 @@ func (t *tracker) rarely(now time.Time, v float64, b *budget) bool {
 	}
 	t.Rare = min(t.Rare+1, 5)
 	t.view = j.View
-	// A minute that was rare is news only while it lasts.
-	return t.fold(m)-t.fold(j.Expected*t.Scale) > t.tolerance && t.opinion.known && t.opinion.residual > t.tolerance
+	// The anomaly must be high and still going on.
+	return t.fold(m)-t.fold(j.Expected*t.Scale) > t.tolerance && t.fast.known && t.fast.residual > t.tolerance
 }
 
-func (t *tracker) atCeiling(v float64) bool {
+func (t *tracker) checkCeiling(v float64) bool {
 	breached := v >= t.ceiling
 	if t.below {
 		breached = v <= t.ceiling
 	}
 	if t.ceiling == 0 || !breached {
-		t.high = 0
+		t.atLimit = 0
 		return false
 	}
-	t.high = min(t.high+1, ceilingSamples)
-	return t.high >= ceilingSamples
+	t.atLimit = min(t.atLimit+1, ceilingSamples)
+	return t.atLimit >= ceilingSamples
 }
 
-// decide opens or closes the alarm.
-func (t *tracker) decide(now time.Time, why cause, began time.Time) change {
-	if t.cause == byNothing {
-		if why == byNothing {
+// followAlarm updates the drift and the calm time of an alarm.
+func (t *tracker) followAlarm(x float64, passed time.Duration) {
+	if t.cause == causeNone {
+		return
+	}
+	t.Fast.Drift.Add(x-t.fast.expected, 0.02)
+	r := x - t.fast.expected
+	outside := r > t.tolerance && t.Fast.share(fastScale(), r) < usualShare
+	if t.slow.known {
+		const fade = 4 * time.Second
+		t.Slow.Drift.Add(x-t.Slow.Curve.expect(t.load, t.growth).value, 1-math.Exp(-float64(passed)/float64(fade)))
+		outside = outside || t.cause == causeCreep && t.Slow.Drift.Mean > t.creep
+	}
+	if outside || t.atLimit > 0 {
+		t.calm = max(0, t.calm-3)
+		return
+	}
+	t.calm += int16(max(1, min(maxCalmStep, passed.Seconds())))
+}
+
+// decide raises or ends the alarm.
+func (t *tracker) decide(now time.Time, c cause, began time.Time) transition {
+	if t.cause == causeNone {
+		if c == causeNone {
 			return unchanged
 		}
-		t.cause, t.calm, t.alarmFrom, t.alarmBegan = why, 0, now, began
-		t.crept = t.slowly.residual
+		t.cause, t.calm, t.alarmStart, t.alarmBegan = c, 0, now, began
+		t.slowStart = t.slow.residual
 		t.anomalies++
 		return raised
 	}
-	lasted := now.Sub(t.alarmFrom)
+	lasted := now.Sub(t.alarmStart)
 	switch {
 	case t.calm >= calmTime:
 		return t.clear()
-	case t.calm > 0: // it may be on its way back: nothing to get used to
+	case t.calm > 0: // perhaps returning to normal
 		return unchanged
-	case lasted >= maxAlarm, lasted >= newNormal && t.level():
-		t.Fast.settle()
-		if t.slowly.known {
-			t.Slow.settle()
+	case lasted >= maxAlarm, lasted >= newNormal && t.stable():
+		t.Fast.adopt()
+		if t.slow.known {
+			t.Slow.adopt()
 		}
-		t.cause, t.high = byNothing, 0
-		return settled
+		t.cause, t.atLimit = causeNone, 0
+		return adopted
 	default:
 		return unchanged
 	}
 }
 
-// level tells whether the signal stays where it is, in alarm.
-func (t *tracker) level() bool {
-	if t.cause == byCreeping && t.Slow.Drift.Mean > t.crept+t.creep {
-		return false // it still climbs
+// stable reports whether the level of the alarm no longer changes.
+func (t *tracker) stable() bool {
+	if t.cause == causeCreep && t.Slow.Drift.Mean > t.slowStart+t.creep {
+		return false
 	}
-	return math.Abs(t.opinion.residual-t.Fast.Drift.Mean) <= max(t.tolerance, 2*t.Fast.Drift.deviation()) && t.high == 0
+	return math.Abs(t.fast.residual-t.Fast.Drift.Mean) <= max(t.tolerance, 2*t.Fast.Drift.Deviation()) && t.atLimit == 0
 }
 
-func (t *tracker) clear() change {
-	t.cause, t.calm = byNothing, 0
-	t.Fast.forgive()
-	t.Slow.forgive()
+func (t *tracker) clear() transition {
+	t.cause, t.calm = causeNone, 0
+	t.Fast.reset()
+	t.Slow.reset()
 	return cleared
 }
 
-// learning tells that no alarm can be raised yet.
+// learning reports whether no alarm can be raised yet.
 func (t *tracker) learning() bool {
-	return t.Scale == 0 || !t.opinion.known || t.Fast.learning(fastPace())
+	return t.Scale == 0 || !t.fast.known || t.Fast.learning(fastScale())
 }
 
-// patience is how many samples in a row an alarm takes: a spike is none.
-func (t *tracker) patience() float64 {
-	if t.kind == Spiky {
-		return 5
-	}
-	return 3
-}
-
-// refreshBand looks up the band of residuals: it moves slowly.
-func (t *tracker) refreshBand() {
-	const every = 30
+func (t *tracker) updateBand() {
+	const samples = 30
 	if t.bandAge--; t.bandAge > 0 {
 		return
 	}
-	t.bandAge = every
-	t.lower, t.upper = t.Fast.band(fastPace(), t.tolerance)
+	t.bandAge = samples
+	t.lower, t.upper = t.Fast.band(fastScale(), t.tolerance)
 }

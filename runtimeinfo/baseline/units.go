@@ -7,36 +7,29 @@ import (
 	"slices"
 )
 
-// unitGuard recognises that a signal of the application's own has changed its
-// unit: all at once it is a thousand times what it was, and otherwise the same.
+// unitGuard detects that a gauge of the application has changed its unit: its values jump by
+// a typical factor, for example 1000, and are otherwise the same.
 type unitGuard struct {
-	first  []float64 // magnitudes, until the scale is found
-	sum    float64
+	first  []float64 // magnitudes, until the scale is known
+	sum    float64   // of the logarithms of the ratio to the expected value
 	square float64
 	n      int
-	passed bool // it was looked at and is no change of unit
+	passed bool // the jump is not a change of unit
 }
 
-const (
-	suspicious  = 3.0 // e-folds: twenty times as much, or as little
-	unitSamples = 10
-)
-
-// unitRatios are those between units that people use.
+// unitRatios returns the ratios of common units.
 func unitRatios() [7]float64 {
 	return [...]float64{60, 100, 1000, 1024, 3600, 1e6, 1e9}
 }
 
-// scale takes one of the first values of a signal about which nothing is known
-// beforehand, and returns what is small for it once it has seen enough: a twentieth
-// of the median. Zero until then.
+// scale returns a twentieth of the median of the first values, or 0 while there are too few.
 func (u *unitGuard) scale(v float64) float64 {
-	const enough = 60
-	if u.first = append(u.first, math.Abs(v)); len(u.first) < enough {
+	const samples = 60
+	if u.first = append(u.first, math.Abs(v)); len(u.first) < samples {
 		return 0
 	}
 	slices.Sort(u.first)
-	median := u.first[enough/2]
+	median := u.first[samples/2]
 	u.first = nil
 	const least = 1e-200
 	if median < least {
@@ -45,11 +38,15 @@ func (u *unitGuard) scale(v float64) float64 {
 	return min(median, 1/least) / 20
 }
 
-// guard takes a value. While it wonders, the value is held back from the evidence;
-// when the unit has changed it adapts the tracker's scale and says so.
-func (u *unitGuard) guard(t *tracker, v float64) (hold, changed bool) {
-	r := math.Log(math.Abs(v / t.unfold(t.opinion.expected)))
-	if !t.opinion.known || !(math.Abs(r) >= suspicious) || math.IsInf(r, 0) {
+// check examines a value. hold means that the value must not count as evidence yet. changed
+// means that the unit has changed; check has adapted t.Scale.
+func (u *unitGuard) check(t *tracker, v float64) (hold, changed bool) {
+	const (
+		suspicious = 3.0 // e-folds, a factor of 20
+		samples    = 10
+	)
+	r := math.Log(math.Abs(v / t.unfold(t.fast.expected)))
+	if !t.fast.known || !(math.Abs(r) >= suspicious) || math.IsInf(r, 0) {
 		*u = unitGuard{}
 		return false, false
 	}
@@ -58,14 +55,14 @@ func (u *unitGuard) guard(t *tracker, v float64) (hold, changed bool) {
 	}
 	u.sum += r
 	u.square += r * r
-	if u.n++; u.n < unitSamples {
+	if u.n++; u.n < samples {
 		return true, false
 	}
-	by := u.sum / unitSamples
-	deviation := math.Sqrt(max(0, u.square/unitSamples-by*by))
+	mean := u.sum / samples
+	deviation := math.Sqrt(max(0, u.square/samples-mean*mean))
 	for _, ratio := range unitRatios() {
-		if deviation < 0.3 && math.Abs(math.Abs(by)-math.Log(ratio)) < 0.15 {
-			t.Scale *= math.Exp(math.Copysign(math.Log(ratio), by))
+		if deviation < 0.3 && math.Abs(math.Abs(mean)-math.Log(ratio)) < 0.15 {
+			t.Scale *= math.Exp(math.Copysign(math.Log(ratio), mean))
 			*u = unitGuard{}
 			return true, true
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// gauge feeds one signal of the application's own, a value a second.
+// gauge feeds a signal of the application to a Watch, one value a second.
 type gauge struct {
 	watch  *baseline.Watch
 	metric *runtimeinfo.Metric
@@ -59,21 +59,21 @@ func (g *gauge) alerts() (n int) {
 	return n
 }
 
-// usual is a value near level, the same for the same i.
-func usual(i int, level float64) float64 {
+// noisy returns a value near level that depends on i only.
+func noisy(i int, level float64) float64 {
 	return level * (1 + 0.05*math.Sin(float64(i*i)))
 }
 
-func TestOwnSignal(t *testing.T) {
+func TestApplicationSignalRaisesOneAlert(t *testing.T) {
 	g := newGauge(t, baseline.Signal{})
 	for i := range 600 {
-		g.feed(usual(i, 50), time.Second)
+		g.feed(noisy(i, 50), time.Second)
 	}
 	if b := g.band; b.Learning || b.Expected < 48 || b.Expected > 52 || b.Lower >= b.Expected || b.Upper <= b.Expected || b.Unit != "{item}" {
 		t.Errorf("band %+v", b)
 	}
 	for i := range 10 {
-		g.feed(usual(i, 150), time.Second)
+		g.feed(noisy(i, 150), time.Second)
 	}
 	if g.alerts() != 1 {
 		t.Fatalf("%d alerts at the threefold, want 1", g.alerts())
@@ -82,21 +82,21 @@ func TestOwnSignal(t *testing.T) {
 		t.Errorf("band %+v", b)
 	}
 	for i := range 30 {
-		g.feed(usual(i, 50), time.Second)
+		g.feed(noisy(i, 50), time.Second)
 	}
 	if last := g.events[len(g.events)-1]; last.Name != "baseline.anomaly.closed" || !g.band.Since.IsZero() {
 		t.Errorf("last event %s, band %+v", last.Name, g.band)
 	}
 }
 
-func TestBelow(t *testing.T) {
+func TestBelowDetectsLowValues(t *testing.T) {
 	for below, want := range map[bool]int{true: 1, false: 0} {
 		g := newGauge(t, baseline.Signal{Below: below})
 		for i := range 600 {
-			g.feed(usual(i, 50), time.Second)
+			g.feed(noisy(i, 50), time.Second)
 		}
 		for i := range 20 {
-			g.feed(usual(i, 20), time.Second)
+			g.feed(noisy(i, 20), time.Second)
 		}
 		if g.alerts() != want {
 			t.Errorf("below %v: %d alerts when it fell to less than half, want %d", below, g.alerts(), want)
@@ -104,20 +104,19 @@ func TestBelow(t *testing.T) {
 	}
 }
 
-// A ceiling overrules what is usual, even what is not known yet.
-func TestCeiling(t *testing.T) {
+// A ceiling raises an alert even while nothing is known about the signal.
+func TestCeilingAlwaysRaisesAnAlert(t *testing.T) {
 	g := newGauge(t, baseline.Signal{Ceiling: 100})
 	for i := range 100 {
-		g.feed(usual(i, 110), time.Second)
+		g.feed(noisy(i, 110), time.Second)
 	}
 	if g.alerts() != 1 {
 		t.Errorf("%d alerts above the ceiling, want 1", g.alerts())
 	}
 }
 
-// What is wrong with the input is no anomaly of the service, and does not keep
-// the watch from finding one afterwards.
-func TestBadInput(t *testing.T) {
+// Faulty input raises no alert, and the Watch detects an anomaly afterwards.
+func TestBadInputIsNoAnomaly(t *testing.T) {
 	for name, bad := range map[string]func(g *gauge){
 		"NaN":        func(g *gauge) { repeat(g, 300, func(int) float64 { return math.NaN() }) },
 		"infinite":   func(g *gauge) { repeat(g, 300, func(int) float64 { return math.Inf(1) }) },
@@ -125,12 +124,12 @@ func TestBadInput(t *testing.T) {
 		"clock back": func(g *gauge) { g.feed(50, -time.Hour); g.now = g.now.Add(time.Hour) },
 		"clock stays back": func(g *gauge) {
 			g.now = g.now.Add(-time.Hour)
-			repeat(g, 30, func(i int) float64 { return usual(i, 50) })
+			repeat(g, 30, func(i int) float64 { return noisy(i, 50) })
 		},
 		"clock stands":  func(g *gauge) { g.feed(5000, 0) },
 		"long gap":      func(g *gauge) { g.feed(50, 24*time.Hour) },
-		"smaller unit":  func(g *gauge) { repeat(g, 200, func(i int) float64 { return usual(i, 50_000) }) },
-		"larger unit":   func(g *gauge) { repeat(g, 200, func(i int) float64 { return usual(i, 0.05) }) },
+		"smaller unit":  func(g *gauge) { repeat(g, 200, func(i int) float64 { return noisy(i, 50_000) }) },
+		"larger unit":   func(g *gauge) { repeat(g, 200, func(i int) float64 { return noisy(i, 0.05) }) },
 		"constant":      func(g *gauge) { repeat(g, 2000, func(int) float64 { return 50 }) },
 		"zero":          func(g *gauge) { repeat(g, 300, func(int) float64 { return 0 }) },
 		"a single zero": func(g *gauge) { g.feed(0, time.Second) },
@@ -138,7 +137,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGauge(t, baseline.Signal{})
 			for i := range 600 {
-				g.feed(usual(i, 50), time.Second)
+				g.feed(noisy(i, 50), time.Second)
 			}
 			bad(g)
 			if g.alerts() != 0 {
@@ -152,13 +151,13 @@ func TestBadInput(t *testing.T) {
 				level = 0.05
 			}
 			for i := range 700 {
-				g.feed(usual(i, level), time.Second)
+				g.feed(noisy(i, level), time.Second)
 			}
 			if g.alerts() != 0 {
 				t.Fatalf("alert afterwards: %s", g.events[len(g.events)-1].Message)
 			}
 			for i := range 20 {
-				g.feed(usual(i, 4*level), time.Second)
+				g.feed(noisy(i, 4*level), time.Second)
 			}
 			if g.alerts() != 1 {
 				t.Errorf("%d alerts at the fourfold afterwards, want 1", g.alerts())
@@ -167,12 +166,11 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// An absurd value among the very first does no lasting harm.
-func TestAbsurdAtFirst(t *testing.T) {
+func TestAbsurdFirstValueDoesNoLastingHarm(t *testing.T) {
 	for _, when := range []int{0, 30, 59, 60, 61, 79} {
 		g := newGauge(t, baseline.Signal{})
 		for i := range 1200 {
-			v := usual(i, 50)
+			v := noisy(i, 50)
 			if i == when {
 				v = 1e300
 			}
@@ -185,7 +183,7 @@ func TestAbsurdAtFirst(t *testing.T) {
 			t.Errorf("absurd value at %d: band %+v", when, b)
 		}
 		for i := range 20 {
-			g.feed(usual(i, 200), time.Second)
+			g.feed(noisy(i, 200), time.Second)
 		}
 		if g.alerts() != 1 {
 			t.Errorf("absurd value at %d: %d alerts at the fourfold afterwards", when, g.alerts())
@@ -199,13 +197,12 @@ func repeat(g *gauge, n int, f func(i int) float64) {
 	}
 }
 
-// A counter that is reset has no rate then.
-func TestCounterReset(t *testing.T) {
+func TestCounterResetIsNoAnomaly(t *testing.T) {
 	g := newGauge(t, baseline.Signal{})
 	g.metric.Kind = runtimeinfo.KindCounter
 	total := 0.0
 	for i := range 1200 {
-		total += usual(i, 50)
+		total += noisy(i, 50)
 		if i%300 == 299 {
 			total = 0
 		}
@@ -219,7 +216,7 @@ func TestCounterReset(t *testing.T) {
 	}
 }
 
-// Whatever comes in, at whatever times, bands are finite and nothing panics.
+// For any values at any times, bands are finite and nothing panics.
 func FuzzWatch(f *testing.F) {
 	f.Add([]byte("\x00\x01\x02"), uint8(3))
 	f.Add([]byte{255, 0, 255, 0, 128, 7, 9, 200}, uint8(255))
@@ -227,7 +224,7 @@ func FuzzWatch(f *testing.F) {
 		g := newGauge(t, baseline.Signal{Kind: baseline.Kind(step % 2), Below: step%3 == 0})
 		odd := []float64{0, 1, -1, 1e300, -1e300, math.NaN(), math.Inf(-1), 5e-324, 1e9}
 		for i := range 500 {
-			g.feed(usual(i, 50), time.Second)
+			g.feed(noisy(i, 50), time.Second)
 		}
 		for i, b := range data {
 			v := float64(b)
@@ -244,7 +241,7 @@ func FuzzWatch(f *testing.F) {
 	})
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewReportsEveryInvalidField(t *testing.T) {
 	_, err := baseline.New(baseline.Config{
 		AlertsPerWeek: -1,
 		Signals:       []baseline.Signal{{Metric: ""}, {Metric: "goroutines"}, {Metric: "a", Ceiling: math.NaN()}, {Metric: "b", Kind: 9}},
@@ -258,19 +255,19 @@ func TestNewRefuses(t *testing.T) {
 		`"a": Ceiling NaN`, `"b": Kind 9 is neither`, `Ceilings: "goroutines": +Inf`,
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q:\n%v", want, err)
+			t.Errorf("the error does not contain %q:\n%v", want, err)
 		}
 	}
 }
 
-// An event says what was expected, what else is up, which groups of goroutines
-// grew and which requests are in flight.
-func TestEvent(t *testing.T) {
+// The event has the expected value, the other anomalous signals, the goroutine groups that
+// have grown, and the active requests.
+func TestOpenedEventDescribesTheAnomaly(t *testing.T) {
 	s := newService(t, 1)
-	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "shop.notify (cart.go:88)", Goroutines: 3}}}
+	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "cart.notify (cart.go:88)", Goroutines: 3}}}
 	s.run(1200, (*service).traffic)
 	s.spans = []runtimeinfo.Span{{Name: "GET /cart", Start: s.now}}
-	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "shop.notify (cart.go:88)", Goroutines: 90}}}
+	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "cart.notify (cart.go:88)", Goroutines: 90}}}
 	s.run(20, func(s *service) { s.traffic(); s.extra += 5 })
 	if len(s.alerts) != 1 {
 		t.Fatalf("alerts %v", s.alerts)
@@ -282,13 +279,13 @@ func TestEvent(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"signal": "goroutines", "unit": "{goroutine}", "seen": "", "seen_of": "", "load": "", "expected": "", "lower": "", "upper": "", "since": "",
-		"view": "it has changed within seconds", "also": "goroutines", "grown": "87 more in chan send at shop.notify (cart.go:88) (90)",
+		"view": "changed within seconds", "also": "goroutines", "grown": "87 more in chan send at cart.notify (cart.go:88) (90)",
 	} {
 		if v, ok := got[key]; !ok || !strings.Contains(v, want) {
 			t.Errorf("%s is %q, want %q in it", key, v, want)
 		}
 	}
-	for _, want := range []string{"× the ", "expected at ", "root spans/s", "usual ", "87 more in chan send"} {
+	for _, want := range []string{"× the ", "expected at ", "root spans/s", "normal ", "87 more in chan send"} {
 		if !strings.Contains(e.Message, want) {
 			t.Errorf("the message lacks %q: %s", want, e.Message)
 		}
@@ -320,8 +317,7 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(bands)), "ns/signal")
 }
 
-// However many root spans there are, the first eight are watched.
-func TestSignalsAreBounded(t *testing.T) {
+func TestOnlyEightRootSpansAreWatched(t *testing.T) {
 	w, err := baseline.New(baseline.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -344,8 +340,7 @@ func TestSignalsAreBounded(t *testing.T) {
 	}
 }
 
-// The bands are the one allocation.
-func TestJudgeAllocs(t *testing.T) {
+func TestJudgeAllocatesOnlyTheBands(t *testing.T) {
 	w, err := baseline.New(baseline.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +356,7 @@ func TestJudgeAllocs(t *testing.T) {
 	}
 }
 
-// A queue that the application watches itself, by the name of its gauge.
+// A queue of the application, by the name of its gauge.
 func ExampleWatch() {
 	w, err := baseline.New(baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth"}}})
 	if err != nil {
@@ -370,7 +365,7 @@ func ExampleWatch() {
 	depth := &runtimeinfo.Metric{Name: "queue.depth", Unit: "{item}", Kind: runtimeinfo.KindGauge}
 	now := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
 	for i := range 900 {
-		v := usual(i, 50)
+		v := noisy(i, 50)
 		if i >= 800 {
 			v *= 3
 		}
@@ -381,5 +376,5 @@ func ExampleWatch() {
 			fmt.Println(e.Time.Format(time.TimeOnly), e.Message)
 		}
 	}
-	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (usual 40.94 to 61.2; 1 of 721 samples as far out; it has changed within seconds)
+	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (normal 40.94 to 61.2; 1 of 721 samples were as high; changed within seconds)
 }

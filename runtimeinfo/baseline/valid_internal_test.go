@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// TestHostileStates writes states with a valid checksum in which some words are
-// anything at all. Each is refused, or good for an hour of judgements whose bands are
-// numbers.
-func TestHostileStates(t *testing.T) {
+// A state with a valid checksum and some arbitrary words is rejected, or usable for an hour
+// of judgements with finite bands.
+func TestForgedStatesAreHarmless(t *testing.T) {
 	now := time.Unix(1.8e9, 0)
 	r := rand.New(rand.NewPCG(1, 16)) //nolint:gosec // a test
 	taken := 0
 	for range 300 {
-		s := hostileState(t, r)
+		s := forgedState(t, r)
 		b, err := encodeState(map[string]*stored{"goroutines": s}, now)
 		if err != nil {
 			t.Fatal(err)
@@ -28,15 +27,15 @@ func TestHostileStates(t *testing.T) {
 			continue
 		}
 		taken++
-		use(t, all["goroutines"], now, r)
+		useState(t, all["goroutines"], now, r)
 	}
 	if taken < 10 || taken > 290 {
-		t.Errorf("%d of 300 states were taken: the test tests nothing", taken)
+		t.Errorf("%d of 300 states were accepted, want some of each", taken)
 	}
 }
 
-// use has a tracker go on with a state.
-func use(t *testing.T, s *stored, now time.Time, r *rand.Rand) {
+// useState judges values with a restored state.
+func useState(t *testing.T, s *stored, now time.Time, r *rand.Rand) {
 	t.Helper()
 	w, err := New(Config{})
 	if err != nil {
@@ -44,26 +43,26 @@ func use(t *testing.T, s *stored, now time.Time, r *rand.Rand) {
 	}
 	for _, x := range w.trackers[:2] {
 		if x.scale > 0 {
-			s.Learned.Scale = x.scale // else it is not taken
+			s.Learned.Scale = x.scale // other scales are rejected
 		}
 		w.stored = map[string]*stored{x.name: s}
-		w.recall(x)
-		x.grace = 0
+		w.restoreTracker(x)
+		x.startLeft = 0
 		for range 200 {
 			now = now.Add(time.Duration(1+r.IntN(20)) * time.Second)
 			v := []float64{0, 1, r.Float64() * 1e3, 1e300, -1e300}[r.IntN(5)]
-			x.take(now, v, x.Fast.Curve.at(float64(r.IntN(loadSlots))), w.budgets[x.group])
-			for _, f := range []float64{x.lower, x.upper, x.opinion.expected, x.Fast.Sum, x.Slow.Sum} {
+			x.observe(now, v, x.Fast.Curve.at(float64(r.IntN(loadSlots))), w.budgets[x.group])
+			for _, f := range []float64{x.lower, x.upper, x.fast.expected, x.Fast.Sum, x.Slow.Sum} {
 				if math.IsNaN(f) || math.IsInf(f, 0) {
-					t.Fatalf("%v came of a state that was taken", f)
+					t.Fatalf("%v after restoring a state", f)
 				}
 			}
 		}
 	}
 }
 
-// hostileState changes one to three words of what a tracker has learned.
-func hostileState(t *testing.T, r *rand.Rand) *stored {
+// forgedState overwrites one to three words of a state.
+func forgedState(t *testing.T, r *rand.Rand) *stored {
 	t.Helper()
 	s := knowledge()["goroutines"]
 	b, err := binary.Append(nil, binary.LittleEndian, s)
@@ -91,8 +90,8 @@ func hostileState(t *testing.T, r *rand.Rand) *stored {
 	return s
 }
 
-// Every float of a state is checked: NaN and infinity in any of them are refused.
-func TestNoNumberIsLeftOut(t *testing.T) {
+// NaN and infinity in any field are rejected.
+func TestEveryNumberOfAStateIsChecked(t *testing.T) {
 	now := time.Unix(1.8e9, 0)
 	for name, set := range map[string]func(s *stored, v float64){
 		"scale":      func(s *stored, v float64) { s.Learned.Scale = v },
@@ -115,7 +114,7 @@ func TestNoNumberIsLeftOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := decodeState(b, now); err == nil {
-				t.Errorf("%s: %v is taken for something learned", name, v)
+				t.Errorf("%s: %v is accepted", name, v)
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package baseline_test
+package rarity_test
 
 import (
 	"encoding/binary"
@@ -9,37 +9,43 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
-// day is a clean series: a level that follows the time of day, and noise.
+// seeds is the number of random series per test.
+const seeds = 10
+
+// daily returns sample i of a series without anomalies: its level follows the time of day,
+// with noise.
 func daily(r *rand.Rand, i int) float64 {
 	phase := 2 * math.Pi * float64(i%288) / 288
 	return 100 * (1 + 0.4*math.Sin(phase)) * math.Exp(0.05*r.NormFloat64())
 }
 
+// at returns the time of sample i.
 func at(i int) time.Time {
 	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 5 * time.Minute)
 }
 
-func ExampleSeries() {
-	s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
+func ExampleDetector() {
+	s := rarity.New(false, 5*time.Minute)
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range 4000 {
 		v := daily(r, i)
 		if i == 3333 {
 			v *= 3
 		}
-		if j := s.Next(at(i), v); j.Score >= baseline.Threshold && i > 1000 {
-			fmt.Printf("sample %d: %.0f where %.0f is usual; %v\n", i, v, j.Expected, j.View)
+		if j := s.Next(at(i), v); j.Score >= rarity.Threshold && i > 1000 {
+			fmt.Printf("sample %d: %.0f, expected %.0f: %v\n", i, v, j.Expected, j.View)
 		}
 	}
-	// Output: sample 3333: 263 where 83 is usual; it moves unusually
+	// Output: sample 3333: 263, expected 83: unusual volatility
 }
 
-// A clean series raises hardly any alarm, and every kind of trouble one.
-func TestSeriesFindsWhatIsThere(t *testing.T) {
+// A clean series has few alarms, and every kind of trouble has one.
+func TestDetectorFindsEveryKindOfAnomaly(t *testing.T) {
 	t.Parallel()
 	trouble := map[string]func(i int, v float64) float64{
 		"spike":       func(i int, v float64) float64 { return pick(i == 3400, 4*v, v) },
@@ -49,9 +55,8 @@ func TestSeriesFindsWhatIsThere(t *testing.T) {
 		"wrong phase": func(i int, v float64) float64 { return pick(i >= 3400, 200-v, v) },
 		"drift":       func(i int, v float64) float64 { return v * (1 + max(0, float64(i-3400))/60) },
 	}
-	n := seeds(20)
 	falseAlarms := 0
-	for seed := range n {
+	for seed := range uint64(seeds) {
 		falseAlarms += len(alarms(seed, func(_ int, v float64) float64 { return v }))
 		for name, f := range trouble {
 			found := false
@@ -63,28 +68,28 @@ func TestSeriesFindsWhatIsThere(t *testing.T) {
 			}
 		}
 	}
-	if days := float64(n) * 4000 / 288; float64(falseAlarms) > 0.25*days {
+	if days := float64(seeds) * 4000 / 288; float64(falseAlarms) > 0.25*days {
 		t.Errorf("%d false alarms in %.0f clean days", falseAlarms, days)
 	}
 }
 
-// alarms returns the samples that are anomalies, of 4000.
+// alarms returns the anomalous samples among 4000.
 func alarms(seed uint64, f func(i int, v float64) float64) (found []int) {
-	s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
+	s := rarity.New(false, 5*time.Minute)
 	r := rand.New(rand.NewPCG(seed, 7))
 	for i := range 4000 {
-		if s.Next(at(i), f(i, daily(r, i))).Score >= baseline.Threshold {
+		if s.Next(at(i), f(i, daily(r, i))).Score >= rarity.Threshold {
 			found = append(found, i)
 		}
 	}
 	return found
 }
 
-// What lasts is one alarm, however it wobbles.
-func TestSeriesEpisode(t *testing.T) {
+// A lasting anomaly is one alarm, even if its level varies.
+func TestEpisodeIsOneAlarm(t *testing.T) {
 	t.Parallel()
 	const first, lasts = 2000, 100
-	n, total := int(seeds(20)), 0 //nolint:gosec // 20 at most
+	n, total := seeds, 0
 	for seed := range uint64(n) {
 		wobble := rand.New(rand.NewPCG(seed, 11))
 		for _, i := range alarms(seed, func(i int, v float64) float64 {
@@ -100,10 +105,10 @@ func TestSeriesEpisode(t *testing.T) {
 	}
 }
 
-// The same spike is news again when the quiet after the first is over.
-func TestSeriesSpikesApart(t *testing.T) {
+// The same spike raises another alarm once the quiet period after the first is over.
+func TestSecondSpikeIsAnotherAlarm(t *testing.T) {
 	t.Parallel()
-	for seed := range seeds(20) {
+	for seed := range uint64(seeds) {
 		for _, apart := range []int{70, 200, 600} {
 			spikes := map[int]bool{3000: true, 3000 + apart: true}
 			found := 0
@@ -119,13 +124,13 @@ func TestSeriesSpikesApart(t *testing.T) {
 	}
 }
 
-// The first value that can be compared with the day before is no surprise.
-func TestSeriesSecondDay(t *testing.T) {
-	for seed := range seeds(20) {
-		s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
+// The first samples with a mean for their time of day are not anomalies.
+func TestSecondDayRaisesNoAlarm(t *testing.T) {
+	for seed := range uint64(seeds) {
+		s := rarity.New(false, 5*time.Minute)
 		r := rand.New(rand.NewPCG(seed, 7))
 		for i := range 2 * 288 {
-			if j := s.Next(at(i), daily(r, i)); j.Score >= 1.2*baseline.Threshold {
+			if j := s.Next(at(i), daily(r, i)); j.Score >= 1.2*rarity.Threshold {
 				t.Errorf("seed %d: score %.1f at sample %d", seed, j.Score, i)
 			}
 		}
@@ -139,16 +144,16 @@ func pick(cond bool, a, b float64) float64 {
 	return b
 }
 
-// Whatever comes in, scores are finite and not negative, values that are no
-// numbers score 0, and afterwards the detector still works.
-func FuzzSeries(f *testing.F) {
+// Scores are finite and not negative for any input, NaN and infinities score 0, and the
+// detector works afterwards.
+func FuzzDetector(f *testing.F) {
 	f.Add([]byte{})
 	for _, v := range []float64{0, -1, 1e300, -1e300, math.Inf(1), math.NaN(), 5e-324, 1e-3, 1e9} {
 		f.Add(binary.LittleEndian.AppendUint64(make([]byte, 8), math.Float64bits(v)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, kind := range []baseline.Kind{baseline.Steady, baseline.Spiky} {
-			s := baseline.NewSeries(kind, time.Minute)
+		for _, spiky := range []bool{false, true} {
+			s := rarity.New(spiky, time.Minute)
 			r := rand.New(rand.NewPCG(1, 2))
 			feed := func(i int, v float64) {
 				j := s.Next(at(i), v)
@@ -175,8 +180,7 @@ func FuzzSeries(f *testing.F) {
 	})
 }
 
-// One absurd value does not blind the detector to real trouble afterwards.
-func TestSeriesIsNotPoisoned(t *testing.T) {
+func TestAbsurdValueDoesNotHideLaterAnomalies(t *testing.T) {
 	for _, absurd := range []float64{1e300, -1e300, 1e9, math.Inf(1), math.NaN()} {
 		found := alarms(3, func(i int, v float64) float64 {
 			switch {
@@ -194,27 +198,27 @@ func TestSeriesIsNotPoisoned(t *testing.T) {
 	}
 }
 
-func TestSeriesConstant(t *testing.T) {
+func TestConstantSeriesRaisesNoAlarm(t *testing.T) {
 	for _, v := range []float64{0, 1, -5, 1e12} {
-		s := baseline.NewSeries(baseline.Steady, time.Minute)
+		s := rarity.New(false, time.Minute)
 		for i := range 5000 {
-			if j := s.Next(at(i), v); j.Score >= baseline.Threshold {
+			if j := s.Next(at(i), v); j.Score >= rarity.Threshold {
 				t.Fatalf("constant %v: score %v at %d", v, j.Score, i)
 			}
 		}
 	}
 }
 
-func TestSeriesAllocatesNothing(t *testing.T) {
-	s := baseline.NewSeries(baseline.Steady, time.Minute)
+func TestNextDoesNotAllocate(t *testing.T) {
+	s := rarity.New(false, time.Minute)
 	i := 0
 	if n := testing.AllocsPerRun(1000, func() { s.Next(at(i), float64(i%7)); i++ }); n != 0 {
 		t.Errorf("%v allocations a sample", n)
 	}
 }
 
-func BenchmarkSeries(b *testing.B) {
-	s := baseline.NewSeries(baseline.Steady, 5*time.Minute)
+func BenchmarkDetector(b *testing.B) {
+	s := rarity.New(false, 5*time.Minute)
 	r := rand.New(rand.NewPCG(1, 1))
 	values := make([]float64, 1<<13)
 	times := make([]time.Time, len(values))
@@ -224,5 +228,11 @@ func BenchmarkSeries(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		s.Next(times[i%len(times)], values[i%len(values)])
+	}
+}
+
+func TestDetectorSize(t *testing.T) {
+	if n := unsafe.Sizeof(rarity.Detector{}); n > 3<<10 {
+		t.Errorf("a Detector takes %d bytes, want at most 3 KiB", n)
 	}
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package baseline
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// groupGrowth remembers the largest goroutine groups of one to two minutes ago.
+type groupGrowth struct {
+	before, recent, now []runtimeinfo.GoroutineGroup
+	rotated             time.Time
+}
+
+func (g *groupGrowth) update(f *runtimeinfo.Findings, now time.Time) {
+	if f == nil {
+		return
+	}
+	g.now = f.Groups
+	if passed := now.Sub(g.rotated); passed >= time.Minute || passed < 0 {
+		g.before, g.recent, g.rotated = g.recent, f.Groups, now
+	}
+}
+
+// grownGroup is a goroutine group and by how many goroutines it has grown.
+type grownGroup struct {
+	runtimeinfo.GoroutineGroup
+	by int
+}
+
+// largest returns the three groups that have grown most.
+func (g *groupGrowth) largest() (found []grownGroup) {
+	old := g.before
+	if old == nil {
+		old = g.recent
+	}
+	for _, n := range g.now {
+		by := n.Goroutines
+		for _, o := range old {
+			if o.Wait == n.Wait && o.Site == n.Site && o.Entry == n.Entry {
+				by -= o.Goroutines
+			}
+		}
+		if by >= max(5, n.Goroutines/10) {
+			found = append(found, grownGroup{n, by})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b grownGroup) int { return cmp.Compare(b.by, a.by) })
+	return found[:min(3, len(found))]
+}
