@@ -597,7 +597,7 @@ func TestBusy(t *testing.T) {
 	for _, k := range manifest(t, s, id).Skipped {
 		why[k.What] = k.Why
 	}
-	if !strings.Contains(why["cpu.pb.gz"], "busy") || !strings.Contains(why["execution.trace"], "the cap is 10") || why["goroutine.base.pb.gz"] == "" {
+	if !strings.Contains(why["cpu.pb.gz"], "busy") || !strings.Contains(why["execution.trace"], "the limit is 10") || why["goroutine.base.pb.gz"] == "" {
 		t.Errorf("skipped %v", why)
 	}
 }
