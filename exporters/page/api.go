@@ -3,7 +3,7 @@
 package page
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -11,27 +11,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// meta is the answer of api/v1/meta: who this is, and what every column means.
-type meta struct {
-	Boot      string                `json:"boot"` // with a row's number it makes the id of a stream event
+// metaJSON is the answer of api/v1/meta.
+type metaJSON struct {
+	Boot      string                `json:"boot"` // BOOT-SEQ is the id of a row in the stream
 	Seq       uint64                `json:"seq"`  // of the newest row
 	From      int64                 `json:"from"` // Unix ms of the oldest row
-	To        int64                 `json:"to"`   // and of the newest
+	To        int64                 `json:"to"`   // Unix ms of the newest row
 	Now       int64                 `json:"now"`
-	Start     int64                 `json:"start"` // when the agent began
+	Start     int64                 `json:"start"` // of the agent
 	Interval  float64               `json:"interval"`
 	Resource  map[string]string     `json:"resource"`
 	Columns   []string              `json:"columns"`
-	Metrics   map[string]metricJSON `json:"metrics"` // by the column's name up to "{"
+	Metrics   map[string]metricJSON `json:"metrics"` // by the name of the column up to "{"
 	TraceURL  string                `json:"trace_url,omitempty"`
-	Captures  bool                  `json:"captures"`    // there may be some
-	Capture   bool                  `json:"can_capture"` // one can be asked for
+	Captures  bool                  `json:"captures"`    // whether there can be captures
+	Capture   bool                  `json:"can_capture"` // whether the page can request one
 	Groups    bool                  `json:"goroutines"`
-	NoSpans   bool                  `json:"no_spans"` // the program shows none
+	NoSpans   bool                  `json:"no_spans"`
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -41,13 +39,13 @@ type meta struct {
 
 type metricJSON struct {
 	Unit      string `json:"unit"`
-	Kind      string `json:"kind"` // a counter's column is its rate per second
+	Kind      string `json:"kind"` // the column of a counter is its rate per second
 	Subsystem string `json:"subsystem"`
 	Help      string `json:"help"`
 }
 
-func (e *Exporter) serveMeta(w http.ResponseWriter, r *http.Request) {
-	m := meta{
+func (e *Exporter) meta(*http.Request) (any, error) {
+	m := metaJSON{
 		Boot: e.boot, Now: time.Now().UnixMilli(), Interval: e.config.Resolution.Seconds(),
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
@@ -55,28 +53,25 @@ func (e *Exporter) serveMeta(w http.ResponseWriter, r *http.Request) {
 		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
-	m.Bytes, m.Lost = e.history.cost()
-	m.Viewers, m.Cut = e.hub.count()
-	e.keeper.mu.Lock()
-	m.Forgotten = e.keeper.events.dropped
-	e.keeper.mu.Unlock()
+	m.Bytes, m.Lost = e.history.usage()
+	m.Viewers, m.Cut = e.hub.counts()
+	e.store.mu.Lock()
+	m.Forgotten = e.store.events.dropped
+	e.store.mu.Unlock()
 	if s := e.latest.Load(); s != nil {
 		m.Start = s.Start.UnixMilli()
 		for _, a := range s.Resource {
 			m.Resource[a.Key] = a.Value
 		}
 		for _, x := range s.Metrics() {
-			m.Metrics[x.Key()] = describe(x)
+			m.Metrics[x.Key()] = metricJSON{x.Unit, x.Kind.String(), string(x.Subsystem), x.Help}
 		}
 	}
-	answer(w, r, m)
+	return m, nil
 }
 
-func describe(m *runtimeinfo.Metric) metricJSON {
-	return metricJSON{Unit: m.Unit, Kind: m.Kind.String(), Subsystem: string(m.Subsystem), Help: m.Help}
-}
-
-// timeRange reads from and to, in Unix ms; absent means all there is.
+// timeRange reads the parameters from and to, in Unix ms. By default the range is
+// unlimited.
 func timeRange(r *http.Request) (from, to int64, err error) {
 	to = math.MaxInt64 - 1
 	for name, into := range map[string]*int64{"from": &from, "to": &to} {
@@ -86,151 +81,128 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 		}
 		v, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("%s=%q: want Unix milliseconds", name, text)
+			return 0, 0, &statusError{http.StatusBadRequest, fmt.Sprintf("%s=%q: want Unix milliseconds", name, text)}
 		}
 		*into = min(max(v, 0), math.MaxInt64-1)
 	}
 	if from > to {
-		return 0, 0, errors.New("from is after to")
+		return 0, 0, &statusError{http.StatusBadRequest, "from is after to"}
 	}
 	return from, to, nil
 }
 
-// serveHistory sends columns of a range.
-func (e *Exporter) serveHistory(w http.ResponseWriter, r *http.Request) {
-	from, to, err := timeRange(r)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
+// inRange returns a route that calls f with the time range of the request.
+func inRange(f func(from, to int64) any) route {
+	return func(r *http.Request) (any, error) {
+		from, to, err := timeRange(r)
+		if err != nil {
+			return nil, err
+		}
+		return f(from, to), nil
 	}
-	send(w, r, e.columns(from, to, r.URL.Query()["key"]))
 }
 
-// columns encodes columns of a range, by hand: an hour of forty is 140,000 numbers.
-func (e *Exporter) columns(from, to int64, patterns []string) []byte {
-	keys := wanted(e.history.directory(), patterns)
-	columns := make([]int, len(keys))
-	for i, k := range keys {
-		columns[i] = slices.Index(e.history.directory(), k)
+// columns returns columns of the history in a range.
+func (e *Exporter) columns(r *http.Request) (any, error) {
+	from, to, err := timeRange(r)
+	if err != nil {
+		return nil, err
 	}
-	t := e.history.read(from, to, columns)
-	b := make([]byte, 0, 64+len(t.times)*(16+5*len(keys)))
-	b = append(b, `{"seq":`...)
-	b = strconv.AppendUint(b, lastOf(t.seqs), 10)
+	directory := e.history.directory()
+	chosen := matching(directory, r.URL.Query()["key"])
+	t := e.history.read(from, to, chosen)
+	b := make([]byte, 0, 64+len(t.times)*(16+5*len(chosen)))
+	b = append(append(b, `{"seq":`...), encode(last(t.seqs))...)
 	b = append(append(b, `,"boot":`...), encode(e.boot)...)
-	b = append(b, `,"t":[`...)
-	for i, ms := range t.times {
+	b = append(append(b, `,"t":`...), encode(append([]int64{}, t.times...))...)
+	b = append(b, `,"columns":{`...)
+	column := make(numbers, len(t.rows))
+	for i, c := range chosen {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendInt(b, ms, 10)
-	}
-	b = append(b, `],"columns":{`...)
-	values := make([]float32, len(t.rows))
-	for c, key := range keys {
-		if c > 0 {
-			b = append(b, ',')
+		for r, row := range t.rows {
+			column[r] = row[i]
 		}
-		for i, row := range t.rows {
-			values[i] = row[c]
-		}
-		b = append(append(b, encode(key)...), ':')
-		b = appendNumbers(b, values)
+		b = append(append(b, encode(directory[c])...), ':')
+		b = column.append(b)
 	}
-	return append(b, "}}"...)
+	return append(b, "}}"...), nil
 }
 
-func lastOf(seqs []uint64) uint64 {
-	if len(seqs) == 0 {
+// last returns the last element of s, 0 if there is none.
+func last(s []uint64) uint64 {
+	if len(s) == 0 {
 		return 0
 	}
-	return seqs[len(seqs)-1]
+	return s[len(s)-1]
 }
 
-// wanted returns the columns that are asked for: by name, by the beginning of
-// the name where it ends in "*", or all.
-func wanted(directory, patterns []string) []string {
+// matching returns the numbers of the columns that match any of the patterns, or of
+// all columns if there are no patterns. A pattern is a name, or a prefix and "*".
+func matching(directory, patterns []string) []int {
 	if len(patterns) == 0 {
-		return directory
+		return columnNumbers(len(directory))
 	}
-	keys := []string{}
-	for _, k := range directory {
+	out := []int{}
+	for i, key := range directory {
 		if slices.ContainsFunc(patterns, func(p string) bool {
 			prefix, open := strings.CutSuffix(p, "*")
-			return k == p || open && strings.HasPrefix(k, prefix)
+			return key == p || open && strings.HasPrefix(key, prefix)
 		}) {
-			keys = append(keys, k)
+			out = append(out, i)
 		}
 	}
-	return keys
+	return out
 }
 
-// serveSamples is the stream for those who cannot have one.
-func (e *Exporter) serveSamples(w http.ResponseWriter, r *http.Request) {
-	type sample struct {
-		ID   string `json:"id"`
-		Data raw    `json:"data"`
-	}
-	out := struct {
-		Reset   bool     `json:"reset"` // load the history anew
-		ID      string   `json:"id"`    // to ask for what comes after
-		Columns []string `json:"columns"`
-		Samples []sample `json:"samples"`
-	}{Samples: []sample{}}
+// samplesJSON is the answer of api/v1/samples.
+type samplesJSON struct {
+	Reset   bool         `json:"reset"` // whether the client must load the history again
+	ID      string       `json:"id"`    // for the next request
+	Columns []string     `json:"columns"`
+	Samples []sampleJSON `json:"samples"`
+}
+
+type sampleJSON struct {
+	ID   string          `json:"id"`
+	Data json.RawMessage `json:"data"`
+}
+
+// samples returns what the stream sends, for clients that poll.
+func (e *Exporter) samples(r *http.Request) (any, error) {
 	_, _, newest := e.history.span()
-	after := e.resume(lastEventID(r))
-	frames, complete := e.frames(after, maxReplay)
-	out.Reset = !complete
-	out.ID = e.id(newest)
-	out.Columns = e.history.directory()
+	seq := e.resume(lastEventID(r))
+	out := samplesJSON{Reset: newest-seq > maxReplay, ID: e.rowID(newest), Columns: e.history.directory(), Samples: []sampleJSON{}}
+	if out.Reset {
+		return out, nil
+	}
+	frames, _ := e.framesAfter(seq, maxReplay)
 	for _, f := range frames {
-		out.ID = e.id(f.seq)
-		out.Samples = append(out.Samples, sample{out.ID, f.data})
+		out.ID = e.rowID(f.seq)
+		out.Samples = append(out.Samples, sampleJSON{out.ID, f.data})
 	}
-	answer(w, r, out)
+	return out, nil
 }
 
-// raw is JSON already.
-type raw []byte
+// rowID returns the id of a row in the stream.
+func (e *Exporter) rowID(seq uint64) string { return e.boot + "-" + strconv.FormatUint(seq, 10) }
 
-// MarshalJSON returns r.
-func (r raw) MarshalJSON() ([]byte, error) { return r, nil }
-
-// id is that of a row in the stream.
-func (e *Exporter) id(seq uint64) string { return e.boot + "-" + strconv.FormatUint(seq, 10) }
-
-// serveEvents sends the events and spells of a range.
-func (e *Exporter) serveEvents(w http.ResponseWriter, r *http.Request) {
-	from, to, err := timeRange(r)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	e.keeper.mu.Lock()
-	out := struct {
-		Events []event `json:"events"`
-		Spells []spell `json:"spells"`
-	}{e.keeper.events.within(from, to), e.keeper.spells.within(from, to)}
-	e.keeper.mu.Unlock()
-	answer(w, r, out)
+// eventsWithin returns the events and episodes of a range.
+func (e *Exporter) eventsWithin(from, to int64) any {
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	return struct {
+		Events   []event   `json:"events"`
+		Episodes []episode `json:"spells"`
+	}{e.store.events.within(from, to), e.store.episodes.within(from, to)}
 }
 
-// serveSpans sends the spans that were seen active in a range for two seconds
-// and longer.
-func (e *Exporter) serveSpans(w http.ResponseWriter, r *http.Request) {
+// spansWithin returns the spans that were active for two seconds or longer.
+func (e *Exporter) spansWithin(from, to int64) any {
 	const long = 2000
-	from, to, err := timeRange(r)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	out := map[string][]aliveJSON{"spans": {}}
-	e.keeper.mu.Lock()
-	for _, s := range e.keeper.spans.within(from, to) {
-		if s.last-s.start >= long {
-			out["spans"] = append(out["spans"], s.alive())
-		}
-	}
-	e.keeper.mu.Unlock()
-	answer(w, r, out)
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	spans := slices.DeleteFunc(e.store.spans.within(from, to), func(s aliveJSON) bool { return s.age() < long })
+	return map[string][]aliveJSON{"spans": spans}
 }

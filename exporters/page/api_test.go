@@ -60,8 +60,8 @@ type moment struct {
 
 // leak is a report of n goroutines that leak and three that do not.
 func leak(at time.Time, n int) goroutines.Report {
-	key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: "shop.notify", File: "/src/shop/cart.go", Line: 88}, Entry: "shop.notify"}
-	idle := goroutines.Key{Class: goroutines.IO, Site: goroutines.Site{Function: "shop.serve", File: "/src/shop/main.go", Line: 12}, Entry: "shop.serve"}
+	key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: "app.notify", File: "/src/app/cart.go", Line: 88}, Entry: "app.notify"}
+	idle := goroutines.Key{Class: goroutines.IO, Site: goroutines.Site{Function: "app.serve", File: "/src/app/main.go", Line: 12}, Entry: "app.serve"}
 	r := goroutines.Report{Survey: &goroutines.Survey{Time: at, Goroutines: n + 3, Groups: []goroutines.Group{
 		{Key: key, Count: n, Origins: []goroutines.Origin{{Root: "GET /checkout", Count: n}}, Stack: []goroutines.Site{{Function: "runtime.gopark"}, key.Site}},
 		{Key: idle, Count: 3, Stack: []goroutines.Site{idle.Site}},
@@ -119,7 +119,7 @@ func TestMoment(t *testing.T) {
 		t.Fatalf("groups %+v", m.Groups)
 	}
 	g := m.Groups[0]
-	if g.Function != "shop.notify" || g.File != "/src/shop/cart.go" || g.Line != 88 || g.Wait != "chan send" || g.Verdict == nil || !g.Verdict.Suspect {
+	if g.Function != "app.notify" || g.File != "/src/app/cart.go" || g.Line != 88 || g.Wait != "chan send" || g.Verdict == nil || !g.Verdict.Suspect {
 		t.Errorf("the first group is %+v", g)
 	}
 	if g.Count-g.Before < 300 {
@@ -147,7 +147,7 @@ func TestMoment(t *testing.T) {
 	}
 	for _, s := range m.Spells {
 		if s.Source == "band" && (s.Subject != "goroutines" || s.Peak < 500 || s.Expected != 10 || s.To != 0) ||
-			s.Source == "goroutines" && (s.Subject != "shop.notify (cart.go:88)" || s.Kind != "leak") {
+			s.Source == "goroutines" && (s.Subject != "app.notify (cart.go:88)" || s.Kind != "leak") {
 			t.Errorf("spell %+v", s)
 		}
 	}
@@ -201,12 +201,12 @@ func TestGoroutinesNow(t *testing.T) {
 		}
 	}
 	call(t, e, "api/v1/goroutines", &g)
-	if g.Total != 573 || len(g.Groups) != 2 || len(g.Verdicts) != 1 || g.Verdicts[0].Site != "shop.notify (cart.go:88)" || g.Verdicts[0].Verdict.Kind != "leak" {
+	if g.Total != 573 || len(g.Groups) != 2 || len(g.Verdicts) != 1 || g.Verdicts[0].Site != "app.notify (cart.go:88)" || g.Verdicts[0].Verdict.Kind != "leak" {
 		t.Errorf("%+v", g)
 	}
 	var f flame
 	call(t, e, "api/v1/flame", &f)
-	if f.Total != 573 || f.path("chan send", "shop.notify", "runtime.gopark") != 570 {
+	if f.Total != 573 || f.path("chan send", "app.notify", "runtime.gopark") != 570 {
 		t.Errorf("flame graph of %d, %+v", f.Total, f.Tree)
 	}
 }
@@ -414,7 +414,7 @@ func TestIncident(t *testing.T) {
 	if err := json.Unmarshal([]byte(got["moment.json"]), &m); err != nil || len(m.Groups) != 2 {
 		t.Errorf("moment.json: %v, %d groups", err, len(m.Groups))
 	}
-	if !strings.Contains(got["README.txt"], "leak: ") || !strings.Contains(got["README.txt"], "shop.notify (cart.go:88)") || !strings.Contains(got["README.txt"], "created under GET /checkout") {
+	if !strings.Contains(got["README.txt"], "leak: ") || !strings.Contains(got["README.txt"], "app.notify (cart.go:88)") || !strings.Contains(got["README.txt"], "created under GET /checkout") {
 		t.Errorf("README.txt: %s", got["README.txt"])
 	}
 	if lines := strings.Split(got["history.csv"], "\n"); !strings.HasPrefix(lines[0], "time,") || !strings.Contains(lines[0], "total") || len(lines) < 50 {

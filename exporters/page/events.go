@@ -11,21 +11,25 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+// Bounds of an eventLog. It truncates longer texts and drops larger attributes.
 const (
-	maxEvents     = 512
-	maxEventBytes = 4 << 10
-	eventLogBytes = 192 << 10
+	maxEvents       = 512
+	maxEventName    = 256
+	maxEventText    = 2 << 10
+	maxAttrBytes    = 4 << 10
+	maxEventSpans   = 8
+	maxEventLogSize = 192 << 10
 )
 
-// eventLog keeps the newest events. Guarded by the keeper's mutex.
+// eventLog keeps the newest events. The store's mutex guards it.
 type eventLog struct {
 	all     []event // oldest first
 	bytes   int
-	last    uint64
-	dropped uint64 // let go for want of room
+	lastID  uint64
+	dropped uint64
 }
 
-// event is one event as the API has it.
+// event is an event as the API has it.
 type event struct {
 	ID    uint64          `json:"id"`
 	Time  int64           `json:"t"`
@@ -35,47 +39,27 @@ type event struct {
 	Attrs json.RawMessage `json:"attrs,omitempty"`
 	Spans []spanRef       `json:"spans,omitempty"`
 
-	row uint64 // it came with
+	row uint64 // the row that it is sent with
 }
 
-// spanRef is a span by name and ids: its attributes are none of ours.
-type spanRef struct {
-	Name  string `json:"name"`
-	Trace string `json:"trace"`
-	Span  string `json:"span"`
-	Start int64  `json:"start,omitempty"` // Unix ms
-}
-
-func refOf(s *runtimeinfo.Span) spanRef {
-	return spanRef{Name: s.Name, Trace: s.TraceIDString(), Span: s.SpanIDString(), Start: s.Start.UnixMilli()}
-}
-
-func refsOf(spans []runtimeinfo.Span) []spanRef {
-	refs := make([]spanRef, len(spans))
-	for i := range spans {
-		refs[i] = refOf(&spans[i])
-	}
-	return refs
-}
-
-// add appends the events of a snapshot, which go with a row, and lets the oldest go.
+// add adds the events of a snapshot and drops the oldest events beyond the bounds.
 func (l *eventLog) add(s *runtimeinfo.Snapshot, row uint64) {
 	for i := range s.Events {
-		e := eventOf(s, &s.Events[i])
-		l.last++
-		e.ID, e.row = l.last, row
+		e := newEvent(s, &s.Events[i])
+		l.lastID++
+		e.ID, e.row = l.lastID, row
 		l.all = append(l.all, e)
 		l.bytes += e.size()
 	}
-	for len(l.all) > maxEvents || l.bytes > eventLogBytes {
+	for len(l.all) > maxEvents || l.bytes > maxEventLogSize {
 		l.bytes -= l.all[0].size()
 		l.all = slices.Delete(l.all, 0, 1)
 		l.dropped++
 	}
 }
 
-func eventOf(s *runtimeinfo.Snapshot, from *runtimeinfo.Event) event {
-	e := event{Time: from.Time.UnixMilli(), Level: from.Severity.String(), Spans: refsOf(from.Spans[:min(len(from.Spans), 8)])}
+func newEvent(s *runtimeinfo.Snapshot, from *runtimeinfo.Event) event {
+	e := event{Time: from.Time.UnixMilli(), Level: from.Severity.String(), Spans: refsOf(from.Spans, maxEventSpans)}
 	for k, v := range exporters.EventRecord(s, from) {
 		switch k {
 		case "event.name":
@@ -83,43 +67,32 @@ func eventOf(s *runtimeinfo.Snapshot, from *runtimeinfo.Event) event {
 		case "message":
 			e.Text, _ = v.(string)
 		case "attributes":
-			if b, err := json.Marshal(v); err == nil && len(b) <= maxEventBytes {
+			if b, err := json.Marshal(v); err == nil && len(b) <= maxAttrBytes {
 				e.Attrs = b
 			}
 		}
 	}
-	e.Name, e.Text = cut(e.Name, 256), cut(e.Text, 2<<10)
+	e.Name, e.Text = truncate(e.Name, maxEventName), truncate(e.Text, maxEventText)
 	return e
 }
 
-// cut returns a copy of the beginning of a text.
-func cut(s string, most int) string {
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "")
+// truncate returns a copy of the first n bytes of s.
+func truncate(s string, n int) string {
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
 	}
 	return strings.Clone(s)
 }
 
+// size returns the memory of e.
 func (e *event) size() int { return 128 + len(e.Name) + len(e.Text) + len(e.Attrs) + 160*len(e.Spans) }
-
-// of returns the events that came with the rows of a range.
-func (l *eventLog) of(first, last uint64) []event {
-	var out []event
-	for i := range l.all {
-		if e := &l.all[i]; e.row >= first && e.row <= last {
-			out = append(out, *e)
-		}
-	}
-	return out
-}
 
 // within returns the events of a range.
 func (l *eventLog) within(from, to int64) []event {
-	out := []event{}
-	for i := range l.all {
-		if e := &l.all[i]; e.Time >= from && e.Time <= to {
-			out = append(out, *e)
-		}
-	}
-	return out
+	return where(l.all, func(e *event) bool { return e.Time >= from && e.Time <= to })
+}
+
+// ofRow returns the events that are sent with a row.
+func (l *eventLog) ofRow(seq uint64) []event {
+	return where(l.all, func(e *event) bool { return e.row == seq })
 }

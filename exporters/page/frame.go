@@ -3,132 +3,79 @@
 package page
 
 import (
-	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// frame is one row with what came with it, encoded for viewers.
+// frame is a row with the events that are sent with it, encoded once for all viewers.
 type frame struct {
 	seq     uint64
-	columns int // of the directory that the values go by
+	columns int // number of columns that the client must know
 	data    []byte
 }
 
-// maxFrameSpans is how many active spans go with the newest frame.
+// maxFrameSpans is the number of active spans that the newest frame has.
 const maxFrameSpans = 12
 
-// moment is what goes with the newest row only.
-type moment struct {
-	Spans   []spanRef `json:"spans,omitempty"` // active, the oldest first
-	Spells  []spell   `json:"spells"`          // that last
-	Surveys uint64    `json:"surveys"`         // taken: there is something new at api/v1/goroutines
+type frameJSON struct {
+	Time   int64        `json:"t"`
+	Values numbers      `json:"v"`
+	Events []event      `json:"events,omitempty"`
+	Now    *currentJSON `json:"now,omitempty"` // of the newest frame only
 }
 
-// frames encodes the rows after one, at most so many. It is incomplete, and
-// empty, when there are more.
-func (e *Exporter) frames(after uint64, most int) (frames []frame, complete bool) {
-	_, _, newest := e.history.span()
-	if newest < after || newest-after > uint64(most) { //nolint:gosec // most is positive
-		return nil, false
-	}
-	frames, _ = e.some(after, most)
-	return frames, true
+type currentJSON struct {
+	Spans    []spanRef `json:"spans,omitempty"` // active, oldest first
+	Episodes []episode `json:"spells"`          // that last
+	Surveys  uint64    `json:"surveys"`         // number of surveys so far
 }
 
-// some encodes the next rows after one, at most so many, and reports whether there are
-// more.
-func (e *Exporter) some(after uint64, most int) (frames []frame, more bool) {
-	t, columns, newest := e.history.after(after, most)
-	if len(t.seqs) == 0 {
-		return nil, false
-	}
-	first, last := t.seqs[0], t.seqs[len(t.seqs)-1]
-	e.keeper.mu.Lock()
-	events := e.keeper.events.of(first, last)
-	e.keeper.mu.Unlock()
+// framesAfter encodes at most n rows that are newer than row seq, oldest first. It
+// reports whether there are more.
+func (e *Exporter) framesAfter(seq uint64, n int) (frames []frame, more bool) {
+	t, columns, newest := e.history.after(seq, n)
 	for i, seq := range t.seqs {
-		b := make([]byte, 0, 64+8*len(t.rows[i]))
-		b = append(b, `{"t":`...)
-		b = strconv.AppendInt(b, t.times[i], 10)
-		b = append(b, `,"v":`...)
-		b = appendNumbers(b, t.rows[i])
-		if own := eventsOf(events, seq); len(own) > 0 {
-			b = append(append(b, `,"events":`...), encode(own)...)
-		}
-		if seq == newest {
-			b = append(append(b, `,"now":`...), encode(e.now())...)
-		}
-		frames = append(frames, frame{seq: seq, columns: columns, data: append(b, '}')})
+		frames = append(frames, e.encodeFrame(seq, t.times[i], t.rows[i], columns, seq == newest))
 	}
-	return frames, last < newest
+	return frames, len(frames) > 0 && last(t.seqs) < newest
 }
 
-// now returns what goes with the newest row.
-func (e *Exporter) now() moment {
-	e.keeper.mu.Lock()
-	m := moment{Spells: e.keeper.spells.within(math.MaxInt64-1, math.MaxInt64), Surveys: e.keeper.groups.taken}
-	e.keeper.mu.Unlock()
-	if s := e.latest.Load(); s != nil {
-		m.Spans = refsOf(s.Spans[:min(len(s.Spans), maxFrameSpans)])
-	}
-	return m
-}
-
-func eventsOf(events []event, seq uint64) []event {
-	return slices.Collect(func(yield func(event) bool) {
-		for i := range events {
-			if events[i].row == seq && !yield(events[i]) {
-				return
-			}
+func (e *Exporter) encodeFrame(seq uint64, ms int64, row []float32, columns int, newest bool) frame {
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	f := frameJSON{Time: ms, Values: row, Events: e.store.events.ofRow(seq)}
+	if newest {
+		f.Now = &currentJSON{Episodes: e.store.episodes.lasting(), Surveys: e.store.groups.taken}
+		if s := e.latest.Load(); s != nil {
+			f.Now.Spans = refsOf(s.Spans, maxFrameSpans)
 		}
-	})
+	}
+	return frame{seq: seq, columns: columns, data: encode(f)}
 }
 
-// appendNumbers encodes values with the six digits that a screen has room for.
-// What is absent, or not finite, is null.
-func appendNumbers(b []byte, values []float32) []byte {
+// numbers is a list of values. Values that are absent or infinite are null in JSON,
+// others have six significant digits.
+type numbers []float32
+
+// MarshalJSON returns n as JSON.
+func (n numbers) MarshalJSON() ([]byte, error) {
+	return n.append(make([]byte, 0, 8*len(n)+2)), nil
+}
+
+func (n numbers) append(b []byte) []byte {
 	b = append(b, '[')
-	for i, v := range values {
+	for i, v := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendNumber(b, v)
-	}
-	return append(b, ']')
-}
-
-func appendNumber(b []byte, v float32) []byte {
-	if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(b, "null"...)
-	}
-	if v == float32(int32(v)) {
-		return strconv.AppendInt(b, int64(v), 10)
-	}
-	return strconv.AppendFloat(b, float64(v), 'g', 6, 32)
-}
-
-// encode is JSON of our own types, which cannot fail.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return []byte("null")
-	}
-	return b
-}
-
-// attribute is the value of a key of a snapshot's resource, "" for none.
-func attribute(s *runtimeinfo.Snapshot, key string) string {
-	if s == nil {
-		return ""
-	}
-	for _, a := range s.Resource {
-		if a.Key == key {
-			return a.Value
+		switch f := float64(v); {
+		case math.IsNaN(f) || math.IsInf(f, 0):
+			b = append(b, "null"...)
+		case f == math.Trunc(f) && math.Abs(f) < 1<<31:
+			b = strconv.AppendInt(b, int64(f), 10)
+		default:
+			b = strconv.AppendFloat(b, f, 'g', 6, 32)
 		}
 	}
-	return ""
+	return append(b, ']')
 }

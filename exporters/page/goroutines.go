@@ -10,25 +10,31 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
+// maxRoots and maxExamples bound the root spans of a group and the spans of each.
+const (
+	maxRoots    = 8
+	maxExamples = 4
+)
+
 // groupJSON is a group of goroutines as the API has it.
 type groupJSON struct {
 	ID       uint32       `json:"id"`
 	Wait     string       `json:"wait"`
 	Family   string       `json:"family"`
-	Function string       `json:"function"` // where they wait
+	Function string       `json:"function"` // in which they wait
 	File     string       `json:"file"`
 	Line     int          `json:"line"`
-	Site     string       `json:"site"` // the three in short
+	Site     string       `json:"site"` // the last three in short
 	Entry    string       `json:"entry"`
 	Count    int          `json:"count"`
 	Before   int          `json:"before"`
-	Roots    []rootJSON   `json:"roots,omitempty"` // spans that they were created under, most first
+	Roots    []rootJSON   `json:"roots,omitempty"` // root spans that they were created under, most first
 	Stack    []string     `json:"stack,omitempty"` // leaf first
 	Verdict  *verdictJSON `json:"verdict,omitempty"`
 }
 
-// rootJSON is a root span that goroutines were created under; the name is empty
-// for those that were created under none.
+// rootJSON is a root span that goroutines were created under. The name is empty for
+// goroutines that were created under none.
 type rootJSON struct {
 	Name     string    `json:"name"`
 	Count    int       `json:"count"`
@@ -59,14 +65,11 @@ type ageJSON struct {
 	Count   int     `json:"count"`
 }
 
-func verdictOf(v *goroutines.Verdict) *verdictJSON {
-	if v == nil {
-		return nil
-	}
+func newVerdictJSON(v *goroutines.Verdict) *verdictJSON {
 	out := &verdictJSON{
 		Kind: string(v.Kind), Suspect: v.Kind.Suspect(), Since: v.Since.UnixMilli(),
 		Count: v.Count, Leaked: v.Leaked, Old: v.Old, PerMinute: v.PerMinute,
-		Where: placeOf(v.Where), CreatedAt: placeOf(v.Creation), Evidence: v.Evidence, Hint: v.Hint, Memory: v.Memory, ToLimit: v.ToLimit.Seconds(),
+		Where: siteString(v.Where), CreatedAt: siteString(v.Creation), Evidence: v.Evidence, Hint: v.Hint, Memory: v.Memory, ToLimit: v.ToLimit.Seconds(),
 	}
 	for _, a := range v.Ages {
 		out.Ages = append(out.Ages, ageJSON{a.AtLeast.Seconds(), a.Count})
@@ -74,94 +77,89 @@ func verdictOf(v *goroutines.Verdict) *verdictJSON {
 	for _, k := range v.Also {
 		out.Also = append(out.Also, k.String())
 	}
-	for _, r := range v.Roots[:min(len(v.Roots), 8)] {
-		out.Roots = append(out.Roots, rootJSON{r.Name, r.Count, refsOf(r.Examples[:min(len(r.Examples), 4)])})
+	for _, r := range v.Roots[:min(len(v.Roots), maxRoots)] {
+		out.Roots = append(out.Roots, rootJSON{r.Name, r.Count, refsOf(r.Examples, maxExamples)})
 	}
 	return out
 }
 
-// placeOf returns a place in the code as text, empty for an unknown one.
-func placeOf(s goroutines.Site) string {
+// siteString returns the empty string for an unknown site.
+func siteString(s goroutines.Site) string {
 	if s == (goroutines.Site{}) {
 		return ""
 	}
 	return s.String()
 }
 
-// groupOf describes a group; what a verdict knows of its spans is better than
-// what its labels say.
-func groupOf(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
+// newGroupJSON describes a group. v may be nil. The root spans of a verdict are more
+// accurate than the root spans in the group's labels.
+func newGroupJSON(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
 	out := groupJSON{
 		ID: id, Wait: g.Class.String(), Family: g.Class.Family(), Function: g.Site.Function,
-		File: g.Site.File, Line: g.Site.Line, Site: g.Site.String(), Entry: g.Entry, Count: g.Count, Verdict: verdictOf(v),
+		File: g.Site.File, Line: g.Site.Line, Site: g.Site.String(), Entry: g.Entry, Count: g.Count,
 	}
-	if out.Verdict != nil && len(out.Verdict.Roots) > 0 {
+	if v != nil {
+		out.Verdict = newVerdictJSON(v)
 		out.Roots = out.Verdict.Roots
-	} else {
+	}
+	if len(out.Roots) == 0 {
 		out.Roots = rootsOf(g.Origins)
 	}
-	for _, s := range g.Stack[:min(len(g.Stack), 12)] {
+	for _, s := range g.Stack[:min(len(g.Stack), maxFrames)] {
 		out.Stack = append(out.Stack, s.String())
 	}
 	return out
 }
 
-// rootsOf sums births up by root.
-func rootsOf(births []goroutines.Origin) []rootJSON {
+// rootsOf adds up origins by root span.
+func rootsOf(origins []goroutines.Origin) []rootJSON {
 	var out []rootJSON
-	for _, b := range births {
-		i := slices.IndexFunc(out, func(r rootJSON) bool { return r.Name == b.Root })
+	for _, o := range origins {
+		i := slices.IndexFunc(out, func(r rootJSON) bool { return r.Name == o.Root })
 		if i < 0 {
 			i = len(out)
-			out = append(out, rootJSON{Name: b.Root})
+			out = append(out, rootJSON{Name: o.Root})
 		}
-		out[i].Count += b.Count
+		out[i].Count += o.Count
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Count > out[j].Count })
-	return out[:min(len(out), 8)]
+	return out[:min(len(out), maxRoots)]
 }
 
-// byKey indexes the groups of a survey, which may be nil.
-func byKey(s *goroutines.Survey) map[goroutines.Key]*goroutines.Group {
-	if s == nil {
-		return nil
-	}
-	found := make(map[goroutines.Key]*goroutines.Group, len(s.Groups))
-	for i := range s.Groups {
-		found[s.Groups[i].Key] = &s.Groups[i]
-	}
-	return found
+// goroutinesJSON is the answer of api/v1/goroutines.
+type goroutinesJSON struct {
+	Time     int64       `json:"t,omitempty"` // of the survey, Unix ms
+	Total    int         `json:"total"`
+	Agent    int         `json:"agent"` // the agent's own goroutines, which are in no group
+	Cost     float64     `json:"cost"`  // CPU seconds
+	Verdicts []groupJSON `json:"verdicts"`
+	Groups   []groupJSON `json:"groups"`
 }
 
-// serveGoroutines sends what the detective knows now.
-func (e *Exporter) serveGoroutines(w http.ResponseWriter, r *http.Request) {
-	out := struct {
-		Time     int64       `json:"t,omitempty"` // of the survey, Unix ms
-		Total    int         `json:"total"`
-		Agent    int         `json:"agent"` // the agent's own, in none of the groups
-		Cost     float64     `json:"cost"`  // CPU seconds
-		Verdicts []groupJSON `json:"verdicts"`
-		Groups   []groupJSON `json:"groups"`
-	}{Verdicts: []groupJSON{}, Groups: []groupJSON{}}
+// goroutines returns the last survey and the verdicts in force.
+func (e *Exporter) goroutines(*http.Request) (any, error) {
+	out := goroutinesJSON{Verdicts: []groupJSON{}, Groups: []groupJSON{}}
 	if e.config.Goroutines == nil {
-		answer(w, r, out)
-		return
+		return out, nil
 	}
 	report := e.config.Goroutines()
-	found := byKey(report.Survey)
+	groups := map[goroutines.Key]*goroutines.Group{}
 	if s := report.Survey; s != nil {
 		out.Time, out.Total, out.Agent, out.Cost = s.Time.UnixMilli(), s.Goroutines, s.Agent, s.CPU.Seconds()
+		for i := range s.Groups {
+			groups[s.Groups[i].Key] = &s.Groups[i]
+		}
 		for i := range s.Groups[:min(len(s.Groups), topGroups)] {
-			out.Groups = append(out.Groups, groupOf(0, &s.Groups[i], nil))
+			out.Groups = append(out.Groups, newGroupJSON(0, &s.Groups[i], nil))
 		}
 	}
 	for i := range report.Verdicts {
 		v := &report.Verdicts[i]
-		g := found[v.Key]
+		g := groups[v.Key]
 		if g == nil {
 			g = &goroutines.Group{Key: v.Key, Count: v.Count}
 		}
-		out.Verdicts = append(out.Verdicts, groupOf(0, g, v))
+		out.Verdicts = append(out.Verdicts, newGroupJSON(0, g, v))
 	}
-	answer(w, r, out)
+	return out, nil
 }

@@ -3,6 +3,7 @@
 package page
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -10,31 +11,33 @@ import (
 )
 
 const (
-	// maxSurveys at one in five seconds are an hour.
+	// maxSurveys is the number of surveys that are kept: an hour at one in five seconds.
 	maxSurveys = 720
-	// topGroups is how many groups of a survey are counted in the log: the largest.
+	// topGroups is the number of groups of a survey, largest first, that are counted.
 	topGroups = 24
-	// maxCounts is how many are counted with those that have a verdict.
+	// maxCounts is the number of counts of a survey, including groups with a verdict.
 	maxCounts = 64
-	// maxGroups is how many groups are known at a time.
+	// maxGroups is the number of groups that are described at the same time.
 	maxGroups = 128
+	// maxOrigins and maxFrames are kept of each group.
+	maxOrigins = 8
+	maxFrames  = 12
 )
 
-// groupLog keeps how many goroutines were in which group at each survey.
-// Guarded by the keeper's mutex.
+// groupLog keeps the sizes of groups of goroutines at each survey. The store's mutex
+// guards it.
 type groupLog struct {
-	surveys []survey  // oldest first
-	newest  time.Time // of the last survey; the survey itself is the detective's
+	surveys []surveyCounts // oldest first
+	newest  time.Time      // of the last survey
 	ids     map[goroutines.Key]uint32
 	groups  map[uint32]*knownGroup
-	next    uint32
-	taken   uint64
+	lastID  uint32
+	taken   uint64 // number of surveys
 }
 
-// survey is one survey in short.
-type survey struct {
+// surveyCounts are the sizes of groups at one survey.
+type surveyCounts struct {
 	time   int64 // Unix ms
-	total  int32
 	counts []groupCount
 }
 
@@ -43,18 +46,18 @@ type groupCount struct {
 	count int32
 }
 
-// knownGroup is a group as it was when it was last among the largest.
+// knownGroup is a group as it was when it was last counted.
 type knownGroup struct {
 	group   goroutines.Group
-	verdict *goroutines.Verdict // the last one, nil if there never was any
-	seen    uint64              // number of the survey
+	verdict *goroutines.Verdict // the last one, or nil
+	seen    uint64              // number of the survey that counted it last
 }
 
-func newGroupLog() *groupLog {
-	return &groupLog{ids: map[goroutines.Key]uint32{}, groups: map[uint32]*knownGroup{}}
+func newGroupLog() groupLog {
+	return groupLog{ids: map[goroutines.Key]uint32{}, groups: map[uint32]*knownGroup{}}
 }
 
-// add takes a report; one whose survey is known already only renews verdicts.
+// add adds the survey of a report, unless it is known, and updates verdicts.
 func (l *groupLog) add(r *goroutines.Report) {
 	if r.Survey == nil {
 		return
@@ -72,23 +75,20 @@ func (l *groupLog) add(r *goroutines.Report) {
 	}
 }
 
-// count logs the largest groups of a survey, and those with a verdict.
+// count records the sizes of the largest groups and of those with a verdict.
 func (l *groupLog) count(s *goroutines.Survey, verdicts []goroutines.Verdict) {
-	entry := survey{time: s.Time.UnixMilli(), total: clamp(s.Goroutines)}
-	for i := range s.Groups[:min(len(s.Groups), topGroups)] {
-		g := &s.Groups[i]
-		entry.counts = append(entry.counts, groupCount{l.know(g), clamp(g.Count)})
-	}
+	entry := surveyCounts{time: s.Time.UnixMilli()}
 	counted := map[goroutines.Key]bool{}
-	for i := range s.Groups[:len(entry.counts)] {
-		counted[s.Groups[i].Key] = true
+	add := func(g *goroutines.Group) {
+		counted[g.Key] = true
+		entry.counts = append(entry.counts, groupCount{l.remember(g), int32(min(g.Count, math.MaxInt32))}) //nolint:gosec // bounded
+	}
+	for i := range s.Groups[:min(len(s.Groups), topGroups)] {
+		add(&s.Groups[i])
 	}
 	for i := range verdicts[:min(len(verdicts), maxCounts-topGroups)] {
-		if counted[verdicts[i].Key] {
-			continue
-		}
-		if g := s.Get(verdicts[i].Key); g != nil {
-			entry.counts = append(entry.counts, groupCount{l.know(g), clamp(g.Count)})
+		if g := s.Get(verdicts[i].Key); g != nil && !counted[g.Key] {
+			add(g)
 		}
 	}
 	if len(l.surveys) == maxSurveys {
@@ -97,27 +97,25 @@ func (l *groupLog) count(s *goroutines.Survey, verdicts []goroutines.Verdict) {
 	l.surveys = append(l.surveys, entry)
 }
 
-func clamp(n int) int32 { return int32(min(n, 1<<31-1)) } //nolint:gosec // just clamped
-
-// know returns the number of a group and remembers it, without its many births.
-func (l *groupLog) know(g *goroutines.Group) uint32 {
+// remember stores a description of a group and returns its id.
+func (l *groupLog) remember(g *goroutines.Group) uint32 {
 	id, ok := l.ids[g.Key]
 	if !ok {
 		l.makeRoom()
-		l.next++
-		id = l.next
+		l.lastID++
+		id = l.lastID
 		l.ids[g.Key] = id
 		l.groups[id] = &knownGroup{}
 	}
 	k := l.groups[id]
 	k.seen = l.taken
 	k.group = *g
-	k.group.Origins = slices.Clone(g.Origins[:min(len(g.Origins), 8)])
-	k.group.Stack = slices.Clone(g.Stack[:min(len(g.Stack), 12)])
+	k.group.Origins = slices.Clone(g.Origins[:min(len(g.Origins), maxOrigins)])
+	k.group.Stack = slices.Clone(g.Stack[:min(len(g.Stack), maxFrames)])
 	return id
 }
 
-// makeRoom forgets the group that was among the largest longest ago.
+// makeRoom forgets the group that was not counted for the longest time.
 func (l *groupLog) makeRoom() {
 	if len(l.groups) < maxGroups {
 		return
@@ -132,24 +130,18 @@ func (l *groupLog) makeRoom() {
 	delete(l.groups, oldest)
 }
 
-// at returns the last survey not after ms, else the first; nil without any.
-func (l *groupLog) at(ms int64) *survey {
-	if len(l.surveys) == 0 {
-		return nil
+// at returns the last survey not after ms, or the first; nil if there is none.
+func (l *groupLog) at(ms int64) *surveyCounts {
+	for i := len(l.surveys) - 1; i >= 0; i-- {
+		if s := &l.surveys[i]; s.time <= ms || i == 0 {
+			return s
+		}
 	}
-	i, exact := slices.BinarySearchFunc(l.surveys, ms, func(s survey, ms int64) int { return int(s.time - ms) })
-	if !exact && i > 0 {
-		i--
-	}
-	return &l.surveys[i]
+	return nil
 }
 
-// of returns the count of a group in a survey; what was not among the largest
-// counts as none.
-func (s *survey) of(id uint32) int {
-	if s == nil {
-		return 0
-	}
+// of returns the size of a group at a survey, 0 if it was not counted.
+func (s *surveyCounts) of(id uint32) int {
 	for _, c := range s.counts {
 		if c.id == id {
 			return int(c.count)

@@ -3,7 +3,6 @@
 package page
 
 import (
-	"encoding/json"
 	"net/http"
 	"path"
 	"strings"
@@ -11,42 +10,35 @@ import (
 
 // handler routes by the end of the path, so that it works under any prefix.
 type handler struct {
-	e      *Exporter
-	assets *assets
-	routes map[string]http.HandlerFunc // below api/v1/
-	posts  map[string]http.Handler
-	file   http.HandlerFunc // of the page
+	e     *Exporter
+	light limiter
+	gets  map[string]http.HandlerFunc // below api/v1/
+	posts map[string]http.Handler
 }
 
-func newHandler(e *Exporter) (http.Handler, error) {
-	a, err := newAssets(e.config.Assets)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{e: e, assets: a}
-	captures := newCaptures(e)
-	light := newGate(4)
-	profiles := newGate(1) // a large one takes tens of megabytes
-	h.file = e.buffered(light, h.serveFile)
-	h.routes = map[string]http.HandlerFunc{
-		"meta":         e.buffered(light, e.serveMeta),
-		"history":      e.buffered(e.heavy, e.serveHistory),
-		"samples":      e.buffered(e.heavy, e.serveSamples),
+func newHandler(e *Exporter) *handler {
+	captures := &captures{e: e}
+	light := make(limiter, 4)
+	profiles := make(limiter, 1) // decoding a large profile takes tens of megabytes
+	gets := map[string]http.HandlerFunc{
+		"meta":         e.jsonRoute(light, e.meta),
+		"history":      e.jsonRoute(e.heavy, e.columns),
+		"samples":      e.jsonRoute(e.heavy, e.samples),
 		"stream":       e.serveStream,
-		"events":       e.buffered(light, e.serveEvents),
-		"spans":        e.buffered(light, e.serveSpans),
-		"goroutines":   e.buffered(light, e.serveGoroutines),
-		"moment":       e.buffered(e.heavy, e.serveMoment),
-		"flame":        e.buffered(profiles, e.serveFlame(captures)),
-		"captures":     e.buffered(light, captures.serveList),
+		"events":       e.jsonRoute(light, inRange(e.eventsWithin)),
+		"spans":        e.jsonRoute(light, inRange(e.spansWithin)),
+		"goroutines":   e.jsonRoute(light, e.goroutines),
+		"moment":       e.jsonRoute(e.heavy, inRange(func(from, to int64) any { return e.moment(from, to) })),
+		"flame":        e.jsonRoute(profiles, func(r *http.Request) (any, error) { return e.flame(r, captures) }),
+		"captures":     e.jsonRoute(light, captures.serveList),
 		"capture":      captures.serveFile,
 		"incident.zip": e.serveIncident(captures),
 	}
-	// Browsers send no other site's POST past this, whatever cookies or
-	// credentials they hold.
+	// Cross-origin protection rejects POST requests that another site makes a browser
+	// send, whatever cookies or credentials the browser holds.
 	protection := http.NewCrossOriginProtection()
-	h.posts = map[string]http.Handler{"captures": protection.Handler(http.HandlerFunc(captures.servePost))}
-	return h, nil
+	posts := map[string]http.Handler{"captures": protection.Handler(http.HandlerFunc(captures.servePost))}
+	return &handler{e: e, light: light, gets: gets, posts: posts}
 }
 
 const apiRoot = "/api/v1/"
@@ -62,7 +54,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "only GET")
 		return
 	}
-	h.file(w, r)
+	h.serveFile(w, r)
 }
 
 // serveFile sends a file of the page.
@@ -71,10 +63,10 @@ func (h *handler) serveFile(w http.ResponseWriter, r *http.Request) {
 	if name == "" && dir != "" {
 		name = "index.html"
 	}
-	file, err := h.assets.read(name)
+	file, err := h.e.readAsset(name)
 	switch {
 	case err == nil:
-		serveAsset(w, r, name, file)
+		h.e.serveAsset(w, r, h.light, name, file)
 	case strings.Contains(name, "."):
 		fail(w, http.StatusNotFound, "no such file")
 	default:
@@ -82,9 +74,9 @@ func (h *handler) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// redirectToDirectory adds the slash that relative addresses need. It is
-// relative itself: the handler does not know what was stripped. Without the dot a
-// browser would take what is before a colon for a scheme, and go elsewhere.
+// redirectToDirectory adds the slash that relative addresses need. The redirect is
+// relative, because the handler does not know which prefix was stripped. It starts
+// with "./", because a browser takes the text before a colon for a scheme.
 func redirectToDirectory(w http.ResponseWriter, r *http.Request) {
 	p, _, _ := strings.Cut(r.RequestURI, "?")
 	if strings.HasSuffix(p, "/") || p == "" {
@@ -98,7 +90,7 @@ func redirectToDirectory(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request, route string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	get, post := h.routes[route], h.posts[route]
+	get, post := h.gets[route], h.posts[route]
 	switch {
 	case get == nil && post == nil:
 		fail(w, http.StatusNotFound, "no such route; docs/page-api.md lists them")
@@ -112,8 +104,8 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request, route string)
 	}
 }
 
-// contentPolicy lets the page load what is beside it and nothing else: no inline
-// script or style, no string that becomes code, no frame around it.
+// contentPolicy lets the page load its own files and nothing else. It forbids inline
+// scripts and styles, code from strings, and frames around the page.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -123,21 +115,4 @@ func secure(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-}
-
-// fail answers with {"error": message}.
-func fail(w http.ResponseWriter, code int, message string) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = w.Write(encode(map[string]string{"error": message})) // the client is gone: nobody to tell
-}
-
-// answer sends v as JSON, packed where the client takes it.
-func answer(w http.ResponseWriter, r *http.Request, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		fail(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	send(w, r, b)
 }

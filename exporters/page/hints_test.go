@@ -16,8 +16,8 @@ func TestHintsInChinese(t *testing.T) {
 	for _, tt := range []struct{ lang, hint, want string }{
 		{"zh", "sql.Rows are not closed", "sql.Rows 没有 Close。"},
 		{
-			"zh", call + ", called at main.(*shop).order (shop.go:31), starts goroutines that end when the object is closed: close it, or create one and share it",
-			call + "（在 main.(*shop).order (shop.go:31) 处调用）会启动 goroutine，对象关闭后才退出：用完要关闭，或者只建一个、大家共用。",
+			"zh", call + ", called at main.(*server).order (main.go:31), starts goroutines that end when the object is closed: close it, or create one and share it",
+			call + "（在 main.(*server).order (main.go:31) 处调用）会启动 goroutine，对象关闭后才退出：用完要关闭，或者只建一个、大家共用。",
 		},
 		{
 			"zh", "they run only code of gopkg.in/natefinch/lumberjack.v2: look for an object of that package that is created repeatedly and never closed",
@@ -37,7 +37,7 @@ func TestHintsInChinese(t *testing.T) {
 func TestFunctionNamesAreShort(t *testing.T) {
 	for function, want := range map[string]string{
 		"github.com/nats-io/nats%2ego.(*Conn).readLoop":                                                 "nats.go.(*Conn).readLoop",
-		"example.com/shop.Map[go.shape.struct { A [3]example.com/x.B; C github.com/y/z%2ego.D }].func1": "shop.Map[…].func1",
+		"example.com/app.Map[go.shape.struct { A [3]example.com/x.B; C github.com/y/z%2ego.D }].func1": "app.Map[…].func1",
 		"main.(*Cache[go.shape.string]).Do[go.shape.int]":                                               "main.(*Cache[…]).Do[…]",
 		"main.main": "main.main",
 		"":          "unknown",

@@ -16,35 +16,31 @@ import (
 )
 
 const (
-	// incidentBytes is how much of captures goes into one zip.
+	// incidentBytes bounds the captures in one zip file.
 	incidentBytes = 64 << 20
-	// incidentSlack is how far from the moment a capture may lie to belong to it.
+	// incidentSlack is how far from the moment a capture may be to be included.
 	incidentSlack = 2 * time.Minute
 )
 
-// incident is everything about a moment but the captures.
-type incident struct {
-	momentJSON
-	history []byte // CSV
-}
-
-// serveIncident sends everything about a moment as one zip, made as it is sent.
+// serveIncident sends everything about a moment as a zip file, which is packed while
+// it is sent.
 func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		from, to, err := timeRange(r)
 		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+			failWith(w, err)
 			return
 		}
-		var m incident
+		var m *momentJSON
+		var history []byte
 		if e.sending.Full() || !e.heavy.run(r.Context(), func() {
-			m.momentJSON = e.moment(from, to)
-			m.history = e.csv(m.Before[0], m.To)
+			m = e.moment(from, to)
+			history = e.csv(m.Before[0], m.To)
 		}) {
 			busy(w)
 			return
 		}
-		a := e.open(w, len(m.history)+downloadBytes)
+		a := e.reserve(w, len(history)+downloadBytes)
 		if a == nil {
 			return
 		}
@@ -53,15 +49,14 @@ func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/zip")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 		z := zip.NewWriter(a)
-		if err := e.pack(z, &m, c); err == nil {
-			_ = z.Close() // the client is gone: nobody to tell
+		if err := e.writeIncident(z, m, history, c); err == nil {
+			_ = z.Close() // an error means that the client is gone
 		}
 	}
 }
 
-// pack writes the files of an incident.
-func (e *Exporter) pack(z *zip.Writer, m *incident, c *captures) error {
-	moment, err := json.MarshalIndent(&m.momentJSON, "", "  ")
+func (e *Exporter) writeIncident(z *zip.Writer, m *momentJSON, history []byte, c *captures) error {
+	moment, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -69,18 +64,18 @@ func (e *Exporter) pack(z *zip.Writer, m *incident, c *captures) error {
 		name string
 		data []byte
 	}{
-		{"README.txt", []byte(e.readme(&m.momentJSON))},
+		{"README.txt", []byte(e.readme(m))},
 		{"moment.json", moment},
-		{"history.csv", m.history},
+		{"history.csv", history},
 	} {
-		if err := put(z, f.name, bytes.NewReader(f.data)); err != nil {
+		if err := addFile(z, f.name, bytes.NewReader(f.data)); err != nil {
 			return err
 		}
 	}
-	return c.pack(z, &m.momentJSON)
+	return c.writeNear(z, m)
 }
 
-func put(z *zip.Writer, name string, from io.Reader) error {
+func addFile(z *zip.Writer, name string, from io.Reader) error {
 	w, err := z.Create(name)
 	if err != nil {
 		return err
@@ -89,8 +84,8 @@ func put(z *zip.Writer, name string, from io.Reader) error {
 	return err
 }
 
-// pack adds the captures near the moment, the newest first.
-func (c *captures) pack(z *zip.Writer, m *momentJSON) error {
+// writeNear adds the captures near a moment, newest first, up to incidentBytes.
+func (c *captures) writeNear(z *zip.Writer, m *momentJSON) error {
 	list, err := c.list()
 	if err != nil {
 		return err
@@ -106,7 +101,7 @@ func (c *captures) pack(z *zip.Writer, m *momentJSON) error {
 				continue
 			}
 			room -= f.Size
-			if err := c.packFile(z, b.ID, f.Name); err != nil {
+			if err := c.writeFile(z, b.ID, f.Name); err != nil {
 				return err
 			}
 		}
@@ -114,16 +109,16 @@ func (c *captures) pack(z *zip.Writer, m *momentJSON) error {
 	return nil
 }
 
-func (c *captures) packFile(z *zip.Writer, id, name string) error {
-	f, err := c.file(id, name)
+func (c *captures) writeFile(z *zip.Writer, id, name string) error {
+	f, _, err := c.open(id, name)
 	if err != nil {
 		return nil // it was removed meanwhile
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	return put(z, "captures/"+id+"/"+name, f)
+	return addFile(z, "captures/"+id+"/"+name, f)
 }
 
-// csv has every column of a range, a row for each sample.
+// csv returns every column of a range, with a line for each row.
 func (e *Exporter) csv(from, to int64) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -135,7 +130,7 @@ func (e *Exporter) csv(from, to int64) []byte {
 		record[0] = time.UnixMilli(t.times[i]).UTC().Format("2006-01-02T15:04:05.000Z")
 		for c := range keys {
 			record[c+1] = ""
-			if v := at(row, c); !isAbsent(v) {
+			if v := valueAt(row, c); !isAbsent(v) {
 				record[c+1] = strconv.FormatFloat(float64(v), 'g', -1, 32)
 			}
 		}
@@ -147,11 +142,16 @@ func (e *Exporter) csv(from, to int64) []byte {
 
 func (e *Exporter) readme(m *momentJSON) string {
 	var b strings.Builder
-	s := e.latest.Load()
+	resource := map[string]string{}
+	if s := e.latest.Load(); s != nil {
+		for _, a := range s.Resource {
+			resource[a.Key] = a.Value
+		}
+	}
 	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
-	fmt.Fprintf(&b, "gmpulse incident: %s %s, instance %s, %s\n\n", attribute(s, "service.name"), attribute(s, "service.version"),
-		attribute(s, "service.instance.id"), attribute(s, "process.runtime.version"))
-	fmt.Fprintf(&b, "moment    %s to %s\ncompared  %s to %s\n\n", stamp(m.From), stamp(m.To), stamp(m.Before[0]), stamp(m.Before[1]))
+	fmt.Fprintf(&b, "gmpulse incident: %s %s, instance %s, %s\n\n", resource["service.name"], resource["service.version"],
+		resource["service.instance.id"], resource["process.runtime.version"])
+	fmt.Fprintf(&b, "moment         %s to %s\ncompared with  %s to %s\n\n", stamp(m.From), stamp(m.To), stamp(m.Before[0]), stamp(m.Before[1]))
 	for i := range m.Groups {
 		g := &m.Groups[i]
 		if g.Verdict == nil {
@@ -166,8 +166,8 @@ func (e *Exporter) readme(m *momentJSON) string {
 		}
 	}
 	b.WriteString(`
-moment.json   before and during, for every column; groups of goroutines; spans; events
-history.csv   every column, a row for each sample; counters as rates per second
+moment.json   every column before and during the moment; groups of goroutines; spans; events
+history.csv   every column, with a line for each row; counters as rates per second
 captures/     profiles: go tool pprof -http=: FILE    traces: go tool trace FILE
 `)
 	return b.String()

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package page is the live page: an exporter whose client is a browser.
+// Package page serves the live page. It is an exporter whose clients are browsers.
 //
 //	p, err := page.New(page.Config{})
 //	mux.Handle("/debug/gmpulse/", p.Handler())
 //
-// It opens with the past. The exporter keeps an hour of every number at one row
-// a second, and what is older at one row in ten, packed; the spans that were
-// active; the events, the verdicts and the size of each group of goroutines: all
-// of it in less than 2 MB, whatever happens (TestMemory). It samples nothing by
-// itself, so any number of viewers cost the sampler nothing: each is one
-// goroutine that is handed what was encoded once.
+// The page starts with the past: the exporter keeps an hour of every number at one row
+// a second and older rows at one in ten, and the active spans, events, verdicts and
+// sizes of groups of goroutines of that time. All of it takes less than 2 MB
+// (TestMemoryIsBounded). The number of viewers does not affect sampling: each viewer
+// is one goroutine, and a row is encoded once for all of them.
 //
-// The page is plain files and a JSON API below api/v1/, which the page itself
-// uses, see docs/page-api.md. All addresses are relative: the handler works
+// The page consists of static files and a JSON API below api/v1/, which
+// docs/page-api.md describes. All addresses are relative, so that the handler works
 // under any prefix, in net/http, Gin, chi, Echo and Fiber, with or without
-// http.StripPrefix. It asks nobody for credentials: who may reach it is up to
-// the mux or the server around it. Package agent serves it on the loopback
-// address, and beyond that with a token only.
+// http.StripPrefix. It does not authenticate: that is up to the mux or the server
+// around it. Package agent serves it on the loopback address; on other addresses it
+// requires a token.
 //
-// An Export costs about 10 µs and 1.3 KB on the exporter's own goroutine
-// (BenchmarkExport), an hour of every column 8 ms (BenchmarkHistory).
+// BenchmarkExport and BenchmarkHistory measure what a sample and opening the page
+// cost.
 package page
 
 import (
@@ -46,32 +45,32 @@ import (
 // Config configures an [Exporter]. The zero value is a page without groups of
 // goroutines and without captures.
 type Config struct {
-	// Resolution is the time between two rows of the history. A snapshot that
-	// comes sooner is left out; its events are not. Default one second: the
-	// history then holds an hour, and thinned more. From 10 ms to one hour.
+	// Resolution is the time between two rows of the history, from 10 ms to 1 h. A
+	// snapshot that comes sooner adds its events but no row. Zero means one second, at
+	// which the history holds an hour at full resolution.
 	Resolution time.Duration
-	// Goroutines returns what the goroutine detective knows. It is called at each
-	// Export and must not block. Nil: there are no groups and no verdicts.
+	// Goroutines returns the last survey and the verdicts. Each Export and some requests
+	// call it; it must not block. Nil means that there are no groups and verdicts.
 	Goroutines func() goroutines.Report
 	// Bundles holds the captures: a directory for each, with its files and
-	// manifest.json. Nil: none are shown.
+	// manifest.json. Nil means that none are shown.
 	Bundles fs.FS
-	// Capture takes a capture and returns the name of its directory. It is called
-	// once at a time, at most once in CaptureInterval, with a context that ends
-	// after two minutes. Nil: the page cannot ask for one.
+	// Capture takes a capture and returns the name of its directory. It is not called
+	// concurrently, at most once in CaptureInterval, and with a context that ends after
+	// two minutes. Nil means that the page cannot request captures.
 	Capture func(ctx context.Context, reason string) (id string, err error)
-	// CaptureInterval is the least time between two captures that the page asks
-	// for. Default one minute.
+	// CaptureInterval is the minimum time between the starts of two captures that the
+	// page requests. Zero means one minute.
 	CaptureInterval time.Duration
-	// NoSpans reports whether the program begins no spans that anybody sees; the page
-	// then says how to change that. It must not block. Nil: the page does not say so.
+	// NoSpans reports whether the program sets no tracer provider; the page then
+	// explains how to change that. It must not block. Nil means that it does.
 	NoSpans func() bool
-	// TraceURL is where to look up a trace, with {trace_id}, and {span_id} if
-	// need be, in the place of its ids: "http://localhost:16686/trace/{trace_id}".
-	// Empty: ids are shown without a link.
+	// TraceURL is the address of a trace, with {trace_id} and optionally {span_id} in
+	// place of the ids, such as "http://localhost:16686/trace/{trace_id}". Empty means
+	// that ids are shown without a link.
 	TraceURL string
-	// Assets replaces the files of the page, for work on them. Nil: those that
-	// are built in.
+	// Assets replaces the files of the page, for work on them. Nil means the built-in
+	// files.
 	Assets fs.FS
 }
 
@@ -95,7 +94,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// checkTraceURL refuses what a browser would run or could not open.
+// checkTraceURL rejects addresses that a browser would run as a script or cannot open.
 func checkTraceURL(template string) error {
 	if template == "" {
 		return nil
@@ -107,42 +106,49 @@ func checkTraceURL(template string) error {
 	return nil
 }
 
-// Exporter keeps the recent past and serves the page. It is an
-// [exporters.Exporter]. Make one with [New]; any number of goroutines may use it.
+// Exporter keeps the recent past and serves the page. It is an [exporters.Exporter].
+// Create one with [New]. It is safe for concurrent use.
 type Exporter struct {
 	config  Config
 	history *history
-	sampler *sampler
-	clock   clock
-	keeper  *keeper
+	rows    *rowBuilder
+	clock   rowClock
+	store   *store
 	hub     *hub
-	boot    string // tells the rows of this Exporter from those of another
-	heavy   gate   // requests that unpack much
+	boot    string  // distinguishes the rows of this Exporter from the rows of others
+	heavy   limiter // of requests that unpack much of the history
 	sending *reply.Budget
 	handler http.Handler
 
 	latest  atomic.Pointer[runtimeinfo.Snapshot] // nil before the first Export
-	mu      sync.Mutex                           // one Export at a time
+	mu      sync.Mutex                           // serializes Export
 	stopped bool
 }
 
 var _ exporters.Exporter = (*Exporter)(nil)
 
-// New returns an Exporter. It starts nothing and listens nowhere. The error says
-// what of c is wrong.
+// New returns an Exporter. It starts no goroutine and opens no listener. The error
+// lists all invalid fields of c.
 func New(c Config) (*Exporter, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{config: c, history: newHistory(), keeper: newKeeper(), boot: strconv.FormatInt(time.Now().UnixNano(), 36), heavy: newGate(2), sending: reply.NewBudget(maxSending)}
-	e.sampler = newSampler(e.history)
-	e.hub = newHub(e.frames)
-	e.handler, err = newHandler(e)
-	return e, err
+	e := &Exporter{
+		config: c, history: newHistory(), store: newStore(), hub: newHub(),
+		boot:  strconv.FormatInt(time.Now().UnixNano(), 36),
+		heavy: make(limiter, 2), sending: reply.NewBudget(maxSending),
+	}
+	e.rows = newRowBuilder(e.history)
+	if _, err := e.readAsset("index.html"); err != nil {
+		return nil, fmt.Errorf("page: Config.Assets: %w", err)
+	}
+	e.handler = newHandler(e)
+	return e, nil
 }
 
-// Export remembers what s says and tells the viewers. It never waits for any of them.
+// Export stores s and wakes the viewers. It does not wait for any of them. After
+// Shutdown it returns [exporters.ErrShutdown].
 func (e *Exporter) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -154,20 +160,24 @@ func (e *Exporter) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 		report = e.config.Goroutines()
 	}
 	ms, due := e.clock.tick(s.Time, e.config.Resolution)
+	var row []float32
 	if due {
-		due = e.history.add(ms, e.sampler.row(s))
+		row = e.rows.row(s)
+		e.history.add(ms, row)
 	}
 	_, _, seq := e.history.span()
-	e.keeper.add(ms, seq, s, &report, due)
+	e.store.add(ms, seq, s, &report, due)
 	e.latest.Store(s)
-	if due {
-		e.hub.wake()
+	if viewers, _ := e.hub.counts(); viewers == 0 {
+		e.hub.clear()
+	} else if due {
+		e.hub.publish(e.encodeFrame(seq, ms, row, len(e.history.directory()), true))
 	}
 	return nil
 }
 
-// Shutdown ends the streams of all viewers. What the page knows can be looked at
-// for as long as somebody serves it.
+// Shutdown ends the streams of all viewers. The handler continues to serve what the
+// Exporter has stored.
 func (e *Exporter) Shutdown(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -176,5 +186,5 @@ func (e *Exporter) Shutdown(context.Context) error {
 	return nil
 }
 
-// Handler returns the page, with everything that belongs to it.
+// Handler returns the handler of the page and its API.
 func (e *Exporter) Handler() http.Handler { return e.handler }

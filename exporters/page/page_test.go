@@ -85,7 +85,7 @@ func second(n int, points ...runtimeinfo.Point) *runtimeinfo.Snapshot {
 	s.Seq = uint64(n)
 	s.Time = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
 	s.Start = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}
+	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "app"}}
 	return s
 }
 
@@ -197,7 +197,7 @@ func TestTheClockJumps(t *testing.T) {
 
 // A million goroutines, a thousand names, random numbers: what the page keeps
 // stays below 2 MB.
-func TestMemory(t *testing.T) {
+func TestMemoryIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills the history")
 	}
@@ -243,13 +243,13 @@ func TestMemory(t *testing.T) {
 }
 
 func name(n int) string {
-	return "GET /shop/item/" + string(rune('a'+n%26)) + string(rune('a'+n/26%26))
+	return "GET /app/item/" + string(rune('a'+n%26)) + string(rune('a'+n/26%26))
 }
 
 func survey(n int, at time.Time) goroutines.Report {
 	s := &goroutines.Survey{Time: at, Goroutines: 1e6}
 	for i := range 200 {
-		site := goroutines.Site{Function: name(n*7 + i), File: "/src/shop/" + name(i), Line: n + i}
+		site := goroutines.Site{Function: name(n*7 + i), File: "/src/app/" + name(i), Line: n + i}
 		g := goroutines.Group{Key: goroutines.Key{Class: goroutines.ChanSend, Site: site, Entry: "main.f"}, Count: 1000 + i}
 		for range 32 {
 			g.Stack = append(g.Stack, site)

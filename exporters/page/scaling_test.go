@@ -48,7 +48,7 @@ func linear(t *testing.T, small int, prepare func(n int) (work func())) {
 func crowd(n int, at time.Time) goroutines.Report {
 	r := goroutines.Report{Survey: &goroutines.Survey{Time: at, Goroutines: n}}
 	for i := range n {
-		key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: fmt.Sprintf("shop.f%d", i), File: "/src/shop/cart.go", Line: i}, Entry: "shop.f"}
+		key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: fmt.Sprintf("app.f%d", i), File: "/src/app/cart.go", Line: i}, Entry: "app.f"}
 		r.Survey.Groups = append(r.Survey.Groups, goroutines.Group{Key: key, Count: n - i, Stack: []goroutines.Site{key.Site, {Function: fmt.Sprintf("caller%d", i)}}})
 		r.Verdicts = append(r.Verdicts, goroutines.Verdict{Kind: goroutines.Leak, Key: key, Since: at, Count: n - i})
 	}

@@ -9,148 +9,30 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 )
 
 const (
-	// maxViewers is how many streams are open at a time.
-	maxViewers = 128
-	// keptFrames is how many encoded frames wait for viewers. One that is further
-	// behind is cut off: it comes back and asks for what it missed.
-	keptFrames = 32
-	// maxReplay is how many rows a viewer that comes back is handed; after a
-	// longer absence it loads the history anew.
+	// maxReplay is the number of missed rows that a returning viewer is sent. A viewer
+	// that missed more loads the history again.
 	maxReplay = 600
-	// heartbeat keeps proxies from closing a stream on which nothing happens.
+	// heartbeat keeps proxies from closing an idle stream.
 	heartbeat = 15 * time.Second
 )
 
-// hub tells viewers of new rows. Nobody waits for a viewer: each asks for what
-// it has not seen yet, on the goroutine of its own request.
-type hub struct {
-	frames func(after uint64, most int) (frames []frame, complete bool)
-
-	mu      sync.Mutex
-	viewers map[chan struct{}]struct{}
-	closed  bool
-	cut     uint64 // viewers that were cut off because they were too slow
-
-	cacheMu sync.Mutex
-	cache   []frame // the newest, oldest first, consecutive
-}
-
-func newHub(frames func(after uint64, most int) ([]frame, bool)) *hub {
-	return &hub{frames: frames, viewers: map[chan struct{}]struct{}{}}
-}
-
-// wake tells all viewers that there is something new. It never blocks.
-func (h *hub) wake() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for v := range h.viewers {
-		select {
-		case v <- struct{}{}:
-		default: // it knows already
-		}
-	}
-}
-
-// enter adds a viewer; the channel is closed when the hub is.
-func (h *hub) enter() (chan struct{}, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return nil, errClosed
-	}
-	if len(h.viewers) >= maxViewers {
-		return nil, errFull
-	}
-	v := make(chan struct{}, 1) // one wake-up stands for many
-	h.viewers[v] = struct{}{}
-	return v, nil
-}
-
-var (
-	errClosed = errors.New("the agent has stopped")
-	errFull   = errors.New("too many viewers")
-	errBusy   = errors.New("too many viewers come back at a time")
-	errSlow   = errors.New("the viewer is too slow")
-)
-
-func (h *hub) leave(v chan struct{}, slow bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.viewers, v)
-	if slow {
-		h.cut++
-	}
-}
-
-func (h *hub) count() (viewers int, cut uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.viewers), h.cut
-}
-
-// close ends all streams.
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return
-	}
-	h.closed = true
-	for v := range h.viewers {
-		close(v)
-		delete(h.viewers, v)
-	}
-}
-
-// since returns the frames after seq for a viewer that is up to date or nearly
-// so. Each frame is encoded once for all viewers.
-func (h *hub) since(seq uint64) ([]frame, error) {
-	h.cacheMu.Lock()
-	defer h.cacheMu.Unlock()
-	if n := len(h.cache); n == 0 || h.cache[n-1].seq < seq {
-		h.cache = nil // nobody has looked for a while
-	} else if h.cache[0].seq > seq+1 {
-		return nil, errSlow
-	}
-	newest := seq - min(seq, keptFrames/2) // other viewers may be a little behind this one
-	if n := len(h.cache); n > 0 {
-		newest = h.cache[n-1].seq
-	}
-	more, complete := h.frames(newest, keptFrames)
-	if !complete {
-		h.cache = nil
-		return nil, errSlow
-	}
-	h.cache = append(h.cache, more...)
-	if n := len(h.cache); n > keptFrames {
-		h.cache = append([]frame(nil), h.cache[n-keptFrames:]...)
-	}
-	for i := range h.cache {
-		if h.cache[i].seq > seq {
-			return h.cache[i:len(h.cache):len(h.cache)], nil
-		}
-	}
-	return nil, nil
-}
-
-// serveStream is the stream of one viewer.
+// serveStream sends rows to one viewer as they are added.
 func (e *Exporter) serveStream(w http.ResponseWriter, r *http.Request) {
-	v, err := e.hub.enter()
+	wake, err := e.hub.enter()
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	defer func() { e.hub.leave(v, errors.Is(err, errSlow)) }()
+	defer func() { e.hub.leave(wake, errors.Is(err, errSlow)) }()
 	s, err := e.openStream(w, r)
 	if err == nil {
-		err = s.run(r, v)
+		err = s.run(r.Context(), wake)
 	}
 }
 
@@ -159,22 +41,19 @@ type stream struct {
 	e *Exporter
 	reply.Writer
 	seq     uint64 // of the newest row that was sent
-	columns int    // of the directory that was sent
+	columns int    // number of columns that were sent
 }
 
-// openStream answers 501 where nothing can be flushed: the page then polls.
+// openStream sends the header. If w cannot be flushed it answers with status 501, and
+// the page polls.
 func (e *Exporter) openStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
 	s := &stream{e: e, Writer: reply.NewWriter(w)}
 	h := w.Header()
-	kind := h.Get("Content-Type")
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep it all
-	// The server's own deadlines are for requests that end: without this one
-	// ReadTimeout would cancel the request.
-	_ = s.Control.SetReadDeadline(time.Time{}) // where unsupported there is none to clear
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer the stream
+	// ReadTimeout of the server would cancel the request.
+	_ = s.Control.SetReadDeadline(time.Time{}) // if unsupported there is none
 	if err := s.Control.Flush(); err != nil {
-		h.Set("Content-Type", kind)
 		fail(w, http.StatusNotImplemented, "this server cannot stream: poll api/v1/samples")
 		return nil, err
 	}
@@ -182,8 +61,8 @@ func (e *Exporter) openStream(w http.ResponseWriter, r *http.Request) (*stream, 
 	return s, nil
 }
 
-// lastEventID is what the viewer saw last: browsers say it when they come back,
-// and the page when it has loaded the history.
+// lastEventID returns the id of the last row that the client has. Browsers send the
+// header when they reconnect, the page sends the parameter.
 func lastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
@@ -191,8 +70,8 @@ func lastEventID(r *http.Request) string {
 	return r.URL.Query().Get("after")
 }
 
-// resume returns the row that an id stands for, or the newest for one that is
-// not of this process.
+// resume returns the row with an id, or the newest row if the id is malformed or from
+// another process.
 func (e *Exporter) resume(id string) uint64 {
 	_, _, newest := e.history.span()
 	boot, seq, _ := strings.Cut(id, "-")
@@ -203,25 +82,29 @@ func (e *Exporter) resume(id string) uint64 {
 	return n
 }
 
-// run sends what is new until the viewer is gone, too slow, or the hub closed.
-func (s *stream) run(r *http.Request, wake <-chan struct{}) error {
+// run sends rows until the viewer leaves or is too slow, or the hub is closed.
+func (s *stream) run(ctx context.Context, wake <-chan struct{}) error {
 	if err := s.write("retry: 2000\n\n"); err != nil {
 		return err
 	}
-	if err := s.catchUp(r.Context()); err != nil {
+	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
 		select {
-		case <-r.Context().Done():
-			return r.Context().Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		case _, ok := <-wake:
 			if !ok {
 				return s.write("event: bye\ndata: {}\n\n")
 			}
-			if err := s.update(); err != nil {
+			frames, err := s.e.hub.since(s.seq)
+			if err == nil {
+				err = s.send(frames)
+			}
+			if err != nil {
 				return err
 			}
 		case <-beat.C:
@@ -232,25 +115,16 @@ func (s *stream) run(r *http.Request, wake <-chan struct{}) error {
 	}
 }
 
-// update sends what is new.
-func (s *stream) update() error {
-	frames, err := s.e.hub.since(s.seq)
-	if err != nil {
-		return err
-	}
-	return s.send(frames)
-}
-
-// catchUp sends what the viewer missed, a few rows at a time, or tells it to begin anew.
+// catchUp sends the rows that the viewer missed, a few at a time, or tells it to load
+// the history again.
 func (s *stream) catchUp(ctx context.Context) error {
+	if _, _, newest := s.e.history.span(); newest-s.seq > maxReplay {
+		s.seq = newest
+		return s.write("event: reset\ndata: {}\n\n")
+	}
 	for more := true; more; {
-		_, _, newest := s.e.history.span()
-		if newest-min(s.seq, newest) > maxReplay {
-			s.seq = newest
-			return s.write("event: reset\ndata: {}\n\n")
-		}
 		var frames []frame
-		if !s.e.heavy.run(ctx, func() { frames, more = s.e.some(s.seq, keptFrames) }) {
+		if !s.e.heavy.run(ctx, func() { frames, more = s.e.framesAfter(s.seq, keptFrames) }) {
 			return errBusy
 		}
 		if err := s.send(frames); err != nil {
@@ -260,15 +134,15 @@ func (s *stream) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// send writes frames, and the names of columns if there are new ones.
 func (s *stream) send(frames []frame) error {
 	var b strings.Builder
-	for i := range frames {
-		f := &frames[i]
+	for _, f := range frames {
 		if f.columns != s.columns {
 			s.columns = f.columns
 			fmt.Fprintf(&b, "event: columns\ndata: %s\n\n", encode(s.e.history.directory()[:f.columns]))
 		}
-		fmt.Fprintf(&b, "id: %s-%d\ndata: %s\n\n", s.e.boot, f.seq, f.data)
+		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", s.e.rowID(f.seq), f.data)
 		s.seq = f.seq
 	}
 	if b.Len() == 0 {
@@ -277,16 +151,12 @@ func (s *stream) send(frames []frame) error {
 	return s.write(b.String())
 }
 
-// write sends text at once.
+// write writes and flushes text. It returns errSlow if a deadline passes.
 func (s *stream) write(text string) error {
-	if _, err := s.Write([]byte(text)); err != nil {
-		return slow(err)
+	_, err := s.Write([]byte(text))
+	if err == nil {
+		err = s.Control.Flush()
 	}
-	return slow(s.Control.Flush())
-}
-
-// slow marks an error that says that the viewer took nothing for too long.
-func slow(err error) error {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return fmt.Errorf("%w: %w", errSlow, err)
