@@ -8,14 +8,22 @@ import (
 	"flag"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// What is built in is what lies in assets, and at most 80 KB: all of it is loaded
-// by a browser. With -update it is written.
-func TestPackedAreTheAssets(t *testing.T) {
+// The embedded files equal those in assets and have at most 80 KB, because a browser
+// loads all of them. With -update the test writes them.
+func TestPackedEqualsAssets(t *testing.T) {
 	if flag.Lookup("update").Value.String() == "true" {
 		update(t)
 	}
@@ -38,7 +46,8 @@ func TestPackedAreTheAssets(t *testing.T) {
 	}
 }
 
-// update leaves files as they are that only another gzip would write otherwise.
+// update writes packed. It does not touch files that differ only in how they are
+// compressed.
 func update(t *testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
@@ -82,7 +91,7 @@ func best(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// unpacked returns nil for what is no gzip.
+// unpacked returns nil if b is not gzip.
 func unpacked(b []byte) []byte {
 	z, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
@@ -93,4 +102,91 @@ func unpacked(b []byte) []byte {
 		return nil
 	}
 	return text
+}
+
+func TestAssetsAreCachedAndCompressed(t *testing.T) {
+	e := newPage(t, page.Config{})
+	r := httptest.NewRequest(http.MethodGet, "/main.js", http.NoBody)
+	plain := httptest.NewRecorder()
+	e.Handler().ServeHTTP(plain, r)
+	r.Header.Set("Accept-Encoding", "br;q=1, gzip;q=0.8")
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(z)
+	want, _ := os.ReadFile("assets/main.js")
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, want %d: %v", len(got), len(want), err)
+	}
+	if !bytes.Equal(plain.Body.Bytes(), want) || plain.Header().Get("ETag") == w.Header().Get("ETag") {
+		t.Errorf("plain: %d bytes, want %d; ETag %s, as compressed", plain.Body.Len(), len(want), plain.Header().Get("ETag"))
+	}
+	r.Header.Set("If-None-Match", w.Header().Get("ETag"))
+	again := httptest.NewRecorder()
+	e.Handler().ServeHTTP(again, r)
+	if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
+		t.Errorf("again: %d, %d bytes", again.Code, again.Body.Len())
+	}
+}
+
+type asset struct {
+	name string
+	text []byte
+}
+
+func files(t *testing.T, pattern string) (all []asset) {
+	t.Helper()
+	names, err := fs.Glob(os.DirFS("assets"), pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(filepath.Join("assets", n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, asset{n, b})
+	}
+	return all
+}
+
+// Every metric that the page names is in the catalogue. A renamed metric would leave an
+// empty chart.
+func TestPageUsesExistingMetrics(t *testing.T) {
+	var known []string
+	for _, m := range sampler.Catalogue() {
+		known = append(known, m.Key())
+	}
+	known = append(known, "process.pid", "process.runtime.version") // of the resource
+	quoted := regexp.MustCompile(`'((?:gmpulse|go|process|system)\.[a-z0-9_.]+)(\{?\*?)'`)
+	found := 0
+	for _, f := range files(t, "*.js") {
+		for _, m := range quoted.FindAllStringSubmatch(string(f.text), -1) {
+			found++
+			open := strings.HasSuffix(m[2], "*") && m[2] != "{*"
+			if !slices.ContainsFunc(known, func(k string) bool { return k == m[1] || open && strings.HasPrefix(k, m[1]) }) {
+				t.Errorf("%s names %q, which is not in the catalogue", f.name, m[0])
+			}
+		}
+	}
+	if found < 80 {
+		t.Errorf("only %d names found: the expression is wrong", found)
+	}
+}
+
+// Scripts do not create markup from strings: the content security policy forbids it.
+func TestScriptsCreateNoMarkup(t *testing.T) {
+	for _, f := range files(t, "*.js") {
+		if f.name == "uplot.min.js" {
+			continue
+		}
+		for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"} {
+			if bytes.Contains(bytes.ReplaceAll(f.text, []byte("http://www.w3.org/2000/svg"), nil), []byte(bad)) {
+				t.Errorf("%s has %s", f.name, bad)
+			}
+		}
+	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// BenchmarkExport is what a sample costs the exporter's own goroutine, packing
-// every two minutes included.
+// BenchmarkExport measures an Export without viewers, including packing every two
+// minutes.
 func BenchmarkExport(b *testing.B) {
 	e := newPage(b, page.Config{})
 	reader := sampler.NewReader(sampler.Config{})
@@ -33,7 +33,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// BenchmarkHistory is what opening the page costs: an hour of every column.
+// BenchmarkHistory measures a request for an hour of every column.
 func BenchmarkHistory(b *testing.B) {
 	e := newPage(b, page.Config{})
 	reader := sampler.NewReader(sampler.Config{})

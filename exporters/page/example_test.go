@@ -10,7 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 )
 
-// The page works below any prefix: its addresses are relative.
+// The page works under any prefix, because its addresses are relative.
 func ExampleNew() {
 	p, err := page.New(page.Config{})
 	if err != nil {

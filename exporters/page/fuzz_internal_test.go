@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every column comes back as it was, and decoding anything else ends within the column.
+// Decoding returns the encoded values. Decoding malformed input ends within the column.
 func FuzzColumn(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 63})
 	f.Add([]byte{0, 0, 0xc0, 0x7f, 1, 2, 3, 4, 0, 0, 0xc0, 0xff})
@@ -19,7 +19,7 @@ func FuzzColumn(f *testing.F) {
 			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
 		}
 		column := appendColumn(nil, values)
-		got := make([]float32, len(values)+1) // one more: it stays as it is
+		got := make([]float32, len(values)+1) // one more, which must remain unchanged
 		readColumn(got, column)
 		for i, v := range values {
 			if wordOf(got[i]) != wordOf(v) {
@@ -27,7 +27,7 @@ func FuzzColumn(f *testing.F) {
 			}
 		}
 		if got[len(values)] != 0 {
-			t.Error("the column is longer than it was")
+			t.Error("decoding wrote beyond the encoded values")
 		}
 		readColumn(got, data)
 		if again := appendColumn(nil, got); len(again) > 5*len(got)+10 {

@@ -20,8 +20,8 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 )
 
-// ask sends a request and checks that the answer is one that the API has: JSON where it
-// says so, and no failure of the server's but one that asks to come back later.
+// ask sends a request and checks that JSON responses are valid and that the status is no
+// server error except 501 and 503.
 func ask(t *testing.T, e *page.Exporter, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -35,7 +35,7 @@ func ask(t *testing.T, e *page.Exporter, r *http.Request) *httptest.ResponseReco
 	return w
 }
 
-// Whatever a client asks for, the page answers.
+// Every request gets a valid response.
 func FuzzAPI(f *testing.F) {
 	routes := []string{"meta", "history", "samples", "events", "spans", "goroutines", "moment", "flame", "captures", "capture", "incident.zip", "stream", "../x"}
 	for i := range routes {
@@ -53,7 +53,7 @@ func FuzzAPI(f *testing.F) {
 			method = http.MethodPost
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // a stream ends with what there is
+		cancel() // a stream ends after what it can send at once
 		r := httptest.NewRequestWithContext(ctx, method, "/api/v1/x", strings.NewReader(body))
 		r.URL = &url.URL{Path: "/api/v1/" + routes[int(route%128)%len(routes)], RawQuery: query}
 		r.Header.Set("Last-Event-ID", body)
@@ -61,7 +61,7 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// Whatever a bundle holds, it is listed, drawn and packed, or refused.
+// Bundles with any content can be listed, drawn and packed, or are rejected.
 func FuzzBundle(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-01-02T03:04:05Z","reason":"grew"}`), []byte{})
 	f.Add([]byte(`{"time":1}`), []byte("\x1f\x8b"))
@@ -98,7 +98,7 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-// plainProfile is a profile that is not compressed, which a fuzzer can change.
+// plainProfile returns an uncompressed profile, which a fuzzer can change.
 func plainProfile(f *testing.F) []byte {
 	f.Helper()
 	function := &profile.Function{ID: 1, Name: "f"}
@@ -116,7 +116,7 @@ func plainProfile(f *testing.F) []byte {
 	return b.Bytes()
 }
 
-// checkFlame follows a flame graph to its leaves.
+// checkFlame checks every node of a flame graph.
 func checkFlame(t *testing.T, text []byte) {
 	t.Helper()
 	var g struct {

@@ -15,9 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// linear asserts that work on 16 times as much takes not much more than 16 times as
-// long: what is quadratic takes 256 times. CPU time is measured, and the least of some
-// tries counts, because other processes only add to it.
+// linear checks that 16 times the input takes not much more than 16 times as long;
+// quadratic work takes 256 times as long. It compares the least CPU times of several
+// tries, because other processes only add to them.
 func linear(t *testing.T, small int, prepare func(n int) (work func())) {
 	t.Helper()
 	if raceEnabled {
@@ -36,7 +36,7 @@ func linear(t *testing.T, small int, prepare func(n int) (work func())) {
 		}
 		return best
 	}
-	one := max(least(small), 50*time.Microsecond) // below that it is the clock that is measured
+	one := max(least(small), 50*time.Microsecond) // the clock measures nothing shorter
 	many := least(factor * small)
 	t.Logf("%.1f times as long for %d times as much", float64(many)/float64(one), factor)
 	if many > factor*tolerance*one {
@@ -44,8 +44,8 @@ func linear(t *testing.T, small int, prepare func(n int) (work func())) {
 	}
 }
 
-// crowd is a survey of n groups, each with a stack and a verdict of its own.
-func crowd(n int, at time.Time) goroutines.Report {
+// manyGroups returns a survey of n groups, each with its own stack and verdict.
+func manyGroups(n int, at time.Time) goroutines.Report {
 	r := goroutines.Report{Survey: &goroutines.Survey{Time: at, Goroutines: n}}
 	for i := range n {
 		key := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: fmt.Sprintf("app.f%d", i), File: "/src/app/cart.go", Line: i}, Entry: "app.f"}
@@ -55,14 +55,13 @@ func crowd(n int, at time.Time) goroutines.Report {
 	return r
 }
 
-// What groups of goroutines cost grows with their number and no faster: in an Export,
-// and in each answer.
-func TestGroupsScale(t *testing.T) {
+// The cost of an Export and of each response is linear in the number of groups.
+func TestCostIsLinearInGroups(t *testing.T) {
 	build := func(n int) (*page.Exporter, *goroutines.Report) {
 		report := new(goroutines.Report)
 		e := newPage(t, page.Config{Goroutines: func() goroutines.Report { return *report }})
 		for i := range 3 {
-			*report = crowd(n, second(i).Time)
+			*report = manyGroups(n, second(i).Time)
 			export(t, e, second(i))
 		}
 		return e, report
@@ -72,7 +71,7 @@ func TestGroupsScale(t *testing.T) {
 			e, report := build(n)
 			var reports []goroutines.Report
 			for i := range 7 {
-				reports = append(reports, crowd(n, second(3+i).Time))
+				reports = append(reports, manyGroups(n, second(3+i).Time))
 			}
 			next := 0
 			return func() {
@@ -98,9 +97,9 @@ func allocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// What a row costs grows with the number of viewers and no faster, and a viewer costs
-// little: a row is encoded once for all.
-func TestViewersScale(t *testing.T) {
+// The cost of a row is linear in the number of viewers: a row is encoded once for all of
+// them.
+func TestCostIsLinearInViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cost := func(n int) float64 {
 			e := newPage(t, page.Config{})
@@ -127,7 +126,7 @@ func TestViewersScale(t *testing.T) {
 	})
 }
 
-// discard is a viewer that takes everything.
+// discard is a viewer that reads everything.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }

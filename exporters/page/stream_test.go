@@ -4,7 +4,6 @@ package page_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -21,101 +20,6 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
-
-// viewer is a browser without a network: it takes what is written, or, once
-// stalled, nothing until the deadline of the write.
-type viewer struct {
-	header http.Header
-
-	mu       sync.Mutex
-	buf      bytes.Buffer
-	code     int
-	stalled  bool
-	deadline time.Time
-	largest  int // write
-}
-
-func newViewer() *viewer { return &viewer{header: http.Header{}} }
-
-func (v *viewer) Header() http.Header { return v.header }
-
-func (v *viewer) WriteHeader(code int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.code = code
-}
-
-func (v *viewer) status() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.code
-}
-
-func (v *viewer) Flush() {}
-
-func (v *viewer) SetWriteDeadline(t time.Time) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.deadline = t
-	return nil
-}
-
-func (v *viewer) SetReadDeadline(time.Time) error { return nil }
-
-func (v *viewer) Write(b []byte) (int, error) {
-	v.mu.Lock()
-	if v.code == 0 {
-		v.code = http.StatusOK
-	}
-	stalled, wait := v.stalled, time.Until(v.deadline)
-	defer v.mu.Unlock()
-	if stalled {
-		v.mu.Unlock()
-		time.Sleep(wait)
-		v.mu.Lock()
-		return 0, os.ErrDeadlineExceeded
-	}
-	v.largest = max(v.largest, len(b))
-	return v.buf.Write(b)
-}
-
-func (v *viewer) stall() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.stalled = true
-}
-
-func (v *viewer) take() string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	s := v.buf.String()
-	v.buf.Reset()
-	return s
-}
-
-// watch opens a stream; the returned function ends it.
-func watch(t *testing.T, e *page.Exporter, v http.ResponseWriter, lastID string) (leave func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := httptest.NewRequest(http.MethodGet, "/api/v1/stream", http.NoBody).WithContext(ctx)
-	if lastID != "" {
-		r.Header.Set("Last-Event-ID", lastID)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		e.Handler().ServeHTTP(v, r)
-	}()
-	synctest.Wait()
-	return func() { cancel(); <-done }
-}
-
-type viewers struct {
-	Viewers int
-	Cut     uint64 `json:"viewers_cut"`
-	Boot    string
-	Seq     uint64
-}
 
 func at(n int) *runtimeinfo.Snapshot {
 	return second(n, runtimeinfo.Point{Metric: gauge("g"), Number: float64(n)})
@@ -184,7 +88,7 @@ func TestStreamResumes(t *testing.T) {
 	})
 }
 
-func TestStreamBeats(t *testing.T) {
+func TestStreamSendsHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		v := newViewer()
@@ -204,9 +108,9 @@ func TestStreamBeats(t *testing.T) {
 	})
 }
 
-// A viewer that takes nothing costs nobody anything: samples go on, other
-// viewers see them, and after its deadline it is cut off and counted.
-func TestAStalledViewerIsCutOff(t *testing.T) {
+// A viewer that does not read delays neither samples nor other viewers. After its deadline
+// it is disconnected and counted.
+func TestStalledViewerIsDisconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		slow, quick := newViewer(), newViewer()
@@ -229,12 +133,12 @@ func TestAStalledViewerIsCutOff(t *testing.T) {
 		var m viewers
 		call(t, e, "api/v1/meta", &m)
 		if m.Viewers != 1 || m.Cut != 1 {
-			t.Errorf("afterwards: %+v, want one viewer and one cut off", m)
+			t.Errorf("afterwards: %+v, want one viewer and one disconnected", m)
 		}
 	})
 }
 
-func TestTooManyViewers(t *testing.T) {
+func TestViewersAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		for range 128 {
@@ -272,8 +176,8 @@ func TestShutdownEndsStreams(t *testing.T) {
 	})
 }
 
-// Where nothing can be flushed the page polls.
-func TestPolling(t *testing.T) {
+// On servers that cannot flush, the page polls.
+func TestSamplesCanBePolled(t *testing.T) {
 	e := newPage(t, page.Config{})
 	export(t, e, at(1))
 	h := http.TimeoutHandler(e.Handler(), time.Minute, "")
@@ -316,12 +220,12 @@ func TestPolling(t *testing.T) {
 	}
 	ask("/api/v1/samples?after="+first.ID, &next)
 	if !next.Reset {
-		t.Error("seven hundred samples behind, and no reset")
+		t.Error("no reset after 700 missed samples")
 	}
 }
 
-// The deadlines of a server that are meant for requests that end do not end the stream.
-func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
+// ReadTimeout and WriteTimeout of the server do not end the stream.
+func TestStreamOutlivesServerTimeouts(t *testing.T) {
 	e := newPage(t, page.Config{Resolution: 10 * time.Millisecond})
 	const timeout = 150 * time.Millisecond
 	srv := httptest.NewUnstartedServer(e.Handler())
@@ -340,7 +244,7 @@ func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "retry: ") { // from now on it sees every sample
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "retry: ") { // from now on it is sent every sample
 		t.Fatalf("it begins with %q", lines.Text())
 	}
 	began := time.Now()
@@ -369,8 +273,8 @@ func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 	srv.CloseClientConnections()
 }
 
-// Whoever comes after a while without viewers is not taken for one that is slow.
-func TestTheFirstViewerAfterAWhile(t *testing.T) {
+// The first viewer after a time without viewers does not count as slow.
+func TestFirstViewerAfterAPauseIsNotSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		n := 0
@@ -394,17 +298,17 @@ func TestTheFirstViewerAfterAWhile(t *testing.T) {
 		var m viewers
 		call(t, e, "/api/v1/meta", &m)
 		if m.Viewers != 2 || m.Cut != 0 {
-			t.Errorf("%d viewers are left and %d were cut off, want 2 and 0", m.Viewers, m.Cut)
+			t.Errorf("%d viewers are connected and %d were disconnected, want 2 and 0", m.Viewers, m.Cut)
 		}
 		for name, v := range map[string]*viewer{"early": early, "late": late} {
 			if got := strings.Count(v.take(), "\nid:"); got == 0 {
-				t.Errorf("the %s one was sent nothing", name)
+				t.Errorf("the %s viewer was sent nothing", name)
 			}
 		}
 	})
 }
 
-// stuck is a client that takes nothing at all, on a server that sets no deadlines.
+// stuck is a client that does not read, on a server without deadlines.
 type stuck struct {
 	*httptest.ResponseRecorder
 	gone <-chan struct{}
@@ -415,9 +319,9 @@ func (s stuck) Write([]byte) (int, error) {
 	return 0, os.ErrClosed
 }
 
-// Requests that cost much take turns. Clients that do not read what they asked for
-// must not keep the turn.
-func TestStuckClientsKeepNobodyWaiting(t *testing.T) {
+// The number of concurrent expensive requests is limited. Clients that do not read their
+// response do not count.
+func TestStuckClientsDoNotBlockOthers(t *testing.T) {
 	bundles := capture(t, second(340).Time)
 	synctest.Test(t, func(t *testing.T) {
 		e, from, to := incident(t, page.Config{Bundles: bundles})
@@ -444,8 +348,8 @@ func TestStuckClientsKeepNobodyWaiting(t *testing.T) {
 	})
 }
 
-// A download takes as long as it takes, as long as the client takes something.
-func TestDownloadsOutliveTheServersTimeouts(t *testing.T) {
+// A download may last longer than WriteTimeout if the client reads.
+func TestDownloadsOutliveServerTimeouts(t *testing.T) {
 	const timeout, size = 100 * time.Millisecond, 16 << 20 // more than sockets hold
 	bundles := fstest.MapFS{"one/big.trace": {Data: make([]byte, size), ModTime: second(5).Time}}
 	e := newPage(t, page.Config{Bundles: bundles})

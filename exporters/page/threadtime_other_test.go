@@ -6,5 +6,5 @@ package page_test
 
 import "time"
 
-// threadTime is the time of day, where no thread's can be read.
+// threadTime returns the time of day, because the CPU time of a thread is not available.
 func threadTime() time.Duration { return time.Duration(time.Now().UnixNano()) }

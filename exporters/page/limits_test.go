@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// wide is a snapshot with a hundred numbers that change.
+// wide returns a snapshot with a hundred numbers that change.
 func wide(n int) *runtimeinfo.Snapshot {
 	const columns = 100
 	points := make([]runtimeinfo.Point, columns)
@@ -27,9 +27,9 @@ func wide(n int) *runtimeinfo.Snapshot {
 	return second(n, points...)
 }
 
-// Clients that ask for the history and read none of it hold a bounded number of bytes,
-// in a server without timeouts too, and after three seconds others take their place.
-func TestSlowReadersAreBounded(t *testing.T) {
+// Clients that request the history and do not read it hold a bounded number of bytes,
+// also in a server without timeouts. After three seconds new requests replace them.
+func TestSlowReadersHoldBoundedMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
 		for n := range 400 {
@@ -38,7 +38,7 @@ func TestSlowReadersAreBounded(t *testing.T) {
 		size := call(t, e, "api/v1/history", nil).Body.Len()
 		const readers, budget = 120, 16 << 20
 		if size*readers < 2*budget {
-			t.Fatalf("%d readers of %d bytes are no test", readers, size)
+			t.Fatalf("%d readers of %d bytes do not exceed the budget", readers, size)
 		}
 		var wg sync.WaitGroup
 		all := make([]*viewer, readers)
@@ -61,14 +61,14 @@ func TestSlowReadersAreBounded(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if w := call(t, e, "api/v1/history", nil); w.Code != http.StatusOK || w.Body.Len() != size {
-			t.Errorf("after 3 s somebody who reads is answered %d with %d bytes", w.Code, w.Body.Len())
+			t.Errorf("after 3 s a client that reads gets status %d and %d bytes", w.Code, w.Body.Len())
 		}
 		wg.Wait() // each write has a deadline
 	})
 }
 
-// A viewer that comes back is sent what it missed in parts, so that many of them who
-// read nothing hold little.
+// A returning viewer is sent what it missed in parts, so that many viewers that do not
+// read hold little memory.
 func TestMissedSamplesAreSentInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPage(t, page.Config{})
@@ -85,7 +85,7 @@ func TestMissedSamplesAreSentInParts(t *testing.T) {
 			t.Errorf("%d samples, want the 570 that it missed", n)
 		}
 		if strings.Count(got, `"now":`) != 1 || strings.Count(got, "event: columns") != 1 {
-			t.Error("the directory or the state of now is sent with each part")
+			t.Error("the columns or the current state are sent with each part")
 		}
 		if v.largest > 64<<10 {
 			t.Errorf("%d bytes are written at a time", v.largest)
@@ -98,7 +98,8 @@ func TestMissedSamplesAreSentInParts(t *testing.T) {
 	})
 }
 
-// fresh is a report in which six groups are new ones. One may stay.
+// fresh returns a report in which six groups are new; with stays it has one more that is
+// in each report.
 func fresh(n int, at time.Time, stays bool) goroutines.Report {
 	s := &goroutines.Survey{Time: at}
 	same := goroutines.Key{Class: goroutines.ChanSend, Site: goroutines.Site{Function: "stays"}, Entry: "stays"}
@@ -112,16 +113,16 @@ func fresh(n int, at time.Time, stays bool) goroutines.Report {
 	return goroutines.Report{Survey: s, Verdicts: []goroutines.Verdict{{Kind: goroutines.Leak, Key: same, Since: at, Count: n}}}
 }
 
-// Groups are told apart for as long as the service runs: 70,000 of them are 15 hours
-// with six new ones in each survey. One is there from the beginning until the numbers
-// of 16 bits are used up, is forgotten, and comes back.
-func TestGroupsHaveNumbersOfTheirOwn(t *testing.T) {
+// Ids of groups do not repeat: 70,000 groups are 15 hours with six new ones in each
+// survey. One group exists from the start until 65,536 ids are used, is forgotten, and
+// returns.
+func TestGroupIDsDoNotRepeat(t *testing.T) {
 	var report goroutines.Report
 	e := newPage(t, page.Config{Goroutines: func() goroutines.Report { return report }})
-	const surveys, usedUp, away = 11_700, 65_536 / 6, 40
+	const surveys, idsUsed, away = 11_700, 65_536 / 6, 40
 	for n := range surveys {
 		s := second(5 * n)
-		report = fresh(n+1, s.Time, n <= usedUp || n > usedUp+away)
+		report = fresh(n+1, s.Time, n <= idsUsed || n > idsUsed+away)
 		export(t, e, s)
 	}
 	var m moment

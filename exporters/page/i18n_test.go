@@ -6,12 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
-// Hints have names of functions in them when they reach the page: the browser
-// finds the Chinese text, and keeps the names.
-func TestHintsInChinese(t *testing.T) {
+// Hints reach the page with names of functions in them. Their translation keeps the names.
+func TestHintsAreTranslated(t *testing.T) {
 	const call = "github.com/IBM/sarama.NewAsyncProducer"
 	for _, tt := range []struct{ lang, hint, want string }{
 		{"zh", "sql.Rows are not closed", "sql.Rows 没有 Close。"},
@@ -33,12 +34,12 @@ func TestHintsInChinese(t *testing.T) {
 	}
 }
 
-// Names of functions are short, also those with type arguments of 900 characters.
-func TestFunctionNamesAreShort(t *testing.T) {
+// Short names of functions have no package path and no type arguments.
+func TestFunctionNamesAreShortened(t *testing.T) {
 	for function, want := range map[string]string{
-		"github.com/nats-io/nats%2ego.(*Conn).readLoop":                                                 "nats.go.(*Conn).readLoop",
+		"github.com/nats-io/nats%2ego.(*Conn).readLoop":                                                "nats.go.(*Conn).readLoop",
 		"example.com/app.Map[go.shape.struct { A [3]example.com/x.B; C github.com/y/z%2ego.D }].func1": "app.Map[…].func1",
-		"main.(*Cache[go.shape.string]).Do[go.shape.int]":                                               "main.(*Cache[…]).Do[…]",
+		"main.(*Cache[go.shape.string]).Do[go.shape.int]":                                              "main.(*Cache[…]).Do[…]",
 		"main.main": "main.main",
 		"":          "unknown",
 	} {
@@ -48,7 +49,7 @@ func TestFunctionNamesAreShort(t *testing.T) {
 	}
 }
 
-// inNode returns what a script writes that goes on after an asset of the page.
+// inNode returns the output of an asset of the page followed by a script.
 func inNode(t *testing.T, asset, script string, args ...string) string {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -60,11 +61,46 @@ func inNode(t *testing.T, asset, script string, args ...string) string {
 		t.Fatal(err)
 	}
 	const browser = "Object.defineProperty(globalThis, 'navigator', {value: {language: 'en'}}); globalThis.document = {documentElement: {}};\n"
-	// Modules of other assets cannot be found from here, and are not needed.
+	// The script needs no other modules, and they could not be resolved.
 	module := regexp.MustCompile(`(?m)^import .*$`).ReplaceAllString(string(source), "")
 	out, err := exec.CommandContext(t.Context(), node, append([]string{"--input-type=module", "--eval", browser + module + "\n" + script, "--"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return string(out)
+}
+
+func TestEveryTextHasBothLanguages(t *testing.T) {
+	words, err := os.ReadFile("assets/i18n.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(words), "const words = {")
+	block, _, _ = strings.Cut(block, "\n};")
+	pairs := regexp.MustCompile(`'([a-zA-Z0-9._-]+)': \['((?:[^'\\]|\\.)*)', '((?:[^'\\]|\\.)*)'\]`).FindAllStringSubmatch(block, -1)
+	keys := map[string]bool{}
+	place := regexp.MustCompile(`\{\w+\}`)
+	for _, p := range pairs {
+		if keys[p[1]] {
+			t.Errorf("%s is defined twice", p[1])
+		}
+		keys[p[1]] = true
+		en, zh := place.FindAllString(p[2], -1), place.FindAllString(p[3], -1)
+		slices.Sort(en)
+		slices.Sort(zh)
+		if !slices.Equal(en, zh) || (p[2] == "") != (p[3] == "") {
+			t.Errorf("%s: the placeholders of %q and %q differ", p[1], p[2], p[3])
+		}
+	}
+	if n := strings.Count(block, "': ["); n != len(pairs) || n < 100 {
+		t.Errorf("parsed %d of %d texts", len(pairs), n)
+	}
+	used := regexp.MustCompile(`\bt\('([a-zA-Z0-9.-]+)'[,)]`)
+	for _, f := range files(t, "*.js") {
+		for _, m := range used.FindAllStringSubmatch(string(f.text), -1) {
+			if !keys[m[1]] {
+				t.Errorf("%s uses %q, which has no text", f.name, m[1])
+			}
+		}
+	}
 }
