@@ -18,10 +18,10 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// forwardServer is the npm server, at one address in all its lives.
+// forwardServer is the npm server. It listens at the same address after each restart.
 type forwardServer struct {
 	address, received string
-	life              atomic.Pointer[process]
+	running           atomic.Pointer[process]
 }
 
 func startForwardServer(t *testing.T) *forwardServer {
@@ -37,12 +37,12 @@ func (s *forwardServer) start(t *testing.T) {
 	host, port, _ := net.SplitHostPort(s.address)
 	p := spawn(t, []string{"HOST=" + host, "PORT=" + port, "OUT=" + s.received, "STOP_WITH_STDIN=1"}, "node", "../peers/npm/server.js")
 	p.after(t, `{"listening"`)
-	s.life.Store(p)
+	s.running.Store(p)
 }
 
-func (s *forwardServer) kill() { _ = s.life.Load().cmd.Process.Kill() }
+func (s *forwardServer) kill() { _ = s.running.Load().cmd.Process.Kill() }
 
-// copies counts what arrived, by id.
+// copies returns how often each record arrived, by id.
 func (s *forwardServer) copies(t *testing.T) map[string]int {
 	t.Helper()
 	data, err := os.ReadFile(s.received)
@@ -60,14 +60,12 @@ func (s *forwardServer) copies(t *testing.T) map[string]int {
 	return ids
 }
 
-// Application and server are killed, again and again, and the server stays away
-// for a while: every record that the application was told is taken arrives, and
-// copies are few.
+// Application and server are killed repeatedly. Every record that Export accepted arrives,
+// and few arrive twice.
 //
-// GMPULSE_E2E=full runs the measure of the research: 10,000 snapshots with an event
-// each are 20,000 records, 15 kills of the application and 5 of the server, about
-// two minutes.
-func TestKills(t *testing.T) {
+// GMPULSE_E2E=full runs it with 10,000 snapshots with an event each, 15 kills of the
+// application and 5 of the server, which takes about two minutes.
+func TestKillsLoseNoRecords(t *testing.T) {
 	t.Parallel()
 	total, appKills, serverKills := 1000, 3, 2
 	if os.Getenv("GMPULSE_E2E") == "full" {
@@ -76,17 +74,17 @@ func TestKills(t *testing.T) {
 	server := startForwardServer(t)
 	program := build(t, "./internal/peers/producer")
 	dir := t.TempDir()
-	taken := 0
+	accepted := 0
 	for app := range appKills + 1 {
 		p := spawn(t, nil, program, "-url=tcp://"+server.address, "-dir="+dir,
-			"-from="+strconv.Itoa(taken+1), "-to="+strconv.Itoa(total))
+			"-from="+strconv.Itoa(accepted+1), "-to="+strconv.Itoa(total))
 		until := total * (app + 1) / (appKills + 1)
-		taken = follow(t, p, server, until, total, total/(serverKills+1))
+		accepted = follow(t, p, server, until, total, total/(serverKills+1))
 		if until == total {
 			if p.err != nil {
 				t.Fatal(p.err)
 			}
-			account(t, p)
+			checkAccounts(t, p)
 		}
 	}
 	ids := server.copies(t)
@@ -94,7 +92,7 @@ func TestKills(t *testing.T) {
 	for _, n := range ids {
 		copies += n - 1
 	}
-	t.Logf("%d records taken, %d kills of the application, %d of the server: %d arrived, %d of them copies", 2*total, appKills, serverKills, len(ids)+copies, copies)
+	t.Logf("%d records accepted, %d kills of the application, %d of the server: %d arrived, %d of them copies", 2*total, appKills, serverKills, len(ids)+copies, copies)
 	for seq := 1; seq <= total; seq++ {
 		if id := fmt.Sprintf("the-one/%s/%d", strconv.FormatInt(1_790_000_000e9, 36), seq); ids[id] == 0 {
 			t.Errorf("snapshot %d is lost", seq)
@@ -103,20 +101,20 @@ func TestKills(t *testing.T) {
 	if len(ids) != 2*total {
 		t.Errorf("%d different records arrived, want %d", len(ids), 2*total)
 	}
-	// Per kill of the application what was delivered and not yet noted, per kill of
-	// the server the record under way.
+	// A kill of the application repeats what was delivered but not yet recorded as such, a
+	// kill of the server the record that is being sent.
 	if most := 2 * (appKills*2*16 + serverKills); copies > most {
 		t.Errorf("%d copies, want at most %d", copies, most)
 	}
 }
 
-// The server is away for a while, and a whole minute with GMPULSE_E2E=full: what
-// the agent took meanwhile arrives, each record once.
-func TestOutage(t *testing.T) {
+// After an outage of the server, of three seconds or with GMPULSE_E2E=full a minute, all
+// records of that time arrive once.
+func TestOutageLosesNoRecords(t *testing.T) {
 	t.Parallel()
-	away := 3 * time.Second
+	outage := 3 * time.Second
 	if os.Getenv("GMPULSE_E2E") == "full" {
-		away = time.Minute
+		outage = time.Minute
 	}
 	server := startForwardServer(t)
 	app := spawn(t, []string{
@@ -136,8 +134,8 @@ func TestOutage(t *testing.T) {
 	}
 	until("something is delivered", func() bool { return h.Snapshots.Delivered > 10 })
 	server.kill()
-	<-time.After(away)
-	if h = healthOf(t, health); h.State != "failing" || !h.Spool.OnDisk || h.Spool.OldestAge < away.Seconds()/2 || h.Snapshots.Pending < 10 {
+	<-time.After(outage)
+	if h = healthOf(t, health); h.State != "failing" || !h.Spool.OnDisk || h.Spool.OldestAge < outage.Seconds()/2 || h.Snapshots.Pending < 10 {
 		t.Errorf("during the outage /healthz has %+v", h)
 	}
 	server.start(t)
@@ -145,14 +143,14 @@ func TestOutage(t *testing.T) {
 	app.interrupt(t)
 	fields := strings.Fields(regexp.MustCompile(`(?m)^ *fluentd +\d+ +\d+ +\d+`).FindString(app.output()))
 	if len(fields) != 4 {
-		t.Fatal("the closing table has no account of fluentd")
+		t.Fatal("the final table has no line for fluentd")
 	}
 	ids := server.copies(t)
 	copies := 0
 	for _, n := range ids {
 		copies += n - 1
 	}
-	t.Logf("away for %v: accepted %s, delivered %s, dropped %s; %d different records arrived, and %d copies", away, fields[1], fields[2], fields[3], len(ids), copies)
+	t.Logf("outage of %v: accepted %s, delivered %s, dropped %s; %d different records arrived, and %d copies", outage, fields[1], fields[2], fields[3], len(ids), copies)
 	if fields[2] != strconv.Itoa(len(ids)) || copies > 2 {
 		t.Errorf("%d different records arrived and %d copies, the agent delivered %s", len(ids), copies, fields[2])
 	}
@@ -161,7 +159,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// streamHealth is what /healthz says of the stream.
+// streamHealth is the part of /healthz about one exporter.
 type streamHealth struct {
 	Name, State string
 	Snapshots   counts
@@ -193,9 +191,10 @@ func healthOf(t *testing.T, address string) streamHealth {
 	return streamHealth{}
 }
 
-// follow reads what a producer prints until it ends, or has to be killed. Meanwhile
-// it kills the server each time that so many were taken, and starts it again.
-func follow(t *testing.T, p *process, server *forwardServer, until, total, each int) (taken int) {
+// follow reads the output of a producer until it ends, and kills it after the snapshot
+// until, unless that is the last. It kills and restarts the server after every each
+// snapshots. It returns the last snapshot that was accepted.
+func follow(t *testing.T, p *process, server *forwardServer, until, total, each int) (accepted int) {
 	t.Helper()
 	var restart <-chan time.Time
 	for {
@@ -209,17 +208,17 @@ func follow(t *testing.T, p *process, server *forwardServer, until, total, each 
 				if restart != nil {
 					server.start(t)
 				}
-				return taken
+				return accepted
 			}
-			seq, isTaken := strings.CutPrefix(line, "taken ")
-			if !isTaken {
+			seq, isAccepted := strings.CutPrefix(line, "accepted ")
+			if !isAccepted {
 				continue
 			}
-			taken, _ = strconv.Atoi(seq)
-			if taken >= until && until < total {
+			accepted, _ = strconv.Atoi(seq)
+			if accepted >= until && until < total {
 				_ = p.cmd.Process.Kill() // it may have ended
 			}
-			if taken%each == 0 && taken < total && restart == nil {
+			if accepted%each == 0 && accepted < total && restart == nil {
 				server.kill()
 				restart = time.After(500 * time.Millisecond)
 			}
@@ -227,8 +226,9 @@ func follow(t *testing.T, p *process, server *forwardServer, until, total, each 
 	}
 }
 
-// account checks the last line of a producer that ended by itself.
-func account(t *testing.T, p *process) {
+// checkAccounts checks the last line of a producer that was not killed: it delivered all
+// that it accepted.
+func checkAccounts(t *testing.T, p *process) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(p.output()), "\n")
 	var s runtimeinfo.ExporterStats

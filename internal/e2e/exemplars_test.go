@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Debian's Prometheus stores the exemplars of the example and hands them out
-// again: each points at a trace, its value lies in its bucket.
-func TestExemplarsInPrometheus(t *testing.T) {
+// Prometheus stores the exemplars of the quick start. Each has the ids of a span, and its
+// value is in its bucket.
+func TestPrometheusStoresExemplars(t *testing.T) {
 	t.Parallel()
 	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=200ms"}, build(t, "./examples/quickstart"))
@@ -34,7 +34,7 @@ func TestExemplarsInPrometheus(t *testing.T) {
 	}
 }
 
-// checkExemplars returns how many exemplars Prometheus has for a query.
+// checkExemplars checks the exemplars of a query and returns their number.
 func checkExemplars(t *testing.T, address, query string, start time.Time) (n int, body string) {
 	t.Helper()
 	code, body := get(t, fmt.Sprintf("http://%s/api/v1/query_exemplars?query=%s&start=%d&end=%d",

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Explosions and one that only looks like one, as their reader runs them:
-// the verdict names kind, place and span, and the exit status says it is right.
-func TestExplosion(t *testing.T) {
+// Each explosion gets the right verdict, with its line and span, and exits with status 0.
+// ramp is harmless and gets none.
+func TestExplosionsGetTheirVerdicts(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes five minutes")
@@ -23,7 +23,7 @@ func TestExplosion(t *testing.T) {
 		"job":        {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "created  main.unreadChannel (kinds.go:"},
 		"avalanche":  {"leak: ", "net/http.(*persistConn)", "(avalanche.go:", "created under GET /order", "latency p99", "nothing to report"},
 	}
-	running := map[string]*process{} // at once: they mostly wait
+	running := map[string]*process{} // concurrently, because they mostly wait
 	for kind := range wants {
 		running[kind] = spawn(t, nil, program, "-kind="+kind, "-for=260s")
 	}
@@ -44,7 +44,7 @@ func TestExplosion(t *testing.T) {
 		}
 		for _, want := range wants[kind] {
 			if !strings.Contains(p.output(), want) {
-				t.Errorf("%s does not say %q", kind, want)
+				t.Errorf("%s does not print %q", kind, want)
 			}
 		}
 	}

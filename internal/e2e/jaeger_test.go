@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-const kit = "../../examples/deploy"
+const deployDir = "../../examples/deploy"
 
-// needJaeger skips without Jaeger and the broker, which take seven minutes of CPU to
-// build: only GMPULSE_E2E=full .ci/run does so. Jaeger has each part of the Collector
-// that the kit uses, and runs its files too.
+// needJaeger skips the test if Jaeger or the broker is missing. Building them takes seven
+// minutes of CPU, which only GMPULSE_E2E=full .ci/run spends. Jaeger contains each
+// component of the Collector that examples/deploy uses, and so it runs those files too.
 func needJaeger(t *testing.T) {
 	t.Helper()
 	for _, c := range []struct{ program, how string }{
@@ -35,7 +35,7 @@ func needJaeger(t *testing.T) {
 	}
 }
 
-// jaeger runs it with files of the kit; set has what is different here.
+// jaeger runs Jaeger with configuration files and changes to them.
 func jaeger(t *testing.T, files []string, set ...string) *process {
 	t.Helper()
 	set = append(set, "service.telemetry.metrics.level=none")
@@ -49,15 +49,15 @@ func jaeger(t *testing.T, files []string, set ...string) *process {
 	return spawn(t, nil, "jaeger", args...)
 }
 
-// collector is the kit's, with what it needs to listen on this machine. It returns
-// where it takes spans.
+// collector runs the Collector of examples/deploy with free ports. It returns its OTLP
+// endpoint.
 func collector(t *testing.T, files []string, set ...string) string {
 	t.Helper()
 	endpoint := freeAddress(t)
 	jaeger(t, files, append(set,
 		"receivers.otlp.protocols.grpc.endpoint="+freeAddress(t),
 		"receivers.otlp.protocols.http.endpoint="+endpoint,
-		"processors.tail_sampling.decision_wait=1s", // ten are long for a test
+		"processors.tail_sampling.decision_wait=1s", // instead of ten
 	)...)
 	last := ""
 	eventually(t, "the Collector listens", func() bool {
@@ -72,7 +72,7 @@ func collector(t *testing.T, files []string, set ...string) string {
 	return "http://" + endpoint
 }
 
-// query has what the half of Jaeger that answers needs to listen on this machine.
+// query returns the settings for a Jaeger query service with free ports, and its address.
 func query(t *testing.T) (address string, set []string) {
 	t.Helper()
 	address = freeAddress(t)
@@ -83,22 +83,22 @@ func query(t *testing.T) (address string, set []string) {
 	}
 }
 
-// sell runs the app of the kit for a while, long enough for a report.
-func sell(t *testing.T, endpoint string) {
+// runApp runs the quick start long enough for a span of GET /report.
+func runApp(t *testing.T, endpoint string) {
 	t.Helper()
 	spawn(t, []string{
-		"GMPULSE_LISTEN=off", "OTEL_SERVICE_NAME=shop", "OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint,
+		"GMPULSE_LISTEN=off", "OTEL_SERVICE_NAME=quickstart", "OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint,
 	}, build(t, "./examples/quickstart"), "-rate=50", "-for=6s").wait(t)
 }
 
-// reported waits until Jaeger answers with a report that says what the process went
-// through meanwhile.
-func reported(t *testing.T, address string) {
+// awaitReport waits until Jaeger has a span of GET /report with the attributes that
+// tracectx adds.
+func awaitReport(t *testing.T, address string) {
 	t.Helper()
 	last := "no answer"
 	eventually(t, "Jaeger has an enriched report", func() bool {
 		var code int
-		code, last = get(t, address+"/api/traces?service=shop&operation="+url.QueryEscape("GET /report"))
+		code, last = get(t, address+"/api/traces?service=quickstart&operation="+url.QueryEscape("GET /report"))
 		var answer struct {
 			Data []struct {
 				Spans []struct {
@@ -119,25 +119,24 @@ func reported(t *testing.T, address string) {
 	}, &last)
 }
 
-// The kit on one machine: the app's spans through the Collector's file into Jaeger.
-func TestKitJaeger(t *testing.T) {
+// With the files for one machine, the app's spans reach Jaeger through the Collector.
+func TestDeployDeliversSpansToJaeger(t *testing.T) {
 	t.Parallel()
 	needJaeger(t)
 	address, set := query(t)
 	otlp := freeAddress(t)
-	jaeger(t, []string{kit + "/jaeger/memory.yaml"}, append(set, "receivers.otlp.protocols.grpc.endpoint="+otlp)...)
-	sell(t, collector(t, []string{kit + "/collector/collector.yaml"}, "exporters.otlp/jaeger.endpoint="+otlp))
-	reported(t, address)
+	jaeger(t, []string{deployDir + "/jaeger/memory.yaml"}, append(set, "receivers.otlp.protocols.grpc.endpoint="+otlp)...)
+	runApp(t, collector(t, []string{deployDir + "/collector/collector.yaml"}, "exporters.otlp/jaeger.endpoint="+otlp))
+	awaitReport(t, address)
 }
 
-// The kit at scale: the Collector fills Kafka while no ingester is there; one comes
-// and empties it into the store that the other half of Jaeger reads. The store
-// stands in for Cassandra.
-func TestKitJaegerAtScale(t *testing.T) {
+// With the files for scale, the Collector writes to Kafka, from which an ingester that
+// starts later reads into the store of the query service. A gRPC store replaces Cassandra.
+func TestDeployAtScaleDeliversSpansToJaeger(t *testing.T) {
 	t.Parallel()
 	needJaeger(t)
 	broker := spawn(t, nil, "kafka", "-topic=jaeger-spans").after(t, "kafka")
-	sell(t, collector(t, []string{kit + "/collector/collector.yaml", kit + "/collector/scale.yaml"}, "exporters.kafka.brokers="+broker))
+	runApp(t, collector(t, []string{deployDir + "/collector/collector.yaml", deployDir + "/collector/scale.yaml"}, "exporters.kafka.brokers="+broker))
 
 	storage := freeAddress(t)
 	dir := t.TempDir()
@@ -157,13 +156,13 @@ exporters: {nop: }
 		"receivers.kafka.brokers="+broker, "extensions.healthcheckv2.http.endpoint="+freeAddress(t))
 	address, set := query(t)
 	jaeger(t, []string{withoutCassandra(t, dir, "query.yaml", storage)}, set...)
-	reported(t, address)
+	awaitReport(t, address)
 }
 
-// withoutCassandra writes a copy of a file that has another store in its place.
+// withoutCassandra writes a copy of a file that uses another store and returns its name.
 func withoutCassandra(t *testing.T, dir, name, storage string) string {
 	t.Helper()
-	whole, err := os.ReadFile(filepath.Join(kit, "jaeger", name))
+	whole, err := os.ReadFile(filepath.Join(deployDir, "jaeger", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +175,13 @@ func withoutCassandra(t *testing.T, dir, name, storage string) string {
 	return file
 }
 
-// What cannot be run is Cassandra: with the files as they are, Jaeger fails for
-// nothing but that nobody listens there.
-func TestKitJaegerWantsCassandra(t *testing.T) {
+// Cassandra is not available to tests. With unchanged files Jaeger fails only because
+// nothing listens at its address.
+func TestJaegerConfigFailsOnlyForCassandra(t *testing.T) {
 	t.Parallel()
 	needJaeger(t)
 	for _, name := range []string{"ingester.yaml", "query.yaml"} {
-		p := jaeger(t, []string{filepath.Join(kit, "jaeger", name)},
+		p := jaeger(t, []string{filepath.Join(deployDir, "jaeger", name)},
 			`extensions.jaeger_storage.backends.spans.cassandra.connection.servers=["127.0.0.1:1"]`)
 		<-p.done
 		if out := p.output(); !strings.Contains(out, "unable to connect to initial hosts: dial tcp 127.0.0.1:1: connect: connection refused") {

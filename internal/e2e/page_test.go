@@ -25,7 +25,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 )
 
-// browser finds a Chromium.
+// browser returns the path of a Chromium.
 func browser(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -37,9 +37,9 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// The page in a real Chromium: see browser/page.test.mjs. GMPULSE_SHOTS names a
-// directory to put screenshots into.
-func TestPageInABrowser(t *testing.T) {
+// TestPageInBrowser runs browser/page.test.mjs in a Chromium. GMPULSE_SHOTS names a
+// directory for screenshots.
+func TestPageInBrowser(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes three minutes")
@@ -83,7 +83,7 @@ func startAgent(t *testing.T, opts ...agent.Option) *agent.Agent {
 	return a
 }
 
-// bundles is one capture with profiles of this process.
+// bundles returns a capture with profiles of this process.
 func bundles(t *testing.T) fstest.MapFS {
 	t.Helper()
 	files := fstest.MapFS{"one/manifest.json": {Data: []byte(`{"time":"` + time.Now().Format(time.RFC3339) + `","reason":"goroutines 3.2 times expected"}`)}}
@@ -97,29 +97,28 @@ func bundles(t *testing.T) fstest.MapFS {
 	return files
 }
 
-// Fifty viewers and one that takes nothing leave the sampler as late as it was.
-// Times with and without them alternate in one run, so that both see the same
-// machine; medians are compared.
+// Fifty viewers and one that does not read do not increase the median lateness of ticks.
+// Phases with and without them alternate, so that both run under the same load.
 func TestViewersDoNotDelayTheSampler(t *testing.T) {
 	const interval = 20 * time.Millisecond
 	a := startAgent(t, agent.WithInterval(interval), agent.WithPage(page.Config{Resolution: interval}))
 	alone, watched := []float64{}, []float64{}
 	for range 4 {
 		alone = append(alone, lateness(t, a, 50)...)
-		leave := crowd(t, a.URL()+"debug/gmpulse/api/v1/stream", 50)
+		leave := watch(t, a.URL()+"debug/gmpulse/api/v1/stream", 50)
 		watched = append(watched, lateness(t, a, 50)...)
 		leave()
 	}
 	was, is := median(alone), median(watched)
 	t.Logf("median lateness of %d ticks alone %.0f µs, of %d ticks watched %.0f µs: ratio %.2f", len(alone), was*1e6, len(watched), is*1e6, is/was)
-	// The viewers' own clients run in this process and share its Ps: a tick may
-	// wait its turn behind one of them, not behind its network.
+	// The clients run in this process too. A tick may wait for a P behind them, but not for
+	// their network.
 	if least := interval.Seconds() / 10; is > 4*max(was, least) {
 		t.Errorf("median lateness rose from %.0f to %.0f µs", was*1e6, is*1e6)
 	}
 }
 
-// lateness collects that of so many ticks.
+// lateness returns the lateness of n ticks in seconds.
 func lateness(t *testing.T, a *agent.Agent, n int) (all []float64) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -148,9 +147,9 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// crowd opens streams, one of which is never read; it returns when all of the
-// others have seen a sample.
-func crowd(t *testing.T, url string, n int) (leave func()) {
+// watch opens n streams, and one that it does not read. It returns when each of the n has
+// received a sample.
+func watch(t *testing.T, url string, n int) (leave func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -188,7 +187,7 @@ func crowd(t *testing.T, url string, n int) (leave func()) {
 	deadline := time.Now().Add(30 * time.Second)
 	for seen.Load() < int64(n) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d viewers see something", seen.Load(), n)
+			t.Fatalf("%d of %d viewers received a sample", seen.Load(), n)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

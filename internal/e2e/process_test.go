@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e tests the programs as their users run them, against real servers
-// in processes of their own.
+// Package e2e tests the programs as users run them, with servers in other processes.
 package e2e
 
 import (
@@ -20,7 +19,7 @@ import (
 	"time"
 )
 
-// need skips without a program; the gate demands it.
+// need skips the test if a program is missing. In CI it fails the test.
 func need(t *testing.T, program, how string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err == nil {
@@ -59,7 +58,7 @@ type process struct {
 	all bytes.Buffer
 }
 
-// spawn starts a program; it ends with the test at the latest.
+// spawn starts a program and kills it at the end of the test.
 func spawn(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -71,7 +70,7 @@ func spawn(t *testing.T, env []string, name string, args ...string) *process {
 	}
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
-	p := &process{cmd: cmd, stdin: stdin, lines: make(chan string, 10000), done: make(chan struct{})} // more lines than any program here prints
+	p := &process{cmd: cmd, stdin: stdin, lines: make(chan string, 10000), done: make(chan struct{})} // more than any program prints
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

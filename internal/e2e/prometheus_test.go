@@ -14,8 +14,8 @@ func needPrometheus(t *testing.T) {
 	need(t, "prometheus", "apt-get install prometheus")
 }
 
-// prometheus runs one with a configuration, in a folder where the files may be that
-// it names, and returns its address.
+// prometheus runs Prometheus with a configuration, whose relative paths refer to dir, and
+// returns its address.
 func prometheus(t *testing.T, dir, config string, flags ...string) (address string) {
 	t.Helper()
 	file := filepath.Join(dir, "prometheus.yml")
@@ -31,7 +31,7 @@ func scrape(job, target string) string {
 	return fmt.Sprintf("scrape_configs:\n- job_name: %s\n  scrape_interval: 1s\n  static_configs:\n  - targets: [%q]\n", job, target)
 }
 
-// metrics is where the quick start serves /metrics.
+// metrics returns the address at which the quick start serves /metrics.
 func metrics(t *testing.T, app *process) *url.URL {
 	t.Helper()
 	u, err := url.Parse(app.after(t, "metrics"))

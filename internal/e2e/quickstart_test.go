@@ -20,9 +20,8 @@ import (
 	"time"
 )
 
-// The example as its reader runs it: it prints its addresses, a line a second,
-// and a table at the end.
-func TestQuickstart(t *testing.T) {
+// The quick start prints its addresses, a line every second, and a table at the end.
+func TestQuickstartPrintsASummary(t *testing.T) {
 	t.Parallel()
 	p := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0"}, build(t, "./examples/quickstart"), "-for", "4s")
 	address := p.after(t, "health")
@@ -36,7 +35,7 @@ func TestQuickstart(t *testing.T) {
 	}
 	for _, want := range []string{"least", "prometheus", "requests answered, 0 failed"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("the closing table lacks %q", want)
+			t.Errorf("the final table lacks %q", want)
 		}
 	}
 	bad := spawn(t, nil, p.cmd.Path, "-rate", "0")
@@ -46,8 +45,8 @@ func TestQuickstart(t *testing.T) {
 	}
 }
 
-// Debian's Prometheus scrapes the example and answers PromQL about it.
-func TestPrometheus(t *testing.T) {
+// Prometheus scrapes the quick start and evaluates queries about it.
+func TestPrometheusScrapesTheQuickstart(t *testing.T) {
 	t.Parallel()
 	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0"}, build(t, "./examples/quickstart"))
@@ -84,8 +83,8 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
-// The kit's Prometheus brings the token that the app wants, and gets in with no other.
-func TestKitPrometheusToken(t *testing.T) {
+// Prometheus of examples/deploy sends the app's token. The app rejects another one.
+func TestDeployPrometheusSendsTheToken(t *testing.T) {
 	t.Parallel()
 	needPrometheus(t)
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_TOKEN=0123456789abcdef"}, build(t, "./examples/quickstart"))
@@ -93,11 +92,11 @@ func TestKitPrometheusToken(t *testing.T) {
 	if code, _ := get(t, target.String()); code != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", code)
 	}
-	kits, err := os.ReadFile(kit + "/prometheus/compose.yml")
+	config, err := os.ReadFile(deployDir + "/prometheus/compose.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := strings.NewReplacer("app:9464", target.Host, "15s", "1s", "rules.yml", "none.yml").Replace(string(kits))
+	here := strings.NewReplacer("app:9464", target.Host, "15s", "1s", "rules.yml", "none.yml").Replace(string(config))
 	for token, up := range map[string]float64{"0123456789abcdef": 1, "fedcba9876543210": 0} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "gmpulse.token"), token+"\n")
@@ -111,8 +110,8 @@ func TestKitPrometheusToken(t *testing.T) {
 	}
 }
 
-// A real Forward server gets every record that the agent says it delivered.
-func TestForwardServer(t *testing.T) {
+// A Forward server receives every record that the agent counts as delivered.
+func TestForwardServerReceivesDeliveredRecords(t *testing.T) {
 	t.Parallel()
 	needForwardServer(t)
 	const server = "../peers/npm"
@@ -132,7 +131,7 @@ func TestForwardServer(t *testing.T) {
 
 	fields := strings.Fields(regexp.MustCompile(`(?m)^ *fluentd +\d+ +\d+ +\d+`).FindString(app.output()))
 	if len(fields) != 4 {
-		t.Fatal("the closing table has no account of fluentd")
+		t.Fatal("the final table has no line for fluentd")
 	}
 	delivered, err := strconv.Atoi(fields[2])
 	if err != nil {
@@ -146,7 +145,7 @@ func TestForwardServer(t *testing.T) {
 	}
 }
 
-// needForwardServer skips without the npm server; the gate demands it.
+// needForwardServer skips the test if the npm server is missing. In CI it fails the test.
 func needForwardServer(t *testing.T) {
 	t.Helper()
 	need(t, "node", "apt-get install nodejs")
@@ -159,8 +158,8 @@ func needForwardServer(t *testing.T) {
 	t.Skip("the server is missing: npm ci --prefix internal/peers/npm")
 }
 
-// sequence reads the sequence numbers that arrived with a tag, and checks that
-// the times of the records have fractions of a second.
+// sequence returns the sequence numbers that arrived with a tag. It checks that the times
+// of the records have fractions of a second.
 func sequence(t *testing.T, file, tag string) (seqs []int) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -212,7 +211,7 @@ func get(t *testing.T, address string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-// ask returns the one value that a PromQL query has.
+// ask returns the value of a PromQL query that has exactly one.
 func ask(t *testing.T, address, query string) (float64, error) {
 	t.Helper()
 	code, body := get(t, "http://"+address+"/api/v1/query?query="+url.QueryEscape(query))
@@ -241,12 +240,12 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// eventually asks until it is so: the servers need their time.
+// eventually polls until ok returns true. It fails the test after a minute.
 func eventually(t *testing.T, what string, ok func() bool, last *string) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not so after 60 s, last answer %s", what, *last)
+			t.Fatalf("%s: not within 60 s, last answer %s", what, *last)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}

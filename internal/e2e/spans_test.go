@@ -9,14 +9,13 @@ import (
 	"github.com/gmpulse/gmpulse/internal/peers"
 )
 
-// The example sends its spans to the Collector's own OTLP receiver, where the
-// standard variable says so: as the tree that they are, and those that are long
-// enough with what the process went through meanwhile.
-func TestCollectorSpans(t *testing.T) {
+// OTEL_EXPORTER_OTLP_ENDPOINT makes the quick start send its spans to the Collector. Spans
+// keep their parents, and long ones have the attributes that tracectx adds.
+func TestQuickstartSendsSpans(t *testing.T) {
 	t.Parallel()
 	c := peers.StartCollector(t)
 	app := spawn(t, []string{
-		"GMPULSE_LISTEN=off", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.OTLPHTTP, "OTEL_SERVICE_NAME=shop",
+		"GMPULSE_LISTEN=off", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.OTLPHTTP, "OTEL_SERVICE_NAME=quickstart",
 	}, build(t, "./examples/quickstart"), "-rate", "50", "-for", "6s")
 	app.wait(t)
 
@@ -33,7 +32,7 @@ func TestCollectorSpans(t *testing.T) {
 		case "GET /report":
 			ticks, _ := s.Attributes["gmpulse.process.during.ticks"].(float64)
 			active, _ := s.Attributes["gmpulse.process.during.active_spans"].(float64)
-			if ticks < 1 || active < 1 || s.Resource["service.name"] != "shop" {
+			if ticks < 1 || active < 1 || s.Resource["service.name"] != "quickstart" {
 				t.Errorf("%s of %v arrived with %v", s.Name, s.Resource, s.Attributes)
 			}
 			enriched++
@@ -49,8 +48,8 @@ func TestCollectorSpans(t *testing.T) {
 	}
 }
 
-// Only what the example can speak is taken.
-func TestQuickstartProtocol(t *testing.T) {
+// The quick start rejects OTLP protocols that it does not support.
+func TestQuickstartRejectsUnsupportedProtocols(t *testing.T) {
 	t.Parallel()
 	app := spawn(t, []string{
 		"GMPULSE_LISTEN=off", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",

@@ -22,7 +22,7 @@ import (
 
 const token = "GMPULSE_TOKEN=0123456789abcdef"
 
-// compose loads the kit as docker compose does, with every profile.
+// compose loads files of examples/deploy like docker compose, with every profile.
 func compose(t *testing.T, env []string, files ...string) (*types.Project, error) {
 	t.Helper()
 	for i, f := range files {
@@ -35,16 +35,16 @@ func compose(t *testing.T, env []string, files ...string) (*types.Project, error
 	return cli.ProjectFromOptions(context.WithoutCancel(t.Context()), options)
 }
 
-// ways are those in which the kit can be started.
-func ways(t *testing.T) map[string]*types.Project {
+// variants returns the documented ways to start examples/deploy.
+func variants(t *testing.T) map[string]*types.Project {
 	t.Helper()
 	all := map[string]*types.Project{}
-	for name, way := range map[string]struct{ env, files []string }{
+	for name, v := range map[string]struct{ env, files []string }{
 		"one machine":     {[]string{token}, []string{"docker-compose.yml"}},
 		"with Fluent Bit": {[]string{token, "STREAM_TO=fluent-bit"}, []string{"docker-compose.yml"}},
 		"at scale":        {[]string{token}, []string{"docker-compose.yml", "docker-compose.scale.yml"}},
 	} {
-		p, err := compose(t, way.env, way.files...)
+		p, err := compose(t, v.env, v.files...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -53,8 +53,8 @@ func ways(t *testing.T) map[string]*types.Project {
 	return all
 }
 
-// Without a token the kit does not start, and says where to put one.
-func TestComposeWantsAToken(t *testing.T) {
+// Without a token Compose fails with an error that names the file for it.
+func TestComposeRequiresAToken(t *testing.T) {
 	for _, env := range [][]string{nil, {"GMPULSE_TOKEN="}} {
 		if _, err := compose(t, env, "docker-compose.yml"); err == nil || !strings.Contains(err.Error(), ".env.example") {
 			t.Errorf("with %v: %v", env, err)
@@ -62,19 +62,19 @@ func TestComposeWantsAToken(t *testing.T) {
 	}
 	example, err := os.ReadFile(filepath.Join(deploy, ".env.example"))
 	if err != nil || !strings.Contains(string(example), "\nGMPULSE_TOKEN=\n") {
-		t.Errorf(".env.example: %v, and no token to fill in", err)
+		t.Errorf(".env.example: %v, or no line for the token", err)
 	}
 }
 
-// Whoever has the token hands it to the app, and Prometheus finds it where its
-// configuration says.
-func TestComposeToken(t *testing.T) {
-	for name, p := range ways(t) {
+// The app gets the token, and Prometheus finds it in the file that its configuration
+// names.
+func TestComposePassesTheToken(t *testing.T) {
+	for name, p := range variants(t) {
 		if v := p.Services["app"].Environment["GMPULSE_TOKEN"]; v == nil || "GMPULSE_TOKEN="+*v != token {
 			t.Errorf("%s: the app has no token", name)
 		}
 		if _, ok := p.Services["app"].Environment["GMPULSE_INSECURE"]; ok {
-			t.Errorf("%s: the app is open to everybody", name)
+			t.Errorf("%s: the app does not require the token", name)
 		}
 		prometheus := p.Services["prometheus"]
 		i := slices.IndexFunc(prometheus.Volumes, func(v types.ServiceVolumeConfig) bool { return strings.HasSuffix(v.Source, "compose.yml") })
@@ -93,9 +93,9 @@ func TestComposeToken(t *testing.T) {
 	}
 }
 
-// Files that are mounted and built from exist.
-func TestComposeFiles(t *testing.T) {
-	for name, p := range ways(t) {
+// Mounted files and Dockerfiles exist.
+func TestComposeFilesExist(t *testing.T) {
+	for name, p := range variants(t) {
 		for _, s := range p.Services {
 			if s.Build != nil && s.Build.Dockerfile != "" && s.Build.DockerfileInline == "" {
 				exists(t, name, filepath.Join(s.Build.Context, s.Build.Dockerfile))
@@ -109,29 +109,28 @@ func TestComposeFiles(t *testing.T) {
 	}
 }
 
-func exists(t *testing.T, way, file string) {
+func exists(t *testing.T, variant, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err != nil {
-		t.Errorf("%s: %v", way, err)
+		t.Errorf("%s: %v", variant, err)
 	}
 }
 
-// Every host and port that a file or a variable names is a service and one of its
-// ports.
-func TestComposeAddresses(t *testing.T) {
-	for name, p := range ways(t) {
+// Every host and port in a file or variable is a service and one of its ports.
+func TestComposeAddressesAreServices(t *testing.T) {
+	for name, p := range variants(t) {
 		found := 0
 		for _, s := range p.Services {
-			for _, a := range addresses(mentions(t, &s)) {
+			for _, a := range addresses(configText(t, &s)) {
 				if a.host == "localhost" {
-					continue // in the container itself, or in the browser
+					continue // in the container or the browser
 				}
 				found++
 				target, ok := p.Services[a.host]
 				if ok && !slices.Contains(ports(&target), a.port) {
-					t.Errorf("%s: %s asks for %s, whose ports are %v", name, s.Name, a, ports(&target))
+					t.Errorf("%s: %s uses %s, whose ports are %v", name, s.Name, a, ports(&target))
 				} else if !ok {
-					t.Errorf("%s: %s asks for %s, which is no service", name, s.Name, a)
+					t.Errorf("%s: %s uses %s, which is no service", name, s.Name, a)
 				}
 			}
 		}
@@ -141,28 +140,26 @@ func TestComposeAddresses(t *testing.T) {
 	}
 }
 
-// A port that a service of ours offers is one that its files or variables tell it
-// to listen on.
-func TestComposePorts(t *testing.T) {
-	p := ways(t)["one machine"]
+// The files or variables of a service make it listen on the ports that it exposes.
+func TestComposeServicesListenOnTheirPorts(t *testing.T) {
+	p := variants(t)["one machine"]
 	for _, name := range []string{"app", "collector", "jaeger", "fluentd", "fluent-bit"} {
 		s := p.Services[name]
-		text := mentions(t, &s)
+		text := configText(t, &s)
 		for _, port := range ports(&s) {
 			if !regexp.MustCompile(`(?m)(0\.0\.0\.0:|port:? )` + port + `\b`).MatchString(text) {
-				t.Errorf("%s offers port %s and does not listen there", name, port)
+				t.Errorf("%s exposes port %s and does not listen on it", name, port)
 			}
 		}
 	}
 }
 
-// What the app writes for Filebeat is where Filebeat looks, under the name that
-// rotation gives it too.
-func TestComposeFilebeat(t *testing.T) {
-	p := ways(t)["one machine"]
+// Filebeat reads the files that the app writes, including rotated ones.
+func TestComposeFilebeatReadsTheAppsFiles(t *testing.T) {
+	p := variants(t)["one machine"]
 	app, filebeat := p.Services["app"], p.Services["filebeat"]
 	_, file, ok := strings.Cut(strings.Join(app.Command, " "), "-jsonl=")
-	paths := regexp.MustCompile(`paths: \["(.*)"\]`).FindStringSubmatch(mentions(t, &filebeat))
+	paths := regexp.MustCompile(`paths: \["(.*)"\]`).FindStringSubmatch(configText(t, &filebeat))
 	if !ok || paths == nil {
 		t.Fatalf("the app writes %q, Filebeat reads %v", file, paths)
 	}
@@ -176,9 +173,9 @@ func TestComposeFilebeat(t *testing.T) {
 	}
 }
 
-// Everything that must outlive its container is on a volume.
-func TestComposeVolumes(t *testing.T) {
-	p := ways(t)["at scale"]
+// Data that must outlive its container is on a volume.
+func TestComposePersistsData(t *testing.T) {
+	p := variants(t)["at scale"]
 	for service, dirs := range map[string][]string{
 		"app": {"/spool", "/var/log/app"}, "fluentd": {"/fluentd/buffer"}, "fluent-bit": {"/var/lib/fluent-bit"},
 		"filebeat": {"/usr/share/filebeat/data"}, "elasticsearch": {"/usr/share/elasticsearch/data"},
@@ -190,8 +187,8 @@ func TestComposeVolumes(t *testing.T) {
 				t.Errorf("%s has no volume at %s", service, dir)
 			}
 		}
-		if text := mentions(t, &s); (service == "fluentd" || service == "fluent-bit") && !strings.Contains(text, dirs[0]+"/") {
-			t.Errorf("%s does not write below %s", service, dirs[0])
+		if text := configText(t, &s); (service == "fluentd" || service == "fluent-bit") && !strings.Contains(text, dirs[0]+"/") {
+			t.Errorf("%s does not write to %s", service, dirs[0])
 		}
 	}
 }
@@ -205,9 +202,8 @@ func volumeAt(s *types.ServiceConfig, target string) string {
 	return ""
 }
 
-// mentions is the text that a service goes by: its command, its variables, and the
-// files mounted into it.
-func mentions(t *testing.T, s *types.ServiceConfig) string {
+// configText returns the command, the variables and the mounted files of a service.
+func configText(t *testing.T, s *types.ServiceConfig) string {
 	t.Helper()
 	text := strings.Join(slices.Concat(s.Entrypoint, s.Command), "\n") + "\n"
 	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
@@ -242,7 +238,8 @@ type address struct{ host, port string }
 
 func (a address) String() string { return a.host + ":" + a.port }
 
-// addresses finds host:port, and what Fluentd and Fluent Bit write on two lines.
+// addresses returns each host:port in a text, and those that Fluentd and Fluent Bit write
+// on two lines.
 func addresses(text string) (all []address) {
 	for _, pattern := range []string{
 		`(?m)(?:^|[\s"'/@\[,])([a-z][a-z0-9-]*):(\d{2,5})\b`,
@@ -255,7 +252,7 @@ func addresses(text string) (all []address) {
 	return all
 }
 
-// ports are those inside of a service's container that others can reach.
+// ports returns the ports of a container that other services can reach.
 func ports(s *types.ServiceConfig) (all []string) {
 	all = slices.Clone(s.Expose)
 	for _, p := range s.Ports {
@@ -264,7 +261,7 @@ func ports(s *types.ServiceConfig) (all []string) {
 	return all
 }
 
-func TestAddresses(t *testing.T) {
+func TestAddressesAreFound(t *testing.T) {
 	const text = `
 	endpoint: jaeger:4317
 	servers: ["cassandra:9042", 'kafka:9092']

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kit tests examples/deploy with the real types of those who read it:
-// Compose's own loader, the API of Kubernetes and of the Prometheus operator. It is
-// a module of its own, so that nobody else carries them.
+// Package kit tests examples/deploy with Compose's loader and the API types of Kubernetes
+// and the Prometheus operator. It is a separate module, so that no other module depends on
+// them.
 package kit

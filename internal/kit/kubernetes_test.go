@@ -24,8 +24,8 @@ import (
 
 const deploy = "../../examples/deploy"
 
-// manifests are the objects of the kit, decoded as strictly as the API server does:
-// a field that it does not know is an error.
+// manifests are the objects of examples/deploy, decoded strictly: an unknown field is an
+// error, as in the API server.
 type manifests struct {
 	deployment *apps.Deployment
 	service    *core.Service
@@ -70,7 +70,7 @@ func decode(t *testing.T) (m manifests) {
 			case *monitoring.PodMonitor:
 				m.monitor = o
 			default:
-				t.Errorf("%s has a %T, of which nothing is tested", file, object)
+				t.Errorf("%s has a %T, which is not tested", file, object)
 			}
 		}
 	}
@@ -80,9 +80,9 @@ func decode(t *testing.T) (m manifests) {
 	return m
 }
 
-// Probes ask the service, for what gmpulse finds takes no pod out of service; and a
-// pod that is busy is not killed before it is taken out.
-func TestProbes(t *testing.T) {
+// Probes use the port of the application, not of gmpulse, and a busy pod is removed from
+// service long before it is killed.
+func TestProbesUseTheApplication(t *testing.T) {
 	c := &decode(t).deployment.Spec.Template.Spec.Containers[0]
 	for name, probe := range map[string]*core.Probe{"readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
 		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != "/readyz" {
@@ -90,17 +90,17 @@ func TestProbes(t *testing.T) {
 		}
 		i := slices.IndexFunc(c.Ports, func(p core.ContainerPort) bool { return p.Name == probe.HTTPGet.Port.String() })
 		if i < 0 || c.Ports[i].Name == "gmpulse" || !slices.Contains(c.Args, fmt.Sprintf("-listen=0.0.0.0:%d", c.Ports[i].ContainerPort)) {
-			t.Errorf("%s asks port %s of %v, the service has %v", name, &probe.HTTPGet.Port, c.Ports, c.Args)
+			t.Errorf("the %s probe uses port %s of %v, the application has %v", name, &probe.HTTPGet.Port, c.Ports, c.Args)
 		}
 	}
-	patience := func(p *core.Probe) int32 { return p.PeriodSeconds * p.FailureThreshold }
-	if ready, alive := patience(c.ReadinessProbe), patience(c.LivenessProbe); alive < 10*ready {
+	limit := func(p *core.Probe) int32 { return p.PeriodSeconds * p.FailureThreshold }
+	if ready, alive := limit(c.ReadinessProbe), limit(c.LivenessProbe); alive < 10*ready {
 		t.Errorf("out of service after %d s, killed after %d s", ready, alive)
 	}
 }
 
-// What one object calls another by is what that is called.
-func TestNamesMeet(t *testing.T) {
+// References between objects use existing names.
+func TestReferencesExist(t *testing.T) {
 	m := decode(t)
 	pod := &m.deployment.Spec.Template
 	container := &pod.Spec.Containers[0]
@@ -136,7 +136,7 @@ func TestNamesMeet(t *testing.T) {
 		}
 	}
 	if len(secrets) != 2 {
-		t.Errorf("%d references to the secret, want those of the container and the PodMonitor", len(secrets))
+		t.Errorf("%d references to the secret, want 2: the container's and the PodMonitor's", len(secrets))
 	}
 	for _, mount := range container.VolumeMounts {
 		if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.Name == mount.Name }) {

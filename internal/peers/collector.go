@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peers runs real servers for tests, each in a process of its own.
+// Package peers runs servers for tests in separate processes.
 package peers
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Collector is a running OpenTelemetry Collector, see its directory.
+// Collector is a running OpenTelemetry Collector, whose program is in directory collector.
 type Collector struct {
 	OTLPHTTP string `json:"otlp_http"` // addresses, host:port
 	OTLPGRPC string `json:"otlp_grpc"`
@@ -26,8 +26,8 @@ type Collector struct {
 	cmd          *exec.Cmd
 }
 
-// Record is one line that the collector wrote; internal/peers/collector/record.go
-// says what the fields mean.
+// Record is one line that the collector wrote. internal/peers/collector/record.go
+// describes the fields.
 type Record struct {
 	Signal, Source, Name string
 	Time, Start          json.Number
@@ -66,9 +66,9 @@ type Exemplar struct {
 	Attributes map[string]any
 }
 
-// StartCollector builds the collector, which takes half a minute the first time,
-// and runs it until the test ends. It skips where the modules cannot be had; the
-// gate demands them.
+// StartCollector builds the collector, which takes half a minute the first time, and runs
+// it until the test ends. If the collector does not build, it skips the test, or in CI
+// fails it.
 func StartCollector(tb testing.TB) *Collector {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -96,8 +96,8 @@ func (c *Collector) Kill() {
 	_ = c.cmd.Wait()         // killed
 }
 
-// Restart starts it again after Kill, at the same addresses. What it received
-// before stays in Records.
+// Restart starts the collector after Kill at the same addresses. Records keeps what it
+// received before.
 func (c *Collector) Restart(tb testing.TB) {
 	tb.Helper()
 	var flags []string
@@ -130,11 +130,11 @@ func (c *Collector) start(tb testing.TB, flags ...string) {
 		tb.Fatalf("the collector did not start: %v", err)
 	}
 	if err := json.Unmarshal(line, c); err != nil {
-		tb.Fatalf("the collector said %q: %v", line, err)
+		tb.Fatalf("the collector printed %q: %v", line, err)
 	}
 }
 
-// Records returns all that has arrived so far.
+// Records returns all records that have arrived so far.
 func (c *Collector) Records(tb testing.TB) (all []Record) {
 	tb.Helper()
 	data, err := os.ReadFile(c.out)
@@ -154,7 +154,8 @@ func (c *Collector) Records(tb testing.TB) (all []Record) {
 	return all
 }
 
-// Await waits until n records that match have arrived, and returns all such.
+// Await waits until n records that match have arrived, and returns all matching ones. It
+// fails the test after 30 s.
 func (c *Collector) Await(tb testing.TB, n int, match func(*Record) bool) (found []Record) {
 	tb.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
@@ -175,7 +176,7 @@ func (c *Collector) Await(tb testing.TB, n int, match func(*Record) bool) (found
 	}
 }
 
-// here is the directory of this file.
+// here returns the directory of this file.
 func here() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(file)

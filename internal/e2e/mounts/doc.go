@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mounts is its tests: the live page mounted in other people's routers.
+// Package mounts tests the live page in the routers of web frameworks.
 package mounts

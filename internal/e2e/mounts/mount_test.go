@@ -25,7 +25,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// mounts are how the page is mounted; each returns the address of its root.
+// mounts returns functions that mount the page and return the address of its root.
 func mounts() map[string]func(t *testing.T, h http.Handler) string {
 	return map[string]func(t *testing.T, h http.Handler) string{
 		"net/http": func(t *testing.T, h http.Handler) string {
@@ -65,10 +65,10 @@ func mounts() map[string]func(t *testing.T, h http.Handler) string {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				_ = app.Listener(l, fiber.ListenConfig{DisableStartupMessage: true}) // ends with the test
+				_ = app.Listener(l, fiber.ListenConfig{DisableStartupMessage: true}) // it fails when the test shuts it down
 			}()
 			t.Cleanup(func() {
-				_ = app.ShutdownWithTimeout(2 * time.Second) // what still streams is cut off
+				_ = app.ShutdownWithTimeout(2 * time.Second) // disconnects open streams
 				<-done
 			})
 			return "http://" + l.Addr().String() + "/debug/gmpulse/"
@@ -85,16 +85,16 @@ func serve(t *testing.T, h http.Handler) string {
 	return srv.URL
 }
 
-// The page, what it loads, its API, its stream and its refusal of other sites'
-// POSTs work the same in every framework, under any prefix.
-func TestMounts(t *testing.T) {
+// The page, its files, API and stream work in every framework under any prefix, and POST
+// requests of other sites are rejected.
+func TestPageWorksInFrameworks(t *testing.T) {
 	for name, mount := range mounts() {
 		t.Run(name, func(t *testing.T) {
 			e, err := page.New(page.Config{Resolution: 10 * time.Millisecond, Capture: func(context.Context, string) (string, error) { return "id", nil }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = e.Shutdown(context.Background()) }) // streams first, the server after
+			t.Cleanup(func() { _ = e.Shutdown(context.Background()) }) // before the server, which waits for streams
 			root := mount(t, e.Handler())
 			sample(t, e, 1)
 			if r, body := get(t, root, nil); r.StatusCode != http.StatusOK || !strings.Contains(body, `src="main.js"`) || r.Header.Get("Content-Security-Policy") == "" {
@@ -123,7 +123,7 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// stream sees samples for longer than the server's WriteTimeout.
+// stream checks that a stream lasts longer than the server's WriteTimeout.
 func stream(t *testing.T, e *page.Exporter, root string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

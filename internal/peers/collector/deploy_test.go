@@ -22,10 +22,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The Collector's files are tested here, where it is; the others in internal/kit.
+// The other files of examples/deploy are tested in internal/kit.
 const deploy = "../../../examples/deploy"
 
-func TestDeployIsYAML(t *testing.T) {
+func TestDeployFilesAreYAML(t *testing.T) {
 	n := 0
 	err := filepath.WalkDir(deploy, func(path string, e fs.DirEntry, err error) error {
 		if ext := filepath.Ext(path); err != nil || e.IsDir() || ext != ".yml" && ext != ".yaml" {
@@ -65,16 +65,16 @@ func parse(t *testing.T, file string, into any) {
 	}
 }
 
-// factory makes what every kind of part of the Collector begins with.
+// factory is the common part of the factories of receivers, processors and exporters.
 type factory interface {
 	Type() component.Type
 	CreateDefaultConfig() component.Config
 }
 
-// Each part of the Collector takes its section, in both ways to run it, and pipelines
-// name what there is. internal/e2e runs the same files in an older Collector, the
-// one that Jaeger is made of.
-func TestDeployCollector(t *testing.T) {
+// Each component accepts its section of the configuration, and pipelines refer to
+// components that exist. internal/e2e runs the same files in Jaeger, which contains an
+// older Collector.
+func TestDeployCollectorConfigIsValid(t *testing.T) {
 	parts := map[string][]factory{
 		"receivers":  {otlpreceiver.NewFactory()},
 		"processors": {memorylimiterprocessor.NewFactory(), batchprocessor.NewFactory()},
@@ -85,11 +85,11 @@ func TestDeployCollector(t *testing.T) {
 		for kind, factories := range parts {
 			for name := range section(t, all, kind).ToStringMap() {
 				if name == "tail_sampling" {
-					continue // its module cannot be had whole; internal/e2e runs it
+					continue // its module has too many dependencies; internal/e2e runs it
 				}
 				config := defaults(factories, name)
 				if config == nil {
-					t.Errorf("%v: there are no %s of the type of %s", files, kind, name)
+					t.Errorf("%v: none of the %s has the type of %s", files, kind, name)
 					continue
 				}
 				err := section(t, all, kind+"::"+name).Unmarshal(config)
@@ -105,14 +105,15 @@ func TestDeployCollector(t *testing.T) {
 	}
 }
 
-// defaults are those of the part that a section is of, "type/name" or "type".
+// defaults returns the default configuration of the component of a section, which is
+// named "type/name" or "type". It returns nil for an unknown type.
 func defaults(factories []factory, section string) component.Config {
 	typ, _, _ := strings.Cut(section, "/")
 	for _, f := range factories {
 		if f.Type().String() == typ {
 			return f.CreateDefaultConfig()
 		}
-		// Exporters of OTLP have a new name, which older Collectors do not know.
+		// The OTLP exporters were renamed; the files use the name that older Collectors know.
 		if old, ok := f.(interface{ DeprecatedAlias() component.Type }); ok && old.DeprecatedAlias().String() == typ {
 			return f.CreateDefaultConfig()
 		}
@@ -129,7 +130,7 @@ func section(t *testing.T, all *confmap.Conf, name string) *confmap.Conf {
 	return s
 }
 
-// merged reads files as the Collector does that is started with all of them.
+// merged merges files as the Collector does.
 func merged(t *testing.T, files []string) *confmap.Conf {
 	t.Helper()
 	all := confmap.New()

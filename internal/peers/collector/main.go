@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Collector is the receiving half of an OpenTelemetry Collector, for tests: its
-// real OTLP receiver (HTTP and gRPC) and its real Fluent Forward receiver. Each
-// thing that arrives becomes one JSON line.
+// Collector runs the OTLP receiver (HTTP and gRPC) and the Fluent Forward receiver of the
+// OpenTelemetry Collector, for tests. It writes each record that arrives as a JSON line.
 //
 //	go -C internal/peers/collector run . -out received.ndjson
 //
 // Flags:
 //
-//	-host              where to listen, default 127.0.0.1
+//	-host              address to listen on, default 127.0.0.1
 //	-otlp-http, -otlp-grpc, -fluent
 //	                   ports, default 0: a free one
 //	-out               file to append to, default stdout
-//	-stop-with-stdin   end when stdin ends, so as not to outlive a parent
+//	-stop-with-stdin   end when stdin is closed, which happens when the parent ends
 //
 // The first line on stdout has the addresses:
 //
 //	{"otlp_http":"127.0.0.1:4318","otlp_grpc":"127.0.0.1:4317","fluent":"127.0.0.1:24224"}
 //
-// It ends at an interrupt or SIGTERM. The lines: see record.go.
+// It ends at an interrupt or SIGTERM. record.go describes the lines.
 //
-// It is a module and a process of its own: its Forward receiver and
-// fluent-logger-golang both register msgpack extension 0, which panics in a
-// program that links both, and it brings 500 packages.
+// It is a separate program because its Forward receiver and fluent-logger-golang both
+// register msgpack extension 0, which panics if a program links both, and a separate
+// module because it depends on 500 packages.
 package main
 
 import (
@@ -46,7 +45,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receivertest"
 )
 
-// options are the flags; addresses is what is printed of them.
+// options are the flags. addresses is printed.
 type options struct {
 	host          string
 	ports         [3]int // of addresses, in order
@@ -62,12 +61,12 @@ type addresses struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.host, "host", "127.0.0.1", "where to listen")
+	flag.StringVar(&o.host, "host", "127.0.0.1", "address to listen on")
 	flag.IntVar(&o.ports[0], "otlp-http", 0, "port for OTLP over HTTP; 0 is a free one")
 	flag.IntVar(&o.ports[1], "otlp-grpc", 0, "port for OTLP over gRPC; 0 is a free one")
 	flag.IntVar(&o.ports[2], "fluent", 0, "port for Fluent Forward; 0 is a free one")
 	flag.StringVar(&o.out, "out", "", "file to append to; default stdout")
-	flag.BoolVar(&o.stopWithStdin, "stop-with-stdin", false, "end when stdin ends")
+	flag.BoolVar(&o.stopWithStdin, "stop-with-stdin", false, "end when stdin is closed")
 	flag.Parse()
 	if err := run(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "collector:", err)
@@ -114,7 +113,7 @@ func run(o *options) error {
 	return nil
 }
 
-// addresses fills in free ports: a receiver does not tell the one that it got.
+// addresses chooses free ports, because a receiver does not report the port it chose.
 func (o *options) addresses() (*addresses, error) {
 	var all [len(o.ports)]string
 	for i, port := range o.ports {
@@ -122,13 +121,13 @@ func (o *options) addresses() (*addresses, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all at the end, lest two be the same
+		defer l.Close() // at the end, so that the ports differ
 		all[i] = l.Addr().String()
 	}
 	return &addresses{all[0], all[1], all[2]}, nil
 }
 
-// receivers makes one receiver per signal; those of OTLP share one server.
+// receivers returns one receiver per signal. The OTLP receivers share one server.
 func receivers(ctx context.Context, where *addresses, w *writer) (all []component.Component, err error) {
 	add := func(c component.Component, e error) {
 		all = append(all, c)

@@ -17,9 +17,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// A record is one line: a log record, a span, or one data point of a metric.
-// Times are nanoseconds since 1970 as decimal strings, ids are hex; what is
-// empty is left out.
+// A record is one line: a log record, a span, or a data point of a metric. Times are
+// nanoseconds since 1970 as decimal strings, ids are hexadecimal, empty fields are
+// omitted.
 type record struct {
 	Signal     string         `json:"signal"`           // "log", "span" or "metric"
 	Source     string         `json:"source,omitempty"` // of a log: "otlp" or "fluent"
@@ -66,8 +66,8 @@ type exemplar struct {
 	Attributes map[string]any `json:"attributes,omitempty"`
 }
 
-// writer writes records, unbuffered: what was acknowledged is on file even if
-// this process is killed.
+// writer writes records without buffering, so that acknowledged records are in the file
+// even if the process is killed.
 type writer struct {
 	mu  sync.Mutex
 	out *os.File
@@ -84,7 +84,7 @@ func (w *writer) write(r *record) error {
 	return err
 }
 
-// each calls f for every element of a pdata slice, until it fails.
+// each calls f for every element of a pdata slice until f returns an error.
 func each[T any](s interface {
 	Len() int
 	At(i int) T
@@ -158,7 +158,7 @@ func (w *writer) metrics() consumer.Metrics {
 	return c
 }
 
-// points writes one record per data point, made of what they have in common.
+// points writes a record for each data point. common has the fields of the metric.
 func (w *writer) points(m pmetric.Metric, r record) error {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
@@ -219,7 +219,7 @@ func temporality(t pmetric.AggregationTemporality) string {
 
 func nanoseconds(t pcommon.Timestamp) string { return strconv.FormatUint(uint64(t), 10) }
 
-// finite returns what JSON can say: nothing for a number that is none.
+// finite returns nil for a number that JSON cannot represent.
 func finite(v float64) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
@@ -232,7 +232,7 @@ func raw(m pcommon.Map) map[string]any {
 	return all
 }
 
-// harmless replaces numbers that JSON cannot say by their text.
+// harmless replaces numbers that JSON cannot represent by their text.
 func harmless(v any) any {
 	switch v := v.(type) {
 	case float64:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package forward is a server of the Forward protocol that misbehaves on demand,
-// for tests.
+// Package forward is a server of the Forward protocol for tests, with modes in which it
+// misbehaves.
 package forward
 
 import (
@@ -19,19 +19,19 @@ import (
 // Mode is what a Peer does with its connections.
 type Mode int
 
-// The modes. A server that refuses connections is one that was stopped.
+// The modes. A stopped Peer refuses connections.
 const (
 	Ack         Mode = iota // acknowledge each record
 	Hang                    // accept, never read
 	NoAck                   // read, never acknowledge
-	HeldAck                 // acknowledge when Held lets it
+	HeldAck                 // acknowledge after a send on Held
 	Reset                   // reset the connection at the first byte
-	DropUnacked             // take the record, then close instead of acknowledging
-	WrongAck                // acknowledge something else
+	DropUnacked             // receive the record, then close instead of acknowledging
+	WrongAck                // acknowledge another chunk
 	CloseAtOnce             // close each new connection
 	OnePerConn              // acknowledge, then close: Fluentd's deny_keepalive
-	SharedKey               // ask for a shared key
-	SpeaksFirst             // be an SSH server
+	SharedKey               // require a shared key
+	SpeaksFirst             // greet like an SSH server
 )
 
 // Entry is one record as it arrived.
@@ -41,12 +41,12 @@ type Entry struct {
 	Record map[string]any
 }
 
-// Peer is one server. It decodes with a generic msgpack reader, so it sees what any
-// server would see.
+// Peer is a server. It decodes with a generic msgpack reader, independent of the client
+// library.
 type Peer struct {
-	Ended chan struct{} // one for each connection that ended
-	Held  chan struct{} // HeldAck: one send lets one acknowledgement go
-	Got   chan Entry    // tells of records as they arrive, if someone listens
+	Ended chan struct{} // receives a value for each connection that ended
+	Held  chan struct{} // in mode HeldAck, one send releases one acknowledgement
+	Got   chan Entry    // receives records as they arrive, unless it is full
 
 	network, address string
 	wrap             func(net.Listener) net.Listener // if set, for TLS
@@ -55,15 +55,15 @@ type Peer struct {
 	mode     Mode
 	listener net.Listener
 	down     chan struct{}     // closed by stop
-	conns    map[net.Conn]bool // true once it has carried a byte
+	conns    map[net.Conn]bool // whether a byte has arrived
 	entries  []Entry
 	dialled  int
 	bytes    int // received on all connections together
-	most     int // connections that carried something, at one moment
+	most     int // greatest number of simultaneous connections with data
 	wg       sync.WaitGroup
 }
 
-// New starts a server on a free port; it stops with the test.
+// New starts a server on a free port and stops it at the end of the test.
 func New(tb testing.TB, m Mode) *Peer {
 	tb.Helper()
 	return Listen(tb, "tcp", "127.0.0.1:0", m, nil)
@@ -80,12 +80,12 @@ func NewUnix(tb testing.TB, m Mode) *Peer {
 	return Listen(tb, "unix", filepath.Join(dir, "s"), m, nil)
 }
 
-// Listen starts a server at an address; wrap, unless nil, wraps its listener.
+// Listen starts a server at an address. wrap may be nil, or wraps the listener.
 func Listen(tb testing.TB, network, address string, m Mode, wrap func(net.Listener) net.Listener) *Peer {
 	tb.Helper()
 	p := &Peer{
 		network: network, address: address, mode: m, wrap: wrap,
-		Ended: make(chan struct{}, 1000), // more than any test leaves unread
+		Ended: make(chan struct{}, 1000), // more than tests leave unread
 		Held:  make(chan struct{}),
 		Got:   make(chan Entry, 1000), // likewise
 	}
@@ -94,7 +94,7 @@ func Listen(tb testing.TB, network, address string, m Mode, wrap func(net.Listen
 	return p
 }
 
-// Start listens, at the same address as before if it was stopped.
+// Start starts the server, after Stop at the same address as before.
 func (p *Peer) Start(tb testing.TB) {
 	tb.Helper()
 	l, err := new(net.ListenConfig).Listen(tb.Context(), p.network, p.address)
@@ -124,7 +124,7 @@ func (p *Peer) Start(tb testing.TB) {
 	})
 }
 
-// Stop is a crash: connections end, whatever they were at.
+// Stop closes the listener and all connections, like a crash.
 func (p *Peer) Stop() {
 	p.mu.Lock()
 	_ = p.listener.Close()
@@ -140,7 +140,7 @@ func (p *Peer) Stop() {
 	p.wg.Wait()
 }
 
-// URL is what an exporter wants.
+// URL returns the address for the configuration of an exporter.
 func (p *Peer) URL() string {
 	if p.network == "unix" {
 		return "unix://" + p.address
@@ -168,15 +168,15 @@ func (p *Peer) Received() []Entry {
 	return append([]Entry(nil), p.entries...)
 }
 
-// Counts returns how many connections were dialled, how many carried something at
-// one moment, and how many bytes arrived on all of them.
+// Counts returns the number of connections, the greatest number of simultaneous
+// connections with data, and the number of bytes received on all of them.
 func (p *Peer) Counts() (dialled, most, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dialled, p.most, p.bytes
 }
 
-// countingConn counts what arrives, also what cannot be decoded.
+// countingConn counts all bytes that arrive.
 type countingConn struct {
 	net.Conn
 	peer *Peer
@@ -249,7 +249,7 @@ func (p *Peer) answer(c net.Conn, v any, down <-chan struct{}) bool {
 	p.mu.Unlock()
 	select {
 	case p.Got <- e:
-	default: // nobody listens
+	default: // the test does not read it
 	}
 	switch m {
 	case NoAck:
@@ -257,7 +257,7 @@ func (p *Peer) answer(c net.Conn, v any, down <-chan struct{}) bool {
 	case DropUnacked:
 		return false
 	case WrongAck:
-		chunk = "somebody else's"
+		chunk = "another chunk"
 	case HeldAck:
 		select {
 		case <-p.Held:
@@ -273,7 +273,7 @@ func (p *Peer) answer(c net.Conn, v any, down <-chan struct{}) bool {
 	return err == nil && m != OnePerConn
 }
 
-// decode takes a message of the forward protocol's Message mode apart.
+// decode decodes a message in Message mode of the protocol.
 func decode(v any) (e Entry, chunk string, ok bool) {
 	a, _ := v.([]any)
 	if len(a) != 4 {

@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// SilenceClient points os.Stderr at nothing: the remarks of fluent-logger-golang have no
-// newline and would hide the results of tests. Panics and the race detector write to the
-// descriptor and are seen all the same. Under -fuzz it does nothing, because the fuzzing
-// engine reports to os.Stderr. TestMain calls it before the tests run.
+// SilenceClient redirects os.Stderr to the null device: fluent-logger-golang writes
+// messages without a newline, which would hide the results of tests. Panics and the race
+// detector still write to the descriptor. Under -fuzz it does nothing, because the fuzzing
+// engine reports to os.Stderr. Call it in TestMain.
 func SilenceClient() {
 	flag.Parse()
 	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A real Fluentd forward server (@fluent-org/logger's FluentServer) that counts
-// what arrives, for tests. It acknowledges chunks and reads EventTime.
+// A Forward server (FluentServer of @fluent-org/logger) that counts records, for tests. It
+// acknowledges chunks and reads EventTime.
 //
 //   npm ci --prefix internal/peers/npm
 //   PORT=24224 OUT=received.ndjson node internal/peers/npm/server.js
 //
 // Environment:
-//   PORT             port to listen on, default 0: a free one
+//   PORT             port to listen on; 0, the default, is a free one
 //   HOST             default 127.0.0.1
-//   OUT              file to append to: one JSON object a record, {tag, time, seq, id}
-//   SHARED_KEY       ask for this shared key
-//   STOP_WITH_STDIN  1: end when stdin ends, so as not to outlive a parent
-//   GMPULSE_NPM_PEER node_modules to load from, default the one beside this file
+//   OUT              file to append to: a line {tag, time, seq, id} for each record
+//   SHARED_KEY       shared key that clients must have
+//   STOP_WITH_STDIN  1: end when stdin is closed, which happens when the parent ends
+//   GMPULSE_NPM_PEER node_modules to load from, default the one next to this file
 //
-// Prints JSON lines on stdout. First {"listening": port}. Then a summary for
-// each line "summary" on stdin, and one at SIGTERM or SIGINT, which end it:
+// It prints JSON lines on stdout: first {"listening": port}, then a summary for each line
+// "summary" on stdin and for SIGTERM or SIGINT, which end it:
 //
 //   {"entries": 3, "unique": 2,
 //    "tags": {"gmpulse.x.runtime": {"entries": 3, "unique": 2, "last": {"time": "...", "record": {...}}}}}
 //
-// Times are nanoseconds since 1970 as decimal strings: they are beyond what a
-// JSON number keeps. A record is unique by its id.
+// Times are nanoseconds since 1970 as decimal strings, because a JSON number is not precise
+// enough. Records with the same id count as one in unique.
 'use strict';
 
 const fs = require('fs');
@@ -31,8 +31,8 @@ const readline = require('readline');
 const modules = process.env.GMPULSE_NPM_PEER || path.join(__dirname, 'node_modules');
 const {FluentServer} = require(path.resolve(modules, '@fluent-org/logger'));
 
-// Opened for appending and written synchronously: what was counted is on file
-// even if this process is killed.
+// The file is written synchronously, so that it has every counted record even if this
+// process is killed.
 const out = process.env.OUT ? fs.openSync(process.env.OUT, 'a') : null;
 const tags = new Map(); // tag -> {entries, ids, last}
 
@@ -66,7 +66,7 @@ function summary() {
 }
 
 function end() {
-  fs.writeSync(1, json(summary()) + '\n'); // console.log could be cut off by exit
+  fs.writeSync(1, json(summary()) + '\n'); // exit could truncate the output of console.log
   process.exit(0);
 }
 
@@ -77,8 +77,8 @@ const server = new FluentServer({
     : undefined,
 });
 server.on('entry', received);
-// The library acknowledges a record before it hands it out, so that a kill between
-// the two would lose what was acknowledged. Answers wait until it has.
+// The library acknowledges a record before it emits it. A kill between the two would lose an
+// acknowledged record, and so writes are delayed until after the event.
 server.server.on('connection', socket => {
   const write = socket.write.bind(socket);
   socket.write = (...args) => {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Producer is an application that is going to be killed: it gives snapshots to a
-// spool in front of a Forward server, says which ones the spool has safe, and ends
-// when all are delivered.
+// Producer exports snapshots to a Forward server through a spool. It prints which ones the
+// spool has on disk and ends when all are delivered. Tests kill and restart it.
 //
 //	go run ./internal/peers/producer -url tcp://127.0.0.1:24224 -dir /tmp/spool -from 1 -to 1000
 //
-// Each snapshot has an event. It prints "taken N" for each, and at the end, where
-// it lives to see it, its account in one line of JSON. Killed, it is started again
-// with -from one above the last that it has printed.
+// Each snapshot has an event. It prints "accepted N" for each snapshot and at the end its
+// statistics as a line of JSON. After a kill, start it with -from one above the last
+// snapshot that it printed.
 package main
 
 import (
@@ -29,12 +28,12 @@ import (
 
 func main() {
 	var (
-		url   = flag.String("url", "", "of the server")
-		dir   = flag.String("dir", "", "of the spool")
-		from  = flag.Uint64("from", 1, "the first seq")
-		to    = flag.Uint64("to", 1, "the last one")
+		url   = flag.String("url", "", "URL of the server")
+		dir   = flag.String("dir", "", "directory of the spool")
+		from  = flag.Uint64("from", 1, "sequence number of the first snapshot")
+		to    = flag.Uint64("to", 1, "sequence number of the last snapshot")
 		pace  = flag.Duration("pace", time.Millisecond, "time between two snapshots")
-		drain = flag.Duration("drain", time.Minute, "how long to wait for the server in the end")
+		drain = flag.Duration("drain", time.Minute, "how long to wait for the server at the end")
 	)
 	flag.Parse()
 	if err := run(*url, *dir, *from, *to, *pace, *drain); err != nil {
@@ -63,7 +62,7 @@ func run(url, dir string, from, to uint64, pace, drain time.Duration) error {
 		if err := x.Sync(ctx); err != nil {
 			return err
 		}
-		fmt.Println("taken", seq)
+		fmt.Println("accepted", seq)
 	}
 	ctx, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
@@ -73,7 +72,8 @@ func run(url, dir string, from, to uint64, pace, drain time.Duration) error {
 	return json.NewEncoder(os.Stdout).Encode(x.ExporterStats())
 }
 
-// snapshot has the same id in every life of the process: the test counts copies.
+// snapshot returns a snapshot with the same id after each restart, so that the test can
+// count copies.
 func snapshot(seq uint64) *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	for i, m := range sampler.Catalogue() {

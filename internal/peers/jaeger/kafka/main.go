@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Kafka is a broker for tests: it speaks Kafka's protocol, groups of consumers
-// among it, keeps everything in memory, and is no Kafka.
+// Kafka is an in-memory broker for tests. It implements Kafka's protocol including consumer
+// groups.
 //
 //	go -C internal/peers/jaeger run ./kafka -topic jaeger-spans
 //
@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	topic := flag.String("topic", "test", "a topic that is there from the start, with three partitions")
+	topic := flag.String("topic", "test", "topic to create, with three partitions")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
