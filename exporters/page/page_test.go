@@ -23,8 +23,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
+var update = flag.Bool("update", false, "write packed instead of comparing it with assets")
+
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write packed instead of comparing it with assets")
 	goleak.VerifyTestMain(m)
 }
 

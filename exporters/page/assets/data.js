@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The numbers of the page: columns over time, filled from the history and then
-// by each sample of the stream.
+// The data of the page: columns over time. load fills them from the history, and each
+// sample of the stream adds a row.
 import {api} from './net.js';
 
-/** patterns are the columns that the page draws; a "*" stands for any end. */
+/** patterns select the columns that the page draws. A "*" matches the rest of a name. */
 export const patterns = [
   'go.goroutine.count', 'gmpulse.goroutine.user', 'gmpulse.goroutine.creations', 'gmpulse.goroutines.*', 'gmpulse.pulse.*',
   'gmpulse.threads', 'gmpulse.runnable.per_processor', 'go.processor.limit', 'gmpulse.cpu.usable',
@@ -16,20 +16,20 @@ export const patterns = [
 
 const matches = (key, list) => list.some((p) => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key === p);
 
-/** total and waiting are columns of the page's own, see Data.complete. */
+/** total and waiting are columns that Data.complete computes. */
 export const total = 'page.total', waiting = 'page.waiting';
 
-const keep = 2 * 3600 + 2160; // rows; older ones are dropped
+const keep = 2 * 3600 + 2160; // maximum number of rows
 
 export class Data {
   constructor() {
     this.meta = {resource: {}, metrics: {}, columns: []};
     this.t = []; // ms
-    this.columns = new Map(); // name -> values, as long as t; null is absent
+    this.columns = new Map(); // name -> values, as long as t; null means absent
     this.directory = [];
-    this.own = []; // columns of the application's own gauges
+    this.own = []; // columns of application gauges
     this.events = [];
-    this.spells = new Map(); // by id
+    this.episodes = new Map(); // by id
     this.spans = new Map(); // by span id: {name, trace, start, last}
     this.now = {spans: [], spells: [], surveys: -1};
     this.id = '';
@@ -47,7 +47,7 @@ export class Data {
     this.columns = new Map(Object.entries(history.columns));
     this.complete(0);
     this.events = log.events;
-    this.spells = new Map(log.spells.map((s) => [s.id, s]));
+    this.episodes = new Map(log.spells.map((s) => [s.id, s]));
     for (const s of spans.spans) this.spans.set(s.span, s);
     this.id = history.boot + '-' + history.seq;
     this.directory = this.meta.columns;
@@ -76,9 +76,9 @@ export class Data {
   }
 
   /**
-   * complete works out the goroutines from row i on so that the states add up to the
-   * total. The runtime reads the states one after the other, and counts goroutines of
-   * its own as waiting: what neither runs, wants to run nor is in a system call waits.
+   * complete computes the total and the waiting goroutines from row i on, so that the
+   * states add up to the total. The states that the runtime reports do not: it reads
+   * them one after the other and counts its own goroutines as waiting.
    */
   complete(i) {
     for (const key of [total, waiting]) if (!this.columns.has(key)) this.columns.set(key, []);
@@ -100,8 +100,8 @@ export class Data {
       else this.spans.set(s.span, {...s, first: t, last: t});
     }
     const open = new Set(now.spells.map((s) => s.id));
-    for (const s of this.spells.values()) if (!s.to && !open.has(s.id)) s.to = t;
-    for (const s of now.spells) this.spells.set(s.id, s);
+    for (const s of this.episodes.values()) if (!s.to && !open.has(s.id)) s.to = t;
+    for (const s of now.spells) this.episodes.set(s.id, s);
     if (this.spans.size > 4000) {
       for (const k of [...this.spans.keys()].slice(0, 1000)) this.spans.delete(k);
     }
@@ -115,7 +115,7 @@ export class Data {
 
   col(key) { return this.columns.get(key) || []; }
 
-  /** at is the index of the last row not after ms, or -1. */
+  /** at returns the index of the last row that is not later than ms, or -1. */
   at(ms) {
     let lo = 0, hi = this.t.length;
     while (lo < hi) {
@@ -132,7 +132,7 @@ export class Data {
 
   metric(key) { return this.meta.metrics[key.split('{')[0]] || {unit: '', kind: 'gauge', subsystem: '', help: ''}; }
 
-  /** series returns the columns of a metric with labels: [label, values]. */
+  /** series returns [labels, values] for each column of a metric with labels. */
   series(name) {
     const out = [];
     for (const [k, v] of this.columns) {
@@ -141,5 +141,5 @@ export class Data {
     return out;
   }
 
-  allSpells() { return [...this.spells.values()].sort((a, b) => a.from - b.from); }
+  allEpisodes() { return [...this.episodes.values()].sort((a, b) => a.from - b.from); }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Elements are made of nodes and text only: the page's policy forbids markup in strings.
+// Functions that create elements. The content security policy forbids markup in strings.
 
-/** h makes an element: h('button', {class: 'x', onclick: f}, 'text', node). */
+/** h creates an element: h('button', {class: 'x', onclick: f}, 'text', node). */
 export function h(tag, attrs, ...children) {
   const el = document.createElement(tag);
   for (const [k, v] of Object.entries(attrs || {})) {
@@ -15,7 +15,7 @@ export function h(tag, attrs, ...children) {
   return el;
 }
 
-/** svg makes an icon of one path on a 24 × 24 field. */
+/** icon creates an SVG element with one path in a 24 × 24 view box. */
 export function icon(path) {
   const ns = 'http://www.w3.org/2000/svg';
   const el = document.createElementNS(ns, 'svg');
@@ -46,7 +46,7 @@ export const icons = {
   theme: 'M12 4a8 8 0 1 0 0 16z M12 4a8 8 0 0 1 0 16',
 };
 
-/** fill puts values, which may be nodes, into the {places} of a text. */
+/** fill returns text as a list in which values, which may be nodes, replace {placeholders}. */
 export function fill(text, values) {
   return text.split(/(\{\w+\})/).map((part) => {
     const m = /^\{(\w+)\}$/.exec(part);
@@ -54,7 +54,7 @@ export function fill(text, values) {
   });
 }
 
-/** css reads a colour of the theme. */
+/** css returns a custom property of the theme, such as a colour. */
 export function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A flame graph on a canvas: roots at the top, wide is much. Click or Enter goes
-// into a frame, Backspace back out; typing in the search field marks frames.
+// A flame graph on a canvas with the root at the top. Click or Enter zooms into a frame,
+// Backspace zooms out. Frames that match the search field are highlighted.
 import {h, css} from './dom.js';
 import {t} from './i18n.js';
 import {value, func} from './format.js';
 
 const row = 20;
 
-/** unitOf turns pprof's units into ours. */
-const unitOf = (f, v) => f.unit === 'bytes' ? value(v, 'By') : f.unit === 'nanoseconds' ? value(v / 1e9, 's') : value(v, '');
+/** format writes a value with the unit of the profile. */
+const format = (f, v) => f.unit === 'bytes' ? value(v, 'By') : f.unit === 'nanoseconds' ? value(v / 1e9, 's') : value(v, '');
 
-/** hue spreads packages over warm colours; the same package always has the same. */
+/** hue returns the colour number of a function, which depends on its package only. */
 function hue(name) {
   const dot = name.indexOf('.', name.lastIndexOf('/') + 1);
   const pkg = dot < 0 ? name : name.slice(0, dot);
@@ -26,7 +26,7 @@ export class Flame {
     this.zoom = [f.tree];
     this.path = [0];
     this.query = '';
-    this.canvas = h('canvas', {class: 'flame', tabindex: '0', role: 'img', 'aria-label': t('flame.label', {type: f.type, total: unitOf(f, f.total)})});
+    this.canvas = h('canvas', {class: 'flame', tabindex: '0', role: 'img', 'aria-label': t('flame.label', {type: f.type, total: format(f, f.total)})});
     this.note = h('p', {class: 'flame-note', 'aria-live': 'polite'});
     this.search = h('input', {type: 'search', placeholder: t('flame.search'), 'aria-label': t('flame.search'), oninput: (e) => { this.query = e.target.value.toLowerCase(); this.draw(); }});
     this.el = h('div', {class: 'flame-box'}, h('div', {class: 'flame-tools'}, this.search, this.note), h('div', {class: 'flame-scroll'}, this.canvas));
@@ -36,14 +36,14 @@ export class Flame {
     this.canvas.addEventListener('click', (e) => this.into(this.cell(e)));
     this.canvas.addEventListener('keydown', (e) => this.key(e));
     new ResizeObserver(() => this.draw()).observe(this.el);
-    this.tell(f.tree);
+    this.describe(f.tree);
   }
 
   name(n) { return this.f.names[n.n]; }
 
-  tell(n) {
+  describe(n) {
     const share = this.f.total ? n.v / this.f.total : 0;
-    this.note.replaceChildren(h('b', {}, this.name(n)), ` ${unitOf(this.f, n.v)} · ${(share * 100).toFixed(1)} %`);
+    this.note.replaceChildren(h('b', {}, this.name(n)), ` ${format(this.f, n.v)} · ${(share * 100).toFixed(1)} %`);
   }
 
   cell(e) {
@@ -54,7 +54,7 @@ export class Flame {
   point(c) {
     if (!c || c === this.focus) return;
     this.focus = c;
-    this.tell(c.node);
+    this.describe(c.node);
     this.draw();
   }
 
@@ -132,7 +132,7 @@ export class Flame {
     c.globalAlpha = 1;
   }
 
-  /** table is the same as rows: what has most by itself. */
+  /** table returns the functions with the greatest self values. */
   table() {
     const own = new Map();
     const walk = (n) => {
@@ -144,6 +144,6 @@ export class Flame {
     const top = [...own].sort((a, b) => b[1] - a[1]).slice(0, 20);
     return h('details', {class: 'flame-table'}, h('summary', {}, t('flame.table')), h('table', {},
       h('thead', {}, h('tr', {}, h('th', {}, t('flame.function')), h('th', {class: 'num'}, t('flame.self')), h('th', {class: 'num'}, '%'))),
-      h('tbody', {}, ...top.map(([n, v]) => h('tr', {}, h('td', {}, h('code', {}, this.f.names[n])), h('td', {class: 'num'}, unitOf(this.f, v)), h('td', {class: 'num'}, (v / this.f.total * 100).toFixed(1)))))));
+      h('tbody', {}, ...top.map(([n, v]) => h('tr', {}, h('td', {}, h('code', {}, this.f.names[n])), h('td', {class: 'num'}, format(this.f, v)), h('td', {class: 'num'}, (v / this.f.total * 100).toFixed(1)))))));
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Numbers and times as people read them, by unit and language.
+// Formatting of numbers and times by unit and language.
 import {lang} from './i18n.js';
 
 const short = (v, digits = 3) => {
@@ -10,7 +10,7 @@ const short = (v, digits = 3) => {
   return String(Number(v.toPrecision(digits)));
 };
 
-/** count writes whole numbers in full up to 99,999. */
+/** count formats a number without a unit; whole numbers below 100,000 in full. */
 export function count(v) {
   if (v === null || v === undefined || Number.isNaN(v)) return '–';
   const a = Math.abs(v);
@@ -40,7 +40,7 @@ export function seconds(v) {
   return short(v / 86400) + ' d';
 }
 
-/** value writes a number of a unit (UCUM); rate says that it is one per second. */
+/** value formats a number with a UCUM unit. With rate, it is a rate per second. */
 export function value(v, unit, rate) {
   if (v === null || v === undefined || Number.isNaN(v)) return '–';
   if (unit === '1') return short(v * 100) + ' %';
@@ -54,7 +54,7 @@ export function value(v, unit, rate) {
 
 const two = (n) => String(n).padStart(2, '0');
 
-/** clock writes a time of day, with the day where it is not today's. */
+/** clock formats a time of day, with the date unless it is today's. */
 export function clock(ms, precise) {
   const d = new Date(ms);
   let s = two(d.getHours()) + ':' + two(d.getMinutes()) + ':' + two(d.getSeconds());
@@ -69,7 +69,7 @@ export function span(from, to) {
   return clock(from) + ' – ' + clock(to);
 }
 
-/** func is the short name of a function: without its package's path, type arguments and the linker's escapes. */
+/** func shortens the name of a function: it removes the path of the package and type arguments, and decodes the linker's escapes. */
 export function func(name) {
   let plain = '', depth = 0;
   for (const c of name) {

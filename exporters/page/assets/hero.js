@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The goroutines by state, stacked, with what was expected, and creations below.
+// The main chart: goroutines by state, stacked, with the expected band, and below it the
+// rate of creations.
 import {h, css} from './dom.js';
 import {t} from './i18n.js';
 import {count, clock} from './format.js';
 import {Plot, gutter} from './plot.js';
 import {total, waiting} from './data.js';
 
-/** states from the bottom up: what runs and what wants to run has the common base line. */
+/** states in stacking order. Running goroutines are at the bottom, so that they share the base line. */
 export const states = [
   {key: 'gmpulse.goroutines.running', name: 'running', color: '--running'},
   {key: 'gmpulse.goroutines.runnable', name: 'runnable', color: '--runnable'},
@@ -15,13 +16,13 @@ export const states = [
   {key: waiting, name: 'waiting', color: '--waiting'},
 ];
 
-/** cut is the part of the rows that a range needs, and one more on either side. */
+/** cut returns the rows of a range and one more on either side: [first, end, times in seconds]. */
 export function cut(data, from, to) {
   const i = Math.max(0, data.at(from)), j = Math.min(data.t.length, data.at(to) + 2);
   return [i, j, data.t.slice(i, j).map((ms) => ms / 1000)];
 }
 
-/** signal is the one of the baselines' that tells of goroutines. */
+/** signal returns the baseline signal of goroutines, or null. */
 const signal = (data) => (data.columns.has('band.upper:goroutines') ? 'goroutines' : null);
 
 function stack(data, from, to) {
@@ -41,11 +42,11 @@ function stack(data, from, to) {
   return [times, ...sums, data.col(total).slice(i, j), of('lower'), of('upper'), of('expected')];
 }
 
-/** tint is a colour that covers what is under it: red shades would turn it muddy. */
+/** tint returns an opaque mix with the background. A transparent colour would mix with the red shade of anomalies. */
 const tint = (name, a) => () => `color-mix(in srgb, ${css(name)} ${a}%, ${css('--card')})`;
 const alpha = (name, a) => () => `color-mix(in srgb, ${css(name)} ${a}%, transparent)`;
 
-/** anomalies shades the times in which something was not as it should be. */
+/** anomalies shades the episodes. */
 function anomalies(u) {
   const {ctx} = u, {left, top, width, height} = u.bbox;
   const view = u.gm.view, [from, to] = view.range();
@@ -53,7 +54,7 @@ function anomalies(u) {
   ctx.beginPath();
   ctx.rect(left, top, width, height);
   ctx.clip();
-  for (const s of view.data.allSpells()) {
+  for (const s of view.data.allEpisodes()) {
     const a = u.valToPos(Math.max(s.from, from) / 1000, 'x', true);
     const b = u.valToPos(Math.min(s.to || view.data.last, to) / 1000, 'x', true);
     if (b < left || a > left + width || s.from > to) continue;
@@ -90,7 +91,7 @@ export function hero(view) {
     under: anomalies,
   });
   plot.view = view;
-  const births = new Plot(view, {
+  const created = new Plot(view, {
     height: 46, left: gutter(), format: (v) => count(v), least: 1, timeAxis: false,
     build: (data, from, to) => {
       const [i, j, times] = cut(data, from, to);
@@ -98,7 +99,7 @@ export function hero(view) {
     },
     series: [{stroke: () => css('--muted'), fill: alpha('--muted', 35), width: 0, paths: uPlot.paths.bars({size: [0.9, 8], align: -1})}],
   });
-  for (const p of [plot, births]) {
+  for (const p of [plot, created]) {
     const options = p.options.bind(p);
     p.options = (width) => {
       const o = options(width);
@@ -107,7 +108,7 @@ export function hero(view) {
     };
   }
   const small = h('div', {class: 'rowlabel'});
-  const label = h('div', {class: 'births'}, small, births.el);
+  const label = h('div', {class: 'created'}, small, created.el);
   el.append(h('figcaption', {}, h('div', {class: 'heading'}, title, when), values), plot.el, label);
 
   function legend() {
@@ -115,7 +116,7 @@ export function hero(view) {
     const value = (key) => view.data.value(key, ms);
     const sum = value(total);
     title.replaceChildren(t('hero.title'));
-    small.replaceChildren(t('hero.births'));
+    small.replaceChildren(t('hero.created'));
     when.replaceChildren(view.cursor === null ? '' : clock(ms));
     const band = signal(view.data);
     const lower = band ? value('band.lower:' + band) : null, upper = band ? value('band.upper:' + band) : null;
@@ -125,5 +126,5 @@ export function hero(view) {
       ...(lower !== null && upper !== null ? [h('span', {class: 'key'}, h('i', {class: 'swatch band'}), t('hero.expected'), h('b', {}, `${count(lower)}–${count(upper)}`))] : []),
     );
   }
-  return {el, plot, plots: [plot, births], legend};
+  return {el, plot, plots: [plot, created], legend};
 }

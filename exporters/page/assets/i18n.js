@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The words of the page in English and Chinese: key: [English, Chinese]. GMP,
-// goroutine, P, M, GC, span and trace stay as Go engineers say them.
+// The texts of the page by key: [English, Chinese]. Terms such as goroutine, P, M, GC,
+// span and trace are not translated.
 
 const words = {
   'loading': ['Loading…', '加载中…'],
-  'failed': ['That did not work: {error}', '没成功：{error}'],
+  'failed': ['Failed: {error}', '操作失败：{error}'],
   'copy': ['Copy', '复制'], 'copied': ['Copied', '已复制'], 'download': ['Download', '下载'], 'close': ['Close', '关闭'],
-  'before': ['before', '之前'], 'during': ['then', '当时'], 'growth': ['growth', '增长'],
+  'before': ['before', '之前'], 'during': ['during', '当时'], 'growth': ['growth', '增长'],
 
   'state.live': ['live', '实时'], 'state.polling': ['live (polling)', '实时（轮询）'], 'state.lost': ['connection lost, trying again', '连接断开，重连中'],
-  'state.ended': ['the agent has stopped', '探针已停止'], 'state.paused': ['paused', '已暂停'],
+  'state.ended': ['gmpulse has stopped', 'gmpulse 已停止'], 'state.paused': ['paused', '已暂停'],
   'tool.pause': ['Pause (space)', '暂停（空格）'], 'tool.resume': ['Resume (space)', '继续（空格）'], 'tool.help': ['Keys and marks (?)', '快捷键与图例（?）'],
   'tool.theme': ['Light, dark or as the system', '浅色、深色或跟随系统'], 'tool.lang': ['中文', 'English'], 'tool.range': ['Time shown', '时间范围'],
   'tool.reset': ['Back to now (0)', '回到当前（0）'], 'tool.table': ['As a table', '表格视图'], 'tool.capture': ['Take a capture now', '立即抓取现场'],
   'range.60': ['1 min', '1 分'], 'range.300': ['5 min', '5 分'], 'range.900': ['15 min', '15 分'], 'range.3600': ['1 h', '1 小时'],
   'fact.nospans': ['no spans seen', '未观测到 span'],
-  'fact.nospans.help': ['The program sets no OpenTelemetry TracerProvider. Wrap its handler with a.Middleware and its jobs with a.Do, or set a provider; then verdicts say under which requests goroutines were created.', '程序没有设置 OpenTelemetry 的 TracerProvider。用 a.Middleware 包装 HTTP handler、用 a.Do 包装任务，或设置一个 provider，诊断结论就能指出 goroutine 是在哪个请求下创建的。'],
+  'fact.nospans.help': ['The program sets no OpenTelemetry TracerProvider. Wrap its handler with a.Middleware and its jobs with a.Do, or set a provider; verdicts then show under which requests goroutines were created.', '程序没有设置 OpenTelemetry 的 TracerProvider。用 a.Middleware 包装 HTTP handler、用 a.Do 包装任务，或设置一个 provider，诊断结论就能指出 goroutine 是在哪个请求下创建的。'],
   'fact.up': ['up {time}', '已运行 {time}'],
 
   'verdict.waiting': ['Waiting for the first sample.', '等待第一个采样点。'],
-  'verdict.calm': ['Normal: {n} goroutines, nothing that does not belong there.', '一切正常：{n} 个 goroutine，没有可疑迹象。'],
+  'verdict.calm': ['Normal: {n} goroutines, no leak and no anomaly.', '一切正常：{n} 个 goroutine，未发现泄漏或异常。'],
   'verdict.since': ['since {time}', '自 {time} 起'],
   'verdict.group': ['{kind}: {n} goroutines in {wait} at {place}', '{kind}：{n} 个 goroutine 阻塞于 {wait}，位置 {place}'],
   'verdict.growing': ['Watching: {n} goroutines at {place}', '正在观察：{n} 个 goroutine，位置 {place}'],
   'verdict.rate': [', {rate} a minute', '，每分钟 {rate}'],
   'verdict.under': [', created under {root}', '，在 {root} 下创建'],
-  'verdict.band': ['Unusual: {signal} at {value}, where {expected} was expected', '异常：{signal} 达到 {value}，预期约 {expected}'],
+  'verdict.band': ['Anomaly: {signal} at {value}, expected {expected}', '异常：{signal} 达到 {value}，预期约 {expected}'],
   'verdict.more': ['and {n} more', '另有 {n} 项'],
   'verdict.look': ['Why?', '看原因'],
 
@@ -36,11 +36,11 @@ const words = {
   'what.leak': ['they neither run nor end, and more are added', '既不运行也不退出，而且还在增加'],
   'what.stuck': ['requests in flight that neither run nor end', '在途请求既不运行也不结束'],
   'what.pressure': ['they end, but each stays longer than before', '能退出，但每个都待得越来越久'],
-  'what.growing': ['not known yet what they are; gmpulse is watching', '还不能下结论，gmpulse 正在观察'],
-  'what.burst': ['many at once, too young to judge', '一下子涌出很多，还来不及下结论'],
-  'what.load': ['as many as the load asks for', '与请求量相符'], 'what.connections': ['more clients are connected', '连接的客户端变多了'], 'what.pool': ['they work, or have stopped growing', '在工作，或已不再增长'],
+  'what.growing': ['no verdict yet; gmpulse keeps watching', '还不能下结论，gmpulse 正在观察'],
+  'what.burst': ['many new goroutines, too new for a verdict', '短时间内新增很多，还来不及下结论'],
+  'what.load': ['in proportion to the load', '与请求量相符'], 'what.connections': ['more clients are connected', '连接的客户端变多了'], 'what.pool': ['they run, or their number has stopped growing', '在工作，或数量已不再增长'],
 
-  'hero.title': ['Goroutines by state', 'Goroutine 状态分布'], 'hero.total': ['goroutines', '个 goroutine'], 'hero.expected': ['expected', '预期区间'], 'hero.births': ['created /s', '新建 /s'],
+  'hero.title': ['Goroutines by state', 'Goroutine 状态分布'], 'hero.total': ['goroutines', '个 goroutine'], 'hero.expected': ['expected', '预期区间'], 'hero.created': ['created /s', '新建 /s'],
   'state.running': ['running', '运行中'], 'state.runnable': ['runnable', '等待调度'], 'state.notInGo': ['in syscall or cgo', '系统调用 / cgo'], 'state.waiting': ['waiting', '阻塞等待'],
   'hero.slider': ['Time cursor. Arrow keys move it, Enter opens the moment.', '时间游标：方向键移动，回车查看该时刻。'],
   'hero.at': ['{time}: {n} goroutines, {running} running, {runnable} runnable, {waiting} waiting, {spans} requests in flight', '{time}：{n} 个 goroutine，运行中 {running}，等待调度 {runnable}，阻塞 {waiting}，进行中的请求 {spans}'],
@@ -50,18 +50,18 @@ const words = {
   'rail.procs': ['GOMAXPROCS went from {from} to {to}', 'GOMAXPROCS 由 {from} 变为 {to}'], 'rail.drop': ['Records are dropped: {names}', '开始丢数据：{names}'],
 
   'section.scheduler': ['Scheduler', '调度器'], 'section.requests': ['Requests', '请求'], 'section.memory': ['Memory', '内存'], 'section.gc': ['Garbage collection', '垃圾回收'],
-  'section.host': ['Process, container, host', '进程、容器与主机'], 'section.exporters': ['Exporters', '导出器'], 'section.agent': ['Cost of gmpulse itself', 'gmpulse 自身开销'], 'section.own': ['Your own gauges', '业务自定义指标'],
-  'card.queue': ['Runnable per P', '每个 P 的可运行 goroutine'], 'card.latency': ['Scheduling latency', '调度延迟'], 'card.threads': ['Threads M and processors P', '线程 M 与处理器 P'], 'card.mutex': ['Waiting for locks', '锁等待'],
+  'section.host': ['Process, container, host', '进程、容器与主机'], 'section.exporters': ['Exporters', '导出器'], 'section.agent': ['Cost of gmpulse itself', 'gmpulse 自身开销'], 'section.own': ['Application gauges', '业务自定义指标'],
+  'card.queue': ['Runnable per P', '每个 P 的可运行 goroutine'], 'card.latency': ['Scheduling latency', '调度延迟'], 'card.threads': ['Threads M and processors P', '线程 M 与处理器 P'], 'card.mutex': ['Mutex wait time', '锁等待时间'],
   'card.rate': ['Requests per second', '每秒请求数'], 'card.flight': ['In flight', '进行中'], 'card.oldest': ['Oldest request', '最久未结束的请求'],
   'card.heap': ['Heap', '堆'], 'card.rss': ['Resident memory', '常驻内存'], 'card.allocs': ['Allocation rate', '分配速率'], 'card.stacks': ['Goroutine stacks', 'goroutine 栈'],
   'card.cycles': ['GC cycles per second', '每秒 GC 次数'], 'card.pauses': ['Longest pause (STW)', '最长 STW 停顿'], 'card.gccpu': ['CPU share of GC', 'GC 占用 CPU'],
-  'card.cpu': ['CPU of the process, in cores', '进程 CPU（核）'], 'card.machine': ['CPU of the machine, in cores', '整机 CPU（核）'], 'card.throttle': ['Kept from the CPU', '拿不到 CPU 的时间'], 'card.pressure': ['Pressure (PSI)', '资源压力（PSI）'], 'card.files': ['Open file descriptors', '打开的文件描述符'], 'card.network': ['Network', '网络'],
-  'card.delivered': ['Records delivered', '已送达'], 'card.dropped': ['Dropped and failed', '丢弃与失败'], 'card.pending': ['Waiting to be sent', '待发送'],
-  'card.tick': ['Time per sample', '单次采样耗时'], 'card.late': ['Woken late by', '唤醒延迟'], 'card.missed': ['Missed and repaired', '漏采与修正'],
-  'help.queue': ['Above 1 for long, work waits for a processor: latency follows.', '长期大于 1 说明任务在排队等 P，延迟随之上升。'],
-  'help.latency': ['How long goroutines that could run waited until they did.', 'goroutine 从可运行到真正运行等了多久。'],
-  'help.throttle': ['CPU quota of the container, and threads waiting for a CPU: latency that no Go metric shows.', '容器 CPU 限流与线程等 CPU 的时间，Go 自己的指标里看不到。'],
-  'help.late': ['A canary: our own goroutine feels what yours feel.', '金丝雀指标：探针自己的 goroutine 感受到的，业务 goroutine 同样感受得到。'],
+  'card.cpu': ['CPU of the process, in cores', '进程 CPU（核）'], 'card.machine': ['CPU of the machine, in cores', '整机 CPU（核）'], 'card.throttle': ['Time without a CPU', '拿不到 CPU 的时间'], 'card.pressure': ['Pressure (PSI)', '资源压力（PSI）'], 'card.files': ['Open file descriptors', '打开的文件描述符'], 'card.network': ['Network', '网络'],
+  'card.delivered': ['Records delivered', '已送达'], 'card.dropped': ['Dropped and failed', '丢弃与失败'], 'card.pending': ['Records waiting to be sent', '待发送'],
+  'card.tick': ['Time per sample', '单次采样耗时'], 'card.late': ['Wake-up latency', '唤醒延迟'], 'card.missed': ['Missed samples, repaired values', '漏采与修正'],
+  'help.queue': ['If it stays above 1, goroutines wait for a processor (P) and latency rises.', '长期大于 1 说明任务在排队等 P，延迟随之上升。'],
+  'help.latency': ['How long runnable goroutines waited until they ran.', 'goroutine 从可运行到真正运行等了多久。'],
+  'help.throttle': ['Time throttled by the CPU quota of the container, and time that threads waited for a CPU. No Go metric shows it.', '被容器 CPU 配额限流的时间，以及线程等待 CPU 的时间。Go 自己的指标里看不到。'],
+  'help.late': ['How late the goroutine of gmpulse runs after its timer. Goroutines of the application wait as long.', 'gmpulse 自己的 goroutine 在定时器到期后多久才运行；业务 goroutine 也会等同样久。'],
   'line.max': ['max', '最大'], 'line.mean': ['mean', '平均'], 'line.p99': ['p99', 'p99'], 'line.p50': ['p50', 'p50'], 'line.threads': ['M', 'M'], 'line.procs': ['P', 'P'], 'line.usable': ['usable CPUs', '可用 CPU'], 'line.wait': ['', ''],
   'line.started': ['started', '开始'], 'line.ended': ['ended', '结束'], 'line.active': ['', ''], 'line.age': ['', ''], 'line.alloc': ['in use', '已用'], 'line.live': ['live', '存活'], 'line.goal': ['goal', '目标'],
   'line.rss': ['RSS', 'RSS'], 'line.container': ['container', '容器'], 'line.limit': ['limit', '上限'], 'line.rate': ['', ''], 'line.stacks': ['', ''], 'line.cycles': ['', ''], 'line.gc': ['GC', 'GC'], 'line.other': ['other', '其他'], 'line.share': ['', ''],
@@ -71,38 +71,38 @@ const words = {
 
   'moment.title': ['This moment', '这一刻'], 'moment.before': ['compared with {range}', '对比 {range}'], 'moment.prev': ['Previous anomaly ([)', '上一个异常（[）'], 'moment.next': ['Next anomaly (])', '下一个异常（]）'],
   'moment.zoom': ['Zoom to it (z)', '放大（z）'], 'moment.link': ['Copy link (l)', '复制链接（l）'], 'moment.zip': ['Export as zip', '导出为 zip'], 'moment.close': ['Close (Esc)', '关闭（Esc）'],
-  'moment.nothing': ['No verdict on any goroutines at this time. What changed is below.', '这段时间没有针对 goroutine 的结论，变化见下。'],
-  'moment.band': ['{signal} reached {value} where {expected} was expected, from {time} on.', '{signal} 自 {time} 起达到 {value}，预期约 {expected}。'],
+  'moment.nothing': ['No verdict on goroutines at this time. Changes are listed below.', '这段时间没有针对 goroutine 的结论，变化见下。'],
+  'moment.band': ['{signal} reached {value} from {time} on; expected was {expected}.', '{signal} 自 {time} 起达到 {value}，预期约 {expected}。'],
   'answer.growing': ['{n} goroutines in {wait}, {rate} a minute since {time}.', '{n} 个 goroutine 阻塞于 {wait}，自 {time} 起每分钟 {rate}。'],
   'answer.still': ['{n} goroutines in {wait} since {time}.', '自 {time} 起有 {n} 个 goroutine 阻塞于 {wait}。'],
   'answer.created': ['Created at', '创建位置'],
   'answer.where': ['Where', '位置'], 'answer.under': ['Created under', '在这些 span 下创建'], 'answer.why': ['Why', '依据'], 'answer.hint': ['Look for', '排查方向'], 'answer.limit': ['Memory lasts', '内存还能撑'],
   'answer.proven': ['the garbage collector found {n} of them unreachable', 'GC 已证实其中 {n} 个不可达'],
   'answer.more': ['Stack and evidence', '调用栈与依据'], 'answer.ages': ['By age:', '按存活时间：'], 'answer.norequest': ['no request', '不在请求内'],
-  'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waiting where', '阻塞位置'], 'groups.under': ['created under {roots}', '在 {roots} 下创建'],
-  'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['extreme', '极值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'], 'changes.none': ['Nothing moved further than it does anyway.', '没有超出平常波动的变化。'],
-  'spans.title': ['Requests alive then', '当时未结束的请求'], 'spans.name': ['root span', '根 span'], 'spans.age': ['age', '已持续'], 'spans.trace': ['trace', 'trace'],
-  'events.title': ['What happened', '期间事件'],
-  'captures.title': ['Evidence', '现场证据'], 'captures.none': ['There is no capture yet.', '还没有抓取过现场。'], 'captures.others': ['None near this moment; the newest are:', '这一刻附近没有，最近的几次：'], 'captures.take': ['Take a capture now', '立即抓取现场'], 'captures.taking': ['Taking a capture…', '正在抓取现场…'], 'captures.taken': ['Captured: {id}', '已抓取：{id}'],
+  'groups.title': ['Goroutines by growth', 'goroutine 分组（按增长排序）'], 'groups.surveys': ['surveys of {then} and {before}', '采样于 {then} 与 {before}'], 'groups.group': ['waits at', '阻塞位置'], 'groups.under': ['created under {roots}', '在 {roots} 下创建'],
+  'changes.title': ['What changed', '指标变化'], 'changes.metric': ['metric', '指标'], 'changes.peak': ['peak', '峰值'], 'changes.all': ['All {n} metrics', '全部 {n} 个指标'], 'changes.few': ['Only what changed', '只看有变化的'], 'changes.none': ['No metric changed more than it normally does.', '没有超出平常波动的变化。'],
+  'spans.title': ['Requests in flight at that time', '当时未结束的请求'], 'spans.name': ['root span', '根 span'], 'spans.age': ['age', '已持续'], 'spans.trace': ['trace', 'trace'],
+  'events.title': ['Events', '期间事件'],
+  'captures.title': ['Captures', '抓取的现场'], 'captures.none': ['No captures yet.', '还没有抓取过现场。'], 'captures.others': ['No capture near this moment. The newest ones:', '这一刻附近没有抓取记录，最近的几次：'], 'captures.take': ['Take a capture now', '立即抓取现场'], 'captures.taking': ['Taking a capture…', '正在抓取现场…'], 'captures.taken': ['Captured: {id}', '已抓取：{id}'],
   'flame.open': ['Flame graph of all goroutines now', '当前全部 goroutine 的火焰图'], 'flame.now': ['All goroutines now', '当前全部 goroutine'], 'flame.show': ['Flame graph', '火焰图'], 'flame.search': ['Find a function', '查找函数'], 'flame.type': ['Value', '度量'], 'flame.by': ['Group by label', '按标签分组'],
-  'flame.label': ['Flame graph of {type}, {total} in all. Arrow keys move, Enter goes in, Backspace goes out.', '{type} 火焰图，总计 {total}。方向键移动，回车进入，退格返回。'], 'flame.table': ['As a table: the functions with most of their own', '表格：自身占用最多的函数'], 'flame.function': ['function', '函数'], 'flame.self': ['self', '自身'],
+  'flame.label': ['Flame graph of {type}, {total} in total. Arrow keys move, Enter zooms in, Backspace zooms out.', '{type} 火焰图，总计 {total}。方向键移动，回车放大，退格返回。'], 'flame.table': ['Table: functions with the greatest self value', '表格：自身占用最多的函数'], 'flame.function': ['function', '函数'], 'flame.self': ['self', '自身'],
 
   'signal.goroutines': ['goroutines', 'goroutine 数'], 'signal.goroutines.running': ['running goroutines', '运行中的 goroutine'], 'signal.goroutines.runnable': ['runnable goroutines', '等待调度的 goroutine'], 'signal.goroutines.waiting': ['waiting goroutines', '阻塞的 goroutine'],
   'signal.goroutines.not_in_go': ['goroutines in syscalls', '系统调用中的 goroutine'], 'signal.goroutines.created': ['goroutines created', '新建 goroutine'], 'signal.scheduler.runnable_per_processor': ['runnable per P', '每个 P 的可运行 goroutine'],
-  'signal.scheduler.latency.p99': ['scheduling latency p99', '调度延迟 p99'], 'signal.scheduler.lateness': ['lateness of the agent', '探针唤醒延迟'], 'signal.gc.cpu': ['CPU share of GC', 'GC 占用 CPU'], 'signal.gc.pause': ['GC pauses', 'GC 停顿'],
-  'signal.memory.heap_live': ['live heap', '存活堆'], 'signal.memory.resident': ['resident memory, share of what there is', '常驻内存占比'], 'signal.cpu.throttled': ['time throttled', '被限流时间占比'],
+  'signal.scheduler.latency.p99': ['scheduling latency p99', '调度延迟 p99'], 'signal.scheduler.lateness': ['wake-up latency of gmpulse', 'gmpulse 唤醒延迟'], 'signal.gc.cpu': ['CPU share of GC', 'GC 占用 CPU'], 'signal.gc.pause': ['GC pauses', 'GC 停顿'],
+  'signal.memory.heap_live': ['live heap', '存活堆'], 'signal.memory.resident': ['resident memory, share of the limit', '常驻内存占上限的比例'], 'signal.cpu.throttled': ['time throttled', '被限流时间占比'],
   'signal.root_span.p50': ['p50 of {root}', '{root} 的 p50'], 'signal.root_span.p99': ['p99 of {root}', '{root} 的 p99'], 'signal.root_span.active': ['{root} in flight', '进行中的 {root}'],
 
   'table.title': ['The range shown, as a table', '当前范围的数据表'], 'table.time': ['time', '时间'], 'table.page': ['{from}–{to} of {n}', '第 {from}–{to} 行，共 {n} 行'], 'table.prev': ['Newer', '较新'], 'table.next': ['Older', '较早'], 'table.total': ['goroutines', 'goroutine 总数'], 'table.spans': ['requests', '请求'],
   'help.title': ['Keys and marks', '快捷键与图例'],
-  'help.space': ['pause, and go on', '暂停 / 继续'], 'help.arrows': ['move the cursor; with Shift by ten samples', '移动游标；按住 Shift 一次十个采样点'], 'help.enter': ['open the moment at the cursor', '查看游标所在时刻'], 'help.brackets': ['previous, next anomaly', '上一个 / 下一个异常'],
-  'help.zoom': ['zoom in, out', '放大 / 缩小'], 'help.zero': ['back to now', '回到当前'], 'help.z': ['zoom to the moment', '放大到选中时刻'], 'help.l': ['copy a link to what you see', '复制当前视图的链接'], 'help.t': ['as a table', '表格视图'], 'help.esc': ['close', '关闭'], 'help.help': ['this help', '本帮助'],
+  'help.space': ['pause or resume', '暂停 / 继续'], 'help.arrows': ['move the cursor; with Shift by ten samples', '移动游标；按住 Shift 一次移动十个采样点'], 'help.enter': ['open the moment at the cursor', '查看游标所在时刻'], 'help.brackets': ['previous or next anomaly', '上一个 / 下一个异常'],
+  'help.zoom': ['zoom in or out', '放大 / 缩小'], 'help.zero': ['back to now', '回到当前'], 'help.z': ['zoom to the moment', '放大到选中时刻'], 'help.l': ['copy a link to what you see', '复制当前视图的链接'], 'help.t': ['as a table', '表格视图'], 'help.esc': ['close', '关闭'], 'help.help': ['this help', '本帮助'],
   'help.mouse': ['Click a spike for its moment, drag over a range for that range, double-click to return to now.', '点击尖峰查看该时刻，拖动选择一段时间，双击回到当前。'],
-  'help.marks': ['Marks', '图例'], 'mark.verdict': ['verdict on goroutines', 'goroutine 结论'], 'mark.anomaly': ['a signal outside its expected band', '信号超出预期区间'], 'mark.capture': ['capture of evidence', '抓取的现场'], 'mark.procs': ['GOMAXPROCS changed', 'GOMAXPROCS 变化'], 'mark.drop': ['an exporter drops records', '导出器丢数据'], 'mark.other': ['any other event', '其他事件'],
+  'help.marks': ['Marks', '图例'], 'mark.verdict': ['verdict on goroutines', 'goroutine 结论'], 'mark.anomaly': ['a signal outside its expected band', '信号超出预期区间'], 'mark.capture': ['capture', '抓取的现场'], 'mark.procs': ['GOMAXPROCS changed', 'GOMAXPROCS 变化'], 'mark.drop': ['an exporter drops records', '导出器丢数据'], 'mark.other': ['any other event', '其他事件'],
   'linked': ['Link copied', '链接已复制'], 'jump.none': ['No anomaly in that direction', '该方向没有异常'],
 };
 
-/** hints by their names: what the agent says in English, and the same in Chinese. */
+/** hints by id: the English text of the detector, and its translation. */
 const hints = {
   'http-body': ['an HTTP response whose body is not closed, or not read to its end, keeps its connection and two goroutines; so does an http.Transport that is created for each request and never closed', 'HTTP 响应体没有关闭或没有读完，会一直占着连接和两个 goroutine；每次请求都新建、从不关闭的 http.Transport 也一样。'],
   'http-idle': ['these connections are idle: each new http.Transport keeps connections of its own; share one, or call CloseIdleConnections', '这些连接都在等下一个请求：http.Transport 被反复新建，每个都留着自己的连接。请共用一个，或调用 CloseIdleConnections。'],
@@ -154,10 +154,10 @@ const hints = {
 
 let current = 'en';
 
-/** lang is "en" or "zh-CN". */
+/** lang returns "en" or "zh-CN". */
 export const lang = () => current;
 
-/** choose sets the language: what was asked for, else what the browser prefers. */
+/** choose sets the language to the wanted one, or else the browser's preference. */
 export function choose(wanted) {
   const prefers = wanted || (navigator.languages || [navigator.language]).find((l) => /^(zh|en)/i.test(l)) || 'en';
   current = /^zh/i.test(prefers) ? 'zh-CN' : 'en';
@@ -166,7 +166,7 @@ export function choose(wanted) {
 
 export const has = (key) => key in words;
 
-/** t is a text with its places filled in; unknown keys show as they are. */
+/** t returns the text of a key with its placeholders replaced, or the key if it is unknown. */
 export function t(key, values) {
   const pair = words[key];
   let text = pair ? pair[current === 'en' ? 0 : 1] : key;
@@ -174,13 +174,13 @@ export function t(key, values) {
   return text;
 }
 
-/** signal is what people call a signal of the baselines. */
+/** signal returns the display name of a baseline signal. */
 export function signal(name) {
   const [kind, ...root] = name.split(' ');
   return has('signal.' + kind) ? t('signal.' + kind, {root: root.join(' ')}) : name;
 }
 
-/** hint translates a hint of the agent, whose places are filled in already; a text that is not known stays as it is. */
+/** hint translates a hint, whose placeholders are replaced already. It returns an unknown text unchanged. */
 export function hint(text) {
   if (current === 'en') return text;
   for (const [english, chinese] of Object.values(hints)) {

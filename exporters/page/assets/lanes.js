@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Under the goroutines, on the same axis: what requests were active, and what
-// happened. Drawn on canvases of our own.
+// Strips below the main chart on the same time axis: active requests, garbage collections
+// and events.
 import {h, css} from './dom.js';
 import {t, signal} from './i18n.js';
 import {count, clock} from './format.js';
@@ -9,7 +9,7 @@ import {gutter, hair, range, listen, pixel} from './plot.js';
 
 const laneHeight = 22, maxLanes = 8;
 
-/** Strip is a canvas beside a gutter with labels, with cursor and selection. */
+/** Strip is a canvas with labels on its left, a cursor and a selection. */
 class Strip {
   constructor(view, name) {
     this.view = view;
@@ -30,7 +30,7 @@ class Strip {
     return {from, to, width: this.body.clientWidth};
   }
 
-  /** context returns the canvas, cleared, in CSS pixels. */
+  /** context clears the canvas and returns its context, scaled to CSS pixels. */
   context(height) {
     const r = devicePixelRatio || 1, width = this.body.clientWidth;
     this.labels.style.width = gutter() + 'px';
@@ -51,7 +51,7 @@ class Strip {
   selection() { range(this.mark, this.view, this.scale()); }
 }
 
-/** bins folds values into columns of two pixels: the greatest of each. */
+/** bins returns the greatest value in each column of two pixels. */
 function bins(data, values, s) {
   const n = Math.ceil(s.width / 2), out = new Array(n).fill(0);
   const i0 = Math.max(0, data.at(s.from)), i1 = data.at(s.to);
@@ -65,7 +65,7 @@ function bins(data, values, s) {
   return out;
 }
 
-/** whole is a rate without digits that nobody needs. */
+/** whole formats a rate, without decimals from 1 on. */
 const whole = (v) => count(v >= 1 ? Math.round(v) : v);
 
 const some = (values, i0, i1) => values.slice(i0, i1 + 1).some((v) => v > 0);
@@ -76,7 +76,7 @@ export class Lanes extends Strip {
     this.shown = [];
   }
 
-  /** choose picks the names with most in flight; the rest is one lane. */
+  /** choose returns the lanes: the root spans with the most requests in flight, and one lane for the others. */
   choose(s) {
     const {data} = this.view;
     const i0 = Math.max(0, data.at(s.from)), i1 = data.at(s.to);
@@ -86,7 +86,7 @@ export class Lanes extends Strip {
       return {name, values, sum};
     }).filter((l) => l.sum > 0).sort((a, b) => b.sum - a.sum);
     const top = all.slice(0, maxLanes - (all.length > maxLanes ? 1 : 0));
-    // Lanes keep their places while they are shown, so that the eye can follow.
+    // Sorted by name, so that lanes do not change places while their values change.
     top.sort((a, b) => a.name < b.name ? -1 : 1);
     const rest = all.filter((l) => !top.includes(l));
     if (rest.length) {
@@ -94,7 +94,7 @@ export class Lanes extends Strip {
       top.push({name: t('lanes.rest', {n: rest.length}), values, rest: true});
     }
     const ended = data.col('gmpulse.root_spans.ended'), started = data.col('gmpulse.root_spans.started');
-    // Requests that are shorter than the time between two samples are in no lane.
+    // Most requests are shorter than the interval of samples and are in no other lane.
     if (some(started, i0, i1) || some(ended, i0, i1)) top.unshift({name: t('lanes.started'), values: started, ended, rate: true});
     return top;
   }
@@ -131,7 +131,7 @@ export class Lanes extends Strip {
     this.selection();
   }
 
-  /** inside writes the name into the lane, where the gutter is too narrow for it. */
+  /** inside writes the name into the lane if the gutter is too narrow for it. */
   inside(c, name, y) {
     c.font = `11px ${css('--font')}`;
     c.lineWidth = 3;
@@ -141,7 +141,7 @@ export class Lanes extends Strip {
     c.fillText(name, 6, y * laneHeight + 15);
   }
 
-  /** long draws the spans that lasted, as lines along the bottom of their lane. */
+  /** long draws spans of two seconds or longer as lines at the bottom of their lane. */
   long(c, s, name, y) {
     c.fillStyle = css('--ink');
     for (const sp of this.view.data.spans.values()) {
@@ -163,7 +163,7 @@ export class Lanes extends Strip {
   }
 }
 
-/** kinds of marks on the rail, each with a shape of its own. */
+/** kinds of marks on the rail and their colours. shape draws each differently. */
 const kinds = {verdict: '--alarm', anomaly: '--warn', capture: '--accent', procs: '--syscall', drop: '--runnable', other: '--muted'};
 
 export class Rail extends Strip {
@@ -177,7 +177,7 @@ export class Rail extends Strip {
     this.over.addEventListener('pointerleave', () => { this.tip.hidden = true; });
   }
 
-  /** collect finds everything to be marked in a range. */
+  /** collect returns the marks of a range in order of time. */
   collect(s) {
     const {data} = this.view, marks = [];
     for (const e of data.events) {
@@ -187,7 +187,7 @@ export class Rail extends Strip {
     for (const b of this.captures) {
       if (b.t >= s.from && b.t <= s.to) marks.push({t: b.t, kind: 'capture', text: t('rail.capture', {reason: b.reason || b.id})});
     }
-    for (const sp of data.allSpells()) {
+    for (const sp of data.allEpisodes()) {
       if (sp.source === 'band' && sp.from >= s.from && sp.from <= s.to) marks.push({t: sp.from, kind: 'anomaly', text: t('rail.band', {signal: signal(sp.subject)})});
     }
     const i0 = Math.max(1, data.at(s.from)), i1 = data.at(s.to), procs = data.col('go.processor.limit');
@@ -227,7 +227,7 @@ export class Rail extends Strip {
     this.selection();
   }
 
-  /** axis writes the times under all of the above. */
+  /** axis draws the labels of the time axis. */
   axis(c, s) {
     const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].map((n) => n * 1000);
     const step = steps.find((n) => (s.to - s.from) / n <= s.width / 84) || 14400e3;
@@ -262,7 +262,7 @@ function kindOf(e) {
   return 'other';
 }
 
-/** shape draws a mark: what it is shows without its colour too. */
+/** shape draws a mark. Shapes differ, so that colour is not needed to tell them. */
 function shape(c, kind, x, y, color) {
   c.fillStyle = c.strokeStyle = color;
   c.lineWidth = 2;

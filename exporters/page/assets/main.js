@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The page: puts the parts together and hands them samples, keys and links.
+// Entry point: builds the page and passes samples, keys and the link to its parts.
 import {h, icon, icons, fill} from './dom.js';
 import {t, choose, lang, signal} from './i18n.js';
 import {value as inUnits, count, seconds, clock, func, file} from './format.js';
@@ -25,7 +25,7 @@ const say = (text) => {
   setTimeout(() => toast.remove(), 2600);
 };
 
-/* ---- link: language, theme, range and selection are in the fragment ---- */
+/* ---- link: the fragment has language, theme, range and selection ---- */
 
 function permalink() {
   const f = new URLSearchParams();
@@ -70,7 +70,7 @@ function header() {
   uptime();
 }
 
-/** uptime goes by the samples: a service that sends none may be gone. */
+/** uptime shows the time until the newest sample, because a service that sends none may have ended. */
 function uptime() {
   if ($('up') && data.meta.start) $('up').replaceChildren(t('fact.up', {time: seconds(Math.max(0, Math.round((data.last - data.meta.start) / 1000)))}));
 }
@@ -78,7 +78,7 @@ function uptime() {
 function toolbar() {
   const shown = view.paused ? 'paused' : state;
   const looks = [shown, view.zoomed, view.width, data.meta.can_capture, parts?.table.shown, lang(), document.documentElement.dataset.theme].join();
-  if ($('tools').dataset.looks === looks) return; // buttons stay under the pointer
+  if ($('tools').dataset.looks === looks) return; // do not replace buttons under the pointer
   $('tools').dataset.looks = looks;
   const button = (id, path, f, more) => h('button', {class: 'tool', type: 'button', title: t(id), 'aria-label': t(id), onclick: f, ...more}, icon(path));
   const ranges = h('div', {class: 'ranges', role: 'group', 'aria-label': t('tool.range')}, ...widths.map((w) => h('button', {
@@ -114,11 +114,11 @@ function setLanguage(l) {
   moment.draw();
 }
 
-/* ---- the verdict, in words ---- */
+/* ---- verdict ---- */
 
-const calm = ['load', 'connections', 'pool', 'growing'];
+const harmless = ['load', 'connections', 'pool', 'growing'];
 
-/** place is the line that a verdict's reader should look at. */
+/** place returns the line of code to look at. */
 function place(g) {
   return h('code', {title: g.function}, g.verdict.where || func(g.function) + (g.line ? ` (${file(g.file)}:${g.line})` : ''));
 }
@@ -130,15 +130,15 @@ function verdict() {
     el.replaceChildren(h('p', {}, t('verdict.waiting')));
     return;
   }
-  const groups = goroutines.verdicts.filter((g) => !calm.includes(g.verdict.kind));
-  const bands = data.allSpells().filter((s) => s.source === 'band' && !s.to);
+  const groups = goroutines.verdicts.filter((g) => !harmless.includes(g.verdict.kind));
+  const bands = data.allEpisodes().filter((s) => s.source === 'band' && !s.to);
   const n = data.value(total, data.last);
   const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
   const growing = goroutines.verdicts.filter((g) => g.verdict.kind === 'growing');
-  let line, spell;
+  let line, episode;
   if (groups.length) {
     const g = groups[0], root = g.roots?.find((r) => r.name);
-    spell = data.allSpells().findLast((s) => s.source === 'goroutines' && s.subject === g.site) || {from: g.verdict.since, to: 0};
+    episode = data.allEpisodes().findLast((s) => s.source === 'goroutines' && s.subject === g.site) || {from: g.verdict.since, to: 0};
     line = [
       ...fill(t('verdict.group'), {kind: h('b', {class: 'kind'}, t('kind.' + g.verdict.kind)), n: h('b', {}, count(g.count)), wait: g.wait,
         place: place(g)}),
@@ -146,8 +146,8 @@ function verdict() {
       ...(root ? fill(t('verdict.under'), {root: h('b', {}, root.name)}) : []),
     ];
   } else if (bands.length) {
-    spell = bands[0];
-    line = fill(t('verdict.band'), {signal: h('b', {class: 'kind'}, signal(spell.subject)), value: h('b', {}, inUnits(spell.peak, spell.unit)), expected: inUnits(spell.expected, spell.unit)});
+    episode = bands[0];
+    line = fill(t('verdict.band'), {signal: h('b', {class: 'kind'}, signal(episode.subject)), value: h('b', {}, inUnits(episode.peak, episode.unit)), expected: inUnits(episode.expected, episode.unit)});
   } else if (growing.length) {
     const g = growing[0], root = g.roots?.find((r) => r.name);
     line = [...fill(t('verdict.growing'), {n: h('b', {}, count(g.count)), place: place(g)}),
@@ -157,16 +157,16 @@ function verdict() {
   }
   const more = groups.length + bands.length - 1;
   const text = line.map((x) => x.textContent ?? x).join('') + level + lang() + more;
-  if (el.dataset.text === text) return; // it is announced when it changes, not each second
+  if (el.dataset.text === text) return; // screen readers announce each replacement
   el.dataset.text = text;
   el.dataset.level = level;
-  el.replaceChildren(h('p', {}, h('i', {class: 'lamp', 'aria-hidden': 'true'}), h('span', {}, ...line), spell ? h('span', {class: 'quiet'}, ' ' + t('verdict.since', {time: clock(spell.from)})) : null,
+  el.replaceChildren(h('p', {}, h('i', {class: 'lamp', 'aria-hidden': 'true'}), h('span', {}, ...line), episode ? h('span', {class: 'quiet'}, ' ' + t('verdict.since', {time: clock(episode.from)})) : null,
     more > 0 ? h('span', {class: 'quiet'}, ' · ' + t('verdict.more', {n: more})) : null),
-  ...(spell ? [h('button', {type: 'button', class: 'look', onclick: () => view.selectSpell(spell)}, t('verdict.look'))] : []));
+  ...(episode ? [h('button', {type: 'button', class: 'look', onclick: () => view.selectEpisode(episode)}, t('verdict.look'))] : []));
 }
 
 let listed = 0;
-/** captures lists the bundles for the rail. */
+/** captures loads the captures that the rail shows. */
 async function captures() {
   listed = Date.now();
   parts.rail.captures = (await api('captures')).captures;
@@ -180,10 +180,10 @@ async function report() {
     verdict();
     if (data.meta.captures && Date.now() - listed > 20e3) await captures();
     if (moment.shown && view.selection && data.last - view.selection[1] < 15e3) {
-      if (view.spellAt(view.selection[0]) && !view.spellAt(view.selection[0]).to) view.selection[1] = data.last;
+      if (view.episodeAt(view.selection[0]) && !view.episodeAt(view.selection[0]).to) view.selection[1] = data.last;
       moment.refresh();
     }
-  } catch { surveys = -1; } // asked for again with the next sample
+  } catch { surveys = -1; } // the next sample tries again
 }
 
 /* ---- drawing ---- */
@@ -191,7 +191,7 @@ async function report() {
 const plots = () => [...parts.hero.plots, ...parts.multiples.plots];
 
 let due = false;
-/** render draws at most once a frame. */
+/** render draws everything at the next animation frame. */
 function render() {
   if (due || !parts) return;
   due = true;
@@ -225,7 +225,7 @@ function selection() {
   parts.rail.selection();
 }
 
-/** slider makes the timeline one control that keys move and screen readers read. */
+/** slider updates the ARIA slider that makes the timeline accessible. */
 function slider() {
   const el = parts.slider, ms = view.cursor ?? data.last, get = (k) => count(data.value(k, ms));
   const [from, to] = view.range();
@@ -258,7 +258,7 @@ function jump(direction) {
   const s = view.neighbour(direction);
   if (!s) { say(t('jump.none')); return; }
   view.setCursor(s.from);
-  view.selectSpell(s);
+  view.selectEpisode(s);
 }
 
 function zoomTo(from, to) {
@@ -276,7 +276,7 @@ function dialog(title, body) {
 async function capture() {
   say(t('captures.taking'));
   try {
-    const {id} = await api('captures', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({reason: 'asked for on the page'})});
+    const {id} = await api('captures', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({reason: 'requested on the page'})});
     say(t('captures.taken', {id}));
     await captures();
     moment.refresh();
@@ -303,7 +303,7 @@ function help() {
 
 function onKey(e) {
   if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
-  if ($('dialog').open) return; // it has keys of its own
+  if ($('dialog').open) return; // it handles its own keys
   const onButton = /^(BUTTON|A|SUMMARY)$/.test(e.target.tagName);
   const act = {
     ' ': onButton ? null : () => view.pause(!view.paused),
@@ -324,7 +324,7 @@ function onKey(e) {
 async function load() {
   await data.load();
   surveys = -1;
-  if (data.meta.captures) await captures().catch(() => {}); // asked for again later
+  if (data.meta.captures) await captures().catch(() => {}); // report tries again
   header();
   parts.multiples.build();
   render();
@@ -347,7 +347,7 @@ async function start() {
     state: (s) => { state = s; toolbar(); },
     reset: () => again(),
   });
-  /** again loads everything anew; while that fails, it tries every few seconds. */
+  /** again loads everything, and retries every three seconds if that fails. */
   async function again() {
     feed.stop();
     try {

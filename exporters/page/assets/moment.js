@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The moment panel: why was that so? What changed, which goroutines, under which
-// spans, what else happened, and the evidence.
+// The moment panel explains a range of time: verdicts, groups of goroutines, changes of
+// metrics, requests, events and captures.
 import {h, icon, icons, fill} from './dom.js';
 import {t, hint, signal} from './i18n.js';
 import {api, fileURL} from './net.js';
@@ -18,9 +18,9 @@ const command = (text, say) => h('div', {class: 'command'}, h('code', {}, text),
 export class Moment {
   constructor(view, app) {
     this.view = view;
-    this.app = app; // {say, dialog, permalink}
+    this.app = app; // {data, say, dialog, permalink, jump, zoomTo, capture}
     this.el = document.getElementById('moment');
-    this.all = false; // all metrics, not only the most unusual
+    this.all = false; // whether all metrics are shown, not only those that changed
     this.asked = 0;
     this.data = null;
     view.addEventListener('selection', () => this.open());
@@ -47,7 +47,7 @@ export class Moment {
     if (this.view.selection) this.view.select(null);
   }
 
-  /** refresh asks again: a moment that reaches to now goes on. */
+  /** refresh loads the data of the selection again. */
   async refresh() {
     const sel = this.view.selection;
     if (!sel) return;
@@ -90,7 +90,7 @@ export class Moment {
         tool('moment.close', icons.close, () => this.close())));
   }
 
-  /** answers are the verdicts, in sentences. */
+  /** answers returns the verdicts and the signals outside their bands. */
   answers(m) {
     const list = m.groups.filter((g) => g.verdict && !['load', 'connections', 'pool'].includes(g.verdict.kind)).slice(0, 4);
     const bands = m.spells.filter((s) => s.source === 'band').slice(0, 4);
@@ -123,7 +123,7 @@ export class Moment {
       g.stack ? h('ol', {class: 'stack'}, ...g.stack.map((s) => h('li', {}, h('code', {}, s)))) : null);
   }
 
-  /** roots are the spans that goroutines were created under, with traces to look up. */
+  /** roots returns the root spans that goroutines were created under, with links to traces. */
   roots(g) {
     const all = g.roots.reduce((n, r) => n + r.count, 0) || 1;
     return g.roots.slice(0, 4).map((r) => h('div', {class: 'root'},
@@ -202,7 +202,7 @@ export class Moment {
       f.tool ? command(f.tool + local, this.app.say) : null);
   }
 
-  /** flame opens the flame graph of a profile, or of the goroutines now. */
+  /** flame opens the flame graph of a profile, or without an id of the current goroutines. */
   async flame(query, title) {
     const box = h('div', {class: 'flame-body'}, h('p', {class: 'quiet'}, t('loading')));
     this.app.dialog(title, box);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The API of the page, relative to the page's own address.
+// Access to the API. Addresses are relative to the page.
 
-/** api fetches JSON below api/v1/. */
+/** api fetches JSON from a route of api/v1/. */
 export async function api(path, options) {
   const r = await fetch('api/v1/' + path, {cache: 'no-store', ...options});
   const body = await r.json().catch(() => ({error: r.statusText}));
@@ -12,13 +12,13 @@ export async function api(path, options) {
 
 export const fileURL = (id, file) => 'api/v1/capture?' + new URLSearchParams({id, file});
 
-// boot tells the rows of one process from those of the next.
+// boot returns the part of a row's id that identifies the process.
 const boot = (id) => id.split('-')[0];
 
 /**
- * Feed hands over samples as they come: by a stream where there can be one,
- * else by asking every two seconds. It rests while the tab is hidden: browsers
- * open only six connections to one host.
+ * Feed receives samples from a stream, or polls every two seconds if the server cannot
+ * stream. It stops while the tab is hidden, because browsers open only six connections
+ * to a host.
  */
 export class Feed {
   constructor(data, on) {
@@ -57,7 +57,7 @@ export class Feed {
       if (this.data.push(JSON.parse(e.data))) this.on.sample();
     };
     s.onerror = () => {
-      const closed = s.readyState === EventSource.CLOSED; // refused: 501, 503, or gone for good
+      const closed = s.readyState === EventSource.CLOSED; // the server answered with an error, such as 501 or 503
       this.on.state('lost');
       if (closed) { this.stop(); this.polling = true; this.poll(); }
     };
@@ -71,7 +71,7 @@ export class Feed {
     this.timer = -1;
     try {
       const r = await api('samples?' + new URLSearchParams({after: this.data.id}));
-      if (!this.timer) return; // stopped meanwhile
+      if (!this.timer) return; // stop was called meanwhile
       this.timer = 0;
       if (r.reset || boot(this.data.id) !== boot(r.id)) { this.on.reset(); return; }
       this.data.directory = r.columns;

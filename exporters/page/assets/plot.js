@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// One chart over time: uPlot draws, an overlay of ours listens. All charts share
-// the range, the cursor and the selection of the view.
+// A chart over time. uPlot draws it; an overlay handles the pointer. All charts share the
+// range, the cursor and the selection of the view.
 import {h, css} from './dom.js';
 
 const font = (px) => `${px}px ${css('--font')}`;
 
 export const gutter = () => (innerWidth < 760 ? 56 : 148);
 
-/** timeAxis labels times of day, at most one for each 90 pixels. */
+/** timeAxis returns an axis with times of day, at most one label per 90 pixels. */
 function timeAxis(show) {
   return {
     show, stroke: () => css('--muted'), font: font(11), size: 26, gap: 4,
@@ -26,7 +26,7 @@ function timeAxis(show) {
   };
 }
 
-/** binarySteps are those between labels of bytes: powers of two. */
+/** binarySteps are powers of two, the steps between labels of bytes. */
 const binarySteps = Array.from({length: 50}, (_, i) => 2 ** i);
 
 export class Plot {
@@ -89,7 +89,7 @@ export class Plot {
     this.update();
   }
 
-  /** remake is for another theme or language: uPlot reads colours once. */
+  /** remake creates the chart again for another theme, because uPlot reads colours once. */
   remake() {
     if (this.u) this.u.destroy();
     this.u = null;
@@ -112,7 +112,7 @@ export class Plot {
     this.selection();
   }
 
-  /** scale maps times to pixels within the overlay. */
+  /** scale returns the range and the width of the overlay, for pixel. */
   scale() {
     const [from, to] = this.view.range();
     return {from, to, width: this.over.clientWidth};
@@ -128,7 +128,7 @@ export class Plot {
   selection() { range(this.mark, this.view, this.scale()); }
 }
 
-/** headroom leaves some air above the highest value. */
+/** headroom returns the top of the scale, above the highest value. */
 function headroom(max, least) {
   if (max === null || max === undefined || !Number.isFinite(max)) return least;
   return Math.max(max * 1.08, least);
@@ -136,7 +136,7 @@ function headroom(max, least) {
 
 export const pixel = (ms, s) => (ms - s.from) / (s.to - s.from) * s.width;
 
-/** hair places the line of the cursor. */
+/** hair positions the line of the cursor. */
 export function hair(el, view, s) {
   const x = view.cursor === null ? -1 : pixel(view.cursor, s);
   const on = x >= 0 && x <= s.width;
@@ -144,7 +144,7 @@ export function hair(el, view, s) {
   if (on) el.style.transform = `translateX(${x}px)`;
 }
 
-/** range places the shade of the selection. */
+/** range positions the selection. */
 export function range(el, view, s) {
   const sel = view.dragging || view.selection;
   if (!sel) { el.style.display = 'none'; return; }
@@ -154,7 +154,7 @@ export function range(el, view, s) {
   el.style.width = Math.max(1, b - a) + 'px';
 }
 
-/** listen turns what the pointer does on an overlay into cursor and selection. */
+/** listen makes the pointer move the cursor and the selection. */
 export function listen(el, view, scale) {
   const time = (e) => {
     const s = scale();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Small multiples: one card for each question about the rest of the process.
+// Small multiples: cards with charts of the other metrics.
 import {h, css} from './dom.js';
 import {t, has} from './i18n.js';
 import {value as format} from './format.js';
@@ -9,11 +9,11 @@ import {cut} from './hero.js';
 
 const C = {a: '--c1', b: '--c2', c: '--c3', d: '--c4', limit: '--limit'};
 
-/** line is one series of a card: its columns are added up. */
+/** line is a series of a card. It is the sum of its columns. */
 const line = (name, keys, color = C.a, more = {}) => ({name, keys: [].concat(keys), color, ...more});
 const limit = (name, keys) => line(name, keys, C.limit, {dash: [5, 4], limit: true});
 
-/** sections are the parts of the process, with their cards in the order of asking. */
+/** sections are groups of cards in the order in which the page shows them. */
 const sections = [
   {id: 'scheduler', cards: [
     {id: 'queue', unit: '', signal: 'scheduler.runnable_per_processor', lines: [line('max', 'gmpulse.pulse.runnable_per_processor.max', C.b), line('mean', 'gmpulse.pulse.runnable_per_processor.mean', C.a, {fill: true})]},
@@ -57,13 +57,13 @@ const sections = [
   ]},
 ];
 
-/** userSection has a card for each gauge of the application's own. */
+/** userSection has a card for each application gauge. */
 const userSection = (data) => ({
   id: 'own',
   cards: data.own.map((key) => ({id: key, plain: key, help: data.metric(key).help, unit: data.metric(key).unit, lines: [line('', key, C.a, {fill: true})]})),
 });
 
-/** rows adds up the columns of a line within [i, j); absent where all are. */
+/** rows returns the values of a line within [i, j). A value is absent if all columns are. */
 function rows(data, l, i, j) {
   let columns = [];
   for (const key of l.keys) {
@@ -111,7 +111,7 @@ class Card {
     this.el = h('figure', {class: 'card small', 'data-card': spec.id}, this.head, this.plot.el);
   }
 
-  /** reach is the top of the scale: lines that are far above the others do not flatten them. */
+  /** reach returns the top of the scale. It ignores lines marked near that are far above the others. */
   reach(u, hi) {
     const near = this.lines.map((l, k) => (l.near ? u.data[k + 1].reduce((m, v) => Math.max(m, v ?? 0), 0) : 0));
     return Math.max(hi, ...near.filter((v) => v <= 2 * hi));
@@ -130,7 +130,7 @@ class Card {
   }
 }
 
-/** multiples makes all sections; their cards come and go with their data. */
+/** multiples creates the sections. They have only cards with data. */
 export function multiples(view) {
   const el = h('div', {class: 'sections'});
   let cards = [];
@@ -152,7 +152,7 @@ export function multiples(view) {
     el, build,
     get plots() { return cards.map((c) => c.plot); },
     legend() { for (const c of cards) if (c.plot.seen) c.legend(); },
-    /** settle looks now and then whether there is data for more cards. */
+    /** settle rebuilds the sections, at most every five samples, if there is data for more cards. */
     settle() { if (++ticks % 5 === 0 && available() !== count) { build(); return true; } return false; },
   };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the timeline draws, as a table: the newest row first, 25 on a page.
+// The data of the timeline as a table, newest row first, 25 rows per page.
 import {h} from './dom.js';
 import {t} from './i18n.js';
 import {count, clock} from './format.js';
@@ -18,7 +18,7 @@ export function table(view) {
     const {data} = view, [from, to] = view.range();
     const i0 = Math.max(0, data.at(from)), i1 = data.at(to), n = i1 - i0 + 1;
     first = Math.max(0, Math.min(first, n - 1));
-    if (drawn && el.contains(document.activeElement) && Date.now() - drawn < 5000) return; // not under a reader's hands
+    if (drawn && el.contains(document.activeElement) && Date.now() - drawn < 5000) return; // do not replace the focused button
     drawn = Date.now();
     const spans = data.series('gmpulse.root_span.active');
     const rows = [];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What part of time the page shows, where its cursor stands, what is selected.
+// The state of the view: range, cursor and selection.
 
 export const widths = [60e3, 5 * 60e3, 15 * 60e3, 60 * 60e3];
 
@@ -9,11 +9,11 @@ export class View extends EventTarget {
     super();
     this.data = data;
     this.width = widths[1];
-    this.fixed = null; // [from, to] of a zoom or a pause; null follows the newest sample
+    this.fixed = null; // [from, to] while zoomed or paused; null follows the newest sample
     this.cursor = null; // ms
     this.selection = null; // [from, to]
     this.paused = false;
-    this.dragging = null; // [from, to] while the pointer draws one
+    this.dragging = null; // [from, to] while the pointer selects
   }
 
   emit(what) { this.dispatchEvent(new Event(what)); }
@@ -21,7 +21,7 @@ export class View extends EventTarget {
   range() {
     if (this.fixed) return this.fixed;
     const to = this.data.last || Date.now(), first = this.data.t[0] ?? to;
-    // A process younger than the range is not shown in a corner of it.
+    // The range of a young process begins with its first sample.
     return [Math.max(to - this.width, Math.min(first, to - widths[0])), to];
   }
 
@@ -36,7 +36,7 @@ export class View extends EventTarget {
     this.emit('view');
   }
 
-  /** show makes a range visible, and leaves it so. */
+  /** show fixes the range, at least ten seconds of it. */
   show(from, to) {
     const least = 10e3;
     if (to - from < least) { const mid = (from + to) / 2; from = mid - least / 2; to = mid + least / 2; }
@@ -67,7 +67,7 @@ export class View extends EventTarget {
     this.emit('cursor');
   }
 
-  /** step moves the cursor by samples. */
+  /** step moves the cursor by n samples. */
   step(n) {
     const {t} = this.data;
     if (!t.length) return;
@@ -77,7 +77,7 @@ export class View extends EventTarget {
     this.reveal(t[i]);
   }
 
-  /** reveal moves the range so that a time is in it. */
+  /** reveal moves the range, if need be, to contain a time. */
   reveal(ms) {
     const [from, to] = this.range();
     if (ms >= from && ms <= to) return;
@@ -90,27 +90,27 @@ export class View extends EventTarget {
     this.emit('selection');
   }
 
-  /** pick selects what was clicked on: the anomaly there, or a few seconds around it. */
+  /** pick selects the episode at a time, or else five seconds on either side. */
   pick(ms) {
-    const spell = this.spellAt(ms);
-    if (spell) { this.selectSpell(spell); return; }
+    const episode = this.episodeAt(ms);
+    if (episode) { this.selectEpisode(episode); return; }
     this.select(ms - 5e3, Math.min(ms + 5e3, this.data.last));
   }
 
-  selectSpell(s) {
+  selectEpisode(s) {
     this.select(s.from, s.to || this.data.last);
     this.reveal(s.from);
   }
 
-  /** spellAt is the anomaly that a time lies in, if any. */
-  spellAt(ms) {
-    return this.data.allSpells().filter((s) => s.from <= ms && (!s.to || s.to >= ms)).pop();
+  /** episodeAt returns the last episode that contains a time, if any. */
+  episodeAt(ms) {
+    return this.data.allEpisodes().filter((s) => s.from <= ms && (!s.to || s.to >= ms)).pop();
   }
 
-  /** neighbour is the anomaly before (-1) or after (1) the cursor or selection. */
+  /** neighbour returns the episode before (-1) or after (1) the cursor or selection. */
   neighbour(direction) {
     const at = this.selection ? (this.selection[0] + this.selection[1]) / 2 : this.cursor ?? this.data.last + 1;
-    const all = this.data.allSpells();
+    const all = this.data.allEpisodes();
     return direction < 0 ? all.filter((s) => (s.to || this.data.last) < at - 1 || s.from < at - 1 && !this.selection).pop() ?? all[0]
       : all.find((s) => s.from > at + 1);
   }
