@@ -152,6 +152,55 @@ const hints = {
   'process': ['a child process does not end: start it with exec.CommandContext, and set WaitDelay', '子进程没有退出：用 exec.CommandContext 启动，并设置 WaitDelay。'],
 };
 
+/**
+ * evidences are the clauses of a verdict's evidence: the English text of the detector, and
+ * its translation. Placeholders that begin with n are numbers, with d durations, and t is a
+ * time of day. The first match counts. TestEvidenceIsTranslated compares them with the detector.
+ */
+const evidences = [
+  ['they work: {ran}', '它们在工作：{ran}'],
+  ['in a sample {ran}', '抽样结果：{ran}'],
+  ['two runs of the garbage collector found that nothing can wake {n} of them', '两次 GC 都确认其中 {n} 个再也无法被唤醒'],
+  ['the garbage collector found earlier that nothing can wake some of them', 'GC 曾确认其中一部分再也无法被唤醒'],
+  ['they still exist', '它们仍然存在'],
+  ['{n} of {n2} ran during {recordings}', '{recordings}内，{n2} 个中有 {n} 个运行过'],
+  ['none of the older members ran during {recordings}', '{recordings}内，较早的成员都没有运行'],
+  ['{share} of the older members ran during {recordings}', '{recordings}内，较早的成员有 {share} 运行过'],
+  ['a recording of {d}', '一次 {d}的执行记录'],
+  ['{n} recordings of {d} each', '{n} 次各 {d}的执行记录'],
+  ['none has ended, and the memory lasts for {d} at this rate', '无一退出；按此速度内存还能撑 {d}'],
+  ['none of the {n} that existed at {t} has ended', '{t} 时已存在的 {n} 个无一退出'],
+  ['{n} of the {n2} that existed at {t} have ended', '{t} 时已存在的 {n2} 个中有 {n} 个退出'],
+  ['none of the {n} that existed {d} ago has ended', '{d}前已存在的 {n} 个无一退出'],
+  ['only their own timers wake them', '只有它们自己的定时器会唤醒它们'],
+  ['{n} join for each root span', '平均每个根 span 新增 {n} 个'],
+  ['{n} members', '共 {n} 个'],
+  ['{n} more in {d}', '{d}内新增 {n} 个'],
+  ['{n} wait for more than {d} and did not run during {recordings}', '{n} 个已等待超过 {d}，在{recordings}内没有运行'],
+  ['no {root} has ended for {d}, earlier ones took {d2} at most', '{d}内没有 {root} 结束，此前最长 {d2}'],
+  ['the clients of {n} handlers have disconnected', '有 {n} 个 handler 的客户端已断开'],
+  ['they wait for a lock', '它们在等锁'],
+  ['they wait for the answer to a call, or for a connection of a pool', '它们在等调用的响应，或等连接池中的连接'],
+  ['requests in flight, or sessions that last as long as their connection', '在途请求，或与连接同寿命的会话'],
+  ['their root spans are still open', '它们的根 span 尚未结束'],
+  ['one for each connection of a client', '每个客户端连接各有一个'],
+  ['their number follows the connections that the process has accepted, {n} now', '数量与进程接受的连接数一致，目前 {n} 个'],
+  ['they wait for a connection, or were created together with goroutines that do', '它们在等连接，或与等连接的 goroutine 一同创建'],
+  ['goroutines that are created together with them work: {site}', '与它们一同创建的 goroutine 在工作：{site}'],
+  ['the group has stopped growing', '该组已不再增长'],
+  ['{n} of {n2} ended between the last two recordings', '最近两次执行记录之间，{n2} 个中有 {n} 个退出'],
+  ['each stays longer than before: what they wait for is slow', '每个停留的时间都比以前长：它们等待的对象变慢了'],
+  ['{n} a minute ago', '一分钟前为 {n} 个'],
+  ['{n} at the last survey', '上次采样时为 {n} 个'],
+  ['only the number is known, because a survey of so many goroutines costs too much', '只知道数量：goroutine 太多，完整采样的开销过大'],
+  ['there is no recorder, so it is unknown whether they run or end', '没有执行记录器，无法知道它们是否运行或退出'],
+  ['the first recording will show whether they run', '第一次执行记录将显示它们是否运行'],
+  ['{n} ended late: the next recordings will show whether the others do', '有 {n} 个较晚才退出：后续执行记录将显示其余是否退出'],
+  ['they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends', '它们会自行唤醒：如果几分钟内继续以此速度增加且无一退出，就是泄漏'],
+  ['fewer join than before: it is a pool if the number stops rising', '新增比以前少：如果数量不再上升，就是常驻池'],
+  ['it is a leak at {t} if more are added and none runs or ends', '如果继续增加且无一运行或退出，{t} 将判定为泄漏'],
+];
+
 let current = 'en';
 
 /** lang returns "en" or "zh-CN". */
@@ -180,14 +229,35 @@ export function signal(name) {
   return has('signal.' + kind) ? t('signal.' + kind, {root: root.join(' ')}) : name;
 }
 
-/** hint translates a hint, whose placeholders are replaced already. It returns an unknown text unchanged. */
-export function hint(text) {
-  if (current === 'en') return text;
-  for (const [english, chinese] of Object.values(hints)) {
-    const names = [];
-    const pattern = english.split(/(\{\w+\})/).map((part, i) => (i % 2 ? (names.push(part), '(.+)') : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))).join('');
+const durationUnits = {h: '小时', m: '分', s: '秒', ms: '毫秒', 'µs': '微秒', ns: '纳秒'};
+
+/** duration translates a time.Duration of Go: "1h30m0s" is "1 小时 30 分". */
+function duration(text) {
+  const parts = [...text.matchAll(/([\d.]+)(h|ms|m|µs|ns|s)/g)];
+  return parts.filter(([, n]) => Number(n) || parts.length === 1).map(([, n, unit]) => `${n} ${durationUnits[unit]}`).join(' ');
+}
+
+const number = '(-?[\\d.]+(?:e[+-]\\d+)?)';
+const kinds = [[/^n\d?$/, number], [/^d\d?$/, '((?:[\\d.]+(?:h|ms|m|µs|ns|s))+)'], [/^t$/, '(\\d\\d:\\d\\d:\\d\\d)'], [/^/, '(.+)']];
+
+/**
+ * translate returns the translation of a text whose placeholders are replaced already. It
+ * returns an unknown text unchanged. Values are translated as well, if they are known.
+ */
+function translate(pairs, text) {
+  for (const [english, chinese] of pairs) {
+    const parts = english.split(/\{(\w+)\}/), names = parts.filter((_, i) => i % 2);
+    const pattern = parts.map((part, i) => (i % 2 ? kinds.find(([k]) => k.test(part))[1] : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))).join('');
     const found = new RegExp(`^${pattern}$`).exec(text);
-    if (found) return names.reduce((s, name, i) => s.replaceAll(name, () => found[i + 1]), chinese);
+    if (!found) continue;
+    const value = (i) => (/^d\d?$/.test(names[i]) ? duration(found[i + 1]) : translate(pairs, found[i + 1]));
+    return chinese.replace(/\{(\w+)\}/g, (_, name) => value(names.indexOf(name)));
   }
   return text;
 }
+
+/** hint returns a hint of the detector in the current language. */
+export const hint = (text) => (current === 'en' ? text : translate(Object.values(hints), text));
+
+/** evidence returns the evidence of a verdict in the current language. */
+export const evidence = (text) => (current === 'en' ? text : text.split('; ').map((clause) => translate(evidences, clause)).join('；'));

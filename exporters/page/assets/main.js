@@ -2,7 +2,7 @@
 
 // Entry point: builds the page and passes samples, keys and the link to its parts.
 import {h, icon, icons, fill} from './dom.js';
-import {t, choose, lang, signal} from './i18n.js';
+import {t, choose, lang, signal, evidence} from './i18n.js';
 import {value as inUnits, count, seconds, clock, func, file} from './format.js';
 import {api, Feed} from './net.js';
 import {Data, total} from './data.js';
@@ -151,7 +151,7 @@ function verdict() {
   } else if (growing.length) {
     const g = growing[0], root = g.roots?.find((r) => r.name);
     line = [...fill(t('verdict.growing'), {n: h('b', {}, count(g.count)), place: place(g)}),
-      ...(root ? fill(t('verdict.under'), {root: h('b', {}, root.name)}) : []), h('span', {class: 'quiet'}, ' · ' + g.verdict.evidence)];
+      ...(root ? fill(t('verdict.under'), {root: h('b', {}, root.name)}) : []), h('span', {class: 'quiet'}, ' · ' + evidence(g.verdict.evidence || ''))];
   } else {
     line = fill(t('verdict.calm'), {n: h('b', {}, count(n))});
   }

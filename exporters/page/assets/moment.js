@@ -3,7 +3,7 @@
 // The moment panel explains a range of time: verdicts, groups of goroutines, changes of
 // metrics, requests, events and captures.
 import {h, icon, icons, fill} from './dom.js';
-import {t, hint, signal} from './i18n.js';
+import {t, hint, evidence, signal} from './i18n.js';
 import {api, fileURL} from './net.js';
 import {value, count, seconds, clock, span, func, file} from './format.js';
 import {Flame} from './flame.js';
@@ -111,7 +111,7 @@ export class Moment {
           h('code', {class: 'place', title: g.function + '\n' + g.file + ':' + g.line}, func(g.function)), h('span', {class: 'at'}, file(g.file) + ':' + g.line)),
         v.created_at && v.created_at !== v.where ? [h('dt', {}, t('answer.created')), h('dd', {}, h('code', {class: 'place'}, v.created_at))] : null,
         root ? [h('dt', {}, t('answer.under')), h('dd', {}, ...this.roots(g))] : null,
-        v.evidence ? [h('dt', {}, t('answer.why')), h('dd', {}, v.leaked ? t('answer.proven', {n: count(v.leaked)}) : v.evidence)] : null,
+        v.evidence ? [h('dt', {}, t('answer.why')), h('dd', {}, v.leaked ? t('answer.proven', {n: count(v.leaked)}) : evidence(v.evidence))] : null,
         v.hint ? [h('dt', {}, t('answer.hint')), h('dd', {}, hint(v.hint))] : null,
         v.until_memory_limit ? [h('dt', {}, t('answer.limit')), h('dd', {}, seconds(v.until_memory_limit))] : null),
       this.more(g));
