@@ -37,7 +37,7 @@ func (e *Exporter) serveAsset(w http.ResponseWriter, r *http.Request, l limiter,
 		etag += "-gz"
 	}
 	h := w.Header()
-	h.Set("Content-Type", cmp.Or(contentTypes[path.Ext(name)], "application/octet-stream"))
+	h.Set("Content-Type", contentType(name))
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", strconv.Quote(etag))
 	if r.Header.Get("If-None-Match") == h.Get("ETag") {
@@ -48,11 +48,12 @@ func (e *Exporter) serveAsset(w http.ResponseWriter, r *http.Request, l limiter,
 	e.send(w, r, l, func() (content, error) { return c, nil })
 }
 
-// contentTypes replaces the table of the machine, which may say anything.
-var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".svg":  "image/svg+xml",
-	".txt":  "text/plain; charset=utf-8",
+// contentType does not use the table of the machine, which may differ.
+func contentType(name string) string {
+	return cmp.Or(map[string]string{
+		".html": "text/html; charset=utf-8",
+		".js":   "text/javascript; charset=utf-8",
+		".css":  "text/css; charset=utf-8",
+		".svg":  "image/svg+xml",
+	}[path.Ext(name)], "text/plain; charset=utf-8")
 }

@@ -106,10 +106,10 @@ func score(before, during summary, normal float64) float64 {
 // normalChange returns how much a metric changes all the time in a healthy process, in
 // its own unit; counters are rates per second. m may be nil.
 func normalChange(m *runtimeinfo.Metric) float64 {
-	const any = 1e-9
+	const smallest = 1e-9
 	switch {
 	case m == nil:
-		return any
+		return smallest
 	case m.Unit == "By":
 		return 256 << 10
 	case m.Unit == "s" && m.Kind == runtimeinfo.KindCounter:
@@ -119,7 +119,7 @@ func normalChange(m *runtimeinfo.Metric) float64 {
 	case m.Unit == "1":
 		return 0.01
 	case m.Subsystem == runtimeinfo.SubsystemUser && m.Kind != runtimeinfo.KindCounter:
-		return any // the scale of an application's own gauge is unknown
+		return smallest // the scale of an application's own gauge is unknown
 	default:
 		return 1
 	}

@@ -100,11 +100,7 @@ func (s *stream) run(ctx context.Context, wake <-chan struct{}) error {
 			if !ok {
 				return s.write("event: bye\ndata: {}\n\n")
 			}
-			frames, err := s.e.hub.since(s.seq)
-			if err == nil {
-				err = s.send(frames)
-			}
-			if err != nil {
+			if err := s.sendNew(); err != nil {
 				return err
 			}
 		case <-beat.C:
@@ -113,6 +109,15 @@ func (s *stream) run(ctx context.Context, wake <-chan struct{}) error {
 			}
 		}
 	}
+}
+
+// sendNew sends the frames that the viewer does not have yet.
+func (s *stream) sendNew() error {
+	frames, err := s.e.hub.since(s.seq)
+	if err != nil {
+		return err
+	}
+	return s.send(frames)
 }
 
 // catchUp sends the rows that the viewer missed, a few at a time, or tells it to load

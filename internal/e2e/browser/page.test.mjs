@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Tests of the live page in a real Chromium, run by ../page_test.go, which gives
-// the addresses of two agents: CALM has captures, LEAK is examples/explosion.
+// Tests of the live page in Chromium, which ../page_test.go runs. CALM is the address of an
+// agent with a capture and without verdicts, LEAK is the address of examples/explosion.
 import {test, before, after} from 'node:test';
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
@@ -39,18 +39,18 @@ async function open(t, url, {prepare, ignore, state = 'live', ...options} = {}) 
 
 const meta = async (url) => (await fetch(url + 'api/v1/meta')).json();
 
-/** until asks until it is so. */
+/** until polls until ask returns a true value, and returns it. */
 async function until(what, ask, limit = 20e3) {
   const end = Date.now() + limit;
   for (;;) {
     const v = await ask();
     if (v) return v;
-    if (Date.now() > end) assert.fail(`not so after ${limit / 1000} s: ${what}`);
+    if (Date.now() > end) assert.fail(`not within ${limit / 1000} s: ${what}`);
     await new Promise((r) => setTimeout(r, 100));
   }
 }
 
-test('opens under the strict policy and asks nobody else', async (t) => {
+test('loads under its content security policy and sends requests only to its own server', async (t) => {
   const {page, requests, response} = await open(t, CALM);
   const policy = response.headers()['content-security-policy'];
   assert.match(policy, /default-src 'none'/);
@@ -64,7 +64,7 @@ test('opens under the strict policy and asks nobody else', async (t) => {
   assert.ok(sections >= 6, `${sections} sections`);
 });
 
-test('bands move', async (t) => {
+test('the main chart changes with new samples', async (t) => {
   const {page} = await open(t, CALM);
   const picture = () => page.evaluate(() => document.querySelector('.hero .plot canvas').toDataURL());
   const first = await picture();
@@ -77,7 +77,7 @@ test('bands move', async (t) => {
   assert.ok(colours > 20, `${colours} colours drawn`);
 });
 
-test('a stream that ends is resumed without a gap, a hidden tab closes it', async (t) => {
+test('a hidden tab closes the stream, and resumes it without a gap when it is shown', async (t) => {
   const {page} = await open(t, CALM);
   const viewers = async () => (await meta(CALM)).viewers;
   const had = await until('a viewer', viewers);
@@ -85,13 +85,13 @@ test('a stream that ends is resumed without a gap, a hidden tab closes it', asyn
     Object.defineProperty(document, 'hidden', {configurable: true, get: () => true});
     document.dispatchEvent(new Event('visibilitychange'));
   });
-  await until('the hidden tab closes its stream', async () => (await viewers()) === had - 1);
+  await until('the hidden tab has closed its stream', async () => (await viewers()) === had - 1);
   await new Promise((r) => setTimeout(r, 2500));
   await page.evaluate(() => {
     Object.defineProperty(document, 'hidden', {configurable: true, get: () => false});
     document.dispatchEvent(new Event('visibilitychange'));
   });
-  await until('it comes back', async () => (await viewers()) === had);
+  await until('the shown tab has opened its stream', async () => (await viewers()) === had);
   await page.keyboard.press('t');
   await page.waitForSelector('.card.table tbody tr:nth-child(4)');
   const times = await page.locator('.card.table tbody th').allInnerTexts();
@@ -99,7 +99,7 @@ test('a stream that ends is resumed without a gap, a hidden tab closes it', asyn
   for (let i = 1; i < at.length; i++) assert.ok(at[i - 1] - at[i] <= 2, `a gap between ${times[i]} and ${times[i - 1]}`);
 });
 
-test('the leak is seen, and a click says where and under which span', async (t) => {
+test('a click on a leak shows its line and its root span', async (t) => {
   const {page} = await open(t, LEAK);
   await until('the verdict', async () => {
     const g = await (await fetch(LEAK + 'api/v1/goroutines')).json();
@@ -126,7 +126,7 @@ test('the leak is seen, and a click says where and under which span', async (t) 
   if (SHOTS) await page.screenshot({path: SHOTS + '/leak.png'});
 });
 
-test('the flame graph of a profile of a capture', async (t) => {
+test('the flame graph of a captured profile can be read and navigated', async (t) => {
   const {page} = await open(t, CALM);
   await page.keyboard.press('Enter');
   await page.waitForSelector('.moment .bundle');
@@ -159,20 +159,20 @@ test('a capture is taken from the page', async (t) => {
   await until('it says so', async () => /Captured: /.test(await page.locator('#announce').innerText()));
 });
 
-test('Chinese', async (t) => {
+test('the page is shown in Chinese', async (t) => {
   const {page} = await open(t, CALM, {locale: 'zh-CN'});
   assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-CN');
   await page.keyboard.press('Enter');
   await page.waitForSelector('.moment section');
   const text = await page.locator('body').innerText();
   for (const word of ['调度器', '内存', '垃圾回收', '阻塞等待', '这一刻', '进行中的请求']) assert.ok(text.includes(word), word);
-  assert.doesNotMatch(text, /\b(card|line|section|state|verdict|answer|moment|groups)\.[a-z]/, 'a text without words');
+  assert.doesNotMatch(text, /\b(card|line|section|state|verdict|answer|moment|groups)\.[a-z]/, 'a key without a text');
   await page.getByRole('button', {name: 'English'}).click();
   assert.match(await page.locator('body').innerText(), /Scheduler/);
   assert.match(page.url(), /lang=en/);
 });
 
-test('dark', async (t) => {
+test('the theme follows the system and can be changed', async (t) => {
   const {page} = await open(t, CALM, {colorScheme: 'dark'});
   const light = () => page.evaluate(() => {
     const [r, g, b] = getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).map(Number);
@@ -182,12 +182,12 @@ test('dark', async (t) => {
   await page.evaluate(() => { location.hash = 'x'; });
   const theme = page.getByRole('button', {name: 'Light, dark or as the system'});
   await theme.click();
-  assert.ok(await light() > 0.9, 'light where it was asked for');
+  assert.ok(await light() > 0.9, 'light as chosen');
   await theme.click();
-  assert.ok(await light() < 0.15, 'dark where it was asked for');
+  assert.ok(await light() < 0.15, 'dark as chosen');
 });
 
-test('keys alone are enough', async (t) => {
+test('the keyboard operates the whole page', async (t) => {
   const {page} = await open(t, CALM);
   const focus = () => page.evaluate(() => document.activeElement.getAttribute('role') || document.activeElement.tagName.toLowerCase());
   for (let i = 0; i < 30 && await focus() !== 'slider'; i++) await page.keyboard.press('Tab');
@@ -219,7 +219,7 @@ test('keys alone are enough', async (t) => {
   await until('back to now', async () => !(await page.getByRole('button', {name: 'Back to now (0)'}).count()));
 });
 
-test('a drag selects, and the link leads back to it', async (t) => {
+test('a drag selects a range, and the link restores it', async (t) => {
   const {page} = await open(t, CALM);
   const box = await page.locator('.hero .plot .over').first().boundingBox();
   await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
@@ -244,7 +244,7 @@ for (const [name, options] of Object.entries({
   test(`axe finds nothing: ${name}`, async (t) => {
     for (const url of [CALM, LEAK]) {
       const {page} = await open(t, url, options);
-      await page.evaluate(axe); // by the debugger, which the policy does not bind
+      await page.evaluate(axe); // through the debugger, to which the policy does not apply
       const check = async (what) => {
         const found = await page.evaluate(async () => (await window.axe.run(document)).violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 160) + ' ' + (n.any[0]?.message ?? '')).slice(0, 3).join(' | ')}`));
         assert.deepEqual(found, [], `${what} of ${url}`);
@@ -260,7 +260,7 @@ for (const [name, options] of Object.entries({
       await check('the help');
       await page.keyboard.press('Escape');
       await page.evaluate(() => document.querySelector('main').append(document.createElement('img')));
-      await assert.rejects(check('a picture without words'), /image-alt/); // it does look
+      await assert.rejects(check('an image without alternative text'), /image-alt/); // the check itself works
       await page.evaluate(() => document.querySelector('main > img').remove());
       if (SHOTS) await page.screenshot({path: `${SHOTS}/${name.replace(/\W+/g, '-')}-${url === LEAK ? 'leak' : 'calm'}.png`});
     }
@@ -281,7 +281,7 @@ test('the states add up to the total, also over time', async (t) => {
   }
 });
 
-test('the uptime goes on', async (t) => {
+test('the uptime advances', async (t) => {
   const {page} = await open(t, CALM);
   const up = () => page.locator('#up').innerText();
   const first = await up();
@@ -289,7 +289,7 @@ test('the uptime goes on', async (t) => {
   await until('a later uptime', async () => (await up()) !== first, 70e3);
 });
 
-test('requests that are shorter than a sample are shown', async (t) => {
+test('requests shorter than the interval of samples are shown', async (t) => {
   const {page} = await open(t, LEAK);
   const label = page.locator('.lanes .lane-label').first();
   await until('what starts and ends', async () => /^start\/end \/s\s*\d+\/\d+$/.test((await label.innerText()).replaceAll('\n', ' ')));
