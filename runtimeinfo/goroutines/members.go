@@ -284,7 +284,7 @@ func (m *members) survival(now, age, period time.Duration, runners bool) (c coho
 	return c
 }
 
-// aged counts the members of at least the given age, and those of them that never ran in a
+// aged counts the members of at least the given age, and how many of these never ran in a
 // recording.
 func (m *members) aged(now, age time.Duration) (all, silent int) {
 	for _, x := range m.ids {
