@@ -10,7 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/cputime"
 )
 
-// The CPU time of a thread is that of its own work, not of its neighbours'.
+// Work of other threads does not count.
 func TestMeterCountsItsOwnThreadOnly(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux reports thread times")

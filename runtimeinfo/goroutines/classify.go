@@ -199,7 +199,7 @@ func (c *classifier) classifyTurnover() (Kind, string) {
 	return c.growing(Load, seen)
 }
 
-// growing returns a verdict that is no alarm if the group grew recently, else none.
+// growing returns a verdict that is no alarm, if the group grew recently.
 func (c *classifier) growing(k Kind, evidence string) (Kind, string) {
 	least := float64(c.t.rules.minGrowth)
 	if c.was != "" {

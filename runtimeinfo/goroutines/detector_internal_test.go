@@ -61,7 +61,7 @@ func TestNegativeConfigMeansDefaults(t *testing.T) {
 	}
 }
 
-// fakeRecorder is a Recorder made of a function.
+// fakeRecorder is a function that implements Recorder.
 type fakeRecorder func(ctx context.Context, length time.Duration) (*Recording, error)
 
 func (f fakeRecorder) Record(ctx context.Context, length time.Duration) (*Recording, error) {

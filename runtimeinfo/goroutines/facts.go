@@ -16,7 +16,7 @@ type facts struct {
 	activity   observation   // sum over the newest of them
 
 	sampled      bool          // the counts are of a sample of the members
-	aged, silent int           // members of ageSlots or more; those of them that never ran
+	aged, silent int           // members of ageSlots or more; how many never ran
 	cohort       cohort        // the oldest members that never ran
 	age          time.Duration // of all in the cohort
 	mature       bool          // the cohort is large enough, and almost none of it ended

@@ -102,8 +102,6 @@ type Group struct {
 	Count int
 	// Origins are the most frequent ones, at most 256, largest first.
 	Origins []Origin
-	// OtherOrigins is the number of goroutines in the origins beyond that bound.
-	OtherOrigins int
 	// Stack is the stack of one member, leaf first, including frames of the runtime. If it
 	// has more than 48 frames, Stack holds the 47 nearest the leaf and the outermost.
 	Stack []Site

@@ -87,102 +87,117 @@ func times(n int, g *Group) *Group {
 	return g
 }
 
-func TestHints(t *testing.T) {
-	const (
-		handler  = " net/http.HandlerFunc.ServeHTTP net/http.serverHandler.ServeHTTP net/http.(*conn).serve"
-		producer = "github.com/IBM/sarama.(*asyncProducer).dispatcher github.com/IBM/sarama.withRecover"
-		maker    = "github.com/IBM/sarama.newAsyncProducer github.com/IBM/sarama.NewAsyncProducer main.order" + handler
-		loop     = "go.uber.org/zap/zapcore.(*BufferedWriteSyncer)."
-	)
-	group := waitingIn
-	of := func(groups ...*Group) []*Group { return groups }
-	rest := func(groups ...*Group) *Survey {
-		s := &Survey{}
-		for _, g := range groups {
-			s.Groups = append(s.Groups, *g)
-		}
-		return s
+// The stacks of these tests.
+const (
+	handler  = " net/http.HandlerFunc.ServeHTTP net/http.serverHandler.ServeHTTP net/http.(*conn).serve"
+	producer = "github.com/IBM/sarama.(*asyncProducer).dispatcher github.com/IBM/sarama.withRecover"
+	maker    = "github.com/IBM/sarama.newAsyncProducer github.com/IBM/sarama.NewAsyncProducer main.order" + handler
+	loop     = "go.uber.org/zap/zapcore.(*BufferedWriteSyncer)."
+)
+
+func of(groups ...*Group) []*Group { return groups }
+
+func rest(groups ...*Group) *Survey {
+	s := &Survey{}
+	for _, g := range groups {
+		s.Groups = append(s.Groups, *g)
 	}
-	for name, tt := range map[string]struct {
-		in   hintInput
-		want string
-	}{
-		"nothing":                {hintInput{kind: Leak}, ""},
-		"load":                   {hintInput{kind: Load, groups: of(group(ChanSend, "main.notify"))}, ""},
-		"pool":                   {hintInput{kind: Pool, groups: of(group(IO, "net/http.(*persistConn).Read net/http.(*persistConn).readLoop"))}, ""},
-		"a library's loop, made": {hintInput{kind: Leak, groups: of(group(ChanReceive, producer)), creation: frames(maker)}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:3), starts goroutines that end when the object is closed: close it, or create one and share it"},
-		"made through sync.Once": {hintInput{kind: Leak, groups: of(group(ChanReceive, producer)), creation: frames("github.com/IBM/sarama.NewAsyncProducer sync.(*Once).doSlow sync.(*Once).Do main.order")}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:4), starts goroutines that end when the object is closed: close it, or create one and share it"},
-		"started by a method": {
-			hintInput{kind: Leak, groups: of(group(Select, "github.com/minio/minio-go/v7.(*Client).listObjects.func1")), creation: frames("github.com/minio/minio-go/v7.(*Client).listObjects github.com/minio/minio-go/v7.(*Client).ListObjects main.list")},
-			hintOf("started", "call", "github.com/minio/minio-go/v7.(*Client).ListObjects", "line", "main.list (main.list.go:3)"),
-		},
-		"a library's loop":             {hintInput{kind: Leak, groups: of(group(Select, redisReaper))}, hintOf("library", "package", "github.com/go-redis/redis/v8")},
-		"a library's loop, of another": {hintInput{kind: Leak, groups: of(group(Select, redisReaper)), creation: frames("github.com/go-redis/redis/v8/internal/pool.NewConnPool github.com/gin-gonic/gin.f")}, ""},
-		"an own loop that a library started": {
-			hintInput{kind: Leak, groups: of(group(ChanReceive, "main.consume github.com/panjf2000/ants/v2.(*goWorker).run.func1")), creation: frames("github.com/panjf2000/ants/v2.(*Pool).Submit main.handle")},
-			hintOf("receive"),
-		},
-		"a library's loop, stuck": {hintInput{kind: Stuck, groups: of(group(ChanReceive, producer)), creation: frames(maker)}, ""},
+	return s
+}
 
-		"gRPC client":         {hintInput{kind: Leak, groups: of(group(IO, grpcClientReader))}, hintOf("grpc-client")},
-		"gRPC handler":        {hintInput{kind: Stuck, groups: of(group(SelectForever, grpcHandler))}, hintOf("forever")},
-		"gRPC handler, lock":  {hintInput{kind: Stuck, groups: of(group(Mutex, strings.Replace(grpcHandler, "main.hang.Check", "main.(*bank).transfer", 1)))}, hintOf("lock")},
-		"gRPC call":           {hintInput{kind: Stuck, groups: of(group(Select, grpcCall))}, hintOf("upstream")},
-		"gRPC stream":         {hintInput{kind: Leak, groups: of(group(Select, grpcClientStream))}, hintOf("grpc-stream")},
-		"body in use":         {hintInput{kind: Leak, groups: of(group(Select, "net/http.(*persistConn).readLoop"))}, hintOf("http-body")},
-		"idle connections":    {hintInput{kind: Leak, groups: of(group(Select, "net/http.(*persistConn).writeLoop"), group(IO, read+"net/http.(*persistConn).Read bufio.(*Reader).fill bufio.(*Reader).Peek net/http.(*persistConn).readLoop"))}, hintOf("http-idle")},
-		"writers alone":       {hintInput{kind: Leak, groups: of(group(Select, "net/http.(*persistConn).writeLoop"))}, hintOf("http-body")},
-		"dials of a client":   {hintInput{kind: Leak, groups: of(group(IO, "internal/poll.runtime_pollWait net.(*netFD).connect net.(*sysDialer).dialTCP net/http.(*Transport).dial net/http.(*Transport).dialConnFor"))}, hintOf("http-dial")},
-		"slow, but a body":    {hintInput{kind: Pressure, groups: of(group(Select, "net/http.(*persistConn).readLoop"))}, ""},
-		"openers of sql.DB":   {hintInput{kind: Leak, groups: of(group(Select, "database/sql.(*DB).connectionOpener"))}, hintOf("sql-open")},
-		"pool of sql.DB":      {hintInput{kind: Stuck, groups: of(group(Select, "database/sql.(*DB).conn database/sql.(*DB).query main.user"+handler))}, hintOf("sql-pool")},
-		"pool of pgx":         {hintInput{kind: Stuck, groups: of(group(Select, pgxPool+handler))}, hintOf("pgx-pool")},
-		"pool of redis":       {hintInput{kind: Pressure, groups: of(group(Select, redisPool+handler))}, hintOf("redis-pool")},
-		"pool of a kind":      {hintInput{kind: Stuck, groups: of(group(Select, puddleAcquire+"main.take"))}, hintOf("pool")},
-		"redis call":          {hintInput{kind: Stuck, groups: of(group(IO, redisCall+handler))}, hintOf("upstream")},
-		"second group tells":  {hintInput{kind: Stuck, groups: of(group(ChanReceive, "main.wait"+handler), group(Select, pgxPool+handler))}, hintOf("pgx-pool")},
-		"dial in an own call": {hintInput{kind: Stuck, groups: of(group(IO, "internal/poll.runtime_pollWait net.(*netFD).connect net.(*sysDialer).doDialTCP net.(*Dialer).DialContext net.Dial main.send"+handler))}, hintOf("dial")},
-		"DNS in an own call":  {hintInput{kind: Pressure, groups: of(group(Select, "net.(*Resolver).lookupIPAddr net.(*Resolver).LookupHost main.send"+handler))}, hintOf("dns")},
+// hintCases are incidents and their hints.
+type hintCases map[string]struct {
+	in   hintInput
+	want string
+}
 
-		"errgroup at its limit": {hintInput{kind: Stuck, groups: of(group(ChanSend, errgroupLimit))}, hintOf("errgroup-limit")},
-		"errgroup nested":       {hintInput{kind: Stuck, groups: of(group(ChanSend, errgroupLimit)), survey: rest(times(4, group(ChanSend, errgroupNested)))}, hintOf("errgroup-nested")},
-		"errgroup waits":        {hintInput{kind: Stuck, groups: of(group(WaitGroup, errgroupWait))}, hintOf("errgroup-wait")},
-		"semaphore":             {hintInput{kind: Stuck, groups: of(group(Select, semaphoreAcquire))}, hintOf("semaphore")},
-		"singleflight":          {hintInput{kind: Stuck, groups: of(group(WaitGroup, singleflightDo))}, hintOf("singleflight")},
-		"singleflight's call":   {hintInput{kind: Stuck, groups: of(group(ChanReceive, singleflightCall))}, hintOf("receive")},
-		"child process":         {hintInput{kind: Stuck, groups: of(group(Syscall, "syscall.Syscall6 os.(*Process).blockUntilWaitable os.(*Process).Wait os/exec.(*Cmd).Wait os/exec.(*Cmd).Run main.convert"))}, hintOf("process")},
-		"pipe, written":         {hintInput{kind: Leak, groups: of(group(Select, "io.(*pipe).write bufio.(*Writer).Flush encoding/csv.(*Writer).Write main.export"))}, hintOf("pipe-write")},
-		"pipe, read":            {hintInput{kind: Leak, groups: of(group(Select, "io.(*pipe).read io.ReadAll main.upload"))}, hintOf("pipe-read")},
-
-		"one lock, held":                     {hintInput{kind: Stuck, groups: of(times(400, group(Mutex, "main.(*shop).buy"+handler))), survey: rest(times(1, group(Select, "example.com/api.call main.(*shop).buy"+handler)))}, hintOf("lock-holder", "holder", "select at example.com/api.call (api.call.go:3)")},
-		"a lock for each":                    {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(2740, group(ChanReceive, loop+"Stop.func1 "+loop+"Stop")))}, hintOf("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
-		"a lock for each, led by the holder": {hintInput{kind: Leak, groups: of(times(2740, group(ChanReceive, loop+"Stop.func1 "+loop+"Stop")), times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")))}, hintOf("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
-		"a lock and another wait":            {hintInput{kind: Leak, groups: of(group(ChanSend, "main.notify"), group(Mutex, "main.(*shop).buy"))}, hintOf("send")},
-		"locks, few of another":              {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, loop+"Sync "+loop+"flushLoop")), times(3, group(ChanReceive, loop+"Stop")))}, hintOf("lock")},
-		"many locks, no holder":              {hintInput{kind: Leak, groups: of(times(2740, group(Mutex, "main.(*shop).buy")))}, hintOf("lock")},
-		"lock, slow":                         {hintInput{kind: Pressure, groups: of(group(Mutex, "main.(*shop).buy"+handler))}, hintOf("lock-slow")},
-
-		"send":              {hintInput{kind: Leak, groups: of(group(ChanSend, "main.notify"))}, hintOf("send")},
-		"send, slow":        {hintInput{kind: Pressure, groups: of(group(ChanSend, "main.notify"))}, ""},
-		"receive":           {hintInput{kind: Leak, groups: of(group(ChanReceive, "main.watch"))}, hintOf("receive")},
-		"ticker":            {hintInput{kind: Leak, groups: of(group(ChanReceive, "main.watch")), where: Site{Function: "main.endlessTicker"}}, hintOf("ticker")},
-		"select":            {hintInput{kind: Leak, groups: of(group(Select, "main.watch"))}, hintOf("select")},
-		"sleep":             {hintInput{kind: Leak, groups: of(group(Sleep, "time.Sleep main.watch"))}, hintOf("sleep")},
-		"handler sleeps":    {hintInput{kind: Stuck, groups: of(group(Sleep, "time.Sleep main.watch"+handler))}, hintOf("retry")},
-		"retries":           {hintInput{kind: Pressure, groups: of(group(Select, retry))}, hintOf("retry")},
-		"retried call":      {hintInput{kind: Stuck, groups: of(group(Select, retriedCall))}, hintOf("upstream")},
-		"cond":              {hintInput{kind: Leak, groups: of(group(Cond, "main.(*queue).pop"))}, hintOf("cond")},
-		"wait group":        {hintInput{kind: Stuck, groups: of(group(WaitGroup, "main.fanOut"+handler))}, hintOf("wait-group")},
-		"peer":              {hintInput{kind: Leak, groups: of(group(IO, read+"bufio.(*Reader).fill main.serve"))}, hintOf("peer")},
-		"a library's call":  {hintInput{kind: Stuck, groups: of(group(Select, "github.com/segmentio/kafka-go.(*Reader).FetchMessage main.next"+handler))}, hintOf("call", "call", "github.com/segmentio/kafka-go.(*Reader).FetchMessage")},
-		"running":           {hintInput{kind: Pressure, groups: of(group(Running, "main.spin"))}, ""},
-		"escapes in a name": {hintInput{kind: Leak, groups: of(group(Select, "github.com/nats-io/nats%2ego.(*Conn).flusher"))}, hintOf("library", "package", "github.com/nats-io/nats.go")},
-	} {
-		h := newHints(libraries())
+func (cases hintCases) check(t *testing.T) {
+	t.Helper()
+	h := newHints(libraries())
+	for name, tt := range cases {
 		if got := h.hint(tt.in); got != tt.want {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}
+}
+
+func TestHintsForLibraries(t *testing.T) {
+	hintCases{
+		"nothing":                {hintInput{kind: Leak}, ""},
+		"load":                   {hintInput{kind: Load, groups: of(waitingIn(ChanSend, "main.notify"))}, ""},
+		"pool":                   {hintInput{kind: Pool, groups: of(waitingIn(IO, "net/http.(*persistConn).Read net/http.(*persistConn).readLoop"))}, ""},
+		"a library's loop, made": {hintInput{kind: Leak, groups: of(waitingIn(ChanReceive, producer)), creation: frames(maker)}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:3), starts goroutines that end when the object is closed: close it, or create one and share it"},
+		"made through sync.Once": {hintInput{kind: Leak, groups: of(waitingIn(ChanReceive, producer)), creation: frames("github.com/IBM/sarama.NewAsyncProducer sync.(*Once).doSlow sync.(*Once).Do main.order")}, "github.com/IBM/sarama.NewAsyncProducer, called at main.order (main.order.go:4), starts goroutines that end when the object is closed: close it, or create one and share it"},
+		"started by a method": {
+			hintInput{kind: Leak, groups: of(waitingIn(Select, "github.com/minio/minio-go/v7.(*Client).listObjects.func1")), creation: frames("github.com/minio/minio-go/v7.(*Client).listObjects github.com/minio/minio-go/v7.(*Client).ListObjects main.list")},
+			hintOf("started", "call", "github.com/minio/minio-go/v7.(*Client).ListObjects", "line", "main.list (main.list.go:3)"),
+		},
+		"a library's loop":             {hintInput{kind: Leak, groups: of(waitingIn(Select, redisReaper))}, hintOf("library", "package", "github.com/go-redis/redis/v8")},
+		"a library's loop, of another": {hintInput{kind: Leak, groups: of(waitingIn(Select, redisReaper)), creation: frames("github.com/go-redis/redis/v8/internal/pool.NewConnPool github.com/gin-gonic/gin.f")}, ""},
+		"an own loop that a library started": {
+			hintInput{kind: Leak, groups: of(waitingIn(ChanReceive, "main.consume github.com/panjf2000/ants/v2.(*goWorker).run.func1")), creation: frames("github.com/panjf2000/ants/v2.(*Pool).Submit main.handle")},
+			hintOf("receive"),
+		},
+		"a library's loop, stuck": {hintInput{kind: Stuck, groups: of(waitingIn(ChanReceive, producer)), creation: frames(maker)}, ""},
+
+		"gRPC client":         {hintInput{kind: Leak, groups: of(waitingIn(IO, grpcClientReader))}, hintOf("grpc-client")},
+		"gRPC handler":        {hintInput{kind: Stuck, groups: of(waitingIn(SelectForever, grpcHandler))}, hintOf("forever")},
+		"gRPC handler, lock":  {hintInput{kind: Stuck, groups: of(waitingIn(Mutex, strings.Replace(grpcHandler, "main.hang.Check", "main.(*bank).transfer", 1)))}, hintOf("lock")},
+		"gRPC call":           {hintInput{kind: Stuck, groups: of(waitingIn(Select, grpcCall))}, hintOf("upstream")},
+		"gRPC stream":         {hintInput{kind: Leak, groups: of(waitingIn(Select, grpcClientStream))}, hintOf("grpc-stream")},
+		"body in use":         {hintInput{kind: Leak, groups: of(waitingIn(Select, "net/http.(*persistConn).readLoop"))}, hintOf("http-body")},
+		"idle connections":    {hintInput{kind: Leak, groups: of(waitingIn(Select, "net/http.(*persistConn).writeLoop"), waitingIn(IO, read+"net/http.(*persistConn).Read bufio.(*Reader).fill bufio.(*Reader).Peek net/http.(*persistConn).readLoop"))}, hintOf("http-idle")},
+		"writers alone":       {hintInput{kind: Leak, groups: of(waitingIn(Select, "net/http.(*persistConn).writeLoop"))}, hintOf("http-body")},
+		"dials of a client":   {hintInput{kind: Leak, groups: of(waitingIn(IO, "internal/poll.runtime_pollWait net.(*netFD).connect net.(*sysDialer).dialTCP net/http.(*Transport).dial net/http.(*Transport).dialConnFor"))}, hintOf("http-dial")},
+		"slow, but a body":    {hintInput{kind: Pressure, groups: of(waitingIn(Select, "net/http.(*persistConn).readLoop"))}, ""},
+		"openers of sql.DB":   {hintInput{kind: Leak, groups: of(waitingIn(Select, "database/sql.(*DB).connectionOpener"))}, hintOf("sql-open")},
+		"pool of sql.DB":      {hintInput{kind: Stuck, groups: of(waitingIn(Select, "database/sql.(*DB).conn database/sql.(*DB).query main.user"+handler))}, hintOf("sql-pool")},
+		"pool of pgx":         {hintInput{kind: Stuck, groups: of(waitingIn(Select, pgxPool+handler))}, hintOf("pgx-pool")},
+		"pool of redis":       {hintInput{kind: Pressure, groups: of(waitingIn(Select, redisPool+handler))}, hintOf("redis-pool")},
+		"pool of a kind":      {hintInput{kind: Stuck, groups: of(waitingIn(Select, puddleAcquire+"main.take"))}, hintOf("pool")},
+		"redis call":          {hintInput{kind: Stuck, groups: of(waitingIn(IO, redisCall+handler))}, hintOf("upstream")},
+		"second group tells":  {hintInput{kind: Stuck, groups: of(waitingIn(ChanReceive, "main.wait"+handler), waitingIn(Select, pgxPool+handler))}, hintOf("pgx-pool")},
+		"dial in an own call": {hintInput{kind: Stuck, groups: of(waitingIn(IO, "internal/poll.runtime_pollWait net.(*netFD).connect net.(*sysDialer).doDialTCP net.(*Dialer).DialContext net.Dial main.send"+handler))}, hintOf("dial")},
+		"DNS in an own call":  {hintInput{kind: Pressure, groups: of(waitingIn(Select, "net.(*Resolver).lookupIPAddr net.(*Resolver).LookupHost main.send"+handler))}, hintOf("dns")},
+	}.check(t)
+}
+
+func TestHintsForWaits(t *testing.T) {
+	hintCases{
+		"errgroup at its limit": {hintInput{kind: Stuck, groups: of(waitingIn(ChanSend, errgroupLimit))}, hintOf("errgroup-limit")},
+		"errgroup nested":       {hintInput{kind: Stuck, groups: of(waitingIn(ChanSend, errgroupLimit)), survey: rest(times(4, waitingIn(ChanSend, errgroupNested)))}, hintOf("errgroup-nested")},
+		"errgroup waits":        {hintInput{kind: Stuck, groups: of(waitingIn(WaitGroup, errgroupWait))}, hintOf("errgroup-wait")},
+		"semaphore":             {hintInput{kind: Stuck, groups: of(waitingIn(Select, semaphoreAcquire))}, hintOf("semaphore")},
+		"singleflight":          {hintInput{kind: Stuck, groups: of(waitingIn(WaitGroup, singleflightDo))}, hintOf("singleflight")},
+		"singleflight's call":   {hintInput{kind: Stuck, groups: of(waitingIn(ChanReceive, singleflightCall))}, hintOf("receive")},
+		"child process":         {hintInput{kind: Stuck, groups: of(waitingIn(Syscall, "syscall.Syscall6 os.(*Process).blockUntilWaitable os.(*Process).Wait os/exec.(*Cmd).Wait os/exec.(*Cmd).Run main.convert"))}, hintOf("process")},
+		"pipe, written":         {hintInput{kind: Leak, groups: of(waitingIn(Select, "io.(*pipe).write bufio.(*Writer).Flush encoding/csv.(*Writer).Write main.export"))}, hintOf("pipe-write")},
+		"pipe, read":            {hintInput{kind: Leak, groups: of(waitingIn(Select, "io.(*pipe).read io.ReadAll main.upload"))}, hintOf("pipe-read")},
+
+		"one lock, held":                     {hintInput{kind: Stuck, groups: of(times(400, waitingIn(Mutex, "main.(*shop).buy"+handler))), survey: rest(times(1, waitingIn(Select, "example.com/api.call main.(*shop).buy"+handler)))}, hintOf("lock-holder", "holder", "select at example.com/api.call (api.call.go:3)")},
+		"a lock for each":                    {hintInput{kind: Leak, groups: of(times(2740, waitingIn(Mutex, loop+"Sync "+loop+"flushLoop")), times(2740, waitingIn(ChanReceive, loop+"Stop.func1 "+loop+"Stop")))}, hintOf("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
+		"a lock for each, led by the holder": {hintInput{kind: Leak, groups: of(times(2740, waitingIn(ChanReceive, loop+"Stop.func1 "+loop+"Stop")), times(2740, waitingIn(Mutex, loop+"Sync "+loop+"flushLoop")))}, hintOf("lock-pair", "holder", "chan receive at go.uber.org/zap/zapcore.(*BufferedWriteSyncer).Stop.func1 (zapcore.(*BufferedWriteSyncer).Stop.func1.go:4)")},
+		"a lock and another wait":            {hintInput{kind: Leak, groups: of(waitingIn(ChanSend, "main.notify"), waitingIn(Mutex, "main.(*shop).buy"))}, hintOf("send")},
+		"locks, few of another":              {hintInput{kind: Leak, groups: of(times(2740, waitingIn(Mutex, loop+"Sync "+loop+"flushLoop")), times(3, waitingIn(ChanReceive, loop+"Stop")))}, hintOf("lock")},
+		"many locks, no holder":              {hintInput{kind: Leak, groups: of(times(2740, waitingIn(Mutex, "main.(*shop).buy")))}, hintOf("lock")},
+		"lock, slow":                         {hintInput{kind: Pressure, groups: of(waitingIn(Mutex, "main.(*shop).buy"+handler))}, hintOf("lock-slow")},
+
+		"send":              {hintInput{kind: Leak, groups: of(waitingIn(ChanSend, "main.notify"))}, hintOf("send")},
+		"send, slow":        {hintInput{kind: Pressure, groups: of(waitingIn(ChanSend, "main.notify"))}, ""},
+		"receive":           {hintInput{kind: Leak, groups: of(waitingIn(ChanReceive, "main.watch"))}, hintOf("receive")},
+		"ticker":            {hintInput{kind: Leak, groups: of(waitingIn(ChanReceive, "main.watch")), where: Site{Function: "main.endlessTicker"}}, hintOf("ticker")},
+		"select":            {hintInput{kind: Leak, groups: of(waitingIn(Select, "main.watch"))}, hintOf("select")},
+		"sleep":             {hintInput{kind: Leak, groups: of(waitingIn(Sleep, "time.Sleep main.watch"))}, hintOf("sleep")},
+		"handler sleeps":    {hintInput{kind: Stuck, groups: of(waitingIn(Sleep, "time.Sleep main.watch"+handler))}, hintOf("retry")},
+		"retries":           {hintInput{kind: Pressure, groups: of(waitingIn(Select, retry))}, hintOf("retry")},
+		"retried call":      {hintInput{kind: Stuck, groups: of(waitingIn(Select, retriedCall))}, hintOf("upstream")},
+		"cond":              {hintInput{kind: Leak, groups: of(waitingIn(Cond, "main.(*queue).pop"))}, hintOf("cond")},
+		"wait group":        {hintInput{kind: Stuck, groups: of(waitingIn(WaitGroup, "main.fanOut"+handler))}, hintOf("wait-group")},
+		"peer":              {hintInput{kind: Leak, groups: of(waitingIn(IO, read+"bufio.(*Reader).fill main.serve"))}, hintOf("peer")},
+		"a library's call":  {hintInput{kind: Stuck, groups: of(waitingIn(Select, "github.com/segmentio/kafka-go.(*Reader).FetchMessage main.next"+handler))}, hintOf("call", "call", "github.com/segmentio/kafka-go.(*Reader).FetchMessage")},
+		"running":           {hintInput{kind: Pressure, groups: of(waitingIn(Running, "main.spin"))}, ""},
+		"escapes in a name": {hintInput{kind: Leak, groups: of(waitingIn(Select, "github.com/nats-io/nats%2ego.(*Conn).flusher"))}, hintOf("library", "package", "github.com/nats-io/nats.go")},
+	}.check(t)
 }
 
 // libraries is a program that links all libraries in the stacks of these tests.

@@ -46,8 +46,8 @@ func (t *groupTracker) setHint(o *openVerdict) {
 	o.Hint = t.hints.hint(hintInput{kind: o.Kind, survey: t.newest, groups: groups, creation: o.creation, where: o.Where})
 }
 
-// ordered returns the open verdicts, worst first; those of one kind in the order in which they
-// may lead an incident: reported ones, then by size.
+// ordered returns the open verdicts, worst first. Within a kind, verdicts that were reported come
+// first, then larger ones: the first of an incident leads it.
 func (t *groupTracker) ordered() []*openVerdict {
 	reported := map[bool]int{true: 0, false: 1}
 	return slices.SortedFunc(maps.Values(t.open), func(a, b *openVerdict) int {

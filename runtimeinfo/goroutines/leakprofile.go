@@ -27,7 +27,7 @@ var errTooSoon = errors.New("goroutines: too soon for another leak profile")
 
 const (
 	leakProfile = "goroutineleak"
-	// maxSurveyAge is the age up to which a survey shows who waits for locks.
+	// maxSurveyAge is the age up to which a survey shows the waiters of locks.
 	maxSurveyAge = time.Minute
 	// The garbage collector walks the waiters of a lock once for each of them, with the world
 	// stopped: 1.4–3.6 ns × n², which is 4 ms for 1,000 and 4–8 s for 50,000. A profile shows

@@ -140,8 +140,7 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 	if n := len(m.observations); n > 0 {
 		last = m.observations[n-1].at
 	}
-	wakers := map[uint64]struct{}{} // goroutines that a timer woke and that woke members
-	byTimer := 0                    // members woken by these
+	byTimer := timerChain{wakers: map[uint64]struct{}{}}
 	for id, x := range m.ids {
 		i, ok := r.index[id]
 		switch {
@@ -151,42 +150,51 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 			if at-x.first >= young {
 				m.keepExit(exit{x.first, last, at})
 			}
-			continue
 		case r.keys[i] != key: // it waits somewhere else now
 			delete(m.ids, id)
 			now.old++
 			now.ran++
-			continue
-		}
-		now.old++
-		g := &r.Goroutines[i]
-		if !g.Ran {
-			continue
-		}
-		now.ran++
-		if at > m.since { // in the first recording, everything may run
-			m.ids[id] = member{first: x.first, ran: true}
-		}
-		switch g.Wakeup { //nolint:exhaustive // otherwise it ran all the time, or left a system call
-		case WakeupTimer:
-			now.timed++
-		case WakeupNetwork:
-			now.woken++
-		case WakeupGoroutine:
-			now.woken++
-			if w, ok := r.index[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
-				wakers[g.Waker] = struct{}{}
-				byTimer++
+		default:
+			now.old++
+			if !r.Goroutines[i].Ran {
+				continue
+			}
+			now.countRun(r, &r.Goroutines[i], &byTimer)
+			if at > m.since { // in the first recording, everything may run
+				m.ids[id] = member{first: x.first, ran: true}
 			}
 		}
 	}
 	// Members with a waker each belong to objects that have a loop of their own: the timer woke
 	// them. One such goroutine that wakes many distributes work.
-	if 2*len(wakers) >= byTimer {
-		now.woken -= byTimer
-		now.timed += byTimer
+	if 2*len(byTimer.wakers) >= byTimer.members {
+		now.woken -= byTimer.members
+		now.timed += byTimer.members
 	}
 	m.observations = appendBounded(m.observations, now, keptObservations)
+}
+
+// timerChain counts members that were woken by goroutines that a timer had woken.
+type timerChain struct {
+	members int
+	wakers  map[uint64]struct{}
+}
+
+// countRun counts a member that ran, by what woke it.
+func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTimer *timerChain) {
+	o.ran++
+	switch g.Wakeup { //nolint:exhaustive // otherwise it ran all the time, or left a system call
+	case WakeupTimer:
+		o.timed++
+	case WakeupNetwork:
+		o.woken++
+	case WakeupGoroutine:
+		o.woken++
+		if w, ok := r.index[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
+			byTimer.wakers[g.Waker] = struct{}{}
+			byTimer.members++
+		}
+	}
 }
 
 func (m *members) keepExit(e exit) {
@@ -284,7 +292,7 @@ func (m *members) survival(now, age, period time.Duration, runners bool) (c coho
 	return c
 }
 
-// aged counts the members of at least the given age, and those of them that never ran in a
+// aged counts the members of at least the given age, and how many of these never ran in a
 // recording.
 func (m *members) aged(now, age time.Duration) (all, silent int) {
 	for _, x := range m.ids {

@@ -53,8 +53,9 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 		return f
 	}
 	byLabel := map[string]*labelledRoot{}
-	steps := ageSteps()
-	counts := make([]int, len(steps))
+	for _, step := range ageSteps() {
+		f.ages = append(f.ages, Age{AtLeast: step})
+	}
 	for _, x := range g.Origins {
 		if x.Root == "" {
 			continue
@@ -65,34 +66,41 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 			r = newLabelledRoot(x.Root, o.Names, in)
 			byLabel[x.Root] = r
 		}
-		r.Count += x.Count
-		r.epochs = append(r.epochs, epochCount{x.Count, o.Ended})
-		if !o.ok {
-			continue
-		}
-		if room := maxExamples - len(r.Examples); room > 0 {
-			r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
-		}
 		age := max(0, in.now.Sub(o.To))
-		for i, step := range steps {
-			if age >= step {
-				counts[i] += x.Count
-			}
-		}
-		if age >= t.rules.openAge() {
-			f.old += x.Count
-		}
-		if anyActive(&r.spans, age, in.now.Sub(o.From)) {
-			r.covered += x.Count
+		r.add(x.Count, o, age, in.now.Sub(o.From))
+		if o.ok {
+			f.addAge(age, x.Count, t.rules.openAge())
 		}
 	}
-	for i, n := range counts {
-		if n > 0 {
-			f.ages = append(f.ages, Age{AtLeast: steps[i], Count: n})
-		}
-	}
+	f.ages = slices.DeleteFunc(f.ages, func(a Age) bool { return a.Count == 0 })
 	t.addRoots(&f, byLabel, in)
 	return f
+}
+
+// addAge counts n members of at least the given age.
+func (f *labelFacts) addAge(age time.Duration, n int, openAge time.Duration) {
+	for i := range f.ages {
+		if age >= f.ages[i].AtLeast {
+			f.ages[i].Count += n
+		}
+	}
+	if age >= openAge {
+		f.old += n
+	}
+}
+
+// add adds n members with one origin. They are between youngest and oldest.
+func (r *labelledRoot) add(n int, o *originInfo, youngest, oldest time.Duration) {
+	r.Count += n
+	r.epochs = append(r.epochs, epochCount{n, o.Ended})
+	if !o.ok {
+		return
+	}
+	room := max(0, maxExamples-len(r.Examples))
+	r.Examples = append(r.Examples, o.Examples[:min(room, len(o.Examples))]...)
+	if anyActive(&r.spans, youngest, oldest) {
+		r.covered += n
+	}
 }
 
 // originInfo is a result of OriginLookup.

@@ -219,9 +219,6 @@ func (g *grouper) group(x *sampleGroup) Group {
 	}
 	slices.SortFunc(out.Origins, Origin.compare)
 	if len(out.Origins) > maxOrigins {
-		for _, o := range out.Origins[maxOrigins:] {
-			out.OtherOrigins += o.Count
-		}
 		out.Origins = slices.Clone(out.Origins[:maxOrigins])
 	}
 	return out

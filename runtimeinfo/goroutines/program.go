@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// program determines which functions belong to the application: those of package main, of the
-// main module and of the other modules of its workspace. The zero value knows package main only.
+// program determines which functions belong to the application: package main, the main module and
+// the other modules of its workspace. The zero value knows package main only.
 // Its methods are safe for concurrent use.
 type program struct {
 	main    string           // path of the main module; empty if unknown

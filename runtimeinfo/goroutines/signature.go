@@ -4,8 +4,8 @@ package goroutines
 
 import "strings"
 
-// signature describes groups that are recognized by their frames: what they are, and the usual
-// mistake behind many of them.
+// signature describes groups that are recognized by their frames: what they are, and the most
+// frequent mistake behind many of them.
 type signature struct {
 	// entry and site are prefixes of the entry function of a group and of the function in
 	// which it waits.

@@ -9,8 +9,8 @@ import (
 	"github.com/gmpulse/gmpulse/internal/cputime"
 )
 
-// The article's case: each request starts a goroutine that waits for ever.
-func TestLeakUnderASpan(t *testing.T) {
+// Each request starts a goroutine that waits forever.
+func TestLeakUnderSpan(t *testing.T) {
 	p := newProcess(t)
 	first, last := p.run(4*time.Minute, func(time.Duration) {
 		p.span("GET /checkout").end(25, 10*time.Millisecond)
@@ -27,8 +27,8 @@ func TestLeakUnderASpan(t *testing.T) {
 	}
 }
 
-// Origins without names mean that the labels are the names.
-func TestLeakUnderASpanThatIsNamedLikeItsLabel(t *testing.T) {
+// The label is the name of the span if the origin has no names.
+func TestLeakUnderSpanNamedByLabel(t *testing.T) {
 	p := newProcess(t)
 	p.noNames = true
 	first, _ := p.run(4*time.Minute, func(time.Duration) {
@@ -55,7 +55,7 @@ func TestNoLeakWithoutARecording(t *testing.T) {
 	}
 }
 
-// 6 goroutines a minute, beside requests that pass the same place.
+// 6 goroutines a minute leak where other goroutines wait briefly.
 func TestSlowLeak(t *testing.T) {
 	p := newProcess(t)
 	n := 0
@@ -90,7 +90,7 @@ func TestLeakUnderRisingLoad(t *testing.T) {
 	}
 }
 
-// Sessions of 45 s on average, whose handlers have returned.
+// Sessions last 45 s on average; their handlers have returned.
 func TestSessionsAreNoLeak(t *testing.T) {
 	for _, rate := range []int{2, 20, 80} {
 		p := newProcess(t)
@@ -104,7 +104,7 @@ func TestSessionsAreNoLeak(t *testing.T) {
 	}
 }
 
-// What ends by itself after a fixed time is silent until then.
+// Goroutines that end after a fixed time do not run until then.
 func TestTimersAreNoLeak(t *testing.T) {
 	for _, d := range []time.Duration{20 * time.Second, 40 * time.Second, time.Minute, 90 * time.Second, 2 * time.Minute} {
 		p := newProcess(t)
@@ -116,7 +116,7 @@ func TestTimersAreNoLeak(t *testing.T) {
 	}
 }
 
-// Who sleeps wakes up by itself, also after five minutes.
+// Sleeping goroutines end by themselves, even after five minutes.
 func TestSleepersAreNoLeak(t *testing.T) {
 	p := newProcess(t)
 	first, _ := p.run(12*time.Minute, func(time.Duration) {
@@ -125,28 +125,28 @@ func TestSleepersAreNoLeak(t *testing.T) {
 	noAlarm(t, first)
 }
 
-// A cache for each of 150 customers, made when they first come.
-func TestASetThatFillsIsNoLeak(t *testing.T) {
+// A cache for each of 150 customers is created with the first request of the customer.
+func TestBoundedSetIsNoLeak(t *testing.T) {
 	for _, perSlot := range []int{2, 5, 10} {
 		p := newProcess(t)
 		known := 0
 		first, _ := p.run(15*time.Minute, func(time.Duration) {
 			p.span("GET /quota").end(40, time.Millisecond)
 			n := min(perSlot, 150-known)
-			if perSlot == 2 { // customers come at random: the new ones get fewer
+			if perSlot == 2 { // random customers: fewer and fewer are new
 				n = (150 - known) / 8
 			}
 			known += n
 			p.add(n, fakeGoroutine{key: key(SelectForever, "cache.loop"), root: "GET /quota"})
 		})
 		if perSlot != 2 {
-			continue // a set that fills evenly for longer than it takes to judge looks like a leak
+			continue // a set that grows evenly for minutes is reported
 		}
 		noAlarm(t, first)
 	}
 }
 
-// Workers of a pool that grows with the load, however long they wait for a task.
+// Workers of a pool that grows with the load run now and then.
 func TestPoolIsNoLeak(t *testing.T) {
 	p := newProcess(t)
 	first, _ := p.run(10*time.Minute, func(time.Duration) {
@@ -159,8 +159,8 @@ func TestPoolIsNoLeak(t *testing.T) {
 	}
 }
 
-// Goroutines that wake themselves: a leak only once they have piled up for long.
-func TestLoops(t *testing.T) {
+// Goroutines that wake themselves are a leak only after they have accumulated for long.
+func TestLoopLeaks(t *testing.T) {
 	p := newProcess(t)
 	first, _ := p.run(20*time.Minute, func(time.Duration) {
 		p.span("GET /stats").end(25, time.Millisecond)
@@ -170,7 +170,7 @@ func TestLoops(t *testing.T) {
 		t.Errorf("verdicts %v, want leak after 8 to 15 min", first)
 	}
 
-	p = newProcess(t) // an object made for each request, with a timer of a minute
+	p = newProcess(t) // one object for each request, with a timer of a minute
 	first, last := p.run(5*time.Minute, func(time.Duration) {
 		p.span("GET /cart").end(25, time.Millisecond)
 		p.add(25, fakeGoroutine{key: key(Select, "redis.reaper"), root: "GET /cart", every: time.Minute, wakeup: WakeupTimer})
@@ -188,8 +188,8 @@ func TestLoops(t *testing.T) {
 	noAlarm(t, first)
 }
 
-// The write loops of streams are silent; the readers made by the same call run.
-func TestMadeTogetherLivesTogether(t *testing.T) {
+// The write loops of streams do not run, but the readers created by the same call do.
+func TestActiveSiblingExplainsSilence(t *testing.T) {
 	p := newProcess(t)
 	at := []Site{{Function: "lib.Stream", File: "/lib/stream.go", Line: 3}, {Function: "main.subscribe", File: "/src/main.go", Line: 31}}
 	first, _ := p.run(10*time.Minute, func(time.Duration) {
@@ -199,7 +199,7 @@ func TestMadeTogetherLivesTogether(t *testing.T) {
 	noAlarm(t, first)
 }
 
-// Sessions that keep step with accepted connections, for hours.
+// The number of sessions follows the number of accepted connections.
 func TestAcceptedConnectionsAreNoLeak(t *testing.T) {
 	p := newProcess(t)
 	p.accepted = 3
@@ -212,14 +212,14 @@ func TestAcceptedConnectionsAreNoLeak(t *testing.T) {
 	if _, ok := first[Connections]; !ok {
 		t.Errorf("verdicts %v, want connections", first)
 	}
-	p = newProcess(t) // as many, and none accepted: clients that are made and never closed
+	p = newProcess(t) // as many, none accepted: clients that are never closed
 	p.accepted = 3
 	first, _ = p.run(4*time.Minute, func(time.Duration) { p.add(10, fakeGoroutine{key: key(IO, "nats.readLoop")}) })
 	alarm(t, first, Leak, 3*time.Minute)
 }
 
-// A total stop seconds after the start: 20 requests ended, then every handler blocks.
-func TestStopRightAfterTheStart(t *testing.T) {
+// Seconds after the start, when 20 requests have ended, every handler blocks.
+func TestStuckSoonAfterStart(t *testing.T) {
 	p := newProcess(t)
 	k := key(Select, "puddle.acquire")
 	k.Entry = "net/http.(*conn).serve"
@@ -234,8 +234,8 @@ func TestStopRightAfterTheStart(t *testing.T) {
 	t.Log(last[0].String())
 }
 
-// A handler of gRPC hangs after a minute in which all was well.
-func TestGRPCHandlerStuck(t *testing.T) {
+// Handlers of gRPC hang after a minute of normal operation.
+func TestStuckGRPCHandlers(t *testing.T) {
 	p := newProcess(t)
 	k := key(ChanReceive, "shop.(*server).Get")
 	k.Entry = "google.golang.org/grpc.(*Server).serveStreams.func2.1"
@@ -250,7 +250,7 @@ func TestGRPCHandlerStuck(t *testing.T) {
 	alarm(t, first, Stuck, 3*time.Minute)
 }
 
-// Forty workers whose tasks are root spans of 45 to 75 s; exports of 90 s.
+// Forty workers have tasks that are root spans of 40 to 90 s.
 func TestLongTasksAreNotStuck(t *testing.T) {
 	for _, d := range []time.Duration{40 * time.Second, 75 * time.Second, 90 * time.Second} {
 		p := newProcess(t)
@@ -272,8 +272,8 @@ func TestLongTasksAreNotStuck(t *testing.T) {
 	}
 }
 
-// One span in 25 is a long poll under the same name: that hides no leak.
-func TestLeakUnderAMixedName(t *testing.T) {
+// One span in 25 is a long poll of the same name, which does not hide the leak.
+func TestLeakUnderMixedName(t *testing.T) {
 	p := newProcess(t)
 	var polls []time.Time
 	first, last := p.run(5*time.Minute, func(time.Duration) {
@@ -290,8 +290,8 @@ func TestLeakUnderAMixedName(t *testing.T) {
 	t.Log(last[0].String())
 }
 
-// Surveys cost so much that there is one in 25 s.
-func TestSparseSurveys(t *testing.T) {
+// Expensive surveys are taken every 25 s.
+func TestLeakWithRareSurveys(t *testing.T) {
 	p := newProcess(t)
 	first, _ := p.run(5*time.Minute, func(time.Duration) {
 		p.add(125, fakeGoroutine{key: key(Select, "clickhouse.loop"), root: "GET /stats"})
@@ -301,16 +301,16 @@ func TestSparseSurveys(t *testing.T) {
 	alarm(t, first, Leak, 5*time.Minute)
 }
 
-// An alarm is taken back when its evidence is gone.
-func TestAlarmIsTakenBack(t *testing.T) {
+// An alarm is closed when its evidence no longer holds.
+func TestAlarmIsClosed(t *testing.T) {
 	p := newProcess(t)
 	p.run(4*time.Minute, func(time.Duration) { p.add(5, fakeGoroutine{key: key(Select, "shop.notify")}) })
-	for _, g := range p.list { // they were slow, after all
+	for _, g := range p.list { // they end late
 		g.end = p.now.Add(time.Duration(p.random.IntN(300)) * time.Second)
 	}
 	_, last := p.run(6*time.Minute, func(time.Duration) {})
 	if len(last) != 0 {
-		t.Errorf("%s stands, though all have ended", kinds(last))
+		t.Errorf("verdicts %s after all have ended", kinds(last))
 	}
 	names := map[string]int{}
 	for _, e := range p.events {
@@ -321,7 +321,7 @@ func TestAlarmIsTakenBack(t *testing.T) {
 	}
 }
 
-// An object made for each request has nine goroutines: one incident.
+// An object created for each request has three goroutines: one incident.
 func TestOneCauseIsOneIncident(t *testing.T) {
 	p := newProcess(t)
 	at := []Site{{Function: "lib.New", File: "/lib/lib.go", Line: 3}, {Function: "main.order", File: "/src/main.go", Line: 31}}
@@ -345,7 +345,7 @@ func TestOneCauseIsOneIncident(t *testing.T) {
 	}
 }
 
-func TestProofNeedsNoRecording(t *testing.T) {
+func TestLeakProfileNeedsNoRecording(t *testing.T) {
 	p := newProcess(t)
 	p.noRecord = true
 	p.leaked[key(ChanSend, "shop.a")] = 30
@@ -353,16 +353,16 @@ func TestProofNeedsNoRecording(t *testing.T) {
 	alarm(t, first, LeakProven, time.Minute)
 }
 
-// Where the memory lasts for minutes only, an alarm does not wait for two more.
-func TestLeakThatEndangersTheProcess(t *testing.T) {
+// If the memory lasts for minutes only, an alarm comes sooner.
+func TestDangerousLeakIsReportedSooner(t *testing.T) {
 	p := newProcess(t)
 	first, last := p.run(4*time.Minute, func(time.Duration) { p.add(3000, fakeGoroutine{key: key(ChanSend, "shop.notify")}) })
 	alarm(t, first, Leak, 100*time.Second)
 	t.Log(last[0].String())
 }
 
-// Two functions that wait for one exhausted pool are stuck together, each below the
-// threshold.
+// The goroutines of two functions wait for one exhausted pool. Each group is too small for a verdict
+// of its own.
 func TestOneOutageIsOneIncident(t *testing.T) {
 	p := newProcess(t)
 	pool := Site{Function: "database/sql.(*DB).conn", File: "/go/sql.go", Line: 1369}
@@ -385,7 +385,7 @@ func TestOneOutageIsOneIncident(t *testing.T) {
 	}
 }
 
-// A survey of eight times as many growing groups takes about eight times as long.
+// Evaluating eight times as many growing groups takes about eight times as long.
 func TestClassifyingIsLinear(t *testing.T) {
 	prepare := func(groups int) func() time.Duration {
 		p := newProcess(t)
@@ -404,23 +404,23 @@ func TestClassifyingIsLinear(t *testing.T) {
 			}
 			p.now = p.now.Add(testSlot)
 			in := circumstances{now: p.now, created: p.made, spans: p.groups(), leaked: func(Key) int { return 0 }}
-			meter := cputime.Start() // a busy machine does not count
+			meter := cputime.Start() // independent of the load
 			p.tracker.survey(s, in)
 			return meter.Stop()
 		}
 	}
 	few, many := prepare(500), prepare(4000)
 	bestFew, bestMany := few(), many()
-	for range 20 { // side by side: the machine may be busy
+	for range 20 { // alternately: the machine may be busy
 		bestFew, bestMany = min(bestFew, few()), min(bestMany, many())
 	}
 	if bestMany > 32*bestFew {
-		t.Errorf("8 times as many groups take %v, %v before", bestMany, bestFew)
+		t.Errorf("8 times as many groups take %v, compared with %v", bestMany, bestFew)
 	}
 }
 
-// The handlers of sessions wait for goroutines that read and write, for hours: they are
-// not stuck, whether messages come or not.
+// The handlers of sessions wait for goroutines that read and write. They are not stuck, with or
+// without messages.
 func TestSessionHandlersAreNotStuck(t *testing.T) {
 	for name, every := range map[string]time.Duration{"busy": 3 * time.Second, "quiet": 0} {
 		p := newProcess(t)
@@ -451,10 +451,9 @@ func TestSessionHandlersAreNotStuck(t *testing.T) {
 	}
 }
 
-// Each job waits for an answer that never comes, from the first one on: nothing is known
-// of how long they take, so it takes longer to say so. One job with many goroutines that
-// wait is left alone.
-func TestCallsWithoutATimeout(t *testing.T) {
+// Each job waits for an answer that never comes. None has ended, so that it is unknown how long jobs
+// take, and the verdict takes longer. One job with many waiting goroutines gets no verdict.
+func TestJobsThatNeverGetAnAnswer(t *testing.T) {
 	k := key(Select, "net/http.(*persistConn).roundTrip")
 	k.Entry = "shop.sync"
 	for jobs, want := range map[int]bool{1: true, 40: false} { // goroutines for each span
@@ -472,14 +471,14 @@ func TestCallsWithoutATimeout(t *testing.T) {
 			t.Errorf("%d goroutines for a span: verdicts %v, stuck %v wanted", jobs, first, want)
 		}
 		if _, ok := first[Leak]; ok {
-			t.Errorf("%d goroutines for a span: a leak, though the spans are open", jobs)
+			t.Errorf("%d goroutines for a span: a leak although the spans are open", jobs)
 		}
 	}
 }
 
-// Handlers that wait for a call without a timeout, or for a connection of an exhausted
-// pool, are stuck although their clients are there; those that pass a stream on are not.
-func TestHandlersThatWaitForOthers(t *testing.T) {
+// Handlers that wait for the answer to a call or for a connection of a pool are stuck, although their
+// clients stay connected. Handlers that pass on a stream are not.
+func TestHandlersThatWaitForUpstreams(t *testing.T) {
 	for site, want := range map[string]bool{
 		"net/http.(*persistConn).roundTrip": true,
 		"database/sql.(*DB).conn":           true,

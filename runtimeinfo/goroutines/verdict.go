@@ -52,7 +52,7 @@ func (k Kind) Suspect() bool { return k == LeakProven || k == Leak || k == Stuck
 
 // severity returns the severity of the event that opens a verdict.
 func (k Kind) severity() slog.Level {
-	switch k { //nolint:exhaustive // the others are information
+	switch k {
 	case LeakProven, Leak:
 		return slog.LevelError
 	case Stuck:

@@ -13,30 +13,28 @@ import (
 	"sync"
 )
 
-// testLabel is the profiler label by which goroutines are told to belong to a Check.
+// testLabel is the profiler label that identifies the Check of a goroutine.
 const testLabel = "gmpulse_test"
 
-// maxCreators bounds how many creators of a goroutine are followed.
+// maxCreators bounds the chain of creators that ancestry follows.
 const maxCreators = 100
 
-// checks holds the tests that run. Parallel tests have nothing but the process in
-// common.
+// checks is global because parallel tests have nothing else in common.
 var checks = newRegistry() //nolint:gochecknoglobals // see above
 
-// registry knows which tests run, and whose the goroutines are.
+// registry holds the running checks and determines which of them owns a goroutine.
 type registry struct {
 	mu    sync.Mutex
-	last  int               // number of the last check
-	runs  map[string]*check // by label
-	begun map[uint64]*check // by the goroutine of the test
+	last  int               // number of the newest check
+	runs  map[string]*check // running checks, by label
+	begun map[uint64]*check // running checks, by the goroutine of the test
 
-	// foreign are the goroutines of tests, as far as they have been seen: what one of
-	// them started belongs to no other test, also when it has ended.
+	// foreign are the observed goroutines that run tests. What one of them started belongs to
+	// no other test, even after it has ended.
 	foreign map[uint64]bool
-	// known are goroutines of checks that are over: reported, or ignored by their
-	// options.
+	// known are goroutines that earlier checks reported, or ignored because of their options.
 	known map[uint64]bool
-	// unclaimed are goroutines that may be of several tests, some of which still run.
+	// unclaimed are goroutines that may belong to several tests, some of which still run.
 	unclaimed map[uint64]bool
 }
 
@@ -47,16 +45,16 @@ func newRegistry() *registry {
 	}
 }
 
-// check is one test that runs.
+// check is one running Check.
 type check struct {
 	registry  *registry
 	name      string // of the test
-	label     string // the name, and a number that no other check has
+	label     string // the name and a unique number
 	goroutine uint64
 	config    config
 	before    map[uint64]bool
-	labels    map[string]string // of the goroutine, before the check
-	others    map[string]bool   // names of the tests that ran at the same time
+	labels    map[string]string // of the goroutine before the check
+	others    map[string]bool   // names of tests that ran at the same time
 }
 
 // begin starts a check on the current goroutine.
@@ -67,7 +65,7 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.watch(all)
+	r.addForeign(all)
 	r.last++
 	c := &check{
 		registry: r, name: name, label: fmt.Sprintf("%s #%d", name, r.last), goroutine: all[0].id,
@@ -79,7 +77,7 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 		}
 	}
 	r.runs[c.label] = c
-	if r.begun[c.goroutine] == nil { // else a second Check in one test
+	if r.begun[c.goroutine] == nil { // otherwise it is a second Check in one test
 		r.begun[c.goroutine] = c
 	}
 	labels := maps.Clone(c.labels)
@@ -91,8 +89,8 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 	return c, nil
 }
 
-// watch notes the goroutines of tests.
-func (r *registry) watch(all []goroutine) {
+// addForeign adds the goroutines that run tests to foreign.
+func (r *registry) addForeign(all []goroutine) {
 	for i := range all {
 		if all[i].ofTest() {
 			r.foreign[all[i].id] = true
@@ -100,7 +98,7 @@ func (r *registry) watch(all []goroutine) {
 	}
 }
 
-// below reports whether c is of the test of o or of one within it, which o waits for.
+// below reports whether c belongs to the test of o or to a subtest of it.
 func (c *check) below(o *check) bool {
 	return c.goroutine == o.goroutine || strings.HasPrefix(c.name, o.name+"/")
 }
@@ -113,8 +111,8 @@ func setLabels(labels map[string]string) {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(pairs...)))
 }
 
-// look returns what the test has left. The check is over if that is nothing, or if
-// this is the last look.
+// look returns the goroutines that the test left. The check ends if there are none, or with the
+// last look.
 func (c *check) look(last bool) ([]leftover, error) {
 	r := c.registry
 	r.mu.Lock()
@@ -126,7 +124,7 @@ func (c *check) look(last bool) ([]leftover, error) {
 		}
 		return nil, err
 	}
-	r.watch(all)
+	r.addForeign(all)
 	d := newListing(all)
 	left, own, shared := c.sort(d)
 	if len(left) > 0 && !last {
@@ -144,15 +142,15 @@ func (c *check) look(last bool) ([]leftover, error) {
 	return left, nil
 }
 
-// forget drops the goroutines that have ended.
+// forget removes goroutines that have ended.
 func (r *registry) forget(d *listing) {
 	ended := func(id uint64, _ bool) bool { return d.byID[id] == nil }
 	maps.DeleteFunc(r.known, ended)
 	maps.DeleteFunc(r.unclaimed, ended)
 }
 
-// end takes c out of the registry. The labels are restored if the goroutine is that
-// of begin.
+// end removes c from the registry. It restores the labels if called by the goroutine that called
+// begin.
 func (c *check) end(goroutine uint64) {
 	r := c.registry
 	delete(r.runs, c.label)
@@ -164,8 +162,8 @@ func (c *check) end(goroutine uint64) {
 	}
 }
 
-// sort finds out which goroutines the test has left, which are its own, those that its
-// options ignore among them, and which may be another test's that runs.
+// sort returns the goroutines that the test left, the ids of all that belong to it, including
+// ignored ones, and the ids of those that may belong to another running test.
 func (c *check) sort(d *listing) (left []leftover, own, shared []uint64) {
 	r := c.registry
 	alone := r.alone(c)
@@ -195,7 +193,7 @@ func (c *check) sort(d *listing) (left []leftover, own, shared []uint64) {
 	return left, own, shared
 }
 
-// alone reports whether no other test runs but those that wait for the test of c.
+// alone reports whether no other test runs, except those that wait for the test of c.
 func (r *registry) alone(c *check) bool {
 	for _, o := range r.runs {
 		if o != c && !c.below(o) {
@@ -205,8 +203,8 @@ func (r *registry) alone(c *check) bool {
 	return true
 }
 
-// owner returns the check that g belongs to. With certain and no check it
-// belongs to a test without one. Labels and creators tell more surely than names.
+// owner returns the check that g belongs to; certain without a check means a test without one.
+// Labels and creators are more reliable than names.
 func (r *registry) owner(g *goroutine, d *listing) (owner *check, certain bool) {
 	for a := range d.ancestry(g) {
 		if c := r.runs[a.labels[testLabel]]; c != nil {
@@ -222,16 +220,15 @@ func (r *registry) owner(g *goroutine, d *listing) (owner *check, certain bool) 
 		}
 		if name := a.test(); name != "" {
 			owner, certain = r.named(name)
-			// A creator whose test is over may work for other tests since.
+			// A creator whose test has ended may work for other tests.
 			return owner, certain && (owner != nil || a == g || d.tests[name])
 		}
 	}
 	return nil, false
 }
 
-// named returns the check of the test function with that name. It is uncertain if
-// there are several, of subtests or of one test that runs several times, and for
-// subtests, of which others may have no Check.
+// named returns the check of the test function with the given name. It is uncertain if there are
+// several, because of subtests or a test that runs several times, and for subtests.
 func (r *registry) named(name string) (owner *check, certain bool) {
 	for _, c := range r.runs {
 		root, _, _ := strings.Cut(c.name, "/")
@@ -246,8 +243,7 @@ func (r *registry) named(name string) (owner *check, certain bool) {
 	return owner, owner == nil || owner.name == name
 }
 
-// test returns the name of the test function that g is or was created in, empty if
-// neither its stack nor its creator tells.
+// test returns the name of the test function in the stack of g or its creation, or "".
 func (g *goroutine) test() string {
 	for _, f := range slices.Backward(g.frames) {
 		if name := f.test(); name != "" {
@@ -257,7 +253,7 @@ func (g *goroutine) test() string {
 	return g.creator.test()
 }
 
-// test returns TestX for the functions TestX, TestX.func1 and so on of a test file.
+// test returns TestX for TestX, TestX.func1 and so on, if f is in a test file.
 func (f frame) test() string {
 	if !strings.HasSuffix(f.file, "_test.go") {
 		return ""
@@ -276,11 +272,11 @@ func (f frame) test() string {
 	return ""
 }
 
-// listing is a dump with what attribution needs of it.
+// listing is a dump with indexes.
 type listing struct {
 	all   []goroutine
 	byID  map[uint64]*goroutine
-	tests map[string]bool // test functions that run, by name
+	tests map[string]bool // names of running test functions
 }
 
 // ofTest reports whether g runs a test, a benchmark or a subtest.
@@ -298,7 +294,7 @@ func newListing(all []goroutine) *listing {
 	return d
 }
 
-// ancestry yields g, its creator and so on, as far as they live.
+// ancestry yields g, its creator and so on, while they exist.
 func (d *listing) ancestry(g *goroutine) iter.Seq[*goroutine] {
 	return func(yield func(*goroutine) bool) {
 		for range maxCreators {
@@ -313,8 +309,7 @@ func (d *listing) ancestry(g *goroutine) iter.Seq[*goroutine] {
 // others returns all goroutines but the current one.
 func (d *listing) others() []goroutine { return d.all[1:] }
 
-// remaining returns what all tests have left, for [Main]. Goroutines in before are
-// older than the tests.
+// remaining returns what all tests left, for [Main]. before are goroutines older than the tests.
 func (r *registry) remaining(cfg config, before map[uint64]bool) ([]leftover, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -333,7 +328,7 @@ func (r *registry) remaining(cfg config, before map[uint64]bool) ([]leftover, er
 	return left, nil
 }
 
-// origin says since when, or since which test, g is there.
+// origin describes which test started g, or returns "".
 func (g *goroutine) origin(before map[uint64]bool) string {
 	if before[g.id] {
 		return "ran before the tests: IgnoreCurrent ignores it"

@@ -13,23 +13,22 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest"
 )
 
-// In a test it is one line, leaktest.Check(t), the first. Here t is a stand-in, so
-// that its failure can be shown.
+// A test begins with leaktest.Check(t). The t of this example prints its failure.
 func ExampleCheck() {
 	t := &recorder{TB: &testing.T{}}
 	leaktest.Check(t)
 
 	result := make(chan int)
-	go func() { result <- 42 }() // nobody receives
+	go func() { result <- 42 }() // blocks: there is no receiver
 
-	message := t.end() // the test is over
+	message := t.end() // the test ends
 	<-result
 	fmt.Println(strings.Contains(message, "1 in chan send"))
 	// Output: true
 }
 
-// TestMain of the package has one line, leaktest.Main(m). Here the tests run in a
-// process of their own, because Main ends it.
+// TestMain calls leaktest.Main(m). This example runs the tests in another process, because Main ends
+// it.
 func ExampleMain() {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChildLeak$")
 	cmd.Env = append(os.Environ(), childVariable+"=plain")
@@ -42,7 +41,7 @@ func ExampleMain() {
 	// true
 }
 
-// A goroutine that takes long to end gets the time that it needs.
+// Wait allows goroutines more time to end.
 func ExampleWait() {
 	t := &recorder{TB: &testing.T{}}
 	leaktest.Check(t, leaktest.Wait(10*time.Second))
@@ -54,8 +53,7 @@ func ExampleWait() {
 	// Output: ""
 }
 
-// The worker of a library that cannot be stopped is ignored, and nothing else that
-// calls the functions that it waits in.
+// Ignore the worker of a library that cannot be stopped.
 func ExampleIgnoreEntry() {
 	t := &recorder{TB: &testing.T{}}
 	leaktest.Check(t, leaktest.IgnoreEntry("github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.outer"))
@@ -68,7 +66,7 @@ func ExampleIgnoreEntry() {
 	// Output: ""
 }
 
-// Whatever waits in the function is ignored, wherever it began.
+// Ignore all goroutines in a function, wherever they began.
 func ExampleIgnoreFunction() {
 	t := &recorder{TB: &testing.T{}}
 	leaktest.Check(t, leaktest.IgnoreFunction("github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.wait"))
@@ -82,7 +80,7 @@ func ExampleIgnoreFunction() {
 	// Output: ""
 }
 
-// TestMain starts what all tests use, and then tells Main to ignore it.
+// TestMain starts what all tests use, and lets Main ignore it.
 func ExampleIgnoreCurrent() {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChildClean$")
 	cmd.Env = append(os.Environ(), childVariable+"=current") // go server(); leaktest.Main(m, leaktest.IgnoreCurrent())

@@ -16,15 +16,15 @@ import (
 
 // goroutine is one goroutine of a dump.
 type goroutine struct {
-	id        uint64 // never used again by another goroutine
+	id        uint64 // never reused
 	state     string // "chan send", "IO wait"
 	labels    map[string]string
-	frames    []frame // the innermost first
-	creator   frame   // the zero frame if unknown
+	frames    []frame // innermost first
+	creator   frame   // zero if unknown
 	creatorID uint64  // 0 if unknown
 }
 
-// frame is a function in a stack, or the statement that creates a goroutine.
+// frame is a function in a stack, or a go statement.
 type frame struct {
 	function, file string
 	line           int
@@ -40,7 +40,7 @@ func (f frame) String() string {
 // entry returns the function that the goroutine began in.
 func (g *goroutine) entry() string {
 	for i, f := range slices.Backward(g.frames) {
-		// GOTRACEBACK=system shows goexit at the end of every stack.
+		// With GOTRACEBACK=system, goexit ends every stack.
 		if f.function != "runtime.goexit" || i == 0 {
 			return f.function
 		}
@@ -48,8 +48,7 @@ func (g *goroutine) entry() string {
 	return ""
 }
 
-// where returns the innermost frame outside the standard library, or the
-// innermost if there is none.
+// where returns the innermost frame outside the standard library, or else the innermost.
 func (g *goroutine) where() frame {
 	for _, f := range g.frames {
 		if !f.standard() {
@@ -71,15 +70,15 @@ func (f frame) standard() bool {
 	return first != "main" && !strings.Contains(first, ".") && !strings.HasSuffix(f.file, "_test.go")
 }
 
-// pkg returns the path of the package that f is in.
+// pkg returns the import path of f.
 func (f frame) pkg() string {
 	i := strings.LastIndexByte(f.function, '/') + 1
 	name, _, _ := strings.Cut(f.function[i:], ".")
 	return f.function[:i] + name
 }
 
-// standardRoot returns the directory of the standard library's sources as it is in
-// stacks, empty in programs that are built with -trimpath.
+// standardRoot returns the directory of the standard library's sources in stacks, or "" in programs
+// built with -trimpath.
 var standardRoot = sync.OnceValue(func() string { //nolint:gochecknoglobals // it is a function
 	pc := make([]uintptr, 1)
 	runtime.Callers(0, pc) // runtime.Callers itself
@@ -88,12 +87,10 @@ var standardRoot = sync.OnceValue(func() string { //nolint:gochecknoglobals // i
 	return root
 })
 
-// standard reports whether g is one of the runtime's, the testing package's or
-// os/signal's own goroutines: those run tests, wait for signals, or come and go with
-// the process.
+// standard reports whether g belongs to the runtime, the testing package or os/signal.
 func (g *goroutine) standard() bool {
 	entry := g.entry()
-	if entry == "runtime.goexit" { // threads of C, and goroutines that have not begun to run
+	if entry == "runtime.goexit" { // threads of C, and goroutines that have not run yet
 		return strings.HasPrefix(g.state, "syscall")
 	}
 	for _, prefix := range [...]string{"testing.", "testing/synctest.", "internal/fuzz.", "runtime.", "runtime/trace.", "os/signal.loop"} {
@@ -113,15 +110,15 @@ func identities(all []goroutine) map[uint64]bool {
 	return ids
 }
 
-// maxDump is how many bytes of stacks are read: some 300,000 goroutines.
+// maxDump is the maximum size of a dump in bytes, about 300,000 goroutines.
 const maxDump = 256 << 20
 
 var errTooMany = errors.New("the stacks of all goroutines take too much memory")
 
-// dump returns all goroutines, the current one first, unless their stacks take
-// more than limit bytes. It stops the world.
+// dump returns all goroutines, the current one first. It fails if their stacks exceed limit bytes.
+// It stops the world.
 func dump(limit int) ([]goroutine, error) {
-	const typical = 1 << 10 // bytes of a stack: too little room means to print all again
+	const typical = 1 << 10 // bytes of a stack; if too small, all are printed again
 	for size := 64<<10 + typical*runtime.NumGoroutine(); ; size *= 2 {
 		b := make([]byte, min(size, limit))
 		if n := runtime.Stack(b, true); n < len(b) {
@@ -133,9 +130,9 @@ func dump(limit int) ([]goroutine, error) {
 	}
 }
 
-// labelledDump is dump with labels. Go prints them since version 1.26 if the setting
-// tracebacklabels is 1, which is the default for modules of version 1.27 on. The runtime
-// follows changes of GODEBUG at once. The caller holds the lock of [registry].
+// labelledDump is dump with labels. Go prints them if the GODEBUG setting tracebacklabels is 1,
+// which is the default from Go 1.27 on. Changes of GODEBUG take effect at once. The caller holds
+// the lock of the registry.
 func labelledDump(limit int) ([]goroutine, error) {
 	const variable, setting = "GODEBUG", "tracebacklabels=1"
 	old, isSet := os.LookupEnv(variable)
@@ -157,11 +154,11 @@ func labelledDump(limit int) ([]goroutine, error) {
 	return all, errors.Join(err, restore())
 }
 
-// parse reads what runtime.Stack has printed. Lines that it does not know are
-// left out: a stack can be unavailable or shortened.
+// parse parses the output of runtime.Stack. It skips unknown lines: a stack can be unavailable or
+// shortened.
 func parse(text string) (all []goroutine) {
-	var g *goroutine // that the next line is of, nil: none
-	var f *frame     // that the next line gives the place of, nil: none
+	var g *goroutine // the next line belongs to it; may be nil
+	var f *frame     // the next line is its place; may be nil
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "goroutine ") {
@@ -179,7 +176,7 @@ func parse(text string) (all []goroutine) {
 			f = g.parseFunction(line)
 		} else if f != nil {
 			f.file, f.line = place(location)
-			if f == &g.creator { // what follows are ancestors: GODEBUG=tracebackancestors
+			if f == &g.creator { // ancestors follow with GODEBUG=tracebackancestors
 				g = nil
 			}
 		}
@@ -187,12 +184,12 @@ func parse(text string) (all []goroutine) {
 	return all
 }
 
-// parseFunction reads "main.f(0x1, ...)" or "created by main.f in goroutine 7",
-// and returns the new frame, nil for lines of another kind.
+// parseFunction parses "main.f(0x1, ...)" or "created by main.f in goroutine 7". It returns the new
+// frame, or nil for other lines.
 func (g *goroutine) parseFunction(line string) *frame {
 	if creation, ok := strings.CutPrefix(line, "created by "); ok {
 		name, id, _ := strings.Cut(creation, " in goroutine ")
-		g.creatorID, _ = strconv.ParseUint(id, 10, 64) // 0 if there is none
+		g.creatorID, _ = strconv.ParseUint(id, 10, 64) // 0 if absent
 		g.creator.function = unescape(name)
 		return &g.creator
 	}
@@ -204,7 +201,7 @@ func (g *goroutine) parseFunction(line string) *frame {
 	return &g.frames[len(g.frames)-1]
 }
 
-// parseHeader reads the first line of a goroutine, in one of the forms
+// parseHeader parses the first line of a goroutine, in one of the forms
 //
 //	goroutine 7 [chan send, 2 minutes labels:{"k": "v"}]:
 //	goroutine 7 gp=0xc000002380 m=nil [chan send, 2 minutes] {k: "v w"}:
@@ -229,7 +226,7 @@ func parseHeader(line string) (g goroutine, ok bool) {
 	return goroutine{id: id, state: strings.TrimSuffix(state, " (scan)"), labels: parseLabels(labels)}, true
 }
 
-// parseLabels reads `"k": "v", k: "v w"}` and what follows.
+// parseLabels parses `"k": "v", k: "v w"}` with anything after it.
 func parseLabels(text string) map[string]string {
 	var labels map[string]string
 	for text != "" {
@@ -250,7 +247,7 @@ func parseLabels(text string) map[string]string {
 	return labels
 }
 
-// token reads a string, which may be quoted as in Go, and returns what follows.
+// token parses a string, which may be quoted as in Go, and returns the rest.
 func token(text string) (value, rest string) {
 	if quoted, err := strconv.QuotedPrefix(text); err == nil {
 		value, err = strconv.Unquote(quoted)
@@ -265,7 +262,7 @@ func token(text string) (value, rest string) {
 	return text[:end], text[end:]
 }
 
-// place reads "/dir/file.go:12 +0x1f".
+// place parses "/dir/file.go:12 +0x1f".
 func place(text string) (file string, line int) {
 	text, _, _ = strings.Cut(text, " +0x")
 	i := strings.LastIndexByte(text, ':')
@@ -279,8 +276,7 @@ func place(text string) (file string, line int) {
 	return text[:i], line
 }
 
-// unescape returns a function's name as it is in sources: the linker writes
-// gopkg.in/yaml%2ev2.
+// unescape removes the linker's escapes: gopkg.in/yaml%2ev2.
 func unescape(name string) string {
 	if plain, err := url.PathUnescape(name); err == nil {
 		return plain

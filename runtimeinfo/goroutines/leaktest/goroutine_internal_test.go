@@ -29,7 +29,7 @@ func TestParseHeader(t *testing.T) {
 	}
 	for _, line := range []string{"goroutine running on other thread", "goroutine x [idle]:", "goroutine 7", "goroutine [idle]:"} {
 		if got, ok := parseHeader(line); ok {
-			t.Errorf("%s is taken for %+v", line, got)
+			t.Errorf("%s is parsed as %+v", line, got)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func FuzzParse(f *testing.F) {
 		for i := range all { // what a check does with them
 			g := &all[i]
 			if g.where().String() == "" && len(g.frames) == 0 {
-				t.Errorf("nothing says where %+v is", g)
+				t.Errorf("%+v has no place", g)
 			}
 			_ = g.entry()
 			_ = g.standard()
@@ -103,8 +103,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A test that leaves more goroutines than can be read has not passed.
-func TestTooManyLeft(t *testing.T) {
+// A test fails if its goroutines cannot be listed.
+func TestTooManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfig(nil)
 		check, err := checks.begin("TestTooMany", c)
@@ -117,7 +117,7 @@ func TestTooManyLeft(t *testing.T) {
 			t.Errorf("%v are left, error %v", left, err)
 		}
 		if len(checks.runs) > 0 && checks.runs[check.label] != nil {
-			t.Error("the check is not over")
+			t.Error("the check has not ended")
 		}
 		var messages strings.Builder
 		if code := run(passing{}, config{limit: 100}, &messages); code != 1 || !strings.Contains(messages.String(), errTooMany.Error()) {
@@ -130,8 +130,8 @@ type passing struct{}
 
 func (passing) Run() int { return 0 }
 
-// What is in the standard library is told with -trimpath, too.
-func TestStandard(t *testing.T) {
+// Frames of the standard library are recognized with -trimpath too.
+func TestStandardFrames(t *testing.T) {
 	if root := standardRoot(); root != "" && !strings.HasSuffix(root, "/src/") {
 		t.Errorf("the standard library is in %q", root)
 	}
@@ -170,7 +170,7 @@ func TestTestOf(t *testing.T) {
 	}
 }
 
-// Only goroutines that live are remembered.
+// The registry forgets goroutines that have ended.
 func TestRegistryForgets(t *testing.T) {
 	r := newRegistry()
 	r.known[1<<60], r.unclaimed[1<<61] = true, true

@@ -9,20 +9,20 @@
 //
 //	func TestMain(m *testing.M) { leaktest.Main(m) }
 //
-// A test fails if goroutines that it started still run when it is over. The message has
-// their state, the place where they wait, the function that created them, and the root
-// span that they were created under if the program has gmpulse's span processor.
+// A test fails if goroutines that it started still exist when it ends. The message has their state,
+// the place where they wait, the function that created them, and the root span under which they
+// were created if the program has gmpulse's span processor.
 //
 // # Parallel tests
 //
-// Tests with [Check] may run in parallel. Check sets a profiler label on the goroutine of
-// its test, which all goroutines that descend from it inherit.
+// Tests with [Check] may run in parallel. Check sets a profiler label on the goroutine of its test,
+// which the goroutines created from it inherit.
 //
-// A goroutine can lose the label, because pprof.Do and pprof.SetGoroutineLabels replace
-// all labels, or never have one, because time.AfterFunc or a server that several tests
-// share created it. Check then follows its creators as long as they run, and looks for
-// a test function in their stacks. If the test stays unknown, the last test to end among
-// those that ran at the same time reports the goroutine and names the other tests.
+// A goroutine can lose the label, because pprof.Do and pprof.SetGoroutineLabels replace all labels,
+// or have none, because time.AfterFunc or a server shared by tests created it. Check then follows
+// its creators while they exist, and looks for a test function in their stacks. If the test remains
+// unknown, the last test to end among those that ran at the same time reports the goroutine and
+// names the other tests.
 //
 // # Coming from goleak
 //
@@ -34,11 +34,10 @@
 //
 // # Cost
 //
-// Each look at the goroutines stops the world while their stacks are printed:
-// BenchmarkDump takes some 8 µs of CPU per goroutine on a busy machine with 2 vCPUs. A
-// test without leaks needs two looks. While it looks, the package adds
-// tracebacklabels=1 to the environment variable GODEBUG, without which Go prints no
-// labels (Go 1.26, and modules of that version), and restores it.
+// Check prints the stacks of all goroutines, which stops the world: BenchmarkDump takes about 8 µs
+// of CPU per goroutine on a busy machine with 2 vCPUs. A test without leaks needs this twice.
+// Meanwhile the package adds tracebacklabels=1 to the environment variable GODEBUG, without which
+// Go 1.26 prints no labels, and then restores it.
 package leaktest
 
 import (
@@ -49,14 +48,13 @@ import (
 	"time"
 )
 
-// Check makes t fail if goroutines that t started, itself or through other
-// goroutines, still run when t is over. Call it first: Check ignores goroutines that run
-// already, and it looks before cleanups that were registered earlier are called.
+// Check makes t fail if goroutines that t started, directly or through other goroutines, still
+// exist when t ends. Call it first: Check ignores goroutines that exist already, and it runs before
+// cleanups that were registered earlier.
 //
-// Goroutines have 2 s to end unless [Wait] says otherwise. Those of the runtime, of
-// the testing package and of os/signal are ignored. Subtests may have a Check of
-// their own, which then answers for their goroutines. Check may be called by parallel
-// tests, and in a synctest bubble.
+// Goroutines have 2 s to end; [Wait] changes that. Check ignores goroutines of the runtime, the
+// testing package and os/signal. A subtest may call Check too, which then reports its goroutines.
+// Parallel tests and tests in a synctest bubble may call Check.
 func Check(t testing.TB, options ...Option) {
 	t.Helper()
 	c, err := checks.begin(t.Name(), newConfig(options))
@@ -68,7 +66,7 @@ func Check(t testing.TB, options ...Option) {
 		left, err := settle(c.config.wait, c.look)
 		switch {
 		case err != nil:
-			t.Errorf("leaktest: whether goroutines are left is unknown: %v", err)
+			t.Errorf("leaktest: cannot list the goroutines: %v", err)
 		case len(left) > 0:
 			t.Error(message(left, "the test", c.config.wait))
 		}
@@ -81,23 +79,22 @@ func Check(t testing.TB, options ...Option) {
 //
 //	func TestMain(m *testing.M) { leaktest.Main(m) }
 //
-// Main ignores the goroutines of the runtime, of the testing package and of os/signal. It
-// reports goroutines that were started before Main, in TestMain or when a package was
-// initialized, unless [IgnoreCurrent] is among the options. It looks when all tests are
-// over, whether or not they run in parallel. The message names the test that started a
-// goroutine if a label, the stack or the creator shows it.
+// Main ignores goroutines of the runtime, the testing package and os/signal. It reports goroutines
+// that were started before Main, in TestMain or by the initialization of a package, unless
+// [IgnoreCurrent] is among the options. It checks once all tests have ended. The message names the
+// test that started a goroutine if a label, the stack or the creator shows it.
 //
-// m is a *testing.M or a type that runs one. Main ends the process without calling
-// deferred functions of TestMain; put the clean-up into a Run method of your own.
+// m is a *testing.M or a type that runs one. Main ends the process without calling deferred
+// functions of TestMain; clean up in a Run method of your own type.
 //
-// Like goleak.VerifyTestMain, Main does not look when tests have failed, because a failed
-// test may skip its clean-up. Unlike it, Main reports equal goroutines as one entry with
-// their number, and waits 2 s by default ([Wait]), not 0.4 s.
+// Like goleak.VerifyTestMain, Main does not check after failed tests, because these may skip their
+// cleanup. Unlike it, Main reports equal goroutines as one entry with their number, and waits for
+// 2 s by default ([Wait]), not 0.4 s.
 func Main(m interface{ Run() int }, options ...Option) {
-	os.Exit(run(m, newConfig(options), os.Stderr)) //nolint:forbidigo // TestMain ends the process, which is what Main is for
+	os.Exit(run(m, newConfig(options), os.Stderr)) //nolint:forbidigo // ends the process as documented
 }
 
-// run is Main without the end of the process.
+// run is Main without os.Exit.
 func run(m interface{ Run() int }, c config, messages io.Writer) (code int) {
 	older, err := dump(c.limit)
 	if err != nil {
@@ -111,7 +108,7 @@ func run(m interface{ Run() int }, c config, messages io.Writer) (code int) {
 	left, err := settle(c.wait, func(bool) ([]leftover, error) { return checks.remaining(c, before) })
 	switch {
 	case err != nil:
-		fmt.Fprintf(messages, "leaktest: whether goroutines are left is unknown: %v\n", err)
+		fmt.Fprintf(messages, "leaktest: cannot list the goroutines: %v\n", err)
 	case len(left) > 0:
 		fmt.Fprintln(messages, message(left, "the tests", c.wait))
 	default:
@@ -120,8 +117,8 @@ func run(m interface{ Run() int }, c config, messages io.Writer) (code int) {
 	return 1
 }
 
-// settle calls look until nothing is left or the time to wait is over, when it passes
-// true. It returns the result of the last call.
+// settle calls look until nothing is left or the time to wait has passed, when last is true. It
+// returns the result of the last call.
 func settle(wait time.Duration, look func(last bool) ([]leftover, error)) ([]leftover, error) {
 	deadline := time.Now().Add(wait)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {

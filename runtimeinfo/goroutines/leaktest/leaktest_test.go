@@ -21,10 +21,10 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// recorder is a test whose failures are kept.
+// recorder records the failures of a test.
 type recorder struct {
 	testing.TB
-	name     string // if it is not that of TB
+	name     string // "" means the name of TB
 	failures []string
 	cleanups []func()
 }
@@ -46,7 +46,7 @@ func (r *recorder) Name() string {
 	return r.TB.Name()
 }
 
-// end runs the cleanups, as the end of a test does.
+// end runs the cleanups and returns the failures.
 func (r *recorder) end() string {
 	for _, f := range slices.Backward(r.cleanups) {
 		f()
@@ -55,13 +55,13 @@ func (r *recorder) end() string {
 	return strings.Join(r.failures, "\n")
 }
 
-// soon keeps tests that expect a leak short.
+// soon is a short wait for tests that expect a leak.
 func soon() leaktest.Option { return leaktest.Wait(20 * time.Millisecond) }
 
 // wait is what all goroutines of these tests do.
 func wait(stop <-chan struct{}) { <-stop }
 
-// waitTwice has begun to run once it has received.
+// waitTwice receives a first value to show that it runs.
 func waitTwice(c <-chan struct{}) { <-c; <-c }
 
 // contains fails t if the message lacks one of the parts.
@@ -74,7 +74,7 @@ func contains(t *testing.T, message string, parts ...string) {
 	}
 }
 
-func TestNothingLeft(t *testing.T) {
+func TestCheckPassesWithoutLeak(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r)
 	done := make(chan struct{})
@@ -85,8 +85,8 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// A worker that was there before and waits somewhere else now is not left over.
-func TestMoved(t *testing.T) {
+// A goroutine that existed before and waits somewhere else now is not reported.
+func TestCheckIgnoresEarlierGoroutines(t *testing.T) {
 	first, second := make(chan struct{}), make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -104,7 +104,7 @@ func TestMoved(t *testing.T) {
 	<-done
 }
 
-func TestLeft(t *testing.T) {
+func TestCheckReportsLeaks(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r, soon())
 	stop := make(chan struct{})
@@ -115,15 +115,15 @@ func TestLeft(t *testing.T) {
 		}
 	})
 	got := r.end()
-	contains(t, got, "3 goroutines are left 20ms after the test", "3 in chan receive at", "leaktest_test.TestLeft", "leaktest_test.go:",
-		"created by github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.TestLeft.func1 (leaktest_test.go:", "created under GET /checkout (3)")
+	contains(t, got, "3 goroutines are left 20ms after the test", "3 in chan receive at", "leaktest_test.TestCheckReportsLeaks", "leaktest_test.go:",
+		"created by github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.TestCheckReportsLeaks.func1 (leaktest_test.go:", "created under GET /checkout (3)")
 	if n := len(regexp.MustCompile(`goroutine \d+`).FindAllString(got, -1)); n != 3 {
 		t.Errorf("%d ids, want 3:\n%s", n, got)
 	}
 }
 
-// As many goroutines as before run in the same function, but one of them is new.
-func TestLeftWhileAnEqualOneEnds(t *testing.T) {
+// A new goroutine is reported although an equal earlier one ends.
+func TestCheckComparesIDs(t *testing.T) {
 	older, newer := make(chan struct{}), make(chan struct{})
 	defer close(newer)
 	go waitTwice(older)
@@ -136,7 +136,7 @@ func TestLeftWhileAnEqualOneEnds(t *testing.T) {
 	contains(t, r.end(), "1 in chan receive at", "leaktest_test.waitTwice")
 }
 
-// The frame that a reader knows comes first, and the creator of the goroutine.
+// The message begins with the frame of the program and the creator of the goroutine.
 func TestMessageNamesTheProgram(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r, soon())
@@ -151,7 +151,7 @@ func TestMessageNamesTheProgram(t *testing.T) {
 		"created by github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test.TestMessageNamesTheProgram (leaktest_test.go:", "\t\t\tsync.(*Mutex).Lock\n")
 }
 
-func TestManyLeft(t *testing.T) {
+func TestMessageIsShort(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r, soon())
 	stop := make(chan struct{})
@@ -170,7 +170,7 @@ func TestOptions(t *testing.T) {
 	const pkg = "github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest_test."
 	for name, c := range map[string]struct {
 		option leaktest.Option
-		left   string // the function of those that are reported, empty: none
+		left   string // entry function of the reported goroutines; "": none
 	}{
 		"entry":                     {leaktest.IgnoreEntry("another", pkg+"outer"), "other"},
 		"entry, but not innermost":  {leaktest.IgnoreEntry(pkg + "wait"), "outer"},
@@ -216,7 +216,7 @@ func TestIgnoreCurrent(t *testing.T) {
 	go wait(stop)
 	contains(t, r.end(), "1 goroutine is left")
 
-	// Once Check is called, what goes on until IgnoreCurrent is its test's.
+	// Goroutines started between Check and IgnoreCurrent are reported by that Check.
 	r = &recorder{TB: t}
 	leaktest.Check(r, soon())
 	go wait(stop)
@@ -262,7 +262,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// The first signal.Notify of a process starts a goroutine for good.
+// The first signal.Notify of a process starts a goroutine that never ends.
 func TestSignalsAreNoLeak(t *testing.T) {
 	r := &recorder{TB: t}
 	leaktest.Check(r, soon())
@@ -274,8 +274,8 @@ func TestSignalsAreNoLeak(t *testing.T) {
 	}
 }
 
-// What the test has set is as it was before: profiler labels and GODEBUG.
-func TestNothingIsChanged(t *testing.T) {
+// Check restores the profiler labels and GODEBUG.
+func TestCheckRestoresLabelsAndGODEBUG(t *testing.T) {
 	for _, value := range []string{"", "madvdontneed=1", "tracebacklabels=0", "tracebacklabels=1,madvdontneed=1"} {
 		t.Run(value, func(t *testing.T) {
 			if value == "" {
@@ -304,8 +304,7 @@ func TestNothingIsChanged(t *testing.T) {
 	}
 }
 
-// ownLabels returns the labels of a goroutine like the caller's as the goroutine
-// profile shows them.
+// ownLabels returns the labels of the calling goroutine as the goroutine profile shows them.
 func ownLabels(t *testing.T) string {
 	t.Helper()
 	stop, started := make(chan struct{}), make(chan struct{})
@@ -330,8 +329,8 @@ func ownLabels(t *testing.T) string {
 	}
 }
 
-// The test that started a goroutine answers for it, not the one around it.
-func TestSubtests(t *testing.T) {
+// The Check of the subtest that started a goroutine reports it, not the outer one.
+func TestSubtestReportsItsGoroutines(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
 	outer := &recorder{TB: t, name: "TestOuter"}

@@ -16,8 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest"
 )
 
-// childVariable says what the test binary does when it is run by one of its
-// own tests.
+// childVariable selects what the test binary does when one of its own tests runs it.
 const childVariable = "LEAKTEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -41,7 +40,7 @@ func TestMain(m *testing.M) {
 	panic("Main has returned")
 }
 
-// suite has something to clean up after the tests.
+// suite cleans up after the tests.
 type suite struct {
 	*testing.M
 	stop chan struct{}
@@ -53,8 +52,7 @@ func (s suite) Run() int {
 	return s.M.Run()
 }
 
-// child runs one test of this binary in a process of its own, which must end with
-// the given code.
+// child runs one test of this binary in another process, which must end with the given code.
 func child(t *testing.T, mode, test string, code int, env ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +66,7 @@ func child(t *testing.T, mode, test string, code int, env ...string) string {
 	return string(out)
 }
 
-// inChild skips tests that are there for child.
+// inChild skips a test unless child runs it.
 func inChild(t *testing.T) {
 	t.Helper()
 	if os.Getenv(childVariable) == "" {
@@ -103,8 +101,7 @@ func TestChildFails(t *testing.T) {
 	t.Error("for another reason")
 }
 
-// Several tests in parallel, started and ended by the testing package, of which two
-// leak and one has no Check.
+// Parallel tests of the testing package: two leak, and one has no Check.
 func TestChildParallel(t *testing.T) {
 	inChild(t)
 	stop := make(chan struct{})
@@ -163,7 +160,7 @@ func TestMainReports(t *testing.T) {
 	}
 }
 
-// Addresses and the frames of the runtime do not disturb.
+// Traces with addresses and frames of the runtime are parsed too.
 func TestMainWithGotraceback(t *testing.T) {
 	child(t, "plain", "TestChildClean", 0, "GOTRACEBACK=system")
 	out := child(t, "plain", "TestChildLeak", 1, "GOTRACEBACK=system", "GODEBUG=tracebackancestors=5")

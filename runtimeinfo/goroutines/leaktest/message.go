@@ -11,21 +11,20 @@ import (
 	"time"
 )
 
-// rootLabel is tracectx.RootLabel: goroutines have it where the program under test
-// has the span processor.
+// rootLabel is tracectx.RootLabel, which the span processor sets.
 const rootLabel = "gmpulse_root"
 
-// What a message shows at most.
+// Bounds of a message.
 const (
 	maxGroups = 20
 	maxIDs    = 10
 	maxFrames = 20
 )
 
-// leftover is a goroutine that has been left.
+// leftover is a goroutine that a test left.
 type leftover struct {
 	*goroutine
-	note string // what else is known of where it comes from
+	note string // further information on its origin
 }
 
 // kind is what the goroutines of a group have in common.
@@ -40,7 +39,7 @@ type group struct {
 	members []*goroutine
 }
 
-// groups gathers equal goroutines, the largest group first.
+// groups groups equal goroutines, largest group first.
 func groups(left []leftover) []group {
 	byKind := map[kind]int{}
 	var all []group
@@ -58,7 +57,7 @@ func groups(left []leftover) []group {
 	return all
 }
 
-// message describes what is left of what, and how long ago that ended.
+// message returns the failure message. what names the test or tests that ended.
 func message(left []leftover, what string, wait time.Duration) string {
 	var b strings.Builder
 	goroutines := "1 goroutine is"
@@ -100,7 +99,7 @@ func (g *group) write(b *strings.Builder) {
 	g.writeStack(b)
 }
 
-// writeStack writes who the members are and the stack of the first of them.
+// writeStack writes the ids of the members and the stack of the first one.
 func (g *group) writeStack(b *strings.Builder) {
 	b.WriteString("\n\t\t")
 	for i, m := range g.members {

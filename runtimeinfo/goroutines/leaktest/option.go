@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// Option changes what [Check] and [Main] report. An Option may be used any number of
-// times.
+// Option configures [Check] and [Main]. An Option can be used several times.
 type Option func(*config)
 
-// config is what the options say.
+// config is the result of the options.
 type config struct {
 	wait   time.Duration
 	ignore []func(*goroutine) bool
@@ -26,16 +25,14 @@ func newConfig(options []Option) config {
 	return c
 }
 
-// Wait sets how long goroutines may take to end once the test is over; the default is
-// 2 s. With zero, or less, only those that have ended by then are not reported. A test
-// without leaks waits no longer than its goroutines take.
+// Wait sets how long goroutines may take to end after the test; the default is 2 s. Zero or less
+// means no time. A test without leaks waits only until its goroutines have ended.
 func Wait(d time.Duration) Option {
 	return func(c *config) { c.wait = d }
 }
 
-// IgnoreEntry ignores goroutines that began in one of the functions, which are the last
-// ones in a stack trace, above "created by". Write names as in stack traces, without
-// arguments:
+// IgnoreEntry ignores goroutines that began in one of the functions, which is the last one in a
+// stack trace, above "created by". Names are written as in stack traces, without arguments:
 //
 //	go.opencensus.io/stats/view.(*worker).start
 //	example.com/shop.Start.func1
@@ -44,18 +41,17 @@ func IgnoreEntry(functions ...string) Option {
 	return ignore(func(g *goroutine) bool { return slices.Contains(functions, g.entry()) })
 }
 
-// IgnoreFunction ignores goroutines that have one of the functions anywhere in their
-// stack. Names are as for [IgnoreEntry]. The function that created a goroutine is not
-// in its stack.
+// IgnoreFunction ignores goroutines with one of the functions anywhere in their stack. Names are
+// written as for [IgnoreEntry]. The function that created a goroutine is not in its stack.
 func IgnoreFunction(functions ...string) Option {
 	return ignore(func(g *goroutine) bool {
 		return slices.ContainsFunc(g.frames, func(f frame) bool { return slices.Contains(functions, f.function) })
 	})
 }
 
-// IgnoreCurrent ignores the goroutines that run when IgnoreCurrent is called, not when
-// the Option is used. [Check] does so by itself; [Main] does not. It panics if there are
-// too many goroutines to tell them apart: their stacks take more than 256 MB.
+// IgnoreCurrent ignores the goroutines that exist when IgnoreCurrent is called, not when the Option
+// is used. [Check] does so by itself; [Main] does not. It panics if the stacks of all goroutines
+// exceed 256 MB.
 func IgnoreCurrent() Option {
 	current, err := dump(maxDump)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines/leaktest"
 )
 
-// parallel is a test that runs at the same time as others, step by step.
+// parallel is a test that runs step by step beside others.
 type parallel struct {
 	steps chan func()
 	ended chan string
 }
 
-// start starts a test with Check, on a goroutine of its own.
+// start starts a test with Check on another goroutine.
 func start(t *testing.T, name string, options ...leaktest.Option) *parallel {
 	t.Helper()
 	p := &parallel{make(chan func()), make(chan string)}
@@ -42,14 +42,14 @@ func (p *parallel) do(f func()) {
 	<-done
 }
 
-// end ends the test and returns its failure.
+// end ends the test and returns its failures.
 func (p *parallel) end() string {
 	close(p.steps)
 	return <-p.ended
 }
 
-// gone waits until no goroutine is in the function any more. What has closed its last
-// channel may run for a moment, and is a living creator as long.
+// gone waits until no goroutine is in the function. A goroutine that ends still exists for a moment
+// and counts as a creator.
 func gone(t *testing.T, function string) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
@@ -100,19 +100,19 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// A goroutine of a timer has no labels and no creator. The last of the tests that
-// may have started it reports it, also if it began after the goroutine.
-func TestParallelAndUnclaimed(t *testing.T) {
+// A goroutine of a timer has no labels and no creator. The last of the tests that may have started
+// it reports it, even if that test began after the goroutine.
+func TestLastParallelTestReportsUnclaimed(t *testing.T) {
 	stop, started := make(chan struct{}), make(chan struct{})
 	first, second := start(t, "TestFirst"), start(t, "TestSecond")
 	first.do(func() { time.AfterFunc(0, unclaimed(started, stop)) })
 	<-started
 	if got := first.end(); got != "" {
-		t.Errorf("TestFirst reports what may be of TestSecond: %s", got)
+		t.Errorf("TestFirst reports a goroutine that may belong to TestSecond: %s", got)
 	}
 	third := start(t, "TestThird")
 	if got := second.end(); got != "" {
-		t.Errorf("TestSecond reports what may be of TestThird: %s", got)
+		t.Errorf("TestSecond reports a goroutine that may belong to TestThird: %s", got)
 	}
 	contains(t, third.end(), "1 in chan receive at", "created by time.goFunc", "perhaps started by another test that ran at the same time: TestSecond")
 
@@ -123,15 +123,15 @@ func TestParallelAndUnclaimed(t *testing.T) {
 	close(stop)
 }
 
-// unclaimed returns what waits for stop, in a function that is in no test: the name of
-// a function that is inlined into a test begins with the test's.
+// unclaimed returns a function that waits for stop. It is not inlined into a test, where its name
+// would begin with the name of the test.
 //
 //go:noinline
 func unclaimed(started chan<- struct{}, stop <-chan struct{}) func() {
 	return func() { close(started); <-stop }
 }
 
-// A server that is older than all tests starts a goroutine for one of them.
+// A server that existed before the tests starts a goroutine for one of them.
 func TestSharedServer(t *testing.T) {
 	stop, requests := make(chan struct{}), make(chan struct{})
 	defer close(stop)
@@ -154,8 +154,8 @@ func serve(requests <-chan struct{}, stop <-chan struct{}) {
 	}
 }
 
-// What a test has left, ignored, goes on to work for others.
-func TestWorkerOfATestThatIsOver(t *testing.T) {
+// A goroutine that a test left and ignores may work for other tests.
+func TestIgnoredWorkerOfEarlierTest(t *testing.T) {
 	stop, requests := make(chan struct{}), make(chan struct{})
 	defer close(stop)
 	defer close(requests)
