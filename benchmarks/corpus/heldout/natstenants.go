@@ -14,7 +14,7 @@ import (
 // natsTenants has a NATS connection of its own for each tenant, as accounts need, made
 // when the tenant first comes after a start: 375 tenants come in the first four
 // minutes of a run of ten. Each publishes once a minute and waits for commands, of
-// which one in two minutes comes. Written with knowledge of the detector: goroutines
+// which one comes every two minutes, for all. Written with knowledge of the detector: goroutines
 // of connections that the program opened itself, and which seldom run.
 func natsTenants() kit.Program {
 	return kit.Program{Name: "nats-per-tenant", Library: "nats-io/nats.go", Run: func(w *kit.World) {
@@ -36,14 +36,14 @@ func (t *tenantConns) add(url string) {
 	if err != nil {
 		return
 	}
-	_, err = nc.Subscribe(nc.Opts.InboxPrefix+".commands", func(*nats.Msg) {})
+	_, err = nc.Subscribe("commands", func(*nats.Msg) {})
 	kit.Must(err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.all = append(t.all, nc)
 }
 
-// publish publishes for each tenant once a minute, and sends every tenant a command
+// publish publishes for each tenant once a minute, and a command for all of them
 // every two minutes.
 func (t *tenantConns) publish(w *kit.World) {
 	for i := 0; kit.Sleep(w.Ctx, time.Second); i++ {
@@ -54,7 +54,7 @@ func (t *tenantConns) publish(w *kit.World) {
 			}
 		}
 		if i%120 == 0 && len(t.all) > 0 {
-			_ = t.all[0].Publish(t.all[0].Opts.InboxPrefix+".commands", []byte("reload"))
+			_ = t.all[0].Publish("commands", []byte("reload"))
 		}
 		t.mu.Unlock()
 	}
