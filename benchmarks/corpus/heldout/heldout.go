@@ -9,7 +9,9 @@ import "example.com/corpus/kit"
 // All returns the programs.
 func All() []kit.Program {
 	return []kit.Program{
+		besideSessions(),
 		boltView(),
+		cartHold(),
 		coderChat(),
 		condQueue(),
 		csvPipe(),
@@ -17,6 +19,7 @@ func All() []kit.Program {
 		dnsForwarder(),
 		doublingPool(),
 		etcdEmbedded(),
+		eventBus(),
 		fiberLongPoll(),
 		fiberSSE(),
 		foreignContext(),
@@ -40,6 +43,7 @@ func All() []kit.Program {
 		mqttBroker(),
 		mutexHeld(),
 		natsStay(),
+		natsTenants(),
 		oneProcess(),
 		oneProcessQuiet(),
 		otterLoading(),
@@ -50,9 +54,11 @@ func All() []kit.Program {
 		sftpServer(),
 		sqlPool(),
 		sqlRows(),
+		stuckWorkers(),
 		tenantLoops(),
 		timersAfter(),
 		timersDeadlines(),
+		udpPeers(),
 		waitGroup(),
 		workflowSignals(),
 		yamuxTunnels(),

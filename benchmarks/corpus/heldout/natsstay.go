@@ -16,13 +16,7 @@ import (
 // no spans.
 func natsStay() kit.Program {
 	return kit.Program{Name: "nats-clients-stay", Library: "nats-io/nats-server/v2", Spans: kit.None, Run: func(w *kit.World) {
-		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
-		kit.Must(err)
-		go s.Start()
-		if !s.ReadyForConnections(10 * time.Second) {
-			kit.Must(fmt.Errorf("the NATS server does not start"))
-		}
-		w.Role("clients", s.ClientURL())
+		w.Role("clients", startBroker().ClientURL())
 	}, Roles: map[string]func(*kit.Role){"clients": natsStayers}}
 }
 
@@ -47,3 +41,16 @@ func natsStayers(r *kit.Role) {
 		}()
 	})
 }
+
+func startBroker() *server.Server {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
+	kit.Must(err)
+	go s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		kit.Must(fmt.Errorf("the NATS server does not start"))
+	}
+	return s
+}
+
+// natsBroker is a role: a NATS server. It says its URL.
+func natsBroker(r *kit.Role) { r.Say(startBroker().ClientURL()) }
