@@ -42,11 +42,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -68,7 +68,6 @@ type Agent struct {
 	detective *goroutines.Detector // nil when it does nothing
 	baselines *baseline.Watch      // nil when off
 	evidence  *evidence.Store      // nil when off
-	recording *recording           // nil when no recorder runs
 	handler   http.Handler
 	server    *server // nil when off
 	dirCheck  *dirCheck
@@ -144,9 +143,6 @@ func start(s *settings) (*Agent, error) {
 
 // begin assembles the agent, listens, and starts to sample.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
-	if s.recorder != nil && guard.IsNil(s.recorder) {
-		return fmt.Errorf("agent: WithRecorder: the recorder is a nil %T; give nil for none", s.recorder)
-	}
 	p, err := a.assemble(s, resource)
 	if err != nil {
 		return err
@@ -160,7 +156,7 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 		}
 		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
 	}
-	a.record(s.recorder)
+	keepSlow(s.recorder, a.evidence)
 	if s.evidence != nil && s.evidence.Dir != "" {
 		a.dirCheck = checkDir(s.evidence.Dir, a.logger)
 	}
@@ -227,7 +223,7 @@ func (a *Agent) late(ctx context.Context) error {
 
 // stop is the work of the first Stop.
 func (a *Agent) stop(ctx context.Context) error {
-	errs := []error{a.engine.Stop(ctx), a.recording.stop(ctx), a.dirCheck.wait(ctx)}
+	errs := []error{a.engine.Stop(ctx), a.dirCheck.wait(ctx)}
 	if a.server != nil {
 		errs = append(errs, a.server.shutdown(ctx))
 	}

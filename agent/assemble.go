@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,13 +15,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
-	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
@@ -51,14 +52,23 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
 		engine.WithResource(resource...),
-		engine.WithHistory(a.history),
-		engine.WithSpans(a.spans),
-		engine.WithDetective(a.detective),
+		engine.WithAnalyzer("spans", a.spans),
+		engine.WithAnalyzer("history", a.history),
 	}
+	opts = append(opts, recorderOptions(s.recorder)...)
+	opts = append(opts,
+		engine.WithAnalyzer("goroutines", a.detective),
+		engine.WithBackground("goroutines", func(ctx context.Context) { a.detective.Run(ctx, a.Snapshot) }),
+		engine.WithAnalyzer("capacity", capacity.New(p.Inner)),
+	)
 	errs := []error{s.wrong, s.access.validate()}
 	served, more, err := a.standard(s)
 	opts, errs = append(opts, more...), append(errs, err)
 	for _, x := range s.exporters {
+		if x.queue != nil {
+			opts = append(opts, engine.WithQueue(x.name, x.exporter, x.queue))
+			continue
+		}
 		opts = append(opts, engine.WithExporter(x.name, x.exporter))
 	}
 	a.engine, err = engine.New(opts...)
@@ -86,15 +96,18 @@ func (a *Agent) standard(s *settings) (served pages, opts []engine.Option, _ err
 		return engine.WithExporter("page", live)
 	})
 	if !s.noBaselines {
-		a.baselines, err = newBaselines(s)
-		add(err, func() engine.Option { return engine.WithBaselines(a.baselines) })
+		w, err := newBaselines(s)
+		errs = append(errs, err)
+		if a.baselines = w; err == nil {
+			opts = append(opts, engine.WithAnalyzer("baselines", w), engine.WithBackground("baselines", w.Run))
+		}
 	}
 	if s.fluentd.URL != "" {
 		stream, err := newStream(s, a.service)
-		add(err, func() engine.Option { return engine.WithExporter("fluentd", stream) })
+		add(err, func() engine.Option { return engine.WithQueue("fluentd", stream, stream.ExporterStats) })
 	}
 	if a.evidence != nil {
-		opts = append(opts, engine.WithExporter("evidence", a.evidence))
+		opts = append(opts, engine.WithExporter("evidence", a.evidence), engine.WithAnalyzer("evidence", a.evidence))
 	}
 	return served, opts, errors.Join(errs...)
 }
@@ -197,7 +210,7 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 }
 
 // newStream makes the exporter to Fluentd behind its spool.
-func newStream(s *settings, service string) (exporters.Exporter, error) {
+func newStream(s *settings, service string) (*spool.Exporter, error) {
 	c := s.fluentd
 	if c.Tag == "" {
 		c.Tag = "gmpulse"

@@ -11,8 +11,8 @@ import (
 	"os"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 )
 
 // newEvidence makes the store of bundles, nil if there is to be none.

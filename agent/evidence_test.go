@@ -5,7 +5,6 @@ package agent_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -18,9 +17,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
-	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -123,19 +121,6 @@ func TestRecorder(t *testing.T) {
 	if _, err := fs.Stat(a.Evidence(), entries[0].Name()+"/execution.trace"); err != nil {
 		t.Error(err)
 	}
-}
-
-// unwell is a recorder that panics as soon as it runs.
-type unwell struct{}
-
-func (unwell) Record(context.Context, time.Duration) (*goroutines.Recording, error) { panic("oh") }
-func (unwell) WriteTrace(context.Context, io.Writer) error                          { panic("oh") }
-func (unwell) Run(context.Context)                                                  { panic("oh") }
-
-func TestRecorderThatPanics(t *testing.T) {
-	a, log := start(t, agent.WithRecorder(unwell{}))
-	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "the recorder panicked") })
-	stop(t, a)
 }
 
 // keep is an exporter that keeps its spans over a shutdown.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/exporters"
 )
 
 // pagePath is where the live page is.
@@ -47,13 +47,13 @@ type health struct {
 }
 
 type exporterHealth struct {
-	Name        string                    `json:"name"`
-	State       runtimeinfo.ExporterState `json:"state"`
-	LastSuccess *time.Time                `json:"last_success,omitempty"`
-	LastError   string                    `json:"last_error,omitempty"`
-	Snapshots   accountHealth             `json:"snapshots"`
-	Events      accountHealth             `json:"events"`
-	Spool       *spoolHealth              `json:"spool,omitempty"`
+	Name        string          `json:"name"`
+	State       exporters.State `json:"state"`
+	LastSuccess *time.Time      `json:"last_success,omitempty"`
+	LastError   string          `json:"last_error,omitempty"`
+	Snapshots   accountHealth   `json:"snapshots"`
+	Events      accountHealth   `json:"events"`
+	Spool       *spoolHealth    `json:"spool,omitempty"`
 }
 
 type spoolHealth struct {
@@ -130,14 +130,14 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 	return out
 }
 
-func accountOf(a *runtimeinfo.Account) accountHealth {
+func accountOf(a *exporters.Account) accountHealth {
 	h := accountHealth{Accepted: a.Accepted, Recovered: a.Recovered, Delivered: a.Delivered, Pending: a.Pending}
 	for r, n := range a.Dropped {
 		if n > 0 {
 			if h.Dropped == nil {
 				h.Dropped = map[string]uint64{}
 			}
-			h.Dropped[runtimeinfo.DropReason(r).String()] = n
+			h.Dropped[exporters.DropReason(r).String()] = n
 		}
 	}
 	return h

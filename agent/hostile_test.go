@@ -4,7 +4,6 @@ package agent_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -17,9 +16,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
-	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -30,7 +28,6 @@ func TestTypedNil(t *testing.T) {
 		`the exporter "x" is nil (*evidence.Store)`:           agent.WithExporter("x", (*evidence.Store)(nil)),
 		`the exporter "x" is nil (exporters.Func)`:            agent.WithExporter("x", exporters.Func(nil)),
 		`the exporter "x" is nil (<nil>)`:                     agent.WithExporter("x", nil),
-		"WithRecorder: the recorder is a nil *exectrace.Reco": agent.WithRecorder((*exectrace.Recorder)(nil)),
 		"Config.Trace is a nil *exectrace.Recorder: leave it": agent.WithEvidence(evidence.Config{Trace: (*exectrace.Recorder)(nil)}),
 	} {
 		a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)), o)
@@ -51,19 +48,6 @@ type hostileProvider struct {
 func (p *hostileProvider) RegisterSpanProcessor(sdktrace.SpanProcessor)   { p.register() }
 func (p *hostileProvider) UnregisterSpanProcessor(sdktrace.SpanProcessor) { p.unregister() }
 
-// hostileRecorder is a recorder whose methods do what the test says.
-type hostileRecorder struct{ end func() }
-
-func (r hostileRecorder) Record(context.Context, time.Duration) (*goroutines.Recording, error) {
-	r.end()
-	return nil, nil
-}
-
-func (r hostileRecorder) WriteTrace(context.Context, io.Writer) error           { r.end(); return nil }
-func (r hostileRecorder) Run(context.Context)                                   { r.end() }
-func (r hostileRecorder) NotifySlow(func(e runtimeinfo.Event, recorded []byte)) { r.end() }
-func (r hostileRecorder) Exact() *runtimeinfo.ExactSpans                        { r.end(); return nil }
-
 // hostileExporter is an exporter whose methods do what the test says.
 type hostileExporter struct{ end func() }
 
@@ -71,14 +55,9 @@ func (x hostileExporter) Export(context.Context, *runtimeinfo.Snapshot) error { 
 
 func (x hostileExporter) Shutdown(context.Context) error { x.end(); return nil }
 
-func (x hostileExporter) ExporterStats() runtimeinfo.ExporterStats {
+func (x hostileExporter) stats() exporters.Stats {
 	x.end()
-	return runtimeinfo.ExporterStats{}
-}
-
-func (x hostileExporter) Captures() runtimeinfo.CaptureStats {
-	x.end()
-	return runtimeinfo.CaptureStats{}
+	return exporters.Stats{}
 }
 
 // hostileHandler is a log handler whose methods do what the test says.
@@ -105,8 +84,10 @@ func TestHostileParts(t *testing.T) {
 		"hangs":   func() { <-release },
 	} {
 		parts := map[string]func() []agent.Option{
-			"exporter": func() []agent.Option { return []agent.Option{agent.WithExporter("x", hostileExporter{end})} },
-			"recorder": func() []agent.Option { return []agent.Option{agent.WithRecorder(hostileRecorder{end})} },
+			"exporter": func() []agent.Option {
+				x := hostileExporter{end}
+				return []agent.Option{agent.WithQueue("x", x, x.stats)}
+			},
 			"log handler": func() []agent.Option {
 				return []agent.Option{agent.WithLogger(slog.New(hostileHandler{slog.DiscardHandler, end}))}
 			},
@@ -144,7 +125,7 @@ func TestHostileParts(t *testing.T) {
 					if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
 						t.Errorf("%s: %+v", x.Name, s)
 					}
-					if x.Name == "x" && how != "hangs" && (x.State == runtimeinfo.ExporterIdle || x.Panics == 0) {
+					if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics == 0) {
 						t.Errorf("%+v", x)
 					}
 				}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // Option configures [Start]. Options overrule the environment.
@@ -107,7 +108,16 @@ func WithEnrichment(on bool) Option {
 // metrics and logs. "prometheus", "page",
 // "fluentd" and "evidence" are taken.
 func WithExporter(name string, e exporters.Exporter) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e}) }
+	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
+}
+
+// WithQueue adds an exporter with a queue of its own, see [engine.WithQueue]. An exporter
+// behind a spool is one:
+//
+//	x, err := spool.New(next, spool.Config{Name: "otlp", Dir: dir})
+//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats))
+func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
+	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e, stats}) }
 }
 
 // WithBaselines says which signals are watched beside the default ones, and how
@@ -143,7 +153,7 @@ func WithEvidence(c evidence.Config) Option {
 // leak unless the garbage collector proves it.
 //
 // [exectrace.Recorder.Run]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder.Run
-func WithRecorder(r Recorder) Option {
+func WithRecorder(r *exectrace.Recorder) Option {
 	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }
 

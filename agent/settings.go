@@ -15,13 +15,14 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // settings is what Start goes by, after defaults, environment and options.
@@ -42,7 +43,7 @@ type settings struct {
 	page         page.Config
 	evidence     *evidence.Config // nil is off
 	noRecorder   bool
-	recorder     Recorder // nil is the default one
+	recorder     *exectrace.Recorder // nil is the default one
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
@@ -53,6 +54,7 @@ type settings struct {
 type namedExporter struct {
 	name     string
 	exporter exporters.Exporter
+	queue    func() exporters.Stats // nil for none
 }
 
 // warning is a setting that has no effect, and why.

@@ -23,8 +23,6 @@ type globalSpans struct {
 	logger    *slog.Logger
 	attaching guard.Poller[bool]
 	broken    atomic.Bool // attaching has panicked
-	events    events      // of the recorder
-	exact     exacter     // nil without a recorder that can
 
 	begin time.Time   // of observing
 	none  atomic.Bool // noSpansAfter has passed, and no span was seen
@@ -35,19 +33,16 @@ type globalSpans struct {
 // before the agent says that it sees none.
 const noSpansAfter = time.Minute
 
-var _ engine.SpanSource = (*globalSpans)(nil)
+var _ engine.Analyzer = (*globalSpans)(nil)
 
-// Observe attaches to the provider of the moment, if it can be attached to, and
-// tells of the active spans.
-func (g *globalSpans) Observe(now time.Time) runtimeinfo.SpanActivity {
+// Metrics returns those of the processor.
+func (g *globalSpans) Metrics() []*runtimeinfo.Metric { return g.processor.Metrics() }
+
+// Analyze attaches to the current provider, if that is possible, and adds the spans.
+func (g *globalSpans) Analyze(d *runtimeinfo.Draft) {
 	g.attach()
-	activity := g.processor.Observe(now)
-	g.notice(now)
-	if g.exact != nil {
-		activity.Exact = g.exact.Exact()
-	}
-	activity.Events = append(activity.Events, g.events.take(now)...)
-	return activity
+	g.processor.Analyze(d)
+	g.notice(d.Snapshot().Time)
 }
 
 // notice takes note of whether spans are seen at all, and logs it once if not.

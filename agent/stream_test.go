@@ -20,20 +20,20 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // stream is the account of the stream to Fluentd.
-func stream(t testing.TB, s engine.Stats) runtimeinfo.ExporterStats {
+func stream(t testing.TB, s engine.Stats) exporters.Stats {
 	t.Helper()
 	return account(t, s, "fluentd")
 }
 
-func account(t testing.TB, s engine.Stats, exporter string) runtimeinfo.ExporterStats {
+func account(t testing.TB, s engine.Stats, exporter string) exporters.Stats {
 	t.Helper()
 	for _, e := range s.Exporters {
 		if e.Name == exporter {
@@ -41,7 +41,7 @@ func account(t testing.TB, s engine.Stats, exporter string) runtimeinfo.Exporter
 		}
 	}
 	t.Fatalf("no exporter %s", exporter)
-	return runtimeinfo.ExporterStats{}
+	return exporters.Stats{}
 }
 
 // watch asserts the identity of all accounts, again and again, until the test
@@ -53,7 +53,7 @@ func watch(t *testing.T, stats func() engine.Stats) (end func()) {
 	wg.Go(func() {
 		for tick := time.NewTicker(time.Millisecond); ; {
 			for _, e := range stats().Exporters {
-				for name, a := range map[string]runtimeinfo.Account{"snapshots": e.Snapshots, "events": e.Events} {
+				for name, a := range map[string]exporters.Account{"snapshots": e.Snapshots, "events": e.Events} {
 					if a.Accepted != a.Delivered+a.Lost()+a.Pending || a.Pending > 1<<40 {
 						t.Errorf("%s of %s do not balance: %+v", name, e.Name, a)
 						return
@@ -90,7 +90,7 @@ func TestHungServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hung, url := scraped(t, engine.WithExporter("fluentd", spooled), engine.WithLogger(logger))
+	hung, url := scraped(t, engine.WithQueue("fluentd", spooled, spooled.ExporterStats), engine.WithLogger(logger))
 	plain, _ := scraped(t)
 	unwatch := watch(t, hung.Stats)
 	before, plainBefore := hung.Stats().Ticks, plain.Stats().Ticks
@@ -104,13 +104,13 @@ func TestHungServer(t *testing.T) {
 		t.Errorf("%d ticks, an engine without a stream had %d", ticks, plainTicks)
 	}
 	s := stream(t, hung.Stats())
-	if s.State != runtimeinfo.ExporterFailing || s.Snapshots.Delivered != 0 || s.Spool == nil || !s.Spool.OnDisk {
+	if s.State != exporters.StateFailing || s.Snapshots.Delivered != 0 || s.Spool == nil || !s.Spool.OnDisk {
 		t.Errorf("%+v, %+v", s, s.Spool)
 	}
 	// On a machine as busy as this, goroutines of exporters that do nothing come late
 	// too: Prometheus' is one.
 	pull := account(t, hung.Stats(), "prometheus").Snapshots
-	if n, m := s.Snapshots.Dropped[runtimeinfo.DropReplaced], pull.Dropped[runtimeinfo.DropReplaced]; n > m+s.Snapshots.Accepted/5 {
+	if n, m := s.Snapshots.Dropped[exporters.DropReplaced], pull.Dropped[exporters.DropReplaced]; n > m+s.Snapshots.Accepted/5 {
 		t.Errorf("%d of %d snapshots were replaced, %d of Prometheus': the spool is slow", n, s.Snapshots.Accepted, m)
 	}
 	begin := time.Now()
@@ -123,7 +123,7 @@ func TestHungServer(t *testing.T) {
 		t.Errorf("Stop took %v", took)
 	}
 	unwatch()
-	if s := stream(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped[runtimeinfo.DropShutdown] > 2 { // the last ones, if Stop ran out of time
+	if s := stream(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped[exporters.DropShutdown] > 2 { // the last ones, if Stop ran out of time
 		t.Errorf("what was not delivered is not on disk: %+v", s)
 	}
 	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
@@ -215,7 +215,7 @@ func TestBlackHole(t *testing.T) {
 		t.Errorf("Stop took %v", took)
 	}
 	s := stream(t, a.Stats())
-	if s.Snapshots.Dropped[runtimeinfo.DropShutdown] == 0 || s.Snapshots.Pending != 0 {
+	if s.Snapshots.Dropped[exporters.DropShutdown] == 0 || s.Snapshots.Pending != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -247,7 +247,7 @@ func TestSharedKeyServer(t *testing.T) {
 	if n := strings.Count(log.String(), "shared_key"); n != 1 {
 		t.Errorf("%d lines about it, want 1", n)
 	}
-	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped[runtimeinfo.DropReplaced] {
+	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped[exporters.DropReplaced] {
 		t.Errorf("%+v", s)
 	}
 	p.Behave(forward.Ack) // somebody mended it
@@ -283,7 +283,7 @@ func TestSecondLife(t *testing.T) {
 	url := p.URL()
 	p.Stop()
 	dir := filepath.Join(t.TempDir(), "spool")
-	var left runtimeinfo.ExporterStats
+	var left exporters.Stats
 	for life := range 2 {
 		if life == 1 {
 			p.Start(t)
@@ -300,7 +300,7 @@ func TestSecondLife(t *testing.T) {
 			left = s
 			continue
 		}
-		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped[runtimeinfo.DropReplaced] {
+		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped[exporters.DropReplaced] {
 			t.Errorf("left %+v, then %+v", left.Snapshots, s.Snapshots)
 		}
 		ids, lives := map[any]bool{}, map[any]bool{}

@@ -18,8 +18,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestLogConformance(t *testing.T) {
@@ -101,7 +101,7 @@ func TestLogLevel(t *testing.T) {
 // TestLogHasEveryHeadline finds a headline metric of a form that Log leaves out.
 func TestLogHasEveryHeadline(t *testing.T) {
 	var points []runtimeinfo.Point
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		if m.Headline {
 			points = append(points, runtimeinfo.Point{Metric: m, Number: 1, Histogram: &runtimeinfo.Histogram{}})
 		}

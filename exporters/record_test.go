@@ -17,8 +17,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // object is what records are made of.
@@ -207,7 +207,7 @@ func TestRecordOfAwkwardSpans(t *testing.T) {
 // refuses a record in which a.b is a number and a.b.c one too.
 func TestRecordKeys(t *testing.T) {
 	var points []runtimeinfo.Point
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: 1, Labels: make([]string, len(m.Keys))}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}

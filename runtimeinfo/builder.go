@@ -70,6 +70,11 @@ func (b *Builder) Merge(d *Draft) {
 	s.Bands = append(slices.Clip(s.Bands), d.bands...)
 }
 
+// MergeEvents adds only the events of a draft, which may be one of another Builder.
+func (b *Builder) MergeEvents(d *Draft) {
+	b.s.Events = append(slices.Clip(b.s.Events), d.events...)
+}
+
 // Fork returns a Builder with the same content that shares no memory with b. It serves
 // where a goroutine that reads a draft of b cannot be waited for.
 func (b *Builder) Fork() *Builder {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
@@ -189,19 +190,21 @@ func TestCodecOfALiveSnapshot(t *testing.T) {
 
 func live(t testing.TB) *runtimeinfo.Snapshot {
 	t.Helper()
-	r := sampler.NewReader(sampler.Config{Resource: exporttest.Snapshot().Resource})
-	if _, err := r.AddGauge("queue.depth", "{item}", "Items that wait."); err != nil {
+	p := catalogue.NewProcess(exporttest.Snapshot().Resource...)
+	if err := p.Gauge("queue.depth", "{item}"); err != nil {
 		t.Fatal(err)
 	}
-	tick := sampler.Tick{Time: time.Now().UTC().Round(0), Gauges: []float64{2.5}}
-	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus", State: runtimeinfo.ExporterOK}, {Name: "fluentd"}}
 	active := exporttest.Snapshot().Spans
 	active[0].Sampled = true
-	tick.Spans = &runtimeinfo.SpanActivity{Active: active, Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: 2, Oldest: time.Now()}}}
-	r.Read(tick)
-	r.Pulse(0)
-	r.Read(tick)
-	return r.Snapshot()
+	tick := sampler.Tick{Time: time.Now().UTC().Round(0), Span: &active[0]}
+	p.Read(tick)
+	p.Pulse(0)
+	return p.Sample(tick, func(d *catalogue.Draft) {
+		d.Set("queue.depth", 2.5)
+		d.Exporter("prometheus", 1, 0, 0)
+		d.Exporter("fluentd", 0, 0, 0)
+		d.Groups(tick.Time, active, runtimeinfo.SpanGroup{Name: "GET /", Active: 2, Oldest: time.Now()})
+	})
 }
 
 func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.Record(s)) }

@@ -5,13 +5,13 @@ package runtimeinfo_test
 import (
 	"fmt"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // A snapshot is read by the keys of the catalogue.
 func ExampleSnapshot_Number() {
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		if m.Key() == "gmpulse.goroutine.user" {
 			s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: m, Number: 42})
 			n, ok := s.Number("gmpulse.goroutine.user")

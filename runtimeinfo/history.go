@@ -97,6 +97,12 @@ func NewHistory(ticks int) *History {
 // ignored.
 func (h *History) Add(s *Snapshot) { h.add(s, processCPU()) }
 
+// Metrics returns none: a History adds nothing to snapshots.
+func (*History) Metrics() []*Metric { return nil }
+
+// Analyze appends the snapshot.
+func (h *History) Analyze(d *Draft) { h.Add(d.Snapshot()) }
+
 func (h *History) add(s *Snapshot, cpu float64) {
 	t := &historyTick{time: s.Time, roots: activeRoots(s), cpu: cpu}
 	t.rootSum = float64(t.roots)

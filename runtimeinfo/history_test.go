@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
@@ -35,7 +36,7 @@ func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 }
 
 // rows is the catalogue, made once: these tests make thousands of snapshots.
-var rows = sampler.Catalogue()
+var rows = catalogue.All()
 
 func point(key string, v float64) runtimeinfo.Point {
 	for _, m := range rows {

@@ -150,3 +150,20 @@ func (s *Snapshot) setExemplar(i int, x *Exemplar) {
 	}
 	s.exemplars[i] = x
 }
+
+// Series iterates over the values of the metric with labels that has the given
+// [Metric.Key].
+func (s *Snapshot) Series(key string) iter.Seq[Point] {
+	return func(yield func(Point) bool) {
+		i, ok := s.catalogue.find(key)
+		if !ok {
+			return
+		}
+		m := s.catalogue.metrics[i]
+		for _, p := range s.points {
+			if p.Metric == m && m.Keys != nil && !yield(p) {
+				return
+			}
+		}
+	}
+}

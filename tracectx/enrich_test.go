@@ -18,13 +18,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // rows is the catalogue, made once.
-var rows = sampler.Catalogue()
+var rows = catalogue.All()
 
 // tick adds a snapshot with the number n in all that a History keeps.
 func tick(h *runtimeinfo.History, n float64) {
@@ -284,7 +284,7 @@ func TestLongSpans(t *testing.T) {
 		_, short := tp.Tracer("").Start(t.Context(), "short")
 		_, child := tp.Tracer("").Start(ctx, "child")
 		tp.Tracer("").Start(t.Context(), "lost")
-		observe := func() runtimeinfo.SpanActivity {
+		observe := func() tracectx.Activity {
 			time.Sleep(time.Second)
 			return p.Observe(time.Now())
 		}

@@ -62,7 +62,7 @@ type counts struct {
 
 // observe returns the counts and the whole of an observation, whose parts it
 // checks against each other.
-func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActivity) {
+func observe(t testing.TB, p *tracectx.Processor) (counts, tracectx.Activity) {
 	t.Helper()
 	a := p.Observe(time.Now())
 	c := counts{0, a.Started, a.Ended, a.Untracked, a.NeverEnded}
@@ -100,7 +100,7 @@ func observe(t testing.TB, p *tracectx.Processor) (counts, runtimeinfo.SpanActiv
 }
 
 // expect observes and compares the counts.
-func expect(t testing.TB, p *tracectx.Processor, want counts) runtimeinfo.SpanActivity {
+func expect(t testing.TB, p *tracectx.Processor, want counts) tracectx.Activity {
 	t.Helper()
 	got, a := observe(t, p)
 	if got != want {

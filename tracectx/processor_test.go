@@ -19,7 +19,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -215,7 +214,7 @@ func TestNeverEnded(t *testing.T) {
 	})
 }
 
-func checkLost(t *testing.T, a runtimeinfo.SpanActivity, span *fakeSpan, age string) {
+func checkLost(t *testing.T, a tracectx.Activity, span *fakeSpan, age string) {
 	t.Helper()
 	if len(a.Events) != 1 || len(a.Events[0].Spans) != 1 {
 		t.Fatalf("events %+v", a.Events)

@@ -10,11 +10,10 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-func endedOf(a runtimeinfo.SpanActivity) map[string]uint64 {
+func endedOf(a tracectx.Activity) map[string]uint64 {
 	ended := map[string]uint64{}
 	for _, g := range a.Groups {
 		if g.Ended > 0 {

@@ -31,8 +31,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +40,6 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
@@ -60,14 +59,17 @@ const shutdownTimeout = 5 * time.Second
 // with [New]; it runs once. All methods may be called from any goroutine.
 type Engine struct {
 	config     config
+	start      time.Time
 	reader     *sampler.Reader
 	host       hostLoop
 	gauges     gauges
-	capacity   *capacity.Estimator // nil without a span source; only the tick uses it
+	analyzers  []*task
 	deliveries []*delivery.Delivery
-	evidence   keeper // nil when no exporter keeps evidence
-	parts      parts
+	calls      sync.WaitGroup // goroutines that call gauges and analyzers
+	catalogue  atomic.Pointer[runtimeinfo.Catalogue]
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
+	builder    *runtimeinfo.Builder // of the last snapshot; only the tick uses it
+	span       *runtimeinfo.Span    // the oldest sampled one of the last snapshot; only the tick uses it
 
 	ticks        atomic.Uint64
 	missed       atomic.Uint64
@@ -95,20 +97,24 @@ func New(opts ...Option) (*Engine, error) {
 	c.logger = guard.Logger(c.logger)
 	e := &Engine{
 		config: c,
-		reader: sampler.NewReader(sampler.Config{Resource: c.resource}),
+		start:  time.Now(),
+		reader: sampler.NewReader(sampler.Config{}),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
 	e.host.init(c)
-	e.gauges.logger = c.logger
-	if c.spans != nil {
-		e.capacity = capacity.New()
+	metrics := e.reader.Metrics()
+	for _, a := range c.analyzers {
+		e.analyzers = append(e.analyzers, &task{name: a.name, call: a.analyzer.Analyze})
+		metrics = append(slices.Clip(metrics), a.analyzer.Metrics()...)
 	}
+	catalogue, err := runtimeinfo.NewCatalogue(append(slices.Clip(metrics), Metrics()...)...)
+	if err != nil {
+		return nil, fmt.Errorf("engine: WithAnalyzer: %w", err)
+	}
+	e.catalogue.Store(catalogue)
 	for _, x := range c.exporters {
-		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, c.exportTimeout, c.logger))
-		if k, ok := x.exporter.(keeper); ok {
-			e.evidence = k
-		}
+		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, x.queue, c.exportTimeout, c.logger))
 	}
 	return e, nil
 }
@@ -161,23 +167,6 @@ func (e *Engine) Stop(ctx context.Context) error {
 // Snapshot returns the newest snapshot, or nil before the first tick.
 func (e *Engine) Snapshot() *runtimeinfo.Snapshot { return e.latest.Load() }
 
-// Gauge adds a number of the application's own: f is called at every tick, not on the
-// sampler's goroutine, and flows through every exporter under the name given.
-//
-//	err := e.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return float64(q.Len()) })
-//
-// The unit is UCUM, "" for none. f should return at once: all gauges are called one
-// after the other, and what is not there after 10 ms is absent from that tick's
-// snapshot and counted, as are panics and values that are not finite. A gauge that
-// does not return is left out until it does; one that was late comes last. Errors: see
-// [sampler.Reader.AddGauge].
-func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
-	if f == nil {
-		return fmt.Errorf("engine: gauge %q: the function is nil", name)
-	}
-	return e.gauges.add(e.reader, name, unit, help, f)
-}
-
 // work is the life of the engine, under its profiler label.
 func (e *Engine) work(ctx context.Context) {
 	defer close(e.done)
@@ -193,11 +182,8 @@ func (e *Engine) run(ctx context.Context) error {
 	}
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
-	if d := e.config.detective; d != nil {
-		wg.Go(func() { e.guard("detective", func() { d.Run(background, e.Snapshot) }) })
-	}
-	if b := e.config.baselines; b != nil {
-		wg.Go(func() { e.guard("baselines", func() { b.Run(background) }) })
+	for _, w := range e.config.background {
+		wg.Go(func() { e.background(background, w) })
 	}
 
 	e.sample(ctx)
@@ -207,8 +193,7 @@ func (e *Engine) run(ctx context.Context) error {
 	last := e.tick(time.Now(), 0)
 	err := e.stopDeliveries(shutdown, last)
 	cancel()
-	wg.Go(e.gauges.asking.Wait)
-	wg.Go(e.parts.wait)
+	wg.Go(e.calls.Wait)
 	return errors.Join(err, waitFor(shutdown, &wg))
 }
 
@@ -267,27 +252,28 @@ func (e *Engine) pulse(ctx context.Context) {
 	})
 }
 
-// tick takes one sample.
+// tick takes a sample, completes it and makes it the newest snapshot.
 func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapshot {
-	t := sampler.Tick{
-		Time:     now,
-		Lateness: lateness,
-		Host:     e.host.sample(),
-		Spans:    e.spans(now),
-		Findings: e.findings(),
-		Gauges:   e.gauges.values(),
-		Self:     e.self(now),
-	}
-	if e.capacity != nil {
-		t.Capacity = e.capacity.Observe(&t, runtime.GOMAXPROCS(0))
-	}
-	if e.config.baselines != nil {
-		t.Baselines = func(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return e.judge(s, t.Findings) }
+	all, catalogue := e.list()
+	pass := e.host.last.Load()
+	t := sampler.Tick{Time: now, Lateness: lateness, Span: e.span}
+	if pass != nil {
+		t.Host = pass.sample
 	}
 	e.reader.Read(t)
-	s := e.reader.Snapshot()
-	if e.config.history != nil {
-		e.config.history.Add(s)
+	b := runtimeinfo.NewBuilder(catalogue, runtimeinfo.Snapshot{
+		Seq: e.ticks.Load() + 1, Time: now, Start: e.start, Resource: e.config.resource,
+	}, e.builder)
+	d := b.Draft()
+	e.reader.AddTo(d)
+	e.addOwn(d, now, pass)
+	b.Merge(d)
+	b = e.analyze(e.readGauges(b, all))
+	e.builder = b
+	s := b.Snapshot()
+	e.span = nil
+	if i := slices.IndexFunc(s.Spans, func(x runtimeinfo.Span) bool { return x.Sampled }); i >= 0 {
+		e.span = &s.Spans[i]
 	}
 	e.latest.Store(s)
 	e.ticks.Add(1)

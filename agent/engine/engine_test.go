@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -292,6 +293,44 @@ func TestGauge(t *testing.T) {
 	})
 }
 
+func TestGaugeNames(t *testing.T) {
+	e, err := engine.New(quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(name, help string) error { return e.Gauge(name, "", help, func() float64 { return 1 }) }
+	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
+		if err := add(bad, "Help."); err == nil {
+			t.Errorf("the name %q was taken", bad)
+		}
+	}
+	for _, reserved := range []string{"id", "seq", "spans", "message", "resource", "resource.shop", "event.name", "severity", "attributes.size", "record"} {
+		if err := add(reserved, "Help."); err == nil || !strings.Contains(err.Error(), "a field") || !strings.Contains(err.Error(), "app."+reserved) {
+			t.Errorf("the name %q: %v", reserved, err)
+		}
+	}
+	if err := add("queue.depth", ""); err == nil {
+		t.Error("a gauge without help was taken")
+	}
+	if err := add("queue.depth", "Items that wait."); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("queue.depth", "Again."); err == nil {
+		t.Error("a name was taken twice")
+	}
+	if err := add("pool.idle", "Idle workers."); err != nil {
+		t.Fatal(err)
+	}
+	for n := 2; n < engine.MaxGauges; n++ {
+		if err := add(fmt.Sprintf("g%d", n), "Help."); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := add("one.too.many", "Help."); err == nil {
+		t.Error("more gauges than MaxGauges were taken")
+	}
+}
+
 // A gauge that blocks costs each tick its patience once, and the tick goes on.
 func TestGaugeThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -355,41 +394,43 @@ func TestGaugesAreIsolated(t *testing.T) {
 	})
 }
 
-// panicky is a span source that works twice.
+// started is the metric of panicky.
+var started = &runtimeinfo.Metric{Name: "test.started", Kind: runtimeinfo.KindCounter, Help: "A test."}
+
+// panicky is an analyzer that works twice.
 type panicky struct{ calls int }
 
-func (p *panicky) Observe(now time.Time) runtimeinfo.SpanActivity {
+func (*panicky) Metrics() []*runtimeinfo.Metric { return []*runtimeinfo.Metric{started} }
+
+func (p *panicky) Analyze(d *runtimeinfo.Draft) {
 	p.calls++
 	if p.calls > 2 {
 		panic("oh")
 	}
-	return runtimeinfo.SpanActivity{
-		Active:  []runtimeinfo.Span{{Name: "GET /", Start: now.Add(-time.Second)}},
-		Groups:  []runtimeinfo.SpanGroup{{Name: "GET /", Active: 1, Oldest: now.Add(-time.Second)}},
-		Started: 5,
-		Events:  []runtimeinfo.Event{{Name: "span.never_ended"}},
-	}
+	now := d.Snapshot().Time
+	d.SetSpans(
+		[]runtimeinfo.Span{{Name: "GET /", Start: now.Add(-time.Second)}},
+		[]runtimeinfo.SpanGroup{{Name: "GET /", Active: 1, Oldest: now.Add(-time.Second)}})
+	d.Add(started, 5)
+	d.AddEvents(runtimeinfo.Event{Name: "span.never_ended"})
 }
 
-// unwell is a detective and a watch of baselines that panics wherever it is asked.
-type unwell struct{}
+// analyzer is a function that adds to snapshots.
+type analyzer func(*runtimeinfo.Draft)
 
-func (unwell) Run(context.Context, func() *runtimeinfo.Snapshot) { panic("oh") }
-func (unwell) Findings() *runtimeinfo.Findings                   { panic("oh") }
+func (analyzer) Metrics() []*runtimeinfo.Metric { return nil }
+func (f analyzer) Analyze(d *runtimeinfo.Draft) { f(d) }
 
-type unwellBaselines struct{}
-
-func (unwellBaselines) Run(context.Context) { panic("oh") }
-func (unwellBaselines) Judge(*runtimeinfo.Snapshot, *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event) {
-	panic("oh")
-}
-
-// Parts that panic end neither the process nor the loop, and say so once.
+// Analyzers and background work that panic end neither the process nor the loop, and are
+// logged once.
 func TestPartsThatPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c), engine.WithDetective(unwell{}), engine.WithBaselines(unwellBaselines{}),
+		_, stop := run(t, engine.WithExporter("c", c),
+			engine.WithAnalyzer("unwell", analyzer(func(*runtimeinfo.Draft) { panic("oh") })),
+			engine.WithAnalyzer("goexits", analyzer(func(*runtimeinfo.Draft) { runtime.Goexit() })),
+			engine.WithBackground("background", func(context.Context) { panic("oh") }),
 			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		time.Sleep(3*time.Second + 500*time.Millisecond)
 		if err := stop(time.Second); err != nil {
@@ -398,11 +439,87 @@ func TestPartsThatPanic(t *testing.T) {
 		if len(c.got) != 5 {
 			t.Errorf("%d snapshots, want 5", len(c.got))
 		}
-		for _, part := range []string{"detective", "baselines"} { // one for Run, one for the tick
-			if n := strings.Count(log.String(), "part="+part); n != 2 {
+		for _, part := range []string{"unwell", "goexits", "background"} {
+			if n := strings.Count(log.String(), "part="+part); n != 1 {
 				t.Errorf("%s is named %d times", part, n)
 			}
 		}
+		last := c.got[len(c.got)-1]
+		if n := analyzerFailures(last, "unwell", "panic"); n != 1 {
+			t.Errorf("%v panics counted, want 1", n)
+		}
+	})
+}
+
+// analyzerFailures returns the number of failures of an analyzer.
+func analyzerFailures(s *runtimeinfo.Snapshot, name, reason string) float64 {
+	for p := range s.Series("gmpulse.analyzer.failures") {
+		if p.Labels[0] == name && p.Labels[1] == reason {
+			return p.Number
+		}
+	}
+	return -1
+}
+
+// An analyzer that hangs delays one tick by 100 ms. Other analyzers are called, the hang
+// is counted and logged, and the analyzer is called again once it has returned. The events
+// of the late call are not lost.
+func TestAnalyzerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		release := make(chan struct{})
+		calls := 0
+		c := &collect{}
+		e, stop := run(t, engine.WithExporter("c", c),
+			engine.WithAnalyzer("hangs", analyzer(func(d *runtimeinfo.Draft) {
+				calls++
+				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", calls)})
+				<-release
+			})),
+			engine.WithAnalyzer("well", analyzer(func(d *runtimeinfo.Draft) { d.AddEvents(runtimeinfo.Event{Name: "well"}) })),
+			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		time.Sleep(5*time.Second + 500*time.Millisecond)
+		if n := e.Stats().Ticks; n != 6 {
+			t.Errorf("%d ticks, want 6", n)
+		}
+		if calls != 1 {
+			t.Errorf("called %d times while it hangs", calls)
+		}
+		close(release)
+		time.Sleep(2 * time.Second)
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		var events []string
+		for i, s := range c.got {
+			for _, v := range s.Events {
+				events = append(events, fmt.Sprint(i, " ", v.Name))
+			}
+		}
+		want := "[0 well 1 well 2 well 3 well 4 well 5 well 6 call 1 6 call 2 6 well 7 call 3 7 well 8 call 4 8 well]"
+		if got := fmt.Sprint(events); got != want {
+			t.Errorf("events %s, want %s", got, want)
+		}
+		if n := analyzerFailures(c.got[6], "hangs", "timeout"); n != 1 {
+			t.Errorf("%v timeouts counted, want 1", n)
+		}
+		if got := log.String(); strings.Count(got, "does not return in time") != 1 || strings.Count(got, "works again") != 1 {
+			t.Errorf("log:\n%s", got)
+		}
+	})
+}
+
+// Stop returns by its deadline while an analyzer hangs.
+func TestStopWhileAnAnalyzerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		_, stop := run(t, engine.WithAnalyzer("hangs", analyzer(func(*runtimeinfo.Draft) { <-release })))
+		time.Sleep(time.Second)
+		begin := time.Now()
+		if err := stop(2 * time.Second); err == nil || time.Since(begin) > 2*time.Second {
+			t.Errorf("Stop took %v: %v", time.Since(begin), err)
+		}
+		close(release)
 	})
 }
 
@@ -417,7 +534,7 @@ func (noLogger) Handle(context.Context, slog.Record) error { panic("oh") }
 func TestLoggerThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") })
-		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithSpans(&panicky{}), engine.WithLogger(slog.New(noLogger{})))
+		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithAnalyzer("spans", &panicky{}), engine.WithLogger(slog.New(noLogger{})))
 		time.Sleep(5*time.Second + 500*time.Millisecond)
 		if n := e.Stats().Ticks; n != 6 {
 			t.Errorf("%d ticks, want 6", n)
@@ -428,35 +545,26 @@ func TestLoggerThatPanics(t *testing.T) {
 	})
 }
 
-func TestSpans(t *testing.T) {
+func TestAnalyzer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c), engine.WithSpans(&panicky{}))
+		_, stop := run(t, engine.WithExporter("c", c), engine.WithAnalyzer("spans", &panicky{}))
 		time.Sleep(3*time.Second + 500*time.Millisecond)
 		if err := stop(time.Second); err != nil {
 			t.Error(err)
 		}
 		if len(c.got) != 5 {
-			t.Fatalf("%d snapshots, want 5: a panic of the span source must not end the loop", len(c.got))
+			t.Fatalf("%d snapshots, want 5: a panic of an analyzer must not end the loop", len(c.got))
 		}
 		s := c.got[1]
 		if len(s.Spans) != 1 || len(s.Events) != 1 {
 			t.Errorf("spans %v, events %v", s.Spans, s.Events)
 		}
-		if v, ok := s.Number("gmpulse.root_spans.started"); !ok || v != 5 {
+		if v, ok := s.Number("test.started"); !ok || v != 5 {
 			t.Errorf("started %v, %v", v, ok)
 		}
-		var age float64
-		for p := range s.Points() {
-			if p.Metric.Name == "gmpulse.root_span.oldest_age" && p.Labels[0] == "GET /" {
-				age = p.Number
-			}
-		}
-		if age != 1 {
-			t.Errorf("oldest age %v, want 1", age)
-		}
-		if _, ok := c.got[3].Number("gmpulse.root_spans.started"); ok {
-			t.Error("a span source that panicked still gives numbers")
+		if _, ok := c.got[3].Number("test.started"); ok {
+			t.Error("an analyzer that panicked still adds numbers")
 		}
 	})
 }

@@ -3,163 +3,135 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
-	"math"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// gaugeTimeout is how long a tick waits for the application's gauges. They are
-// foreign code: a lock held too long in one of them must not stop the sampler.
+// MaxGauges is how many gauges an application may add. Each is a series in
+// every backend: for more than a few hundred a metrics library is the right tool.
+const MaxGauges = 256
+
+// gaugeTimeout is how long a tick waits for all gauges together.
 const gaugeTimeout = 10 * time.Millisecond
 
-// gauges calls the application's own functions.
+// gauges are the application's own functions.
 type gauges struct {
-	logger   *slog.Logger
 	failures atomic.Uint64
-	asking   sync.WaitGroup // goroutines that call gauges: one a tick, and one for each gauge that hangs
 
-	mu  sync.Mutex
-	all []*gauge
+	mu    sync.Mutex // held while the catalogue changes
+	all   []*gauge
+	order []*task // of the calls in a tick; only the tick uses it
 }
 
 // gauge is one function of the application.
 type gauge struct {
-	name     string
-	f        func() float64
-	busy     atomic.Bool // it was called and has not returned
-	panicked atomic.Bool
-	late     bool // it kept the last tick waiting; only the tick uses it
+	task
+
+	metric *runtimeinfo.Metric
 }
 
-func (g *gauges) add(r *sampler.Reader, name, unit, help string, f func() float64) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if _, err := r.AddGauge(name, unit, help); err != nil {
-		return err
+// Gauge adds a number of the application's own to every snapshot from the next tick on.
+// The unit is UCUM, as in [runtimeinfo.Metric]; "" for none. f is called once a tick on
+// another goroutine and must not block: the tick waits 10 ms for all gauges together.
+// A gauge that takes longer, panics or returns NaN or an infinite number is absent and
+// counted in gmpulse.callbacks.failed.
+//
+// The error says what is wrong: f is nil, help is empty, the name is not lower-case words
+// joined by dots or underscores, it clashes with another metric or with a field of the
+// records of exporters such as id, seq, spans and message, or there are [MaxGauges]
+// already. Gauge may be called at any time from any goroutine.
+func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
+	e.gauges.mu.Lock()
+	defer e.gauges.mu.Unlock()
+	switch {
+	case f == nil:
+		return fmt.Errorf("engine: gauge %q: the function is nil", name)
+	case len(e.gauges.all) >= MaxGauges:
+		return fmt.Errorf("engine: gauge %q: there are %d gauges already, the most allowed", name, MaxGauges)
+	case !regexp.MustCompile(gaugeName).MatchString(name):
+		return fmt.Errorf("engine: gauge %q: a name is lower-case words joined by dots or underscores, like queue.depth", name)
+	case help == "":
+		return errors.New("engine: gauge " + name + ": help is empty; say in one sentence what it measures")
 	}
-	g.all = append(g.all, &gauge{name: name, f: f}) // the index is that of AddGauge: mu is held over both
+	for _, field := range recordFields() {
+		if name == field || strings.HasPrefix(name, field+".") {
+			return fmt.Errorf("engine: gauge %q: the records of exporters have a field %s of their own; choose another name, like app.%s", name, field, name)
+		}
+	}
+	m := runtimeinfo.NewMetric(runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: help, Subsystem: runtimeinfo.SubsystemUser})
+	c, err := e.catalogue.Load().With(m)
+	if err != nil {
+		return fmt.Errorf("engine: gauge %q: %w", name, err)
+	}
+	e.catalogue.Store(c)
+	g := &gauge{metric: m}
+	g.name, g.call = name, func(d *runtimeinfo.Draft) { d.Add(m, f()) }
+	e.gauges.all = append(e.gauges.all, g)
 	return nil
 }
 
-// values calls the functions and waits for their results, but not for long. What is
-// absent is NaN; where there are no gauges it is nil.
-func (g *gauges) values() []float64 {
-	g.mu.Lock()
-	all := slices.Clip(g.all)
-	g.mu.Unlock()
+// gaugeName is what a gauge may be called: lower-case words joined by dots and
+// underscores. It is legal as an OpenTelemetry name and, by rule, as a Prometheus one.
+const gaugeName = `^[a-z][a-z0-9]*([._][a-z0-9]+)*$`
+
+// recordFields returns the fields, beside the metrics, that a record of a snapshot or an
+// event has or gets on its way into a store. A gauge of that name would replace them, or
+// be of another type than they are.
+func recordFields() []string {
+	return []string{
+		"id", "seq", "resource", "spans", // exporters.Record
+		"event", "severity", "message", "attributes", // exporters.EventRecord
+		"record", "time", "timestamp", "tag", // jsonl, and what collectors of logs add
+	}
+}
+
+// readGauges adds the values of those gauges that are in the catalogue of b. Gauges that
+// were late at the last tick are called last.
+func (e *Engine) readGauges(b *runtimeinfo.Builder, all []*gauge) *runtimeinfo.Builder {
 	if len(all) == 0 {
-		return nil
+		return b
 	}
-	r := newRound(all)
-	g.asking.Go(func() { r.ask(g.logger) }) // labelled as the tick is
-	timeout := time.NewTimer(gaugeTimeout)
-	defer timeout.Stop()
-	select {
-	case <-r.done:
-	case <-timeout.C:
-	}
-	values, failed := r.close()
-	g.failures.Add(failed)
-	return values
-}
-
-// round is one call of every gauge. A gauge that hangs keeps the goroutine of its
-// round, which then does no more; the rounds to come leave it out.
-type round struct {
-	all   []*gauge
-	order []int // of the calls: those that kept the last tick waiting come last
-	done  chan struct{}
-
-	mu     sync.Mutex
-	values []float64 // NaN: absent
-	closed bool
-}
-
-func newRound(all []*gauge) *round {
-	r := &round{all: all, order: make([]int, 0, len(all)), done: make(chan struct{}), values: make([]float64, len(all))}
+	order := e.gauges.order[:0]
 	for _, late := range []bool{false, true} {
-		for i, x := range all {
-			if x.late == late {
-				r.order = append(r.order, i)
+		for _, g := range all {
+			if g.overdue == late {
+				order = append(order, &g.task)
 			}
 		}
 	}
-	for i := range r.values {
-		r.values[i] = math.NaN()
+	r := startRound(&e.calls, order, b, e.gaugePanicked)
+	_, b, ok := r.wait(gaugeTimeout)
+	if e.gauges.order = order; !ok {
+		e.gauges.order = nil // the goroutine of the round still uses it
 	}
-	return r
-}
-
-// ask calls the gauges until the round is closed. One that panics, or ends its
-// goroutine, costs the others a new one.
-func (r *round) ask(logger *slog.Logger) {
-	defer close(r.done)
-	for next := 0; next < len(r.order); {
-		err := guard.Do(func() error {
-			for next < len(r.order) && r.call(next) {
-				next++
-			}
-			return nil
-		})
-		if err == nil {
-			return
-		}
-		r.all[r.order[next]].failed(logger, err)
-		next++
-	}
-}
-
-// call calls the n-th gauge. It is false when its value came too late.
-func (r *round) call(n int) bool {
-	i := r.order[n]
-	x := r.all[i]
-	if !x.busy.CompareAndSwap(false, true) {
-		return true // it hangs since an earlier tick
-	}
-	v := x.f()
-	if math.IsInf(v, 0) {
-		v = math.NaN()
-	}
-	x.busy.Store(false)
-	return r.end(i, v)
-}
-
-// end takes a value. It is false when it came too late.
-func (r *round) end(i int, v float64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return false
-	}
-	r.values[i] = v
-	return true
-}
-
-// close returns the values that there are, and how many there are not.
-func (r *round) close() (values []float64, failed uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	for i, x := range r.all {
-		x.late = x.busy.Load()
-		if math.IsNaN(r.values[i]) {
-			failed++
+	s := b.Draft().Snapshot()
+	for _, g := range all {
+		g.overdue = g.busy.Load()
+		if _, ok := s.Value(g.metric); !ok {
+			e.gauges.failures.Add(1)
 		}
 	}
-	return r.values, failed
+	return b
 }
 
-// failed notes that a call panicked. It logs the first time: the gauge may do so at
-// every tick.
-func (x *gauge) failed(logger *slog.Logger, err error) {
-	x.busy.Store(false)
-	if x.panicked.CompareAndSwap(false, true) {
-		logger.Error("gmpulse: a gauge panicked", slog.String("gauge", x.name), slog.Any("error", err))
+func (e *Engine) gaugePanicked(t *task, err error) {
+	if t.panicked.CompareAndSwap(false, true) {
+		e.config.logger.Error("gmpulse: a gauge panicked", slog.String("gauge", t.name), slog.Any("error", err))
 	}
+}
+
+// list returns the gauges and the catalogue that has them.
+func (e *Engine) list() ([]*gauge, *runtimeinfo.Catalogue) {
+	e.gauges.mu.Lock()
+	defer e.gauges.mu.Unlock()
+	return slices.Clip(e.gauges.all), e.catalogue.Load()
 }

@@ -53,11 +53,3 @@ func (h *hostLoop) run(ctx context.Context) {
 		}
 	})
 }
-
-// sample returns the newest host values, nil before the first pass.
-func (h *hostLoop) sample() *host.Sample {
-	if p := h.last.Load(); p != nil {
-		return p.sample
-	}
-	return nil
-}

@@ -36,46 +36,6 @@ const (
 	pulseInterval = 87 * time.Millisecond
 )
 
-// SpanSource tells which requests are in flight. [tracectx.Processor] is one.
-//
-// [tracectx.Processor]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx#Processor
-type SpanSource interface {
-	// Observe is called once a tick, from one goroutine, with the tick's time.
-	// It must not block.
-	Observe(now time.Time) runtimeinfo.SpanActivity
-}
-
-// Detective looks into what the goroutines do. [goroutines.Detector] is one;
-// the engine does not link it.
-//
-// [goroutines.Detector]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/goroutines#Detector
-type Detective interface {
-	// Run investigates until ctx is done, on a goroutine of its own.
-	Run(ctx context.Context, latest func() *runtimeinfo.Snapshot)
-	// Findings returns what is to go into the next snapshot. It is called once a
-	// tick and must not block.
-	Findings() *runtimeinfo.Findings
-}
-
-// Baselines knows what is normal. [baseline.Watch] is one; the engine does not
-// link it.
-//
-// [baseline.Watch]: https://pkg.go.dev/github.com/gmpulse/gmpulse/runtimeinfo/baseline#Watch
-type Baselines interface {
-	// Run does what takes its time, until ctx is done, on a goroutine of its own.
-	Run(ctx context.Context)
-	// Judge says what was expected of a snapshot and what is wrong with it. It is
-	// called once a tick, with what the detective found, nil for nothing, and must
-	// not block. The snapshot lacks metrics with labels; it must not be kept.
-	Judge(s *runtimeinfo.Snapshot, f *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event)
-}
-
-// keeper is an exporter that keeps evidence, such as an evidence.Store. Its method is
-// called once a tick and must not block.
-type keeper interface {
-	Captures() runtimeinfo.CaptureStats
-}
-
 // Option configures an engine, see [New].
 type Option func(*config)
 
@@ -84,17 +44,27 @@ type config struct {
 	hostInterval  time.Duration
 	exportTimeout time.Duration
 	logger        *slog.Logger
-	spans         SpanSource
-	detective     Detective
-	baselines     Baselines
-	history       *runtimeinfo.History
 	resource      []runtimeinfo.Attr
+	analyzers     []namedAnalyzer
+	background    []work
 	exporters     []namedExporter
 }
 
 type namedExporter struct {
 	name     string
 	exporter exporters.Exporter
+	queue    func() exporters.Stats // nil for none
+}
+
+type namedAnalyzer struct {
+	name     string
+	analyzer Analyzer
+}
+
+// work is background work of a part of the agent.
+type work struct {
+	name string
+	run  func(context.Context)
 }
 
 func defaultConfig() config {
@@ -127,28 +97,29 @@ func WithExportTimeout(d time.Duration) Option {
 // WithExporter adds an exporter. The name tells it from others in metrics and
 // logs and must be unique. The engine shuts the exporter down when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
-	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name, e}) }
+	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name: name, exporter: e}) }
 }
 
-// WithSpans sets the source of active spans. Default none: snapshots have no spans.
-func WithSpans(s SpanSource) Option {
-	return func(c *config) { c.spans = s }
+// WithQueue adds an exporter that accepts snapshots at once and delivers them later, as
+// package spool does. stats returns the account of its queue, which the engine merges
+// with that of its own mailbox: what the queue has accepted it delivers later. The engine
+// calls stats once a tick and waits 10 ms for it; while it hangs, or when it panics, the
+// last account stands.
+func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
+	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name, e, stats}) }
 }
 
-// WithDetective sets who looks into what the goroutines do. Default nobody.
-func WithDetective(d Detective) Option {
-	return func(c *config) { c.detective = d }
+// WithAnalyzer adds an analyzer under a name that metrics and logs use. Analyzers are
+// called in the order of the options: each sees what those before it have added.
+func WithAnalyzer(name string, a Analyzer) Option {
+	return func(c *config) { c.analyzers = append(c.analyzers, namedAnalyzer{name, a}) }
 }
 
-// WithBaselines sets who says what is normal. Default nobody: snapshots have no bands.
-func WithBaselines(b Baselines) Option {
-	return func(c *config) { c.baselines = b }
-}
-
-// WithHistory has every snapshot added to h, which then knows what the process
-// went through at any recent time. Default none.
-func WithHistory(h *runtimeinfo.History) Option {
-	return func(c *config) { c.history = h }
+// WithBackground has the engine call run on a goroutine of its own while the engine
+// runs. run must return when ctx is done: Stop waits for it until its deadline. A panic
+// is logged and not repeated. It is for analyzers that work between ticks.
+func WithBackground(name string, run func(ctx context.Context)) Option {
+	return func(c *config) { c.background = append(c.background, work{name, run}) }
 }
 
 // WithResource sets the attributes that describe the process in every snapshot:
@@ -192,12 +163,14 @@ func (c *config) validate() error {
 		}
 		seen[x.name] = true
 	}
-	for _, part := range []struct {
-		option string
-		v      any
-	}{{"WithSpans", c.spans}, {"WithDetective", c.detective}, {"WithBaselines", c.baselines}} {
-		if part.v != nil && guard.IsNil(part.v) {
-			errs = append(errs, fmt.Errorf("engine: %s: it is a nil %T; leave the option out for none", part.option, part.v))
+	for _, a := range c.analyzers {
+		if guard.IsNil(a.analyzer) {
+			errs = append(errs, fmt.Errorf("engine: WithAnalyzer: the analyzer %q is nil (%T)", a.name, a.analyzer))
+		}
+	}
+	for _, w := range c.background {
+		if w.run == nil {
+			errs = append(errs, fmt.Errorf("engine: WithBackground: the function of %q is nil", w.name))
 		}
 	}
 	return errors.Join(errs...)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -62,18 +63,19 @@ func liveSnapshot() *runtimeinfo.Snapshot { return liveSnapshots(1)[0] }
 
 // liveSnapshots are so many of one process, one after another.
 func liveSnapshots(n int) (all []*runtimeinfo.Snapshot) {
-	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	p := catalogue.NewProcess(runtimeinfo.Attr{Key: "service.name", Value: "checkout"})
 	h := host.NewReader(host.Config{})
 	defer h.Close()
-	tick := sampler.Tick{Time: time.Now(), Host: h.Read(context.Background()), Spans: &runtimeinfo.SpanActivity{
-		Groups: []runtimeinfo.SpanGroup{{Name: "GET /orders", Active: 3, Oldest: time.Now()}, {Name: "POST /orders", Active: 1, Oldest: time.Now()}},
-	}}
-	tick.Self.Exporters = []runtimeinfo.ExporterStats{{Name: "prometheus"}, {Name: "fluentd"}}
-	r.Read(tick)
+	tick := sampler.Tick{Time: time.Now(), Host: h.Read(context.Background())}
+	p.Read(tick)
 	for range n {
 		tick.Time = tick.Time.Add(time.Second)
-		r.Read(tick)
-		all = append(all, r.Snapshot())
+		all = append(all, p.Sample(tick, func(d *catalogue.Draft) {
+			d.Groups(tick.Time, nil,
+				runtimeinfo.SpanGroup{Name: "GET /orders", Active: 3, Oldest: tick.Time}, runtimeinfo.SpanGroup{Name: "POST /orders", Active: 1, Oldest: tick.Time})
+			d.Exporter("prometheus", 1, 0, 0)
+			d.Exporter("fluentd", 0, 0, 0)
+		}))
 	}
 	return all
 }

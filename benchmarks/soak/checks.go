@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -121,10 +122,10 @@ func flat(first, last holding) error {
 }
 
 // balanced holds each exporter to its account; at the end nothing may be pending.
-func balanced(all []runtimeinfo.ExporterStats, end bool) error {
+func balanced(all []exporters.Stats, end bool) error {
 	var errs []error
 	for _, e := range all {
-		for what, a := range map[string]runtimeinfo.Account{"snapshots": e.Snapshots, "events": e.Events} {
+		for what, a := range map[string]exporters.Account{"snapshots": e.Snapshots, "events": e.Events} {
 			if a.Accepted != a.Delivered+a.Lost()+a.Pending || end && a.Pending > 0 && e.Spool == nil {
 				errs = append(errs, fmt.Errorf("the account of %s does not balance: %s %+v", e.Name, what, a))
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -20,7 +21,7 @@ type live struct {
 	tick      time.Duration
 	service   *service
 	processor *tracectx.Processor
-	reader    *sampler.Reader
+	process   *catalogue.Process
 	host      *host.Reader
 	hosted    *host.Sample
 	hostedAt  int
@@ -40,7 +41,7 @@ func newLive(tick time.Duration, seed uint64, to *recorder) *live {
 	l := &live{
 		tick: tick, processor: p, recorder: to,
 		service: newService(p),
-		reader:  sampler.NewReader(sampler.Config{}),
+		process: catalogue.NewProcess(),
 		host:    host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)}),
 		start:   time.Now(),
 		ticker:  time.NewTicker(tick),
@@ -72,7 +73,7 @@ func (l *live) pulse() {
 		case <-ticker.C:
 			since := time.Since(start)
 			due += interval
-			l.reader.Pulse(max(0, since-due))
+			l.process.Pulse(max(0, since-due))
 			due = max(due, since.Truncate(interval)) // those missed meanwhile are answered too
 		}
 	}
@@ -88,15 +89,14 @@ func (l *live) next(do func(*service)) (*runtimeinfo.Snapshot, error) {
 		l.hosted, l.hostedAt = l.host.Read(context.Background()), l.second
 	}
 	now := time.Now()
-	spans := l.processor.Observe(now)
-	l.reader.Read(sampler.Tick{
+	s := l.process.Sample(sampler.Tick{
 		Time:     l.start.Add(time.Duration(l.second) * time.Second).Round(0),
 		Lateness: max(0, now.Sub(l.start)-time.Duration(l.second)*l.tick) % l.tick,
 		Host:     l.hosted,
-		Spans:    &spans,
-		Self:     runtimeinfo.Self{HostAge: time.Duration(l.second-l.hostedAt) * time.Second},
+	}, func(d *catalogue.Draft) {
+		l.processor.Analyze(d.Draft)
+		d.Set("gmpulse.host.age", float64(l.second-l.hostedAt))
 	})
-	s := l.reader.Snapshot()
 	if l.recorder != nil {
 		return s, l.recorder.write(s)
 	}

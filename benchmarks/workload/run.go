@@ -116,7 +116,7 @@ func (w *world) live(seconds int, do func(*service, int)) (piece, error) {
 
 // ask lets everybody see a second of the phase.
 func (w *world) ask(i int, s *runtimeinfo.Snapshot, p *piece) {
-	bands, events := w.watch.Judge(s, nil)
+	bands, events := w.watch.Judge(s)
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":

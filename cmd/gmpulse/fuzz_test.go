@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // For any bundle, inspect returns and prints no control characters.

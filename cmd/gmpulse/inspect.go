@@ -17,7 +17,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 

@@ -18,8 +18,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -81,7 +81,7 @@ func TestInspect(t *testing.T) {
 		Cause: "span.slow GET /cart", Reason: "GET /cart took 30ms", Trace: b,
 		Event: &runtimeinfo.Event{Time: time.Now(), Name: "span.slow", Spans: []runtimeinfo.Span{span}},
 	})
-	for deadline := time.Now().Add(20 * time.Second); s.Captures().Made == 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); s.Stats().Made == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no bundle")
 		}

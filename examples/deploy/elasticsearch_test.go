@@ -11,8 +11,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // mapping is the part of the index template that maps fields to types.
@@ -78,7 +78,7 @@ func fields(prefix string, v any, into map[string]string) {
 func everything(t *testing.T) map[string]string {
 	t.Helper()
 	var points []runtimeinfo.Point
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: 3}
 		if m.Kind == runtimeinfo.KindHistogram && m.Keys == nil {
 			p.Histogram = &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{1, 2}, Sum: 3}

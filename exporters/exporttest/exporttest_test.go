@@ -19,8 +19,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestCorrectExporterPasses(t *testing.T) {
@@ -350,7 +350,7 @@ func (r *run) failed(t *testing.T) []string {
 
 func TestSnapshotIsInCatalogueOrder(t *testing.T) {
 	order := map[string]int{}
-	for i, m := range sampler.Catalogue() {
+	for i, m := range catalogue.All() {
 		order[m.Key()] = i
 	}
 	kinds := map[runtimeinfo.Kind]bool{}

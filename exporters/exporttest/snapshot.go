@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Snapshot returns a fixed snapshot with gauges, counters, a ratio, two metrics of one
@@ -74,8 +74,8 @@ func spans() []runtimeinfo.Span {
 // function panics if there is none.
 func byKey() func(key string) *runtimeinfo.Metric {
 	metrics := map[string]*runtimeinfo.Metric{}
-	for _, m := range sampler.Catalogue() {
-		metrics[m.Key()] = m
+	for _, m := range catalogue.All() {
+		metrics[m.Key()] = runtimeinfo.NewMetric(*m) // a test may change it
 	}
 	return func(key string) *runtimeinfo.Metric {
 		m := metrics[key]

@@ -10,8 +10,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkExport encodes a snapshot, sends it over the loopback interface, and waits
@@ -37,7 +37,7 @@ func BenchmarkExport(b *testing.B) {
 // metric with labels, and the maximum number of spans.
 func everything() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range sampler.Catalogue() {
+	for i, m := range catalogue.All() {
 		switch {
 		case m.Keys != nil:
 			for _, l := range []string{"one", "two"} {

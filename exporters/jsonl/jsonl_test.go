@@ -27,8 +27,8 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -541,7 +541,7 @@ func lineLength(b *testing.B, path string) int {
 
 func everyMetric() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: 12345.678, Labels: make([]string, len(m.Keys))}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}

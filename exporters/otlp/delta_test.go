@@ -5,7 +5,6 @@ package otlp_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -24,45 +24,51 @@ import (
 // process is a simulated process whose values appear, disappear and change their order.
 type process struct {
 	*rand.Rand
-	reader   *sampler.Reader
+	process  *catalogue.Process
 	tick     int
 	gauges   int
 	exported map[string]uint64 // error counts by exporter
 }
 
 func newProcess(seed uint64) *process {
-	return &process{Rand: rand.New(rand.NewPCG(seed, seed)), reader: sampler.NewReader(sampler.Config{}), exported: map[string]uint64{}}
+	return &process{Rand: rand.New(rand.NewPCG(seed, seed)), process: catalogue.NewProcess(), exported: map[string]uint64{}}
 }
 
 func (p *process) next(t *testing.T) *runtimeinfo.Snapshot {
 	t.Helper()
 	p.tick++
 	if p.IntN(20) == 0 {
-		if _, err := p.reader.AddGauge(fmt.Sprintf("own.%d", p.gauges), "1", "A gauge."); err != nil {
+		if err := p.process.Gauge(fmt.Sprintf("own.%d", p.gauges), "1"); err != nil {
 			t.Fatal(err)
 		}
 		p.gauges++
 	}
 	tick := sampler.Tick{Time: start.Add(time.Duration(p.tick) * time.Second), Host: host.NewSample()}
-	for range p.gauges {
-		tick.Gauges = append(tick.Gauges, []float64{math.NaN(), p.Float64()}[p.IntN(2)])
-	}
 	for f := range host.NumFields {
 		if p.IntN(4) > 0 {
 			tick.Host.Set(host.Field(f), float64(p.IntN(1000)))
 		}
 	}
-	for _, i := range p.Perm(6)[:p.IntN(6)] {
-		name := string(rune('a' + i))
-		p.exported[name] += uint64(p.IntN(10))
-		tick.Self.Exporters = append(tick.Self.Exporters, runtimeinfo.ExporterStats{Name: name, Errors: p.exported[name]})
+	span := runtimeinfo.Span{TraceID: [16]byte{byte(p.tick)}, SpanID: [8]byte{1}, Name: "GET /", Start: tick.Time, Sampled: true}
+	spans := p.IntN(3) > 0
+	if spans {
+		tick.Span = &span
 	}
-	if p.IntN(3) > 0 {
-		s := runtimeinfo.Span{TraceID: [16]byte{byte(p.tick)}, SpanID: [8]byte{1}, Name: "GET /", Start: tick.Time, Sampled: true}
-		tick.Spans = &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{s}, Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: p.IntN(9)}}}
-	}
-	p.reader.Read(tick)
-	return p.reader.Snapshot()
+	return p.process.Sample(tick, func(d *catalogue.Draft) {
+		for i := range p.gauges {
+			if p.IntN(2) > 0 {
+				d.Set(fmt.Sprintf("own.%d", i), p.Float64())
+			}
+		}
+		for _, i := range p.Perm(6)[:p.IntN(6)] {
+			name := string(rune('a' + i))
+			p.exported[name] += uint64(p.IntN(10))
+			d.Exporter(name, 1, 0, p.exported[name])
+		}
+		if spans {
+			d.Groups(tick.Time, []runtimeinfo.Span{span}, runtimeinfo.SpanGroup{Name: "GET /", Active: p.IntN(9)})
+		}
+	})
 }
 
 // TestCumulativeMetricsDependOnOneSnapshot compares an Exporter that has exported up to

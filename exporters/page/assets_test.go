@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/page"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 )
 
 // The embedded files equal those in assets and have at most 80 KB, because a browser
@@ -159,7 +159,7 @@ func files(t *testing.T, pattern string) (all []asset) {
 // empty chart.
 func TestPageUsesExistingMetrics(t *testing.T) {
 	var known []string
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		known = append(known, m.Key())
 	}
 	known = append(known, "process.pid", "process.runtime.version") // of the resource

@@ -21,14 +21,14 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestCollectorSharesARegistry registers an Exporter in a pedantic registry with all
 // collectors of client_golang.
 func TestCollectorSharesARegistry(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, prom.Config{Metrics: catalogue.All()})
 	r := prometheus.NewPedanticRegistry()
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)),
@@ -79,7 +79,7 @@ func TestUnregisterAfterGaugesWereAdded(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	r := prometheus.NewRegistry()
 	r.MustRegister(e)
-	reader := sampler.NewReader(sampler.Config{})
+	reader := catalogue.NewProcess()
 	export(t, e, read(t, reader))
 	addGauge(t, reader, "queue.depth", "")
 	export(t, e, read(t, reader, 5))
@@ -96,7 +96,7 @@ func TestGaugesAddedWhileRunning(t *testing.T) {
 	e := newExporter(t, prom.Config{})
 	own := prometheus.NewRegistry()
 	own.MustRegister(e)
-	reader := sampler.NewReader(sampler.Config{})
+	reader := catalogue.NewProcess()
 	read(t, reader) // quantiles need two readings
 	export(t, e, read(t, reader))
 	before := ours(parse(t, scrape(t, e, acceptText)))
@@ -138,11 +138,11 @@ func TestConflictingGaugesAreSkipped(t *testing.T) {
 		"go.schedule.duration.seconds",        // the histogram itself
 		"go.memory.gc.cycles.total",           // a counter
 	}
-	reader := sampler.NewReader(sampler.Config{})
+	reader := catalogue.NewProcess()
 	values := make([]float64, len(names)+1)
 	added := 0
 	for _, name := range names {
-		if _, err := reader.AddGauge(name, "", "A gauge."); err == nil {
+		if err := reader.Gauge(name, ""); err == nil {
 			added++
 		}
 	}
@@ -174,9 +174,9 @@ func TestConflictingGaugesAreSkipped(t *testing.T) {
 	}
 }
 
-func addGauge(t *testing.T, r *sampler.Reader, name, unit string) {
+func addGauge(t *testing.T, p *catalogue.Process, name, unit string) {
 	t.Helper()
-	if _, err := r.AddGauge(name, unit, "A gauge of the application."); err != nil {
+	if err := p.Gauge(name, unit); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -395,7 +395,7 @@ func TestBlockedCollectorBlocksNoRequest(t *testing.T) {
 // snapshot.
 func TestConcurrentScrapes(t *testing.T) {
 	e := newExporter(t, prom.Config{})
-	reader := sampler.NewReader(sampler.Config{})
+	reader := catalogue.NewProcess()
 	addGauge(t, reader, "a.number", "")
 	addGauge(t, reader, "b.number", "")
 	export(t, e, read(t, reader, 0, 0))

@@ -22,11 +22,11 @@ import (
 func withExemplars(t *testing.T) *runtimeinfo.Snapshot {
 	t.Helper()
 	r := sampler.NewReader(sampler.Config{})
-	active := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{{TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd}, Name: "GET /", Sampled: true}}}
+	span := &runtimeinfo.Span{TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd}, Name: "GET /", Sampled: true}
 	var s *runtimeinfo.Snapshot
 	for range 3 {
 		runtime.GC()
-		r.Read(sampler.Tick{Time: time.Now(), Spans: active})
+		r.Read(sampler.Tick{Time: time.Now(), Span: span})
 		s = r.Snapshot()
 	}
 	return s

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -73,37 +74,36 @@ func export(tb testing.TB, e *prom.Exporter, s *runtimeinfo.Snapshot) {
 }
 
 // read returns a live snapshot with every value that a test can supply.
-func read(tb testing.TB, r *sampler.Reader, gauges ...float64) *runtimeinfo.Snapshot {
+func read(tb testing.TB, p *catalogue.Process, gauges ...float64) *runtimeinfo.Snapshot {
 	tb.Helper()
 	h := host.NewSample()
 	for f := range host.NumFields {
 		h.Set(host.Field(f), float64(f)+0.25)
 	}
 	now := time.Now()
-	tick := sampler.Tick{Time: now, Host: h, Gauges: gauges, Spans: &runtimeinfo.SpanActivity{
-		Groups: []runtimeinfo.SpanGroup{
-			{Name: "GET /orders", Active: 3, Oldest: now.Add(-time.Second)},
-			{Name: "a \"quoted\"\nname with \xff in it", Active: 1, Oldest: now},
-		},
-	}}
-	tick.Self.Exporters = []runtimeinfo.ExporterStats{
-		{Name: "prom", State: runtimeinfo.ExporterOK, Snapshots: runtimeinfo.Account{Accepted: 7, Delivered: 7}},
-		{Name: "fluentd", State: runtimeinfo.ExporterFailing, Errors: 2},
-	}
 	for range 3 {
-		r.Pulse(time.Microsecond)
+		p.Pulse(time.Microsecond)
 	}
-	r.Read(tick)
-	return r.Snapshot()
+	return p.Sample(sampler.Tick{Time: now, Host: h}, func(d *catalogue.Draft) {
+		d.Groups(now, nil,
+			runtimeinfo.SpanGroup{Name: "GET /orders", Active: 3, Oldest: now.Add(-time.Second)},
+			runtimeinfo.SpanGroup{Name: "a \"quoted\"\nname with \xff in it", Active: 1, Oldest: now})
+		d.Exporter("prom", 1, 7, 0)
+		d.Exporter("fluentd", 0, 0, 2)
+		metrics := d.Snapshot().Metrics()
+		first := slices.IndexFunc(metrics, func(m *runtimeinfo.Metric) bool { return m.Subsystem == runtimeinfo.SubsystemUser })
+		for i, v := range gauges {
+			d.Add(metrics[first+i], v)
+		}
+	})
 }
 
 func live(tb testing.TB) *runtimeinfo.Snapshot {
 	tb.Helper()
-	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{
-		{Key: "service.name", Value: "checkout"}, {Key: "service.instance.id", Value: "7f3a"},
-	}})
-	read(tb, r) // quantiles need two readings
-	return read(tb, r)
+	p := catalogue.NewProcess(
+		runtimeinfo.Attr{Key: "service.name", Value: "checkout"}, runtimeinfo.Attr{Key: "service.instance.id", Value: "7f3a"})
+	read(tb, p) // quantiles need two readings
+	return read(tb, p)
 }
 
 const (

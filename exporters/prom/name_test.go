@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestName(t *testing.T) {
@@ -64,7 +64,7 @@ func TestName(t *testing.T) {
 }
 
 func FuzzName(f *testing.F) {
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		f.Add(m.Name, m.Unit, byte(m.Kind))
 	}
 	f.Add("\xff.total", "{a}%/s", byte(runtimeinfo.KindCounter))
@@ -94,7 +94,7 @@ func TestNamesMatchTheGoldenFile(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Prometheus name, labels, kind, unit: one line per metric of the catalogue.\n")
 	b.WriteString("# Names are API. Written by: go test ./exporters/prom -run TestNamesMatchTheGoldenFile -update\n")
-	for _, m := range sampler.Catalogue() {
+	for _, m := range catalogue.All() {
 		fmt.Fprintf(&b, "%s{%s} %s %q\n", prom.Name(m), strings.Join(labelPairs(m), ","), m.Kind, m.Unit)
 	}
 	golden(t, "testdata/names.golden", b.String())

@@ -20,6 +20,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
@@ -272,11 +273,20 @@ func TestSeriesBudget(t *testing.T) {
 		}
 	})
 	t.Run("baselines", func(t *testing.T) {
-		r := sampler.NewReader(sampler.Config{})
 		series := func(bands ...runtimeinfo.Band) int {
 			t.Helper()
-			r.Read(sampler.Tick{Time: time.Now(), Baselines: func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) { return bands, nil }})
-			export(t, e, r.Snapshot())
+			s := catalogue.NewProcess().Sample(sampler.Tick{Time: time.Now()}, func(d *catalogue.Draft) {
+				for _, b := range bands {
+					d.Set("gmpulse.anomaly", 0, b.Signal)
+					d.Set("gmpulse.anomalies", 0, b.Signal)
+					if !b.Learning {
+						d.Set("gmpulse.expected", b.Lower, b.Signal, "lower")
+						d.Set("gmpulse.expected", b.Expected, b.Signal, "expected")
+						d.Set("gmpulse.expected", b.Upper, b.Signal, "upper")
+					}
+				}
+			})
+			export(t, e, s)
 			page := scrape(t, e, acceptText)
 			return strings.Count(page, "\ngmpulse_anomal") + strings.Count(page, "\ngmpulse_expected")
 		}

@@ -53,6 +53,10 @@ type Config struct {
 	// collectors from [Exporter.Handler], for a service that publishes them
 	// elsewhere. Default: false.
 	OnlyOwn bool
+	// Metrics are the metrics that Describe names to a registry, in which other collectors
+	// must not use their names. The Exporter publishes others too; a pedantic registry
+	// rejects those. Default: the metrics of package sampler.
+	Metrics []*runtimeinfo.Metric
 	// Logger receives one warning for each metric that is skipped. Default: [slog.Default].
 	Logger *slog.Logger
 }
@@ -62,7 +66,7 @@ type Config struct {
 // concurrently.
 type Exporter struct {
 	logger    *slog.Logger
-	catalogue *schema // of sampler.Catalogue
+	catalogue *schema // of Config.Metrics
 	handler   *handler
 	skipped   atomic.Uint64
 
@@ -81,7 +85,10 @@ var (
 // returns an error that names every one of [Config.Collectors] that is nil or
 // conflicts with another collector.
 func New(c Config) (*Exporter, error) {
-	e := &Exporter{logger: c.Logger, catalogue: newSchema(nil, sampler.Catalogue())}
+	if c.Metrics == nil {
+		c.Metrics = sampler.Metrics()
+	}
+	e := &Exporter{logger: c.Logger, catalogue: newSchema(nil, c.Metrics)}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}

@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestMetricReference compares docs/metrics.md with the catalogue, or writes it.
 func TestMetricReference(t *testing.T) {
-	golden(t, "../../docs/metrics.md", reference(sampler.Catalogue()))
+	golden(t, "../../docs/metrics.md", reference(catalogue.All()))
 }
 
 const referenceHead = `<!-- Generated from the catalogue by: go test ./exporters/prom -run TestMetricReference -update. Do not edit. -->

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // TestSourceNamesNoMetric checks that adding a metric needs no change in this package.
@@ -27,7 +27,7 @@ func TestSourceNamesNoMetric(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range sampler.Catalogue() {
+		for _, m := range catalogue.All() {
 			for _, name := range []string{m.Name, prom.Name(m)} {
 				if strings.Contains(string(source), name) {
 					t.Errorf("%s mentions %s", file, name)
@@ -39,7 +39,7 @@ func TestSourceNamesNoMetric(t *testing.T) {
 
 // TestEveryMetricOfTheCatalogueIsServed checks that none conflicts with another.
 func TestEveryMetricOfTheCatalogueIsServed(t *testing.T) {
-	all := sampler.Catalogue()
+	all := catalogue.All()
 	points := make([]runtimeinfo.Point, len(all))
 	for i, m := range all {
 		points[i] = runtimeinfo.Point{Metric: m, Labels: make([]string, len(m.Keys)), Number: 1}

@@ -51,7 +51,7 @@ type backlog struct {
 	cached        int64    // size of the entries both on disk and in memory
 	deletable     []uint64 // keys in the store whose entries are done
 	schemas       map[runtimeinfo.SchemaID][]byte
-	stats         runtimeinfo.ExporterStats
+	stats         exporters.Stats
 	onDisk        bool
 	diskError     string
 	closing       bool // no further entries are accepted
@@ -101,7 +101,7 @@ func (b *backlog) recover(c *contents) {
 	unreadable := uint64(len(c.unreadable))
 	b.stats.Snapshots.Accepted += unreadable
 	b.stats.Snapshots.Recovered += unreadable
-	b.stats.Snapshots.Dropped[runtimeinfo.DropUnreadable] += unreadable
+	b.stats.Snapshots.Dropped[exporters.DropUnreadable] += unreadable
 	b.makeRoom()
 }
 
@@ -139,12 +139,12 @@ func (b *backlog) dropOldest(first int) bool {
 	if i < 0 {
 		return false
 	}
-	b.drop(list[i], runtimeinfo.DropOverflow)
+	b.drop(list[i], exporters.DropOverflow)
 	return true
 }
 
 // drop removes e and counts it as lost. b.mu is held.
-func (b *backlog) drop(e *entry, reason runtimeinfo.DropReason) {
+func (b *backlog) drop(e *entry, reason exporters.DropReason) {
 	b.stats.Snapshots.Dropped[reason]++
 	b.stats.Events.Dropped[reason] += uint64(e.events)
 	b.remove(e)
@@ -208,10 +208,10 @@ func (b *backlog) abandon() {
 		return
 	}
 	b.closed = true
-	b.stats.State = runtimeinfo.ExporterStopped
+	b.stats.State = exporters.StateStopped
 	first, _ := b.unsaved()
 	for _, e := range slices.Clone(b.entries[first:]) {
-		b.drop(e, runtimeinfo.DropShutdown)
+		b.drop(e, exporters.DropShutdown)
 	}
 }
 
@@ -229,11 +229,11 @@ func (b *backlog) addSchema(id runtimeinfo.SchemaID, schema []byte) {
 	b.schemas[id] = schema
 }
 
-func (b *backlog) report() runtimeinfo.ExporterStats {
+func (b *backlog) report() exporters.Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Spool = &runtimeinfo.SpoolStats{Bytes: b.bytes, OnDisk: b.onDisk, DiskError: b.diskError}
+	s.Spool = &exporters.SpoolStats{Bytes: b.bytes, OnDisk: b.onDisk, DiskError: b.diskError}
 	if b.durable {
 		first, _ := b.unsaved()
 		s.Spool.Unsaved = uint64(len(b.entries) - first)
@@ -242,7 +242,7 @@ func (b *backlog) report() runtimeinfo.ExporterStats {
 		s.Spool.OldestAge = time.Since(b.entries[0].accepted)
 	}
 	if err := b.overdue(); err != nil {
-		s.State, s.LastError = runtimeinfo.ExporterFailing, err.Error()
+		s.State, s.LastError = exporters.StateFailing, err.Error()
 	}
 	return s
 }
@@ -257,7 +257,7 @@ func (b *backlog) overdue() error {
 }
 
 // logOverdue calls log once for each call of the exporter that exceeds its timeout.
-func (b *backlog) logOverdue(log func(previous runtimeinfo.ExporterState, err error)) {
+func (b *backlog) logOverdue(log func(previous exporters.State, err error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	err := b.overdue()
@@ -266,6 +266,6 @@ func (b *backlog) logOverdue(log func(previous runtimeinfo.ExporterState, err er
 	}
 	b.overdueLogged = true
 	previous := b.stats.State
-	b.stats.State, b.stats.LastError = runtimeinfo.ExporterFailing, err.Error()
+	b.stats.State, b.stats.LastError = exporters.StateFailing, err.Error()
 	log(previous, err)
 }

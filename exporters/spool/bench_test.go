@@ -8,15 +8,15 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // BenchmarkSpool measures one snapshot of every metric: delivered by a backend that keeps
 // up, and written to disk during an outage.
 func BenchmarkSpool(b *testing.B) {
 	var points []runtimeinfo.Point
-	for i, m := range sampler.Catalogue() {
+	for i, m := range catalogue.All() {
 		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
 			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(i) + 0.37})
 		}

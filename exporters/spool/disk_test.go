@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -51,7 +52,7 @@ func sequence(until int) string {
 }
 
 // runOnce starts a spool on dir, exports one snapshot and shuts the spool down.
-func runOnce(t testing.TB, dir string, seq int) (got string, s runtimeinfo.ExporterStats, log string) {
+func runOnce(t testing.TB, dir string, seq int) (got string, s exporters.Stats, log string) {
 	t.Helper()
 	b := &backend{}
 	x, l := newSpool(t, b, spool.Config{Dir: dir})
@@ -213,7 +214,7 @@ func TestMaxBytesLimitsTheFile(t *testing.T) {
 		}
 	}
 	s := balanced(t, x)
-	if n := s.Snapshots.Dropped[runtimeinfo.DropOverflow]; n == 0 || s.Spool.Bytes > most || s.Snapshots.Pending < most/2/2500 {
+	if n := s.Snapshots.Dropped[exporters.DropOverflow]; n == 0 || s.Spool.Bytes > most || s.Snapshots.Pending < most/2/2500 {
 		t.Errorf("%+v, %+v", s, s.Spool)
 	}
 	info, err := os.Stat(filepath.Join(dir, "exporter.db"))
@@ -257,7 +258,7 @@ func TestDeadLetterFile(t *testing.T) {
 	eventually(t, "the bad record is a dead letter", func() bool {
 		seq++
 		export(t, x, snapshot(seq, "e"))
-		return balanced(t, x).Snapshots.Dropped[runtimeinfo.DropDeadLetter] == 1
+		return balanced(t, x).Snapshots.Dropped[exporters.DropDeadLetter] == 1
 	})
 	stop(t, x, longDeadline)
 	data, err := os.ReadFile(filepath.Join(dir, "exporter.dead.jsonl"))

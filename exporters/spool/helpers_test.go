@@ -150,7 +150,7 @@ func syncSpool(t testing.TB, x *spool.Exporter) {
 
 // stop shuts a spool down within a time and returns the final counters. If the backend is
 // down, Shutdown uses all of the time; on a busy machine the disk may need more.
-func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.ExporterStats {
+func stop(t testing.TB, x *spool.Exporter, within time.Duration) exporters.Stats {
 	t.Helper()
 	shutdown := func(within time.Duration) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), within)
@@ -168,10 +168,10 @@ func stop(t testing.TB, x *spool.Exporter, within time.Duration) runtimeinfo.Exp
 }
 
 // balanced returns the counters and fails the test if they do not balance.
-func balanced(t testing.TB, x *spool.Exporter) runtimeinfo.ExporterStats {
+func balanced(t testing.TB, x *spool.Exporter) exporters.Stats {
 	t.Helper()
 	s := x.ExporterStats()
-	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+	for name, a := range map[string]exporters.Account{"snapshots": s.Snapshots, "events": s.Events} {
 		if a.Accepted != a.Delivered+a.Lost()+a.Pending {
 			t.Errorf("%s do not balance: %+v", name, a)
 		}

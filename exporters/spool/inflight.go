@@ -5,8 +5,8 @@ package spool
 import (
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // The methods of backlog that the sender calls. At most one entry is in flight.
@@ -17,7 +17,7 @@ func (b *backlog) next() *entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(b.entries) > 0 && time.Since(b.entries[0].accepted) > b.maxAge {
-		b.drop(b.entries[0], runtimeinfo.DropExpired)
+		b.drop(b.entries[0], exporters.DropExpired)
 	}
 	return b.takeAt(0)
 }
@@ -54,7 +54,7 @@ func (b *backlog) release() {
 func (b *backlog) land() { b.inflight, b.callStarted = nil, time.Time{} }
 
 // discard drops e, which is in flight.
-func (b *backlog) discard(e *entry, reason runtimeinfo.DropReason) {
+func (b *backlog) discard(e *entry, reason exporters.DropReason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.land()
@@ -72,7 +72,7 @@ func (b *backlog) begin() {
 
 // finish records that the call of the exporter for e returned err. It returns the
 // exporter's previous state, and whether e is settled: delivered or refused for good.
-func (b *backlog) finish(e *entry, err error) (previous runtimeinfo.ExporterState, settled bool) {
+func (b *backlog) finish(e *entry, err error) (previous exporters.State, settled bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	previous = b.stats.State

@@ -75,13 +75,13 @@ func TestRandomRestartsLoseNothing(t *testing.T) {
 }
 
 // runProcess starts a spool, exports some records, and shuts the spool down within a time.
-func runProcess(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, seq *uint64, within time.Duration) runtimeinfo.Account {
+func runProcess(t *testing.T, next exporters.Exporter, dir string, r *rand.Rand, seq *uint64, within time.Duration) exporters.Account {
 	t.Helper()
 	x, err := New(next, Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	balanced := func() runtimeinfo.Account {
+	balanced := func() exporters.Account {
 		t.Helper()
 		a := x.ExporterStats().Snapshots
 		if a.Accepted != a.Delivered+a.Lost()+a.Pending {

@@ -94,7 +94,7 @@ func countRecords(t *testing.T, path string) (n int) {
 }
 
 // runToEnd runs a spool on a directory until every accepted record is delivered.
-func runToEnd(t *testing.T, cfg Config) (delivered int64, s runtimeinfo.ExporterStats, log string) {
+func runToEnd(t *testing.T, cfg Config) (delivered int64, s exporters.Stats, log string) {
 	t.Helper()
 	var b strings.Builder
 	var n atomic.Int64
@@ -142,7 +142,7 @@ func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
-		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[runtimeinfo.DropUnreadable] != 6 {
+		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[exporters.DropUnreadable] != 6 {
 			t.Errorf("after MaxAge: %+v", s.Snapshots)
 		}
 		if _, err := os.Stat(path); err == nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -31,7 +32,7 @@ func (b *backlog) due(idle time.Duration) (*batch, time.Duration) {
 	defer b.mu.Unlock()
 	if first, _ := b.unsaved(); first < len(b.entries) {
 		// A single entry and a healthy backend: it is probably delivered in a moment.
-		healthy := b.stats.State != runtimeinfo.ExporterFailing && len(b.entries) == 1
+		healthy := b.stats.State != exporters.StateFailing && len(b.entries) == 1
 		if wait := grace - time.Since(b.entries[first].accepted); healthy && wait > 0 {
 			return nil, wait
 		}
@@ -103,7 +104,7 @@ func (b *backlog) storeLost() {
 	defer b.mu.Unlock()
 	for _, e := range slices.Clone(b.entries) {
 		if e.key != 0 && e.body == nil {
-			b.drop(e, runtimeinfo.DropUnreadable)
+			b.drop(e, exporters.DropUnreadable)
 		}
 		e.key = 0
 	}

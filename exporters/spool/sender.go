@@ -136,7 +136,7 @@ func (s *sender) send(ctx context.Context, e *entry) error {
 		return err
 	case err != nil:
 		s.config.Logger.Error("gmpulse: spooled record cannot be read", slog.Any("error", err))
-		s.discard(e, runtimeinfo.DropUnreadable)
+		s.discard(e, exporters.DropUnreadable)
 		return nil
 	}
 	s.backlog.begin()
@@ -151,7 +151,7 @@ func (s *sender) send(ctx context.Context, e *entry) error {
 }
 
 // logFailure logs on another goroutine: it is called under a lock, and the logger may hang.
-func (s *sender) logFailure(previous runtimeinfo.ExporterState, err error) {
+func (s *sender) logFailure(previous exporters.State, err error) {
 	s.logging.Go(func() { guard.LogChange(s.config.Logger, previous, err) })
 }
 
@@ -173,7 +173,7 @@ func (s *sender) decode(ctx context.Context, e *entry) (*runtimeinfo.Snapshot, e
 }
 
 // discard drops e, which is in flight.
-func (s *sender) discard(e *entry, reason runtimeinfo.DropReason) {
+func (s *sender) discard(e *entry, reason exporters.DropReason) {
 	s.backlog.discard(e, reason)
 	s.disk.signal()
 }
@@ -223,6 +223,6 @@ func (s *sender) deadLetter(ctx context.Context, e *entry) {
 	}
 	s.config.Logger.Error("gmpulse: the backend fails on a record and accepts others: the record is moved to the dead letters",
 		slog.String("file", s.deadLetters.name()), slog.Time("accepted", e.accepted), slog.Any("error", err))
-	s.discard(e, runtimeinfo.DropDeadLetter)
+	s.discard(e, exporters.DropDeadLetter)
 	s.backoff, s.suspect = 0, nil
 }

@@ -5,7 +5,7 @@
 //
 //	next, err := fluentd.New(fluentd.Config{URL: "tcp://127.0.0.1:24224"})
 //	exp, err := spool.New(next, spool.Config{Name: "fluentd", Dir: "/var/lib/checkout/gmpulse"})
-//	e, err := engine.New(engine.WithExporter("fluentd", exp))
+//	e, err := engine.New(engine.WithQueue("fluentd", exp, exp.ExporterStats))
 //
 // Package agent does this for GMPULSE_FLUENTD; GMPULSE_SPOOL_DIR is Dir.
 //
@@ -100,7 +100,7 @@ func New(next exporters.Exporter, cfg Config) (*Exporter, error) {
 	b := &backlog{
 		maxBytes: c.MaxBytes, maxMemory: c.MaxMemory, maxAge: c.MaxAge, timeout: c.Timeout, durable: c.Dir != "",
 		schemas: map[runtimeinfo.SchemaID][]byte{},
-		stats:   runtimeinfo.ExporterStats{Name: c.Name, State: runtimeinfo.ExporterIdle},
+		stats:   exporters.Stats{Name: c.Name, State: exporters.StateIdle},
 	}
 	x := &Exporter{config: c, next: next, backlog: b}
 	x.sender = &sender{
@@ -298,4 +298,4 @@ func (x *Exporter) shutdownNext(ctx context.Context) error {
 
 // ExporterStats returns the counters of the spool and the state of the wrapped exporter.
 // It does not block. The engine calls it once a tick for each exporter that has it.
-func (x *Exporter) ExporterStats() runtimeinfo.ExporterStats { return x.backlog.report() }
+func (x *Exporter) ExporterStats() exporters.Stats { return x.backlog.report() }

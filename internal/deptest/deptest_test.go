@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deptest holds the house in order: which package may import which, and
-// what must never be linked, with the reason for each.
+// Package deptest tests which package imports which, and that some packages are not
+// linked, with the reason for each.
 package deptest
 
 import (
@@ -17,34 +17,34 @@ import (
 
 const module = "github.com/gmpulse/gmpulse"
 
-// rooms lists, for each package of the library, what it may import beyond the
-// standard library. Prefixes, relative to the module where they begin with ".".
-// Programs (examples, cmd) may import anything.
-var rooms = map[string][]string{
-	"./runtimeinfo":                     {},
-	"./runtimeinfo/sampler":             {"./runtimeinfo", "./runtimeinfo/host"},
-	"./runtimeinfo/host":                {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
-	"./runtimeinfo/capacity":            {"./runtimeinfo", "./runtimeinfo/sampler", "./runtimeinfo/host"},
-	"./runtimeinfo/evidence":            {"./runtimeinfo", "./runtimeinfo/goroutines", "./internal/cputime", "./internal/guard", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
-	"./runtimeinfo/goroutines/leaktest": {},
-	"./runtimeinfo/baseline":            {"./runtimeinfo", "./internal/rarity"},
-	"./runtimeinfo/goroutines":          {"./runtimeinfo", "./internal/cputime", "./internal/headroom", "./internal/profiles", "github.com/google/pprof/profile"},
-	"./tracectx":                        {"./runtimeinfo", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/trace/noop", "go.opentelemetry.io/otel/sdk/trace"},
-	"./tracectx/exectrace":              {"./internal/cputime", "./internal/headroom", "./tracectx", "./runtimeinfo", "./runtimeinfo/goroutines", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/trace", "golang.org/x/exp/trace"},
-	"./exporters":                       {"./runtimeinfo", "./exporters/internal/flat"},
-	"./exporters/internal/flat":         {"./runtimeinfo"},
-	"./exporters/internal/reply":        {},
-	"./exporters/exporttest":            {"./exporters", "./runtimeinfo/sampler", "./runtimeinfo", "go.uber.org/goleak"},
-	"./exporters/jsonl":                 {"./exporters", "./runtimeinfo"},
-	"./exporters/page":                  {"./internal/redact", "./exporters", "./exporters/internal/reply", "./runtimeinfo", "./runtimeinfo/goroutines", "./internal/profiles", "github.com/google/pprof/profile"},
-	"./exporters/otlp":                  {"./exporters", "./runtimeinfo", "go.opentelemetry.io/otel/"},
-	"./exporters/otlp/otlphttp":         {"./internal/redact", "./exporters/otlp", "go.opentelemetry.io/otel/exporters/otlp/"},
-	"./exporters/prom":                  {"./exporters", "./runtimeinfo/sampler", "./exporters/internal/reply", "./runtimeinfo", "github.com/prometheus/"},
-	"./exporters/fluentd":               {"./internal/redact", "./exporters", "./runtimeinfo", "github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
-	"./exporters/spool":                 {"./exporters", "./runtimeinfo", "./internal/guard", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"./agent/engine":                    {"./runtimeinfo", "./runtimeinfo/sampler", "./runtimeinfo/capacity", "./runtimeinfo/host", "./exporters", "./agent/engine/internal/delivery", "./internal/guard"},
-	"./agent/engine/internal/delivery":  {"./runtimeinfo", "./exporters", "./internal/guard"},
-	"./agent":                           {"./internal/redact", "./agent/engine", "./internal/guard", "./exporters", "./exporters/prom", "./exporters/fluentd", "./exporters/spool", "./exporters/page", "./runtimeinfo", "./runtimeinfo/baseline", "./runtimeinfo/evidence", "./runtimeinfo/goroutines", "./runtimeinfo/host", "./tracectx", "./tracectx/exectrace", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk/trace", "go.opentelemetry.io/otel/trace"},
+// layers are the packages of the library from the bottom to the top. A package may import
+// those of lower layers, never one of its own layer or above.
+var layers = [][]string{
+	{"./runtimeinfo", "./runtimeinfo/host"},
+	{"./runtimeinfo/sampler", "./exporters/internal/flat", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
+	{"./runtimeinfo/baseline", "./runtimeinfo/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters"},
+	{"./tracectx/exectrace", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool"},
+	{"./agent/engine/internal/delivery"},
+	{"./agent/engine"},
+	{"./agent"},
+	{"./exporters/exporttest"}, // for tests of exporters
+}
+
+// libraries are the foreign packages that a package may import, by prefix. Each library
+// has one place.
+var libraries = map[string][]string{
+	"./runtimeinfo/host":       {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
+	"./runtimeinfo/goroutines": {"github.com/google/pprof/profile"},
+	"./tracectx":               {"go.opentelemetry.io/otel/"},
+	"./tracectx/exectrace":     {"go.opentelemetry.io/otel", "golang.org/x/exp/trace"},
+	"./exporters/evidence":     {"github.com/google/pprof/profile"},
+	"./exporters/exporttest":   {"go.uber.org/goleak"},
+	"./exporters/page":         {"github.com/google/pprof/profile"},
+	"./exporters/otlp":         {"go.opentelemetry.io/otel/"},
+	"./exporters/prom":         {"github.com/prometheus/"},
+	"./exporters/fluentd":      {"github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./exporters/spool":        {"go.etcd.io/bbolt"},
+	"./agent":                  {"go.opentelemetry.io/otel"},
 }
 
 // banned packages must not be linked, directly or through others.
@@ -80,31 +80,39 @@ type pkg struct {
 	Deps       []string
 }
 
-func TestImportsKeepToTheHouse(t *testing.T) {
+func TestImportsPointDown(t *testing.T) {
+	layer := map[string]int{}
+	for i, packages := range layers {
+		for _, p := range packages {
+			layer[p] = i
+		}
+	}
 	seen := map[string]bool{}
-	for _, p := range list(t, "work") {
+	for _, p := range list(t, "./...") {
 		path := relative(p.ImportPath)
 		if p.Name == "main" || strings.HasPrefix(path, "./internal/") || strings.HasPrefix(path, "./examples/") {
 			continue
 		}
-		may, ok := rooms[path]
+		own, ok := layer[path]
 		if !ok {
-			t.Errorf("%s is not in the house: add it to rooms, and to the layout in CONTRIBUTING.md", path)
+			t.Errorf("%s has no layer: add it to layers, and to the table in CONTRIBUTING.md", path)
 			continue
 		}
 		seen[path] = true
 		for _, imported := range p.Imports {
-			if standard(imported) {
-				continue
-			}
-			if !slices.ContainsFunc(may, func(allowed string) bool { return matches(relative(imported), allowed) }) {
-				t.Errorf("%s imports %s, which the house does not allow", path, relative(imported))
+			imported = relative(imported)
+			switch other, ours := layer[imported]; {
+			case standard(imported), strings.HasPrefix(imported, "./internal/"):
+			case ours && other >= own:
+				t.Errorf("%s imports %s, which is not below it", path, imported)
+			case !ours && !slices.ContainsFunc(libraries[path], func(allowed string) bool { return strings.HasPrefix(imported, allowed) }):
+				t.Errorf("%s imports %s: add it to libraries, with care", path, imported)
 			}
 		}
 	}
-	for path := range rooms {
+	for path := range layer {
 		if !seen[path] {
-			t.Errorf("%s is in rooms but does not exist", path)
+			t.Errorf("%s has a layer but does not exist", path)
 		}
 	}
 }
@@ -129,12 +137,6 @@ func TestBannedPackagesAreNotLinked(t *testing.T) {
 	}
 }
 
-// matches tells whether an import is an allowed one: the same, or below a prefix
-// that ends in a slash.
-func matches(imported, allowed string) bool {
-	return imported == allowed || strings.HasSuffix(allowed, "/") && strings.HasPrefix(imported, allowed)
-}
-
 func relative(path string) string {
 	if rest, ok := strings.CutPrefix(path, module); ok {
 		return "." + rest
@@ -142,7 +144,7 @@ func relative(path string) string {
 	return path
 }
 
-// standard tells a package of the standard library by its first element.
+// standard reports whether a package belongs to the standard library.
 func standard(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return !strings.Contains(first, ".")

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/exporters"
 )
 
 // forwardServer is the npm server. It listens at the same address after each restart.
@@ -231,11 +231,11 @@ func follow(t *testing.T, p *process, server *forwardServer, until, total, each 
 func checkAccounts(t *testing.T, p *process) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(p.output()), "\n")
-	var s runtimeinfo.ExporterStats
+	var s exporters.Stats
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil {
 		t.Fatalf("%v in %s", err, lines[len(lines)-1])
 	}
-	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+	for name, a := range map[string]exporters.Account{"snapshots": s.Snapshots, "events": s.Events} {
 		if a.Accepted != a.Delivered+a.Lost()+a.Pending || a.Lost() != 0 || a.Pending != 0 {
 			t.Errorf("%s: %+v", name, a)
 		}

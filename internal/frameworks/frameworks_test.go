@@ -113,7 +113,7 @@ func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 	} else {
 		p.Attach(sdk)
 	}
-	var during runtimeinfo.SpanActivity
+	var during tracectx.Activity
 	f.call(t, tp, func(ctx context.Context) {
 		_, child := tp.Tracer("app").Start(ctx, "child")
 		during = p.Observe(time.Now())

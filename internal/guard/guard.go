@@ -14,14 +14,13 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // CountDelivery counts the outcome of an Export of one snapshot with the given number of
 // events. Without an error, all are delivered. With an [exporters.RejectedError], the
 // records that it names are dropped. After any other error CountDelivery counts nothing
 // and returns false: the caller then calls [CountFailure] and keeps or drops the records.
-func CountDelivery(s *runtimeinfo.ExporterStats, events int, err error) bool {
+func CountDelivery(s *exporters.Stats, events int, err error) bool {
 	var rejected *exporters.RejectedError
 	if err != nil && !errors.As(err, &rejected) {
 		return false
@@ -30,14 +29,14 @@ func CountDelivery(s *runtimeinfo.ExporterStats, events int, err error) bool {
 		rejected = &exporters.RejectedError{}
 	}
 	dropped := min(max(rejected.Events, 0), events) // the exporter may return any number
-	s.Events.Dropped[runtimeinfo.DropRejected] += uint64(dropped)
+	s.Events.Dropped[exporters.DropRejected] += uint64(dropped)
 	s.Events.Delivered += uint64(events - dropped)
 	if rejected.Snapshot {
-		s.Snapshots.Dropped[runtimeinfo.DropRejected]++
+		s.Snapshots.Dropped[exporters.DropRejected]++
 	} else {
 		s.Snapshots.Delivered++
 	}
-	s.State = runtimeinfo.ExporterOK
+	s.State = exporters.StateOK
 	s.LastSuccess = time.Now()
 	if err != nil {
 		CountFailure(s, err)
@@ -46,8 +45,8 @@ func CountDelivery(s *runtimeinfo.ExporterStats, events int, err error) bool {
 }
 
 // CountFailure counts a failed call as a panic, a timeout or an error.
-func CountFailure(s *runtimeinfo.ExporterStats, err error) {
-	s.State = runtimeinfo.ExporterFailing
+func CountFailure(s *exporters.Stats, err error) {
+	s.State = exporters.StateFailing
 	s.LastError = err.Error()
 	var p *PanicError
 	switch {
@@ -62,12 +61,12 @@ func CountFailure(s *runtimeinfo.ExporterStats, err error) {
 
 // LogChange logs one line when an exporter starts to fail and one when it works again.
 // was is the state of the exporter before the call that returned err.
-func LogChange(l *slog.Logger, was runtimeinfo.ExporterState, err error) {
+func LogChange(l *slog.Logger, was exporters.State, err error) {
 	var p *PanicError
 	switch {
-	case err == nil && was == runtimeinfo.ExporterFailing:
+	case err == nil && was == exporters.StateFailing:
 		l.Info("gmpulse: exporter works again")
-	case err == nil || was == runtimeinfo.ExporterFailing:
+	case err == nil || was == exporters.StateFailing:
 	case errors.As(err, &p):
 		l.Error("gmpulse: exporter panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	default:

@@ -15,7 +15,6 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 func TestCallReturnsTimeoutsAndPanics(t *testing.T) {
@@ -54,9 +53,9 @@ func TestCallRecoversAPanicOfTheErrorMethod(t *testing.T) {
 	if _, ok := errors.AsType[*guard.PanicError](err); !ok {
 		t.Fatalf("%T", err)
 	}
-	var s runtimeinfo.ExporterStats
+	var s exporters.Stats
 	guard.CountFailure(&s, err)
-	guard.LogChange(slog.New(slog.DiscardHandler), runtimeinfo.ExporterOK, err)
+	guard.LogChange(slog.New(slog.DiscardHandler), exporters.StateOK, err)
 	if s.Panics != 1 || !strings.Contains(s.LastError, "nil pointer") {
 		t.Errorf("%+v", s)
 	}
@@ -81,7 +80,7 @@ func TestCountDeliveryCountsEachRecordOnce(t *testing.T) {
 		"less than none":     {rejected(-1, false), true, 3, 1, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s runtimeinfo.ExporterStats
+			var s exporters.Stats
 			if got := guard.CountDelivery(&s, 3, test.err); got != test.counted {
 				t.Errorf("CountDelivery = %v", got)
 			}
@@ -95,7 +94,7 @@ func TestCountDeliveryCountsEachRecordOnce(t *testing.T) {
 func TestLogChangeLogsOncePerChange(t *testing.T) {
 	var buf bytes.Buffer
 	l := slog.New(slog.NewTextHandler(&buf, nil))
-	var s runtimeinfo.ExporterStats
+	var s exporters.Stats
 	panicked := guard.Call(t.Context(), time.Hour, func(context.Context) error { panic("oh") })
 	for _, err := range []error{nil, errors.New("down"), errors.New("down"), panicked, nil, nil, panicked} {
 		was := s.State

@@ -18,7 +18,6 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // hostile is an error whose methods call the functions of a test.
@@ -77,13 +76,13 @@ func TestErrorsWithPanickingMethodsAreCounted(t *testing.T) {
 // use does with an error what the agent does with it.
 func use(t *testing.T, err error) {
 	t.Helper()
-	var s runtimeinfo.ExporterStats
+	var s exporters.Stats
 	if err == nil || guard.CountDelivery(&s, 3, err) {
 		t.Fatalf("counted as delivered: %v", err)
 	}
 	guard.CountFailure(&s, err)
 	var log bytes.Buffer
-	guard.LogChange(slog.New(slog.NewTextHandler(&log, nil)), runtimeinfo.ExporterOK, err)
+	guard.LogChange(slog.New(slog.NewTextHandler(&log, nil)), exporters.StateOK, err)
 	for range 10 {
 		_ = err.Error()
 		_ = errors.Is(err, context.Canceled)

@@ -12,23 +12,33 @@ import (
 
 // groupGrowth remembers the largest goroutine groups of one to two minutes ago.
 type groupGrowth struct {
-	before, recent, now []runtimeinfo.GoroutineGroup
+	before, recent, now []goroutineGroup
 	rotated             time.Time
 }
 
-func (g *groupGrowth) update(f *runtimeinfo.Findings, now time.Time) {
-	if f == nil {
+func (g *groupGrowth) update(s *runtimeinfo.Snapshot) {
+	var now []goroutineGroup
+	for p := range s.Series("gmpulse.goroutine_group.goroutines") {
+		now = append(now, goroutineGroup{p.Labels[0], p.Labels[1], p.Labels[2], p.Labels[3], int(p.Number)})
+	}
+	if now == nil {
 		return
 	}
-	g.now = f.Groups
-	if passed := now.Sub(g.rotated); passed >= time.Minute || passed < 0 {
-		g.before, g.recent, g.rotated = g.recent, f.Groups, now
+	g.now = now
+	if passed := s.Time.Sub(g.rotated); passed >= time.Minute || passed < 0 {
+		g.before, g.recent, g.rotated = g.recent, now, s.Time
 	}
+}
+
+// goroutineGroup is one of the largest groups of goroutines in a snapshot.
+type goroutineGroup struct {
+	Wait, Site, Entry, Verdict string
+	Goroutines                 int
 }
 
 // grownGroup is a goroutine group and by how many goroutines it has grown.
 type grownGroup struct {
-	runtimeinfo.GoroutineGroup
+	goroutineGroup
 	by int
 }
 

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // service simulates a process: an M/M/1-like server whose numbers follow its load, with
@@ -41,9 +41,11 @@ type service struct {
 	alerts            []alert
 	normals           []string
 	metrics           map[string]*runtimeinfo.Metric
-	findings          *runtimeinfo.Findings
+	sends             int // goroutines in "chan send"
 	spans             []runtimeinfo.Span
 	seq               uint64
+	catalogue         *runtimeinfo.Catalogue
+	builder           *runtimeinfo.Builder
 	open              bool
 	closed            time.Time
 }
@@ -66,8 +68,13 @@ func newService(t *testing.T, seed uint64) *service {
 		rate: 200, latency: 5e-3, capacity: 2000, heap: 60e6, gc: 1, stall: 1, slow: 1,
 		metrics: map[string]*runtimeinfo.Metric{},
 	}
-	for _, m := range sampler.Catalogue() {
+	var all []*runtimeinfo.Metric
+	for _, m := range catalogue.All() {
 		s.metrics[m.Key()] = m
+		all = append(all, m)
+	}
+	if s.catalogue, err = runtimeinfo.NewCatalogue(all...); err != nil {
+		t.Fatal(err)
 	}
 	return s
 }
@@ -138,15 +145,25 @@ func (s *service) tick() {
 	for _, key := range serviceKeys() {
 		points = append(points, runtimeinfo.Point{Metric: s.metrics[key], Number: values[key]})
 	}
-	snapshot := runtimeinfo.NewSnapshot(points...)
+	if s.sends > 0 {
+		points = append(points, runtimeinfo.Point{Metric: s.metrics["gmpulse.goroutine_group.goroutines"], Number: float64(s.sends), Labels: []string{"chan send", "cart.notify (cart.go:88)", "", ""}})
+	}
 	s.seq++
-	snapshot.Seq, snapshot.Time = s.seq, s.now
-	snapshot.SpanGroups = []runtimeinfo.SpanGroup{{
+	b := runtimeinfo.NewBuilder(s.catalogue, runtimeinfo.Snapshot{Seq: s.seq, Time: s.now}, s.builder)
+	s.builder = b
+	d := b.Draft()
+	for _, p := range points {
+		d.AddPoint(p)
+	}
+	d.SetSpans(s.spans, []runtimeinfo.SpanGroup{{
 		Name: "GET /cart", Active: int(active), Ended: uint64(s.ended),
 		TickP50: quarter(wait * 0.7), TickP99: quarter(wait * 4.6 * s.noise(0.25)),
-	}}
-	snapshot.Spans = s.spans
-	_, events := s.watch.Judge(snapshot, s.findings)
+	}})
+	b.Merge(d)
+	d = b.Draft()
+	s.watch.Analyze(d)
+	b.Merge(d)
+	events := b.Snapshot().Events
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":

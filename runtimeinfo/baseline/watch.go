@@ -97,13 +97,12 @@ func (w *Watch) addTracker(r row) *tracker {
 // Judge returns the expected bands of all signals that have a value, and events:
 // "baseline.anomaly.opened" when signals leave their bands, "baseline.anomaly.closed" when
 // all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes.
-// f has the goroutine groups of the snapshot; it may be nil.
-func (w *Watch) Judge(s *runtimeinfo.Snapshot, f *runtimeinfo.Findings) ([]runtimeinfo.Band, []runtimeinfo.Event) {
+func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	passed := w.input.next(s)
 	w.load.add(w.loadRate(&w.input), passed)
-	w.groups.update(f, s.Time)
+	w.groups.update(s)
 	load := w.load.on(&w.trackers[0].Fast.Curve)
 	for _, t := range w.trackers {
 		if t.root == "" {

@@ -41,7 +41,7 @@ func (g *gauge) feed(v float64, passed time.Duration) {
 	g.now = g.now.Add(passed)
 	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: g.metric, Number: v})
 	s.Time = g.now
-	bands, events := g.watch.Judge(s, nil)
+	bands, events := g.watch.Judge(s)
 	for _, b := range bands {
 		if b.Signal == "queue.depth" {
 			g.band = b
@@ -264,10 +264,10 @@ func TestNewReportsEveryInvalidField(t *testing.T) {
 // have grown, and the active requests.
 func TestOpenedEventDescribesTheAnomaly(t *testing.T) {
 	s := newService(t, 1)
-	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "cart.notify (cart.go:88)", Goroutines: 3}}}
+	s.sends = 3
 	s.run(1200, (*service).traffic)
 	s.spans = []runtimeinfo.Span{{Name: "GET /cart", Start: s.now}}
-	s.findings = &runtimeinfo.Findings{Groups: []runtimeinfo.GoroutineGroup{{Wait: "chan send", Site: "cart.notify (cart.go:88)", Goroutines: 90}}}
+	s.sends = 90
 	s.run(20, func(s *service) { s.traffic(); s.extra += 5 })
 	if len(s.alerts) != 1 {
 		t.Fatalf("alerts %v", s.alerts)
@@ -302,17 +302,18 @@ func BenchmarkJudge(b *testing.B) {
 	}
 	r := sampler.NewReader(sampler.Config{})
 	now := time.Now()
-	spans := &runtimeinfo.SpanActivity{}
+	var groups []runtimeinfo.SpanGroup
 	for _, name := range []string{"GET /a", "GET /b", "GET /c"} {
-		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: name, Active: 3, Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
+		groups = append(groups, runtimeinfo.SpanGroup{Name: name, Active: 3, Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
 	}
-	r.Read(sampler.Tick{Time: now, Spans: spans})
+	r.Read(sampler.Tick{Time: now})
 	s := r.Snapshot()
+	s.SpanGroups = groups
 	b.ReportAllocs()
 	var bands []runtimeinfo.Band
 	for b.Loop() {
 		s.Time = s.Time.Add(time.Second)
-		bands, _ = w.Judge(s, nil)
+		bands, _ = w.Judge(s)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(bands)), "ns/signal")
 }
@@ -323,12 +324,14 @@ func TestOnlyEightRootSpansAreWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := sampler.NewReader(sampler.Config{})
-	spans := &runtimeinfo.SpanActivity{}
+	var groups []runtimeinfo.SpanGroup
 	for i := range 100 {
-		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: fmt.Sprintf("GET /%d", i), Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
+		groups = append(groups, runtimeinfo.SpanGroup{Name: fmt.Sprintf("GET /%d", i), Ended: 100, TickP50: time.Millisecond, TickP99: time.Second})
 	}
-	r.Read(sampler.Tick{Time: time.Now(), Spans: spans})
-	bands, _ := w.Judge(r.Snapshot(), nil)
+	r.Read(sampler.Tick{Time: time.Now()})
+	s := r.Snapshot()
+	s.SpanGroups = groups
+	bands, _ := w.Judge(s)
 	roots := map[string]bool{}
 	for _, b := range bands {
 		if _, root, ok := strings.Cut(b.Signal, " "); ok {
@@ -350,7 +353,7 @@ func TestJudgeAllocatesOnlyTheBands(t *testing.T) {
 	s := r.Snapshot()
 	if n := testing.AllocsPerRun(1000, func() {
 		s.Time = s.Time.Add(time.Second)
-		w.Judge(s, nil)
+		w.Judge(s)
 	}); n > 1 {
 		t.Errorf("%v allocations a tick, want 1", n)
 	}
@@ -371,7 +374,7 @@ func ExampleWatch() {
 		}
 		s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: depth, Number: v})
 		s.Time = now.Add(time.Duration(i) * time.Second)
-		_, events := w.Judge(s, nil)
+		_, events := w.Judge(s)
 		for _, e := range events {
 			fmt.Println(e.Time.Format(time.TimeOnly), e.Message)
 		}

@@ -10,19 +10,18 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ticks returns an estimator with a full memory at work: each call of next makes
 // a new host pass, ten seconds on, with ten kinds of requests.
 func ticks() (observe, next func()) {
-	e := capacity.New()
-	spans := &runtimeinfo.SpanActivity{}
+	e := capacity.New(nil)
+	spans := &capacity.Spans{}
 	for i := range 10 {
 		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: "GET /" + strconv.Itoa(i), Active: 1})
 	}
 	samples := [2]*host.Sample{host.NewSample(), host.NewSample()}
-	t := &sampler.Tick{Time: time.Unix(1_800_000_000, 0), Spans: spans}
+	t := &capacity.Input{Time: time.Unix(1_800_000_000, 0), Spans: spans}
 	var n int
 	var cpu float64
 	next = func() {

@@ -3,10 +3,10 @@
 // Package capacity estimates how many requests a second the process can serve
 // before its CPU is used up, from what it sees at the load of the day.
 //
-//	e := capacity.New()
-//	c := e.Observe(&tick, runtime.GOMAXPROCS(0)) // once a tick
+//	e := capacity.New(nil)
+//	a, err := engine.New(engine.WithAnalyzer("capacity", e), ...)
 //
-// Package engine does this for whoever has a span source.
+// Package agent does this.
 //
 // # The model
 //
@@ -26,7 +26,7 @@
 //
 // It says nothing before it has seen a spread of load, while CPU follows the load
 // too loosely, or while requests queue for something other than CPU: then the
-// values are absent, and [runtimeinfo.Capacity.State] says why. It knows of the
+// values are absent, and [Estimate.State] says why. It knows of the
 // spans that it is told of: with a sampler that drops some, all rates are those
 // of the rest.
 //
@@ -40,9 +40,6 @@ package capacity
 import (
 	"math"
 	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 const (
@@ -75,18 +72,28 @@ type Estimator struct {
 	rival   rival
 	backlog backlog
 	points  [levels*perLevel + perLevel]point // scratch
-	result  runtimeinfo.Capacity
+	result  Estimate
+
+	inner func() (active int, ended uint64)
+	input Input // of the last Analyze
+	pass  time.Time
 }
 
 // New returns an Estimator that has seen nothing.
-func New() *Estimator {
-	return &Estimator{result: runtimeinfo.UnknownCapacity()}
+//
+// Inner returns the numbers of active and of ended spans that are part of another
+// request; nil means that there are none.
+func New(inner func() (active int, ended uint64)) *Estimator {
+	if inner == nil {
+		inner = func() (int, uint64) { return 0, 0 }
+	}
+	return &Estimator{result: unknown(), inner: inner}
 }
 
 // Observe takes one tick in, with the GOMAXPROCS of the moment, and returns the
 // newest estimate, nil before the first host pass that tells CPU time and while
 // there is no span source. The result is valid until the next call.
-func (e *Estimator) Observe(t *sampler.Tick, procs int) *runtimeinfo.Capacity {
+func (e *Estimator) Observe(t *Input, procs int) *Estimate {
 	if t.Spans == nil {
 		return nil
 	}
@@ -103,11 +110,11 @@ func (e *Estimator) Observe(t *sampler.Tick, procs int) *runtimeinfo.Capacity {
 func (e *Estimator) estimate(w *window) {
 	usable := max(w.usable*e.rival.leaves(w), min(w.cpu, w.usable)) // what it used it got
 	saturation := w.cpu / usable
-	e.result = runtimeinfo.UnknownCapacity()
+	e.result = unknown()
 	c := &e.result
 	c.Saturation, c.Confidence = saturation, 0
 	if w.partial {
-		c.State = runtimeinfo.CapacityUncertain
+		c.State = Uncertain
 		return
 	}
 	e.blend.add(w)
@@ -125,15 +132,15 @@ func (e *Estimator) estimate(w *window) {
 	limit := l.reaches(usable)
 	confidence := l.confidence(limit, math.Hypot(w.waking(), doubt(usable/w.usable))) * confidenceOfWork(l.slope, typical)
 	if l.slope <= 0 || limit <= 0 || confidence < MinConfidence {
-		c.State, c.Confidence = runtimeinfo.CapacityUncertain, confidence
+		c.State, c.Confidence = Uncertain, confidence
 		return
 	}
 	c.CPUPerRequest, c.Background = l.slope, max(0, l.intercept)
 	if e.backlog.stands(w) {
-		c.State = runtimeinfo.CapacityWaiting // what a request costs is known, what limits them is not
+		c.State = Waiting // what a request costs is known, what limits them is not
 		return
 	}
-	c.State, c.Confidence = runtimeinfo.CapacityKnown, confidence
+	c.State, c.Confidence = Known, confidence
 	c.Limit, c.Headroom = limit, l.reaches(usable*Target)-w.rate
 }
 

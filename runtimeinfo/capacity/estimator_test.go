@@ -8,9 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // known fails unless there is a limit within 15 % of the truth, and returns the
@@ -18,7 +16,7 @@ import (
 func known(t *testing.T, s *service) float64 {
 	t.Helper()
 	c := s.last
-	if c == nil || c.State != runtimeinfo.CapacityKnown {
+	if c == nil || c.State != capacity.Known {
 		t.Errorf("no estimate: %+v", c)
 		return math.NaN()
 	}
@@ -30,7 +28,7 @@ func known(t *testing.T, s *service) float64 {
 }
 
 // absent fails unless the limit is absent in the state given.
-func absent(t *testing.T, c *runtimeinfo.Capacity, state runtimeinfo.CapacityState) {
+func absent(t *testing.T, c *capacity.Estimate, state capacity.State) {
 	t.Helper()
 	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < capacity.MinConfidence) {
 		t.Errorf("%+v, want no limit and state %q", c, state)
@@ -77,7 +75,7 @@ func TestLimit(t *testing.T) {
 func TestNoGuess(t *testing.T) {
 	s := newService(1)
 	s.noise = 0.001 // the line would look perfect
-	absent(t, s.run(3600, func(x float64) float64 { return 0.43 + 0.01*math.Sin(100*x) }), runtimeinfo.CapacityLearning)
+	absent(t, s.run(3600, func(x float64) float64 { return 0.43 + 0.01*math.Sin(100*x) }), capacity.Learning)
 	if s.last.Saturation < 0.3 || s.last.Saturation > 0.5 {
 		t.Errorf("saturation %v at 0.4: it needs no line", s.last.Saturation)
 	}
@@ -89,9 +87,9 @@ func TestNoGuess(t *testing.T) {
 func TestIdle(t *testing.T) {
 	s := newService(1)
 	s.background = 0.2
-	absent(t, s.run(600, steady(0)), runtimeinfo.CapacityLearning)
-	e := capacity.New()
-	if c := e.Observe(&sampler.Tick{Time: time.Now()}, 1); c != nil {
+	absent(t, s.run(600, steady(0)), capacity.Learning)
+	e := capacity.New(nil)
+	if c := e.Observe(&capacity.Input{Time: time.Now()}, 1); c != nil {
 		t.Errorf("without a span source: %+v", c)
 	}
 }
@@ -100,7 +98,7 @@ func TestIdle(t *testing.T) {
 func TestUncertain(t *testing.T) {
 	s := newService(1)
 	s.spike = func(second int) float64 { return 0.8 * float64(second/10*7919%13) / 13 }
-	absent(t, s.run(300, ramp(0.15, 0.25)), runtimeinfo.CapacityUncertain)
+	absent(t, s.run(300, ramp(0.15, 0.25)), capacity.Uncertain)
 }
 
 // A backup that takes a whole CPU at the top of the load does not tilt the line.
@@ -124,7 +122,7 @@ func TestOutliers(t *testing.T) {
 func TestFarBeyond(t *testing.T) {
 	s := newService(1)
 	s.noise = 0.001
-	absent(t, s.run(600, ramp(0.04, 0.08)), runtimeinfo.CapacityUncertain)
+	absent(t, s.run(600, ramp(0.04, 0.08)), capacity.Uncertain)
 	s.run(200, ramp(0.1, 0.2))
 	known(t, s)
 }
@@ -165,7 +163,7 @@ func TestConfidenceIsHonest(t *testing.T) {
 		s.background = 0.4 * s.rand.Float64()
 		from := 0.05 + 0.3*s.rand.Float64()
 		c := s.run(100+s.rand.IntN(400), ramp(from, from+0.1+0.3*s.rand.Float64()))
-		if c.State != runtimeinfo.CapacityKnown {
+		if c.State != capacity.Known {
 			continue
 		}
 		given++
@@ -191,7 +189,7 @@ func TestMix(t *testing.T) {
 	s.run(400, ramp(0.1, 0.6))
 	known(t, s)
 	s.mix = []float64{0.1, 0.9}
-	absent(t, s.run(60, steady(0.3)), runtimeinfo.CapacityLearning)
+	absent(t, s.run(60, steady(0.3)), capacity.Learning)
 	s.run(400, ramp(0.1, 0.6))
 	known(t, s)
 	s.mix = []float64{0.9, 0.1}
@@ -212,7 +210,7 @@ func TestWaveringMix(t *testing.T) {
 			s.step((0.1 + 0.5*float64(i)/600) * s.limit())
 		}
 		s.mix = []float64{0.75, 0.25}
-		if s.last.State == runtimeinfo.CapacityKnown {
+		if s.last.State == capacity.Known {
 			known(t, s)
 		}
 	}
@@ -300,15 +298,15 @@ func TestPool(t *testing.T) {
 	s := newService(1)
 	s.requests[0].wait, s.pool = 0.1, 40 // 400 requests/s; the CPU would do for 1000
 	s.run(300, ramp(0.1, 0.38))
-	if s.last.State != runtimeinfo.CapacityKnown {
+	if s.last.State != capacity.Known {
 		t.Fatalf("before the pool is full: %+v", s.last)
 	}
-	absent(t, s.run(60, steady(0.5)), runtimeinfo.CapacityWaiting)
+	absent(t, s.run(60, steady(0.5)), capacity.Waiting)
 	if math.Abs(s.last.CPUPerRequest/2e-3-1) > 0.15 {
 		t.Errorf("CPU per request is known meanwhile: %v", s.last.CPUPerRequest)
 	}
 	s.queue = 0
-	absent(t, s.run(600, steady(0.2)), runtimeinfo.CapacityWaiting)
+	absent(t, s.run(600, steady(0.2)), capacity.Waiting)
 	s.pool = 400 // someone made it larger, and the load proves it
 	s.run(100, steady(0.6))
 	known(t, s)
@@ -359,7 +357,7 @@ func TestUntracked(t *testing.T) {
 	s := newService(1)
 	before := *s.run(300, ramp(0.2, 0.6))
 	s.untracked = 0.5
-	absent(t, s.run(100, steady(0.8)), runtimeinfo.CapacityUncertain)
+	absent(t, s.run(100, steady(0.8)), capacity.Uncertain)
 	if s.last.Saturation < 0.7 {
 		t.Errorf("saturation %v at 0.8: it needs no spans", s.last.Saturation)
 	}

@@ -9,15 +9,14 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // A service of which each request takes 2 ms of CPU, beside 0.1 CPUs of
 // background work, at a load that rises from 100 to 300 requests a second.
 func ExampleEstimator_Observe() {
-	e := capacity.New()
+	e := capacity.New(nil)
 	now := time.Now()
-	var c *runtimeinfo.Capacity
+	var c *capacity.Estimate
 	var requests, cpu float64
 	for rate := 100.0; rate <= 300; rate += 10 {
 		now = now.Add(10 * time.Second)
@@ -26,10 +25,10 @@ func ExampleEstimator_Observe() {
 		sample := host.NewSample() // of a host pass
 		sample.Set(host.ProcessCPUUser, cpu)
 		sample.Set(host.ProcessCPUSystem, 0)
-		c = e.Observe(&sampler.Tick{
+		c = e.Observe(&capacity.Input{
 			Time: now,
 			Host: sample,
-			Spans: &runtimeinfo.SpanActivity{
+			Spans: &capacity.Spans{
 				Ended:  uint64(requests),
 				Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Ended: uint64(requests)}},
 			},

@@ -10,7 +10,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // request is a kind of request that the service of the tests serves.
@@ -54,7 +53,7 @@ type service struct {
 	ended     []float64
 	queue     float64 // requests that wait for the pool or for CPU
 	lost      float64
-	last      *runtimeinfo.Capacity
+	last      *capacity.Estimate
 }
 
 func newService(seed uint64) *service {
@@ -65,7 +64,7 @@ func newService(seed uint64) *service {
 		pass:      10 * time.Second,
 		noise:     0.03,
 		rand:      rand.New(rand.NewPCG(seed, 1)),
-		estimator: capacity.New(),
+		estimator: capacity.New(nil),
 		now:       time.Unix(1_800_000_000, 0),
 	}
 }
@@ -95,7 +94,7 @@ func (s *service) limit() float64 {
 }
 
 // run offers the load, as a share of the limit by CPU, for some seconds.
-func (s *service) run(seconds int, load func(share float64) float64) *runtimeinfo.Capacity {
+func (s *service) run(seconds int, load func(share float64) float64) *capacity.Estimate {
 	limit := s.limit()
 	for i := range seconds {
 		s.step(load(float64(i)/float64(seconds)) * limit)
@@ -143,7 +142,7 @@ func (s *service) step(offered float64) {
 }
 
 // tick is what the engine does.
-func (s *service) tick(active float64) *runtimeinfo.Capacity {
+func (s *service) tick(active float64) *capacity.Estimate {
 	if s.now.Sub(s.passed) >= s.pass {
 		s.passed, s.sample = s.now, host.NewSample()
 		cpu := s.cpu - s.early.Seconds()*s.used
@@ -158,7 +157,7 @@ func (s *service) tick(active float64) *runtimeinfo.Capacity {
 			s.sample.Set(host.CPUUsable, min(s.quota, float64(s.procs)))
 		}
 	}
-	spans := &runtimeinfo.SpanActivity{Untracked: uint64(s.lost)}
+	spans := &capacity.Spans{Untracked: uint64(s.lost)}
 	for i, r := range s.requests {
 		g := runtimeinfo.SpanGroup{Name: r.name, Ended: uint64(s.ended[i]), Active: int(active * s.mix[i])}
 		if i == len(s.requests)-1 {
@@ -168,9 +167,9 @@ func (s *service) tick(active float64) *runtimeinfo.Capacity {
 		spans.Ended += g.Ended
 		spans.Groups = append(spans.Groups, g)
 	}
-	return s.estimator.Observe(&sampler.Tick{
+	return s.estimator.Observe(&capacity.Input{
 		Time: s.now, Host: s.sample, Spans: spans,
-		Self: runtimeinfo.Self{HostAge: s.now.Sub(s.passed) + s.early},
+		HostAge: s.now.Sub(s.passed) + s.early,
 	}, s.procs)
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // minWindow is the shortest window: shorter ones say little, for the requests
@@ -54,7 +53,7 @@ type meter struct {
 }
 
 // tick takes one tick in and returns a window if it closes one.
-func (m *meter) tick(t *sampler.Tick, procs int) (w window, ok bool) {
+func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
 	ended := float64(t.Spans.Ended - t.Spans.EndedInner) // those inside others are no requests
 	active := -t.Spans.ActiveInner
 	for i := range t.Spans.Groups {
@@ -101,11 +100,11 @@ func inFlight(g *runtimeinfo.SpanGroup) int {
 
 // mark reads the counters at the host pass that t is the first to have. The pass
 // lies between two ticks, where the spans were counted.
-func (m *meter) mark(t *sampler.Tick, ended float64) (k mark, known bool) {
+func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
 	user, userKnown := t.Host.Get(host.ProcessCPUUser)
 	system, systemKnown := t.Host.Get(host.ProcessCPUSystem)
 	k = mark{
-		at:        t.Time.Add(-max(0, t.Self.HostAge)),
+		at:        t.Time.Add(-max(0, t.HostAge)),
 		ended:     ended,
 		untracked: float64(t.Spans.Untracked),
 		cpu:       user + system,

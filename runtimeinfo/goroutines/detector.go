@@ -77,9 +77,9 @@ type Detector struct {
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
-	found                  runtimeinfo.Findings // made from report; shared with snapshots
-	events                 []runtimeinfo.Event  // since the last snapshot
-	taken, skipped         uint64               // surveys
+	found                  findings            // made from report; shared with snapshots
+	events                 []runtimeinfo.Event // since the last snapshot
+	taken, skipped         uint64              // surveys
 	recorded, recordFailed uint64
 	failing                bool
 	burst                  int // goroutines when a burst was reported from their number alone; 0: none
@@ -183,7 +183,7 @@ func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Unlock()
 
 	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.findings(d.config.Top, kinds)
+	found := report.find(d.config.Top, kinds)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
@@ -268,18 +268,8 @@ func (d *Detector) Report() Report {
 	return d.report
 }
 
-// Findings returns what the next snapshot contains, with the events since the last call.
-func (d *Detector) Findings() *runtimeinfo.Findings {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.found
-	f.Surveys, f.SurveysSkipped, f.Recordings, f.RecordingsFailed = d.taken, d.skipped, d.recorded, d.recordFailed
-	f.Events, d.events = d.events, nil
-	return &f
-}
-
-// findings converts a report for snapshots. kinds is the verdict on each group.
-func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) {
+// find converts a report for snapshots. kinds is the verdict on each group.
+func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		f.Leaked += v.Leaked
@@ -290,9 +280,9 @@ func (r *Report) findings(top int, kinds map[Key]Kind) (f runtimeinfo.Findings) 
 	groups := r.Survey.Groups
 	for i := range groups[:min(len(groups), top)] {
 		g := &groups[i]
-		f.Groups = append(f.Groups, runtimeinfo.GoroutineGroup{
-			Wait: g.Class.String(), Site: g.Site.String(), Entry: g.Entry,
-			Verdict: string(kinds[g.Key]), Goroutines: g.Count,
+		f.groups = append(f.groups, largeGroup{
+			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
+			verdict: string(kinds[g.Key]), goroutines: g.Count,
 		})
 	}
 	return f

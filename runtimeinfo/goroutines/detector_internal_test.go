@@ -24,7 +24,7 @@ func TestTooManyIsLoggedOnce(t *testing.T) {
 	for range 3 {
 		d.survey(t.Context(), nil)
 	}
-	f := d.Findings()
+	f := d.findings()
 	if n := strings.Count(log.String(), "cannot be surveyed"); n != 1 || f.SurveysSkipped != 3 {
 		t.Errorf("logged %d times, %d surveys skipped:\n%s", n, f.SurveysSkipped, log.String())
 	}
@@ -37,18 +37,18 @@ func TestBurstWithoutSurvey(t *testing.T) {
 	for range 3 {
 		d.evaluateCount(time.Now(), 195_000)
 	}
-	f, r := d.Findings(), d.Report()
+	f, r := d.findings(), d.Report()
 	if len(f.Events) != 1 || len(r.Verdicts) != 1 || r.Verdicts[0].Kind != Burst || r.Verdicts[0].Count != 195_000 {
 		t.Errorf("events %v, verdicts %v", f.Events, r.Verdicts)
 	}
 	d.evaluateCount(time.Now(), 1_000_000)
-	if f := d.Findings(); len(f.Events) != 1 {
+	if f := d.findings(); len(f.Events) != 1 {
 		t.Errorf("events %v, want one for five times as many", f.Events)
 	}
 	d = NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
 	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
 	d.evaluateCount(time.Now(), 120_000)
-	if f := d.Findings(); len(f.Events) != 0 {
+	if f := d.findings(); len(f.Events) != 0 {
 		t.Errorf("events %v for a process that has many goroutines all the time", f.Events)
 	}
 }
@@ -94,14 +94,14 @@ func TestFailingRecorder(t *testing.T) {
 			d := suspicious(r)
 			began := time.Now()
 			d.Record(t.Context())
-			if f := d.Findings(); f.Recordings != 0 || f.RecordingsFailed != 1 {
+			if f := d.findings(); f.Recordings != 0 || f.RecordingsFailed != 1 {
 				t.Errorf("%s: %d made, %d failed", name, f.Recordings, f.RecordingsFailed)
 			}
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("%s: it took %v", name, took)
 			}
 			d.Record(t.Context()) // too early
-			if f := d.Findings(); f.RecordingsFailed != 1 {
+			if f := d.findings(); f.RecordingsFailed != 1 {
 				t.Errorf("%s: called again at once", name)
 			}
 		})
@@ -192,7 +192,7 @@ func TestRunReturnsWithContext(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		cancel()
 		<-done
-		if f := d.Findings(); f.Surveys == 0 {
+		if f := d.findings(); f.Surveys == 0 {
 			t.Error("no surveys")
 		}
 	})

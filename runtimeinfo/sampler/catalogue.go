@@ -10,12 +10,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// Metric is a metric of the table.
-type Metric = runtimeinfo.Metric
-
 // row is a metric of the table and where its value comes from.
 type row struct {
-	Metric
+	runtimeinfo.Metric
 	source *source
 }
 
@@ -27,15 +24,14 @@ func table() []row {
 	return slices.Concat(
 		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
 		processRows(), containerRows(), systemRows(),
-		spanRows(), leakRows(), capacityRows(), baselineRows(), agentRows(),
 	)
 }
 
-// Catalogue returns a copy of every metric that gmpulse may publish, in order,
-// whether or not this platform has it.
-func Catalogue() []*Metric {
+// Metrics returns new descriptions of every metric of the sampler, in order, whether or
+// not this platform has it.
+func Metrics() []*runtimeinfo.Metric {
 	rows := table()
-	all := make([]*Metric, len(rows))
+	all := make([]*runtimeinfo.Metric, len(rows))
 	for i := range rows {
 		all[i] = runtimeinfo.NewMetric(rows[i].Metric)
 	}
@@ -69,16 +65,7 @@ type source struct {
 
 	pulses bool // the distribution of the pulses
 	number func(*reading) float64
-	series func(*Tick, *emitter)
 }
-
-// emitter adds values to a metric with keys.
-type emitter struct {
-	draft  *runtimeinfo.Draft
-	metric *Metric
-}
-
-func (e *emitter) add(v float64, labels ...string) { e.draft.Add(e.metric, v, labels...) }
 
 // rt sums runtime/metrics values.
 func rt(keys ...string) *source { return &source{add: keys} }

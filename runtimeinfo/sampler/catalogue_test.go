@@ -16,12 +16,12 @@ import (
 func TestCatalogueOrder(t *testing.T) {
 	order := []runtimeinfo.Subsystem{
 		runtimeinfo.SubsystemScheduler, runtimeinfo.SubsystemMemory, runtimeinfo.SubsystemGC, runtimeinfo.SubsystemCPU, runtimeinfo.SubsystemProcess,
-		runtimeinfo.SubsystemContainer, runtimeinfo.SubsystemSystem, runtimeinfo.SubsystemSpans, runtimeinfo.SubsystemLeaks, runtimeinfo.SubsystemCapacity, runtimeinfo.SubsystemBaselines, runtimeinfo.SubsystemAgent,
+		runtimeinfo.SubsystemContainer, runtimeinfo.SubsystemSystem,
 	}
 	at := 0
 	closed := map[string]bool{} // families that ended
 	last := ""
-	for _, m := range Catalogue() {
+	for _, m := range Metrics() {
 		i := slices.Index(order, m.Subsystem)
 		if i < at {
 			t.Errorf("%s: subsystem %q after %q", m.Key(), m.Subsystem, order[at])
@@ -38,10 +38,10 @@ func TestCatalogueOrder(t *testing.T) {
 }
 
 func TestCatalogueRows(t *testing.T) {
-	name := regexp.MustCompile(gaugeName)
+	name := regexp.MustCompile(`^[a-z][a-z0-9]*([._][a-z0-9]+)*$`)
 	units := []string{"s", "By", "1", "%", ""}
-	families := map[string]*Metric{}
-	for _, m := range Catalogue() {
+	families := map[string]*runtimeinfo.Metric{}
+	for _, m := range Metrics() {
 		if !name.MatchString(m.Name) {
 			t.Errorf("%s: illegal name", m.Key())
 		}
@@ -67,7 +67,7 @@ func TestCatalogueRows(t *testing.T) {
 
 // Elasticsearch turns dots into objects: a key must not be both a leaf and a parent.
 func TestCatalogueKeys(t *testing.T) {
-	if _, err := runtimeinfo.NewCatalogue(Catalogue()...); err != nil {
+	if _, err := runtimeinfo.NewCatalogue(Metrics()...); err != nil {
 		t.Error(err)
 	}
 }
@@ -82,16 +82,13 @@ func TestCatalogueSources(t *testing.T) {
 	for _, m := range table() {
 		s := m.source
 		forms := 0
-		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.pulses, s.series != nil} {
+		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.pulses} {
 			if used {
 				forms++
 			}
 		}
 		if forms != 1 {
 			t.Errorf("%s: %d forms of source, want 1", m.Key(), forms)
-		}
-		if (s.series != nil) != (m.Keys != nil) {
-			t.Errorf("%s: Keys and a series belong together", m.Key())
 		}
 		if isHistogram := s.bounds != nil || s.pulses; isHistogram != (m.Kind == runtimeinfo.KindHistogram) {
 			t.Errorf("%s: kind %v does not fit its source", m.Key(), m.Kind)

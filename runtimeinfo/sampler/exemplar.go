@@ -87,15 +87,3 @@ func (h *histogram) setExemplar(v float64, of runtimeinfo.Exemplar) {
 	of.Value = v
 	h.Exemplars[bucket(&h.Histogram, v)] = &of
 }
-
-// exemplarSpan returns the oldest span whose trace can be found later, nil for none.
-func exemplarSpan(a *runtimeinfo.SpanActivity) *runtimeinfo.Span {
-	if a == nil {
-		return nil
-	}
-	i := slices.IndexFunc(a.Active, func(s runtimeinfo.Span) bool { return s.Sampled })
-	if i < 0 {
-		return nil
-	}
-	return &a.Active[i]
-}

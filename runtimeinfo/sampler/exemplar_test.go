@@ -16,25 +16,21 @@ import (
 // exemplars say of it.
 func TestExemplars(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
-	spans := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{
-		{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Name: "dropped by the sampler"},
-		{TraceID: [16]byte{2}, SpanID: [8]byte{2}, Name: "oldest", Sampled: true},
-		{TraceID: [16]byte{3}, SpanID: [8]byte{3}, Name: "younger", Sampled: true},
-	}}
-	read := func(a *runtimeinfo.SpanActivity) *runtimeinfo.Snapshot {
+	span := &runtimeinfo.Span{TraceID: [16]byte{2}, SpanID: [8]byte{2}, Name: "oldest", Sampled: true}
+	read := func(span *runtimeinfo.Span) *runtimeinfo.Snapshot {
 		runtime.GC()
 		for range 100 {
 			runtime.Gosched()
 		}
-		r.Read(sampler.Tick{Time: time.Now(), Spans: a})
+		r.Read(sampler.Tick{Time: time.Now(), Span: span})
 		return r.Snapshot()
 	}
-	if s := read(spans); counterExemplars(s) != 0 {
+	if s := read(span); counterExemplars(s) != 0 {
 		t.Error("what happened before the first tick has exemplars")
 	}
-	read(spans)
+	read(span)
 	before := read(nil)
-	s := read(spans)
+	s := read(span)
 	checkExemplars(t, s)
 	if n, h := counterExemplars(s), s.Histogram("go.memory.gc.pause.duration"); n < 5 || len(h.Exemplars) != len(h.Counts) {
 		t.Errorf("%d counters with exemplars, %d of the pauses", n, len(h.Exemplars))
@@ -101,7 +97,7 @@ func TestExemplarsStay(t *testing.T) {
 	for i := range 5 {
 		span.SpanID[0] = byte(i + 1)
 		runtime.GC()
-		r.Read(sampler.Tick{Time: time.Now(), Spans: &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{span}}})
+		r.Read(sampler.Tick{Time: time.Now(), Span: &span})
 		all = append(all, r.Snapshot())
 	}
 	for i, s := range all[1:] {
@@ -116,8 +112,8 @@ func TestExemplarsAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	r := sampler.NewReader(sampler.Config{})
-	active := &runtimeinfo.SpanActivity{Active: []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}}}
-	tick := sampler.Tick{Time: time.Now(), Spans: active}
+	span := &runtimeinfo.Span{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}
+	tick := sampler.Tick{Time: time.Now(), Span: span}
 	n := testing.AllocsPerRun(100, func() {
 		r.Read(tick)
 		r.Snapshot()

@@ -19,7 +19,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -34,28 +33,25 @@ type Config struct {
 
 // Reader samples the process. Make one with [NewReader].
 //
-// Read and Snapshot belong to one goroutine; Pulse and AddGauge may be called
-// from any other at any time.
+// Its methods belong to one goroutine; only Pulse may be called from any other at any
+// time.
 type Reader struct {
 	resource []runtimeinfo.Attr
 	start    time.Time
 	pulse    *pulse
 	seq      uint64
 
-	mu        sync.Mutex // guards what follows against AddGauge
 	catalogue *runtimeinfo.Catalogue
-	values    []value    // of metrics without keys
-	labelled  []labelled // metrics with keys
+	values    []value
 	windows   []*window
 	cycles    int // index of the sample that counts collections
 	reading   reading
-	gauges    int
 	builder   *runtimeinfo.Builder // of the last snapshot
 }
 
-// value is a metric without keys and its newest value.
+// value is a metric and its newest value.
 type value struct {
-	metric    *Metric
+	metric    *runtimeinfo.Metric
 	compute   func(*reading) float64 // of number; nil for a histogram
 	number    float64
 	histogram *histogram // nil for a number
@@ -70,12 +66,6 @@ type histogram struct {
 	window *window // of the runtime's histogram that it is made of; nil for the pulses
 }
 
-// labelled is a metric with keys.
-type labelled struct {
-	metric *Metric
-	series func(*Tick, *emitter)
-}
-
 // NewReader returns a Reader for the metrics that this toolchain knows; those it
 // does not are absent from every snapshot.
 func NewReader(c Config) *Reader {
@@ -86,11 +76,9 @@ func NewReader(c Config) *Reader {
 		reading:  reading{cycles: math.NaN()},
 	}
 	r.cycles = r.sample("/gc/cycles/total:gc-cycles")
-	var metrics []*Metric
-	for _, row := range table() {
-		m := runtimeinfo.NewMetric(row.Metric)
-		metrics = append(metrics, m)
-		r.add(m, row.source)
+	metrics := Metrics()
+	for i, row := range table() {
+		r.add(metrics[i], row.source)
 	}
 	var err error
 	if r.catalogue, err = runtimeinfo.NewCatalogue(metrics...); err != nil {
@@ -100,12 +88,9 @@ func NewReader(c Config) *Reader {
 }
 
 // add makes the value of a metric.
-func (r *Reader) add(m *Metric, src *source) {
+func (r *Reader) add(m *runtimeinfo.Metric, src *source) {
 	v := value{metric: m, number: math.NaN(), before: math.NaN()}
 	switch {
-	case src.series != nil:
-		r.labelled = append(r.labelled, labelled{m, src.series})
-		return
 	case src.pulses:
 		v.histogram = new(histogram)
 	case src.bounds != nil:
@@ -157,8 +142,6 @@ func (r *Reader) Pulse(lateness time.Duration) { r.pulse.beat(lateness) }
 // Read takes one sample. It allocates nothing once warm, does not stop the
 // world, and does not depend on the number of goroutines.
 func (r *Reader) Read(t Tick) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	in := &r.reading
 	in.tick = t
 	in.sched = r.pulse.beat(-1)
@@ -196,44 +179,29 @@ func (r *Reader) readGC() {
 	}
 }
 
+// Metrics returns the metrics of the Reader, in order. The slice must not be changed.
+func (r *Reader) Metrics() []*runtimeinfo.Metric { return r.catalogue.Metrics() }
+
 // Snapshot returns the result of the last Read as an immutable copy: a few
 // allocations of a few kilobytes in all.
 func (r *Reader) Snapshot() *runtimeinfo.Snapshot {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t := &r.reading.tick
 	r.seq++
-	b := runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
-		Seq: r.seq, Time: t.Time, Start: r.start, Resource: r.resource, Events: t.Events,
+	r.builder = runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
+		Seq: r.seq, Time: r.reading.tick.Time, Start: r.start, Resource: r.resource,
 	}, r.builder)
-	r.builder = b
-	d := b.Draft()
-	if s := exemplarSpan(t.Spans); s != nil {
-		r.takeExemplars(runtimeinfo.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, Time: t.Time})
+	d := r.builder.Draft()
+	r.AddTo(d)
+	r.builder.Merge(d)
+	return r.builder.Snapshot()
+}
+
+// AddTo adds the result of the last Read to a snapshot of which the catalogue has the
+// metrics of r. It must be called once after each Read.
+func (r *Reader) AddTo(d *runtimeinfo.Draft) {
+	if t := &r.reading.tick; t.Span != nil {
+		r.takeExemplars(runtimeinfo.Exemplar{TraceID: t.Span.TraceID, SpanID: t.Span.SpanID, Time: t.Time})
 	}
 	r.addValues(d)
-	if t.Spans != nil {
-		d.SetSpans(t.Spans.Active, t.Spans.Groups)
-		d.AddEvents(t.Spans.Events...)
-	}
-	if t.Findings != nil {
-		d.AddEvents(t.Findings.Events...)
-	}
-	b.Merge(d)
-	d = b.Draft()
-	if t.Baselines != nil {
-		var events []runtimeinfo.Event
-		t.bands, events = t.Baselines(d.Snapshot())
-		d.AddBands(t.bands...)
-		d.AddEvents(events...)
-	}
-	to := &emitter{draft: d}
-	for _, l := range r.labelled {
-		to.metric = l.metric
-		l.series(t, to)
-	}
-	b.Merge(d)
-	return b.Snapshot()
 }
 
 // addValues adds the values of the last Read. Histograms are copied into one block.

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -333,10 +332,7 @@ func TestReadAllocates(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	r := sampler.NewReader(sampler.Config{})
-	if _, err := r.AddGauge("test.gauge", "", "A gauge."); err != nil {
-		t.Fatal(err)
-	}
-	tick := sampler.Tick{Host: host.NewSample(), Gauges: []float64{1}}
+	tick := sampler.Tick{Host: host.NewSample()}
 	r.Read(tick)
 	r.Snapshot()
 	if n := testing.AllocsPerRun(100, func() { r.Read(tick) }); n != 0 {
@@ -348,75 +344,6 @@ func TestReadAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { r.Snapshot() }); n > 6 {
 		t.Errorf("Snapshot allocates %v times, want at most 6", n)
 	}
-}
-
-func TestAddGauge(t *testing.T) {
-	r := sampler.NewReader(sampler.Config{})
-	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
-		if _, err := r.AddGauge(bad, "", "Help."); err == nil {
-			t.Errorf("the name %q was taken", bad)
-		}
-	}
-	for _, reserved := range []string{"id", "seq", "spans", "message", "resource", "resource.shop", "event.name", "severity", "attributes.size", "record"} {
-		if _, err := r.AddGauge(reserved, "", "Help."); err == nil || !strings.Contains(err.Error(), "a field") || !strings.Contains(err.Error(), "app."+reserved) {
-			t.Errorf("the name %q: %v", reserved, err)
-		}
-	}
-	if _, err := r.AddGauge("queue.depth", "", ""); err == nil {
-		t.Error("a gauge without help was taken")
-	}
-	i, err := r.AddGauge("queue.depth", "{item}", "Items that wait.")
-	if err != nil || i != 0 {
-		t.Fatalf("index %d, error %v", i, err)
-	}
-	if _, err := r.AddGauge("queue.depth", "", "Again."); err == nil {
-		t.Error("a name was taken twice")
-	}
-	j, err := r.AddGauge("pool.idle", "", "Idle workers.")
-	if err != nil || j != 1 {
-		t.Fatalf("index %d, error %v", j, err)
-	}
-	r.Read(sampler.Tick{Gauges: []float64{7, math.Inf(1)}})
-	s := r.Snapshot()
-	if v := number(t, s, "queue.depth"); v != 7 {
-		t.Errorf("queue.depth is %v, want 7", v)
-	}
-	if v, ok := s.Number("pool.idle"); ok {
-		t.Errorf("pool.idle is %v, want absent: infinity is no value", v)
-	}
-	r.Read(sampler.Tick{})
-	if v, ok := r.Snapshot().Number("queue.depth"); ok {
-		t.Errorf("queue.depth is %v, want absent: no value was given", v)
-	}
-	for n := 2; n < sampler.MaxGauges; n++ {
-		if _, err := r.AddGauge("g"+string(rune('a'+n%26))+string(rune('a'+n/26)), "", "Help."); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := r.AddGauge("one.too.many", "", "Help."); err == nil {
-		t.Error("more gauges than MaxGauges were taken")
-	}
-}
-
-// AddGauge from other goroutines while the agent reads.
-func TestAddGaugeWhileReading(t *testing.T) {
-	r := sampler.NewReader(sampler.Config{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for n := range 50 {
-			if _, err := r.AddGauge("g"+string(rune('a'+n%26))+string(rune('a'+n/26)), "", "Help."); err != nil {
-				t.Error(err)
-			}
-			r.Pulse(0)
-		}
-	}()
-	for range 50 {
-		for p := range read(r).Points() {
-			_ = p.Metric.Key()
-		}
-	}
-	<-done
 }
 
 func BenchmarkRead(b *testing.B) {

@@ -12,32 +12,16 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// Tick is what only the agent knows about one tick; the [Reader] adds the rest.
+// Tick is what the caller of [Reader.Read] knows about one tick.
 type Tick struct {
 	// Time of the tick.
 	Time time.Time
-	// Lateness is how late the agent's goroutine woke.
+	// Lateness is how late the caller's goroutine woke.
 	Lateness time.Duration
 	// Host is the newest host pass, nil before the first.
 	Host *host.Sample
-	// Spans is what the span source saw, nil without one.
-	Spans *runtimeinfo.SpanActivity
-	// Findings is what the goroutine detective reports, nil without one.
-	Findings *runtimeinfo.Findings
-	// Capacity is the estimate of this tick, nil without one.
-	Capacity *runtimeinfo.Capacity
-	// Gauges are the values of the user's gauges in the order of
-	// [Reader.AddGauge]; NaN, or none, is an absent value.
-	Gauges []float64
-	// Baselines judges the snapshot once it has its metrics and spans, and says
-	// what it expected of them; nil without any. The snapshot is not complete then:
-	// it lacks what Baselines says, and metrics with labels.
-	Baselines func(*runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event)
-	Self      runtimeinfo.Self
-	// Events are those of the agent itself; those of Spans and Findings are added.
-	Events []runtimeinfo.Event
-
-	bands []runtimeinfo.Band // what Baselines said
+	// Span is the active span that new exemplars point at, nil for none.
+	Span *runtimeinfo.Span
 }
 
 // reading is everything read at one tick, in memory that the next tick reuses.

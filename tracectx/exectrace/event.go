@@ -18,8 +18,11 @@ func (r *Recorder) NotifySlow(f func(e runtimeinfo.Event, recorded []byte)) {
 	r.notify.Store(&f)
 }
 
-// notifySlow calls the function of NotifySlow and recovers its panics.
+// notifySlow queues the event of a slow span for Analyze, calls the function of NotifySlow
+// and recovers its panics.
 func (r *Recorder) notifySlow(b *Breakdown, recorded []byte) {
+	e := slowEvent(b)
+	r.events.add(e)
 	f := r.notify.Load()
 	if f == nil || *f == nil {
 		return
@@ -29,7 +32,7 @@ func (r *Recorder) notifySlow(b *Breakdown, recorded []byte) {
 			r.config.Logger.Error("gmpulse: the function set by NotifySlow panicked", slog.Any("panic", p))
 		}
 	}()
-	(*f)(slowEvent(b), recorded)
+	(*f)(e, recorded)
 }
 
 func slowEvent(b *Breakdown) runtimeinfo.Event {

@@ -56,6 +56,7 @@ type Recorder struct {
 	totals       rootTotals
 	notify       atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow         slowSpans
+	events       slowEvents
 
 	statsMu sync.Mutex
 	stats   Stats

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -69,8 +70,8 @@ func TestModes(t *testing.T) {
 				}
 				return nil
 			})
-			if e := r.Exact(); len(e.Times) != 4 || e.Times[0].Root != "work" || e.Read == 0 || sum(e.Times) < time.Millisecond {
-				t.Errorf("exact %+v", e)
+			if times, read := totals(t, r); len(times) != 4 || times[0].Labels[0] != "work" || read == 0 || sum(times) < time.Millisecond {
+				t.Errorf("times %+v, %v recordings read", times, read)
 			}
 			if made, err := r.Record(t.Context(), 10*time.Millisecond); err != nil || len(made.Goroutines) == 0 {
 				t.Errorf("recording meanwhile: %v, %v", made, err)
@@ -83,9 +84,30 @@ func TestModes(t *testing.T) {
 	hold(t) // nobody holds the recorder after Run
 }
 
-func sum(times []runtimeinfo.ExactTime) (d time.Duration) {
-	for _, x := range times {
-		d += x.Time
+// totals returns what a recorder adds to a snapshot: the times of root spans, and the
+// number of recordings that were read.
+func totals(t *testing.T, r *exectrace.Recorder) (times []runtimeinfo.Point, read float64) {
+	t.Helper()
+	c, err := runtimeinfo.NewCatalogue(r.Metrics()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	d := b.Draft()
+	r.Analyze(d)
+	b.Merge(d)
+	s := b.Snapshot()
+	for p := range s.Series("gmpulse.execution_traces") {
+		if p.Labels[0] == "read" {
+			read = p.Number
+		}
+	}
+	return slices.Collect(s.Series("gmpulse.root_span.exact_time")), read
+}
+
+func sum(times []runtimeinfo.Point) (d time.Duration) {
+	for _, p := range times {
+		d += time.Duration(p.Number * float64(time.Second))
 	}
 	return d
 }

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -160,8 +159,10 @@ func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
 	if w.reader == nil {
 		w.reader = sampler.NewReader(sampler.Config{})
 	}
-	w.reader.Read(sampler.Tick{Time: survey.Time, Spans: &runtimeinfo.SpanActivity{Groups: w.service.Groups()}})
-	w.detective.Evaluate(survey, w.reader.Snapshot())
+	w.reader.Read(sampler.Tick{Time: survey.Time})
+	latest := w.reader.Snapshot()
+	latest.SpanGroups = w.service.Groups()
+	w.detective.Evaluate(survey, latest)
 	for _, v := range w.detective.Report().Verdicts {
 		w.note(&v, elapsed)
 	}

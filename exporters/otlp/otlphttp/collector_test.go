@@ -21,9 +21,9 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/peers"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -60,7 +60,7 @@ var trace1 = runtimeinfo.Exemplar{TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd}
 // everything returns a snapshot with a value of every metric of the catalogue.
 func everything(seq int) *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range sampler.Catalogue() {
+	for i, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: float64(i * seq)}
 		for range m.Keys {
 			p.Labels = append(p.Labels, "x")
@@ -99,15 +99,15 @@ func TestCollectorReceivesEveryMetric(t *testing.T) {
 				}
 			}
 			at := strconv.FormatInt(everything(2).Time.UnixNano(), 10)
-			found := c.Await(t, len(sampler.Catalogue()), func(r *peers.Record) bool { return r.Signal == "metric" && r.Time.String() == at })
-			if len(found) != len(sampler.Catalogue()) {
-				t.Errorf("%d data points of %d metrics", len(found), len(sampler.Catalogue()))
+			found := c.Await(t, len(catalogue.All()), func(r *peers.Record) bool { return r.Signal == "metric" && r.Time.String() == at })
+			if len(found) != len(catalogue.All()) {
+				t.Errorf("%d data points of %d metrics", len(found), len(catalogue.All()))
 			}
 			got := map[string]peers.Record{}
 			for _, r := range found {
 				got[id(r.Name, r.Attributes)] = r
 			}
-			for i, m := range sampler.Catalogue() {
+			for i, m := range catalogue.All() {
 				attrs := map[string]any{}
 				if m.Attr.Key != "" {
 					attrs[m.Attr.Key] = m.Attr.Value

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers"
@@ -44,7 +45,7 @@ func numbered(seq int) *runtimeinfo.Snapshot {
 	return s
 }
 
-func closeOTLP(t *testing.T, x *spool.Exporter) runtimeinfo.ExporterStats {
+func closeOTLP(t *testing.T, x *spool.Exporter) exporters.Stats {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -52,7 +53,7 @@ func closeOTLP(t *testing.T, x *spool.Exporter) runtimeinfo.ExporterStats {
 		t.Error(err)
 	}
 	s := x.ExporterStats()
-	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+	for name, a := range map[string]exporters.Account{"snapshots": s.Snapshots, "events": s.Events} {
 		if a.Accepted != a.Delivered+a.Lost()+a.Pending {
 			t.Errorf("%s do not balance: %+v", name, a)
 		}
@@ -132,7 +133,7 @@ func TestPartialSuccess(t *testing.T) {
 	if n := requests.Load(); n != 3 {
 		t.Errorf("%d requests for 3 snapshots", n)
 	}
-	if s.Snapshots.Dropped[runtimeinfo.DropRejected]+s.Snapshots.Delivered != 3 || s.Events.Delivered != 3 || s.Errors != 3 {
+	if s.Snapshots.Dropped[exporters.DropRejected]+s.Snapshots.Delivered != 3 || s.Events.Delivered != 3 || s.Errors != 3 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -22,8 +22,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func main() {
@@ -76,7 +76,7 @@ func run(url, dir string, from, to uint64, pace, drain time.Duration) error {
 // count copies.
 func snapshot(seq uint64) *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range sampler.Catalogue() {
+	for i, m := range catalogue.All() {
 		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
 			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(seq) + float64(i)/8})
 		}

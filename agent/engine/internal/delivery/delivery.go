@@ -30,20 +30,12 @@ const MaxEvents = 1024
 // accountWait is how long the agent waits for the account of an exporter.
 const accountWait = 10 * time.Millisecond
 
-// accountant is an exporter with a queue of its own, such as a spool: what it has
-// taken it delivers later, and its account says what became of that. Its method
-// is called once a tick and must not block. While it does, or when it panics, the last
-// account that it gave stands.
-type accountant interface {
-	ExporterStats() runtimeinfo.ExporterStats
-}
-
 // Delivery hands snapshots to one exporter. Make one with [New].
 type Delivery struct {
 	exporter exporters.Exporter
-	account  accountant // the exporter again, nil if it has no queue
-	asking   sync.Mutex // before mu
-	question guard.Poller[runtimeinfo.ExporterStats]
+	account  func() exporters.Stats // of the exporter's own queue, nil if it has none
+	asking   sync.Mutex             // before mu
+	question guard.Poller[exporters.Stats]
 	timeout  time.Duration
 	logger   *slog.Logger
 	wake     chan struct{}  // capacity 1: something changed
@@ -52,31 +44,31 @@ type Delivery struct {
 
 	mu       sync.Mutex
 	mailbox  *runtimeinfo.Snapshot
-	last     *runtimeinfo.Snapshot     // of Stop: it waits for the one in the mailbox
-	queued   runtimeinfo.ExporterStats // the last account of the queue
-	broken   bool                      // asking for it has panicked
-	slow     bool                      // the last call ended with a timeout
-	events   []runtimeinfo.Event       // to go with the next snapshot
-	inFlight int                       // events with the call under way
-	calling  time.Time                 // start of the call under way, else zero
-	overdue  bool                      // the call under way is past its deadline
-	closing  context.Context           //nolint:containedctx // how long the caller of Stop waits; Run needs it for its last calls
-	given    bool                      // Stop gave up: later results no longer count
-	cancel   context.CancelFunc        // ends the call under way
-	stats    runtimeinfo.ExporterStats
+	last     *runtimeinfo.Snapshot // of Stop: it waits for the one in the mailbox
+	queued   exporters.Stats       // the last account of the queue
+	broken   bool                  // asking for it has panicked
+	slow     bool                  // the last call ended with a timeout
+	events   []runtimeinfo.Event   // to go with the next snapshot
+	inFlight int                   // events with the call under way
+	calling  time.Time             // start of the call under way, else zero
+	overdue  bool                  // the call under way is past its deadline
+	closing  context.Context       //nolint:containedctx // how long the caller of Stop waits; Run needs it for its last calls
+	given    bool                  // Stop gave up: later results no longer count
+	cancel   context.CancelFunc    // ends the call under way
+	stats    exporters.Stats
 }
 
-// New returns a Delivery; each call of the exporter may take up to timeout.
-func New(name string, e exporters.Exporter, timeout time.Duration, logger *slog.Logger) *Delivery {
-	account, _ := e.(accountant)
+// New returns a Delivery. Each call of the exporter may take up to timeout. queue returns
+// the account of the exporter's own queue; it is nil if it has none.
+func New(name string, e exporters.Exporter, queue func() exporters.Stats, timeout time.Duration, logger *slog.Logger) *Delivery {
 	return &Delivery{
 		exporter: e,
-		account:  account,
+		account:  queue,
 		timeout:  timeout,
 		logger:   logger.With(slog.String("exporter", name)),
 		wake:     make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
-		stats:    runtimeinfo.ExporterStats{Name: name, State: runtimeinfo.ExporterIdle},
+		stats:    exporters.Stats{Name: name, State: exporters.StateIdle},
 	}
 }
 
@@ -89,7 +81,7 @@ func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 		return
 	}
 	if d.mailbox != nil {
-		d.stats.Snapshots.Dropped[runtimeinfo.DropReplaced]++
+		d.stats.Snapshots.Dropped[exporters.DropReplaced]++
 	}
 	d.mailbox = s
 	d.accept(s)
@@ -157,7 +149,7 @@ func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 
 // Stats returns the account so far. It waits 10 ms at most for an exporter that keeps
 // an account of its own.
-func (d *Delivery) Stats() runtimeinfo.ExporterStats {
+func (d *Delivery) Stats() exporters.Stats {
 	d.ask()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -185,7 +177,7 @@ func (d *Delivery) ask() {
 	}
 	d.asking.Lock() // an older account must not take the place of a newer one
 	defer d.asking.Unlock()
-	queued, err := d.question.Poll(accountWait, d.account.ExporterStats)
+	queued, err := d.question.Poll(accountWait, d.account)
 	p := guard.Panicked(err)
 	d.mu.Lock()
 	if err == nil {
@@ -204,13 +196,13 @@ func (d *Delivery) ask() {
 }
 
 // merge adds the account of a queue to that of the mailbox before it.
-func merge(s, queue runtimeinfo.ExporterStats) runtimeinfo.ExporterStats {
+func merge(s, queue exporters.Stats) exporters.Stats {
 	s.Snapshots, s.Events = add(s.Snapshots, queue.Snapshots), add(s.Events, queue.Events)
 	s.Errors += queue.Errors
 	s.Timeouts += queue.Timeouts
 	s.Panics += queue.Panics
 	s.Spool, s.LastSuccess, s.LastDuration = queue.Spool, queue.LastSuccess, queue.LastDuration
-	if s.State == runtimeinfo.ExporterOK || s.State == runtimeinfo.ExporterIdle {
+	if s.State == exporters.StateOK || s.State == exporters.StateIdle {
 		s.State = queue.State // the mailbox is well: it is the backend that counts
 	}
 	if queue.LastError != "" {
@@ -222,7 +214,7 @@ func merge(s, queue runtimeinfo.ExporterStats) runtimeinfo.ExporterStats {
 // add sums up both accounts. What the mailbox counts as delivered is what the
 // queue has accepted, less what is being handed over at this moment and counted
 // by both: so what is pending is taken as the difference.
-func add(a, queue runtimeinfo.Account) runtimeinfo.Account {
+func add(a, queue exporters.Account) exporters.Account {
 	a.Recovered = queue.Recovered
 	a.Accepted += queue.Recovered
 	a.Delivered = queue.Delivered
@@ -289,7 +281,7 @@ func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
 	d.stats.LastDuration = took
 	d.slow = errors.Is(err, guard.ErrTimeout)
 	if !guard.CountDelivery(&d.stats, len(events), err) {
-		d.stats.Snapshots.Dropped[runtimeinfo.DropFailed]++
+		d.stats.Snapshots.Dropped[exporters.DropFailed]++
 		newer := d.events
 		d.events = nil
 		d.queue(events)
@@ -312,7 +304,7 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 	d.events = append(slices.Clip(d.events), events...)
 	if n := len(d.events) - MaxEvents; n > 0 {
 		d.events = d.events[n:]
-		d.stats.Events.Dropped[runtimeinfo.DropOverflow] += uint64(n)
+		d.stats.Events.Dropped[exporters.DropOverflow] += uint64(n)
 	}
 }
 
@@ -358,7 +350,7 @@ func (d *Delivery) advance() {
 		return
 	}
 	if d.mailbox != nil {
-		d.stats.Snapshots.Dropped[runtimeinfo.DropReplaced]++
+		d.stats.Snapshots.Dropped[exporters.DropReplaced]++
 	}
 	d.mailbox, d.last = d.last, nil
 }
@@ -374,13 +366,13 @@ func (d *Delivery) abandon() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.given = true
-	d.stats.State = runtimeinfo.ExporterStopped
+	d.stats.State = exporters.StateStopped
 	d.settleTaken()
-	d.stats.Events.Dropped[runtimeinfo.DropShutdown] += uint64(len(d.events) + d.inFlight)
+	d.stats.Events.Dropped[exporters.DropShutdown] += uint64(len(d.events) + d.inFlight)
 	d.events, d.inFlight = nil, 0
 	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
 		if waits {
-			d.stats.Snapshots.Dropped[runtimeinfo.DropShutdown]++
+			d.stats.Snapshots.Dropped[exporters.DropShutdown]++
 		}
 	}
 	d.mailbox, d.last, d.calling = nil, nil, time.Time{}

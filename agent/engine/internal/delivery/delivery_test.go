@@ -75,7 +75,7 @@ func snapshot(events ...string) *runtimeinfo.Snapshot {
 func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, log *bytes.Buffer) {
 	t.Helper()
 	log = new(bytes.Buffer)
-	d = delivery.New("test", e, timeout, slog.New(slog.NewTextHandler(log, nil)))
+	d = delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
 	go d.Run(t.Context())
 	return d, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -90,7 +90,7 @@ func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, lo
 func balanced(t *testing.T, d *delivery.Delivery) {
 	t.Helper()
 	s := d.Stats()
-	for name, a := range map[string]runtimeinfo.Account{"snapshots": s.Snapshots, "events": s.Events} {
+	for name, a := range map[string]exporters.Account{"snapshots": s.Snapshots, "events": s.Events} {
 		if a.Accepted != a.Delivered+a.Lost()+a.Pending {
 			t.Errorf("%s do not balance: %+v", name, a)
 		}
@@ -112,7 +112,7 @@ func TestDeliversInOrder(t *testing.T) {
 		if got := e.events(); got != "0 1 2 3 4 5 6 7 8 9 last" {
 			t.Errorf("events %q", got)
 		}
-		if s := d.Stats(); s.Snapshots.Delivered != 11 || s.State != runtimeinfo.ExporterStopped || e.shutdown != 1 {
+		if s := d.Stats(); s.Snapshots.Delivered != 11 || s.State != exporters.StateStopped || e.shutdown != 1 {
 			t.Errorf("stats %+v, %d shutdowns", s, e.shutdown)
 		}
 		if log.Len() > 0 {
@@ -139,7 +139,7 @@ func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
 			synctest.Wait()
 			balanced(t, d)
 		}
-		if s := d.Stats(); s.Snapshots.Pending != 2 || s.Snapshots.Dropped[runtimeinfo.DropReplaced] != 2 || s.Events.Pending != 4 {
+		if s := d.Stats(); s.Snapshots.Pending != 2 || s.Snapshots.Dropped[exporters.DropReplaced] != 2 || s.Events.Pending != 4 {
 			t.Errorf("while busy: %+v", s)
 		}
 		close(release)
@@ -173,7 +173,7 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 			balanced(t, d)
 		}
 		s := d.Stats()
-		if s.State != runtimeinfo.ExporterFailing || s.Errors != 3 || s.LastError != "no route to host" || s.Snapshots.Dropped[runtimeinfo.DropFailed] != 3 || s.Events.Pending != 3 {
+		if s.State != exporters.StateFailing || s.Errors != 3 || s.LastError != "no route to host" || s.Snapshots.Dropped[exporters.DropFailed] != 3 || s.Events.Pending != 3 {
 			t.Errorf("while failing: %+v", s)
 		}
 		fail = false
@@ -182,7 +182,7 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 		if got := e.events(); got != "0 1 2 3" {
 			t.Errorf("events %q", got)
 		}
-		if s := d.Stats(); s.State != runtimeinfo.ExporterOK || s.Events.Delivered != 4 {
+		if s := d.Stats(); s.State != exporters.StateOK || s.Events.Delivered != 4 {
 			t.Errorf("afterwards: %+v", s)
 		}
 		if err := stop(); err != nil {
@@ -207,7 +207,7 @@ func TestRejectedEventsAreNotHandedOverAgain(t *testing.T) {
 		d.Post(snapshot("a", "b", "c"))
 		synctest.Wait()
 		s := d.Stats()
-		if s.Events.Delivered != 2 || s.Events.Dropped[runtimeinfo.DropRejected] != 1 || s.Events.Pending != 0 || s.Snapshots.Delivered != 1 || s.State != runtimeinfo.ExporterFailing || s.LastError != "too large" {
+		if s.Events.Delivered != 2 || s.Events.Dropped[exporters.DropRejected] != 1 || s.Events.Pending != 0 || s.Snapshots.Delivered != 1 || s.State != exporters.StateFailing || s.LastError != "too large" {
 			t.Errorf("stats %+v", s)
 		}
 		d.Post(snapshot())
@@ -232,13 +232,13 @@ func TestEventsAreBounded(t *testing.T) {
 			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 		}
-		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped[runtimeinfo.DropOverflow] != 100 {
+		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped[exporters.DropOverflow] != 100 {
 			t.Errorf("stats %+v", s.Events)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if s := d.Stats(); s.Events.Dropped[runtimeinfo.DropShutdown] != delivery.MaxEvents || s.Events.Pending != 0 {
+		if s := d.Stats(); s.Events.Dropped[exporters.DropShutdown] != delivery.MaxEvents || s.Events.Pending != 0 {
 			t.Errorf("after Stop: %+v", s.Events)
 		}
 	})
@@ -252,7 +252,7 @@ func TestPanicsAreRecovered(t *testing.T) {
 			d.Post(snapshot())
 			synctest.Wait()
 		}
-		if s := d.Stats(); s.Panics != 3 || s.LastError != "panic: oh" || s.State != runtimeinfo.ExporterFailing {
+		if s := d.Stats(); s.Panics != 3 || s.LastError != "panic: oh" || s.State != exporters.StateFailing {
 			t.Errorf("stats %+v", s)
 		}
 		if n := strings.Count(log.String(), "panicked"); n != 1 || !strings.Contains(log.String(), "delivery_test.go") {
@@ -298,7 +298,7 @@ func TestExporterThatHangs(t *testing.T) {
 			d.Post(snapshot("e"))
 			time.Sleep(time.Second)
 		}
-		if s := d.Stats(); s.State != runtimeinfo.ExporterFailing || s.Timeouts != 1 {
+		if s := d.Stats(); s.State != exporters.StateFailing || s.Timeouts != 1 {
 			t.Errorf("while hanging: %+v", s)
 		}
 		begin := time.Now()
@@ -307,7 +307,7 @@ func TestExporterThatHangs(t *testing.T) {
 			t.Errorf("Stop took %v: %v", took, err)
 		}
 		s := d.Stats()
-		if s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 2 || s.Events.Dropped[runtimeinfo.DropShutdown] != 10 {
+		if s.Snapshots.Dropped[exporters.DropShutdown] != 2 || s.Events.Dropped[exporters.DropShutdown] != 10 {
 			t.Errorf("after Stop: %+v", s)
 		}
 		close(release)
@@ -331,7 +331,7 @@ func TestExporterThatHangsIsTold(t *testing.T) {
 			return nil
 		}}
 		log := &stuckLog{release: release}
-		d := delivery.New("test", e, timeout, slog.New(slog.NewTextHandler(log, nil)))
+		d := delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
 		go d.Run(t.Context())
 		stuck.Store(true)
 		for range 10 {

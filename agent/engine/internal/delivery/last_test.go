@@ -61,7 +61,7 @@ func TestLastSnapshotOfAnExporterThatHangs(t *testing.T) {
 			t.Error("Stop did not say that the exporter was busy")
 		}
 		balanced(t, d)
-		if s := d.Stats(); s.Snapshots.Dropped[runtimeinfo.DropShutdown] != 3 || s.Events.Dropped[runtimeinfo.DropShutdown] != 3 {
+		if s := d.Stats(); s.Snapshots.Dropped[exporters.DropShutdown] != 3 || s.Events.Dropped[exporters.DropShutdown] != 3 {
 			t.Errorf("%+v", s)
 		}
 		close(release)
@@ -80,7 +80,7 @@ func TestExporterThatGoexits(t *testing.T) {
 			synctest.Wait()
 			balanced(t, d)
 		}
-		if s := d.Stats(); s.State != runtimeinfo.ExporterFailing || s.Panics != 3 || s.Events.Pending != 3 {
+		if s := d.Stats(); s.State != exporters.StateFailing || s.Panics != 3 || s.Events.Pending != 3 {
 			t.Errorf("%+v", s)
 		}
 		if err := stop(); err != nil || e.shutdown != 1 {
@@ -89,31 +89,23 @@ func TestExporterThatGoexits(t *testing.T) {
 	})
 }
 
-// accountOnly is an exporter whose account is what the test says.
-type accountOnly struct {
-	exporters.Exporter
-	stats func() runtimeinfo.ExporterStats
-}
-
-func (a accountOnly) ExporterStats() runtimeinfo.ExporterStats { return a.stats() }
-
 // An account that panics, hangs, ends its goroutine or makes no sense costs little
 // time, and what the agent says balances.
 func TestHostileAccounts(t *testing.T) {
 	release := make(chan struct{})
-	nonsense := runtimeinfo.ExporterStats{}
-	nonsense.Snapshots = runtimeinfo.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
-	nonsense.Events.Dropped[runtimeinfo.DropExpired] = 77
-	for name, stats := range map[string]func() runtimeinfo.ExporterStats{
-		"panics":   func() runtimeinfo.ExporterStats { panic("oh") },
-		"goexits":  func() runtimeinfo.ExporterStats { runtime.Goexit(); return nonsense },
-		"nonsense": func() runtimeinfo.ExporterStats { return nonsense },
-		"hangs":    func() runtimeinfo.ExporterStats { <-release; return nonsense },
+	nonsense := exporters.Stats{}
+	nonsense.Snapshots = exporters.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
+	nonsense.Events.Dropped[exporters.DropExpired] = 77
+	for name, stats := range map[string]func() exporters.Stats{
+		"panics":   func() exporters.Stats { panic("oh") },
+		"goexits":  func() exporters.Stats { runtime.Goexit(); return nonsense },
+		"nonsense": func() exporters.Stats { return nonsense },
+		"hangs":    func() exporters.Stats { <-release; return nonsense },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release = make(chan struct{})
-				d := delivery.New("test", accountOnly{&script{}, stats}, timeout, slog.New(slog.DiscardHandler))
+				d := delivery.New("test", &script{}, stats, timeout, slog.New(slog.DiscardHandler))
 				go d.Run(t.Context())
 				begin := time.Now()
 				for range 20 {
@@ -149,7 +141,7 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	t.Helper()
 	e := &taker{r: rand.New(rand.NewPCG(r.Uint64(), 16))} //nolint:gosec // a test
 
-	d := delivery.New("test", e, timeout, slog.New(slog.DiscardHandler))
+	d := delivery.New("test", e, nil, timeout, slog.New(slog.DiscardHandler))
 	go d.Run(t.Context())
 	posted, events := uint64(0), 0
 	next := func() *runtimeinfo.Snapshot {
@@ -182,7 +174,7 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	balanced(t, d)
 	// A call that ended after Stop has given up is counted as dropped.
 	late := uint64(0)
-	if s.Snapshots.Dropped[runtimeinfo.DropShutdown] > 0 {
+	if s.Snapshots.Dropped[exporters.DropShutdown] > 0 {
 		late = 1
 	}
 	if e.snapshots < s.Snapshots.Delivered || e.snapshots > s.Snapshots.Delivered+late {

@@ -20,7 +20,7 @@ type queue struct {
 	hold chan struct{} // if set: Export returns when it is closed
 
 	mu    sync.Mutex
-	stats runtimeinfo.ExporterStats
+	stats exporters.Stats
 }
 
 func (q *queue) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
@@ -29,7 +29,7 @@ func (q *queue) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 		q.mu.Unlock()
 		return ctx.Err()
 	}
-	q.count(func(a *runtimeinfo.Account, n uint64) { a.Accepted += n; a.Pending += n }, uint64(len(s.Events)))
+	q.count(func(a *exporters.Account, n uint64) { a.Accepted += n; a.Pending += n }, uint64(len(s.Events)))
 	q.mu.Unlock()
 	if q.hold != nil {
 		<-q.hold
@@ -39,12 +39,12 @@ func (q *queue) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 
 func (q *queue) Shutdown(context.Context) error { return nil }
 
-func (q *queue) count(f func(a *runtimeinfo.Account, n uint64), events uint64) {
+func (q *queue) count(f func(a *exporters.Account, n uint64), events uint64) {
 	f(&q.stats.Snapshots, 1)
 	f(&q.stats.Events, events)
 }
 
-func (q *queue) ExporterStats() runtimeinfo.ExporterStats {
+func (q *queue) ExporterStats() exporters.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.stats
@@ -53,7 +53,7 @@ func (q *queue) ExporterStats() runtimeinfo.ExporterStats {
 func (q *queue) deliver(events uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.count(func(a *runtimeinfo.Account, n uint64) { a.Pending -= n; a.Delivered += n }, events)
+	q.count(func(a *exporters.Account, n uint64) { a.Pending -= n; a.Delivered += n }, events)
 }
 
 var _ exporters.Exporter = (*queue)(nil)
@@ -61,9 +61,9 @@ var _ exporters.Exporter = (*queue)(nil)
 // The account of an exporter with a queue is that of both together.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue{stats: runtimeinfo.ExporterStats{State: runtimeinfo.ExporterFailing, LastError: "down"}}
-		q.stats.Snapshots = runtimeinfo.Account{Accepted: 5, Recovered: 5, Pending: 5} // of an earlier process
-		d := delivery.New("test", q, timeout, slog.New(slog.DiscardHandler))
+		q := &queue{stats: exporters.Stats{State: exporters.StateFailing, LastError: "down"}}
+		q.stats.Snapshots = exporters.Account{Accepted: 5, Recovered: 5, Pending: 5} // of an earlier process
+		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
 		go d.Run(t.Context())
 		for range 3 {
 			d.Post(snapshot("e", "f"))
@@ -71,7 +71,7 @@ func TestQueue(t *testing.T) {
 			balanced(t, d)
 		}
 		s := d.Stats()
-		if s.Snapshots.Accepted != 8 || s.Snapshots.Pending != 8 || s.Events.Pending != 6 || s.Snapshots.Delivered != 0 || s.State != runtimeinfo.ExporterFailing || s.LastError != "down" {
+		if s.Snapshots.Accepted != 8 || s.Snapshots.Pending != 8 || s.Events.Pending != 6 || s.Snapshots.Delivered != 0 || s.State != exporters.StateFailing || s.LastError != "down" {
 			t.Errorf("while the queue holds everything: %+v", s)
 		}
 		q.deliver(2)
@@ -83,7 +83,7 @@ func TestQueue(t *testing.T) {
 			t.Error(err)
 		}
 		balanced(t, d)
-		if s := d.Stats(); s.Snapshots.Pending != 6 || s.Snapshots.Lost() != 0 || s.State != runtimeinfo.ExporterStopped {
+		if s := d.Stats(); s.Snapshots.Pending != 6 || s.Snapshots.Lost() != 0 || s.State != exporters.StateStopped {
 			t.Errorf("what is left in the queue is no loss: %+v", s)
 		}
 	})
@@ -94,7 +94,7 @@ func TestQueue(t *testing.T) {
 func TestQueueThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{hold: make(chan struct{})}
-		d := delivery.New("test", q, timeout, slog.New(slog.DiscardHandler))
+		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
 		go d.Run(t.Context())
 		d.Post(snapshot("e"))
 		synctest.Wait()
@@ -110,7 +110,7 @@ func TestQueueThatHangs(t *testing.T) {
 		}
 		balanced(t, d)
 		s := d.Stats()
-		if s.Snapshots.Pending != 1 || s.Events.Pending != 1 || s.Events.Dropped[runtimeinfo.DropShutdown] != 1 {
+		if s.Snapshots.Pending != 1 || s.Events.Pending != 1 || s.Events.Dropped[exporters.DropShutdown] != 1 {
 			t.Errorf("after Stop: %+v", s)
 		}
 		close(q.hold)

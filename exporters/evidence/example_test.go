@@ -11,7 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // A store takes snapshots as any exporter does.

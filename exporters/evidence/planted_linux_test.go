@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // A pipe or a huge file in the place of a manifest costs neither time nor memory.

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package capacity
 
 import "math"
 
-// CapacityState says what is known of the capacity of the process, and so why
-// values of [Capacity] are absent.
-type CapacityState string
+// State says what is known of the capacity of the process, and so why
+// values of [Estimate] are absent.
+type State string
 
 // The states of knowledge.
 const (
-	// CapacityLearning: too few windows, or too little spread of load, under the
+	// Learning: too few windows, or too little spread of load, under the
 	// present mix of requests.
-	CapacityLearning CapacityState = "learning"
-	// CapacityKnown: the estimate holds, as far as its confidence says.
-	CapacityKnown CapacityState = "known"
-	// CapacityUncertain: enough was seen, but CPU time follows the load too loosely.
-	CapacityUncertain CapacityState = "uncertain"
-	// CapacityWaiting: requests queue, and not for CPU. A lock, a pool or another
+	Learning State = "learning"
+	// Known: the estimate holds, as far as its confidence says.
+	Known State = "known"
+	// Uncertain: enough was seen, but CPU time follows the load too loosely.
+	Uncertain State = "uncertain"
+	// Waiting: requests queue, and not for CPU. A lock, a pool or another
 	// service is the limit, and CPU time says nothing about it.
-	CapacityWaiting CapacityState = "waiting"
+	Waiting State = "waiting"
 )
 
-// Capacity is how many requests (local root spans) a second the process can
+// Estimate is how many requests (local root spans) a second the process can
 // serve before its CPU is used up. NaN is absent: what is not known is not guessed.
-type Capacity struct {
-	State CapacityState
+type Estimate struct {
+	State State
 	// CPUPerRequest is the CPU time in seconds that one request more costs.
 	CPUPerRequest float64
 	// Background is the CPU time per second that is used without any request.
@@ -41,11 +41,11 @@ type Capacity struct {
 	Confidence float64
 }
 
-// UnknownCapacity has everything absent.
-func UnknownCapacity() Capacity {
+// unknown returns an estimate with every value absent.
+func unknown() Estimate {
 	nan := math.NaN()
-	return Capacity{
-		State: CapacityLearning, CPUPerRequest: nan, Background: nan, Saturation: nan,
+	return Estimate{
+		State: Learning, CPUPerRequest: nan, Background: nan, Saturation: nan,
 		Limit: nan, Headroom: nan, Confidence: nan,
 	}
 }

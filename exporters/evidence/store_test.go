@@ -29,8 +29,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -161,7 +161,7 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	if err := s.Export(t.Context(), take(e)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
+	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 	id := bundles(t, s)[0]
 	m := manifest(t, s, id)
 	checkManifest(t, m, id)
@@ -284,12 +284,12 @@ func TestCooldown(t *testing.T) {
 	n := uint64(0)
 	trigger := func(what string, e runtimeinfo.Event, want bool) {
 		t.Helper()
-		before := s.Captures()
+		before := s.Stats()
 		if err := s.Export(t.Context(), take(e)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, what, func() bool { now := s.Captures(); return now.Made+now.Skipped > before.Made+before.Skipped })
-		if now := s.Captures(); (now.Made > before.Made) != want {
+		eventually(t, what, func() bool { now := s.Stats(); return now.Made+now.Skipped > before.Made+before.Skipped })
+		if now := s.Stats(); (now.Made > before.Made) != want {
 			t.Errorf("%s: bundle %v, want %v", what, !want, want)
 		}
 		s.WaitIdle(t)
@@ -331,7 +331,7 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if st := s.Captures(); st != (runtimeinfo.CaptureStats{}) {
+	if st := s.Stats(); st != (evidence.Stats{}) {
 		t.Errorf("account %+v", st)
 	}
 	if err := s.Export(t.Context(), take()); !errors.Is(err, evidence.ErrShutdown) {
@@ -413,7 +413,7 @@ func TestPrune(t *testing.T) {
 	take := snapshots()
 	for i := range 12 {
 		s.Trigger(evidence.Trigger{Cause: "incident", Reason: "again", Trace: make([]byte, 100_000)})
-		eventually(t, "a bundle", func() bool { st := s.Captures(); return st.Made == uint64(i+1) })
+		eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Made == uint64(i+1) })
 		s.WaitIdle(t)
 		if err := s.Export(t.Context(), take()); err != nil {
 			t.Fatal(err)
@@ -495,7 +495,7 @@ func TestWhatWasAskedForStays(t *testing.T) {
 	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
 	for i := range 4 {
 		s.Trigger(evidence.Trigger{Cause: "incident " + strconv.Itoa(i), Trace: make([]byte, 100_000)})
-		eventually(t, "a bundle", func() bool { return s.Captures().Made == uint64(i+1) })
+		eventually(t, "a bundle", func() bool { return s.Stats().Made == uint64(i+1) })
 		s.WaitIdle(t)
 	}
 	id, err := s.Capture(t.Context(), strings.Repeat("asked for, at length; ", 10_000))
@@ -529,13 +529,13 @@ func TestCaptureThatNobodyWaitsFor(t *testing.T) {
 		t.Errorf("%q, %v", id, err)
 	}
 	time.Sleep(500 * time.Millisecond) // for the same reason
-	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
+	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 }
 
 func TestTooLargeIsLeftOut(t *testing.T) {
 	s := newStore(t, evidence.Config{MaxBundle: 20_000})
 	s.Trigger(evidence.Trigger{Cause: "x", Trace: make([]byte, 20_001)})
-	eventually(t, "a bundle", func() bool { return s.Captures().Made == 1 })
+	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 	m := manifest(t, s, bundles(t, s)[0])
 	if !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool {
 		return k.What == "execution.trace" && strings.Contains(k.Why, "larger")
@@ -567,8 +567,8 @@ func TestShortDisk(t *testing.T) {
 		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 			t.Errorf("%d entries", len(entries))
 		}
-		if s.Captures().Failed != 1 {
-			t.Errorf("account %+v", s.Captures())
+		if s.Stats().Failed != 1 {
+			t.Errorf("account %+v", s.Stats())
 		}
 	}
 }
@@ -646,7 +646,7 @@ func TestForeignPanics(t *testing.T) {
 	if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "panic: oh") {
 		t.Errorf("Capture: %v", err)
 	}
-	if c := s.Captures(); c.Failed != 1 {
+	if c := s.Stats(); c.Failed != 1 {
 		t.Errorf("account %+v", c)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package exectrace
 
 import (
 	"strconv"
@@ -10,8 +10,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestRecorderEventsDroppedAreTold(t *testing.T) {
-	var q events
+func TestDroppedSlowEventsAreReported(t *testing.T) {
+	var q slowEvents
 	for i := range 20 {
 		q.add(runtimeinfo.Event{Message: strconv.Itoa(i)})
 	}
@@ -20,6 +20,6 @@ func TestRecorderEventsDroppedAreTold(t *testing.T) {
 		t.Errorf("%d events, from %+v to %+v", len(list), list[0], list[len(list)-1])
 	}
 	if again := q.take(time.Now()); len(again) != 0 {
-		t.Errorf("told twice: %+v", again)
+		t.Errorf("reported twice: %+v", again)
 	}
 }

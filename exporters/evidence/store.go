@@ -151,7 +151,7 @@ type Store struct {
 	busy    bool
 	shut    bool
 	leaks   time.Time // when the last leak profile was taken
-	stats   runtimeinfo.CaptureStats
+	stats   Stats
 	skipped []SkippedCapture // since the last bundle
 }
 
@@ -172,11 +172,11 @@ func New(config Config) (*Store, error) {
 	}, nil
 }
 
-// Captures returns how many bundles were made and how many were not, because they could
+// Stats returns how many bundles were made and how many were not, because they could
 // not be, or because of the cooldown, the limit for an hour, or one that was being made,
 // or because the memory was short.
 // The engine publishes it.
-func (s *Store) Captures() runtimeinfo.CaptureStats {
+func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats

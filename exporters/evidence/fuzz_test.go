@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // Whatever stands in a manifest, reading it ends, and what was read can be written and

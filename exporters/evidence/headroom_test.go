@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // With too little memory left there is no bundle, asked for or not: it is counted and
@@ -29,7 +29,7 @@ func TestNoBundleWithoutHeadroom(t *testing.T) {
 		t.Error(err)
 	}
 	s.WaitIdle(t)
-	if c := s.Captures(); c.Refused != 2 || c.Made+c.Skipped+c.Failed != 0 {
+	if c := s.Stats(); c.Refused != 2 || c.Made+c.Skipped+c.Failed != 0 {
 		t.Errorf("%+v", c)
 	}
 	if !strings.Contains(log.String(), "memory is short") {
@@ -40,7 +40,7 @@ func TestNoBundleWithoutHeadroom(t *testing.T) {
 		t.Error(err)
 	}
 	s.WaitIdle(t)
-	if c := s.Captures(); c.Made != 1 {
+	if c := s.Stats(); c.Made != 1 {
 		t.Errorf("once there is room: %+v", c)
 	}
 }
@@ -75,7 +75,7 @@ func TestBundleWithLittleHeadroom(t *testing.T) {
 	if !strings.Contains(left["goroutine.pb.gz"], "memory is short") || !strings.Contains(left["goroutineleak.pb.gz"], "memory is short") {
 		t.Errorf("left out: %v", left)
 	}
-	if c := s.Captures(); c.Refused != 2 || c.Made != 1 {
+	if c := s.Stats(); c.Refused != 2 || c.Made != 1 {
 		t.Errorf("%+v", c)
 	}
 	if n := strings.Count(log.String(), "a part of the evidence was not taken"); n != 2 {

@@ -1,48 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package exporters
 
 import "time"
 
-// Self is what the agent reports of itself.
-type Self struct {
-	Ticks       uint64
-	TicksMissed uint64
-	// TickDuration is how long the previous tick took.
-	TickDuration time.Duration
-	// HostDuration and HostAge are of the last host pass; negative before the first.
-	HostDuration, HostAge time.Duration
-	HostFailures          uint64
-	GaugeFailures         uint64
-	Exporters             []ExporterStats
-	// Captures is nil where no evidence is kept.
-	Captures *CaptureStats
-}
-
-// CaptureStats counts bundles of evidence, cumulative.
-type CaptureStats struct {
-	// Made were kept, Failed could not be, Skipped were not because of a bound.
-	Made, Failed, Skipped uint64
-	// Refused are bundles, and profiles within bundles, that were not taken because
-	// the memory was short.
-	Refused uint64
-}
-
-// ExporterState is how the last call of an exporter ended.
-type ExporterState string
+// State is how the last call of an exporter ended.
+type State string
 
 // The states of an exporter.
 const (
-	ExporterIdle    ExporterState = "idle" // not called yet
-	ExporterOK      ExporterState = "ok"
-	ExporterFailing ExporterState = "failing"
-	ExporterStopped ExporterState = "stopped"
+	StateIdle    State = "idle" // not called yet
+	StateOK      State = "ok"
+	StateFailing State = "failing"
+	StateStopped State = "stopped"
 )
 
-// ExporterStats is the account of one exporter.
-type ExporterStats struct {
+// Stats is the account of one exporter.
+type Stats struct {
 	Name  string
-	State ExporterState
+	State State
 	// Snapshots and Events are accounted for apart: a snapshot that a newer one
 	// replaced loses resolution, a lost event is lost.
 	Snapshots, Events Account

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/evidence"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
 // unremovable makes a directory that nobody can remove, root neither.
@@ -58,7 +58,7 @@ func TestPruneGoesOn(t *testing.T) {
 	if !slices.Contains(all, ids[0]) || !slices.Contains(all, ids[5]) || len(all) > 3 {
 		t.Errorf("%v were made, %v are there", ids, all)
 	}
-	if c := s.Captures(); c.Made != 6 || c.Failed != 0 {
+	if c := s.Stats(); c.Made != 6 || c.Failed != 0 {
 		t.Errorf("%+v", c)
 	}
 	if n := strings.Count(log.String(), "cannot be removed"); n != 1 {

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Analyzer adds values, spans and events to every snapshot.
+type Analyzer interface {
+	// Metrics returns the metrics that Analyze may add. [New] calls it once; the
+	// metrics must not change afterwards.
+	Metrics() []*runtimeinfo.Metric
+	// Analyze is called once a tick, from one goroutine at a time, after the sampler,
+	// the application's gauges and the analyzers before it. It must not block: the tick
+	// waits 100 ms for it. Of a call that takes longer only the events are used, with
+	// the next snapshot, and it is not called again until it has returned. An analyzer
+	// that panics is not called again.
+	Analyze(d *runtimeinfo.Draft)
+}
+
+// analyzeTimeout is how long a tick waits for one analyzer.
+const analyzeTimeout = 100 * time.Millisecond
+
+// task is foreign code that adds to each snapshot: an analyzer or a gauge.
+type task struct {
+	name string
+	call func(*runtimeinfo.Draft)
+
+	busy     atomic.Bool // it was called and has not returned
+	panicked atomic.Bool
+	late     atomic.Pointer[runtimeinfo.Draft] // of a call that returned after its tick
+
+	timeouts, panics atomic.Uint64
+	overdue          bool // the last call was late; only the tick uses it
+}
+
+// round calls tasks one after another on a goroutine of its own.
+type round struct {
+	tasks   []*task
+	failed  func(*task, error) // called when a task panicked
+	builder *runtimeinfo.Builder
+	done    chan struct{}
+
+	mu     sync.Mutex
+	next   int // index of the task under way
+	closed bool
+}
+
+// startRound starts to call tasks; wg waits for the goroutine.
+func startRound(wg *sync.WaitGroup, tasks []*task, b *runtimeinfo.Builder, failed func(*task, error)) *round {
+	r := &round{tasks: tasks, failed: failed, builder: b, done: make(chan struct{})}
+	wg.Go(r.run)
+	return r
+}
+
+func (r *round) run() {
+	defer close(r.done)
+	for r.next < len(r.tasks) {
+		err := guard.Do(func() error {
+			for r.next < len(r.tasks) && r.call(r.tasks[r.next]) {
+			}
+			return nil
+		})
+		if err == nil {
+			return
+		}
+		t := r.tasks[r.next]
+		t.busy.Store(false)
+		t.panics.Add(1)
+		r.failed(t, err)
+		if !r.end(nil) {
+			return
+		}
+	}
+}
+
+// call calls one task and reports whether the round goes on.
+func (r *round) call(t *task) bool {
+	if !t.busy.CompareAndSwap(false, true) {
+		return r.end(nil) // it hangs since an earlier tick
+	}
+	if d := t.late.Swap(nil); d != nil {
+		r.builder.MergeEvents(d)
+	}
+	d := r.builder.Draft()
+	t.call(d)
+	if !r.end(d) {
+		t.late.Store(d)
+		t.busy.Store(false)
+		return false
+	}
+	t.busy.Store(false)
+	return true
+}
+
+// end merges the draft of the task under way and moves on to the next. It reports false
+// when the tick has given up waiting.
+func (r *round) end(d *runtimeinfo.Draft) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	if d != nil {
+		r.builder.Merge(d)
+	}
+	r.next++
+	return true
+}
+
+// wait waits until all tasks have returned, or until the timeout. In the second case it
+// returns the index of the task that is late, and a builder that the goroutine of the
+// round does not use.
+func (r *round) wait(timeout time.Duration) (late int, b *runtimeinfo.Builder, ok bool) {
+	t := time.NewTimer(timeout)
+	defer t.Stop()
+	select {
+	case <-r.done:
+		return 0, r.builder, true
+	case <-t.C:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next >= len(r.tasks) {
+		return 0, r.builder, true
+	}
+	r.closed = true
+	return r.next, r.builder.Fork(), false
+}
+
+// analyze calls the analyzers of a tick.
+func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
+	rest := make([]*task, 0, len(e.analyzers))
+	for _, t := range e.analyzers {
+		switch {
+		case t.panicked.Load():
+		case t.busy.Load(): // since an earlier tick
+		default:
+			rest = append(rest, t)
+		}
+	}
+	for len(rest) > 0 {
+		r := startRound(&e.calls, rest, b, e.analyzerPanicked)
+		late, next, ok := r.wait(analyzeTimeout)
+		b = next
+		inTime := rest
+		if !ok {
+			inTime = rest[:late]
+		}
+		for _, t := range inTime {
+			if t.overdue {
+				t.overdue = false
+				e.config.logger.Info("gmpulse: analyzer works again", slog.String("analyzer", t.name))
+			}
+		}
+		if ok {
+			break
+		}
+		e.analyzerLate(rest[late])
+		rest = rest[late+1:]
+	}
+	return b
+}
+
+// analyzerLate counts a call that did not return in time.
+func (e *Engine) analyzerLate(t *task) {
+	t.timeouts.Add(1)
+	if !t.overdue {
+		t.overdue = true
+		e.config.logger.Warn("gmpulse: analyzer does not return in time; snapshots lack its values",
+			slog.String("analyzer", t.name), slog.Duration("timeout", analyzeTimeout))
+	}
+}
+
+// analyzerPanicked leaves an analyzer out from now on.
+func (e *Engine) analyzerPanicked(t *task, err error) {
+	t.panicked.Store(true)
+	e.logPanic(t.name, err)
+}
+
+// background runs the background work of a part of the agent and recovers its panics.
+func (e *Engine) background(ctx context.Context, w work) {
+	err := guard.Do(func() error {
+		w.run(ctx)
+		return nil
+	})
+	if guard.Panicked(err) != nil {
+		e.logPanic(w.name, err)
+	}
+}
+
+func (e *Engine) logPanic(part string, err error) {
+	e.config.logger.Error("gmpulse: a part of the agent panicked and is not called again",
+		slog.String("part", part), slog.Any("error", err), slog.String("stack", string(guard.Panicked(err).Stack)))
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+//nolint:gochecknoglobals // the metrics of this package, which are constant
+var (
+	// The agent reports its own cost.
+	ticksMetric        = &runtimeinfo.Metric{Name: "gmpulse.ticks", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Samples taken."}
+	ticksMissedMetric  = &runtimeinfo.Metric{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Ticks left out because the one before took too long."}
+	tickDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.tick.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the previous tick took."}
+	hostDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.host.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the last host pass took; absent before the first."}
+	// Stale host values look like a calm machine.
+	hostAgeMetric       = &runtimeinfo.Metric{Name: "gmpulse.host.age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the host values in this snapshot; absent before the first host pass."}
+	hostFailuresMetric  = &runtimeinfo.Metric{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Host sources that failed or panicked."}
+	gaugeFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of the application's own gauges that panicked, took too long or returned no finite number."}
+	// A missing part of the agent must not look like health.
+	analyzerFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.analyzer.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an analyzer that did not return in time or panicked, by reason.", Keys: []string{"analyzer", "reason"}}
+	// accepted = delivered + dropped + pending, at every moment, for snapshots and for events.
+	acceptedMetric  = &runtimeinfo.Metric{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events handed to an exporter.", Keys: []string{"exporter", "record"}}
+	deliveredMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter delivered.", Keys: []string{"exporter", "record"}}
+	droppedMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}}
+	pendingMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that wait for an exporter.", Keys: []string{"exporter", "record"}}
+	// One dead backend must be visible at all the others.
+	failuresMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}}
+	upMetric       = &runtimeinfo.Metric{Name: "gmpulse.exporter.up", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}}
+	// An outage of the backend in hours and bytes, and whether a restart would lose it.
+	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Bytes that wait in the spool of an exporter.", Keys: []string{"exporter"}}
+	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "How long the oldest record in the spool of an exporter has waited; 0 when none waits.", Keys: []string{"exporter"}}
+	spoolOnDiskMetric    = &runtimeinfo.Metric{Name: "gmpulse.spool.on_disk", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when what waits in the spool of an exporter survives the process, 0 when it is in memory only.", Keys: []string{"exporter"}}
+	// What a SIGKILL would lose. It stays above zero where fsync is slower than the ticks.
+	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are to be on disk and are in memory only yet: what a kill would lose. 0 without a directory.", Keys: []string{"exporter"}}
+)
+
+// Metrics returns the metrics that every engine publishes beside those of the sampler and
+// of its analyzers: about its own work and its exporters.
+func Metrics() []*runtimeinfo.Metric {
+	return []*runtimeinfo.Metric{
+		ticksMetric, ticksMissedMetric, tickDurationMetric, hostDurationMetric, hostAgeMetric, hostFailuresMetric, gaugeFailuresMetric, analyzerFailuresMetric,
+		acceptedMetric, deliveredMetric, droppedMetric, pendingMetric, failuresMetric, upMetric,
+		spoolSizeMetric, spoolOldestAgeMetric, spoolOnDiskMetric, spoolUnsavedMetric,
+	}
+}
+
+// addOwn adds the metrics of the engine to a snapshot.
+func (e *Engine) addOwn(d *runtimeinfo.Draft, now time.Time, pass *hostPass) {
+	d.Add(ticksMetric, float64(e.ticks.Load()))
+	d.Add(ticksMissedMetric, float64(e.missed.Load()))
+	d.Add(tickDurationMetric, time.Duration(e.tickDuration.Load()).Seconds())
+	if pass != nil {
+		d.Add(hostDurationMetric, pass.duration.Seconds())
+		d.Add(hostAgeMetric, max(0, now.Sub(pass.at)).Seconds())
+	}
+	d.Add(hostFailuresMetric, float64(e.host.reader.Failures()))
+	d.Add(gaugeFailuresMetric, float64(e.gauges.failures.Load()))
+	for _, t := range e.analyzers {
+		d.Add(analyzerFailuresMetric, float64(t.timeouts.Load()), t.name, "timeout")
+		d.Add(analyzerFailuresMetric, float64(t.panics.Load()), t.name, "panic")
+	}
+	for _, x := range e.deliveries {
+		s := x.Stats()
+		addExporter(d, &s)
+	}
+}
+
+// addExporter adds the account of one exporter.
+func addExporter(d *runtimeinfo.Draft, s *exporters.Stats) {
+	addAccount(d, s.Name, "snapshot", &s.Snapshots, snapshotDrops(s))
+	addAccount(d, s.Name, "event", &s.Events, eventDrops(s))
+	d.Add(failuresMetric, float64(s.Errors), s.Name, "error")
+	d.Add(failuresMetric, float64(s.Timeouts), s.Name, "timeout")
+	d.Add(failuresMetric, float64(s.Panics), s.Name, "panic")
+	switch s.State {
+	case exporters.StateOK:
+		d.Add(upMetric, 1, s.Name)
+	case exporters.StateFailing:
+		d.Add(upMetric, 0, s.Name)
+	case exporters.StateIdle, exporters.StateStopped: // nothing is known: absent
+	}
+	if q := s.Spool; q != nil {
+		onDisk := 0.0
+		if q.OnDisk {
+			onDisk = 1
+		}
+		d.Add(spoolSizeMetric, float64(q.Bytes), s.Name)
+		d.Add(spoolOldestAgeMetric, q.OldestAge.Seconds(), s.Name)
+		d.Add(spoolOnDiskMetric, onDisk, s.Name)
+		d.Add(spoolUnsavedMetric, float64(q.Unsaved), s.Name)
+	}
+}
+
+func addAccount(d *runtimeinfo.Draft, exporter, record string, a *exporters.Account, drops []exporters.DropReason) {
+	d.Add(acceptedMetric, float64(a.Accepted), exporter, record)
+	d.Add(deliveredMetric, float64(a.Delivered), exporter, record)
+	d.Add(pendingMetric, float64(a.Pending), exporter, record)
+	for _, r := range drops {
+		d.Add(droppedMetric, float64(a.Dropped[r]), exporter, record, r.String())
+	}
+}
+
+// snapshotDrops and eventDrops return the reasons that are possible. Each is a series from
+// the start, at zero, as rates need it.
+func snapshotDrops(s *exporters.Stats) []exporters.DropReason {
+	if s.Spool != nil {
+		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+	}
+	return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropRejected, exporters.DropShutdown}
+}
+
+func eventDrops(s *exporters.Stats) []exporters.DropReason {
+	if s.Spool != nil {
+		return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+	}
+	return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown}
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import "github.com/gmpulse/gmpulse/runtimeinfo"
+
+//nolint:gochecknoglobals // the metrics of this package, which are constant
+var (
+	// The profile that people take by hand, as a timeline. Bounded to the largest groups.
+	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}}
+	// The one number to alert on.
+	leakSuspects = &runtimeinfo.Metric{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Groups of goroutines that leak or are stuck."}
+	// Beyond doubt, where the runtime can prove it.
+	leakedGoroutines = &runtimeinfo.Metric{Name: "gmpulse.leaked_goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines that the garbage collector has proved leaked."}
+	// Without surveys there are no verdicts: silence must not look like health.
+	surveys        = &runtimeinfo.Metric{Name: "gmpulse.surveys", Unit: "{survey}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Surveys of all goroutines taken."}
+	surveysSkipped = &runtimeinfo.Metric{Name: "gmpulse.surveys_skipped", Unit: "{survey}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Surveys left out because they would have cost too much."}
+	// Recordings are the evidence of verdicts: where they fail, no group is reported as a leak without a proof.
+	recordings       = &runtimeinfo.Metric{Name: "gmpulse.goroutine_recordings", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Recordings made to see whether the goroutines of suspicious groups run."}
+	recordingsFailed = &runtimeinfo.Metric{Name: "gmpulse.goroutine_recordings_failed", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Recordings of goroutines that could not be made."}
+)
+
+// Metrics returns the metrics that Analyze adds.
+func (*Detector) Metrics() []*runtimeinfo.Metric {
+	return []*runtimeinfo.Metric{groupSize, leakSuspects, leakedGoroutines, surveys, surveysSkipped, recordings, recordingsFailed}
+}
+
+// Analyze adds the largest groups, the totals and the events since the last call to a
+// snapshot. It does not wait for a survey.
+func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
+	f := d.findings()
+	for i := range f.groups {
+		g := &f.groups[i]
+		draft.Add(groupSize, float64(g.goroutines), g.wait, g.site, g.entry, g.verdict)
+	}
+	draft.Add(leakSuspects, float64(f.Suspects))
+	draft.Add(leakedGoroutines, float64(f.Leaked))
+	draft.Add(surveys, float64(f.Surveys))
+	draft.Add(surveysSkipped, float64(f.SurveysSkipped))
+	draft.Add(recordings, float64(f.Recordings))
+	draft.Add(recordingsFailed, float64(f.RecordingsFailed))
+	draft.AddEvents(f.Events...)
+}
+
+// findings is what Analyze adds.
+type findings struct {
+	groups []largeGroup // shared by many snapshots
+	// Suspects is the number of groups that leak or are stuck, Leaked the number of
+	// goroutines that the garbage collector has proved leaked.
+	Suspects, Leaked int
+	// Cumulative: surveys taken, and left out because they would have cost too much;
+	// recordings of suspicious groups made, and failed.
+	Surveys, SurveysSkipped, Recordings, RecordingsFailed uint64
+	Events                                                []runtimeinfo.Event
+}
+
+// largeGroup is one of the largest groups of goroutines.
+type largeGroup struct {
+	wait, site, entry, verdict string
+	goroutines                 int
+}
+
+// findings returns the findings of the last survey and the events since the last call.
+func (d *Detector) findings() *findings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.found
+	f.Surveys, f.SurveysSkipped, f.Recordings, f.RecordingsFailed = d.taken, d.skipped, d.recorded, d.recordFailed
+	f.Events, d.events = d.events, nil
+	return &f
+}

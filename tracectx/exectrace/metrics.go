@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exectrace
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+//nolint:gochecknoglobals // the metrics of this package, which are constant
+var (
+	// What the time of each endpoint goes into; by duty cycle a sample of a thirtieth. Time
+	// spent runnable is the machine's fault, not the code's.
+	exactTime = &runtimeinfo.Metric{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}}
+	// Missing data must not look like the absence of slow spans.
+	executionTraces = &runtimeinfo.Metric{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}}
+	slowLookups     = &runtimeinfo.Metric{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}}
+)
+
+// Metrics returns the metrics that Analyze adds.
+func (*Recorder) Metrics() []*runtimeinfo.Metric {
+	return []*runtimeinfo.Metric{exactTime, executionTraces, slowLookups}
+}
+
+// Analyze adds the totals of all recordings and the events of slow spans to a snapshot.
+// It takes a few microseconds.
+func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
+	s := r.Stats()
+	d.Add(executionTraces, float64(s.Recordings), "read")
+	d.Add(executionTraces, float64(s.Busy), "busy")
+	d.Add(executionTraces, float64(s.TooMany), "too_many")
+	d.Add(executionTraces, float64(s.Unreadable), "unreadable")
+	d.Add(executionTraces, float64(s.StepsBack), "stepped_back")
+	d.Add(slowLookups, float64(s.Slow), "explained")
+	d.Add(slowLookups, float64(s.SlowMissed), "missed")
+	r.totals.report(d)
+	d.AddEvents(r.events.take(d.Snapshot().Time)...)
+}
+
+// report adds the time by root span.
+func (x *rootTotals) report(d *runtimeinfo.Draft) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
+		p := x.byName[name]
+		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
+		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
+		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())
+		d.Add(exactTime, p.Blocked().Seconds(), name, "blocked")
+	}
+}
+
+// slowEvents are the events of slow spans since the last Analyze. The oldest give way,
+// and an event says how many did.
+type slowEvents struct {
+	mu      sync.Mutex
+	list    []runtimeinfo.Event
+	dropped int
+}
+
+func (q *slowEvents) add(e runtimeinfo.Event) {
+	const most = 16 // slow spans are looked into 30 s apart
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == most {
+		q.list = append(q.list[:0], q.list[1:]...)
+		q.dropped++
+	}
+	q.list = append(q.list, e)
+}
+
+// take empties the queue.
+func (q *slowEvents) take(now time.Time) []runtimeinfo.Event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := q.list
+	if q.dropped > 0 {
+		list = append(list, runtimeinfo.Event{
+			Time: now, Name: "recorder.events_dropped", Severity: slog.LevelWarn,
+			Message: "more slow spans were looked into than an agent keeps events of",
+			Attrs:   []slog.Attr{slog.Int("dropped", q.dropped)},
+		})
+	}
+	q.list, q.dropped = nil, 0
+	return list
+}
