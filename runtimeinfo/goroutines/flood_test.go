@@ -47,6 +47,18 @@ func TestFloodBeforeTheTrendIsALeak(t *testing.T) {
 	}
 }
 
+// Members that end while the group appears do not matter.
+func TestFloodOfWhichSomeEndAtFirstIsALeak(t *testing.T) {
+	p := newProcess(t)
+	first, _ := p.run(7*time.Minute, func(at time.Duration) {
+		if at == 0 {
+			p.add(4000, fakeGoroutine{key: key(Mutex, "shop.buy")})
+			p.add(300, fakeGoroutine{key: key(Mutex, "shop.buy"), end: p.now.Add(90 * time.Second)})
+		}
+	})
+	alarm(t, first, Leak, 6*time.Minute)
+}
+
 // Large groups that exist from the start are no leak if they run, if they end, or if they wait like
 // idle workers and connections do.
 func TestLargeGroupsFromTheStartAreNoLeak(t *testing.T) {
@@ -79,6 +91,17 @@ func TestLargeGroupsFromTheStartAreNoLeak(t *testing.T) {
 			noAlarm(t, first)
 		}
 	}
+}
+
+// Workers of a pool that grew with a burst of requests are idle when no more requests come.
+func TestIdlePoolAfterABurstIsNoLeak(t *testing.T) {
+	p := newProcess(t)
+	p.accepted = 3
+	first, _ := p.run(10*time.Minute, once(0, func() {
+		p.span("GET /a").end(2500, time.Millisecond)
+		p.add(2500, fakeGoroutine{key: key(ChanReceive, "pool.worker"), root: "GET /a"})
+	}))
+	noAlarm(t, first)
 }
 
 // Tasks of a batch job wait to send to a channel that limits them to one at a time. Each takes a
