@@ -137,14 +137,17 @@ func TestRecordingsKeepToBudget(t *testing.T) {
 func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const length = 1700 * time.Millisecond
+		var mu sync.Mutex
 		var began, ended time.Time
 		ctx, cancel := context.WithCancel(t.Context())
 		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Recorder: fakeRecorder(func(context.Context, time.Duration) (*Recording, error) {
-			if !ended.IsZero() {
+			if !began.IsZero() {
 				return nil, errors.New("one is enough")
 			}
 			began = time.Now()
 			time.Sleep(length)
+			mu.Lock()
+			defer mu.Unlock()
 			ended = time.Now()
 			return &Recording{Duration: length}, nil
 		})})
@@ -160,9 +163,11 @@ func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
 				suspicious = time.Now()
 			}
 			d.work.Unlock()
+			mu.Lock()
 			if r := d.Report(); surveyed.IsZero() && !ended.IsZero() && !r.Survey.Time.Before(ended) {
 				surveyed = r.Survey.Time
 			}
+			mu.Unlock()
 		}
 		close(stop)
 		cancel()

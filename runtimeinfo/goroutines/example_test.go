@@ -46,8 +46,11 @@ func ExampleDetector() {
 	var wg sync.WaitGroup
 	wg.Go(func() { d.Run(ctx, func() *runtimeinfo.Snapshot { return nil }) })
 
-	time.Sleep(100 * time.Millisecond)
 	report := d.Report()
+	for report.Survey == nil { // the first survey takes a moment
+		time.Sleep(10 * time.Millisecond)
+		report = d.Report()
+	}
 	fmt.Println(report.Survey.Goroutines > 0, len(report.Verdicts))
 
 	cancel()

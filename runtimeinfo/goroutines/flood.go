@@ -36,17 +36,25 @@ func (c *classifier) floodLeak(sig *signature) bool {
 	return neverIdle(c.g.Class) || !sig.background && c.byRequests()
 }
 
-// shrank reports whether the group had more members in the last minutes.
+// shrank reports whether the group had more members in the time in which its cohort matured.
 func (c *classifier) shrank() bool {
-	return slices.ContainsFunc(c.h.levels[:2], func(f floors) bool { return slices.Max(f.series()) > float64(c.g.Count) })
+	newest, minutes := c.h.levels[0].series(), c.h.levels[1].series()
+	return max(slices.Max(newest), slices.Max(minutes[max(0, len(minutes)-3):])) > float64(c.g.Count)
 }
 
 // byRequests reports whether many requests created the members: at least half as many root spans of
-// the members' names as there are members had ended when the group appeared. A pool that one
-// request creates appears when few requests have ended. Connections are created by requests too, so
-// the number of accepted ones must be known, and groups that wait for a connection do not count.
+// the members' names as there are members had ended when the group appeared, and more have ended
+// since. A pool that one request creates appears when few requests have ended. The workers of a
+// pool that grew with a burst of requests run when more requests come. Connections are created by
+// requests too, so the number of accepted ones must be known, and groups that wait for a connection
+// do not count.
 func (c *classifier) byRequests() bool {
-	return c.g.labelled() && c.t.acceptedKnown() && !c.facts.io && 2*c.h.watch.ended >= float64(c.h.watch.size)
+	if !c.g.labelled() || !c.t.acceptedKnown() || c.facts.io {
+		return false
+	}
+	w := c.h.watch
+	since := c.t.loadOf(c.g, c.in.spans) - w.ended
+	return 2*w.ended >= float64(w.size) && since >= float64(c.t.rules.minGrowth)
 }
 
 // floodReason describes why the members of a flood are no idle workers.

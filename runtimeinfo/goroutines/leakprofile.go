@@ -22,7 +22,7 @@ var (
 	ErrTooCostly = errors.New("goroutines: a leak profile would cost too much")
 )
 
-// errTooSoon means that another leak profile is being taken, or was taken recently.
+// errTooSoon means that the last leak profile was taken recently.
 var errTooSoon = errors.New("goroutines: too soon for another leak profile")
 
 const (
@@ -129,8 +129,7 @@ type leakProfiler struct {
 	config   SurveyConfig
 	cooldown time.Duration
 
-	mu           sync.Mutex
-	running      bool
+	mu           sync.Mutex // also held while a profile is taken
 	next         time.Time
 	broken       error
 	before, last map[Key]int // goroutines in the last two profiles
@@ -143,13 +142,15 @@ func newLeakProfiler(c SurveyConfig, cooldown time.Duration) *leakProfiler {
 // take takes a leak profile, unless the last one is too recent. After ErrProfiler it always
 // fails.
 func (p *leakProfiler) take(ctx context.Context, last *Survey) error {
-	if err := p.begin(); err != nil {
-		return err
-	}
-	s, err := TakeLeakProfile(ctx, p.config, last)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running = false
+	if p.broken != nil {
+		return p.broken
+	}
+	if time.Now().Before(p.next) {
+		return errTooSoon
+	}
+	s, err := TakeLeakProfile(ctx, p.config, last)
 	if errors.Is(err, ErrTooCostly) || errors.Is(err, ErrNoLeakProfile) {
 		return err // nothing was spent
 	}
@@ -164,20 +165,6 @@ func (p *leakProfiler) take(ctx context.Context, last *Survey) error {
 	for i := range s.Groups {
 		p.last[s.Groups[i].Key] = s.Groups[i].Count
 	}
-	return nil
-}
-
-// begin reserves the right to take a leak profile.
-func (p *leakProfiler) begin() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.broken != nil {
-		return p.broken
-	}
-	if p.running || time.Now().Before(p.next) {
-		return errTooSoon
-	}
-	p.running = true
 	return nil
 }
 
