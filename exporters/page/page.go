@@ -63,7 +63,7 @@ type Config struct {
 	// page requests. Zero means one minute.
 	CaptureInterval time.Duration
 	// NoSpans reports whether the program sets no tracer provider; the page then
-	// explains how to change that. It must not block. Nil means that it does.
+	// explains how to change that. It must not block. Nil means that it sets one.
 	NoSpans func() bool
 	// TraceURL is the address of a trace, with {trace_id} and optionally {span_id} in
 	// place of the ids, such as "http://localhost:16686/trace/{trace_id}". Empty means

@@ -53,7 +53,7 @@ func TestPageInBrowser(t *testing.T) {
 		}
 		t.Skip("playwright-core is missing: " + how)
 	}
-	leak := spawn(t, nil, build(t, "./examples/explosion"), "-kind=channel", "-for=300s", "-hold=300s")
+	leak := spawn(t, nil, build(t, "./examples/explosion"), "-kind=channel", "-for=300s", "-hold=900s") // the test kills it
 	leakURL := leak.after(t, "page")
 	calm := startAgent(t, agent.WithPage(page.Config{Bundles: bundles(t), Capture: func(context.Context, string) (string, error) { return "three", nil }}))
 	cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "page.test.mjs")
