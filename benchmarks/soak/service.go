@@ -181,7 +181,7 @@ func (s *service) scrape(ctx context.Context) {
 		}
 		page, err := io.ReadAll(answer.Body)
 		_ = answer.Body.Close()
-		if ctx.Err() == nil && (err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "gmpulse_go_goroutine_count")) {
+		if ctx.Err() == nil && (err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "gmpulse_goroutines")) {
 			s.note(fmt.Errorf("scrape: %s, %d bytes, %w", answer.Status, len(page), err))
 		}
 		s.scrapes.Add(1)

@@ -97,8 +97,8 @@ func points() []runtimeinfo.Point {
 	return []runtimeinfo.Point{
 		{Metric: of("go.goroutine.count"), Number: 47},
 		{Metric: of("gmpulse.goroutine.user"), Number: 42},
-		{Metric: of("gmpulse.goroutines.runnable"), Number: 3},
-		{Metric: of("gmpulse.goroutines.waiting"), Number: 36},
+		{Metric: of("gmpulse.scheduler.goroutines.runnable"), Number: 3},
+		{Metric: of("gmpulse.scheduler.goroutines.waiting"), Number: 36},
 		{Metric: of("gmpulse.runnable.per_processor"), Number: 0.75},
 		{Metric: of("go.processor.limit"), Number: 4},
 		{Metric: of("go.schedule.duration"), Histogram: latencies()},

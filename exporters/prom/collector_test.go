@@ -131,7 +131,7 @@ func perTick(name string) bool {
 // rejects. Each would fail every scrape of the application's registry.
 func TestConflictingGaugesAreSkipped(t *testing.T) {
 	names := []string{
-		"gmpulse.go.goroutine.count",          // the same name as a family of the catalogue
+		"goroutines",                          // the same name as a family of the catalogue
 		"go.memory.used.bytes",                // the same, because of the unit
 		"go.schedule.duration.seconds.count",  // a series of a histogram
 		"go.schedule.duration.seconds.bucket", // another

@@ -90,7 +90,7 @@ func TestFormatAndCompressionFollowTheRequest(t *testing.T) {
 		{"identity", acceptOpenMetrics, "", false, "application/openmetrics-text", true, true},
 		{"gzip", acceptOpenMetrics, "", true, "application/openmetrics-text", true, true},
 		{"", acceptText, "?name[]=go_goroutines", false, "text/plain", false, true},
-		{"", acceptText, "?name%5B%5D=gmpulse_go_goroutine_count", false, "text/plain", true, false},
+		{"", acceptText, "?name%5B%5D=gmpulse_goroutines", false, "text/plain", true, false},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics"+c.query, nil)
 		r.Header.Set("Accept", c.accept)
@@ -110,7 +110,7 @@ func TestFormatAndCompressionFollowTheRequest(t *testing.T) {
 		if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, c.kind) {
 			t.Errorf("%+v: Content-Type %s", c, kind)
 		}
-		ours := strings.Contains(page, "\ngmpulse_go_goroutine_count ")
+		ours := strings.Contains(page, "\ngmpulse_goroutines ")
 		theirs := strings.Contains(page, "\ngo_goroutines ")
 		if ours != c.ours || theirs != c.theirs {
 			t.Errorf("%+v: ours %v, client_golang's %v", c, ours, theirs)
@@ -135,7 +135,7 @@ func TestProtobuf(t *testing.T) {
 		}
 		names[f.GetName()]++
 	}
-	for _, name := range []string{"gmpulse_go_goroutine_count", "go_goroutines", "promhttp_metric_handler_errors_total", "target_info"} {
+	for _, name := range []string{"gmpulse_goroutines", "go_goroutines", "promhttp_metric_handler_errors_total", "target_info"} {
 		if names[name] != 1 {
 			t.Errorf("%d families named %s, want 1", names[name], name)
 		}
@@ -149,7 +149,7 @@ func TestOwnFamiliesTakePrecedence(t *testing.T) {
 	export(t, e, live(t))
 	scrape(t, e, acceptText)
 	page := scrape(t, e, acceptText)
-	if strings.Contains(page, "gmpulse_go_goroutine_count -7") || !strings.Contains(page, "\ngmpulse_go_goroutine_count ") {
+	if strings.Contains(page, "gmpulse_goroutines -7") || !strings.Contains(page, "\ngmpulse_goroutines ") {
 		t.Error("the collector's value is served")
 	}
 	if !strings.Contains(page, "promhttp_metric_handler_errors_total{cause=\"gathering\"} 1\n") {
@@ -162,6 +162,6 @@ type conflicting struct{}
 func (conflicting) Describe(chan<- *prometheus.Desc) {}
 
 func (conflicting) Collect(ch chan<- prometheus.Metric) {
-	d := prometheus.NewDesc("gmpulse_go_goroutine_count", "Mine.", nil, nil)
+	d := prometheus.NewDesc("gmpulse_goroutines", "Mine.", nil, nil)
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, -7)
 }

@@ -12,15 +12,23 @@ import (
 // collectors, which would fail the scrape of the whole registry.
 const namespace = "gmpulse_"
 
-// Name returns the Prometheus family name of m. Dots become underscores, the prefix
-// "gmpulse_" is added unless the name has it, the unit in words is added unless the
-// name ends in it, and a counter ends in "_total". A gauge queue.delay in s is
-// gmpulse_queue_delay_seconds. The series of a histogram end in _bucket, _sum and
-// _count.
+// Name returns the Prometheus family name of m:
+//
+//   - A leading "go." or "gmpulse." is removed, dots become underscores, and the prefix
+//     "gmpulse_" is added.
+//   - A final ".count" of a gauge, which Prometheus reserves for histograms, becomes the
+//     unit in the plural: job.count in {job} is gmpulse_jobs.
+//   - The unit in words is added unless the name ends in it: a gauge queue.delay in s is
+//     gmpulse_queue_delay_seconds.
+//   - A counter ends in "_total". The series of a histogram end in _bucket, _sum and
+//     _count.
 //
 // The result is a legal name for any name and unit.
 func Name(m *runtimeinfo.Metric) string {
-	name := legal(m.Name)
+	name := legal(withoutNamespace(m.Name))
+	if gauge := m.Kind == runtimeinfo.KindGauge || m.Kind == runtimeinfo.KindUpDownCounter; gauge {
+		name = withoutCount(name, m.Unit)
+	}
 	if !strings.HasPrefix(name, namespace) {
 		name = namespace + name
 	}
@@ -36,10 +44,34 @@ func Name(m *runtimeinfo.Metric) string {
 	return name
 }
 
-// labelName returns a legal label name for an attribute key, by OpenTelemetry's
-// rules: Prometheus reserves names that begin with two underscores.
+// withoutNamespace removes the namespace of the Go runtime or of gmpulse from the name of
+// a metric or an attribute: everything here is about one Go process.
+func withoutNamespace(name string) string {
+	for _, prefix := range []string{"go.", "gmpulse."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" {
+			return rest
+		}
+	}
+	return name
+}
+
+// withoutCount replaces a final "_count" with the plural of the unit {noun}.
+func withoutCount(name, unit string) string {
+	stem, found := strings.CutSuffix(name, "_count")
+	if !found || stem == "" {
+		return name
+	}
+	noun, isNoun := strings.CutPrefix(strings.TrimSuffix(unit, "}"), "{")
+	if noun = legal(noun); !isNoun || noun == "" || strings.HasSuffix(stem, noun) {
+		return stem + "s"
+	}
+	return stem + "_" + noun + "s"
+}
+
+// labelName returns a legal label name for an attribute key, without the namespace "go."
+// or "gmpulse.", and otherwise by OpenTelemetry's rules: Prometheus reserves names that begin with two underscores.
 func labelName(key string) string {
-	name := legal(key)
+	name := legal(withoutNamespace(key))
 	switch {
 	case strings.HasPrefix(name, "__"):
 		return "key" + name

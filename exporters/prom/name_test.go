@@ -31,6 +31,17 @@ func TestName(t *testing.T) {
 		{"gmpulse.queue.depth", "", gauge, "gmpulse_queue_depth"},
 		{"gmpulse_queue", "", gauge, "gmpulse_queue"},
 		{"gmpulsed.queue", "", gauge, "gmpulse_gmpulsed_queue"},
+		// Namespaces that every metric here has are not repeated.
+		{"go.queue.depth", "", gauge, "gmpulse_queue_depth"},
+		{"go.", "", gauge, "gmpulse_go_"},
+		{"gogo.queue", "", gauge, "gmpulse_gogo_queue"},
+		// A gauge does not end in _count.
+		{"go.goroutine.count", "{goroutine}", upDown, "gmpulse_goroutines"},
+		{"system.cpu.logical.count", "{cpu}", upDown, "gmpulse_system_cpu_logical_cpus"},
+		{"queue.count", "", gauge, "gmpulse_queues"},
+		{"queue.count", "{job}", counter, "gmpulse_queue_count_total"},
+		{"queue.job.count", "{job}", gauge, "gmpulse_queue_jobs"},
+		{"count", "{job}", gauge, "gmpulse_count"},
 		// A unit or suffix is not repeated.
 		{"queue.seconds", "s", gauge, "gmpulse_queue_seconds"},
 		{"queue.seconds", "s", counter, "gmpulse_queue_seconds_total"},
@@ -113,4 +124,6 @@ func labelPairs(m *runtimeinfo.Metric) []string {
 }
 
 // label returns the label name for an attribute key of the catalogue.
-func label(key string) string { return strings.ReplaceAll(key, ".", "_") }
+func label(key string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(key, "gmpulse."), "go."), ".", "_")
+}

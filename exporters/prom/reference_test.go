@@ -26,10 +26,12 @@ semantic conventions if the conventions define them. All other names begin with 
 If the platform, the container or the Go version does not provide a value, the metric is
 absent, never zero.
 
-OTLP, Fluentd, logs and files use these names. Prometheus names are derived from them: dots
-become underscores, ` + "`gmpulse_`" + ` comes first unless the name begins with it, the unit follows
-in words unless the name ends in it, and a counter ends in ` + "`_total`" + `. An attribute is a label,
-with underscores for dots.
+OTLP, Fluentd, logs and files use these names. Prometheus names are derived from them by one
+rule. A leading ` + "`go.` or `gmpulse.`" + ` is removed, dots become underscores, and ` + "`gmpulse_`" + ` comes
+first. A final ` + "`.count`" + ` of a gauge, which Prometheus reserves for histograms, becomes the unit
+in the plural: ` + "`go.goroutine.count` is `gmpulse_goroutines`" + `. The unit follows in words unless
+the name ends in it, and a counter ends in ` + "`_total`" + `. An attribute is a label by the same rule:
+` + "`go.memory.type` is `memory_type`" + `.
 
 Units are UCUM: ` + "`s`" + ` is seconds, ` + "`By`" + ` is bytes, ` + "`1`" + ` is a ratio from 0 to 1, and ` + "`{thing}`" + ` is a
 number of things. A counter is cumulative. An updowncounter is a gauge whose values may be

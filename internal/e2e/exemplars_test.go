@@ -21,7 +21,7 @@ func TestPrometheusStoresExemplars(t *testing.T) {
 	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=200ms"}, build(t, "./examples/quickstart"))
 	start := time.Now()
 	address := prometheus(t, t.TempDir(), scrape("quickstart", metrics(t, app).Host), "--enable-feature=exemplar-storage")
-	for _, query := range []string{"gmpulse_go_schedule_duration_seconds_bucket", "gmpulse_go_memory_allocated_bytes_total"} {
+	for _, query := range []string{"gmpulse_schedule_duration_seconds_bucket", "gmpulse_memory_allocated_bytes_total"} {
 		last := "no answer"
 		eventually(t, query, func() bool {
 			var n int

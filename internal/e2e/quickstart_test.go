@@ -57,9 +57,9 @@ func TestPrometheusScrapesTheQuickstart(t *testing.T) {
 	}{
 		{`up{job="quickstart"}`, func(v float64) bool { return v == 1 }},
 		{`gmpulse_goroutine_user`, func(v float64) bool { return v > 5 && v < 5000 }},
-		{`sum(gmpulse_goroutines)`, func(v float64) bool { return v > 5 && v < 5000 }},
+		{`sum(gmpulse_scheduler_goroutines)`, func(v float64) bool { return v > 5 && v < 5000 }},
 		{`rate(gmpulse_root_spans_started_total[10s])`, func(v float64) bool { return v > 50 && v < 2000 }},
-		{`histogram_quantile(0.99, rate(gmpulse_go_schedule_duration_seconds_bucket[10s]))`, func(v float64) bool { return v > 0 && v < 10 }},
+		{`histogram_quantile(0.99, rate(gmpulse_schedule_duration_seconds_bucket[10s]))`, func(v float64) bool { return v > 0 && v < 10 }},
 		{`sum(gmpulse_pulse_runnable_per_processor_distribution_count)`, func(v float64) bool { return v > 10 }},
 		{`gmpulse_shop_queue_depth`, func(v float64) bool { return v >= 0 }},
 		{`go_goroutines`, func(v float64) bool { return v > 5 }},

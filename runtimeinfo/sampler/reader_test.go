@@ -118,9 +118,9 @@ func TestGoroutines(t *testing.T) {
 		go func() { <-stop }()
 	}
 	after := settled(t, r, func(s *runtimeinfo.Snapshot) bool {
-		return number(t, s, "gmpulse.goroutines.waiting") >= number(t, before, "gmpulse.goroutines.waiting")+n-10
+		return number(t, s, "gmpulse.scheduler.goroutines.waiting") >= number(t, before, "gmpulse.scheduler.goroutines.waiting")+n-10
 	})
-	for _, key := range []string{"go.goroutine.count", "gmpulse.goroutine.user", "gmpulse.goroutines.waiting", "gmpulse.goroutine.creations"} {
+	for _, key := range []string{"go.goroutine.count", "gmpulse.goroutine.user", "gmpulse.scheduler.goroutines.waiting", "gmpulse.goroutine.creations"} {
 		grew := number(t, after, key) - number(t, before, key)
 		if grew < n-10 || grew > n+50 {
 			t.Errorf("%s grew by %v, want about %d", key, grew, n)
@@ -137,7 +137,7 @@ func TestStatesAreNotForced(t *testing.T) {
 	s := read(r)
 	rows := 0
 	for p := range s.Points() {
-		if p.Metric.Name == "gmpulse.goroutines" {
+		if p.Metric.Name == "gmpulse.scheduler.goroutines" {
 			rows++
 			if p.Number < 0 || p.Number > 1e6 {
 				t.Errorf("%s is %v", p.Metric.Key(), p.Number)
@@ -302,13 +302,13 @@ func TestPulseSeesPeakBetweenTicks(t *testing.T) {
 	for range n {
 		go func() { <-stop }()
 	}
-	blocked := func(s *runtimeinfo.Snapshot) float64 { return number(t, s, "gmpulse.goroutines.waiting") }
+	blocked := func(s *runtimeinfo.Snapshot) float64 { return number(t, s, "gmpulse.scheduler.goroutines.waiting") }
 	settled(t, other, func(s *runtimeinfo.Snapshot) bool { return blocked(s) >= n })
 	r.Pulse(3 * time.Millisecond)
 	close(stop)
 	settled(t, other, func(s *runtimeinfo.Snapshot) bool { return blocked(s) < n/2 })
 	s := read(r)
-	now, most := number(t, s, "gmpulse.goroutines.waiting"), number(t, s, "gmpulse.pulse.goroutines.max.waiting")
+	now, most := number(t, s, "gmpulse.scheduler.goroutines.waiting"), number(t, s, "gmpulse.pulse.goroutines.max.waiting")
 	least, mean := number(t, s, "gmpulse.pulse.goroutines.min.waiting"), number(t, s, "gmpulse.pulse.goroutines.mean.waiting")
 	if most < n || now > most-n/2 || least > now || mean <= least || mean >= most {
 		t.Errorf("waiting now %v, min %v, mean %v, max %v", now, least, mean, most)

@@ -25,7 +25,7 @@ func goroutineRows() []row {
 		{runtimeinfo.Metric{Name: "gmpulse.goroutine.creations", Unit: "{goroutine}", Kind: runtimeinfo.KindCounter, Help: "Goroutines created since the process started."}, rt("/sched/goroutines-created:goroutines")},
 	},
 		// The states say what an explosion is made of: CPU starvation (runnable) or blocking (waiting).
-		perState(runtimeinfo.Metric{Name: "gmpulse.goroutines", Kind: runtimeinfo.KindUpDownCounter, Help: "Goroutines by state. Approximate: the states are not read at one instant and do not sum to the total."}, stateNow)...)
+		perState(runtimeinfo.Metric{Name: "gmpulse.scheduler.goroutines", Kind: runtimeinfo.KindUpDownCounter, Help: "Goroutines by state. Approximate: the states are not read at one instant and do not sum to the total."}, stateNow)...)
 }
 
 // pulseRows are the peaks between ticks: a burst of 50 ms is invisible to a
@@ -175,7 +175,7 @@ func perState(metric runtimeinfo.Metric, of func(goroutineState) *source) []row 
 	for s := range numStates {
 		rows[s].Metric = metric
 		rows[s].Unit = "{goroutine}"
-		rows[s].Attr = attr("go.goroutine.state", s.String())
+		rows[s].Attr = attr("gmpulse.goroutine.state", s.String())
 		rows[s].source = of(s)
 	}
 	return rows

@@ -6,7 +6,7 @@ import {api} from './net.js';
 
 /** patterns select the columns that the page draws. A "*" matches the rest of a name. */
 export const patterns = [
-  'go.goroutine.count', 'gmpulse.goroutine.user', 'gmpulse.goroutine.creations', 'gmpulse.goroutines.*', 'gmpulse.pulse.*',
+  'go.goroutine.count', 'gmpulse.goroutine.user', 'gmpulse.goroutine.creations', 'gmpulse.scheduler.goroutines.*', 'gmpulse.pulse.*',
   'gmpulse.threads', 'gmpulse.runnable.per_processor', 'go.processor.limit', 'gmpulse.cpu.usable',
   'gmpulse.schedule.duration.*', 'gmpulse.mutex.wait.time', 'gmpulse.tick*', 'gmpulse.host.*', 'gmpulse.repairs',
   'gmpulse.memory.heap_alloc', 'gmpulse.gc.*', 'go.memory.*', 'gmpulse.stw.other.max', 'gmpulse.memory.sys', 'gmpulse.memory.stack_sys',
@@ -83,7 +83,7 @@ export class Data {
   complete(i) {
     for (const key of [total, waiting]) if (!this.columns.has(key)) this.columns.set(key, []);
     const [all, waits] = [total, waiting].map((key) => this.columns.get(key)), user = this.col('gmpulse.goroutine.user');
-    const others = ['gmpulse.goroutines.running', 'gmpulse.goroutines.runnable', 'gmpulse.goroutines.not_in_go'].map((key) => this.col(key));
+    const others = ['gmpulse.scheduler.goroutines.running', 'gmpulse.scheduler.goroutines.runnable', 'gmpulse.scheduler.goroutines.not_in_go'].map((key) => this.col(key));
     for (; i < this.t.length; i++) {
       const known = user[i] !== null && user[i] !== undefined;
       const busy = others.reduce((sum, c) => sum + (c[i] ?? 0), 0);

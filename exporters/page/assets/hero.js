@@ -10,9 +10,9 @@ import {total, waiting} from './data.js';
 
 /** states in stacking order. Running goroutines are at the bottom, so that they share the base line. */
 export const states = [
-  {key: 'gmpulse.goroutines.running', name: 'running', color: '--running'},
-  {key: 'gmpulse.goroutines.runnable', name: 'runnable', color: '--runnable'},
-  {key: 'gmpulse.goroutines.not_in_go', name: 'notInGo', color: '--syscall'},
+  {key: 'gmpulse.scheduler.goroutines.running', name: 'running', color: '--running'},
+  {key: 'gmpulse.scheduler.goroutines.runnable', name: 'runnable', color: '--runnable'},
+  {key: 'gmpulse.scheduler.goroutines.not_in_go', name: 'notInGo', color: '--syscall'},
   {key: waiting, name: 'waiting', color: '--waiting'},
 ];
 
