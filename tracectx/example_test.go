@@ -65,7 +65,7 @@ func ExampleProcessor_Attach() {
 }
 
 func ExampleWrapExporter() {
-	history := runtimeinfo.NewHistory(0) // engine.WithHistory feeds it; package agent does all of this
+	history := runtimeinfo.NewHistory(0) // the engine adds snapshots: engine.WithHistory
 	var exporter sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(
 		tracectx.WrapExporter(exporter, tracectx.Enrichment{History: history}),
@@ -85,11 +85,11 @@ func ExampleProcessor_WrapTracerProvider() {
 	tp := p.WrapTracerProvider(sdk)
 	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders")
 	for _, s := range p.Observe(time.Now()).Active {
-		fmt.Println("in flight:", s.Name, "sampled:", s.Sampled)
+		fmt.Println("active:", s.Name, "sampled:", s.Sampled)
 	}
 	span.End()
 	fmt.Println("ended:", p.Observe(time.Now()).Ended)
 	// Output:
-	// in flight: GET /orders sampled: false
+	// active: GET /orders sampled: false
 	// ended: 1
 }

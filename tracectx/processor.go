@@ -229,7 +229,7 @@ func (p *Processor) labelContext(ctx context.Context, key uint64, id trace.Trace
 }
 
 // rename changes the name of an active root. If the calling goroutine began the root
-// and has its labels, it gets those of the new name.
+// and has its labels, it gets the labels of the new name.
 func (p *Processor) rename(key uint64, id trace.TraceID, text string) {
 	l := &p.labeller
 	s, before, name, ok := p.table.rename(key, id, text)

@@ -41,8 +41,8 @@ type table struct {
 }
 
 // The size of a shard is a multiple of the cache line size, so that shards share no
-// line. A single active span touches two lines: the first one of the shard and that of
-// its slot.
+// line. A single active span touches two lines: the first line of the shard and the
+// line of its slot.
 type shard struct {
 	mu sync.Mutex
 	// started counts spans added since the last observation. One counter for all
@@ -156,7 +156,7 @@ type ending struct {
 }
 
 // remove removes a span that ended at the time end, and reports whether it was in the
-// table. The final name is that of span, or the known one if span is nil.
+// table. If span is nil, the span's final name is the known one.
 func (t *table) remove(key uint64, id trace.TraceID, end int64, span sdktrace.ReadOnlySpan) (e ending, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
@@ -213,7 +213,7 @@ type streak struct {
 	n     uint32
 }
 
-// A streakKind packs the index of the final name, that of the name at the start, the
+// A streakKind packs the indexes of the final name and of the name at the start, the
 // flag renaming, and the bucket of the duration.
 type streakKind uint64
 

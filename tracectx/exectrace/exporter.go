@@ -47,7 +47,7 @@ type exporter struct {
 
 var _ sdktrace.SpanExporter = (*exporter)(nil)
 
-// ExportSpans exports the spans, except those of a slow trace.
+// ExportSpans exports the spans, except the spans of a slow trace.
 func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	slow := x.recorder.slow.pick(time.Now(), spans, x.recorder.covers)
 	if slow == nil || inForceFlush() {

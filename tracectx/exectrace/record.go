@@ -28,7 +28,7 @@ var _ goroutines.Recorder = (*Recorder)(nil)
 //   - With more than 20,000 goroutines it lasts one second, because the tracer
 //     lists every goroutine once a second.
 //   - If the last recording had more than 200,000 events a second, the length
-//     shrinks so that the number of events is that of 200,000 a second.
+//     shrinks to the number of events that 200,000 a second would give.
 //   - If, at the rates of the last recording, three quarters of [Config.MaxBytes]
 //     or [Config.MaxEvents] would be exceeded, the length shrinks to those.
 //   - After recordings that exceeded MaxBytes or MaxEvents it halves, once for
