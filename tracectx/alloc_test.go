@@ -13,7 +13,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// empty is a processor that does nothing. Its cost is that of the first processor of a
+// empty is a processor that does nothing. Its cost is the cost of the first processor of a
 // provider.
 type empty struct{}
 

@@ -210,45 +210,6 @@ func TestExportSpansDoesNotChangeTheSlice(t *testing.T) {
 	})
 }
 
-// TestOnEnding calls OnEnding as a later SDK will do.
-func TestOnEnding(t *testing.T) {
-	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
-		t.Helper()
-		time.Sleep(2 * time.Second)
-		next := &ending{}
-		for name, sp := range map[string]sdktrace.SpanProcessor{
-			"wrapped":   tracectx.WrapProcessor(next, tracectx.Enrichment{History: h}),
-			"processor": newProcessor(t, tracectx.Config{History: h}),
-		} {
-			var out kept
-			tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracectx.WrapExporter(&out, tracectx.Enrichment{History: h})))
-			_, span := tp.Tracer("").Start(t.Context(), "a")
-			time.Sleep(2 * time.Second)
-			sp.(interface{ OnEnding(sdktrace.ReadWriteSpan) }).OnEnding(span.(sdktrace.ReadWriteSpan))
-			span.End()
-			if got := values(out.spans["a"]); got["gmpulse.process.during.ticks"] != 2 {
-				t.Errorf("%s: %v", name, got)
-			}
-			keys := map[attribute.Key]int{}
-			for _, a := range out.spans["a"].Attributes() {
-				if keys[a.Key]++; keys[a.Key] > 1 {
-					t.Errorf("%s: %s twice", name, a.Key)
-				}
-			}
-		}
-		if next.calls != 1 {
-			t.Errorf("the next processor was called %d times", next.calls)
-		}
-	})
-}
-
-type ending struct {
-	empty
-	calls int
-}
-
-func (e *ending) OnEnding(sdktrace.ReadWriteSpan) { e.calls++ }
-
 func TestEnrichmentAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -67,7 +67,7 @@ func TestWrappedProviderFollowsRootsWithoutParent(t *testing.T) {
 	ctx, a := tracer.Start(remote, "remote parent")
 	_, b := tracer.Start(ctx, "new root", trace.WithNewRoot())
 	if a.SpanContext().TraceID() != spanContext(1, 1).TraceID() || b.SpanContext().TraceID() == a.SpanContext().TraceID() {
-		t.Error("the ids differ from those of the provider")
+		t.Error("the ids differ from the provider's")
 	}
 	expect(t, p, counts{active: 2, started: 2})
 	trace.SpanFromContext(ctx).End() // End through the context

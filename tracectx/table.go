@@ -53,14 +53,11 @@ type shard struct {
 	streak  streak
 	// endedInner counts spans with the flag inner that ended since the last observation.
 	endedInner uint32
-	// due is the earliest time, on the observer's clock, at which a span may exceed
-	// the TTL or get an event.
-	due int64
 	// refs holds the pointers of the spans; nil while there are none.
 	refs *[room]refs
 	keys [room]uint64 // span ids
 
-	_     [8]byte // aligns slots to a cache line
+	_     [16]byte // aligns slots to a cache line
 	slots [room]slot
 }
 
@@ -100,17 +97,13 @@ const notSeen = math.MaxInt64
 func newTable(capacity int, keepSpans bool, names *names, clock *clock) *table {
 	n := max(minShards, (capacity+perShard-1)/perShard)
 	mean := float64(capacity) / float64(n)
-	t := &table{
+	return &table{
 		shards:    make([]shard, n),
 		names:     names,
 		clock:     clock,
 		keepSpans: keepSpans,
 		limit:     uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
 	}
-	for i := range t.shards {
-		t.shards[i].due = math.MaxInt64
-	}
-	return t
 }
 
 // add adds a span, unless it is in the table already or closed is set. It reports
