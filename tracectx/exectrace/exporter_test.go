@@ -60,8 +60,8 @@ func exact(s sdktrace.ReadOnlySpan) map[string]float64 {
 	const prefix = "gmpulse.span.exec."
 	m := map[string]float64{}
 	for _, a := range s.Attributes() {
-		if strings.HasPrefix(string(a.Key), prefix) {
-			m[strings.TrimPrefix(string(a.Key), prefix)] = a.Value.AsFloat64()
+		if key, ok := strings.CutPrefix(string(a.Key), prefix); ok {
+			m[key] = a.Value.AsFloat64()
 		}
 	}
 	return m
