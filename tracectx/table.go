@@ -313,7 +313,9 @@ func (s *shard) drop(i uint32) {
 		s.keys[i], s.slots[i] = s.keys[last], s.slots[last]
 	}
 	if s.refs != nil {
-		s.refs[i] = s.refs[last]
+		if i != last {
+			s.refs[i] = s.refs[last]
+		}
 		s.refs[last] = refs{}
 	}
 }
