@@ -13,7 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// empty is a processor that does nothing: what every first processor costs.
+// empty is a processor that does nothing. Its cost is the cost of the first processor of a
+// provider.
 type empty struct{}
 
 func (empty) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
@@ -21,7 +22,7 @@ func (empty) OnEnd(sdktrace.ReadOnlySpan)                     {}
 func (empty) Shutdown(context.Context) error                  { return nil }
 func (empty) ForceFlush(context.Context) error                { return nil }
 
-// prebuilt returns a live span of the SDK and the snapshot that its End makes.
+// prebuilt returns a live span of the SDK, and the snapshot that End passes to processors.
 func prebuilt(tb testing.TB, ctx context.Context) (sdktrace.ReadWriteSpan, sdktrace.ReadOnlySpan) {
 	tb.Helper()
 	var end keepEnd
@@ -49,14 +50,14 @@ func TestOnStartAndOnEndDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per root", n)
 	}
 	if c, _ := observe(t, p); c.ended != 1001 {
-		t.Errorf("measured something else: %+v", c)
+		t.Errorf("unexpected counts: %+v", c)
 	}
 	start, end = prebuilt(t, trace.ContextWithSpanContext(ctx, spanContext(1, 1)))
 	if n := testing.AllocsPerRun(1000, func() { p.OnStart(ctx, start); p.OnEnd(end) }); n != 0 {
 		t.Errorf("%v allocations per child", n)
 	}
 	if c, _ := observe(t, p); c.started != 1001 {
-		t.Errorf("measured something else: %+v", c)
+		t.Errorf("unexpected counts: %+v", c)
 	}
 }
 
@@ -89,6 +90,6 @@ func TestObserveAllocatesItsResultOnly(t *testing.T) {
 		p.OnStart(t.Context(), root(1, i+1, "a"))
 	}
 	if n := testing.AllocsPerRun(100, func() { p.Observe(time.Now()) }); n > 2 {
-		t.Errorf("%v allocations, want one for the spans and one for the groups", n)
+		t.Errorf("%v allocations, want 2: the spans and the groups", n)
 	}
 }

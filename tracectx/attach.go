@@ -34,18 +34,13 @@ type attachment struct {
 	provider  trace.TracerProvider
 }
 
-var (
-	_ sdktrace.SpanProcessor = (*attachment)(nil)
-	_ onEnding               = (*attachment)(nil)
-)
+var _ sdktrace.SpanProcessor = (*attachment)(nil)
 
 func (a *attachment) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
 	a.processor.start(ctx, &a.source, span)
 }
 
 func (a *attachment) OnEnd(span sdktrace.ReadOnlySpan) { a.processor.OnEnd(span) }
-
-func (a *attachment) OnEnding(span sdktrace.ReadWriteSpan) { a.processor.OnEnding(span) }
 
 func (a *attachment) Shutdown(context.Context) error {
 	a.processor.close(&a.source)

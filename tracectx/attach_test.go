@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-func TestAttach(t *testing.T) {
+func TestAttachedProcessorSeesLaterSpans(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tp := newProvider(t)
 	_, before := tp.Tracer("").Start(t.Context(), "before")
@@ -31,7 +31,7 @@ func TestAttach(t *testing.T) {
 	expect(t, p, counts{started: 1, ended: 1})
 }
 
-// countingProvider counts the processors it is given.
+// countingProvider counts registrations.
 type countingProvider struct {
 	*sdktrace.TracerProvider
 	registered, unregistered int
@@ -60,7 +60,7 @@ func TestAttachRegistersOnce(t *testing.T) {
 	}
 }
 
-func TestAttachBesideWithSpanProcessor(t *testing.T) {
+func TestSpansOfAProcessorRegisteredTwiceCountOnce(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tp := newProvider(t, sdktrace.WithSpanProcessor(p))
 	if !p.Attach(tp) {
@@ -72,13 +72,13 @@ func TestAttachBesideWithSpanProcessor(t *testing.T) {
 	expect(t, p, counts{started: 1, ended: 1})
 }
 
-// uncomparable is a provider by value that == panics on.
+// uncomparable is a provider that cannot be compared.
 type uncomparable struct {
 	*sdktrace.TracerProvider
 	_ []int
 }
 
-// unregistrable takes processors but does not give them back.
+// unregistrable accepts processors and cannot unregister them.
 type unregistrable struct {
 	trace.TracerProvider
 	tp *sdktrace.TracerProvider
@@ -88,7 +88,7 @@ func (u *unregistrable) RegisterSpanProcessor(sp sdktrace.SpanProcessor) {
 	u.tp.RegisterSpanProcessor(sp)
 }
 
-func TestAttachRefuses(t *testing.T) {
+func TestAttachReturnsFalse(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for name, tp := range map[string]trace.TracerProvider{
 		"nil":          nil,
@@ -107,17 +107,17 @@ func TestAttachRefuses(t *testing.T) {
 	}
 }
 
-func TestAttachIsBounded(t *testing.T) {
+func TestAttachLimitsProviders(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	var tps []*sdktrace.TracerProvider
 	for range 16 {
 		tps = append(tps, newProvider(t))
 		if !p.Attach(tps[len(tps)-1]) {
-			t.Fatalf("refused provider %d", len(tps))
+			t.Fatalf("provider %d was not attached", len(tps))
 		}
 	}
 	if p.Attach(newProvider(t)) {
-		t.Error("no bound")
+		t.Error("no limit of providers")
 	}
 	if err := tps[3].Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -126,11 +126,11 @@ func TestAttachIsBounded(t *testing.T) {
 		t.Error("attached to a provider that has shut down")
 	}
 	if !p.Attach(newProvider(t)) {
-		t.Error("the place of a provider that has shut down is not free")
+		t.Error("a provider that has shut down still counts")
 	}
 }
 
-func TestProviderShutdownForgetsItsSpansOnly(t *testing.T) {
+func TestProviderShutdownRemovesItsSpansOnly(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	a, b := newProvider(t), newProvider(t)
 	p.Attach(a)
@@ -150,7 +150,7 @@ func TestProviderShutdownForgetsItsSpansOnly(t *testing.T) {
 	expect(t, p, counts{active: 1, started: 3, ended: 1, untracked: 1})
 }
 
-func TestDetach(t *testing.T) {
+func TestDetachRemovesSpans(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tp, stubborn := newProvider(t), newProvider(t)
 	p.Attach(tp)
@@ -169,7 +169,7 @@ func TestDetach(t *testing.T) {
 	expect(t, p, counts{active: 1, started: 3, untracked: 2})
 }
 
-func TestShutdownWhileAttached(t *testing.T) {
+func TestShutdownDetachesAllProviders(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tp := newProvider(t)
 	p.Attach(tp)
@@ -185,8 +185,8 @@ func TestShutdownWhileAttached(t *testing.T) {
 	p.Detach()
 }
 
-// TestAttachDuringShutdown looks for a deadlock between the provider's lock and
-// ours, and for spans that stay behind.
+// TestAttachDuringShutdown checks that the locks of the provider and of the Processor do
+// not deadlock, and that no span remains active.
 func TestAttachDuringShutdown(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for range 200 {

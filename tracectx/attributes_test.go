@@ -32,12 +32,12 @@ func numbered(n int) (attrs []attribute.KeyValue) {
 	return attrs
 }
 
-// TestWithAttributesDoesAsSetAttributes compares with a span that had the
-// attributes set while it was live.
-func TestWithAttributesDoesAsSetAttributes(t *testing.T) {
+// TestWithAttributesEqualsSetAttributes compares with a span whose attributes were set
+// while it was live.
+func TestWithAttributesEqualsSetAttributes(t *testing.T) {
 	for name, test := range map[string]struct {
 		env         string
-		limit       int // the provider's
+		limit       int // of the provider
 		have, extra []attribute.KeyValue
 	}{
 		"room":             {"", 128, numbered(3), []attribute.KeyValue{attribute.Int("a", 1), attribute.String("b", "x")}},
@@ -70,18 +70,18 @@ func TestWithAttributesDoesAsSetAttributes(t *testing.T) {
 				t.Errorf("%d dropped, want %d", got.DroppedAttributes(), want.DroppedAttributes())
 			}
 			if !slices.Equal(span.Attributes(), before) {
-				t.Error("the span itself has changed")
+				t.Error("the original span changed")
 			}
 			if got.Name() != "a" || !got.SpanContext().Equal(span.SpanContext()) {
-				t.Error("it is another span")
+				t.Error("the span context changed")
 			}
 		})
 	}
 }
 
-// TestWithAttributesLeavesTheSharedSliceAlone gives the span room behind its
-// attributes, where a careless append would write.
-func TestWithAttributesLeavesTheSharedSliceAlone(t *testing.T) {
+// TestWithAttributesDoesNotChangeTheSharedSlice uses a slice with spare capacity, to
+// which append would write.
+func TestWithAttributesDoesNotChangeTheSharedSlice(t *testing.T) {
 	backing := numbered(8)
 	span := shared{attrs: backing[:2]}
 	tracectx.WithAttributes(span, attribute.Int("key0", 70), attribute.Int("a", 71))
@@ -98,7 +98,7 @@ type shared struct {
 func (s shared) Attributes() []attribute.KeyValue { return s.attrs }
 func (shared) DroppedAttributes() int             { return 0 }
 
-func TestWithAttributesNests(t *testing.T) {
+func TestWithAttributesOfAWrappedSpan(t *testing.T) {
 	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(1)...)
 	inner := tracectx.WithAttributes(span, attribute.Int("a", 1))
 	outer := tracectx.WithAttributes(inner, attribute.Int("b", 2), attribute.Int("a", 3))
@@ -107,10 +107,10 @@ func TestWithAttributesNests(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	if got := inner.Attributes(); len(got) != 2 || got[1] != attribute.Int("a", 1) {
-		t.Errorf("the inner one has changed: %v", got)
+		t.Errorf("the inner span changed: %v", got)
 	}
 	if same := tracectx.WithAttributes(span); same != span {
-		t.Error("wrapped for nothing")
+		t.Error("wrapped without attributes")
 	}
 }
 

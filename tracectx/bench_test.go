@@ -16,8 +16,8 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// BenchmarkSpan is the start and end of one root span with the SDK, without any
-// processor, with one that does nothing, and with ours. Compare ours to empty.
+// BenchmarkSpan measures start and end of a root span with the SDK: without a processor,
+// with an empty one, and with a Processor. Compare gmpulse to empty.
 func BenchmarkSpan(b *testing.B) {
 	for _, bench := range []struct {
 		name      string
@@ -26,7 +26,7 @@ func BenchmarkSpan(b *testing.B) {
 		{"none", func() sdktrace.SpanProcessor { return nil }},
 		{"empty", func() sdktrace.SpanProcessor { return empty{} }},
 		{"no-labels", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{NoLabels: true}) }},
-		{"ours", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{}) }},
+		{"gmpulse", func() sdktrace.SpanProcessor { return newProcessor(b, tracectx.Config{}) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			tracer := benchTracer(b, bench.processor())
@@ -57,7 +57,7 @@ func benchTracer(b *testing.B, processor sdktrace.SpanProcessor) trace.Tracer {
 	return newProvider(b, sdktrace.WithSpanProcessor(processor)).Tracer("")
 }
 
-// BenchmarkOnStartOnEnd is the two calls alone, 64 spans in flight in turn.
+// BenchmarkOnStartOnEnd measures the two calls alone, with 64 active spans.
 func BenchmarkOnStartOnEnd(b *testing.B) {
 	ctx := context.Background()
 	for _, bench := range []struct {
@@ -67,9 +67,9 @@ func BenchmarkOnStartOnEnd(b *testing.B) {
 	}{
 		{"root/empty", ctx, empty{}},
 		{"root/no-labels", ctx, newProcessor(b, tracectx.Config{NoLabels: true})},
-		{"root/ours", ctx, newProcessor(b, tracectx.Config{})},
+		{"root/gmpulse", ctx, newProcessor(b, tracectx.Config{})},
 		{"child/empty", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), empty{}},
-		{"child/ours", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), newProcessor(b, tracectx.Config{})},
+		{"child/gmpulse", trace.ContextWithSpanContext(ctx, spanContext(1, 1)), newProcessor(b, tracectx.Config{})},
 	} {
 		b.Run(bench.name, func(b *testing.B) { benchCalls(b, bench.ctx, bench.processor) })
 		b.Run("parallel/"+bench.name, func(b *testing.B) {
@@ -118,7 +118,7 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// BenchmarkEnrich is what an exporter that is wrapped costs more per span.
+// BenchmarkEnrich measures the additional cost per span of a wrapped processor.
 func BenchmarkEnrich(b *testing.B) {
 	h := runtimeinfo.NewHistory(0)
 	for n := range 5 {

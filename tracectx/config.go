@@ -57,8 +57,8 @@ type Config struct {
 	History *runtimeinfo.History
 }
 
-// withDefaults replaces zero fields by their defaults. The error joins those of all
-// invalid fields.
+// withDefaults replaces zero fields by their defaults. The error names every invalid
+// field.
 func (c Config) withDefaults() (Config, error) {
 	err := errors.Join(
 		checkCount("Capacity", c.Capacity, maxCapacity),

@@ -16,15 +16,15 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// Work of a Do counts and is labelled like a root, also when it panics.
+// The work of Do counts and has labels like a root, also if it panics.
 func TestDo(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would shrink the stack
-	growStack(100)                                   // a stack that moves keeps its labels
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would shrink the stack
+	growStack(100)                                   // labels stay if the stack moves
 	p := newProcessor(t, tracectx.Config{})
 	if p.Attached() {
-		t.Error("attached to nothing")
+		t.Error("attached before any span")
 	}
-	n := newNursery(t)
+	n := newWaiters(t)
 	work := func(then func(ctx context.Context)) {
 		p.Do(t.Context(), "refresh", func(ctx context.Context) {
 			n.spawn()
@@ -43,7 +43,7 @@ func TestDo(t *testing.T) {
 	boom := errors.New("boom")
 	func() {
 		defer func() {
-			if got := recover(); got != boom { //nolint:errorlint // the very value
+			if got := recover(); got != boom { //nolint:errorlint // the same value
 				t.Errorf("recovered %v", got)
 			}
 		}()
@@ -54,8 +54,8 @@ func TestDo(t *testing.T) {
 		tracectx.SetName(ctx, "refresh prices")
 		n.spawn()
 	})
-	tracectx.SetName(t.Context(), "nothing") // does nothing
-	if got := born(t); got["refresh"] != 3 || got["refresh prices"] != 1 || got[""] != 2 {
+	tracectx.SetName(t.Context(), "no work") // has no effect
+	if got := rootsOfWaiters(t); got["refresh"] != 3 || got["refresh prices"] != 1 || got[""] != 2 {
 		t.Errorf("goroutines by root: %v", got)
 	}
 	a := expect(t, p, counts{started: 3, ended: 3})
@@ -63,12 +63,13 @@ func TestDo(t *testing.T) {
 		t.Errorf("ended %v", got)
 	}
 	if !p.Attached() {
-		t.Error("work was seen")
+		t.Error("not attached after work")
 	}
 }
 
-// Spans inside work and work inside spans count once, and give its example their ids.
-func TestDoBesideSpans(t *testing.T) {
+// Spans inside work, and work inside spans, do not count. The first span gives the example
+// of the work its ids.
+func TestDoAndSpansCountOnce(t *testing.T) {
 	for name, wrap := range map[string]bool{"registered": false, "wrapped": true} {
 		t.Run(name, func(t *testing.T) {
 			p := newProcessor(t, tracectx.Config{})
@@ -80,7 +81,7 @@ func TestDoBesideSpans(t *testing.T) {
 			var late context.Context
 			var id [16]byte
 			p.Do(t.Context(), "job", func(ctx context.Context) {
-				late = ctx //nolint:fatcontext // used after the work has ended, on purpose
+				late = ctx //nolint:fatcontext // used after the work has ended
 				_, span := tracer.Start(ctx, "span")
 				id = span.SpanContext().TraceID()
 				span.End()
@@ -94,7 +95,7 @@ func TestDoBesideSpans(t *testing.T) {
 			p.Do(ctx, "part", func(context.Context) {})
 			span.End()
 			expect(t, p, counts{started: 2, ended: 2})
-			_, span = tracer.Start(late, "after the job") // it goes on without it
+			_, span = tracer.Start(late, "after the job") // counts: the job has ended
 			span.End()
 			expect(t, p, counts{started: 3, ended: 3})
 		})
@@ -116,11 +117,11 @@ func TestAttached(t *testing.T) {
 	p.OnStart(t.Context(), root(1, 1, "a"))
 	observe(t, p)
 	if !p.Attached() {
-		t.Error("a root was seen")
+		t.Error("not attached after a root")
 	}
 }
 
-// growStack makes the goroutine's stack so large that nothing after it moves the stack.
+// growStack grows the goroutine's stack, so that later calls do not move it.
 func growStack(n int) byte {
 	var frame [1024]byte
 	if n > 0 {

@@ -102,26 +102,9 @@ type enrichingProcessor struct {
 	enricher enricher
 }
 
-// onEnding is the method that the OpenTelemetry specification adds to span processors:
-// a span can still be changed. SDK 1.47 does not call it.
-type onEnding interface {
-	OnEnding(span sdktrace.ReadWriteSpan)
-}
-
-var _ onEnding = (*enrichingProcessor)(nil)
-
 func (x *enrichingProcessor) OnEnd(span sdktrace.ReadOnlySpan) {
 	enriched, _ := x.enricher.enrich(span)
 	x.SpanProcessor.OnEnd(enriched)
-}
-
-// OnEnding enriches the span for all processors. If the SDK calls it, OnEnd finds the
-// attributes present and adds none.
-func (x *enrichingProcessor) OnEnding(span sdktrace.ReadWriteSpan) {
-	x.enricher.enrichLive(span)
-	if next, ok := x.SpanProcessor.(onEnding); ok {
-		next.OnEnding(span)
-	}
 }
 
 type enricher struct {
@@ -140,37 +123,23 @@ func newEnricher(e Enrichment) enricher {
 	return enricher{history: e.History, slow: e.Slow, limit: attributeLimit()}
 }
 
-// enrich returns an ended span with more attributes, or span and false if it is not to
-// be enriched.
+// enrich returns an ended span with more attributes. It returns span and false if the
+// span is not to be enriched, or is enriched already.
 func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bool) {
-	w, ok := x.window(span, span.EndTime())
-	if !ok {
+	start, end := span.StartTime(), span.EndTime()
+	length := end.Sub(start)
+	if length < x.slow && hasLocalParent(span.Parent()) {
+		return span, false
+	}
+	w, ok := x.history.Window(start, end)
+	if !ok || length < w.Length()/time.Duration(w.Ticks()) {
+		return span, false
+	}
+	if slices.ContainsFunc(span.Attributes(), func(a attribute.KeyValue) bool { return a.Key == duringTicks }) {
 		return span, false
 	}
 	var memory [numAttributes]attribute.KeyValue
 	return withAttributes(span, x.limit, during(memory[:0], w)), true
-}
-
-// enrichLive adds attributes to a span that is about to end.
-func (x *enricher) enrichLive(span sdktrace.ReadWriteSpan) {
-	if w, ok := x.window(span, time.Now()); ok {
-		span.SetAttributes(during(make([]attribute.KeyValue, 0, numAttributes), w)...)
-	}
-}
-
-// window returns the values for the time of a span. ok is false if the span is not to
-// be enriched, or is enriched already.
-func (x *enricher) window(span sdktrace.ReadOnlySpan, end time.Time) (w runtimeinfo.Window, ok bool) {
-	start := span.StartTime()
-	length := end.Sub(start)
-	if length < x.slow && hasLocalParent(span.Parent()) {
-		return w, false
-	}
-	w, ok = x.history.Window(start, end)
-	if !ok || length < w.Length()/time.Duration(w.Ticks()) {
-		return w, false
-	}
-	return w, !slices.ContainsFunc(span.Attributes(), func(a attribute.KeyValue) bool { return a.Key == duringTicks })
 }
 
 // during appends the attributes of a window. It leaves out unknown values.

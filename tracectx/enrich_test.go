@@ -23,10 +23,10 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// rows is the catalogue, made once.
+// rows is the catalogue of metrics.
 var rows = catalogue.All()
 
-// tick adds a snapshot with the number n in all that a History keeps.
+// tick adds a snapshot to a History, in which every value is n.
 func tick(h *runtimeinfo.History, n float64) {
 	var points []runtimeinfo.Point
 	for _, m := range rows {
@@ -45,7 +45,8 @@ func tick(h *runtimeinfo.History, n float64) {
 	h.Add(s)
 }
 
-// ticking runs f in a bubble whose History gets a tick each second, at half past.
+// ticking runs f in a synctest bubble with a History that gets a tick every second, at
+// 0.5 s, 1.5 s and so on.
 func ticking(t *testing.T, f func(t *testing.T, h *runtimeinfo.History)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +66,7 @@ func ticking(t *testing.T, f func(t *testing.T, h *runtimeinfo.History)) {
 	})
 }
 
-// values of the attributes that enrichment has added, by their keys.
+// values returns the numeric attributes of a span.
 func values(span sdktrace.ReadOnlySpan) map[attribute.Key]float64 {
 	all := map[attribute.Key]float64{}
 	for _, a := range span.Attributes() {
@@ -74,13 +75,13 @@ func values(span sdktrace.ReadOnlySpan) map[attribute.Key]float64 {
 			all[a.Key] = float64(a.Value.AsInt64())
 		case attribute.FLOAT64:
 			all[a.Key] = a.Value.AsFloat64()
-		default: // none of enrichment's
+		default:
 		}
 	}
 	return all
 }
 
-// kept is an exporter that keeps spans as they come.
+// kept is an exporter that keeps the spans.
 type kept struct {
 	mu    sync.Mutex
 	spans map[string]sdktrace.ReadOnlySpan // by name
@@ -100,7 +101,7 @@ func (k *kept) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) err
 
 func (*kept) Shutdown(context.Context) error { return nil }
 
-// TestEnrichment takes a trace of spans of all lengths through every way there is.
+// TestEnrichment exports a trace with spans of different lengths in every supported way.
 func TestEnrichment(t *testing.T) {
 	for name, provider := range map[string]func(sdktrace.SpanExporter, tracectx.Enrichment) *sdktrace.TracerProvider{
 		"batch": func(x sdktrace.SpanExporter, e tracectx.Enrichment) *sdktrace.TracerProvider {
@@ -131,8 +132,8 @@ func TestEnrichment(t *testing.T) {
 	}
 }
 
-// trace4s makes a root of 4 s with children of half a second, 2 s and 3 s, and a
-// root of 200 ms that has a tick in it.
+// trace4s creates a root of 4 s with children of 0 s, 2 s and 3 s, and a root of 200 ms
+// that contains a tick.
 func trace4s(t *testing.T, tp trace.TracerProvider) {
 	t.Helper()
 	tracer := tp.Tracer("")
@@ -166,7 +167,7 @@ func checkTrace(t *testing.T, spans map[string]sdktrace.ReadOnlySpan) {
 		}
 	}
 	const during, atStart = "gmpulse.process.during.", "gmpulse.process.at_start."
-	got := values(spans["root"]) // from 2 to 6: the ticks at 2.5 to 5.5, from that at 1.5 on
+	got := values(spans["root"]) // from 2 s to 6 s: the ticks at 2.5 s to 5.5 s, compared with the tick at 1.5 s
 	delete(got, during+"cpu.time")
 	want := map[attribute.Key]float64{
 		during + "ticks": 4, during + "time": 4, during + "active_spans": 3,
@@ -179,22 +180,21 @@ func checkTrace(t *testing.T, spans map[string]sdktrace.ReadOnlySpan) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	if a := spans["root"].Attributes()[0]; a != attribute.String("k", "v") {
-		t.Errorf("the span's own attribute is %v", a)
+		t.Errorf("first attribute %v", a)
 	}
 	if slow := values(spans["slow child"]); slow[during+"ticks"] != 3 {
 		t.Errorf("slow child: %v", slow)
 	}
 }
 
-func TestEnrichmentOff(t *testing.T) {
+func TestWrappersWithoutHistoryReturnTheArgument(t *testing.T) {
 	x, p := sdktrace.SpanExporter(&kept{}), sdktrace.SpanProcessor(empty{})
 	if tracectx.WrapExporter(x, tracectx.Enrichment{}) != x || tracectx.WrapProcessor(p, tracectx.Enrichment{}) != p {
-		t.Error("wrapped for nothing")
+		t.Error("wrapped without a History")
 	}
 }
 
-// TestEnrichmentLeavesTheBatchAlone: the slice is the processor's.
-func TestEnrichmentLeavesTheBatchAlone(t *testing.T) {
+func TestExportSpansDoesNotChangeTheSlice(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
 		t.Helper()
 		x := tracectx.WrapExporter(&kept{}, tracectx.Enrichment{History: h})
@@ -205,49 +205,10 @@ func TestEnrichmentLeavesTheBatchAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(batch[0].Attributes()) != 0 {
-			t.Error("the caller's slice was changed")
+			t.Error("the caller's slice changed")
 		}
 	})
 }
-
-// TestOnEnding calls what an SDK of the future will call, on a live span.
-func TestOnEnding(t *testing.T) {
-	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
-		t.Helper()
-		time.Sleep(2 * time.Second)
-		next := &ending{}
-		for name, sp := range map[string]sdktrace.SpanProcessor{
-			"wrapped":   tracectx.WrapProcessor(next, tracectx.Enrichment{History: h}),
-			"processor": newProcessor(t, tracectx.Config{History: h}),
-		} {
-			var out kept
-			tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracectx.WrapExporter(&out, tracectx.Enrichment{History: h})))
-			_, span := tp.Tracer("").Start(t.Context(), "a")
-			time.Sleep(2 * time.Second)
-			sp.(interface{ OnEnding(sdktrace.ReadWriteSpan) }).OnEnding(span.(sdktrace.ReadWriteSpan))
-			span.End()
-			if got := values(out.spans["a"]); got["gmpulse.process.during.ticks"] != 2 {
-				t.Errorf("%s: %v", name, got)
-			}
-			keys := map[attribute.Key]int{}
-			for _, a := range out.spans["a"].Attributes() {
-				if keys[a.Key]++; keys[a.Key] > 1 {
-					t.Errorf("%s: %s twice", name, a.Key)
-				}
-			}
-		}
-		if next.calls != 1 {
-			t.Errorf("the next processor was called %d times", next.calls)
-		}
-	})
-}
-
-type ending struct {
-	empty
-	calls int
-}
-
-func (e *ending) OnEnding(sdktrace.ReadWriteSpan) { e.calls++ }
 
 func TestEnrichmentAllocations(t *testing.T) {
 	if raceEnabled {
@@ -272,8 +233,7 @@ func TestEnrichmentAllocations(t *testing.T) {
 	}
 }
 
-// TestLongSpans follows roots until they are lost.
-func TestLongSpans(t *testing.T) {
+func TestLongSpansGetEvents(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
 		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
@@ -322,7 +282,7 @@ func TestLongSpans(t *testing.T) {
 			}
 		}
 		if c := activeNow(p); lost != 1 || c != 0 {
-			t.Errorf("%d events of the lost span, %d still active", lost, c)
+			t.Errorf("%d events of the lost span, %d active", lost, c)
 		}
 	})
 }
@@ -334,8 +294,7 @@ func activeNow(p *tracectx.Processor) (active int) {
 	return active
 }
 
-// TestLongSpansAreBounded: a thousand long roots do not all get an event at once.
-func TestLongSpansAreBounded(t *testing.T) {
+func TestLongSpanEventsAreSpreadOverTicks(t *testing.T) {
 	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
 		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
@@ -351,7 +310,7 @@ func TestLongSpansAreBounded(t *testing.T) {
 			others = append(others, span)
 		}
 		for _, span := range others {
-			span.End() // those that remain are moved in the table
+			span.End() // moves the others in the table
 		}
 		count := func() (n int) {
 			for _, s := range spans {
@@ -381,8 +340,7 @@ func TestLongSpansAreBounded(t *testing.T) {
 	})
 }
 
-// TestLiveSpansAreLetGo: what has ended is not held on to.
-func TestLiveSpansAreLetGo(t *testing.T) {
+func TestEndedSpansAreRemovedWithHistory(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{History: runtimeinfo.NewHistory(0)})
 	r := root(1, 1, "a")
 	for i := range uint64(100) {

@@ -5,6 +5,7 @@ package tracectx_test
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -65,7 +66,7 @@ func ExampleProcessor_Attach() {
 }
 
 func ExampleWrapExporter() {
-	history := runtimeinfo.NewHistory(0) // engine.WithHistory feeds it; package agent does all of this
+	history := runtimeinfo.NewHistory(0) // the engine adds snapshots: engine.WithHistory
 	var exporter sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(
 		tracectx.WrapExporter(exporter, tracectx.Enrichment{History: history}),
@@ -85,11 +86,70 @@ func ExampleProcessor_WrapTracerProvider() {
 	tp := p.WrapTracerProvider(sdk)
 	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders")
 	for _, s := range p.Observe(time.Now()).Active {
-		fmt.Println("in flight:", s.Name, "sampled:", s.Sampled)
+		fmt.Println("active:", s.Name, "sampled:", s.Sampled)
 	}
 	span.End()
 	fmt.Println("ended:", p.Observe(time.Now()).Ended)
 	// Output:
-	// in flight: GET /orders sampled: false
+	// active: GET /orders sampled: false
 	// ended: 1
+}
+
+func ExampleWrapProcessor() {
+	history := runtimeinfo.NewHistory(0) // the engine adds snapshots: engine.WithHistory
+	next := sdktrace.NewBatchSpanProcessor(tracetest.NewInMemoryExporter())
+	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(
+		tracectx.WrapProcessor(next, tracectx.Enrichment{History: history, Slow: 500 * time.Millisecond}),
+	))
+	fmt.Println(tp.Shutdown(context.Background()))
+	// Output:
+	// <nil>
+}
+
+func ExampleProcessor_Do() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p.Do(context.Background(), "refresh prices", func(context.Context) {
+		for _, s := range p.Observe(time.Now()).Active {
+			fmt.Println("active:", s.Name)
+		}
+	})
+	// Output:
+	// active: refresh prices
+}
+
+func ExampleSetName() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p.Do(context.Background(), "GET", func(ctx context.Context) {
+		tracectx.SetName(ctx, "GET /orders/{id}") // the router has found the route
+	})
+	for _, g := range p.Observe(time.Now()).Groups {
+		fmt.Println(g.Ended, g.Name)
+	}
+	// Output:
+	// 1 GET /orders/{id}
+}
+
+func ExampleProcessor_Origin() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p.Do(context.Background(), "refresh prices", func(ctx context.Context) {
+		// Goroutines that start here inherit these labels. A goroutine profile shows them.
+		root, _ := pprof.Label(ctx, tracectx.RootLabel)
+		epoch, _ := pprof.Label(ctx, tracectx.EpochLabel)
+		origin, ok := p.Origin(root, epoch)
+		fmt.Println(origin.Names, origin.To.Sub(origin.From), ok)
+	})
+	// Output:
+	// [refresh prices] 10s true
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// fakeSpan is a span whose every fact the test decides. The embedded interface
-// is nil: whatever the processor asks beyond these panics.
+// fakeSpan is a span whose properties the test sets. The embedded interface is nil, so
+// any other method panics.
 type fakeSpan struct {
 	sdktrace.ReadWriteSpan
 	id, parent trace.SpanContext
@@ -32,7 +32,7 @@ func (s *fakeSpan) SpanKind() trace.SpanKind       { return s.kind }
 func (s *fakeSpan) StartTime() time.Time           { return s.start }
 func (s *fakeSpan) EndTime() time.Time             { return s.start.Add(s.took) }
 
-// spanContext makes ids of two numbers.
+// spanContext returns a span context with ids made from two numbers.
 func spanContext(traceID, spanID uint64) trace.SpanContext {
 	var t trace.TraceID
 	var s trace.SpanID
@@ -54,14 +54,14 @@ func newProcessor(tb testing.TB, config tracectx.Config) *tracectx.Processor {
 	return p
 }
 
-// counts are the numbers of an observation, for comparing by ==.
+// counts are the counts of an observation.
 type counts struct {
 	active                                int
 	started, ended, untracked, neverEnded uint64
 }
 
-// observe returns the counts and the whole of an observation, whose parts it
-// checks against each other.
+// observe returns an observation and its counts. It checks that the values are
+// consistent.
 func observe(t testing.TB, p *tracectx.Processor) (counts, tracectx.Activity) {
 	t.Helper()
 	a := p.Observe(time.Now())
@@ -82,24 +82,24 @@ func observe(t testing.TB, p *tracectx.Processor) (counts, tracectx.Activity) {
 		}
 	}
 	if sum := a.Ended + a.Untracked + a.NeverEnded + uint64(c.active); a.Started != sum {
-		t.Errorf("%d started, but %+v sum up to %d", a.Started, c, sum)
+		t.Errorf("%d started, but %+v add up to %d", a.Started, c, sum)
 	}
-	// Names are read last: what ended meanwhile is in theirs already.
+	// Names are read last, so their counts may include later ends.
 	if ended < a.Ended || a.ActiveInner > c.active || a.EndedInner > a.Ended {
 		t.Errorf("%d ended, but %d of all names, or %d and %d inside others of %+v", a.Ended, ended, a.ActiveInner, a.EndedInner, c)
 	}
 	if len(a.Active) != min(c.active, runtimeinfo.MaxSpans) {
-		t.Errorf("%d spans named of %d", len(a.Active), c.active)
+		t.Errorf("%d spans listed of %d", len(a.Active), c.active)
 	}
 	for i := 1; i < len(a.Active); i++ {
 		if a.Active[i].Start.Before(a.Active[i-1].Start) {
-			t.Errorf("span %d is older than the one before", i)
+			t.Errorf("span %d is older than its predecessor", i)
 		}
 	}
 	return c, a
 }
 
-// expect observes and compares the counts.
+// expect observes and checks the counts.
 func expect(t testing.TB, p *tracectx.Processor, want counts) tracectx.Activity {
 	t.Helper()
 	got, a := observe(t, p)

@@ -18,8 +18,8 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// labelsOf returns the labels of all goroutines that wait in a function of the tests,
-// and how many have them.
+// labelsOf counts the goroutines that wait in a function of this package, by their
+// labels.
 func labelsOf(t *testing.T, function string) map[string]int {
 	t.Helper()
 	var b bytes.Buffer
@@ -45,9 +45,9 @@ func labelsOf(t *testing.T, function string) map[string]int {
 //go:noinline
 func waitHere(release <-chan struct{}) { <-release }
 
-// endElsewhere has a span begin on a goroutine that then ends, and end on a later
-// one, which gets its stack, inside of what within does. It returns how many of the
-// later ones have which labels afterwards.
+// endElsewhere starts n spans on goroutines that exit, and ends them on later goroutines,
+// which may reuse the stacks. within calls end. endElsewhere counts the later goroutines
+// by their labels afterwards.
 func endElsewhere(t *testing.T, n int, within func(tracer trace.Tracer, end func())) map[string]int {
 	t.Helper()
 	p := newProcessor(t, tracectx.Config{Capacity: 2 * n})
@@ -78,9 +78,9 @@ func endElsewhere(t *testing.T, n int, within func(tracer trace.Tracer, end func
 	return got
 }
 
-// A span that ends on another goroutine takes none of that one's labels away, also
-// where that one has the stack of the goroutine that began the span.
-func TestEndElsewhereKeepsLabels(t *testing.T) {
+// A span that ends on another goroutine does not change the labels of that goroutine,
+// even if the goroutine reuses the stack of the one that started the span.
+func TestEndOnAGoroutineWithTheSameStackKeepsLabels(t *testing.T) {
 	n := 20_000 // 60,000 in all
 	if testing.Short() || raceEnabled {
 		n = 2_000
@@ -113,7 +113,7 @@ func TestEndElsewhereKeepsLabels(t *testing.T) {
 	}
 }
 
-// Of a root of the same name and epoch, one in sixteen cannot be told from the other.
+// One in 16 roots of the same name and epoch uses the same label set.
 func TestEndElsewhereUnderTheSameName(t *testing.T) {
 	const n = 4_000
 	got := endElsewhere(t, n, func(tracer trace.Tracer, end func()) {
@@ -126,28 +126,28 @@ func TestEndElsewhereUnderTheSameName(t *testing.T) {
 	}
 }
 
-// Labels that the application sets on a goroutine, with a context that the span does
-// not get, stay beside ours and after it.
-func TestLabelsOutsideTheContext(t *testing.T) {
+// Labels that the application sets on a goroutine, but not in the span's context, are
+// kept during the span and after it.
+func TestLabelsOutsideTheContextAreKept(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	still(t, tracer)
+	fixStack(t, tracer)
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("tenant", "a")))
 	defer pprof.SetGoroutineLabels(context.Background())
 	for range 3 {
 		_, span := tracer.Start(context.Background(), "GET /")
-		if got := labelsOfMine(t); got["tenant"] != "a" || got[tracectx.RootLabel] != "GET /" {
+		if got := ownLabels(t); got["tenant"] != "a" || got[tracectx.RootLabel] != "GET /" {
 			t.Errorf("inside: %v", got)
 		}
 		span.End()
-		if got := labelsOfMine(t); got["tenant"] != "a" || len(got) != 1 {
+		if got := ownLabels(t); got["tenant"] != "a" || len(got) != 1 {
 			t.Errorf("after: %v", got)
 		}
 	}
 }
 
-// A root that begins inside another by a lost context hides neither its name nor
-// counts as load.
+// A root that begins inside another because the context was lost does not change the
+// labels and does not count as load.
 func TestLostContext(t *testing.T) {
 	for name, wrap := range map[string]func(*tracectx.Processor, trace.TracerProvider) trace.TracerProvider{
 		"registered": func(p *tracectx.Processor, tp trace.TracerProvider) trace.TracerProvider {
@@ -161,13 +161,13 @@ func TestLostContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newProcessor(t, tracectx.Config{})
 			tracer := wrap(p, newProvider(t)).Tracer("")
-			still(t, tracer)
-			n := newNursery(t)
+			fixStack(t, tracer)
+			n := newWaiters(t)
 			ctx, outer := tracer.Start(t.Context(), "GET /user")
 			_, inner := tracer.Start(context.Background(), "gorm.Query")
 			n.spawn()
 			if _, a := observe(t, p); a.ActiveInner != 1 {
-				t.Errorf("%d of %d active are inside others", a.ActiveInner, a.Started)
+				t.Errorf("%d of %d active roots are inner ones", a.ActiveInner, a.Started)
 			}
 			inner.End()
 			n.spawn()
@@ -177,22 +177,21 @@ func TestLostContext(t *testing.T) {
 			n.spawn()
 			outer.End()
 			n.spawn()
-			if got := born(t); got["GET /user"] != 3 || got["audit"] != 1 || got[""] != 1 || len(got) != 3 {
+			if got := rootsOfWaiters(t); got["GET /user"] != 3 || got["audit"] != 1 || got[""] != 1 || len(got) != 3 {
 				t.Errorf("goroutines by root: %v", got)
 			}
 			if c, a := observe(t, p); c.ended != 5 || a.EndedInner != 1 || a.ActiveInner != 0 {
-				t.Errorf("%+v, %d inside others", c, a.EndedInner)
+				t.Errorf("%+v, %d inner ones", c, a.EndedInner)
 			}
 		})
 	}
 }
 
-// A goroutine that a request started begins roots of its own: they are what they
-// say, but for outgoing calls.
-func TestRootsOfGoroutinesOfARoot(t *testing.T) {
+// Roots that begin on a goroutine of a request count as roots, except outgoing calls.
+func TestRootsOnGoroutinesOfARoot(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	n := newNursery(t)
+	n := newWaiters(t)
 	_, outer := tracer.Start(t.Context(), "GET /user")
 	defer outer.End()
 	var wg sync.WaitGroup
@@ -205,23 +204,23 @@ func TestRootsOfGoroutinesOfARoot(t *testing.T) {
 		n.spawn()
 	})
 	wg.Wait()
-	if got := born(t); got["internal"] != 1 || got["consumer"] != 1 || got["GET /user"] != 2 {
+	if got := rootsOfWaiters(t); got["internal"] != 1 || got["consumer"] != 1 || got["GET /user"] != 2 {
 		t.Errorf("goroutines by root: %v", got)
 	}
 	if c, a := observe(t, p); c.ended != 3 || a.EndedInner != 1 {
-		t.Errorf("%+v, %d inside others", c, a.EndedInner)
+		t.Errorf("%+v, %d inner ones", c, a.EndedInner)
 	}
 }
 
-// Epochs and ages are those of the clock, not the ones that spans claim.
-func TestBackdated(t *testing.T) {
+// Epochs and ages depend on the clock, not on the start times that spans report.
+func TestBackdatedStartDoesNotAffectEpochAndAge(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
 	start := time.Now()
 	p.Observe(start.Add(3 * time.Hour)) // seconds 10,800: an epoch of ten minutes
-	n := newNursery(t)
-	for _, claimed := range []time.Duration{-20 * time.Minute, 0, 20 * time.Minute} {
-		_, span := tracer.Start(t.Context(), "orders process", trace.WithTimestamp(start.Add(3*time.Hour+claimed)))
+	n := newWaiters(t)
+	for _, reported := range []time.Duration{-20 * time.Minute, 0, 20 * time.Minute} {
+		_, span := tracer.Start(t.Context(), "orders process", trace.WithTimestamp(start.Add(3*time.Hour+reported)))
 		n.spawn()
 		defer span.End()
 	}
@@ -239,8 +238,7 @@ func TestBackdated(t *testing.T) {
 	}
 }
 
-// The duration of a span that claims to have begun long ago is what it took here.
-func TestBackdatedDuration(t *testing.T) {
+func TestDurationOfABackdatedSpanCountsFromItsStartHere(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for i := range uint64(100) {
 		s := root(1, i+1, "orders process")
@@ -252,7 +250,7 @@ func TestBackdatedDuration(t *testing.T) {
 	if _, a := observe(t, p); a.Groups[0].P99 > 2*time.Second {
 		t.Errorf("99th percentile %v", a.Groups[0].P99)
 	}
-	old := root(1, 1000, "backfill") // both times lie in the past
+	old := root(1, 1000, "backfill") // both times are in the past
 	old.start, old.took = old.start.Add(-time.Hour), time.Minute
 	p.OnStart(t.Context(), old)
 	p.OnEnd(old)

@@ -15,11 +15,10 @@ import (
 // A labeller sets profiler labels on goroutines that begin local roots, and restores
 // the former labels when the roots end.
 //
-// A span may end on another goroutine, whose labels must not change. Therefore the end
-// compares the address of the goroutine's label set with that of the set from the
-// start, and the stack address of the caller with that of the start. The stack address
-// differs on goroutines that inherited the set; the set differs on a later goroutine
-// that reuses the stack.
+// A span may end on another goroutine, whose labels must not change. Therefore begin
+// records the address of the label set and the stack address of the caller, and end
+// compares both. A goroutine that inherited the set has another stack address; a later
+// goroutine that reuses the stack has another set.
 type labeller struct {
 	off    bool
 	reader *labelReader // nil if labels cannot be read
@@ -171,7 +170,7 @@ func stackAddress() uint32 {
 
 // near reports whether two stack addresses belong to one goroutine. Start and End of a
 // span are called at about the same stack depth, so on one goroutine the addresses are
-// close, and those of two goroutines are at least the rest of a stack apart. If the
+// close. On two goroutines they are at least the rest of a stack apart. If the
 // stack moved in between because it grew, near reports false; then the labels stay
 // until the next root begins on the goroutine.
 func near(a, b uint32) bool {
@@ -179,10 +178,15 @@ func near(a, b uint32) bool {
 	return a-b < frame || b-a < frame
 }
 
-// stackReach returns an upper bound of the size of the calling goroutine's stack, in
-// bytes, from the number of its frames.
+// stackReach returns an upper bound, in bytes, of the distance to the stack address of a
+// root that began earlier on the calling goroutine, from the number of stack frames. The
+// frames of the start itself do not count, because they belong to both addresses. A
+// tight bound matters: stacks of 4 KB may be adjacent.
 func stackReach() uint32 {
-	const perFrame = 512
+	const (
+		perFrame    = 512
+		startFrames = 5 // stackReach, begin, add and at least two callers
+	)
 	var frames [64]uintptr
-	return uint32(runtime.Callers(1, frames[:])) * perFrame
+	return uint32(max(0, runtime.Callers(1, frames[:])-startFrames)) * perFrame
 }

@@ -38,8 +38,8 @@ const (
 	maxEndedNames = 32
 )
 
-// epochOf returns the first second of the epoch that contains a second, and that of
-// the next epoch. Epochs get longer so that a leak of a week has about a thousand
+// epochOf returns the bounds of the epoch that contains a second: its first second, and
+// the first second of the next epoch. Epochs get longer so that a leak of a week has about a thousand
 // label values.
 func epochOf(second int64) (begin, end int64) {
 	length := int64(600)

@@ -18,16 +18,16 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// nursery is the goroutines of one test.
-type nursery struct {
+// waiters are goroutines that wait until the end of a test.
+type waiters struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
 }
 
-// newNursery ends its goroutines, and waits for them, with the test.
-func newNursery(t *testing.T) *nursery {
+// newWaiters returns waiters that stop at the end of the test.
+func newWaiters(t *testing.T) *waiters {
 	t.Helper()
-	n := &nursery{stop: make(chan struct{})}
+	n := &waiters{stop: make(chan struct{})}
 	t.Cleanup(func() {
 		close(n.stop)
 		n.wg.Wait()
@@ -35,10 +35,10 @@ func newNursery(t *testing.T) *nursery {
 	return n
 }
 
-// still keeps the stack of the calling goroutine where it is: it grows it by one
-// span, and lets no collection shrink it. A stack that moves during a span keeps
-// the labels from being restored.
-func still(t *testing.T, tracer trace.Tracer) {
+// fixStack prevents the stack of the calling goroutine from moving: it grows the stack by
+// starting spans, and turns off the garbage collector, which shrinks stacks. If a stack
+// moves during a span, the labels are not restored.
+func fixStack(t *testing.T, tracer trace.Tracer) {
 	t.Helper()
 	percent := debug.SetGCPercent(-1)
 	t.Cleanup(func() { debug.SetGCPercent(percent) })
@@ -48,9 +48,8 @@ func still(t *testing.T, tracer trace.Tracer) {
 	}
 }
 
-// spawn starts a goroutine that does nothing but be there; its labels are those
-// of the goroutine that started it.
-func (n *nursery) spawn() {
+// spawn starts a goroutine that waits. It inherits the labels of its creator.
+func (n *waiters) spawn() {
 	runs := make(chan struct{})
 	n.wg.Go(func() {
 		close(runs)
@@ -59,8 +58,8 @@ func (n *nursery) spawn() {
 	<-runs
 }
 
-// born surveys what spawn started, by root label.
-func born(t *testing.T) map[string]int {
+// rootsOfWaiters counts the goroutines that spawn started, by root label.
+func rootsOfWaiters(t *testing.T) map[string]int {
 	t.Helper()
 	s, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{RootLabel: tracectx.RootLabel})
 	if err != nil {
@@ -68,7 +67,7 @@ func born(t *testing.T) map[string]int {
 	}
 	roots := map[string]int{}
 	for i := range s.Groups {
-		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
+		if strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*waiters).spawn.func1") {
 			for _, b := range s.Groups[i].Origins {
 				roots[b.Root] += b.Count
 			}
@@ -77,13 +76,13 @@ func born(t *testing.T) map[string]int {
 	return roots
 }
 
-// Goroutines started under a root span carry its name; those started after its
-// end, and those of child spans' own, do not carry another.
-func TestGoroutinesInheritTheRootsName(t *testing.T) {
+// Goroutines started under a root span, also under its children, inherit its name.
+// Goroutines started after its end do not.
+func TestGoroutinesInheritTheRootName(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	still(t, tracer)
-	n := newNursery(t)
+	fixStack(t, tracer)
+	n := newWaiters(t)
 	n.spawn() // before
 	ctx, span := tracer.Start(t.Context(), "GET /checkout")
 	n.spawn()
@@ -97,30 +96,30 @@ func TestGoroutinesInheritTheRootsName(t *testing.T) {
 	n.spawn()
 	other.End()
 
-	got := born(t)
+	got := rootsOfWaiters(t)
 	if got["GET /checkout"] != 3 || got["GET /search"] != 1 || got[""] != 2 || len(got) != 3 {
 		t.Errorf("goroutines by root: %v", got)
 	}
 }
 
-func TestNoLabels(t *testing.T) {
+func TestNoLabelsSetsNone(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{NoLabels: true})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	n := newNursery(t)
+	n := newWaiters(t)
 	_, span := tracer.Start(t.Context(), "GET /")
 	n.spawn()
 	span.End()
-	if got := born(t); got[""] != 1 || len(got) != 1 {
+	if got := rootsOfWaiters(t); got[""] != 1 || len(got) != 1 {
 		t.Errorf("goroutines by root: %v", got)
 	}
 }
 
-// The application's own labels are kept beside ours, and are what remains.
-func TestLabelsOfTheApplication(t *testing.T) {
+// The application's labels are kept during the span and after it.
+func TestLabelsOfTheApplicationAreKept(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	still(t, tracer)
-	n := newNursery(t)
+	fixStack(t, tracer)
+	n := newWaiters(t)
 	pprof.Do(t.Context(), pprof.Labels("tenant", "acme"), func(ctx context.Context) {
 		_, span := tracer.Start(ctx, "GET /")
 		n.spawn()
@@ -133,7 +132,7 @@ func TestLabelsOfTheApplication(t *testing.T) {
 	}
 	var with, after int
 	for i := range s.Groups {
-		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*nursery).spawn.func1") {
+		if !strings.HasSuffix(s.Groups[i].Entry, "tracectx_test.(*waiters).spawn.func1") {
 			continue
 		}
 		for _, b := range s.Groups[i].Origins {
@@ -146,15 +145,14 @@ func TestLabelsOfTheApplication(t *testing.T) {
 		}
 	}
 	if with != 1 || after != 1 {
-		t.Errorf("%d goroutines with both labels, %d with the application's alone", with, after)
+		t.Errorf("%d goroutines with both labels, %d with the application's only", with, after)
 	}
 }
 
-// A span that ends on another goroutine leaves that goroutine's labels alone.
-func TestEndElsewhere(t *testing.T) {
+func TestEndOnAnotherGoroutineKeepsItsLabels(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	n := newNursery(t)
+	n := newWaiters(t)
 	_, theirs := tracer.Start(t.Context(), "POST /theirs")
 	done := make(chan struct{})
 	go func() {
@@ -165,12 +163,12 @@ func TestEndElsewhere(t *testing.T) {
 		own.End()
 	}()
 	<-done
-	if got := born(t); got["GET /own"] != 1 {
+	if got := rootsOfWaiters(t); got["GET /own"] != 1 {
 		t.Errorf("goroutines by root: %v", got)
 	}
 }
 
-func TestOrigin(t *testing.T) {
+func TestOriginOfActiveSpan(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
 	_, span := tracer.Start(t.Context(), "GET /")
@@ -189,11 +187,11 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// A span that claims to begin in a hundred years does not take the others along.
+// A span that reports a start in a hundred years does not affect the epoch of others.
 func TestFutureStart(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	n := newNursery(t)
+	n := newWaiters(t)
 	_, far := tracer.Start(t.Context(), "GET /", trace.WithTimestamp(time.Now().AddDate(100, 0, 0)))
 	defer far.End()
 	_, span := tracer.Start(t.Context(), "GET /")
@@ -212,15 +210,15 @@ func TestFutureStart(t *testing.T) {
 	}
 }
 
-// Long names are cut to what profilers outside the process can read.
-func TestLongName(t *testing.T) {
+// Label values fit the limit of profilers outside the process.
+func TestLongNamesAreCut(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
-	n := newNursery(t)
+	n := newWaiters(t)
 	_, span := tracer.Start(t.Context(), "获取"+strings.Repeat("订单", 40))
 	n.spawn()
 	span.End()
-	for root := range born(t) {
+	for root := range rootsOfWaiters(t) {
 		if root == "" || len(root) > 47 || !strings.HasPrefix(root, "获取") || strings.ContainsRune(root, '\uFFFD') {
 			t.Errorf("label %q", root)
 		}
@@ -230,7 +228,7 @@ func TestLongName(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
+func TestQuantilesOfDurations(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for i := range 100 {
 		s := root(1, uint64(i+1), "GET /")

@@ -10,8 +10,8 @@ import (
 )
 
 // A labelReader reads the profiler labels of the calling goroutine. Package
-// runtime/pprof sets them and has no function that returns them, and the labels of a
-// context may differ from those of the goroutine. The reader gets the address of the
+// runtime/pprof sets them and has no function that returns them, and a context may
+// have other labels than the goroutine. The reader gets the address of the
 // goroutine's label set from the runtime (see runtimeLabels) and does not interpret the
 // memory: it passes the address back to runtime/pprof in a context.
 type labelReader struct {

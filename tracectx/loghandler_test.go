@@ -18,7 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-func TestLogHandlerIsAHandler(t *testing.T) {
+func TestLogHandlerPassesSlogtest(t *testing.T) {
 	var b bytes.Buffer
 	h := runtimeinfo.NewHistory(0)
 	tick(h, 42)
@@ -38,7 +38,7 @@ func TestLogHandlerIsAHandler(t *testing.T) {
 	})
 }
 
-func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
+func TestLogHandlerAddsIDsAtTheTopLevel(t *testing.T) {
 	ctx := trace.ContextWithSpanContext(t.Context(), spanContext(1, 2))
 	for name, test := range map[string]struct {
 		log  func(*slog.Logger)
@@ -63,7 +63,7 @@ func TestLogHandlerAddsIDsAtTheTop(t *testing.T) {
 	}
 }
 
-// prefixing changes the attributes that it is given in place, as a handler may.
+// prefixing changes the attributes that it gets in place, as a handler may.
 type prefixing struct{ slog.Handler }
 
 func (p prefixing) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -75,8 +75,8 @@ func (p prefixing) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (p prefixing) WithGroup(name string) slog.Handler { return prefixing{p.Handler.WithGroup(name)} }
 
-// Attributes below a group are given anew for each record: they stay what they were.
-func TestLogHandlerGivesAttributesAway(t *testing.T) {
+// The handler below a group gets its attributes again for each record.
+func TestLogHandlerDoesNotReuseAttributes(t *testing.T) {
 	var b bytes.Buffer
 	options := &slog.HandlerOptions{ReplaceAttr: messageOnly}
 	l := slog.New(tracectx.NewLogHandler(prefixing{slog.NewJSONHandler(&b, options)}, nil)).WithGroup("g").With(slog.Int("k", 1))
@@ -91,7 +91,7 @@ func TestLogHandlerGivesAttributesAway(t *testing.T) {
 	}
 }
 
-// messageOnly leaves time and level out.
+// messageOnly omits time and level.
 func messageOnly(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
 		return slog.Attr{}

@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// A model says what the processor should say, in the plainest way: a map.
+// A model computes the expected results from a map of spans.
 type model struct {
 	t    testing.TB
 	p    *tracectx.Processor
@@ -36,7 +36,7 @@ type modelSpan struct {
 	shown string    // its name, or other
 }
 
-// Four of the six names that the model has get a place, two are too long for any.
+// The model has six names: four short ones, and two that are too long.
 const modelNames = 4
 
 func modelName(id uint8) string {
@@ -65,7 +65,7 @@ func newModel(t testing.TB) *model {
 	}
 }
 
-// do performs one operation. Few ids, so that they meet again.
+// do performs one operation. It uses few ids, so that they recur.
 func (m *model) do(op, traceID, spanID uint8) {
 	id := [2]uint64{uint64(traceID % 8), uint64(spanID % 128)}
 	span := root(id[0], id[1], modelName(spanID))
@@ -75,7 +75,7 @@ func (m *model) do(op, traceID, spanID uint8) {
 		m.start(id, span)
 	case 7, 8, 9, 10, 11:
 		m.end(id, span)
-	case 12: // renamed since
+	case 12: // renamed
 		span.name = modelName(spanID + traceID/8)
 		m.end(id, span)
 	case 13:
@@ -142,7 +142,7 @@ func (m *model) observe() {
 	clear(m.ended)
 }
 
-// checkGroups wants every name that has or had a span, and what is counted of it.
+// checkGroups checks the counts of all names that have or had spans.
 func (m *model) checkGroups(groups []runtimeinfo.SpanGroup) {
 	m.t.Helper()
 	want := map[string]*runtimeinfo.SpanGroup{}
@@ -166,7 +166,7 @@ func (m *model) checkGroups(groups []runtimeinfo.SpanGroup) {
 	for _, got := range groups {
 		g := want[got.Name]
 		if g == nil {
-			m.t.Fatalf("group %+v of no span", got)
+			m.t.Fatalf("group %+v without spans", got)
 		}
 		g.Ended = m.sum[got.Name]
 		g.TickP50, g.TickP99 = modelQuantile(m.ended[got.Name], 0.5), modelQuantile(m.ended[got.Name], 0.99)
@@ -177,7 +177,7 @@ func (m *model) checkGroups(groups []runtimeinfo.SpanGroup) {
 	}
 }
 
-// modelAge counts doublings from a second on.
+// modelAge returns the bucket of an age: the number of doublings from one second.
 func modelAge(age time.Duration) (i int) {
 	for limit := time.Second; i < runtimeinfo.SpanAges-1 && age >= limit; limit *= 2 {
 		i++
@@ -185,8 +185,7 @@ func modelAge(age time.Duration) (i int) {
 	return i
 }
 
-// modelQuantile finds the duration that so many do not exceed, and rounds it up to a
-// quarter of a doubling.
+// modelQuantile returns the q-quantile, rounded up to a quarter of a doubling.
 func modelQuantile(of []time.Duration, q float64) time.Duration {
 	if len(of) == 0 {
 		return 0
@@ -200,31 +199,31 @@ func modelQuantile(of []time.Duration, q float64) time.Duration {
 	return d - d%step + step
 }
 
-// checkSpans wants each of them live, once, in order, and none that is older left out.
+// checkSpans checks that the listed spans are active, distinct, in order, and the oldest.
 func (m *model) checkSpans(spans []runtimeinfo.Span) {
 	m.t.Helper()
 	if len(spans) != min(len(m.live), runtimeinfo.MaxSpans) {
 		m.t.Fatalf("%d spans of %d", len(spans), len(m.live))
 	}
-	named := map[[2]uint64]bool{}
+	listed := map[[2]uint64]bool{}
 	for i, span := range spans {
 		id := [2]uint64{binary.BigEndian.Uint64(span.TraceID[8:]), binary.BigEndian.Uint64(span.SpanID[:])}
-		if live := m.live[id]; live == nil || named[id] || !live.start.Equal(span.Start) {
-			m.t.Fatalf("span %v is not live, twice here, or started at another time", id)
+		if live := m.live[id]; live == nil || listed[id] || !live.start.Equal(span.Start) {
+			m.t.Fatalf("span %v is not active, listed twice, or has another start", id)
 		}
 		if i > 0 && span.Start.Before(spans[i-1].Start) {
-			m.t.Fatalf("span %d is older than the one before", i)
+			m.t.Fatalf("span %d is older than its predecessor", i)
 		}
-		named[id] = true
+		listed[id] = true
 	}
 	for id, span := range m.live {
-		if !named[id] && span.start.Before(spans[len(spans)-1].Start) {
-			m.t.Fatalf("span %v is older than the last named", id)
+		if !listed[id] && span.start.Before(spans[len(spans)-1].Start) {
+			m.t.Fatalf("span %v is older than the last listed one", id)
 		}
 	}
 }
 
-// finish ends what is live and wants nothing left.
+// finish ends the active spans and checks that none is left.
 func (m *model) finish() {
 	m.t.Helper()
 	m.observe()
@@ -234,7 +233,7 @@ func (m *model) finish() {
 	m.observe()
 }
 
-func TestAgainstModel(t *testing.T) {
+func TestProcessorEqualsModel(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // reproducible on purpose
 		m := newModel(t)
@@ -245,7 +244,7 @@ func TestAgainstModel(t *testing.T) {
 	}
 }
 
-func FuzzTracker(f *testing.F) {
+func FuzzProcessor(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 15, 0, 0, 7, 1, 1})
 	f.Add([]byte{0, 1, 1, 0, 2, 1, 15, 0, 0, 14, 255, 0, 14, 255, 0, 15, 0, 0, 7, 1, 1})
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 13, 0, 0, 7, 0, 0})
@@ -258,9 +257,9 @@ func FuzzTracker(f *testing.F) {
 	})
 }
 
-// TestOverflowAgainstModel does the same with a table that is too small, where the model
-// cannot know which spans find room, only that the sum is right.
-func TestOverflowAgainstModel(t *testing.T) {
+// TestOverflowCountsUntracked uses a table that is too small. Which spans find room is not
+// known, only the sum.
+func TestOverflowCountsUntracked(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{Capacity: 8})
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
 	live := map[uint64]*fakeSpan{}

@@ -38,7 +38,7 @@ const (
 // into the years 1678 to 2262; they may be in the future.
 //
 // Call Observe from one place, once per tick: each event is returned once. Observe
-// takes about 20 µs with 5,000 active spans and 1 µs with none, and allocates its
+// takes about 30 µs with 5,000 active spans and 1 µs with none, and allocates its
 // result only.
 func (p *Processor) Observe(now time.Time) Activity {
 	p.mu.Lock()
@@ -73,9 +73,6 @@ func (p *Processor) Observe(now time.Time) Activity {
 type observer struct {
 	created time.Time
 	ttl     int64
-	// attention is the time after which a span must be looked at: the TTL, or the time
-	// of the first event on long spans.
-	attention int64
 
 	now     time.Time
 	wall    int64         // now in Unix nanoseconds
@@ -104,18 +101,13 @@ type tally struct {
 }
 
 func newObserver(config Config, now time.Time) observer {
-	ttl := min(int64(config.TTL), math.MaxInt64/2) // so that sums do not overflow
-	attention := ttl
-	if config.History != nil {
-		attention = min(ttl, int64(longAfter))
-	}
 	tallies := make([]tally, config.MaxNames+1)
 	for i := range tallies {
 		tallies[i].oldest = none
 	}
 	return observer{
-		created: now,
-		ttl:     ttl, attention: attention,
+		created:   now,
+		ttl:       int64(config.TTL),
 		tallies:   tallies,
 		longSpans: newLongSpans(config.History),
 	}
@@ -131,64 +123,27 @@ func (o *observer) begin(now time.Time) {
 	o.lost = o.lost[:0]
 }
 
-// shard adds one shard of the table to the observation.
+// shard adds one shard of the table to the observation, about 3 ns per span.
 func (o *observer) shard(t *table, at int) {
 	s := &t.shards[at]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.started > 0 {
-		o.addStarted(s)
-	}
-	if s.due <= o.elapsed {
-		o.checkAges(s, at)
-	}
-	o.count(s)
-	o.endedInner += uint64(s.endedInner)
-	s.endedInner = 0
-	t.names.count(&s.streak)
-	s.streak.n = 0
-}
-
-// addStarted handles spans that were added since the last observation.
-func (o *observer) addStarted(s *shard) {
 	o.started += uint64(s.started)
-	s.started = 0
-	s.due = min(s.due, o.elapsed+o.attention)
-	for i := range s.slots[:min(s.used, room)] {
+	o.endedInner += uint64(s.endedInner)
+	s.started, s.endedInner = 0, 0
+	elapsed, tallies, newest := o.elapsed, o.tallies, o.oldest.newest // in registers
+	for i := int(s.used) - 1; i >= 0; i-- {                           // backwards, because drop moves the last one
 		x := &s.slots[i]
-		x.seen = min(x.seen, o.elapsed)
-	}
-}
-
-// checkAges removes the spans of a shard that exceed the TTL, and passes the others to
-// longSpans.
-func (o *observer) checkAges(s *shard, at int) {
-	s.due = math.MaxInt64
-	for i := int(s.used) - 1; i >= 0; i-- { // backwards, because drop moves the last one
-		x, next := &s.slots[i], o.ttl
-		age := o.elapsed - x.seen
-		if age >= o.ttl {
-			o.neverEnded++
-			if len(o.lost) < maxNeverEnded {
-				o.lost = append(o.lost, s.at(i))
-			}
-			s.drop(uint32(i))
+		if x.seen > elapsed {
+			x.seen = elapsed
+		}
+		if elapsed-x.seen >= o.ttl {
+			o.giveUp(s, i)
 			continue
 		}
 		if s.refs != nil && x.flags.has(sampled) {
-			o.longSpans.consider(at, x, s.refs[i].span, time.Duration(age))
-			next = min(next, int64(o.longSpans.ages[x.events]))
+			o.longSpans.consider(at, x, s.refs[i].span, time.Duration(elapsed-x.seen))
 		}
-		s.due = min(s.due, x.seen+next)
-	}
-}
-
-// count counts the active spans of a shard, about 2 ns each.
-func (o *observer) count(s *shard) {
-	o.active += uint64(s.used)
-	tallies, newest := o.tallies, o.oldest.newest // in registers
-	for i := range s.slots[:min(s.used, room)] {
-		x := &s.slots[i]
 		t := &tallies[x.name]
 		t.ages[ageBucket(o.age(x))]++
 		t.oldest = min(t.oldest, x.start)
@@ -203,6 +158,18 @@ func (o *observer) count(s *shard) {
 			newest = o.oldest.newest
 		}
 	}
+	o.active += uint64(s.used)
+	t.names.count(&s.streak)
+	s.streak.n = 0
+}
+
+// giveUp removes a span that exceeds the TTL.
+func (o *observer) giveUp(s *shard, i int) {
+	o.neverEnded++
+	if len(o.lost) < maxNeverEnded {
+		o.lost = append(o.lost, s.at(i))
+	}
+	s.drop(uint32(i))
 }
 
 // age returns how long a span has been active in this process: the age that it

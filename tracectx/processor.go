@@ -36,7 +36,6 @@ type Processor struct {
 	direct   source        // spans that reach the Processor without an attachment
 	jobs     atomic.Uint64 // calls of Do
 	labeller labeller
-	enricher enricher
 
 	attachments attachments
 
@@ -56,10 +55,7 @@ type source struct {
 	closed atomic.Bool
 }
 
-var (
-	_ sdktrace.SpanProcessor = (*Processor)(nil)
-	_ onEnding               = (*Processor)(nil)
-)
+var _ sdktrace.SpanProcessor = (*Processor)(nil)
 
 // New returns a Processor that is not registered with any provider. The error joins
 // one error for each invalid field of config.
@@ -73,7 +69,6 @@ func New(config Config) (*Processor, error) {
 		names:    newNames(config.MaxNames),
 		clock:    clock{start: now, startWall: now.UnixNano()},
 		observer: newObserver(config, now),
-		enricher: newEnricher(Enrichment{History: config.History}),
 	}
 	p.table = newTable(config.Capacity, config.History != nil, p.names, &p.clock)
 	p.labeller = labeller{off: config.NoLabels, table: p.table}
@@ -98,14 +93,6 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 	}
 	id := span.SpanContext()
 	p.end(keyOf(id.SpanID()), id.TraceID(), nanoseconds(span.EndTime()), span)
-}
-
-// OnEnding adds the attributes of [WrapExporter] to the span if [Config.History] is
-// set. SDK versions that support it call it; version 1.47 does not.
-func (p *Processor) OnEnding(span sdktrace.ReadWriteSpan) {
-	if p.enricher.history != nil {
-		p.enricher.enrichLive(span)
-	}
 }
 
 // Shutdown removes all active spans, which count as Untracked, and makes the Processor
@@ -229,7 +216,7 @@ func (p *Processor) labelContext(ctx context.Context, key uint64, id trace.Trace
 }
 
 // rename changes the name of an active root. If the calling goroutine began the root
-// and has its labels, it gets those of the new name.
+// and has its labels, it gets the labels of the new name.
 func (p *Processor) rename(key uint64, id trace.TraceID, text string) {
 	l := &p.labeller
 	s, before, name, ok := p.table.rename(key, id, text)

@@ -22,7 +22,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// newTracer returns a tracer of a real provider that has p.
+// newTracer returns a tracer of a provider with p as span processor.
 func newTracer(t testing.TB, p *tracectx.Processor, options ...sdktrace.TracerProviderOption) trace.Tracer {
 	t.Helper()
 	return newProvider(t, append(options, sdktrace.WithSpanProcessor(p))...).Tracer("test")
@@ -39,14 +39,14 @@ func newProvider(t testing.TB, options ...sdktrace.TracerProviderOption) *sdktra
 	return tp
 }
 
-func TestNewNamesEveryWrongField(t *testing.T) {
+func TestNewReportsEveryInvalidField(t *testing.T) {
 	p, err := tracectx.New(tracectx.Config{Capacity: -1, MaxNames: 1 << 20, TTL: -time.Second})
 	if p != nil || err == nil {
 		t.Fatalf("got %v, %v", p, err)
 	}
 	var joined interface{ Unwrap() []error }
 	if !errors.As(err, &joined) || len(joined.Unwrap()) != 3 {
-		t.Fatalf("not three errors: %v", err)
+		t.Fatalf("want three errors: %v", err)
 	}
 	for i, field := range []string{"Capacity", "MaxNames", "TTL"} {
 		if msg := joined.Unwrap()[i].Error(); !strings.HasPrefix(msg, "tracectx: Config."+field+" is ") {
@@ -55,7 +55,7 @@ func TestNewNamesEveryWrongField(t *testing.T) {
 	}
 }
 
-func TestStartAndEnd(t *testing.T) {
+func TestActiveSpanIsReportedUntilItEnds(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newTracer(t, p)
 	ctx, span := tracer.Start(t.Context(), "GET /")
@@ -77,7 +77,7 @@ func TestStartAndEnd(t *testing.T) {
 	expect(t, p, counts{started: 1, ended: 1})
 }
 
-func TestLocalRoots(t *testing.T) {
+func TestOnlyLocalRootsCount(t *testing.T) {
 	remote := trace.ContextWithRemoteSpanContext(t.Context(), spanContext(7, 8))
 	for _, test := range []struct {
 		name string
@@ -105,7 +105,7 @@ func TestLocalRoots(t *testing.T) {
 	}
 }
 
-func TestEndTwice(t *testing.T) {
+func TestSecondEndDoesNotCount(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	a, b := root(1, 1, "a"), root(1, 2, "b")
 	p.OnStart(t.Context(), a)
@@ -120,13 +120,13 @@ func TestEndTwice(t *testing.T) {
 	expect(t, p, counts{active: 1, started: 3, ended: 2})
 }
 
-func TestEndWithoutStart(t *testing.T) {
+func TestEndWithoutStartDoesNotCount(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	p.OnEnd(root(1, 1, "a"))
 	expect(t, p, counts{})
 }
 
-func TestEndOnAnotherGoroutine(t *testing.T) {
+func TestEndOnAnotherGoroutineCounts(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newTracer(t, p)
 	spans := make(chan trace.Span)
@@ -145,7 +145,7 @@ func TestEndOnAnotherGoroutine(t *testing.T) {
 	expect(t, p, counts{started: 100, ended: 100})
 }
 
-func TestSameSpanIDInTwoTraces(t *testing.T) {
+func TestSpanIDsAreUniqueInTheirTraceOnly(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	a, b := root(1, 9, "a"), root(2, 9, "b")
 	p.OnStart(t.Context(), a)
@@ -162,14 +162,14 @@ func TestZeroIDs(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for _, id := range [][2]uint64{{0, 0}, {0, 1}, {1, 0}} {
 		span := root(id[0], id[1], "odd")
-		p.OnEnd(span) // must not hit a free place
+		p.OnEnd(span) // must not match an unused slot
 		p.OnStart(t.Context(), span)
 		p.OnStart(t.Context(), span)
 	}
 	expect(t, p, counts{active: 3, started: 3})
 }
 
-func TestStartTwice(t *testing.T) {
+func TestProcessorRegisteredTwiceCountsOnce(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	_, span := newTracer(t, p, sdktrace.WithSpanProcessor(p)).Start(t.Context(), "twice")
 	expect(t, p, counts{active: 1, started: 1})
@@ -177,7 +177,7 @@ func TestStartTwice(t *testing.T) {
 	expect(t, p, counts{started: 1, ended: 1})
 }
 
-func TestShutdown(t *testing.T) {
+func TestShutdownRemovesSpansAndIgnoresLaterOnes(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	a, b := root(1, 1, "a"), root(1, 2, "b")
 	p.OnStart(t.Context(), a)
@@ -193,23 +193,23 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestNeverEnded(t *testing.T) {
+func TestSpanThatExceedsTTLIsReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcessor(t, tracectx.Config{})
 		lost := root(1, 1, "lost")
 		p.OnStart(t.Context(), lost)
-		time.Sleep(time.Hour) // unobserved, so not counted: the tick may have stood still
+		time.Sleep(time.Hour) // not observed, so it does not count for the TTL
 		expect(t, p, counts{active: 1, started: 1})
 		time.Sleep(10*time.Minute - 1)
 		if a := expect(t, p, counts{active: 1, started: 1}); len(a.Events) != 0 {
-			t.Errorf("events before the time: %v", a.Events)
+			t.Errorf("events before the TTL: %v", a.Events)
 		}
 		time.Sleep(time.Nanosecond)
 		a := expect(t, p, counts{started: 1, neverEnded: 1})
 		checkLost(t, a, lost, "1h10m0s")
 		p.OnEnd(lost)
 		if a := expect(t, p, counts{started: 1, neverEnded: 1}); len(a.Events) != 0 {
-			t.Errorf("said again: %v", a.Events)
+			t.Errorf("reported again: %v", a.Events)
 		}
 	})
 }
@@ -251,7 +251,7 @@ func TestNeverEndedEventsAreBounded(t *testing.T) {
 	})
 }
 
-func TestClockStepsBack(t *testing.T) {
+func TestTTLSurvivesAStepOfTheWallClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcessor(t, tracectx.Config{TTL: time.Minute})
 		p.OnStart(t.Context(), root(1, 1, "a"))
@@ -260,7 +260,7 @@ func TestClockStepsBack(t *testing.T) {
 			if a := p.Observe(wall.Add(step)); len(a.Active) != 1+min(i, 1) || len(a.Events) != 0 {
 				t.Errorf("at %v: %+v", step, a)
 			}
-			p.OnStart(t.Context(), root(1, 2, "first seen an hour back"))
+			p.OnStart(t.Context(), root(1, 2, "started later"))
 		}
 		if a := p.Observe(wall.Add(time.Minute)); a.NeverEnded != 2 || len(a.Active) != 0 {
 			t.Errorf("later: %+v", a)
@@ -268,7 +268,7 @@ func TestClockStepsBack(t *testing.T) {
 	})
 }
 
-func TestStartTimesOfTheUser(t *testing.T) {
+func TestExtremeStartTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcessor(t, tracectx.Config{TTL: time.Minute})
 		tracer := newTracer(t, p)
@@ -285,7 +285,7 @@ func TestStartTimesOfTheUser(t *testing.T) {
 		for i, span := range a.Active {
 			order[span.Name] = i
 		}
-		// The extremes are moved to the edge and tie there.
+		// The extremes are moved into the supported range and become equal.
 		if order["2"] != 2 || order["3"] != 3 || order["4"] != 4 || order["0"]+order["1"] != 1 {
 			t.Errorf("order %v", order)
 		}
@@ -296,19 +296,19 @@ func TestStartTimesOfTheUser(t *testing.T) {
 		a = expect(t, p, counts{started: uint64(len(starts)), neverEnded: uint64(len(starts))})
 		for _, e := range a.Events {
 			if age := e.Attrs[1].Value.Float64(); age < 0 {
-				t.Errorf("%s is %v s old", e.Spans[0].Name, age)
+				t.Errorf("%s has age %v s", e.Spans[0].Name, age)
 			}
 		}
 	})
 }
 
-func TestOldestFirst(t *testing.T) {
+func TestActiveSpansAreTheOldestInOrder(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	epoch := time.Now()
 	const n = 1000
 	for i := range uint64(n) {
 		span := root(1, i+1, fmt.Sprintf("g%d", i%3))
-		span.start = epoch.Add(-time.Duration(i*617%n) * time.Second) // every age once
+		span.start = epoch.Add(-time.Duration(i*617%n) * time.Second) // distinct ages
 		p.OnStart(t.Context(), span)
 	}
 	a := expect(t, p, counts{active: n, started: n})
@@ -347,7 +347,7 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 }
 
-func TestNamesInParallel(t *testing.T) {
+func TestNamesAddedConcurrentlyAreBounded(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{MaxNames: 50})
 	var wg sync.WaitGroup
 	for g := range uint64(8) {
@@ -369,8 +369,8 @@ func TestNamesInParallel(t *testing.T) {
 	}
 }
 
-// TestFull fills the smallest table: what finds no room is counted, one by one.
-func TestFull(t *testing.T) {
+// TestFullTableCountsRejectedSpans fills the smallest table.
+func TestFullTableCountsRejectedSpans(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{Capacity: 1})
 	const n = 500
 	for i := range uint64(n) {
@@ -388,9 +388,9 @@ func TestFull(t *testing.T) {
 	expect(t, p, counts{active: 1, started: n + 1, ended: uint64(got.active), untracked: got.untracked})
 }
 
-// TestParallel has many goroutines start and end real spans while another
-// observes: the counts must agree in every observation (observe checks that).
-func TestParallel(t *testing.T) {
+// TestCountsAreConsistentUnderConcurrency starts and ends spans on many goroutines while
+// another observes. observe checks that the counts add up.
+func TestCountsAreConsistentUnderConcurrency(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newTracer(t, p)
 	const goroutines, perGoroutine = 8, 12_500
@@ -418,7 +418,7 @@ func TestParallel(t *testing.T) {
 	var last counts
 	for working.Load() > 0 {
 		c, _ := observe(t, p)
-		if c.started < last.started || c.ended < last.ended || c.active > 2*goroutines*17 { // buckets are read one after the other
+		if c.started < last.started || c.ended < last.ended || c.active > 2*goroutines*17 { // shards are read one after the other
 			t.Errorf("%+v after %+v", c, last)
 		}
 		last = c

@@ -26,8 +26,8 @@ import (
 // context do not change.
 //
 // WrapTracerProvider attaches the Processor to tp if possible. Each span counts once.
-// Spans without ids, such as those of the no-op provider, do not count; nil stands for
-// the no-op provider. The result has no Shutdown: shut tp down.
+// Spans without ids do not count. nil stands for the no-op provider, whose spans have
+// none. The result has no Shutdown: shut tp down.
 //
 // In addition to the cost of the Processor, a recorded root takes 0.15 µs and two
 // allocations for the labels in its context. A root that is not recorded takes 0.33 µs

@@ -18,7 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// otherSDK hides that a provider takes span processors.
+// otherSDK hides the methods that register span processors.
 type otherSDK struct{ trace.TracerProvider }
 
 func providers(t *testing.T, p *tracectx.Processor) map[string]trace.TracerProvider {
@@ -32,7 +32,7 @@ func providers(t *testing.T, p *tracectx.Processor) map[string]trace.TracerProvi
 	}
 }
 
-// TestWrappedProviderCountsEachRequestOnce, whatever the sampler thinks of it.
+// TestWrappedProviderCountsEachRequestOnce checks sampled and dropped requests.
 func TestWrappedProviderCountsEachRequestOnce(t *testing.T) {
 	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
 		p := newProcessor(t, tracectx.Config{})
@@ -59,7 +59,7 @@ func TestWrappedProviderCountsEachRequestOnce(t *testing.T) {
 	}
 }
 
-func TestWrappedProviderOfRoots(t *testing.T) {
+func TestWrappedProviderFollowsRootsWithoutParent(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tp := newProvider(t, sdktrace.WithSampler(sdktrace.NeverSample()))
 	tracer := p.WrapTracerProvider(tp).Tracer("")
@@ -67,10 +67,10 @@ func TestWrappedProviderOfRoots(t *testing.T) {
 	ctx, a := tracer.Start(remote, "remote parent")
 	_, b := tracer.Start(ctx, "new root", trace.WithNewRoot())
 	if a.SpanContext().TraceID() != spanContext(1, 1).TraceID() || b.SpanContext().TraceID() == a.SpanContext().TraceID() {
-		t.Error("other ids than the provider's")
+		t.Error("the ids differ from the provider's")
 	}
 	expect(t, p, counts{active: 2, started: 2})
-	trace.SpanFromContext(ctx).End() // by way of the context too
+	trace.SpanFromContext(ctx).End() // End through the context
 	b.End()
 	expect(t, p, counts{started: 2, ended: 2})
 
@@ -88,11 +88,11 @@ func TestWrappedProviderOfRoots(t *testing.T) {
 	expect(t, p, counts{started: 2, ended: 2})
 }
 
-// TestWrappedProviderBearsNil: what the SDK bears, a wrapped one does too.
-func TestWrappedProviderBearsNil(t *testing.T) {
+// TestWrappedProviderAcceptsNil passes nil where the SDK accepts it.
+func TestWrappedProviderAcceptsNil(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for name, tp := range providers(t, p) {
-		ctx, span := p.WrapTracerProvider(tp).Tracer("").Start(nil, "no context") //nolint:staticcheck // that is the test
+		ctx, span := p.WrapTracerProvider(tp).Tracer("").Start(nil, "no context") //nolint:staticcheck // the test needs a nil context
 		span.End()
 		if ctx == nil || !trace.SpanContextFromContext(ctx).Equal(span.SpanContext()) {
 			t.Errorf("%s: context %v", name, ctx)
@@ -102,12 +102,13 @@ func TestWrappedProviderBearsNil(t *testing.T) {
 	span.End()
 }
 
-// TestWrappedProviderLabelsTheContext: a pprof.Do inside the span keeps the labels.
+// TestWrappedProviderLabelsTheContext checks that a pprof.Do inside the span keeps the
+// labels.
 func TestWrappedProviderLabelsTheContext(t *testing.T) {
 	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
 		p := newProcessor(t, tracectx.Config{})
 		tracer := p.WrapTracerProvider(providers(t, p)[name]).Tracer("")
-		still(t, tracer)
+		fixStack(t, tracer)
 		outer := pprof.WithLabels(t.Context(), pprof.Labels("tenant", "a"))
 		pprof.SetGoroutineLabels(outer)
 		ctx, span := tracer.Start(outer, "GET /")
@@ -126,22 +127,22 @@ func TestWrappedProviderLabelsTheContext(t *testing.T) {
 			check("in Do", ctx, map[string]string{"job": "x"})
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if got := labelsOfMine(t); got["job"] != "x" || got[tracectx.RootLabel] != "GET /" || got["tenant"] != "a" {
+				if got := ownLabels(t); got["job"] != "x" || got[tracectx.RootLabel] != "GET /" || got["tenant"] != "a" {
 					t.Errorf("%s: a goroutine started inside has %v", name, got)
 				}
 			})
 			wg.Wait()
 		})
 		span.End()
-		if got := labelsOfMine(t); got["tenant"] != "a" || got[tracectx.RootLabel] != "" {
+		if got := ownLabels(t); got["tenant"] != "a" || got[tracectx.RootLabel] != "" {
 			t.Errorf("%s: after the span the goroutine has %v", name, got)
 		}
 		pprof.SetGoroutineLabels(context.Background())
 	}
 }
 
-// labelsOfMine returns the profiler labels of the calling goroutine.
-func labelsOfMine(t *testing.T) map[string]string {
+// ownLabels returns the profiler labels of the calling goroutine.
+func ownLabels(t *testing.T) map[string]string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&b, 0); err != nil {
@@ -154,7 +155,7 @@ func labelsOfMine(t *testing.T) map[string]string {
 	labels := map[string]string{}
 	for _, s := range all.Sample {
 		for _, l := range s.Location {
-			if strings.HasSuffix(l.Line[0].Function.Name, ".labelsOfMine") {
+			if strings.HasSuffix(l.Line[0].Function.Name, ".ownLabels") {
 				for k, v := range s.Label {
 					labels[k] = v[0]
 				}

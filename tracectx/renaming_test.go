@@ -23,9 +23,9 @@ func endedOf(a tracectx.Activity) map[string]uint64 {
 	return ended
 }
 
-// Spans count under the name that they end with, and what those that began under one
-// name ended with can be asked for.
-func TestRenamed(t *testing.T) {
+// Spans count under their final names, and Origin returns the final names of the spans
+// that began under a name.
+func TestRenamedSpansCountUnderTheFinalName(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	tracer := newProvider(t, sdktrace.WithSpanProcessor(p)).Tracer("")
 	for i, name := range strings.Fields("a b a c a b a a") {
@@ -47,12 +47,12 @@ func TestRenamed(t *testing.T) {
 		t.Errorf("ended %s, %v", got, ok)
 	}
 	if o, _ := p.Origin("plain0", "0"); len(o.Ended) != 0 {
-		t.Errorf("ended %v of a name that nobody changes", o.Ended)
+		t.Errorf("final names %v of a name without renamed spans", o.Ended)
 	}
 }
 
-// The names that spans ended with belong to the epoch in which they began.
-func TestRenamedByEpoch(t *testing.T) {
+// Final names belong to the epoch in which the spans began.
+func TestFinalNamesByEpoch(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	start := time.Now()
 	end := func(i uint64, name string) {
@@ -78,8 +78,7 @@ func TestRenamedByEpoch(t *testing.T) {
 	}
 }
 
-// The names are bounded.
-func TestRenamedToMany(t *testing.T) {
+func TestFinalNamesAreBounded(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	for i := range uint64(300) {
 		p.OnStart(t.Context(), root(1, i+1, "GET"))
@@ -96,15 +95,15 @@ func TestRenamedToMany(t *testing.T) {
 	}
 }
 
-// A wrapped provider knows of a new name at once: the root counts under it, and
-// goroutines that start from then on carry it.
+// With a wrapped provider, a root counts under a new name at once, and goroutines started
+// from then on inherit it.
 func TestSetNameOfAWrappedRoot(t *testing.T) {
 	for name := range providers(t, newProcessor(t, tracectx.Config{})) {
 		t.Run(name, func(t *testing.T) {
 			p := newProcessor(t, tracectx.Config{})
 			tracer := p.WrapTracerProvider(providers(t, p)[name]).Tracer("")
-			still(t, tracer)
-			n := newNursery(t)
+			fixStack(t, tracer)
+			n := newWaiters(t)
 			ctx, span := tracer.Start(t.Context(), "GET")
 			n.spawn()
 			span.SetName("GET /export/{id}")
@@ -116,7 +115,7 @@ func TestSetNameOfAWrappedRoot(t *testing.T) {
 			}
 			span.End()
 			n.spawn()
-			if got := born(t); got["GET"] != 1 || got["GET /export/{id}"] != 1 || got[""] != 1 {
+			if got := rootsOfWaiters(t); got["GET"] != 1 || got["GET /export/{id}"] != 1 || got[""] != 1 {
 				t.Errorf("goroutines by root: %v", got)
 			}
 			_, a := observe(t, p)
@@ -132,7 +131,7 @@ func TestSetNameOfAWrappedRoot(t *testing.T) {
 	}
 }
 
-// The SDK's own count of a root's children is as without the wrapper.
+// The SDK counts the children of a wrapped root.
 func TestChildrenOfAWrappedRoot(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{})
 	var end keepEnd
@@ -147,7 +146,7 @@ func TestChildrenOfAWrappedRoot(t *testing.T) {
 		t.Errorf("%d children", n)
 	}
 	if _, ok := span.(sdktrace.ReadOnlySpan); !ok {
-		t.Error("a recorded span cannot be read any more")
+		t.Error("a recorded span does not implement ReadOnlySpan")
 	}
 }
 
@@ -163,6 +162,6 @@ func TestRenamingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per renamed root", n)
 	}
 	if o, _ := p.Origin("GET", "0"); len(o.Ended) != 2 {
-		t.Errorf("measured something else: %v", o.Ended)
+		t.Errorf("unexpected final names: %v", o.Ended)
 	}
 }

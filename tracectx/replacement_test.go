@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// A traffic is roots that begin and end, with an observation a second.
+// traffic starts and ends roots, with one observation per second.
 type traffic struct {
 	t    *testing.T
 	p    *tracectx.Processor
@@ -36,7 +36,7 @@ func (x *traffic) call(names ...string) {
 	}
 }
 
-// second lets one pass and returns the names that have a series.
+// second advances the clock by a second and returns the counts of all names.
 func (x *traffic) second() map[string]uint64 {
 	x.now = x.now.Add(time.Second)
 	groups := map[string]uint64{}
@@ -46,9 +46,9 @@ func (x *traffic) second() map[string]uint64 {
 	return groups
 }
 
-// A scanner asks for paths first, and again and again; the routes of the service
-// come later and get their places all the same, and those that are busy keep them.
-func TestBusyNamesGetAPlace(t *testing.T) {
+// A scanner requests many paths before and while the routes of the service are called.
+// The routes get an index and keep it.
+func TestFrequentNamesReplaceRareOnes(t *testing.T) {
 	x := &traffic{t: t, p: newProcessor(t, tracectx.Config{MaxNames: 20}), now: time.Now()}
 	path := 0
 	scan := func(n int) {
@@ -72,7 +72,7 @@ func TestBusyNamesGetAPlace(t *testing.T) {
 		t.Errorf("of 180 and 120: %v", groups)
 	}
 	if _, ok := x.p.Origin("POST /export", "0"); !ok {
-		t.Error("no origin of a name that got a place")
+		t.Error("no origin of a name that replaced another")
 	}
 	for range 60 { // the same paths again and again
 		for i := range 40 {
@@ -82,13 +82,13 @@ func TestBusyNamesGetAPlace(t *testing.T) {
 		groups = x.second()
 	}
 	if groups["POST /export"] < 300 || groups["GET /checkout"] < 200 {
-		t.Errorf("busy names lost their places: %v", groups)
+		t.Errorf("frequent names were replaced: %v", groups)
 	}
 }
 
-// A name that lost its place has no series any more, its label tells of it still, and
-// one with an active span keeps its place.
-func TestNamesLoseTheirPlace(t *testing.T) {
+// A replaced name no longer has a group, but Origin still knows it. A name with an active
+// span is not replaced.
+func TestReplacedNames(t *testing.T) {
 	x := &traffic{t: t, p: newProcessor(t, tracectx.Config{MaxNames: 2}), now: time.Now()}
 	stays := x.root("stream")
 	x.call("idle")
@@ -106,7 +106,7 @@ func TestNamesLoseTheirPlace(t *testing.T) {
 		t.Errorf("origin %+v, %v", o, ok)
 	}
 	x.p.OnEnd(stays)
-	for range 300 { // until what was counted has faded away
+	for range 300 { // until the counts have faded
 		x.second()
 	}
 	for range 3 {
@@ -117,16 +117,16 @@ func TestNamesLoseTheirPlace(t *testing.T) {
 	}
 	groups = x.second()
 	if groups["idle"] == 0 || groups["idle"] > 30 {
-		t.Errorf("back again: %v", groups)
+		t.Errorf("after it returned: %v", groups)
 	}
 	if o, _ := x.p.Origin("idle", "0"); len(o.Names) != 1 || len(o.Examples) != 1 {
-		t.Errorf("origin after it came back: %+v", o)
+		t.Errorf("origin after it returned: %+v", o)
 	}
 }
 
-// Many goroutines begin, rename and end roots of many names while names get and lose
-// places: no span counts under a name that is not its own.
-func TestNamesInTurnAreNeverMistaken(t *testing.T) {
+// Many goroutines start, rename and end roots while names are replaced. No span counts
+// under a wrong name.
+func TestReplacementNeverMixesNames(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{MaxNames: 4, Capacity: 1 << 14, TTL: 10_000 * time.Hour})
 	rounds := 300
 	if testing.Short() || raceEnabled {
@@ -171,13 +171,13 @@ func TestNamesInTurnAreNeverMistaken(t *testing.T) {
 		for more := sum.Load() + 400; sum.Load() < more; {
 			runtime.Gosched()
 		}
-		now = now.Add(5 * time.Minute) // until what was used before counts little
+		now = now.Add(5 * time.Minute) // so that earlier spans count little
 		a := p.Observe(now)
 		mu.Lock()
 		for _, x := range a.Groups {
 			served[x.Name] = true
 			if x.Name != "other" && x.Ended > begun[x.Name] {
-				t.Errorf("%d ended as %s of %d", x.Ended, x.Name, begun[x.Name])
+				t.Errorf("%d spans ended as %s, only %d had the name", x.Ended, x.Name, begun[x.Name])
 			}
 		}
 		mu.Unlock()
@@ -192,12 +192,11 @@ func TestNamesInTurnAreNeverMistaken(t *testing.T) {
 		t.Errorf("%d started, %d ended", a.Started, a.Ended)
 	}
 	if len(served) < 8 {
-		t.Errorf("only %d names got a place: nothing was tested", len(served))
+		t.Errorf("only %d names had an index: the test is void", len(served))
 	}
 }
 
-// Names without a place cost no allocation, unless they come often.
-func TestNamesWithoutAPlaceDoNotAllocate(t *testing.T) {
+func TestRareNamesDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}

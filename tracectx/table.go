@@ -41,8 +41,8 @@ type table struct {
 }
 
 // The size of a shard is a multiple of the cache line size, so that shards share no
-// line. A single active span touches two lines: the first one of the shard and that of
-// its slot.
+// line. A single active span touches two lines: the first line of the shard and the
+// line of its slot.
 type shard struct {
 	mu sync.Mutex
 	// started counts spans added since the last observation. One counter for all
@@ -53,14 +53,11 @@ type shard struct {
 	streak  streak
 	// endedInner counts spans with the flag inner that ended since the last observation.
 	endedInner uint32
-	// due is the earliest time, on the observer's clock, at which a span may exceed
-	// the TTL or get an event.
-	due int64
 	// refs holds the pointers of the spans; nil while there are none.
 	refs *[room]refs
 	keys [room]uint64 // span ids
 
-	_     [8]byte // aligns slots to a cache line
+	_     [16]byte // aligns slots to a cache line
 	slots [room]slot
 }
 
@@ -100,17 +97,13 @@ const notSeen = math.MaxInt64
 func newTable(capacity int, keepSpans bool, names *names, clock *clock) *table {
 	n := max(minShards, (capacity+perShard-1)/perShard)
 	mean := float64(capacity) / float64(n)
-	t := &table{
+	return &table{
 		shards:    make([]shard, n),
 		names:     names,
 		clock:     clock,
 		keepSpans: keepSpans,
 		limit:     uint32(min(room, math.Ceil(mean+6*math.Sqrt(mean)))),
 	}
-	for i := range t.shards {
-		t.shards[i].due = math.MaxInt64
-	}
-	return t
 }
 
 // add adds a span, unless it is in the table already or closed is set. It reports
@@ -156,7 +149,7 @@ type ending struct {
 }
 
 // remove removes a span that ended at the time end, and reports whether it was in the
-// table. The final name is that of span, or the known one if span is nil.
+// table. If span is nil, the span's final name is the known one.
 func (t *table) remove(key uint64, id trace.TraceID, end int64, span sdktrace.ReadOnlySpan) (e ending, ok bool) {
 	s := t.shard(key, &id)
 	s.mu.Lock()
@@ -213,7 +206,7 @@ type streak struct {
 	n     uint32
 }
 
-// A streakKind packs the index of the final name, that of the name at the start, the
+// A streakKind packs the indexes of the final name and of the name at the start, the
 // flag renaming, and the bucket of the duration.
 type streakKind uint64
 
@@ -320,7 +313,9 @@ func (s *shard) drop(i uint32) {
 		s.keys[i], s.slots[i] = s.keys[last], s.slots[last]
 	}
 	if s.refs != nil {
-		s.refs[i] = s.refs[last]
+		if i != last {
+			s.refs[i] = s.refs[last]
+		}
 		s.refs[last] = refs{}
 	}
 }

@@ -82,6 +82,18 @@ func TestConcurrentAddsOfANameReturnOneEntry(t *testing.T) {
 	}
 }
 
+// A root that begins near the top of a small stack is not taken for one that began on the
+// adjacent stack.
+func TestStackReachIsLessThanASmallStack(t *testing.T) {
+	c := make(chan uint32)
+	go func() {
+		c <- func() uint32 { return func() uint32 { return func() uint32 { return stackReach() }() }() }()
+	}()
+	if reach := <-c; reach >= 2048 {
+		t.Errorf("reach %d", reach)
+	}
+}
+
 func TestNanoseconds(t *testing.T) {
 	for _, test := range []struct {
 		time time.Time

@@ -23,8 +23,8 @@ const (
 // Analyze reads an execution trace and breaks down the duration of the spans in it. A
 // span is a runtime/trace task: the OpenTelemetry SDK creates one for each recorded
 // span while an execution trace is running. Analyze calls f, which may be nil, with the
-// breakdown of each span when the span ends, and at the end of the trace with those of
-// the open spans. f may keep the breakdown. Analyze reads at most maxEvents events.
+// breakdown of each span when the span ends. Spans that are open at the end of the
+// trace follow then. f may keep the breakdown. Analyze reads at most maxEvents events.
 //
 // Analyze takes about 0.2 µs per event, and memory for the events of about a second, the
 // goroutines and the open spans. The error is [ErrFormat], [ErrTooMany] or the cause of

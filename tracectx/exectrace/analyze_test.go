@@ -28,7 +28,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// traced returns the execution trace of f, which begins spans with the tracer.
+// traced returns the execution trace of a call of f.
 func traced(t testing.TB, f func(oteltrace.Tracer), opts ...sdktrace.TracerProviderOption) []byte {
 	t.Helper()
 	p, err := tracectx.New(tracectx.Config{})
@@ -56,9 +56,7 @@ func analyze(t testing.TB, recorded []byte) (*exectrace.Window, []*exectrace.Bre
 	return w, spans
 }
 
-// Each of these spans spends its time in one way, which the breakdown names, and
-// some are woken from the line that says so.
-
+// busy is how long the spans of waysToSpendTime run or wait.
 const busy = 30 * time.Millisecond
 
 func spin(d time.Duration) {
@@ -69,10 +67,11 @@ func spin(d time.Duration) {
 func wakeLater(f func()) {
 	go func() {
 		time.Sleep(busy)
-		f() // wakes
+		f()
 	}()
 }
 
+// waysToSpendTime returns functions that spend their time with one cause each.
 func waysToSpendTime(t *testing.T) map[string]struct {
 	want exectrace.Cause
 	do   func()
@@ -111,19 +110,19 @@ func waysToSpendTime(t *testing.T) map[string]struct {
 			mu.Lock()
 			wakeLater(mu.Unlock)
 			mu.Lock()
-			mu.Unlock() //nolint:staticcheck // it is about the wait
+			mu.Unlock() //nolint:staticcheck // the test is about the wait
 		}},
 		"rwmutex": {exectrace.RWMutex, func() {
 			rw.Lock()
 			wakeLater(rw.Unlock)
 			rw.RLock()
-			rw.RUnlock() //nolint:staticcheck // it is about the wait
+			rw.RUnlock() //nolint:staticcheck // the test is about the wait
 		}},
 		"rwmutex writers": {exectrace.RWMutex, func() {
 			rw.Lock()
 			wakeLater(rw.Unlock)
 			rw.Lock()
-			rw.Unlock() //nolint:staticcheck // it is about the wait
+			rw.Unlock() //nolint:staticcheck // the test is about the wait
 		}},
 		"waitgroup": {exectrace.WaitGroup, func() {
 			var wg sync.WaitGroup
@@ -164,7 +163,7 @@ func waysToSpendTime(t *testing.T) map[string]struct {
 	}
 }
 
-func TestCauses(t *testing.T) {
+func TestAnalyzeFindsCauses(t *testing.T) {
 	ways := waysToSpendTime(t)
 	_, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
 		for name, way := range ways {
@@ -178,8 +177,8 @@ func TestCauses(t *testing.T) {
 	}
 	for _, s := range spans {
 		want := ways[s.Name].want
-		// A busy machine takes time away while the goroutine has a P or waits for one:
-		// among the rest what it waited for must stand out.
+		// On a busy machine the goroutine may wait for a P or lose its thread, so only
+		// the waits are compared.
 		most := want
 		for c, d := range s.Self.All() {
 			if c != exectrace.Running && c != exectrace.Runnable && d > s.Self.Of(most) {
@@ -195,25 +194,25 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-func TestWakers(t *testing.T) {
+func TestAnalyzeFindsWakers(t *testing.T) {
 	var mu sync.Mutex
 	_, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
-		held, asked := make(chan struct{}), make(chan struct{})
+		held, waiting := make(chan struct{}), make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			_, span := tracer.Start(t.Context(), "holder")
 			defer span.End()
 			mu.Lock()
 			close(held)
-			<-asked
+			<-waiting
 			time.Sleep(busy)
 			mu.Unlock()
 		})
 		<-held
 		_, span := tracer.Start(t.Context(), "waiter")
-		close(asked)
+		close(waiting)
 		mu.Lock()
-		mu.Unlock() //nolint:staticcheck // it is about the wait
+		mu.Unlock() //nolint:staticcheck // the test is about the wait
 		span.End()
 		wg.Wait()
 	}))
@@ -222,19 +221,19 @@ func TestWakers(t *testing.T) {
 			continue
 		}
 		if len(s.Wakers) == 0 {
-			t.Fatal("nobody woke it")
+			t.Fatal("no wakers")
 		}
 		w := s.Wakers[0]
-		if w.Cause != exectrace.Mutex || w.Span != "holder" || !strings.Contains(w.Site, "exectrace_test.TestWakers") || w.Time != s.Self.Of(exectrace.Mutex) {
+		if w.Cause != exectrace.Mutex || w.Span != "holder" || !strings.Contains(w.Site, "exectrace_test.TestAnalyzeFindsWakers") || w.Time != s.Self.Of(exectrace.Mutex) {
 			t.Errorf("woken by %+v, waited %v", w, s.Self.Of(exectrace.Mutex))
 		}
 	}
 }
 
-// What counts for whom: goroutines created under a span, by grandchildren too and
-// after a child span has ended; work of others when they have a span below it, or
-// are attached; nobody twice.
-func TestOthers(t *testing.T) {
+// Goroutines count for the span under which they were created, also indirectly, and for
+// its parent after it has ended. Other goroutines count while they have a span below, or
+// are attached. Nothing counts twice.
+func TestOthersCountsGoroutinesOfASpan(t *testing.T) {
 	jobs := make(chan func())
 	var pool sync.WaitGroup
 	pool.Go(func() {
@@ -245,7 +244,7 @@ func TestOthers(t *testing.T) {
 	recorded := traced(t, func(tracer oteltrace.Tracer) {
 		ctx, root := tracer.Start(t.Context(), "root")
 		var wg sync.WaitGroup
-		wg.Go(func() { wg.Go(func() { spin(busy) }) }) // a grandchild
+		wg.Go(func() { wg.Go(func() { spin(busy) }) }) // created indirectly
 		wg.Wait()
 
 		_, child := tracer.Start(ctx, "starts work and ends")
@@ -262,7 +261,7 @@ func TestOthers(t *testing.T) {
 		}
 		<-done
 		done = make(chan struct{})
-		jobs <- func() { // one that only says whom it works for
+		jobs <- func() { // a worker that is attached
 			detach := exectrace.Attach(ctx)
 			spin(busy)
 			detach()
@@ -270,7 +269,7 @@ func TestOthers(t *testing.T) {
 		}
 		<-done
 		done = make(chan struct{})
-		jobs <- func() { spin(busy); close(done) } // one that does not
+		jobs <- func() { spin(busy); close(done) } // a worker that is neither
 		<-done
 		root.End()
 	})
@@ -281,7 +280,7 @@ func TestOthers(t *testing.T) {
 	for _, s := range spans {
 		byName[s.Name] = s
 		if s.Self.Sum() != s.Duration {
-			t.Errorf("%s: parts sum to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
+			t.Errorf("%s: parts add up to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
 		}
 	}
 	root := byName["root"]
@@ -289,19 +288,18 @@ func TestOthers(t *testing.T) {
 		t.Errorf("%d goroutines under the root, want 3", root.Goroutines)
 	}
 	if got := root.Others.Of(exectrace.Running) + root.Others.Of(exectrace.Runnable); got < 4*busy-busy/2 || got > root.Duration-busy/2 {
-		t.Errorf("others ran %v for the root, want four times %v", got, busy)
+		t.Errorf("other goroutines ran %v for the root, want four times %v", got, busy)
 	}
 	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self.Of(exectrace.Running) == 0 || w.TraceIDString() != "" {
 		t.Errorf("on a worker: %+v", w)
 	}
 	if c := byName["starts work and ends"]; c.Others.Sum() > busy/2 {
-		t.Errorf("%v of others for a span that had ended", c.Others.Sum())
+		t.Errorf("%v of other goroutines for a span that had ended", c.Others.Sum())
 	}
 }
 
-// A goroutine that ends before its span, a span that ends on another goroutine,
-// one that never ends, and a parent that ends before its child.
-func TestUntidySpans(t *testing.T) {
+// The spans end after their goroutine, on another goroutine, never, or after their parent.
+func TestSpansThatEndIrregularly(t *testing.T) {
 	w, spans := analyze(t, traced(t, func(tracer oteltrace.Tracer) {
 		var wg sync.WaitGroup
 		var orphan oteltrace.Span
@@ -322,13 +320,13 @@ func TestUntidySpans(t *testing.T) {
 	}
 	for _, s := range spans {
 		if s.Self.Sum() != s.Duration {
-			t.Errorf("%s: parts sum to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
+			t.Errorf("%s: parts add up to %v, want %v", s.Name, s.Self.Sum(), s.Duration)
 		}
 		if s.Open != (s.Name == "endless") {
 			t.Errorf("%s: open %v", s.Name, s.Open)
 		}
 		if s.Name == "orphan" && s.Self.Of(exectrace.Gone) < busy/2 {
-			t.Errorf("orphan: gone for %v", s.Self.Of(exectrace.Gone))
+			t.Errorf("orphan: goroutine gone for %v", s.Self.Of(exectrace.Gone))
 		}
 		if s.Name == "late" && s.Self.Of(exectrace.Sleep) < busy/2 {
 			t.Errorf("late: slept %v", s.Self.Of(exectrace.Sleep))
@@ -336,9 +334,8 @@ func TestUntidySpans(t *testing.T) {
 	}
 }
 
-// A span that had begun before the recording: no exact data, and that is said.
-func TestBeginless(t *testing.T) {
-	hold(t) // so that the SDK makes a task of it
+func TestSpansThatBeganBeforeTheTraceAreCounted(t *testing.T) {
+	hold(t) // so that the SDK creates a task for the span
 	tracer := provider(t).Tracer("test")
 	_, span := tracer.Start(t.Context(), "began before")
 	var b bytes.Buffer
@@ -351,13 +348,13 @@ func TestBeginless(t *testing.T) {
 	trace.Stop()
 	w, spans := analyze(t, b.Bytes())
 	if w.Beginless != 1 || w.Spans != 1 || len(spans) != 1 || spans[0].Name != "inside" {
-		t.Errorf("%d without a begin, %d spans: %v", w.Beginless, w.Spans, spans)
+		t.Errorf("%d began before the trace, %d spans: %v", w.Beginless, w.Spans, spans)
 	}
 }
 
-// A span that waits while the recording begins anew, as it does each second: what
-// it waits for is not said again.
-func TestWaitOverGenerations(t *testing.T) {
+// A new generation of the trace, which begins every second, does not repeat the reason of
+// a wait.
+func TestWaitOverSeveralGenerations(t *testing.T) {
 	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
 	if err := f.Start(); err != nil {
 		t.Fatal(err)
@@ -386,8 +383,7 @@ func TestWaitOverGenerations(t *testing.T) {
 	}
 }
 
-// dd-trace-go's spans have an id too.
-func TestDatadogSpans(t *testing.T) {
+func TestSpanIDsOfDatadog(t *testing.T) {
 	recorded := traced(t, func(oteltrace.Tracer) {
 		ctx, task := trace.NewTask(t.Context(), "http.request")
 		trace.Log(ctx, "datadog.uint64_span_id", "\x08\x07\x06\x05\x04\x03\x02\x01")
@@ -399,27 +395,25 @@ func TestDatadogSpans(t *testing.T) {
 	}
 }
 
-func TestAttachAllocatesNothingWhileNobodyTraces(t *testing.T) {
+func TestAttachDoesNotAllocateWithoutATrace(t *testing.T) {
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() { exectrace.Attach(ctx)() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// The invariant, on a real service: of every span the parts add up to the
-// duration, to the nanosecond.
-func TestPartsSumUpInARealService(t *testing.T) {
+func TestPartsAddUpToTheDuration(t *testing.T) {
 	ended := tracetest.NewSpanRecorder()
 	recorded := traced(t, func(tracer oteltrace.Tracer) { serve(t, tracer, 400) }, sdktrace.WithSpanProcessor(ended))
 	w, spans := analyze(t, recorded)
 	if w.Spans < 2000 || w.Open != 0 || w.Beginless != 0 {
-		t.Fatalf("%d spans, %d open, %d without a begin; want thousands, and all whole", w.Spans, w.Open, w.Beginless)
+		t.Fatalf("%d spans, %d open, %d without a begin; want at least 2000, 0, 0", w.Spans, w.Open, w.Beginless)
 	}
 	bySpan := map[oteltrace.SpanID]*exectrace.Breakdown{}
 	roots := 0
 	for _, s := range spans {
 		if s.Self.Sum() != s.Duration {
-			t.Fatalf("%s: parts sum to %v, want %v: %v", s.Name, s.Self.Sum(), s.Duration, s.Self)
+			t.Fatalf("%s: parts add up to %v, want %v: %v", s.Name, s.Self.Sum(), s.Duration, s.Self)
 		}
 		for c, d := range s.Self.All() {
 			if d < 0 {
@@ -453,8 +447,8 @@ func checkAgainst(t *testing.T, ended []sdktrace.ReadOnlySpan, bySpan map[oteltr
 		if b == nil || b.Name != s.Name() || b.TraceID != s.SpanContext().TraceID() {
 			t.Fatalf("%s %v: found %+v", s.Name(), s.SpanContext().SpanID(), b)
 		}
-		if off := b.Start.Sub(s.StartTime()).Abs(); off > time.Second { // a busy machine may stop us in between
-			t.Errorf("%s begins %v off", s.Name(), off)
+		if off := b.Start.Sub(s.StartTime()).Abs(); off > time.Second { // on a busy machine the goroutine may be preempted in between
+			t.Errorf("%s: start differs by %v", s.Name(), off)
 		}
 	}
 	if roots != len(bySpan) {
@@ -476,7 +470,7 @@ func checkWindow(t *testing.T, w *exectrace.Window, roots int) {
 	for _, r := range w.Roots {
 		n += r.Spans
 		if r.Self.Sum() != r.Duration || r.Longest > r.Duration {
-			t.Errorf("%s: parts sum to %v, want %v; longest %v", r.Name, r.Self.Sum(), r.Duration, r.Longest)
+			t.Errorf("%s: parts add up to %v, want %v; longest %v", r.Name, r.Self.Sum(), r.Duration, r.Longest)
 		}
 	}
 	if n != roots {
@@ -489,14 +483,14 @@ func checkWindow(t *testing.T, w *exectrace.Window, roots int) {
 	for i := range w.RunQueue.Mean {
 		most = max(most, w.RunQueue.Max[i])
 		if w.RunQueue.Mean[i] < 0 || w.RunQueue.Mean[i] > float64(w.RunQueue.Max[i]) {
-			t.Errorf("run queue, slot %d: mean %v of at most %d", i, w.RunQueue.Mean[i], w.RunQueue.Max[i])
+			t.Errorf("run queue, slot %d: mean %v, maximum %d", i, w.RunQueue.Mean[i], w.RunQueue.Max[i])
 		}
 	}
 	if most == 0 {
-		t.Error("nobody was ever ready to run")
+		t.Error("the run queue was always empty")
 	}
 	if took := time.Duration(len(w.RunQueue.Mean)) * w.RunQueue.Slot; took < w.Duration || took > w.Duration+w.RunQueue.Slot {
-		t.Errorf("the run queue is over %v, the recording %v", took, w.Duration)
+		t.Errorf("the run queue covers %v, the recording %v", took, w.Duration)
 	}
 }
 

@@ -18,7 +18,8 @@ type Breakdown struct {
 	TraceID [16]byte
 	SpanID  [8]byte
 	Name    string
-	// Task is the id of the span's runtime/trace task, Parent that of its parent.
+	// Task and Parent are the ids of the runtime/trace tasks of the span and of its
+	// parent.
 	Task, Parent uint64
 	// Root is set if the span has no parent in this process.
 	Root bool
@@ -40,12 +41,13 @@ type Breakdown struct {
 	Others     Parts
 	Goroutines int
 
-	// STW is the time for which the world was stopped, and Mark that for which the
+	// STW is the time for which the world was stopped, and Mark the time for which the
 	// garbage collector was marking; both overlap with Self. MarkAssist is the part of
 	// Self in which the span's goroutine assisted the collector.
 	STW, Mark, MarkAssist time.Duration
 
-	// Wakers tells who ended the span's waits: the longest waits, at most 8.
+	// Wakers are the places that ended the span's waits, the longest waits first, at
+	// most 8.
 	Wakers []Waker
 }
 

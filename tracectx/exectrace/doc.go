@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exectrace uses the runtime's execution trace, which records every goroutine
-// and every state change, to tell where the time of spans goes and what goroutines do.
+// Package exectrace analyzes execution traces of the Go runtime: where the time of
+// OpenTelemetry spans goes, and what goroutines do.
 //
-// [Analyze] reads an execution trace of a program that creates OpenTelemetry spans and
-// breaks down the duration of each span, to the nanosecond:
+// An execution trace records every state change of every goroutine. [Analyze] reads a
+// trace and divides the duration of each span by cause, to the nanosecond:
 //
 //	w, err := exectrace.Analyze(ctx, file, math.MaxInt, func(b *exectrace.Breakdown) {
 //		fmt.Println(b.Name, b.Duration, b.Self.Of(exectrace.Runnable), b.Self.Of(exectrace.Mutex))
 //	})
 //
 // A [Recorder] owns the flight recorder of the process (runtime/trace.FlightRecorder),
-// of which only one can be active. [Recorder.Record] records on demand and tells which
-// goroutines ran, what woke them and which go statements created them:
+// of which only one can be active. [Recorder.Record] records on demand and reports for
+// each goroutine whether it ran, what woke it and which go statements created it:
 //
 //	r, err := exectrace.New(exectrace.Config{})
 //	recording, err := r.Record(ctx, 3*time.Second)

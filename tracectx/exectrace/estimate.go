@@ -47,7 +47,7 @@ func (e *estimate) bytes(length time.Duration, n int, c *Config) int {
 	const (
 		fixed        = 256 << 10 // tables of functions and stacks, buffers of each processor
 		perGoroutine = 10        // in each generation
-		generations  = 3         // besides those of a second: the first, the last and an incomplete one
+		generations  = 3         // the first, the last and an incomplete one; the others last a second
 	)
 	listing := float64(n) * perGoroutine * (length.Seconds() + generations)
 	return int(min(float64(c.MaxBytes), max(e.byteRate*length.Seconds(), fixed+listing)))

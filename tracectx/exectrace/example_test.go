@@ -3,11 +3,14 @@
 package exectrace_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
 	"math"
-	"os"
+	"runtime/trace"
+	"strings"
+	"sync"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,49 +20,53 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// Slow spans say where their time went.
 func ExampleRecorder_WrapExporter() {
 	recorder, err := exectrace.New(exectrace.Config{Mode: exectrace.Always})
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { recorder.Run(ctx); close(done) }()
-	defer func() { cancel(); <-done }()
+	var wg sync.WaitGroup
+	wg.Go(func() { recorder.Run(ctx) })
+	defer wg.Wait()
+	defer cancel()
 
-	ids, err := tracectx.New(tracectx.Config{}) // tells the trace which span is which
+	roots, err := tracectx.New(tracectx.Config{}) // adds span ids to execution traces
 	if err != nil {
 		log.Fatal(err)
 	}
-	backend := tracetest.NewNoopExporter() // otlptracehttp.New(ctx), say
+	backend := tracetest.NewNoopExporter() // for example, otlptracehttp.New(ctx)
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithSpanProcessor(ids),
+		sdktrace.WithSpanProcessor(roots),
 		sdktrace.WithBatcher(recorder.WrapExporter(backend)),
 	)
-	defer provider.Shutdown(ctx)
-	// Output:
+	fmt.Println(provider.Shutdown(ctx))
+	// Output: <nil>
 }
 
-// Where the time went, in a file that "go tool trace" opens.
 func ExampleAnalyze() {
-	file, err := os.Open("app.trace")
-	if err != nil {
-		return // there is none here
+	var file bytes.Buffer // for example, os.Open("app.trace")
+	if err := trace.Start(&file); err != nil {
+		log.Fatal(err)
 	}
-	defer file.Close()
-	_, err = exectrace.Analyze(context.Background(), file, math.MaxInt, func(b *exectrace.Breakdown) {
-		for cause, d := range b.Self.All() {
-			fmt.Println(b.Name, cause, d)
-		}
+	_, task := trace.NewTask(context.Background(), "GET /orders") // as the OpenTelemetry SDK does for each span
+	time.Sleep(10 * time.Millisecond)
+	task.End()
+	trace.Stop()
+
+	w, err := exectrace.Analyze(context.Background(), &file, math.MaxInt, func(b *exectrace.Breakdown) {
+		fmt.Println(b.Name, "slept for 10 ms:", b.Self.Of(exectrace.Sleep) >= 10*time.Millisecond)
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Println(w.Spans, "span")
 	// Output:
+	// GET /orders slept for 10 ms: true
+	// 1 span
 }
 
-// A pool of workers that was there before the spans.
+// The workers of a pool exist before the spans for which they work.
 func ExampleAttach() {
 	type job struct {
 		ctx context.Context
@@ -76,20 +83,54 @@ func ExampleAttach() {
 	// Output: work
 }
 
-// The goroutines that neither ran nor were created in three seconds.
+// Print the goroutines that neither ran nor were created within 100 ms.
 func ExampleRecorder_Record() {
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { <-stop }()
+	time.Sleep(10 * time.Millisecond)
+
 	recorder, err := exectrace.New(exectrace.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	recording, err := recorder.Record(context.Background(), 3*time.Second)
+	recording, err := recorder.Record(context.Background(), 100*time.Millisecond)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for i := range recording.Goroutines {
 		g := &recording.Goroutines[i]
-		if key, ok := g.Key(); ok && !g.Ran && !g.Created {
-			fmt.Println(g.ID, key)
+		if key, ok := g.Key(); ok && !g.Ran && !g.Created && strings.Contains(key.Entry, "ExampleRecorder_Record") {
+			fmt.Println("did not run:", key.Entry)
 		}
 	}
+	// Output:
+	// did not run: github.com/gmpulse/gmpulse/tracectx/exectrace_test.ExampleRecorder_Record.func1
+}
+
+func ExampleRecorder_Run() {
+	recorder, err := exectrace.New(exectrace.Config{Mode: exectrace.DutyCycle, Every: time.Minute, For: 2 * time.Second})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	recorder.Run(ctx) // in a program: in a goroutine
+	fmt.Println("windows:", recorder.Window() != nil)
+	// Output:
+	// windows: false
+}
+
+func ExampleRecorder_WriteTrace() {
+	recorder, err := exectrace.New(exectrace.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var file bytes.Buffer // for example, os.Create("app.trace"), for "go tool trace"
+	if err := recorder.WriteTrace(context.Background(), &file); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(bytes.HasPrefix(file.Bytes(), []byte("go 1.")))
+	// Output:
+	// true
 }

@@ -3,12 +3,12 @@
 package exectrace
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +47,7 @@ type exporter struct {
 
 var _ sdktrace.SpanExporter = (*exporter)(nil)
 
-// ExportSpans exports the spans, except those of a slow trace.
+// ExportSpans exports the spans, except the spans of a slow trace.
 func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	slow := x.recorder.slow.pick(time.Now(), spans, x.recorder.covers)
 	if slow == nil || inForceFlush() {
@@ -123,16 +123,4 @@ func split(spans []sdktrace.ReadOnlySpan, slow sdktrace.ReadOnlySpan) (trace, re
 // inForceFlush reports whether the export is part of a call of ForceFlush, whose caller
 // waits for it and may be about to freeze the process. Only the stack tells. The
 // exporter checks it once per slow span.
-func inForceFlush() bool {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if strings.Contains(f.Function, ".ForceFlush") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
-}
+func inForceFlush() bool { return bytes.Contains(debug.Stack(), []byte(".ForceFlush")) }

@@ -17,11 +17,11 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// backend takes spans, and fails the test when it is called twice at a time.
+// backend is an exporter that fails the test if it is called concurrently.
 type backend struct {
 	t    *testing.T
 	mu   sync.Mutex
-	got  map[string]sdktrace.ReadOnlySpan // by name, the last
+	got  map[string]sdktrace.ReadOnlySpan // the last one of each name
 	n    int
 	shut bool
 }
@@ -33,14 +33,14 @@ func newBackend(t *testing.T) *backend {
 
 func (b *backend) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
 	if !b.mu.TryLock() {
-		b.t.Error("called twice at a time")
+		b.t.Error("called concurrently")
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()
 	if b.shut {
 		b.t.Error("called after Shutdown")
 	}
-	time.Sleep(time.Millisecond) // so that a second call would meet us
+	time.Sleep(time.Millisecond) // so that concurrent calls overlap
 	for _, s := range spans {
 		b.got[s.Name()] = s
 	}
@@ -60,14 +60,14 @@ func exact(s sdktrace.ReadOnlySpan) map[string]float64 {
 	const prefix = "gmpulse.span.exec."
 	m := map[string]float64{}
 	for _, a := range s.Attributes() {
-		if strings.HasPrefix(string(a.Key), prefix) {
-			m[strings.TrimPrefix(string(a.Key), prefix)] = a.Value.AsFloat64()
+		if key, ok := strings.CutPrefix(string(a.Key), prefix); ok {
+			m[key] = a.Value.AsFloat64()
 		}
 	}
 	return m
 }
 
-// slowTrace makes a slow root with two children, and quick ones around it.
+// slowTrace creates a slow root with two children, and quick roots before and after.
 func slowTrace(t *testing.T, tracer trace.Tracer) {
 	t.Helper()
 	quick := func() { _, s := tracer.Start(t.Context(), "quick"); s.End() }
@@ -99,7 +99,7 @@ func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 	return r
 }
 
-func TestSlowSpans(t *testing.T) {
+func TestSlowSpansGetAttributes(t *testing.T) {
 	for name, processor := range map[string]func(sdktrace.SpanExporter) sdktrace.TracerProviderOption{
 		"batches": func(x sdktrace.SpanExporter) sdktrace.TracerProviderOption { return sdktrace.WithBatcher(x) },
 		"one by one": func(x sdktrace.SpanExporter) sdktrace.TracerProviderOption {
@@ -107,10 +107,10 @@ func TestSlowSpans(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var told []runtimeinfo.Event
+			var events []runtimeinfo.Event
 			r := recording(t, exectrace.Config{})
 			r.NotifySlow(func(e runtimeinfo.Event, recorded []byte) {
-				told = append(told, e)
+				events = append(events, e)
 				if len(recorded) == 0 {
 					t.Error("no recording")
 				}
@@ -127,19 +127,19 @@ func TestSlowSpans(t *testing.T) {
 			}
 			slow := exact(b.got["slow"])
 			if slow["coverage"] < 0.5 || slow["blocked.sleep"] < busy.Seconds()/2 || slow["running"]+slow["runnable"] < busy.Seconds()/2 || slow["blocked"] < slow["blocked.sleep"] {
-				t.Errorf("the slow one: %v", slow)
+				t.Errorf("slow: %v", slow)
 			}
 			if len(exact(b.got["quick"])) != 0 {
-				t.Errorf("a quick one: %v", exact(b.got["quick"]))
+				t.Errorf("quick: %v", exact(b.got["quick"]))
 			}
-			if len(told) != 1 || told[0].Name != "span.slow" || told[0].Spans[0].Name != "slow" || told[0].Spans[0].SpanID != b.got["slow"].SpanContext().SpanID() ||
-				!strings.HasPrefix(told[0].Message, "slow took ") || !strings.Contains(told[0].Message, " sleep") {
-				t.Errorf("told of %v", told)
+			if len(events) != 1 || events[0].Name != "span.slow" || events[0].Spans[0].Name != "slow" || events[0].Spans[0].SpanID != b.got["slow"].SpanContext().SpanID() ||
+				!strings.HasPrefix(events[0].Message, "slow took ") || !strings.Contains(events[0].Message, " sleep") {
+				t.Errorf("events %v", events)
 			}
 			if s := r.Stats(); s.Slow != 1 || s.SlowMissed != 0 {
-				t.Errorf("account %+v", s)
+				t.Errorf("stats %+v", s)
 			}
-			if name == "batches" { // children come in the same one
+			if name == "batches" { // the children are in the same batch
 				asleep, working := exact(b.got["asleep"]), exact(b.got["busy"])
 				if asleep["blocked.sleep"] < busy.Seconds()/2 || working["running"]+working["runnable"] < busy.Seconds()/2 {
 					t.Errorf("children: %v, %v", asleep, working)
@@ -149,9 +149,9 @@ func TestSlowSpans(t *testing.T) {
 	}
 }
 
-// Spans go out as they are and at once: while nothing is recorded, while the
-// caller waits for ForceFlush, and where recordings cannot be read.
-func TestSlowSpansUnchanged(t *testing.T) {
+// Spans are exported unchanged and at once while nothing is recorded, during ForceFlush,
+// and if recordings cannot be read.
+func TestSlowSpansAreExportedUnchanged(t *testing.T) {
 	t.Run("off", func(t *testing.T) {
 		testUnchanged(t, newRecorder(t, exectrace.Config{SlowerThan: busy}), func(*sdktrace.TracerProvider) {})
 	})
@@ -161,7 +161,7 @@ func TestSlowSpansUnchanged(t *testing.T) {
 	t.Run("too many events", func(t *testing.T) {
 		c := exectrace.Config{Mode: exectrace.Always, Every: 10 * time.Second, MaxShare: 1e6, MaxEvents: 1, SlowerThan: busy}
 		r := running(t, c)
-		time.Sleep(2 * busy) // it takes off; if it has not yet, there is even less reason to hold anything
+		time.Sleep(2 * busy) // Run begins to record; the test also holds before
 		testUnchanged(t, r, func(*sdktrace.TracerProvider) {})
 	})
 }
@@ -184,6 +184,6 @@ func testUnchanged(t *testing.T, r *exectrace.Recorder, end func(*sdktrace.Trace
 		}
 	}
 	if n := r.Stats().Slow; n != 0 {
-		t.Errorf("%d looked into", n)
+		t.Errorf("%d slow spans analyzed", n)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// smallTrace has tasks, logs, goroutines that wait and wake, and little else.
+// smallTrace returns a trace with tasks, log events and goroutines that wait and wake.
 func smallTrace(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -37,15 +37,15 @@ func smallTrace(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// Whatever a trace says: no panic of ours, and the parts add up.
+// For any trace, the analyzer does not panic and the parts add up.
 func FuzzAnalyze(f *testing.F) {
 	f.Add(smallTrace(f))
-	f.Add(oneShot(f))
+	f.Add(ownSnapshot(f))
 	f.Add([]byte("go 1.21 trace\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) { run(t, foreignEvents(data)) })
 }
 
-// The same with events that no reader would let pass, in any order.
+// The same with arbitrary events, which the reader would reject.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz"))
 	f.Add([]byte{0, 1, 1, 0, 4, 1, 1, 0, 1, 1, 2, 3, 4, 2, 2, 1, 5, 1, 1, 0, 5, 2, 2, 0})
@@ -56,7 +56,7 @@ func run(t *testing.T, events []xtrace.Event) {
 	t.Helper()
 	a := newAnalyzer(func(b *Breakdown) {
 		if b.Self.Sum() != b.Duration || b.Duration < 0 {
-			t.Errorf("%s: parts sum to %v, want %v: %v", b.Name, b.Self.Sum(), b.Duration, b.Self)
+			t.Errorf("%s: parts add up to %v, want %v: %v", b.Name, b.Self.Sum(), b.Duration, b.Self)
 		}
 		for _, d := range b.Others.All() {
 			if d < 0 {
@@ -83,7 +83,7 @@ func run(t *testing.T, events []xtrace.Event) {
 	}
 }
 
-// madeUpEvents makes an event of each four bytes: kind, goroutine, object, time.
+// madeUpEvents returns an event for each four bytes: kind, goroutine, object, time.
 func madeUpEvents(data []byte) (events []xtrace.Event) {
 	now := xtrace.Time(1)
 	for ; len(data) >= 4; data = data[4:] {
@@ -124,8 +124,8 @@ func event[T xtrace.EventDetails](now xtrace.Time, kind xtrace.EventKind, g xtra
 	return e, err == nil
 }
 
-// foreignEvents reads what the reader gives of damaged data before it fails or
-// panics: a recovery around the analyzer would hide its own panics.
+// foreignEvents returns the events that the reader returns before it fails or panics.
+// Calling the analyzer outside readEvents does not hide the analyzer's panics.
 func foreignEvents(data []byte) (events []xtrace.Event) {
 	_ = readEvents(context.Background(), bytes.NewReader(data), 10_000, func(e *xtrace.Event) error {
 		events = append(events, *e)

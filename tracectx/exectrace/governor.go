@@ -44,7 +44,8 @@ func (g *governor) share(l load) float64 {
 	return recording + l.reading.Seconds()/g.config.Every.Seconds()
 }
 
-// pause returns the length of the next pause: twice that of the one before.
+// pause returns the length of the next pause. Each pause is twice as long as the one
+// before.
 func (g *governor) pause() time.Duration {
 	pause := min(maxPause, g.config.Every<<min(g.pauses, 16))
 	g.pauses++

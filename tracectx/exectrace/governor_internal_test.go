@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestGovernor(t *testing.T) {
+func TestGovernorAllowsLoadsWithinTheLimits(t *testing.T) {
 	duty, err := Config{Mode: DutyCycle}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -25,8 +25,8 @@ func TestGovernor(t *testing.T) {
 		{"more", always, load{goroutines: 20_001}, false},
 		{"a thousand requests a second", always, load{rate: 1000 * 50 * bytesPerEvent, reading: 250 * time.Millisecond}, true},
 		{"two thousand and a slow reader", always, load{rate: 2000 * 50 * bytesPerEvent, reading: 250 * time.Millisecond}, false},
-		{"two thousand, on duty", duty, load{rate: 2000 * 50 * bytesPerEvent, reading: 100 * time.Millisecond}, true},
-		{"4 MiB a second, on duty", duty, load{rate: 4 << 20}, true},
+		{"two thousand, duty cycle", duty, load{rate: 2000 * 50 * bytesPerEvent, reading: 100 * time.Millisecond}, true},
+		{"4 MiB a second, duty cycle", duty, load{rate: 4 << 20}, true},
 		{"more bytes", duty, load{rate: 4<<20 + 1}, false},
 		{"reading takes 1.1 % of a core", duty, load{reading: 660 * time.Millisecond}, false},
 	} {
@@ -36,7 +36,7 @@ func TestGovernor(t *testing.T) {
 	}
 }
 
-func TestGovernorStepsBackFurtherEachTime(t *testing.T) {
+func TestPausesDoubleUpToAnHour(t *testing.T) {
 	c, err := Config{Mode: DutyCycle}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +54,6 @@ func TestGovernorStepsBackFurtherEachTime(t *testing.T) {
 	}
 	g.reset()
 	if got := g.pause(); got != time.Minute {
-		t.Errorf("after a good one %v", got)
+		t.Errorf("after a reset: %v", got)
 	}
 }

@@ -17,16 +17,15 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// nestedShapes are ways in which spans lie within spans. Each is recorded with n spans,
-// all open at once.
+// nestedShapes are functions that create n nested spans, all open at once.
 func nestedShapes() map[string]func(n int) {
 	return map[string]func(n int){
-		"on one goroutine, that waits and is woken": func(n int) {
+		"on one goroutine that waits and is woken": func(n int) {
 			ctx := context.Background()
 			var tasks []*trace.Task
 			for i := range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nested on purpose
 				tasks = append(tasks, task)
 				if i%4 == 0 {
 					done := make(chan struct{})
@@ -43,7 +42,7 @@ func nestedShapes() map[string]func(n int) {
 			var tasks []*trace.Task
 			for range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nested on purpose
 				tasks = append(tasks, task)
 			}
 			for _, task := range tasks {
@@ -53,10 +52,10 @@ func nestedShapes() map[string]func(n int) {
 		"none ends": func(n int) {
 			ctx := context.Background()
 			for range n {
-				ctx, _ = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
+				ctx, _ = trace.NewTask(ctx, "s") //nolint:fatcontext // nested on purpose
 			}
 		},
-		"each on a goroutine of its own, that the one above started": func(n int) {
+		"each on a goroutine started by the one above": func(n int) {
 			done := make(chan struct{})
 			var next func(ctx context.Context, left int)
 			next = func(ctx context.Context, left int) {
@@ -78,7 +77,7 @@ func nestedShapes() map[string]func(n int) {
 			var tasks []*trace.Task
 			for range n {
 				var task *trace.Task
-				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nesting is what is tested
+				ctx, task = trace.NewTask(ctx, "s") //nolint:fatcontext // nested on purpose
 				tasks = append(tasks, task)
 			}
 			stop, gone := make(chan struct{}), make(chan struct{})
@@ -119,9 +118,9 @@ func recorded(t *testing.T, f func()) []byte {
 	return b.Bytes()
 }
 
-// TestAnalyzeIsLinearInNestedSpans reads traces with eight times the spans: an event
-// may take four times as much CPU time then, for the caches. Quadratic was 5 to 18 times.
-// A machine with other work to do gets three attempts.
+// TestAnalyzeIsLinearInNestedSpans compares traces with n and 8n spans. The CPU time per
+// event may grow by a factor of four because of the caches; a quadratic analysis grew by
+// 5 to 18. On a busy machine, one of three attempts must succeed.
 func TestAnalyzeIsLinearInNestedSpans(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		t.Skip("takes seconds, or a minute")
@@ -159,15 +158,14 @@ func perEvent(t *testing.T, b []byte) float64 {
 	return best
 }
 
-// What deep spans do counts for the outermost one, once.
-func TestDeepSpansCountForTheOutermost(t *testing.T) {
+func TestDeeplyNestedSpansCountOnceForTheOutermost(t *testing.T) {
 	const depth, each = 300, 100
 	b := recorded(t, func() {
 		ctx, root := trace.NewTask(context.Background(), "root")
 		var tasks []*trace.Task
 		for range depth {
 			var task *trace.Task
-			ctx, task = trace.NewTask(ctx, "below") //nolint:fatcontext // nesting is what is tested
+			ctx, task = trace.NewTask(ctx, "below") //nolint:fatcontext // nested on purpose
 			tasks = append(tasks, task)
 		}
 		done := make(chan struct{})
@@ -204,6 +202,6 @@ func TestDeepSpansCountForTheOutermost(t *testing.T) {
 		t.Fatalf("%+v", outermost)
 	}
 	if got := outermost.Others.Of(exectrace.Running); got < ran || got > 2*ran+time.Millisecond {
-		t.Errorf("the outermost span has %v of others, those below ran %v", got, ran)
+		t.Errorf("the outermost span has %v of other goroutines, the spans below ran %v", got, ran)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	xtrace "golang.org/x/exp/trace"
 )
 
-// oneShot returns a recording of this process.
-func oneShot(t testing.TB) []byte {
+// ownSnapshot returns a recording of this process.
+func ownSnapshot(t testing.TB) []byte {
 	t.Helper()
 	r, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -28,8 +28,8 @@ func oneShot(t testing.TB) []byte {
 	return b
 }
 
-func TestDamaged(t *testing.T) {
-	whole := oneShot(t)
+func TestDamagedTracesReturnErrFormat(t *testing.T) {
+	whole := ownSnapshot(t)
 	if _, err := readGoroutines(t.Context(), whole, defaultMaxEvents); err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +47,8 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// A trace of centuries is damaged, and ends: the slots of the run queue would not.
-func TestTimeThatCannotBe(t *testing.T) {
+// A damaged trace with a time in the distant future must not take forever.
+func TestImpossibleTimesReturnErrFormat(t *testing.T) {
 	for _, last := range []xtrace.Time{math.MaxInt64, math.MinInt64, 0} {
 		a := newAnalyzer(nil)
 		var err error
@@ -65,8 +65,7 @@ func TestTimeThatCannotBe(t *testing.T) {
 	}
 }
 
-// A version that cannot be read will never be: it is not tried again.
-func TestUnknownVersionIsNotTriedAgain(t *testing.T) {
+func TestUnsupportedVersionFailsWithoutRecording(t *testing.T) {
 	r, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

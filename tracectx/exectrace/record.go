@@ -28,7 +28,7 @@ var _ goroutines.Recorder = (*Recorder)(nil)
 //   - With more than 20,000 goroutines it lasts one second, because the tracer
 //     lists every goroutine once a second.
 //   - If the last recording had more than 200,000 events a second, the length
-//     shrinks so that the number of events is that of 200,000 a second.
+//     shrinks to the number of events that 200,000 a second would give.
 //   - If, at the rates of the last recording, three quarters of [Config.MaxBytes]
 //     or [Config.MaxEvents] would be exceeded, the length shrinks to those.
 //   - After recordings that exceeded MaxBytes or MaxEvents it halves, once for
@@ -89,24 +89,21 @@ func (r *Recorder) beginRecord(ctx context.Context, length time.Duration) (_, co
 	if err := checkMemory(r.estimate.bytes(length, n, &r.config)); err != nil {
 		return 0, 0, err
 	}
-	cost, err = measure(func() error { return r.addRecordUser(length) })
+	cost, err = measure(func() error {
+		fresh, err := r.addUser(length)
+		if err != nil || !fresh {
+			return err
+		}
+		// End the first generation of the trace. At the end of a generation, the runtime
+		// records the stacks of the goroutines that did not run in it. Without this, the
+		// trace would not show where the goroutines waited that run in the first second.
+		if _, err := r.flight.WriteTo(io.Discard); err != nil {
+			r.removeUser()
+			return fmt.Errorf("exectrace: record: %w", err)
+		}
+		return nil
+	})
 	return length, cost, err
-}
-
-// addRecordUser adds a user of the flight recorder. If it was off, addRecordUser also
-// ends the first generation of the trace at once. At the end of a generation, the
-// runtime records the stacks of the goroutines that did not run in it. Without this,
-// the trace would not show where the goroutines waited that run in the first second.
-func (r *Recorder) addRecordUser(length time.Duration) error {
-	fresh, err := r.addUser(length)
-	if err != nil || !fresh {
-		return err
-	}
-	if _, err := r.flight.WriteTo(io.Discard); err != nil {
-		r.removeUser()
-		return fmt.Errorf("exectrace: record: %w", err)
-	}
-	return nil
 }
 
 // endRecord undoes beginRecord, even if ctx is done.

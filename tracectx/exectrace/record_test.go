@@ -23,7 +23,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// record makes a recording that must succeed.
+// record returns a recording.
 func record(t testing.TB, r *exectrace.Recorder, length time.Duration) *goroutines.Recording {
 	t.Helper()
 	recording, err := r.Record(t.Context(), length)
@@ -54,7 +54,7 @@ func has(stack []goroutines.Site, function string) bool {
 	return false
 }
 
-// loops are goroutines that each kind of wakeup wakes every few milliseconds.
+// loops are goroutines that are woken every few milliseconds, each in another way.
 type loops struct {
 	ctx  context.Context
 	wait sync.WaitGroup
@@ -147,7 +147,7 @@ func feed(l *loops, c chan<- int) {
 //go:noinline
 func fedByGoroutine(l *loops, c <-chan int) { consume(l, c) }
 
-// hand passes a lock on at once, so that the other one waits for nothing else.
+// hand holds a lock most of the time, so that locking waits for it.
 //
 //go:noinline
 func hand(l *loops, mu *sync.Mutex) {
@@ -241,10 +241,10 @@ func startLoops(t *testing.T) {
 	l.wait.Go(func() { writing(l, b) })
 }
 
-// Each kind of wakeup is told from the others, also for goroutines that waited
-// before the recording began, and silent goroutines do not run.
-func TestRecordWakeups(t *testing.T) {
-	defer crowd(t, 10)()
+// Record distinguishes the kinds of wakeups, also of goroutines that waited before the
+// recording began. Goroutines that wait all the time do not run.
+func TestRecordDistinguishesWakeups(t *testing.T) {
+	defer startWaiting(t, 10)()
 	startLoops(t)
 	r := newRecorder(t, exectrace.Config{})
 	eventually(t, func() error {
@@ -286,9 +286,9 @@ func readOnce(c net.Conn, stop <-chan struct{}) {
 	<-stop
 }
 
-// The first wakeup of a goroutine is told by where it waited when the recording
-// began, although it waits for something else afterwards.
-func TestRecordKnowsWaitsFromBefore(t *testing.T) {
+// The first wakeup depends on where the goroutine waited when the recording began, although
+// it waits for something else afterwards.
+func TestRecordKnowsEarlierWaits(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
 	eventually(t, func() error {
 		a, b := connected(t)
@@ -310,10 +310,10 @@ func TestRecordKnowsWaitsFromBefore(t *testing.T) {
 	})
 }
 
-// The collector scans and shrinks the stacks of waiting goroutines: they do not
-// run for that.
-func TestRecordDoesNotCountTheCollector(t *testing.T) {
-	defer crowd(t, 10)()
+// The garbage collector scans and shrinks the stacks of waiting goroutines. This does not
+// count as running.
+func TestRecordIgnoresTheCollector(t *testing.T) {
+	defer startWaiting(t, 10)()
 	r := newRecorder(t, exectrace.Config{})
 	eventually(t, func() error {
 		if n := len(in(record(t, r, 10*time.Millisecond), "deep")); n != 10 {
@@ -343,7 +343,7 @@ func TestRecordDoesNotCountTheCollector(t *testing.T) {
 	}
 }
 
-// fetch has the bug: nobody closes the body.
+// fetch does not close the response body.
 //
 //go:noinline
 func fetch(client *http.Client, url string) error {
@@ -351,8 +351,8 @@ func fetch(client *http.Client, url string) error {
 	return err
 }
 
-// A goroutine of net/http's is traced back to the program's own line through a
-// goroutine that has ended.
+// A goroutine of net/http has the program's go statement in Creation, although its creator
+// has ended.
 func TestRecordFollowsCreators(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -403,7 +403,7 @@ func tracedBack(t *testing.T, recording *goroutines.Recording) error {
 		}
 		for _, c := range recording.Goroutines {
 			if c.ID == g.Creator {
-				t.Errorf("the creator has ended, and is there: %+v", c)
+				t.Errorf("the creator has ended but is listed: %+v", c)
 			}
 		}
 	}
@@ -413,7 +413,7 @@ func tracedBack(t *testing.T, recording *goroutines.Recording) error {
 	return nil
 }
 
-// spawn creates a goroutine that creates one, and so on; the last one stays.
+// spawn starts a chain of n goroutines, of which the last one waits.
 //
 //go:noinline
 func spawn(n int, stop <-chan struct{}, wg *sync.WaitGroup) {
@@ -468,10 +468,9 @@ func boundedCreation(t *testing.T, recording *goroutines.Recording) error {
 	return nil
 }
 
-// What a recording tells of itself, and that its stacks are shared and in the
-// groups of surveys.
-func TestRecordAccount(t *testing.T) {
-	defer crowd(t, 100)()
+// Record reports start, length and cost. Goroutines with equal stacks share them.
+func TestRecordReportsItsCost(t *testing.T) {
+	defer startWaiting(t, 100)()
 	r := newRecorder(t, exectrace.Config{})
 	before := time.Now()
 	recording := record(t, r, 300*time.Millisecond)
@@ -479,7 +478,7 @@ func TestRecordAccount(t *testing.T) {
 		t.Errorf("began at %v, not from %v to %v", recording.Start, before, after)
 	}
 	if recording.Duration < 300*time.Millisecond || recording.Events < len(recording.Goroutines) || recording.Bytes == 0 || recording.CPU <= 0 {
-		t.Errorf("account %v, %d events, %d bytes, %v", recording.Duration, recording.Events, recording.Bytes, recording.CPU)
+		t.Errorf("%v, %d events, %d bytes, %v", recording.Duration, recording.Events, recording.Bytes, recording.CPU)
 	}
 	stacks := map[*goroutines.Site]bool{}
 	for i, g := range recording.Goroutines {
@@ -497,20 +496,20 @@ func TestRecordAccount(t *testing.T) {
 		t.Errorf("%d stacks for %d goroutines", len(stacks), len(recording.Goroutines))
 	}
 	if s := r.Stats(); s != (exectrace.Stats{Recordings: 1}) {
-		t.Errorf("account %+v", s)
+		t.Errorf("stats %+v", s)
 	}
-	hold(t) // nobody holds the recorder after Record
+	hold(t) // the flight recorder is free after Record
 }
 
 // A recording and a survey see the same goroutines in the same groups.
 func TestRecordAgreesWithTheSurvey(t *testing.T) {
-	defer crowd(t, 50)()
+	defer startWaiting(t, 50)()
 	r := newRecorder(t, exectrace.Config{})
 	eventually(t, func() error {
 		groups := map[goroutines.Key]int{}
 		for _, g := range record(t, r, 50*time.Millisecond).Goroutines {
 			if has(g.Stack, "github.com/gmpulse/gmpulse/tracectx/exectrace.(*Recorder).Record") {
-				continue // it runs at the end, and has waited
+				continue // it runs at the end of the recording
 			}
 			if k, ok := g.Key(); ok {
 				groups[k]++
@@ -524,8 +523,8 @@ func TestRecordAgreesWithTheSurvey(t *testing.T) {
 	})
 }
 
-// same returns how the groups of a recording and of a survey differ, but for goroutines
-// that run.
+// same returns an error if the groups of a recording and of a survey differ, except for
+// running goroutines.
 func same(recorded map[goroutines.Key]int, survey *goroutines.Survey, atLeast int) error {
 	groups := 0
 	for i := range survey.Groups {
@@ -550,7 +549,7 @@ func same(recorded map[goroutines.Key]int, survey *goroutines.Survey, atLeast in
 	return nil
 }
 
-func TestRecordFailures(t *testing.T) {
+func TestRecordErrorsAreCounted(t *testing.T) {
 	for name, c := range map[string]struct {
 		config exectrace.Config
 		err    error
@@ -565,35 +564,35 @@ func TestRecordFailures(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, recording, err)
 		}
 		if s := r.Stats(); s != c.stats {
-			t.Errorf("%s: account %+v", name, s)
+			t.Errorf("%s: stats %+v", name, s)
 		}
 	}
 	r := newRecorder(t, exectrace.Config{})
 	if _, err := r.Record(t.Context(), 0); err == nil {
-		t.Error("no error for a recording of no length")
+		t.Error("no error for length 0")
 	}
-	hold(t) // nobody holds the recorder after a failure
+	hold(t) // the flight recorder is free after a failure
 	start := time.Now()
 	if _, err := r.Record(t.Context(), time.Minute); !errors.Is(err, exectrace.ErrBusy) || r.Stats().Busy != 1 {
-		t.Errorf("beside another recorder: %v, account %+v", err, r.Stats())
+		t.Errorf("beside another recorder: %v, stats %+v", err, r.Stats())
 	}
 	if d := time.Since(start); d > 30*time.Second {
-		t.Errorf("it takes %v to see that the recorder is busy", d)
+		t.Errorf("ErrBusy took %v", d)
 	}
 }
 
 func TestRecordEndsWithItsContext(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
-	late := errors.New("too late")
+	cause := errors.New("cause")
 	for _, timeout := range []time.Duration{-1, 50 * time.Millisecond} {
-		ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, late)
-		if _, err := r.Record(ctx, time.Hour); !errors.Is(err, late) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, cause)
+		if _, err := r.Record(ctx, time.Hour); !errors.Is(err, cause) {
 			t.Error(err)
 		}
 		cancel()
 	}
 	if s := r.Stats(); s != (exectrace.Stats{}) {
-		t.Errorf("account %+v", s)
+		t.Errorf("stats %+v", s)
 	}
 	hold(t)
 }
@@ -604,14 +603,13 @@ func TestRecordBelowTheMemoryLimit(t *testing.T) {
 	_, err := r.Record(t.Context(), 10*time.Millisecond)
 	debug.SetMemoryLimit(limit)
 	if !errors.Is(err, exectrace.ErrMemory) || r.Stats() != (exectrace.Stats{NoMemory: 1}) {
-		t.Errorf("%v, account %+v", err, r.Stats())
+		t.Errorf("%v, stats %+v", err, r.Stats())
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
 	record(t, r, 10*time.Millisecond)
 }
 
-// Others use the recorder while a recording runs, and other recordings do.
-func TestRecordBesideOthers(t *testing.T) {
+func TestConcurrentRecordings(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -635,8 +633,8 @@ func TestRecordBesideOthers(t *testing.T) {
 	hold(t)
 }
 
-// Recordings and Run share one flight recorder: neither takes it from the other.
-func TestRecordWhileRunning(t *testing.T) {
+// Record and Run share one flight recorder.
+func TestRecordDuringRun(t *testing.T) {
 	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
 		t.Run(mode.String(), func(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 300 * time.Millisecond, For: 100 * time.Millisecond, MaxShare: 1e6})
@@ -657,15 +655,15 @@ func TestRecordWhileRunning(t *testing.T) {
 				return nil
 			})
 			if s := r.Stats(); s.StepsBack+s.Busy+s.TooMany+s.Unreadable != 0 {
-				t.Errorf("account %+v", s)
+				t.Errorf("stats %+v", s)
 			}
 		})
 	}
 	hold(t)
 }
 
-// The application's own trace goes on, and is whole.
-func TestRecordBesideTraceStart(t *testing.T) {
+// Record does not affect a trace that the application makes.
+func TestRecordDuringTraceStart(t *testing.T) {
 	var own bytes.Buffer
 	if err := trace.Start(&own); err != nil {
 		t.Fatal(err)
@@ -678,7 +676,7 @@ func TestRecordBesideTraceStart(t *testing.T) {
 		}
 	}
 	if !trace.IsEnabled() {
-		t.Error("the trace does not go on")
+		t.Error("the application's trace was stopped")
 	}
 	task.End()
 	trace.Stop()

@@ -21,9 +21,8 @@ func readPipe(fd int, stop <-chan struct{}) {
 	<-stop
 }
 
-// A goroutine that is in a system call all the time did not run; one that
-// returns did.
-func TestRecordSyscall(t *testing.T) {
+// A goroutine in a system call did not run, unless the call returned.
+func TestRecordSystemCalls(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
 	eventually(t, func() error {
 		var fds [2]int
@@ -44,10 +43,10 @@ func TestRecordSyscall(t *testing.T) {
 		wg.Wait()
 		_, _ = syscall.Close(fds[0]), syscall.Close(fds[1])
 		if len(silent) != 1 || silent[0].Ran || silent[0].Created || silent[0].Wakeup != goroutines.WakeupNone {
-			return fmt.Errorf("in the call all the time: %+v", silent)
+			return fmt.Errorf("in the call: %+v", silent)
 		}
 		if len(back) != 1 || !back[0].Ran || back[0].Wakeup != goroutines.WakeupSyscall {
-			return fmt.Errorf("back from the call: %+v", back)
+			return fmt.Errorf("returned from the call: %+v", back)
 		}
 		return nil
 	})

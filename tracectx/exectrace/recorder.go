@@ -63,8 +63,8 @@ type Recorder struct {
 	failing bool // the last attempt failed
 }
 
-// New returns a Recorder that does not record yet. The error joins those of all
-// invalid fields of config.
+// New returns a Recorder that does not record yet. The error names every invalid field
+// of config.
 func New(config Config) (*Recorder, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -176,7 +176,7 @@ func (r *Recorder) start(age time.Duration) (*trace.FlightRecorder, error) {
 // milliseconds and contains every goroutine with its stack. The trace is not read here, so
 // WriteTrace accepts ten times [Config.MaxGoroutines] and any number of bytes.
 //
-// The error is [ErrBusy], [ErrTooMany], that of w, or the cause of ctx.
+// The error is [ErrBusy], [ErrTooMany], an error of w, or the cause of ctx.
 func (r *Recorder) WriteTrace(ctx context.Context, w io.Writer) error {
 	if err := r.acquire(ctx); err != nil {
 		return err

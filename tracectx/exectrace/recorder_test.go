@@ -28,19 +28,19 @@ func newRecorder(t testing.TB, c exectrace.Config) *exectrace.Recorder {
 	return r
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewReportsEveryInvalidField(t *testing.T) {
 	_, err := exectrace.New(exectrace.Config{MaxGoroutines: -1, MaxBytes: -2, MaxEvents: -3, Every: time.Second, For: time.Second, Mode: exectrace.DutyCycle, MaxShare: -1})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, field := range []string{"MaxGoroutines is -1", "MaxBytes is -2", "MaxEvents is -3", "For is 1s", "MaxShare is -1"} {
 		if !strings.Contains(err.Error(), field) {
-			t.Errorf("the error does not say %q: %v", field, err)
+			t.Errorf("the error lacks %q: %v", field, err)
 		}
 	}
 }
 
-// hold starts a flight recorder that is not ours, until the test ends.
+// hold keeps the flight recorder of the process in use until the test ends.
 func hold(t *testing.T) (release func()) {
 	t.Helper()
 	f := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
@@ -52,32 +52,31 @@ func hold(t *testing.T) (release func()) {
 	return release
 }
 
-// Every way to fail is an error that callers can tell, one count, and one line
-// until it works again.
-func TestFailures(t *testing.T) {
+// Failures are counted and logged once, and so is the first success afterwards.
+func TestFailuresAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	r := newRecorder(t, exectrace.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	release := hold(t)
 	for range 3 {
 		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, exectrace.ErrBusy) {
-			t.Errorf("beside another recorder: %v", err)
+			t.Errorf("while the flight recorder is in use: %v", err)
 		}
 	}
 	release()
 	for range 2 {
 		if _, err := r.Record(t.Context(), 10*time.Millisecond); err != nil {
-			t.Errorf("after the other recorder: %v", err)
+			t.Errorf("after the flight recorder is free: %v", err)
 		}
 	}
 	if s := r.Stats(); s != (exectrace.Stats{Recordings: 2, Busy: 3}) {
-		t.Errorf("account %+v", s)
+		t.Errorf("stats %+v", s)
 	}
 	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "cannot record") || !strings.Contains(log.String(), "again") {
 		t.Errorf("want a line for the first failure and one for the end of failures:\n%s", log.String())
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestLimitsReturnErrTooMany(t *testing.T) {
 	for name, c := range map[string]exectrace.Config{
 		"goroutines": {MaxGoroutines: 1},
 		"bytes":      {MaxBytes: 64},
@@ -89,22 +88,22 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, made, err)
 		}
 		if s := r.Stats(); s != (exectrace.Stats{TooMany: 1}) {
-			t.Errorf("%s: account %+v", name, s)
+			t.Errorf("%s: stats %+v", name, s)
 		}
 	}
-	// Nobody holds the recorder after a failure.
+	// The flight recorder is free after a failure.
 	hold(t)
 }
 
-func TestRecordGivesUp(t *testing.T) {
+func TestRecordReturnsTheCauseOfItsContext(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
-	late := errors.New("too late")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), -time.Second, late)
+	cause := errors.New("cause")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), -time.Second, cause)
 	defer cancel()
-	if _, err := r.Record(ctx, 10*time.Millisecond); !errors.Is(err, late) {
+	if _, err := r.Record(ctx, 10*time.Millisecond); !errors.Is(err, cause) {
 		t.Error(err)
 	}
 	if s := r.Stats(); s != (exectrace.Stats{}) {
-		t.Errorf("account %+v", s)
+		t.Errorf("stats %+v", s)
 	}
 }

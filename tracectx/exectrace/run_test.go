@@ -20,7 +20,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// running runs a recorder until the test ends.
+// running returns a Recorder whose Run ends with the test.
 func running(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 	t.Helper()
 	r := newRecorder(t, c)
@@ -37,7 +37,7 @@ func running(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 	return r
 }
 
-// provider makes spans that are told to execution traces.
+// provider returns a provider whose spans have log events in execution traces.
 func provider(t *testing.T, opts ...sdktrace.TracerProviderOption) *sdktrace.TracerProvider {
 	t.Helper()
 	p, err := tracectx.New(tracectx.Config{})
@@ -58,7 +58,7 @@ func spansFor(t *testing.T, tracer trace.Tracer, d time.Duration) {
 	}
 }
 
-func TestModes(t *testing.T) {
+func TestRunAnalyzesRecordings(t *testing.T) {
 	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
 		t.Run(mode.String(), func(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1e6})
@@ -74,14 +74,14 @@ func TestModes(t *testing.T) {
 				t.Errorf("times %+v, %v recordings read", times, read)
 			}
 			if made, err := r.Record(t.Context(), 10*time.Millisecond); err != nil || len(made.Goroutines) == 0 {
-				t.Errorf("recording meanwhile: %v, %v", made, err)
+				t.Errorf("Record during Run: %v, %v", made, err)
 			}
 			if s := r.Stats(); s.StepsBack != 0 || s.Unreadable != 0 {
-				t.Errorf("account %+v", s)
+				t.Errorf("stats %+v", s)
 			}
 		})
 	}
-	hold(t) // nobody holds the recorder after Run
+	hold(t) // the flight recorder is free after Run
 }
 
 // totals returns what a recorder adds to a snapshot: the times of root spans, and the
@@ -112,12 +112,11 @@ func sum(times []runtimeinfo.Point) (d time.Duration) {
 	return d
 }
 
-func TestOffReturns(t *testing.T) {
+func TestRunReturnsAtOnceIfOff(t *testing.T) {
 	newRecorder(t, exectrace.Config{}).Run(t.Context())
 }
 
-// What costs too much is stopped, and the recorder is free for others.
-func TestStepsBack(t *testing.T) {
+func TestRunPausesIfALimitIsExceeded(t *testing.T) {
 	for name, c := range map[string]exectrace.Config{
 		"goroutines": {MaxGoroutines: 1},
 		"rate":       {MaxRate: 1},
@@ -128,30 +127,30 @@ func TestStepsBack(t *testing.T) {
 		r := running(t, c)
 		eventually(t, func() error {
 			if r.Stats().StepsBack == 0 {
-				return errors.New(name + ": it goes on")
+				return errors.New(name + ": no pause")
 			}
 			return nil
 		})
 		if r.Window() != nil && name != "share" {
-			t.Errorf("%s: a window", name)
+			t.Errorf("%s: a window in spite of the limit", name)
 		}
 	}
 }
 
-func TestStepsAside(t *testing.T) {
+func TestRunRetriesIfTheFlightRecorderIsInUse(t *testing.T) {
 	release := hold(t)
 	var log bytes.Buffer
 	r := running(t, exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1e6, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	eventually(t, func() error {
 		if r.Stats().Busy == 0 {
-			return errors.New("it does not say that the recorder is busy")
+			return errors.New("Busy is not counted")
 		}
 		return nil
 	})
 	release()
 	eventually(t, func() error {
 		if r.Window() == nil {
-			return errors.New("no window after the recorder is free again")
+			return errors.New("no window after the flight recorder is free")
 		}
 		return nil
 	})

@@ -23,12 +23,12 @@ func child(name string, d time.Duration) sdktrace.ReadOnlySpan {
 	return s.Snapshot()
 }
 
-func TestLearnsWhatIsSlow(t *testing.T) {
+func TestThresholdIsTheLearned99thPercentile(t *testing.T) {
 	s := newSlowSpans(Config{SlowEvery: 30 * time.Second})
 	now := time.Now()
 	batch := func(spans ...sdktrace.ReadOnlySpan) sdktrace.ReadOnlySpan { return s.pick(now, spans, all) }
 	if batch(ended("GET /", time.Hour)) != nil {
-		t.Error("slow before anything is known")
+		t.Error("slow before the threshold is known")
 	}
 	for i := range 1000 {
 		if got := batch(ended("GET /", time.Duration(10+i%10)*time.Millisecond), ended("GET /report", time.Second)); got != nil {
@@ -36,27 +36,27 @@ func TestLearnsWhatIsSlow(t *testing.T) {
 		}
 	}
 	if batch(ended("GET /", 19*time.Millisecond)) != nil || batch(child("GET /", time.Hour)) != nil || batch(ended("GET /report", time.Second)) != nil {
-		t.Error("slow: a usual one, a child, or a usual one of another name")
+		t.Error("slow: a duration below the threshold, a child, or a span of another name")
 	}
 	slow := batch(ended("GET /", 30*time.Millisecond), ended("GET /", 50*time.Millisecond), ended("GET /", 40*time.Millisecond))
 	if slow == nil || duration(slow) != 50*time.Millisecond {
-		t.Fatalf("of three slow ones %v", slow)
+		t.Fatalf("of three slow spans: %v", slow)
 	}
 	now = now.Add(30*time.Second - 1)
 	if batch(ended("GET /", time.Second)) != nil {
-		t.Error("a second one within 30 s")
+		t.Error("a second slow span within 30 s")
 	}
 	now = now.Add(1)
 	if batch(ended("GET /", time.Second)) == nil {
-		t.Error("none after 30 s")
+		t.Error("no slow span after 30 s")
 	}
-	// It becomes the usual.
+	// The threshold follows.
 	now = now.Add(time.Hour)
 	for range 10_000 {
 		s.isSlow("GET /", 100*time.Millisecond)
 	}
 	if batch(ended("GET /", 100*time.Millisecond)) != nil {
-		t.Error("what is usual by now is slow")
+		t.Error("slow in spite of the new threshold")
 	}
 }
 
@@ -70,7 +70,7 @@ func TestSlowNamesAreBounded(t *testing.T) {
 	}
 }
 
-func TestFixedThreshold(t *testing.T) {
+func TestSlowerThanReplacesTheLearnedThreshold(t *testing.T) {
 	s := newSlowSpans(Config{SlowerThan: time.Second})
 	if s.pick(time.Now(), []sdktrace.ReadOnlySpan{ended("a", time.Second)}, all) != nil {
 		t.Error("exactly the threshold is slow")
@@ -82,16 +82,15 @@ func TestFixedThreshold(t *testing.T) {
 
 func all(sdktrace.ReadOnlySpan) bool { return true }
 
-// A slow span that is in no recording, as most are with [DutyCycle], does not use up
-// the turn of one that is.
-func TestWhatIsNotRecordedIsNotPicked(t *testing.T) {
+// A slow span that was not recorded, as most with DutyCycle, does not count for SlowEvery.
+func TestUnrecordedSpansAreNotPicked(t *testing.T) {
 	s := newSlowSpans(Config{SlowerThan: time.Second, SlowEvery: 30 * time.Second})
 	short := func(span sdktrace.ReadOnlySpan) bool { return duration(span) < time.Minute }
 	now := time.Now()
 	if got := s.pick(now, []sdktrace.ReadOnlySpan{ended("a", time.Hour)}, short); got != nil {
-		t.Errorf("%v was picked, and is not recorded", duration(got))
+		t.Errorf("%v was picked but not recorded", duration(got))
 	}
 	if got := s.pick(now, []sdktrace.ReadOnlySpan{ended("a", time.Hour), ended("a", 2*time.Second)}, short); got == nil || duration(got) != 2*time.Second {
-		t.Error("the one that is recorded was not picked")
+		t.Error("the recorded span was not picked")
 	}
 }

@@ -53,7 +53,7 @@ type tracked struct {
 	wakeup goroutines.Wakeup
 	waker  trace.GoID // if wakeup is WakeupGoroutine
 
-	unclear   bool // a timer or the poller caused the first wakeup; the next wait tells which
+	unclear   bool // a timer or the poller caused the first wakeup; the next wait decides which
 	inSyscall bool // in one system call since the trace began
 	timer     bool // started by a timer, and has not waited since
 }

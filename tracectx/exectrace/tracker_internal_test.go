@@ -19,16 +19,16 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// step is one transition of a goroutine, caused by another one or by nobody.
+// step is a transition of goroutine id, caused by goroutine by or none.
 type step struct {
 	by, id   xtrace.GoID
 	from, to xtrace.GoState
 	reason   string
 }
 
-const nobody = xtrace.NoGoroutine
+const none = xtrace.NoGoroutine
 
-// play returns what a transcript tells after some steps.
+// play returns the goroutines of a recording with the given steps.
 func play(t *testing.T, steps ...step) map[uint64]goroutines.RecordedGoroutine {
 	t.Helper()
 	l := newTracker()
@@ -50,8 +50,8 @@ func play(t *testing.T, steps ...step) map[uint64]goroutines.RecordedGoroutine {
 	return all
 }
 
-// What counts as running and as a wakeup, case by case, for goroutine 1.
-func TestTranscript(t *testing.T) {
+// The cases say whether goroutine 1 ran, and what woke it first.
+func TestTrackerFindsWakeups(t *testing.T) {
 	const (
 		unknown  = xtrace.GoUndetermined
 		absent   = xtrace.GoNotExist
@@ -60,45 +60,45 @@ func TestTranscript(t *testing.T) {
 		waiting  = xtrace.GoWaiting
 		syscall  = xtrace.GoSyscall
 	)
-	there := step{nobody, 1, unknown, waiting, ""}
-	create := []step{{2, 1, absent, runnable, ""}, {nobody, 1, runnable, running, ""}}
+	existing := step{none, 1, unknown, waiting, ""}
+	create := []step{{2, 1, absent, runnable, ""}, {none, 1, runnable, running, ""}}
 	wait := func(reason string) step { return step{1, 1, running, waiting, reason} }
 	wake := func(by xtrace.GoID) []step {
-		return []step{{by, 1, waiting, runnable, ""}, {nobody, 1, runnable, running, ""}}
+		return []step{{by, 1, waiting, runnable, ""}, {none, 1, runnable, running, ""}}
 	}
 	for name, c := range map[string]struct {
 		steps  []step
 		ran    bool
 		wakeup goroutines.Wakeup
 	}{
-		"silent":                          {[]step{there, {nobody, 1, waiting, waiting, ""}}, false, goroutines.WakeupNone},
-		"in a syscall":                    {[]step{{nobody, 1, unknown, syscall, ""}, {nobody, 1, syscall, syscall, ""}}, false, goroutines.WakeupNone},
-		"back from a syscall":             {[]step{{nobody, 1, unknown, syscall, ""}, {1, 1, syscall, running, ""}}, true, goroutines.WakeupSyscall},
+		"waits":                           {[]step{existing, {none, 1, waiting, waiting, ""}}, false, goroutines.WakeupNone},
+		"in a syscall":                    {[]step{{none, 1, unknown, syscall, ""}, {none, 1, syscall, syscall, ""}}, false, goroutines.WakeupNone},
+		"returns from a syscall":          {[]step{{none, 1, unknown, syscall, ""}, {1, 1, syscall, running, ""}}, true, goroutines.WakeupSyscall},
 		"running":                         {[]step{{1, 1, unknown, running, ""}}, true, goroutines.WakeupNone},
-		"runnable":                        {[]step{{nobody, 1, unknown, runnable, ""}}, true, goroutines.WakeupNone},
+		"runnable":                        {[]step{{none, 1, unknown, runnable, ""}}, true, goroutines.WakeupNone},
 		"running, a short syscall":        {[]step{{1, 1, unknown, running, ""}, {1, 1, running, syscall, ""}, {1, 1, syscall, running, ""}}, true, goroutines.WakeupNone},
-		"woken by a goroutine":            {slices.Concat([]step{there}, wake(2)), true, goroutines.WakeupGoroutine},
-		"woken, it is not known by what":  {slices.Concat([]step{there}, wake(nobody)), true, goroutines.WakeupOther},
-		"and waits for the network again": {slices.Concat([]step{there}, wake(nobody), []step{wait("network")}), true, goroutines.WakeupNetwork},
-		"and waits in a select again":     {slices.Concat([]step{there}, wake(nobody), []step{wait("select")}), true, goroutines.WakeupTimer},
-		"and waits for the collector":     {slices.Concat([]step{there}, wake(nobody), []step{wait("preempted")}), true, goroutines.WakeupOther},
-		"the first wakeup counts":         {slices.Concat([]step{there}, wake(2), []step{wait("network")}, wake(nobody)), true, goroutines.WakeupGoroutine},
+		"woken by a goroutine":            {slices.Concat([]step{existing}, wake(2)), true, goroutines.WakeupGoroutine},
+		"woken by a timer or the poller":  {slices.Concat([]step{existing}, wake(none)), true, goroutines.WakeupOther},
+		"and waits for the network again": {slices.Concat([]step{existing}, wake(none), []step{wait("network")}), true, goroutines.WakeupNetwork},
+		"and waits in a select again":     {slices.Concat([]step{existing}, wake(none), []step{wait("select")}), true, goroutines.WakeupTimer},
+		"and waits for the collector":     {slices.Concat([]step{existing}, wake(none), []step{wait("preempted")}), true, goroutines.WakeupOther},
+		"the first wakeup counts":         {slices.Concat([]step{existing}, wake(2), []step{wait("network")}, wake(none)), true, goroutines.WakeupGoroutine},
 		"created":                         {create, false, goroutines.WakeupNone},
 		"created, waits":                  {slices.Concat(create, []step{wait("chan receive")}), false, goroutines.WakeupNone},
 		"created, reads a file":           {slices.Concat(create, []step{{1, 1, running, syscall, ""}, {1, 1, syscall, runnable, ""}}), false, goroutines.WakeupNone},
-		"created, preempted":              {slices.Concat(create, []step{{1, 1, running, runnable, "preempted"}, {nobody, 1, runnable, running, ""}}), false, goroutines.WakeupNone},
+		"created, preempted":              {slices.Concat(create, []step{{1, 1, running, runnable, "preempted"}, {none, 1, runnable, running, ""}}), false, goroutines.WakeupNone},
 		"created, assists the collector":  {slices.Concat(create, []step{wait("GC mark assist wait for work")}, wake(3), []step{wait("chan send")}), false, goroutines.WakeupNone},
-		"created, woken by a sleep":       {slices.Concat(create, []step{wait("sleep")}, wake(nobody)), true, goroutines.WakeupTimer},
-		"created, woken by the poller":    {slices.Concat(create, []step{wait("network")}, wake(nobody)), true, goroutines.WakeupNetwork},
-		"a coroutine that has not begun":  {[]step{{2, 1, absent, waiting, ""}}, false, goroutines.WakeupNone},
-		"a coroutine that is in turn":     {slices.Concat([]step{{2, 1, absent, waiting, ""}}, wake(2)), false, goroutines.WakeupNone},
+		"created, woken by a sleep":       {slices.Concat(create, []step{wait("sleep")}, wake(none)), true, goroutines.WakeupTimer},
+		"created, woken by the poller":    {slices.Concat(create, []step{wait("network")}, wake(none)), true, goroutines.WakeupNetwork},
+		"a coroutine before it begins":    {[]step{{2, 1, absent, waiting, ""}}, false, goroutines.WakeupNone},
+		"a coroutine that begins":         {slices.Concat([]step{{2, 1, absent, waiting, ""}}, wake(2)), false, goroutines.WakeupNone},
 		"a coroutine the second time":     {slices.Concat([]step{{2, 1, absent, waiting, ""}}, wake(2), []step{wait("")}, wake(2)), true, goroutines.WakeupGoroutine},
-		"woken by a function of a timer":  {slices.Concat([]step{there, {nobody, 2, absent, runnable, ""}, {nobody, 2, runnable, running, ""}}, wake(2)), true, goroutines.WakeupTimer},
-		"by such a one that has waited":   {slices.Concat([]step{there, {nobody, 2, absent, runnable, ""}, {nobody, 2, runnable, running, ""}, {2, 2, running, waiting, "sleep"}, {nobody, 2, waiting, runnable, ""}}, wake(2)), true, goroutines.WakeupGoroutine},
+		"woken by a function of a timer":  {slices.Concat([]step{existing, {none, 2, absent, runnable, ""}, {none, 2, runnable, running, ""}}, wake(2)), true, goroutines.WakeupTimer},
+		"the same after it has waited":    {slices.Concat([]step{existing, {none, 2, absent, runnable, ""}, {none, 2, runnable, running, ""}, {2, 2, running, waiting, "sleep"}, {none, 2, waiting, runnable, ""}}, wake(2)), true, goroutines.WakeupGoroutine},
 	} {
 		g, ok := play(t, c.steps...)[1]
 		if !ok || g.Ran != c.ran || g.Wakeup != c.wakeup || g.Created != (c.steps[0].from == absent) {
-			t.Errorf("%s: there %v, ran %v, woken by %v, created %v", name, ok, g.Ran, g.Wakeup, g.Created)
+			t.Errorf("%s: found %v, ran %v, woken by %v, created %v", name, ok, g.Ran, g.Wakeup, g.Created)
 		}
 	}
 	gone := play(t, slices.Concat(create, []step{{1, 1, running, absent, ""}})...)
@@ -113,10 +113,10 @@ func TestRecordedGoroutineIsSmall(t *testing.T) {
 	}
 }
 
-// A damaged recording is an error or a recording, and no panic of ours: the one
-// of the reader's is an error.
-func TestDamagedRecording(t *testing.T) {
-	whole := oneShot(t)
+// A damaged recording leads to an error or a recording. A panic of the reader becomes an
+// error.
+func TestDamagedRecordingDoesNotPanic(t *testing.T) {
+	whole := ownSnapshot(t)
 	if r, err := readGoroutines(t.Context(), whole, defaultMaxEvents); err != nil || len(r.Goroutines) == 0 {
 		t.Fatal(r, err)
 	}
@@ -141,15 +141,15 @@ func TestDamagedRecording(t *testing.T) {
 		if err != nil {
 			failed++
 		}
-		transcribe(t, foreignEvents(damaged))
+		track(t, foreignEvents(damaged))
 	}
 	if failed == 0 {
-		t.Error("no bit matters")
+		t.Error("no damage was detected")
 	}
 }
 
-// transcribe follows events without a recovery, which would hide our own panics.
-func transcribe(t *testing.T, events []xtrace.Event) {
+// track calls a tracker without readEvents, which recovers panics.
+func track(t *testing.T, events []xtrace.Event) {
 	t.Helper()
 	l := newTracker()
 	for i := range events {
@@ -164,17 +164,17 @@ func transcribe(t *testing.T, events []xtrace.Event) {
 	}
 }
 
-func FuzzTranscript(f *testing.F) {
+func FuzzTracker(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz"))
 	f.Add([]byte{0, 1, 1, 0, 4, 1, 1, 0, 1, 1, 2, 3, 4, 2, 2, 1, 5, 1, 1, 0, 5, 2, 2, 0})
 	f.Add(smallTrace(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		transcribe(t, madeUpEvents(data))
-		transcribe(t, foreignEvents(data))
+		track(t, madeUpEvents(data))
+		track(t, foreignEvents(data))
 	})
 }
 
-func TestPace(t *testing.T) {
+func TestEstimateLimitsTheLength(t *testing.T) {
 	c, err := Config{}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -196,8 +196,8 @@ func TestPace(t *testing.T) {
 		{"a billion, and a short one", estimate{eventRate: 1e9}, 100, time.Millisecond, time.Millisecond},
 		{"200,000 for a minute", estimate{eventRate: 200_000}, 100, 60 * s, 5625 * time.Millisecond},
 		{"4 MiB a second", estimate{byteRate: 4 << 20}, 100, 3 * s, 1500 * time.Millisecond},
-		{"after two that did not fit", estimate{overruns: 2}, 100, 4 * s, s},
-		{"after a hundred", estimate{overruns: 100}, 100, 4 * s, probe},
+		{"after two overruns", estimate{overruns: 2}, 100, 4 * s, s},
+		{"after a hundred overruns", estimate{overruns: 100}, 100, 4 * s, probe},
 	} {
 		if got := x.estimate.length(x.asked, x.n, &c); got != x.want {
 			t.Errorf("%s: %v, want %v", x.what, got, x.want)
@@ -222,15 +222,14 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// After one that does not fit the next is shorter, until one does.
-func TestRecordLearnsFromWhatDidNotFit(t *testing.T) {
+func TestRecordCountsOverruns(t *testing.T) {
 	r, err := New(Config{MaxEvents: 3, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for misses := range 3 {
-		if r.estimate.overruns != misses {
-			t.Errorf("%d misses, want %d", r.estimate.overruns, misses)
+	for overruns := range 3 {
+		if r.estimate.overruns != overruns {
+			t.Errorf("%d overruns, want %d", r.estimate.overruns, overruns)
 		}
 		if _, err := r.Record(t.Context(), 10*time.Millisecond); !errors.Is(err, ErrTooMany) {
 			t.Error(err)
@@ -238,7 +237,7 @@ func TestRecordLearnsFromWhatDidNotFit(t *testing.T) {
 	}
 }
 
-func TestHeadroom(t *testing.T) {
+func TestCheckMemory(t *testing.T) {
 	if err := checkMemory(1 << 40); err != nil {
 		t.Errorf("without a limit: %v", err)
 	}
@@ -251,8 +250,8 @@ func TestHeadroom(t *testing.T) {
 	}
 }
 
-// The cost of reading, for goroutines that wait at one place.
-func BenchmarkReadTranscript(b *testing.B) {
+// BenchmarkReadGoroutines reads a recording of goroutines that wait at one place.
+func BenchmarkReadGoroutines(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {
 			stop := make(chan struct{})
@@ -260,7 +259,7 @@ func BenchmarkReadTranscript(b *testing.B) {
 			for range n {
 				wg.Go(func() { <-stop })
 			}
-			recorded := oneShot(b)
+			recorded := ownSnapshot(b)
 			close(stop)
 			wg.Wait()
 			b.ReportAllocs()

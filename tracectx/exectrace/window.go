@@ -22,7 +22,7 @@ type Window struct {
 	RunQueue   RunQueue
 	// Latency is the time that runnable goroutines waited for a processor.
 	Latency Latency
-	// STW is the time for which the world was stopped, and Mark that for which the
+	// STW is the time for which the world was stopped, and Mark the time for which the
 	// garbage collector was marking.
 	STW, Mark time.Duration
 

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// crowd starts n goroutines in each of several waits, and returns what ends them.
-func crowd(t testing.TB, n int) (release func()) {
+// startWaiting starts n goroutines in each of several kinds of waits, and returns a function
+// that ends them.
+func startWaiting(t testing.TB, n int) (release func()) {
 	t.Helper()
 	var wg sync.WaitGroup
 	stop, never := make(chan struct{}), make(chan int)
@@ -60,7 +61,7 @@ func deep(n int, stop <-chan struct{}) int {
 	return 0
 }
 
-// eventually asks until it is so: goroutines take a moment to get where they wait.
+// eventually calls f until it returns nil. Goroutines take a moment until they wait.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)

@@ -16,11 +16,11 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// TestStorm has goroutines start a million roots, through a provider of which a
-// sampler drops half, end them in any order, on other goroutines, twice or never,
-// while others observe and a provider shuts down in the midst of it. observe
-// checks that the counts agree at every moment, expect that each root counts once.
-func TestStorm(t *testing.T) {
+// TestManyRoots starts a million roots, half of which the sampler drops. They end in any
+// order, on other goroutines, twice or never. Meanwhile another goroutine observes, and a
+// provider shuts down. observe checks that the counts add up; at the end, each root has
+// counted once.
+func TestManyRoots(t *testing.T) {
 	const goroutines = 8
 	each := 125_000
 	if testing.Short() || raceEnabled {
@@ -30,9 +30,9 @@ func TestStorm(t *testing.T) {
 	sampler := sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.5)))
 	tracer := p.WrapTracerProvider(newProvider(t, sampler)).Tracer("")
 	short := newProvider(t, sampler)
-	doomed := p.WrapTracerProvider(short).Tracer("")
+	second := p.WrapTracerProvider(short).Tracer("")
 
-	elsewhere := make(chan trace.Span, 64) // so many wait for another goroutine to end them
+	elsewhere := make(chan trace.Span, 64) // spans to be ended by another goroutine
 	var lost sync.Map                      // spans never ended, by goroutine
 	var wg, enders sync.WaitGroup
 	for range 2 {
@@ -43,7 +43,7 @@ func TestStorm(t *testing.T) {
 		})
 	}
 	for g := range goroutines {
-		wg.Go(func() { lost.Store(g, storm(tracer, uint64(g), each, elsewhere)) })
+		wg.Go(func() { lost.Store(g, startRoots(tracer, uint64(g), each, elsewhere)) })
 	}
 	observed := make(chan struct{})
 	wg.Go(func() {
@@ -55,7 +55,7 @@ func TestStorm(t *testing.T) {
 	var late int
 	wg.Go(func() {
 		for range 500 {
-			_, span := doomed.Start(context.Background(), "doomed")
+			_, span := second.Start(context.Background(), "second")
 			span.End()
 			late++
 		}
@@ -63,7 +63,7 @@ func TestStorm(t *testing.T) {
 			t.Error(err)
 		}
 		for range 500 { // of a provider that has shut down
-			_, span := doomed.Start(context.Background(), "late")
+			_, span := second.Start(context.Background(), "late")
 			span.End()
 		}
 	})
@@ -77,15 +77,15 @@ func TestStorm(t *testing.T) {
 		return true
 	})
 	c, _ := observe(t, p)
-	// What a provider makes after its shutdown has ids or not: its own affair.
+	// Spans of a provider that has shut down may have ids.
 	least := uint64(goroutines*each + late)
 	if c.active != active || c.started < least || c.started > least+500 || c.ended != c.started-uint64(active) || c.untracked != 0 {
-		t.Errorf("%+v: %d roots, %d never ended", c, least, active)
+		t.Errorf("%+v: want %d roots, %d never ended", c, least, active)
 	}
 }
 
-// storm starts n roots and returns how many it never ends.
-func storm(tracer trace.Tracer, seed uint64, n int, elsewhere chan<- trace.Span) (lost int) {
+// startRoots starts n roots and returns how many it never ends.
+func startRoots(tracer trace.Tracer, seed uint64, n int, elsewhere chan<- trace.Span) (lost int) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	open := make([]trace.Span, 0, 32)
 	for range n {
