@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
@@ -23,8 +24,8 @@ func ExampleEstimator_Observe() {
 		requests += 10 * rate
 		cpu += 10 * (0.1 + rate*0.002)
 		sample := host.NewSample() // of a host pass
-		sample.Set(host.ProcessCPUUser, cpu)
-		sample.Set(host.ProcessCPUSystem, 0)
+		sample.Set(hostfield.ProcessCPUUser, cpu)
+		sample.Set(hostfield.ProcessCPUSystem, 0)
 		c = e.Observe(&capacity.Input{
 			Time: now,
 			Host: sample,

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
@@ -146,15 +147,15 @@ func (s *service) tick(active float64) *capacity.Estimate {
 	if s.now.Sub(s.passed) >= s.pass {
 		s.passed, s.sample = s.now, host.NewSample()
 		cpu := s.cpu - s.early.Seconds()*s.used
-		s.sample.Set(host.ProcessCPUUser, cpu*0.9)
-		s.sample.Set(host.ProcessCPUSystem, cpu*0.1)
-		s.sample.Set(host.ProcessContextSwitchesVoluntary, s.slept)
-		s.sample.Set(host.ProcessRunQueueWait, s.lag)
-		s.sample.Set(host.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
-		s.sample.Set(host.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
-		s.sample.Set(host.CPUUsable, float64(s.procs))
+		s.sample.Set(hostfield.ProcessCPUUser, cpu*0.9)
+		s.sample.Set(hostfield.ProcessCPUSystem, cpu*0.1)
+		s.sample.Set(hostfield.ProcessContextSwitchesVoluntary, s.slept)
+		s.sample.Set(hostfield.ProcessRunQueueWait, s.lag)
+		s.sample.Set(hostfield.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
+		s.sample.Set(hostfield.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
+		s.sample.Set(hostfield.CPUUsable, float64(s.procs))
 		if s.quota > 0 {
-			s.sample.Set(host.CPUUsable, min(s.quota, float64(s.procs)))
+			s.sample.Set(hostfield.CPUUsable, min(s.quota, float64(s.procs)))
 		}
 	}
 	spans := &capacity.Spans{Untracked: uint64(s.lost)}

@@ -5,6 +5,7 @@ package capacity
 import (
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
@@ -79,7 +80,7 @@ func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
 	if !m.from.at.IsZero() && m.from.before(&to) {
 		w, ok = m.close(&to, span.Seconds()), true
 		w.usable = float64(procs)
-		if cpus, known := t.Host.Get(host.CPUUsable); known {
+		if cpus, known := t.Host.Get(hostfield.CPUUsable); known {
 			w.usable = min(w.usable, cpus)
 		}
 	}
@@ -101,8 +102,8 @@ func inFlight(g *runtimeinfo.SpanGroup) int {
 // mark reads the counters at the host pass that t is the first to have. The pass
 // lies between two ticks, where the spans were counted.
 func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
-	user, userKnown := t.Host.Get(host.ProcessCPUUser)
-	system, systemKnown := t.Host.Get(host.ProcessCPUSystem)
+	user, userKnown := t.Host.Get(hostfield.ProcessCPUUser)
+	system, systemKnown := t.Host.Get(hostfield.ProcessCPUSystem)
 	k = mark{
 		at:        t.Time.Add(-max(0, t.HostAge)),
 		ended:     ended,
@@ -111,16 +112,16 @@ func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
 		idle:      -1,
 		busy:      -1,
 	}
-	add(t.Host, &k.wait, host.ProcessRunQueueWait)
-	add(t.Host, &k.sleeps, host.ProcessContextSwitchesVoluntary)
-	if idle, known := t.Host.Get(host.SystemCPUIdle); known {
+	add(t.Host, &k.wait, hostfield.ProcessRunQueueWait)
+	add(t.Host, &k.sleeps, hostfield.ProcessContextSwitchesVoluntary)
+	if idle, known := t.Host.Get(hostfield.SystemCPUIdle); known {
 		k.idle, k.busy = idle, 0
-		add(t.Host, &k.idle, host.SystemCPUIOWait)
-		add(t.Host, &k.busy, host.SystemCPUUser)
-		add(t.Host, &k.busy, host.SystemCPUNice)
-		add(t.Host, &k.busy, host.SystemCPUSystem)
-		add(t.Host, &k.busy, host.SystemCPUInterrupt)
-		add(t.Host, &k.busy, host.SystemCPUSteal)
+		add(t.Host, &k.idle, hostfield.SystemCPUIOWait)
+		add(t.Host, &k.busy, hostfield.SystemCPUUser)
+		add(t.Host, &k.busy, hostfield.SystemCPUNice)
+		add(t.Host, &k.busy, hostfield.SystemCPUSystem)
+		add(t.Host, &k.busy, hostfield.SystemCPUInterrupt)
+		add(t.Host, &k.busy, hostfield.SystemCPUSteal)
 	}
 	if between := t.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
 		share := max(0, float64(k.at.Sub(m.last))/float64(between))
@@ -134,7 +135,7 @@ func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
 }
 
 // add adds a field that is present.
-func add(s *host.Sample, to *float64, f host.Field) {
+func add(s *host.Sample, to *float64, f hostfield.Field) {
 	if v, ok := s.Get(f); ok {
 		*to += v
 	}
