@@ -13,8 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// ticks returns an estimator with a full memory at work: each call of next makes
-// a new host pass, ten seconds on, with ten kinds of requests.
+// ticks returns an estimator with a full history. Each call of next makes a new host pass,
+// ten seconds later, with ten kinds of requests.
 func ticks() (observe, next func()) {
 	e := capacity.New(nil)
 	spans := &capacity.Spans{}

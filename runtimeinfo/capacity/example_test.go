@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// A service of which each request takes 2 ms of CPU, beside 0.1 CPUs of
-// background work, at a load that rises from 100 to 300 requests a second.
+// Each request takes 2 ms of CPU, the background takes 0.1 CPUs, and the load rises from 100
+// to 300 requests per second.
 func ExampleEstimator_Observe() {
 	e := capacity.New(nil)
 	now := time.Now()
