@@ -33,7 +33,7 @@ var layers = [][]string{
 // libraries are the foreign packages that a package may import, by prefix. Each library
 // has one place.
 var libraries = map[string][]string{
-	"./runtimeinfo/host":       {"./internal/hostfield", "github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
+	"./runtimeinfo/host":       {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/goroutines": {"github.com/google/pprof/profile"},
 	"./tracectx":               {"go.opentelemetry.io/otel/"},
 	"./tracectx/exectrace":     {"go.opentelemetry.io/otel", "golang.org/x/exp/trace"},

@@ -39,14 +39,14 @@ import (
 )
 
 const (
-	// Target is the share of the usable CPU that defines headroom. In a queue for CPU the
+	// target is the share of the usable CPU that defines headroom. In a queue for CPU the
 	// latency grows as 1/(1-share): at 0.8 it is five times the work.
-	Target = 0.8
-	// Tolerance is the relative error of the limit that the confidence refers to.
-	Tolerance = 0.15
-	// MinConfidence is the lowest confidence of an estimate. Below it the limit is probably
+	target = 0.8
+	// tolerance is the relative error of the limit that the confidence refers to.
+	tolerance = 0.15
+	// minConfidence is the lowest confidence of an estimate. Below it the limit is probably
 	// wrong.
-	MinConfidence = 0.5
+	minConfidence = 0.5
 
 	// minWindows is the number of windows needed for a line, weighted by their similarity
 	// to the present mix. Two levels of load have fewer, which would leave the slope
@@ -123,7 +123,7 @@ func (e *Estimator) estimate(w *window) {
 	}
 	limit := l.loadAt(usable)
 	confidence := l.confidence(limit, math.Hypot(w.wakeShare(), doubt(usable/w.usable))) * confidenceOfWork(l.slope, typical)
-	if l.slope <= 0 || limit <= 0 || confidence < MinConfidence {
+	if l.slope <= 0 || limit <= 0 || confidence < minConfidence {
 		c.State, c.Confidence = Uncertain, confidence
 		return
 	}
@@ -133,7 +133,7 @@ func (e *Estimator) estimate(w *window) {
 		return
 	}
 	c.State, c.Confidence = Known, confidence
-	c.Limit, c.Headroom = limit, l.loadAt(usable*Target)-w.rate
+	c.Limit, c.Headroom = limit, l.loadAt(usable*target)-w.rate
 }
 
 // wakeShare is the share of the used CPU that is spent on sleeping and waking up: a context switch

@@ -11,6 +11,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 )
 
+// What the estimator documents.
+const (
+	tolerance     = 0.15 // relative error of the limit
+	minConfidence = 0.5
+	targetShare   = 0.8 // of the usable CPU, for headroom
+)
+
 // known fails unless the limit is within 15 % of the true one. It returns the relative
 // error.
 func known(t *testing.T, s *service) float64 {
@@ -21,7 +28,7 @@ func known(t *testing.T, s *service) float64 {
 		return math.NaN()
 	}
 	off := c.Limit/s.limit() - 1
-	if math.Abs(off) > capacity.Tolerance {
+	if math.Abs(off) > tolerance {
 		t.Errorf("limit %.0f, truth %.0f: %+.1f %% off, with confidence %.2f", c.Limit, s.limit(), 100*off, c.Confidence)
 	}
 	return off
@@ -30,7 +37,7 @@ func known(t *testing.T, s *service) float64 {
 // absent fails unless the limit is absent with the given state.
 func absent(t *testing.T, c *capacity.Estimate, state capacity.State) {
 	t.Helper()
-	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < capacity.MinConfidence) {
+	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < minConfidence) {
 		t.Errorf("%+v, want no limit and state %q", c, state)
 	}
 }
@@ -59,7 +66,7 @@ func TestLimitIsEstimatedFromModerateLoad(t *testing.T) {
 							if math.Abs(c.Saturation-0.6) > 0.15 {
 								t.Errorf("saturation %v at 0.6 of the limit", c.Saturation)
 							}
-							target := (capacity.Target*2-background)/(cpu*(1+gc)) - 0.6*s.limit()
+							target := (targetShare*2-background)/(cpu*(1+gc)) - 0.6*s.limit()
 							if math.Abs(c.Headroom-target) > 0.15*s.limit() {
 								t.Errorf("headroom %v, truth %v", c.Headroom, target)
 							}
@@ -162,7 +169,7 @@ func TestConfidenceIsTheShareOfRightLimits(t *testing.T) {
 		}
 		given++
 		promised += c.Confidence
-		if math.Abs(c.Limit/s.limit()-1) <= capacity.Tolerance {
+		if math.Abs(c.Limit/s.limit()-1) <= tolerance {
 			right++
 		}
 	}
@@ -333,7 +340,7 @@ func TestCostThatGrowsWithLoadIsTolerated(t *testing.T) {
 		s.gc = 0.3 * x
 		s.step(x * limit)
 	}
-	if off := s.last.Limit/(truth*limit) - 1; !(math.Abs(off) < capacity.Tolerance) {
+	if off := s.last.Limit/(truth*limit) - 1; !(math.Abs(off) < tolerance) {
 		t.Errorf("%+.1f %% off: %+v", 100*off, s.last)
 	}
 }

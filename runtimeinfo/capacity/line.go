@@ -113,7 +113,7 @@ func (l *line) measure(points []point) {
 // loadAt returns the load at which the line reaches cpu.
 func (l *line) loadAt(cpu float64) float64 { return (cpu - l.intercept) / l.slope }
 
-// confidence returns the probability that the limit is within [Tolerance] of the true one, from
+// confidence returns the probability that the limit is within tolerance of the true one, from
 // the scatter of the windows, the curvature, and off, another relative error.
 func (l *line) confidence(limit, off float64) float64 {
 	if l.slope <= 0 || limit <= 0 || l.variance == 0 {
@@ -123,7 +123,7 @@ func (l *line) confidence(limit, off float64) float64 {
 	far := limit - l.mean
 	chance := l.scatter * math.Sqrt((1+far*far/l.variance)/n) / (l.slope * limit)
 	bend := curvature * max(0, limit/l.top-1)
-	return within(Tolerance/math.Hypot(math.Hypot(chance, bend), off), max(1, n-2))
+	return within(tolerance/math.Hypot(math.Hypot(chance, bend), off), max(1, n-2))
 }
 
 // within returns the probability that Student's t is between -t and t, approximated with the
