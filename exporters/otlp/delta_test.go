@@ -16,6 +16,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -44,9 +45,9 @@ func (p *process) next(t *testing.T) *runtimeinfo.Snapshot {
 		p.gauges++
 	}
 	tick := sampler.Tick{Time: start.Add(time.Duration(p.tick) * time.Second), Host: host.NewSample()}
-	for f := range host.NumFields {
+	for f := range hostfield.Count {
 		if p.IntN(4) > 0 {
-			tick.Host.Set(host.Field(f), float64(p.IntN(1000)))
+			tick.Host.Set(hostfield.Field(f), float64(p.IntN(1000)))
 		}
 	}
 	span := runtimeinfo.Span{TraceID: [16]byte{byte(p.tick)}, SpanID: [8]byte{1}, Name: "GET /", Start: tick.Time, Sampled: true}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -77,8 +78,8 @@ func export(tb testing.TB, e *prom.Exporter, s *runtimeinfo.Snapshot) {
 func read(tb testing.TB, p *catalogue.Process, gauges ...float64) *runtimeinfo.Snapshot {
 	tb.Helper()
 	h := host.NewSample()
-	for f := range host.NumFields {
-		h.Set(host.Field(f), float64(f)+0.25)
+	for f := range hostfield.Count {
+		h.Set(hostfield.Field(f), float64(f)+0.25)
 	}
 	now := time.Now()
 	for range 3 {

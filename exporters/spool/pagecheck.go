@@ -62,18 +62,11 @@ func checkPages(db *bolt.DB, file *os.File) error {
 	})
 }
 
-// page checks one page with its overflow pages and queues its children.
-func (c *pageCheck) page(id uint64) error {
-	if id < 2 || id >= uint64(len(c.reachable)) {
-		return errors.New("not in the file")
-	}
-	info, err := c.tx.Page(int(id))
-	if err != nil {
-		return err
-	}
-	end := id + uint64(info.OverflowCount) + 1
-	if end > uint64(len(c.reachable)) {
-		return errors.New("longer than the file")
+// claim marks a page with its overflow pages as reachable.
+func (c *pageCheck) claim(id uint64, overflow int) error {
+	end := id + uint64(overflow) + 1
+	if id < 2 || id >= uint64(len(c.reachable)) || end > uint64(len(c.reachable)) {
+		return errors.New("not within the file")
 	}
 	for i := id; i < end; i++ {
 		if c.reachable[i] {
@@ -81,7 +74,22 @@ func (c *pageCheck) page(id uint64) error {
 		}
 		c.reachable[i] = true
 	}
-	b := make([]byte, int64(end-id)*c.pageSize)
+	return nil
+}
+
+// page checks one page with its overflow pages and queues its children.
+func (c *pageCheck) page(id uint64) error {
+	if id >= uint64(len(c.reachable)) {
+		return errors.New("not within the file")
+	}
+	info, err := c.tx.Page(int(id))
+	if err != nil {
+		return err
+	}
+	if err := c.claim(id, info.OverflowCount); err != nil {
+		return err
+	}
+	b := make([]byte, int64(info.OverflowCount+1)*c.pageSize)
 	if _, err := c.file.ReadAt(b, int64(id)*c.pageSize); err != nil {
 		return err
 	}
@@ -160,11 +168,8 @@ func (c *pageCheck) freeList(count int) error {
 			free++
 		case info.Type == "freelist" && !c.reachable[id]:
 			found = true
-			for i := id + 1; i <= id+info.OverflowCount; i++ {
-				if i >= len(c.reachable) || c.reachable[i] {
-					return fmt.Errorf("page %d is used by the list of free pages and a bucket", i)
-				}
-				c.reachable[i] = true
+			if err := c.claim(uint64(id), info.OverflowCount); err != nil {
+				return fmt.Errorf("list of free pages: %w", err)
 			}
 		}
 	}

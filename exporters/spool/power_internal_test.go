@@ -215,7 +215,7 @@ func TestDiskThatLosesSyncedWrites(t *testing.T) {
 			damaged++
 		}
 	}
-	t.Logf("%d of 400 were runOnDamagedStore", damaged)
+	t.Logf("%d of 400 were damaged", damaged)
 	if damaged == 0 || damaged == 400 {
 		t.Error("want some damaged stores and some intact ones")
 	}

@@ -40,6 +40,7 @@ const (
 // View is one way to look at a series.
 type View uint8
 
+// The views of a series.
 const (
 	ViewVolatility View = iota // mean step between samples
 	ViewLevel                  // short-term mean against long-term mean

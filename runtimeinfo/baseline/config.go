@@ -11,19 +11,17 @@ import (
 )
 
 const (
-	// DefaultAlertsPerWeek is the default of [Config.AlertsPerWeek].
-	DefaultAlertsPerWeek = 1
-	// MaxSignals limits [Config.Signals].
-	MaxSignals = 32
+	defaultAlertsPerWeek = 1
+	maxSignals           = 32
 )
 
 // Config configures a [Watch]. The zero value is ready to use.
 type Config struct {
 	// AlertsPerWeek is the target number of false alarms per week and signal group. The
 	// groups are goroutines, scheduler, gc, memory, cpu, requests, and the application's
-	// signals. From 0.01 to 1000; 0 means [DefaultAlertsPerWeek].
+	// signals. From 0.01 to 1000; 0 means 1.
 	AlertsPerWeek float64
-	// Signals are watched in addition to the default ones. At most [MaxSignals].
+	// Signals are watched in addition to the default ones. At most 32.
 	Signals []Signal
 	// Ceilings are values at which default signals always raise an alarm, by the name of
 	// the signal: {"memory.resident": 0.95}. The name for a root span is
@@ -41,14 +39,14 @@ type Config struct {
 
 // complete sets the defaults. The error joins every problem.
 func (c *Config) complete() error {
-	c.AlertsPerWeek = cmp.Or(c.AlertsPerWeek, DefaultAlertsPerWeek)
+	c.AlertsPerWeek = cmp.Or(c.AlertsPerWeek, defaultAlertsPerWeek)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	var errs []error
 	if !(c.AlertsPerWeek >= 0.01 && c.AlertsPerWeek <= 1000) {
 		errs = append(errs, fmt.Errorf("baseline: AlertsPerWeek: %v is not between 0.01 and 1000", c.AlertsPerWeek))
 	}
-	if len(c.Signals) > MaxSignals {
-		errs = append(errs, fmt.Errorf("baseline: Signals: %d of them, want at most %d", len(c.Signals), MaxSignals))
+	if len(c.Signals) > maxSignals {
+		errs = append(errs, fmt.Errorf("baseline: Signals: %d of them, want at most %d", len(c.Signals), maxSignals))
 	}
 	seen := map[string]bool{}
 	for _, r := range defaultRows() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
@@ -22,8 +23,8 @@ func snapshot(spans bool) *runtimeinfo.Snapshot {
 	for i := range 25 {
 		pass := i / 10 * 10
 		h := host.NewSample()
-		h.Set(host.ProcessCPUUser, float64(pass))
-		h.Set(host.ProcessCPUSystem, 0)
+		h.Set(hostfield.ProcessCPUUser, float64(pass))
+		h.Set(hostfield.ProcessCPUSystem, 0)
 		s = p.Sample(sampler.Tick{Time: now.Add(time.Duration(i) * time.Second), Host: h}, func(d *catalogue.Draft) {
 			d.Set("gmpulse.host.age", float64(i-pass))
 			if spans {

@@ -4,32 +4,31 @@ package capacity
 
 import "time"
 
-// backlog notices requests that queue for something other than CPU: many more
-// are in flight than their rate, the time that one takes, and the queue for CPU
-// explain.
+// backlog detects requests that queue for something other than CPU: more are in flight than
+// their rate, their duration and the queue for CPU explain.
 type backlog struct {
-	run   int       // windows in a row
-	rate  float64   // the highest rate at which they queued
-	at    time.Time // when they last did
+	run   int       // consecutive windows with a queue
+	rate  float64   // the highest rate with a queue
+	at    time.Time // the last window with a queue
 	stuck bool
 }
 
 const (
-	// A backlog is more than twice of what is explained, and more than a few.
+	// A backlog is more than twice the explained number plus five.
 	backlogFactor, backlogLeast = 2, 5
-	// busy is from which saturation on the CPU explains a queue of any length.
+	// busy is the saturation from which on the CPU explains a queue of any length.
 	busy = 0.85
-	// One window may be a hiccup.
+	// backlogRun is how many consecutive windows make a backlog.
 	backlogRun = 2
-	// backlogMemory is how long a limit that is not CPU is remembered, unless more
-	// load than then passes without a queue.
+	// backlogMemory is how long such a limit is remembered, unless a higher load passes
+	// without a queue.
 	backlogMemory = time.Hour
 )
 
-// add tells whether requests queue in this window. typical is how long a request
-// takes without a queue, NaN where unknown.
+// add reports whether requests queue in this window. typical is the duration of a request
+// without a queue, NaN if unknown.
 func (b *backlog) add(w *window, saturation, typical float64) (queues bool) {
-	explained := max(w.rate*typical, w.cpu) / free(saturation) // NaN explains nothing and everything
+	explained := max(w.rate*typical, w.cpu) / free(saturation) // NaN makes the comparison false
 	queues = saturation < busy && w.active > backlogFactor*explained+backlogLeast
 	if !queues {
 		b.run = 0
@@ -46,7 +45,7 @@ func (b *backlog) add(w *window, saturation, typical float64) (queues bool) {
 	return true
 }
 
-// stands tells whether the limit is known to be something other than CPU.
-func (b *backlog) stands(w *window) bool {
+// limits reports whether something other than CPU is known to be the limit.
+func (b *backlog) limits(w *window) bool {
 	return b.stuck && w.end.Sub(b.at) <= backlogMemory
 }

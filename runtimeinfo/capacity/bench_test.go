@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// ticks returns an estimator with a full memory at work: each call of next makes
-// a new host pass, ten seconds on, with ten kinds of requests.
+// ticks returns an estimator with a full history. Each call of next makes a new host pass,
+// ten seconds later, with ten kinds of requests.
 func ticks() (observe, next func()) {
 	e := capacity.New(nil)
 	spans := &capacity.Spans{}
@@ -34,8 +35,8 @@ func ticks() (observe, next func()) {
 		}
 		cpu += float64(load) * 0.01
 		t.Host = samples[n%2]
-		t.Host.Set(host.ProcessCPUUser, cpu)
-		t.Host.Set(host.ProcessCPUSystem, 0)
+		t.Host.Set(hostfield.ProcessCPUUser, cpu)
+		t.Host.Set(hostfield.ProcessCPUSystem, 0)
 	}
 	observe = func() { e.Observe(t, 2) }
 	for range 500 {

@@ -11,8 +11,15 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 )
 
-// known fails unless there is a limit within 15 % of the truth, and returns the
-// error, relative.
+// What the estimator documents.
+const (
+	tolerance     = 0.15 // relative error of the limit
+	minConfidence = 0.5
+	targetShare   = 0.8 // of the usable CPU, for headroom
+)
+
+// known fails unless the limit is within 15 % of the true one. It returns the relative
+// error.
 func known(t *testing.T, s *service) float64 {
 	t.Helper()
 	c := s.last
@@ -21,23 +28,23 @@ func known(t *testing.T, s *service) float64 {
 		return math.NaN()
 	}
 	off := c.Limit/s.limit() - 1
-	if math.Abs(off) > capacity.Tolerance {
+	if math.Abs(off) > tolerance {
 		t.Errorf("limit %.0f, truth %.0f: %+.1f %% off, with confidence %.2f", c.Limit, s.limit(), 100*off, c.Confidence)
 	}
 	return off
 }
 
-// absent fails unless the limit is absent in the state given.
+// absent fails unless the limit is absent with the given state.
 func absent(t *testing.T, c *capacity.Estimate, state capacity.State) {
 	t.Helper()
-	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < capacity.MinConfidence) {
+	if c == nil || c.State != state || !math.IsNaN(c.Limit) || !math.IsNaN(c.Headroom) || !(c.Confidence < minConfidence) {
 		t.Errorf("%+v, want no limit and state %q", c, state)
 	}
 }
 
-// Whatever a request costs, whatever runs beside it: seen between a fifth and
-// three fifths of the load, the limit is foretold.
-func TestLimit(t *testing.T) {
+// The limit is estimated from loads between a fifth and three fifths of it, for various
+// costs and backgrounds.
+func TestLimitIsEstimatedFromModerateLoad(t *testing.T) {
 	for seed := range uint64(3) {
 		for _, cpu := range []float64{50e-6, 1e-3, 40e-3} {
 			for _, background := range []float64{0, 0.3} {
@@ -59,7 +66,7 @@ func TestLimit(t *testing.T) {
 							if math.Abs(c.Saturation-0.6) > 0.15 {
 								t.Errorf("saturation %v at 0.6 of the limit", c.Saturation)
 							}
-							target := (capacity.Target*2-background)/(cpu*(1+gc)) - 0.6*s.limit()
+							target := (targetShare*2-background)/(cpu*(1+gc)) - 0.6*s.limit()
 							if math.Abs(c.Headroom-target) > 0.15*s.limit() {
 								t.Errorf("headroom %v, truth %v", c.Headroom, target)
 							}
@@ -71,10 +78,9 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// Nothing is said before a spread of load was seen, however long.
-func TestNoGuess(t *testing.T) {
+func TestConstantLoadGivesNoEstimate(t *testing.T) {
 	s := newService(1)
-	s.noise = 0.001 // the line would look perfect
+	s.noise = 0.001 // otherwise the fit is exact
 	absent(t, s.run(3600, func(x float64) float64 { return 0.43 + 0.01*math.Sin(100*x) }), capacity.Learning)
 	if s.last.Saturation < 0.3 || s.last.Saturation > 0.5 {
 		t.Errorf("saturation %v at 0.4: it needs no line", s.last.Saturation)
@@ -83,8 +89,7 @@ func TestNoGuess(t *testing.T) {
 	known(t, s)
 }
 
-// No spans are no requests, and no requests are no limit.
-func TestIdle(t *testing.T) {
+func TestNoSpansGiveNoEstimate(t *testing.T) {
 	s := newService(1)
 	s.background = 0.2
 	absent(t, s.run(600, steady(0)), capacity.Learning)
@@ -94,15 +99,15 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// CPU that has nothing to do with the load makes the estimate unsure, not wrong.
-func TestUncertain(t *testing.T) {
+// CPU that does not depend on the load lowers the confidence.
+func TestUnrelatedCPUGivesNoEstimate(t *testing.T) {
 	s := newService(1)
 	s.spike = func(second int) float64 { return 0.8 * float64(second/10*7919%13) / 13 }
 	absent(t, s.run(300, ramp(0.15, 0.25)), capacity.Uncertain)
 }
 
-// A backup that takes a whole CPU at the top of the load does not tilt the line.
-func TestOutliers(t *testing.T) {
+// A backup takes a whole CPU at the highest load.
+func TestOutliersDoNotTiltTheLine(t *testing.T) {
 	s := newService(1)
 	s.procs = 4
 	s.spike = func(second int) float64 {
@@ -117,9 +122,8 @@ func TestOutliers(t *testing.T) {
 	}
 }
 
-// A limit ten times above all load that was seen is no more than a hint: no process
-// is linear for ever.
-func TestFarBeyond(t *testing.T) {
+// A limit of ten times the highest load is not reported.
+func TestDistantLimitHasLowConfidence(t *testing.T) {
 	s := newService(1)
 	s.noise = 0.001
 	absent(t, s.run(600, ramp(0.04, 0.08)), capacity.Uncertain)
@@ -127,9 +131,9 @@ func TestFarBeyond(t *testing.T) {
 	known(t, s)
 }
 
-// Where much of the CPU goes into waking up, a process that always has work saves
-// that, and the limit is as unsure.
-func TestWaking(t *testing.T) {
+// A process that always has work spends no CPU on waking up, so its limit is higher by an
+// unknown amount.
+func TestWakeUpsLowerTheConfidence(t *testing.T) {
 	s := newService(1)
 	s.requests[0].cpu = 0.1e-3
 	sure := s.run(300, ramp(0.2, 0.6)).Confidence
@@ -140,9 +144,8 @@ func TestWaking(t *testing.T) {
 	}
 }
 
-// What a request costs changes over a day, and what was learnt of the old ways
-// must not count for ever.
-func TestAge(t *testing.T) {
+// The cost of a request changes over a day.
+func TestOldWindowsLoseWeight(t *testing.T) {
 	s := newService(1)
 	s.run(600, ramp(0.1, 0.6))
 	s.now = s.now.Add(48 * time.Hour)
@@ -153,9 +156,7 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// The confidence means what it says: of the limits that are given with one, that
-// share, or more, is right.
-func TestConfidenceIsHonest(t *testing.T) {
+func TestConfidenceIsTheShareOfRightLimits(t *testing.T) {
 	var given, right, promised float64
 	for seed := range uint64(400) {
 		s := newService(seed)
@@ -168,7 +169,7 @@ func TestConfidenceIsHonest(t *testing.T) {
 		}
 		given++
 		promised += c.Confidence
-		if math.Abs(c.Limit/s.limit()-1) <= capacity.Tolerance {
+		if math.Abs(c.Limit/s.limit()-1) <= tolerance {
 			right++
 		}
 	}
@@ -181,8 +182,8 @@ func TestConfidenceIsHonest(t *testing.T) {
 	}
 }
 
-// The limit is that of the present mix, and until enough of it was seen there is none.
-func TestMix(t *testing.T) {
+// After a change of the mix there is no estimate until enough windows of the new mix exist.
+func TestLimitIsForThePresentMix(t *testing.T) {
 	s := newService(1)
 	s.requests = []request{{"GET /cheap", 1e-3, 0}, {"GET /dear", 10e-3, 0}}
 	s.mix = []float64{0.9, 0.1}
@@ -197,8 +198,7 @@ func TestMix(t *testing.T) {
 	known(t, s)
 }
 
-// A mix that wavers makes windows scatter; what is then said still holds.
-func TestWaveringMix(t *testing.T) {
+func TestVaryingMixKeepsTheConfidenceRight(t *testing.T) {
 	for seed := range uint64(10) {
 		s := newService(seed)
 		s.requests = []request{{"GET /cheap", 1e-3, 0}, {"GET /dear", 10e-3, 0}}
@@ -216,8 +216,7 @@ func TestWaveringMix(t *testing.T) {
 	}
 }
 
-// The quota is the limit, also while it is felt.
-func TestQuota(t *testing.T) {
+func TestQuotaIsTheLimit(t *testing.T) {
 	s := newService(1)
 	s.procs, s.quota = 8, 1.5
 	s.run(300, ramp(0.2, 0.6))
@@ -232,8 +231,7 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// The line outlives a change of what is usable.
-func TestQuotaChanges(t *testing.T) {
+func TestLineSurvivesAQuotaChange(t *testing.T) {
 	s := newService(1)
 	s.procs, s.quota = 8, 1
 	s.run(300, ramp(0.2, 0.6))
@@ -242,8 +240,8 @@ func TestQuotaChanges(t *testing.T) {
 	known(t, s)
 }
 
-// Neighbours that take half of the CPU halve the limit.
-func TestNeighbours(t *testing.T) {
+// Neighbors that take half of the CPU halve the limit.
+func TestNeighborsLowerTheLimit(t *testing.T) {
 	s := newService(1)
 	s.run(300, ramp(0.2, 0.6))
 	sure := s.last.Confidence
@@ -255,10 +253,10 @@ func TestNeighbours(t *testing.T) {
 	}
 	s.run(100, steady(1.2))
 	known(t, s)
-	if math.Abs(s.last.Saturation-1) > 0.12 { // a tenth of the waiting is customary
+	if math.Abs(s.last.Saturation-1) > 0.12 { // a tenth of the waiting is not attributed to neighbors
 		t.Errorf("saturation %v where all that neighbours leave is used", s.last.Saturation)
 	}
-	s.lags, s.stolen = 2, 0.3 // who waits for a sibling waits too, but what was used was there
+	s.lags, s.stolen = 2, 0.3 // threads wait for each other, but the used CPU was available
 	s.run(100, steady(1.2))
 	known(t, s)
 	if s.last.Saturation > 1.01 {
@@ -269,9 +267,8 @@ func TestNeighbours(t *testing.T) {
 	known(t, s)
 }
 
-// Threads wait for each other too, and for the kernel to wake them: without
-// neighbours nothing is taken.
-func TestOwnThreadsWait(t *testing.T) {
+// Threads also wait for each other and for the kernel to wake them.
+func TestOwnWaitingThreadsAreNotNeighbors(t *testing.T) {
 	s := newService(1)
 	s.lags = 1
 	s.run(300, ramp(0.2, 0.6))
@@ -280,9 +277,8 @@ func TestOwnThreadsWait(t *testing.T) {
 	known(t, s)
 }
 
-// Where requests spend their time elsewhere, the limit by CPU is given with less
-// confidence: each place where they wait may have a limit of its own.
-func TestWaitingRequests(t *testing.T) {
+// What requests wait for may have a limit of its own.
+func TestWaitingRequestsLowerTheConfidence(t *testing.T) {
 	s := newService(1)
 	s.requests[0].wait = 0.2
 	c := s.run(300, ramp(0.2, 0.6))
@@ -292,9 +288,9 @@ func TestWaitingRequests(t *testing.T) {
 	}
 }
 
-// A pool that is too small is the limit long before the CPU. While requests queue
-// for it, and until more load than then has passed, CPU says nothing.
-func TestPool(t *testing.T) {
+// A pool is the limit before the CPU. There is no CPU limit while requests queue for the
+// pool, and until a higher load passes.
+func TestSmallPoolIsReportedAsWaiting(t *testing.T) {
 	s := newService(1)
 	s.requests[0].wait, s.pool = 0.1, 40 // 400 requests/s; the CPU would do for 1000
 	s.run(300, ramp(0.1, 0.38))
@@ -307,13 +303,12 @@ func TestPool(t *testing.T) {
 	}
 	s.queue = 0
 	absent(t, s.run(600, steady(0.2)), capacity.Waiting)
-	s.pool = 400 // someone made it larger, and the load proves it
+	s.pool = 400 // the pool is enlarged
 	s.run(100, steady(0.6))
 	known(t, s)
 }
 
-// Streams are open for hours, more and more of them, and nobody queues.
-func TestStreams(t *testing.T) {
+func TestLongStreamsAreNotABacklog(t *testing.T) {
 	s := newService(1)
 	s.requests = append(s.requests, request{name: "GET /events"})
 	s.mix = []float64{1, 0}
@@ -325,8 +320,7 @@ func TestStreams(t *testing.T) {
 	known(t, s)
 }
 
-// A service at its CPU limit has a queue too, and that is no other limit.
-func TestSaturated(t *testing.T) {
+func TestQueueForCPUIsNotABacklog(t *testing.T) {
 	s := newService(1)
 	s.run(300, ramp(0.2, 0.6))
 	s.run(120, steady(1.5))
@@ -336,9 +330,8 @@ func TestSaturated(t *testing.T) {
 	}
 }
 
-// The collector's work grows with what is in flight: CPU per request rises with
-// the load by up to a third, and the limit is still foretold.
-func TestBend(t *testing.T) {
+// The collector makes the CPU per request rise with the load by up to a third.
+func TestCostThatGrowsWithLoadIsTolerated(t *testing.T) {
 	s := newService(1)
 	truth := 0.806 // of the limit without the collector: x(1+0.3x) = 1
 	limit := s.limit()
@@ -347,13 +340,13 @@ func TestBend(t *testing.T) {
 		s.gc = 0.3 * x
 		s.step(x * limit)
 	}
-	if off := s.last.Limit/(truth*limit) - 1; !(math.Abs(off) < capacity.Tolerance) {
+	if off := s.last.Limit/(truth*limit) - 1; !(math.Abs(off) < tolerance) {
 		t.Errorf("%+.1f %% off: %+v", 100*off, s.last)
 	}
 }
 
-// While spans find no room the rate is not known, and nothing is learnt.
-func TestUntracked(t *testing.T) {
+// While spans are not recorded, the rate is unknown.
+func TestUntrackedSpansStopLearning(t *testing.T) {
 	s := newService(1)
 	before := *s.run(300, ramp(0.2, 0.6))
 	s.untracked = 0.5
@@ -369,8 +362,7 @@ func TestUntracked(t *testing.T) {
 	}
 }
 
-// Passes that come every second, every minute or irregularly make windows as well.
-func TestPasses(t *testing.T) {
+func TestIrregularPassesWork(t *testing.T) {
 	for _, pass := range []time.Duration{time.Second, 7 * time.Second, time.Minute} {
 		s := newService(1)
 		s.pass = pass
@@ -379,8 +371,7 @@ func TestPasses(t *testing.T) {
 	}
 }
 
-// Host passes are made between ticks, when the spans are not counted.
-func TestPassBetweenTicks(t *testing.T) {
+func TestPassesBetweenTicksAreInterpolated(t *testing.T) {
 	for _, early := range []time.Duration{0, 500 * time.Millisecond, 990 * time.Millisecond} {
 		s := newService(1)
 		s.pass, s.early, s.noise = time.Second, early, 0.001
@@ -393,9 +384,7 @@ func TestPassBetweenTicks(t *testing.T) {
 	}
 }
 
-// A counter that falls (another process's numbers, a container restored from a
-// checkpoint) begins anew.
-func TestCounterFalls(t *testing.T) {
+func TestDecreasingCounterStartsANewWindow(t *testing.T) {
 	s := newService(1)
 	s.run(200, ramp(0.2, 0.5))
 	s.cpu = 0
@@ -407,7 +396,7 @@ func TestCounterFalls(t *testing.T) {
 	known(t, s)
 }
 
-func TestObserveAllocs(t *testing.T) {
+func TestObserveDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}

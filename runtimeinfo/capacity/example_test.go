@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// A service of which each request takes 2 ms of CPU, beside 0.1 CPUs of
-// background work, at a load that rises from 100 to 300 requests a second.
+// Each request takes 2 ms of CPU, the background takes 0.1 CPUs, and the load rises from 100
+// to 300 requests per second.
 func ExampleEstimator_Observe() {
 	e := capacity.New(nil)
 	now := time.Now()
@@ -23,8 +24,8 @@ func ExampleEstimator_Observe() {
 		requests += 10 * rate
 		cpu += 10 * (0.1 + rate*0.002)
 		sample := host.NewSample() // of a host pass
-		sample.Set(host.ProcessCPUUser, cpu)
-		sample.Set(host.ProcessCPUSystem, 0)
+		sample.Set(hostfield.ProcessCPUUser, cpu)
+		sample.Set(hostfield.ProcessCPUSystem, 0)
 		c = e.Observe(&capacity.Input{
 			Time: now,
 			Host: sample,

@@ -4,7 +4,7 @@ package capacity
 
 import "math"
 
-// point is one window as the line sees it.
+// point is one window.
 type point struct {
 	x, y, weight float64
 }
@@ -12,15 +12,14 @@ type point struct {
 // line is CPU over load.
 type line struct {
 	slope, intercept float64
-	n                float64 // windows, those that count less less
-	top              float64 // greatest load
-	mean, variance   float64 // of the loads
+	n                float64 // effective number of windows
+	top              float64 // the highest load
+	mean, variance   float64 // of the load
 	scatter          float64 // standard deviation of a window from the line
 }
 
-// fit lays a line through the points: least squares in which a point far off
-// counts less (Huber's weights, reached in a few rounds), so that a backup that
-// runs for a minute does not tilt it.
+// fit fits a line by least squares with Huber's weights: outliers, like a backup that runs for a
+// minute, have less weight.
 func fit(points []point) line {
 	l := line{scatter: math.Inf(1)}
 	var sum, squares float64
@@ -42,10 +41,10 @@ func fit(points []point) line {
 	return l
 }
 
-// huber is how many standard deviations a point may be off and still count fully.
+// huber is the distance in standard deviations from which on the weight of a point decreases.
 const huber = 1.5
 
-// solve is weighted least squares, with the scatter of the round before.
+// solve solves the weighted least squares with the scatter of the previous round.
 func (l *line) solve(points []point) {
 	var w, x, y float64
 	cut := huber * l.scatter
@@ -80,8 +79,8 @@ func (l *line) solve(points []point) {
 	l.intercept = y - l.slope*x
 }
 
-// measure estimates the scatter: from the mean absolute deviation at first, then
-// from deviations that are cut where the weights are, made up for the cut.
+// measure estimates the scatter: from the mean absolute deviation in the first round, then from
+// deviations limited as the weights are, corrected for the limit.
 func (l *line) measure(points []point) {
 	var w, sum, inside float64
 	cut := huber * l.scatter
@@ -102,34 +101,33 @@ func (l *line) measure(points []point) {
 	bias := l.n / max(1, l.n-2)
 	switch {
 	case first:
-		const normal = 1.2533 // standard deviations in a mean absolute one
+		const normal = 1.2533 // ratio of standard and mean absolute deviation
 		l.scatter = normal * sum / w * math.Sqrt(bias)
 	case inside > 0:
 		l.scatter = math.Sqrt(bias*sum/w) * w / inside
 	}
-	const finest = 1e-3 // nobody measures CPU time better
+	const finest = 1e-3 // relative accuracy of measured CPU time
 	l.scatter = max(l.scatter, finest*math.Abs(l.intercept+l.slope*l.mean))
 }
 
-// reaches is the load at which the line reaches this much CPU.
-func (l *line) reaches(cpu float64) float64 { return (cpu - l.intercept) / l.slope }
+// loadAt returns the load at which the line reaches cpu.
+func (l *line) loadAt(cpu float64) float64 { return (cpu - l.intercept) / l.slope }
 
-// confidence is the probability that the limit is within [Tolerance] of the truth,
-// by the scatter of the windows, the bend that no line has, and what else it may
-// be off by, as a share.
+// confidence returns the probability that the limit is within tolerance of the true one, from
+// the scatter of the windows, the curvature, and off, another relative error.
 func (l *line) confidence(limit, off float64) float64 {
 	if l.slope <= 0 || limit <= 0 || l.variance == 0 {
 		return 0
 	}
-	n := l.n / 2 // windows that follow one another resemble one another
+	n := l.n / 2 // consecutive windows are correlated
 	far := limit - l.mean
 	chance := l.scatter * math.Sqrt((1+far*far/l.variance)/n) / (l.slope * limit)
 	bend := curvature * max(0, limit/l.top-1)
-	return within(Tolerance/math.Hypot(math.Hypot(chance, bend), off), max(1, n-2))
+	return within(tolerance/math.Hypot(math.Hypot(chance, bend), off), max(1, n-2))
 }
 
-// within is the probability that Student's t with so many degrees of freedom is
-// between -t and t, by the usual approximation with the normal distribution.
+// within returns the probability that Student's t is between -t and t, approximated with the
+// normal distribution.
 func within(t, freedom float64) float64 {
 	if math.IsInf(t, 1) {
 		return 1

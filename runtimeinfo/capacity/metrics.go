@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
@@ -75,19 +76,19 @@ func (e *Estimator) Analyze(d *runtimeinfo.Draft) {
 // hostKeys are the metrics that the input is made of.
 //
 //nolint:gochecknoglobals // constant
-var hostKeys = map[string]host.Field{
-	"process.cpu.time.user":              host.ProcessCPUUser,
-	"process.cpu.time.system":            host.ProcessCPUSystem,
-	"gmpulse.process.runqueue_wait.time": host.ProcessRunQueueWait,
-	"process.context_switches.voluntary": host.ProcessContextSwitchesVoluntary,
-	"gmpulse.cpu.usable":                 host.CPUUsable,
-	"system.cpu.time.user":               host.SystemCPUUser,
-	"system.cpu.time.nice":               host.SystemCPUNice,
-	"system.cpu.time.system":             host.SystemCPUSystem,
-	"system.cpu.time.idle":               host.SystemCPUIdle,
-	"system.cpu.time.iowait":             host.SystemCPUIOWait,
-	"system.cpu.time.interrupt":          host.SystemCPUInterrupt,
-	"system.cpu.time.steal":              host.SystemCPUSteal,
+var hostKeys = map[string]hostfield.Field{
+	"process.cpu.time.user":              hostfield.ProcessCPUUser,
+	"process.cpu.time.system":            hostfield.ProcessCPUSystem,
+	"gmpulse.process.runqueue_wait.time": hostfield.ProcessRunQueueWait,
+	"process.context_switches.voluntary": hostfield.ProcessContextSwitchesVoluntary,
+	"gmpulse.cpu.usable":                 hostfield.CPUUsable,
+	"system.cpu.time.user":               hostfield.SystemCPUUser,
+	"system.cpu.time.nice":               hostfield.SystemCPUNice,
+	"system.cpu.time.system":             hostfield.SystemCPUSystem,
+	"system.cpu.time.idle":               hostfield.SystemCPUIdle,
+	"system.cpu.time.iowait":             hostfield.SystemCPUIOWait,
+	"system.cpu.time.interrupt":          hostfield.SystemCPUInterrupt,
+	"system.cpu.time.steal":              hostfield.SystemCPUSteal,
 }
 
 // inputOf returns the input of a snapshot. Its host sample is a new one when there was a

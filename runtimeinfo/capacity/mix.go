@@ -4,16 +4,14 @@ package capacity
 
 import "math"
 
-// kinds is how many kinds of requests are told apart. Names share them by hash:
-// two that fall together are one kind, and if they cost differently the windows
-// scatter, which the confidence tells.
+// kinds is the number of kinds of requests. A name has a kind by its hash. If names with different
+// costs share a kind, the windows scatter and the confidence is lower.
 const kinds = 16
 
-// mix is the share of each kind in the requests of a window; all zero when
-// there were none.
+// mix has the share of each kind in the requests of a window, zeros if there were none.
 type mix [kinds]float32
 
-// kind is the hash of a name (FNV-1a), the same in every process.
+// kind returns the kind of a name: its FNV-1a hash.
 func kind(name string) int {
 	h := uint32(2166136261)
 	for i := range len(name) {
@@ -22,8 +20,8 @@ func kind(name string) int {
 	return int((h ^ h>>16) % kinds)
 }
 
-// mixOf is the mix of what ended between two counts, and how far from the true
-// mix chance puts one of so few requests.
+// mixOf returns the mix of the requests between two counts, and the expected distance of a
+// random sample of this size from the true mix.
 func mixOf(from, to *[kinds]uint64) (m mix, noise float64) {
 	var n float64
 	for i := range to {
@@ -47,9 +45,9 @@ func mixOf(from, to *[kinds]uint64) (m mix, noise float64) {
 	return m, math.Sqrt((1/squares - 1) / (2 * math.Pi * n))
 }
 
-// likeness is how much a window counts for another mix: 1 for the same, 0 where
-// a quarter of the requests or more are of another kind. A window without
-// requests tells about the background, whatever the mix.
+// likeness returns the weight of a window for another mix: 1 for the same mix, 0 if a quarter of
+// the requests or more are of other kinds. A window without requests has weight 1: it measures
+// the background.
 func (w *window) likeness(now *mix) float64 {
 	const unlike = 0.25
 	if w.requests == 0 {
@@ -57,7 +55,7 @@ func (w *window) likeness(now *mix) float64 {
 	}
 	var d float32
 	for i, share := range &w.mix {
-		d += max(share-now[i], 0) // half of the sum of |p-q|, for both sum to 1
+		d += max(share-now[i], 0) // half the sum of |p-q|, because both sum to 1
 	}
 	if d == 0 {
 		return 1
@@ -66,13 +64,13 @@ func (w *window) likeness(now *mix) float64 {
 	return max(0, like) * max(0, like)
 }
 
-// blend is the mix of now: that of the last few windows.
-type blend struct {
+// recentMix is the mix of the last few windows.
+type recentMix struct {
 	mix    mix
 	weight float64
 }
 
-func (b *blend) add(w *window) {
+func (b *recentMix) add(w *window) {
 	const fade, enough = 0.7, 50
 	if w.requests == 0 {
 		return

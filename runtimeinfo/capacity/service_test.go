@@ -7,20 +7,20 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// request is a kind of request that the service of the tests serves.
+// request is a kind of request of the test service.
 type request struct {
 	name string
 	cpu  float64 // seconds
 	wait float64 // seconds, on something other than CPU
 }
 
-// service is a process whose capacity is known. Its clock, its counters and its
-// noise are its own.
+// service simulates a process of known capacity with its own clock, counters and noise.
 type service struct {
 	requests   []request
 	mix        []float64 // shares of requests
@@ -69,7 +69,7 @@ func newService(seed uint64) *service {
 	}
 }
 
-// usable is the CPU that the service really has.
+// usable returns the CPU that the service can use.
 func (s *service) usable() float64 {
 	u := float64(s.procs)
 	if s.quota > 0 {
@@ -78,7 +78,7 @@ func (s *service) usable() float64 {
 	return u * (1 - s.stolen)
 }
 
-// cost is the CPU of a request of the present mix.
+// cost returns the CPU and waiting time of a request of the present mix.
 func (s *service) cost() (cpu, wait float64) {
 	for i, r := range s.requests {
 		cpu += s.mix[i] * r.cpu * (1 + s.gc)
@@ -87,13 +87,13 @@ func (s *service) cost() (cpu, wait float64) {
 	return cpu, wait
 }
 
-// limit is the truth: the rate at which the CPU is used up.
+// limit returns the true limit: the rate at which the CPU is used up.
 func (s *service) limit() float64 {
 	cpu, _ := s.cost()
 	return (s.usable() - s.background) / cpu
 }
 
-// run offers the load, as a share of the limit by CPU, for some seconds.
+// run applies the load, as a share of the CPU limit, for some seconds.
 func (s *service) run(seconds int, load func(share float64) float64) *capacity.Estimate {
 	limit := s.limit()
 	for i := range seconds {
@@ -102,7 +102,7 @@ func (s *service) run(seconds int, load func(share float64) float64) *capacity.E
 	return s.last
 }
 
-// step is one second.
+// step simulates one second.
 func (s *service) step(offered float64) {
 	cpu, wait := s.cost()
 	if s.ended == nil {
@@ -128,7 +128,7 @@ func (s *service) step(offered float64) {
 		s.idle += float64(s.procs) - used
 		s.busy += used
 	} else {
-		s.busy += float64(s.procs) // neighbours take all that they get
+		s.busy += float64(s.procs) // neighbors use all CPU that they get
 	}
 	for i, share := range s.mix {
 		s.ended[i] += served * share * (1 - s.untracked)
@@ -141,20 +141,20 @@ func (s *service) step(offered float64) {
 	s.last = s.tick(s.queue + inWork)
 }
 
-// tick is what the engine does.
+// tick returns the tick that the engine would make.
 func (s *service) tick(active float64) *capacity.Estimate {
 	if s.now.Sub(s.passed) >= s.pass {
 		s.passed, s.sample = s.now, host.NewSample()
 		cpu := s.cpu - s.early.Seconds()*s.used
-		s.sample.Set(host.ProcessCPUUser, cpu*0.9)
-		s.sample.Set(host.ProcessCPUSystem, cpu*0.1)
-		s.sample.Set(host.ProcessContextSwitchesVoluntary, s.slept)
-		s.sample.Set(host.ProcessRunQueueWait, s.lag)
-		s.sample.Set(host.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
-		s.sample.Set(host.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
-		s.sample.Set(host.CPUUsable, float64(s.procs))
+		s.sample.Set(hostfield.ProcessCPUUser, cpu*0.9)
+		s.sample.Set(hostfield.ProcessCPUSystem, cpu*0.1)
+		s.sample.Set(hostfield.ProcessContextSwitchesVoluntary, s.slept)
+		s.sample.Set(hostfield.ProcessRunQueueWait, s.lag)
+		s.sample.Set(hostfield.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
+		s.sample.Set(hostfield.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
+		s.sample.Set(hostfield.CPUUsable, float64(s.procs))
 		if s.quota > 0 {
-			s.sample.Set(host.CPUUsable, min(s.quota, float64(s.procs)))
+			s.sample.Set(hostfield.CPUUsable, min(s.quota, float64(s.procs)))
 		}
 	}
 	spans := &capacity.Spans{Untracked: uint64(s.lost)}

@@ -5,31 +5,31 @@ package capacity
 import (
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// minWindow is the shortest window: shorter ones say little, for the requests
-// that they cut in two are many of theirs.
+// minWindow is the shortest window. Of a shorter one, many requests would be only partly in it.
 const minWindow = 900 * time.Millisecond
 
-// window is what happened between two host passes.
+// window has the values between two host passes.
 type window struct {
 	end      time.Time
 	requests float64 // root spans that ended
-	rate     float64 // of them, per second
+	rate     float64 // requests per second
 	cpu      float64 // CPU seconds per second
 	active   float64 // mean number of root spans in flight, without streams
-	usable   float64 // CPUs: the least of GOMAXPROCS, affinity and quota
-	wait     float64 // seconds per second that threads waited for a CPU; 0 where unknown
-	sleeps   float64 // times per second that a thread found nothing to do; 0 where unknown
+	usable   float64 // CPUs: the minimum of GOMAXPROCS, affinity and quota
+	wait     float64 // seconds per second that threads waited for a CPU; 0 if unknown
+	sleeps   float64 // times per second that a thread found nothing to do; 0 if unknown
 	cpus     float64 // of the machine
-	others   float64 // CPUs of the machine that others used, hypervisor included; negative where unknown
+	others   float64 // CPUs of the machine used by others, including the hypervisor; negative if unknown
 	mix      mix
-	noise    float64 // distance from its own mix that chance alone gives mix
-	partial  bool    // some requests were not seen
+	noise    float64 // expected random distance of mix from the true mix
+	partial  bool    // some requests were not recorded
 	waiting  bool    // requests queued for something other than CPU
-	like     float64 // how much its mix is like that of now, set by memory.compare
+	like     float64 // similarity to the present mix, set by history.compare
 }
 
 // mark is the cumulative state at a host pass.
@@ -38,23 +38,23 @@ type mark struct {
 	ended, untracked float64
 	cpu, wait        float64
 	sleeps           float64
-	idle, busy       float64 // of the machine; negative where unknown
+	idle, busy       float64 // of the machine; negative if unknown
 	kinds            [kinds]uint64
 }
 
-// meter makes windows of ticks.
+// meter turns ticks into windows.
 type meter struct {
-	from      mark // where the window under way began; zero before the first pass
+	from      mark // the beginning of the current window; zero before the first pass
 	host      *host.Sample
-	last      time.Time // the tick before
+	last      time.Time // the previous tick
 	lastEnded float64
 	active    float64 // sum over the ticks of the window
 	ticks     float64
 }
 
-// tick takes one tick in and returns a window if it closes one.
+// tick adds one tick. It returns a window if the tick closes one.
 func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
-	ended := float64(t.Spans.Ended - t.Spans.EndedInner) // those inside others are no requests
+	ended := float64(t.Spans.Ended - t.Spans.EndedInner) // spans inside others are not requests
 	active := -t.Spans.ActiveInner
 	for i := range t.Spans.Groups {
 		active += inFlight(&t.Spans.Groups[i])
@@ -79,7 +79,7 @@ func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
 	if !m.from.at.IsZero() && m.from.before(&to) {
 		w, ok = m.close(&to, span.Seconds()), true
 		w.usable = float64(procs)
-		if cpus, known := t.Host.Get(host.CPUUsable); known {
+		if cpus, known := t.Host.Get(hostfield.CPUUsable); known {
 			w.usable = min(w.usable, cpus)
 		}
 	}
@@ -98,11 +98,11 @@ func inFlight(g *runtimeinfo.SpanGroup) int {
 	return n
 }
 
-// mark reads the counters at the host pass that t is the first to have. The pass
-// lies between two ticks, where the spans were counted.
+// mark reads the counters at a new host pass. The spans are interpolated between the ticks before
+// and after it.
 func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
-	user, userKnown := t.Host.Get(host.ProcessCPUUser)
-	system, systemKnown := t.Host.Get(host.ProcessCPUSystem)
+	user, userKnown := t.Host.Get(hostfield.ProcessCPUUser)
+	system, systemKnown := t.Host.Get(hostfield.ProcessCPUSystem)
 	k = mark{
 		at:        t.Time.Add(-max(0, t.HostAge)),
 		ended:     ended,
@@ -111,16 +111,16 @@ func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
 		idle:      -1,
 		busy:      -1,
 	}
-	add(t.Host, &k.wait, host.ProcessRunQueueWait)
-	add(t.Host, &k.sleeps, host.ProcessContextSwitchesVoluntary)
-	if idle, known := t.Host.Get(host.SystemCPUIdle); known {
+	add(t.Host, &k.wait, hostfield.ProcessRunQueueWait)
+	add(t.Host, &k.sleeps, hostfield.ProcessContextSwitchesVoluntary)
+	if idle, known := t.Host.Get(hostfield.SystemCPUIdle); known {
 		k.idle, k.busy = idle, 0
-		add(t.Host, &k.idle, host.SystemCPUIOWait)
-		add(t.Host, &k.busy, host.SystemCPUUser)
-		add(t.Host, &k.busy, host.SystemCPUNice)
-		add(t.Host, &k.busy, host.SystemCPUSystem)
-		add(t.Host, &k.busy, host.SystemCPUInterrupt)
-		add(t.Host, &k.busy, host.SystemCPUSteal)
+		add(t.Host, &k.idle, hostfield.SystemCPUIOWait)
+		add(t.Host, &k.busy, hostfield.SystemCPUUser)
+		add(t.Host, &k.busy, hostfield.SystemCPUNice)
+		add(t.Host, &k.busy, hostfield.SystemCPUSystem)
+		add(t.Host, &k.busy, hostfield.SystemCPUInterrupt)
+		add(t.Host, &k.busy, hostfield.SystemCPUSteal)
 	}
 	if between := t.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
 		share := max(0, float64(k.at.Sub(m.last))/float64(between))
@@ -133,20 +133,20 @@ func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
 	return k, userKnown && systemKnown
 }
 
-// add adds a field that is present.
-func add(s *host.Sample, to *float64, f host.Field) {
+// add adds a value that is present.
+func add(s *host.Sample, to *float64, f hostfield.Field) {
 	if v, ok := s.Get(f); ok {
 		*to += v
 	}
 }
 
-// before tells that to can be the end of a window that began here: time went on,
-// and no counter fell.
+// before reports whether a window can begin at k and end at to: time has passed and no counter
+// has decreased.
 func (k *mark) before(to *mark) bool {
 	return to.at.After(k.at) && to.cpu >= k.cpu && to.ended >= k.ended
 }
 
-// complete tells that practically all requests of the window were seen.
+// complete reports whether at least 99 % of the requests of the window were recorded.
 func (k *mark) complete(to *mark) bool {
 	const missed = 0.01
 	return to.untracked-k.untracked <= missed*(to.ended-k.ended)

@@ -4,8 +4,8 @@ package host
 
 import "testing"
 
-// TestOwnSourcesDoNotAllocate: what is read through kept descriptors needs no new
-// memory. Two sources do: the list of threads, and now and then that of mounts.
+// Files that stay open are read without allocations. The list of threads and the look-up of
+// control groups allocate.
 func TestOwnSourcesDoNotAllocate(t *testing.T) {
 	sources, release := ownSources("/")
 	defer func() {

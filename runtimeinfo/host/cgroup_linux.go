@@ -9,39 +9,40 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// cgroup reads the control groups that the process is in. A process is limited
-// by its own group and by every group above it, so limits are looked for in all
-// that are visible, and the tightest counts.
+// cgroup reads the control groups of the process. A process is limited by its own group and
+// by every group above it: the lowest limit of all visible groups is reported.
 type cgroup struct {
 	files  *files
 	root   string
 	self   *directory
-	lookup rarely
-	looked string // at which groups and mounts
+	lookup everySixth
+	found  string // contents of the files of the last look-up
 
 	cpu, memory hierarchy
-	unified     hierarchy // v2, whichever controllers it has: pressure is there without any
+	unified     hierarchy // v2; pressure exists there without any controller
 
-	quota float64 // CPUs, of the current pass
+	quota float64 // CPUs, in the current pass
 }
 
-// hierarchy is the way from the process's group up to the highest visible one.
+// hierarchy has the group of the process and all visible groups above it.
 type hierarchy struct {
 	v2     bool
-	groups []*directory // the own one first; empty: not visible
+	groups []*directory // lowest first; empty if not visible
 }
 
-// maxMountinfo bounds what is read of mountinfo; nodes full of containers have
-// some 100 KB.
+// maxMountinfo limits the bytes read of mountinfo. On nodes with many containers it has about
+// 100 KB.
 const maxMountinfo = 1 << 20
 
 func newCgroup(root string, f *files) *cgroup {
 	return &cgroup{files: f, root: root, self: newDirectory(f, root, "proc", "self"), quota: math.NaN()}
 }
 
-// forget closes what is kept of the groups.
+// forget closes the files of all groups.
 func (c *cgroup) forget() {
 	for _, h := range []*hierarchy{&c.cpu, &c.memory, &c.unified} {
 		for _, g := range h.groups {
@@ -49,24 +50,23 @@ func (c *cgroup) forget() {
 		}
 		*h = hierarchy{}
 	}
-	c.looked = ""
+	c.found = ""
 }
 
 func (c *cgroup) close() {
 	c.forget()
 }
 
-// resolve finds the groups. It does so again every few passes, because service
-// managers and container runtimes move processes and mount cgroup file systems
-// while they run; not on every pass, because mountinfo can be long.
+// resolve finds the groups. It repeats that every few passes, because service managers and
+// container runtimes may move the process or mount cgroup file systems.
 func (c *cgroup) resolve(context.Context, *Sample) error {
 	if !c.lookup.due() {
 		return nil
 	}
 	groups, info, err := c.look()
-	if looked := groups + info; err != nil || looked != c.looked {
+	if looked := groups + info; err != nil || looked != c.found {
 		c.forget()
-		c.looked = looked
+		c.found = looked
 	}
 	if err != nil || len(c.cpu.groups)+len(c.memory.groups)+len(c.unified.groups) > 0 {
 		return err
@@ -78,9 +78,9 @@ func (c *cgroup) resolve(context.Context, *Sample) error {
 	return nil
 }
 
-// look reads which groups the process is in and what is mounted.
+// look reads the group memberships and the mounts.
 func (c *cgroup) look() (groups, mounts string, err error) {
-	defer c.self.close() // it is read seldom
+	defer c.self.close() // read once a minute
 	text, err := c.self.read("cgroup")
 	if err != nil {
 		return "", "", err
@@ -89,8 +89,8 @@ func (c *cgroup) look() (groups, mounts string, err error) {
 	return string(text), mounts, err
 }
 
-// find locates the hierarchy of a controller: in v1 if the process has a v1 group
-// for it, for the kernel gives a controller to one hierarchy only.
+// find locates the hierarchy of a controller: v1 if the process has a v1 group for it,
+// because a controller belongs to one hierarchy only.
 func (c *cgroup) find(paths map[string]string, mounts []mount, controller string) hierarchy {
 	key := controller
 	if _, ok := paths[key]; !ok {
@@ -107,14 +107,14 @@ func (c *cgroup) find(paths map[string]string, mounts []mount, controller string
 	return h
 }
 
-// throttling is how often and how long the tasks of a group had used up their quota.
+// throttling has the enforcement periods of a group and how often and long it was throttled.
 type throttling struct {
 	periods, throttled float64
 	time               float64 // seconds
 }
 
-// readCPU reports the smallest quota and the throttling of the group that has
-// it; without any quota, the throttling of the own group.
+// readCPU sets the lowest quota and the throttling of the group with that quota; without any
+// quota, the throttling of the lowest group.
 func (c *cgroup) readCPU(_ context.Context, s *Sample) error {
 	c.quota = math.NaN()
 	if len(c.cpu.groups) == 0 {
@@ -127,23 +127,23 @@ func (c *cgroup) readCPU(_ context.Context, s *Sample) error {
 	limit, group := tightest(c.cpu.groups, quota)
 	t := throttle(group)
 	c.quota = limit
-	put(s, CgroupCPUQuota, limit)
-	put(s, CgroupCPUPeriods, t.periods)
-	put(s, CgroupCPUThrottled, t.throttled)
-	put(s, CgroupCPUThrottledTime, t.time)
+	put(s, hostfield.CgroupCPUQuota, limit)
+	put(s, hostfield.CgroupCPUPeriods, t.periods)
+	put(s, hostfield.CgroupCPUThrottled, t.throttled)
+	put(s, hostfield.CgroupCPUThrottledTime, t.time)
 	return c.files.takeErr()
 }
 
-// groupMemory is what a group says about memory, in bytes and events.
+// groupMemory has memory values in bytes and events.
 type groupMemory struct {
-	limit, high  float64 // the smallest of all groups
-	usage        float64 // this and the rest of the group whose limit is the smallest
+	limit, high  float64 // the lowest of all groups
+	usage        float64 // this and the following are of the group with the lowest limit
 	inactiveFile float64
 	oom, oomKill float64
 }
 
-// readMemory reports the smallest limits and the usage of the group that has
-// the smallest; without any limit, the usage of the own group.
+// readMemory sets the lowest limits and the usage of the group with the lowest one; without
+// any limit, the usage of the lowest group.
 func (c *cgroup) readMemory(_ context.Context, s *Sample) error {
 	if len(c.memory.groups) == 0 {
 		return nil
@@ -153,20 +153,19 @@ func (c *cgroup) readMemory(_ context.Context, s *Sample) error {
 		read = memoryV2
 	}
 	m := read(c.memory.groups)
-	put(s, CgroupMemoryMax, m.limit)
-	put(s, CgroupMemoryHigh, m.high)
-	put(s, CgroupMemoryUsage, m.usage)
-	put(s, CgroupMemoryOOM, m.oom)
-	put(s, CgroupMemoryOOMKill, m.oomKill)
+	put(s, hostfield.CgroupMemoryMax, m.limit)
+	put(s, hostfield.CgroupMemoryHigh, m.high)
+	put(s, hostfield.CgroupMemoryUsage, m.usage)
+	put(s, hostfield.CgroupMemoryOOM, m.oom)
+	put(s, hostfield.CgroupMemoryOOMKill, m.oomKill)
 	if !math.IsNaN(m.usage) && !math.IsNaN(m.inactiveFile) {
-		// The two are read one after the other, and the kernel's statistics lag.
-		put(s, CgroupMemoryWorkingSet, max(0, m.usage-m.inactiveFile))
+		// Both are read at different times, and the kernel's statistics lag.
+		put(s, hostfield.CgroupMemoryWorkingSet, max(0, m.usage-m.inactiveFile))
 	}
 	return c.files.takeErr()
 }
 
-// readPressure reports the pressure in the own group, which exists in v2 only
-// but there without any controller: mixed systems have it.
+// readPressure sets the pressure of the lowest group. Only v2 has it.
 func (c *cgroup) readPressure(_ context.Context, s *Sample) error {
 	if len(c.unified.groups) == 0 {
 		return nil
@@ -174,11 +173,11 @@ func (c *cgroup) readPressure(_ context.Context, s *Sample) error {
 	own := c.unified.groups[0]
 	for _, row := range [...]struct {
 		file       string
-		some, full Field
+		some, full hostfield.Field
 	}{
-		{"cpu.pressure", CgroupPressureCPUSome, CgroupPressureCPUFull},
-		{"memory.pressure", CgroupPressureMemorySome, CgroupPressureMemoryFull},
-		{"io.pressure", CgroupPressureIOSome, CgroupPressureIOFull},
+		{"cpu.pressure", hostfield.CgroupPressureCPUSome, hostfield.CgroupPressureCPUFull},
+		{"memory.pressure", hostfield.CgroupPressureMemorySome, hostfield.CgroupPressureMemoryFull},
+		{"io.pressure", hostfield.CgroupPressureIOSome, hostfield.CgroupPressureIOFull},
 	} {
 		st := own.pressure(row.file)
 		put(s, row.some, st.some)
@@ -187,8 +186,8 @@ func (c *cgroup) readPressure(_ context.Context, s *Sample) error {
 	return c.files.takeErr()
 }
 
-// tightest returns the smallest limit and the group that has it, the lowest one if
-// several have the same. Without any limit that is the own group.
+// tightest returns the lowest limit and the lowest group with it. Without any limit it returns
+// the first group.
 func tightest(groups []*directory, limit func(*directory) float64) (least float64, group *directory) {
 	least, group = math.NaN(), groups[0]
 	for _, g := range groups {
@@ -199,7 +198,7 @@ func tightest(groups []*directory, limit func(*directory) float64) (least float6
 	return least, group
 }
 
-// readLong reads a file too long for [file], up to maxMountinfo.
+// readLong reads up to maxMountinfo bytes of a file that is too long for [file].
 func readLong(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

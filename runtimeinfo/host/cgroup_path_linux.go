@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// unified is the key of the v2 hierarchy, whose line in /proc/self/cgroup names
-// no controller.
+// unified is the key of the v2 hierarchy: its line in /proc/self/cgroup has no controller.
 const unified = ""
 
-// maxDepth bounds how many groups are looked at, from the own one upwards. Real
-// trees have up to ten levels.
+// maxDepth limits the number of groups, from the lowest one upwards. Real trees have up to ten
+// levels.
 const maxDepth = 64
 
 // parseGroups parses /proc/self/cgroup into the path of the process for every
@@ -28,7 +27,7 @@ func parseGroups(text string) map[string]string {
 		if len(fields) != 3 || !strings.HasPrefix(fields[2], "/") {
 			continue
 		}
-		// A process may outlive its group; the groups above still hold.
+		// A process may outlive its group; the limits of the groups above still apply.
 		dir := strings.TrimSuffix(fields[2], " (deleted)")
 		for controller := range strings.SplitSeq(fields[1], ",") {
 			paths[controller] = dir
@@ -39,8 +38,8 @@ func parseGroups(text string) map[string]string {
 
 // mount is one cgroup file system.
 type mount struct {
-	root        string   // the group that is at the mount point
-	point       string   // where it is mounted
+	root        string   // the group at the mount point
+	point       string   // the mount point
 	controllers []string // v1: among its options; v2: unified alone
 }
 
@@ -65,16 +64,16 @@ func parseMounts(text string) []mount {
 		default:
 			continue
 		}
-		// What is mounted over another is what one sees there.
+		// A later mount hides earlier ones at the same point.
 		mounts = slices.DeleteFunc(mounts, func(below mount) bool { return below.point == m.point })
 		mounts = append(mounts, m)
 	}
 	return mounts
 }
 
-// locate returns the directories of group and of the groups above it, the own
-// one first. Of several mounts that show the group, the one that shows most
-// above it is taken. There is none if the group lies outside of what is mounted.
+// locate returns the directories of group and of the groups above it, the lowest first. If
+// several mounts contain the group, it uses the one with the most groups above it. It returns
+// nil if no mount contains the group.
 func locate(mounts []mount, controller, group string) []string {
 	var best mount
 	for _, m := range mounts {
@@ -101,12 +100,11 @@ func locate(mounts []mount, controller, group string) []string {
 	return dirs
 }
 
-// below returns where group is seen from root, "/" if it is root itself.
+// below returns the path of group relative to root, "/" if it is root itself.
 //
-// Inside a cgroup namespace both are relative to the namespace's own group and
-// may begin with "..": a group beside it, or a mount that shows more than the
-// namespace. From root "/.." the group "/" cannot be found, since nothing tells
-// the name of the step down; then there is no answer, and a wrong one is worse.
+// In a cgroup namespace both are relative to the root group of the namespace and may begin
+// with "..", for a group or a mount outside the namespace. The group "/" cannot be found from
+// root "/..", because the name of the directory in between is unknown.
 func below(root, group string) (string, bool) {
 	rel := group
 	if root != "/" {

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// quotaV1 returns the CPU quota of one group in CPUs; -1 microseconds is none.
+// quotaV1 returns the CPU quota of one group in CPUs. The kernel writes -1 for no quota.
 func quotaV1(group *directory) float64 {
 	text := bytes.TrimSpace(group.text("cpu.cfs_quota_us"))
 	if len(text) == 0 || string(text) == "-1" {
@@ -30,10 +30,9 @@ func throttlingV1(group *directory) throttling {
 	}
 }
 
-// memoryV1 takes the limit from the own group's memory.stat: there the kernel
-// says itself which limit holds, counting groups that are not visible here and
-// leaving out those that do not pass theirs on (use_hierarchy). There is no count
-// of times the limit was hit: memory.failcnt counts attempts that reclaim helped.
+// memoryV1 prefers the limit in memory.stat of the lowest group: there the kernel includes
+// groups that are not visible here and omits those without use_hierarchy. v1 does not count
+// how often the limit was hit: memory.failcnt includes attempts that succeeded after reclaim.
 func memoryV1(groups []*directory) groupMemory {
 	limit, group := tightest(groups, func(group *directory) float64 {
 		return finiteV1(group.number("memory.limit_in_bytes"))
@@ -55,8 +54,8 @@ func memoryV1(groups []*directory) groupMemory {
 	}
 }
 
-// finiteV1 drops the number by which v1 says unlimited: the largest signed
-// integer, rounded down to whole pages of whichever size.
+// finiteV1 returns NaN for unlimited, which v1 writes as the largest signed integer rounded
+// down to a multiple of the page size.
 func finiteV1(limit float64) float64 {
 	if limit >= 1<<62 {
 		return math.NaN()

@@ -4,8 +4,8 @@ package host
 
 import "math"
 
-// quotaV2 returns the CPU quota of one group in CPUs. cpu.max holds quota and
-// period in microseconds, "max 100000" without a quota. The root group has none.
+// quotaV2 returns the CPU quota of one group in CPUs. cpu.max has the quota and the period in
+// microseconds, or "max 100000" without a quota. The root group has no cpu.max.
 func quotaV2(group *directory) float64 {
 	text := group.text("cpu.max")
 	if len(text) == 0 {
@@ -25,8 +25,8 @@ func quotaV2(group *directory) float64 {
 	return math.NaN()
 }
 
-// throttlingV2 finds nothing in a group without the CPU controller, whose
-// cpu.stat has usage only.
+// throttlingV2 returns absent values for a group without the CPU controller: its cpu.stat has
+// only usage.
 func throttlingV2(group *directory) throttling {
 	text := group.text("cpu.stat")
 	return throttling{
@@ -36,9 +36,8 @@ func throttlingV2(group *directory) throttling {
 	}
 }
 
-// memoryV2 takes usage and events from the group with the smallest memory.max,
-// or, if there is no such limit, the smallest memory.high. A hit of the limit
-// counts in the events of the group that has the limit, not in those below.
+// memoryV2 takes usage and events from the group with the lowest memory.max or, without such a
+// limit, the lowest memory.high. The kernel counts a hit in the group that has the limit.
 func memoryV2(groups []*directory) groupMemory {
 	limit, group := tightest(groups, func(group *directory) float64 { return group.number("memory.max") })
 	high, highGroup := tightest(groups, func(group *directory) float64 { return group.number("memory.high") })

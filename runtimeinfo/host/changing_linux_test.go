@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
@@ -36,7 +37,7 @@ func copyTree(t *testing.T, tree string) string {
 	return root
 }
 
-func get(t *testing.T, s *host.Sample, f host.Field) float64 {
+func get(t *testing.T, s *host.Sample, f hostfield.Field) float64 {
 	t.Helper()
 	v, ok := s.Get(f)
 	if !ok {
@@ -45,42 +46,42 @@ func get(t *testing.T, s *host.Sample, f host.Field) float64 {
 	return v
 }
 
-func absent(t *testing.T, s *host.Sample, f host.Field) {
+func absent(t *testing.T, s *host.Sample, f hostfield.Field) {
 	t.Helper()
 	if v, ok := s.Get(f); ok {
 		t.Errorf("field %d is %v, want it absent", f, v)
 	}
 }
 
-func TestMovedToAnotherGroup(t *testing.T) {
+func TestMoveToAnotherGroupIsNoticed(t *testing.T) {
 	root := copyTree(t, "k8s-host")
 	r := newReader(t, root)
-	if got := get(t, r.Read(t.Context()), host.CgroupCPUQuota); got != 3.5 {
+	if got := get(t, r.Read(t.Context()), hostfield.CgroupCPUQuota); got != 3.5 {
 		t.Fatalf("quota %v, want 3.5", got)
 	}
 	write(t, "0::/system.slice/other.service\n", root, "proc/self/cgroup")
 	write(t, "70000 100000\n", root, "sys/fs/cgroup/system.slice/other.service/cpu.max")
 	for range 10 { // it need not look on every pass
-		if v, _ := r.Read(t.Context()).Get(host.CgroupCPUQuota); v == 0.7 {
+		if v, _ := r.Read(t.Context()).Get(hostfield.CgroupCPUQuota); v == 0.7 {
 			return
 		}
 	}
 	t.Error("ten passes did not notice the move")
 }
 
-func TestLimitChangesAtOnce(t *testing.T) {
+func TestLimitChangeIsNoticedAtOnce(t *testing.T) {
 	root := copyTree(t, "k8s-namespace")
 	r := newReader(t, root)
 	r.Read(t.Context())
 	write(t, "max 100000\n", root, "sys/fs/cgroup/cpu.max")
 	write(t, "max\n", root, "sys/fs/cgroup/memory.max")
 	s := r.Read(t.Context())
-	absent(t, s, host.CgroupCPUQuota)
-	absent(t, s, host.CPUUsable) // the tree has no affinity mask
-	absent(t, s, host.CgroupMemoryMax)
+	absent(t, s, hostfield.CgroupCPUQuota)
+	absent(t, s, hostfield.CPUUsable) // the tree has no affinity mask
+	absent(t, s, hostfield.CgroupMemoryMax)
 }
 
-func TestDeepGroupIsBounded(t *testing.T) {
+func TestOnlySixtyFourGroupsAreRead(t *testing.T) {
 	root := t.TempDir()
 	var path strings.Builder
 	for i := range 100 {
@@ -91,14 +92,13 @@ func TestDeepGroupIsBounded(t *testing.T) {
 	write(t, "300000 100000\n", root, "sys/fs/cgroup", path.String(), "cpu.max")
 	write(t, "200000 100000\n", root, "sys/fs/cgroup", path.String(), "../../../cpu.max")
 	write(t, "100000 100000\n", root, "sys/fs/cgroup/level0/cpu.max") // 99 levels up: not looked at
-	if got := get(t, newReader(t, root).Read(t.Context()), host.CgroupCPUQuota); got != 2 {
+	if got := get(t, newReader(t, root).Read(t.Context()), hostfield.CgroupCPUQuota); got != 2 {
 		t.Errorf("quota %v, want 2", got)
 	}
 }
 
-// TestKeptDescriptors: however deep the groups, few descriptors stay open, and none
-// after Close.
-func TestKeptDescriptors(t *testing.T) {
+// A deep group keeps few descriptors open, and Close closes all.
+func TestFewDescriptorsStayOpen(t *testing.T) {
 	root := t.TempDir()
 	path := strings.Repeat("/x", 60)
 	write(t, "0::"+path+"\n", root, "proc/self/cgroup")
@@ -111,7 +111,7 @@ func TestKeptDescriptors(t *testing.T) {
 	before := descriptors(t)
 	r := host.NewReader(host.Config{Root: root, Logger: slog.New(slog.DiscardHandler)})
 	for range 3 {
-		if got := get(t, r.Read(t.Context()), host.CgroupCPUQuota); got != 10 {
+		if got := get(t, r.Read(t.Context()), hostfield.CgroupCPUQuota); got != 10 {
 			t.Errorf("quota %v, want 10", got)
 		}
 	}
@@ -126,7 +126,7 @@ func TestKeptDescriptors(t *testing.T) {
 	}
 }
 
-// descriptors counts those of this process, that of the count among them.
+// descriptors counts the open descriptors of this process, including the one of the count.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -136,8 +136,7 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// TestMountsChange: what is kept of groups goes when they lie elsewhere.
-func TestMountsChange(t *testing.T) {
+func TestMoveClosesTheFilesOfTheOldGroup(t *testing.T) {
 	root := copyTree(t, "k8s-host")
 	r := newReader(t, root)
 	r.Read(t.Context())
@@ -159,7 +158,7 @@ func TestRunQueueWaitAddsUp(t *testing.T) {
 	wait := func(tid int, ns string) { write(t, "1 "+ns+" 1\n", task, strconv.Itoa(tid), "schedstat") }
 	expect := func(want float64) {
 		t.Helper()
-		if got := get(t, r.Read(t.Context()), host.ProcessRunQueueWait); math.Abs(got-want) > 1e-9 {
+		if got := get(t, r.Read(t.Context()), hostfield.ProcessRunQueueWait); math.Abs(got-want) > 1e-9 {
 			t.Errorf("wait %v, want %v", got, want)
 		}
 	}
@@ -179,7 +178,7 @@ func TestRunQueueWaitAddsUp(t *testing.T) {
 	for tid := 100; tid < 400; tid++ {
 		wait(tid, "0")
 	}
-	absent(t, r.Read(t.Context()), host.ProcessRunQueueWait)
+	absent(t, r.Read(t.Context()), hostfield.ProcessRunQueueWait)
 	for tid := 100; tid < 400; tid++ {
 		if err := os.RemoveAll(filepath.Join(task, strconv.Itoa(tid))); err != nil {
 			t.Fatal(err)
@@ -189,7 +188,7 @@ func TestRunQueueWaitAddsUp(t *testing.T) {
 	expect(3.95)
 }
 
-func TestManyDescriptorsAreBounded(t *testing.T) {
+func TestManyDescriptorsAreAbsent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 16,385 links")
 	}
@@ -207,14 +206,14 @@ func TestManyDescriptorsAreBounded(t *testing.T) {
 		}
 	}
 	grow(0, 10000)
-	if got := get(t, r.Read(t.Context()), host.ProcessFDs); got != 10000 {
+	if got := get(t, r.Read(t.Context()), hostfield.ProcessFDs); got != 10000 {
 		t.Errorf("%v descriptors, want 10000", got)
 	}
 	grow(10000, 16385)
-	absent(t, r.Read(t.Context()), host.ProcessFDs)
+	absent(t, r.Read(t.Context()), hostfield.ProcessFDs)
 }
 
-func TestLogsOnlyChanges(t *testing.T) {
+func TestOnlyChangesAreLogged(t *testing.T) {
 	root := copyTree(t, "v2-systemd")
 	whole, err := os.ReadFile(filepath.Join(root, "proc/net/dev"))
 	if err != nil {
@@ -232,8 +231,8 @@ func TestLogsOnlyChanges(t *testing.T) {
 	write(t, "Inter-|\n", root, "proc/net/dev") // gopsutil panics
 	for range 3 {
 		s := r.Read(t.Context())
-		absent(t, s, host.SystemNetworkReceiveBytes)
-		if got := get(t, s, host.SystemLoad1); got != 0.5 {
+		absent(t, s, hostfield.SystemNetworkReceiveBytes)
+		if got := get(t, s, hostfield.SystemLoad1); got != 0.5 {
 			t.Errorf("load %v, want 0.5: one source spoils another", got)
 		}
 	}
@@ -249,7 +248,7 @@ func TestLogsOnlyChanges(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "proc/net/dev")); err != nil {
 		t.Fatal(err)
 	}
-	absent(t, r.Read(t.Context()), host.SystemNetworkReceiveBytes)
+	absent(t, r.Read(t.Context()), hostfield.SystemNetworkReceiveBytes)
 	if lines() != 2 || r.Failures() != 3 {
 		t.Errorf("a missing file is no failure: %d failures, log: %s", r.Failures(), &log)
 	}

@@ -7,33 +7,31 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"os"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// CountConnections counts the connections of this process by direction. It returns an
-// error when more than limit descriptors are open, or when the process's table of
-// descriptors has more than 16 times limit entries, so that the cost is bounded. On
-// systems other than Linux it returns [errors.ErrUnsupported].
+// CountConnections counts the connections of this process by direction. To limit its cost, it
+// returns an error if more than limit descriptors are open or the descriptor table has more
+// than 16*limit entries. On systems other than Linux it returns [errors.ErrUnsupported].
 //
-// The process goes on meanwhile: a descriptor that is opened or closed during the
-// call may be counted or not. Socket pairs count nowhere, nor do connectionless and
-// other sockets (UDP, vsock, netlink).
+// A descriptor that is opened or closed during the call may be counted or not. Socket pairs
+// and connectionless sockets do not count.
 //
-// CountConnections is safe for concurrent use. It makes one system call for each entry
-// of the table of descriptors, which the kernel doubles as it fills, and three or four
-// for each connection: BenchmarkCountConnections on Linux 6.18 takes 2.5 µs of CPU and 70
-// bytes per connection, on 2 vCPUs that eight other programs kept busy.
+// CountConnections is safe for concurrent use. It makes one system call for each entry of the
+// descriptor table and three or four for each connection: 2.5 µs of CPU and 70 bytes per
+// connection on Linux 6.18 with two busy vCPUs (BenchmarkCountConnections).
 func CountConnections(limit int) (Connections, error) {
 	size, err := descriptorTable()
 	if err != nil {
 		return Connections{}, fmt.Errorf("host: connections: %w", err)
 	}
-	const sparse = 16 // a table keeps the size that it had at its fullest
+	const sparse = 16 // the table never shrinks
 	if size/sparse > limit {
-		return Connections{}, fmt.Errorf("host: connections: the table of descriptors has %d entries", size)
+		return Connections{}, fmt.Errorf("host: connections: the descriptor table has %d entries", size)
 	}
 	s := socketSurvey{seed: maphash.MakeSeed()}
 	open := 0
@@ -48,23 +46,14 @@ func CountConnections(limit int) (Connections, error) {
 	return s.count(), nil
 }
 
-// descriptorTable returns how many entries the table of descriptors has. Trying
-// them all costs a fraction of listing /proc/self/fd, for which the kernel
-// makes an inode for each descriptor.
+// descriptorTable returns the number of entries of the descriptor table. Trying each entry is
+// much faster than listing /proc/self/fd, for which the kernel makes an inode per descriptor.
 func descriptorTable() (int, error) {
-	fd, err := unix.Open("/proc/self/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, err
 	}
-	var b [4096]byte
-	n, err := unix.Read(fd, b[:])
-	if closing := unix.Close(fd); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return 0, err
-	}
-	_, rest, found := bytes.Cut(b[:n], []byte("\nFDSize:"))
+	_, rest, found := bytes.Cut(text, []byte("\nFDSize:"))
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
 	if !found {
 		return 0, errMalformed
@@ -72,31 +61,29 @@ func descriptorTable() (int, error) {
 	return strconv.Atoi(string(bytes.TrimSpace(line)))
 }
 
-// endpoint is a local address, small enough to keep one for each connection.
+// endpoint is the local address of a socket.
 type endpoint struct {
 	family uint16
 	port   uint16
-	addr   uint64 // hash of the IP address or of the Unix path; 0: any address
+	addr   uint64 // hash of the IP address or Unix path; 0 for any IP address
 }
 
-// socketSurvey collects listeners and the local endpoints of connections. Both
-// are complete only after the last descriptor, so they are compared at the end.
+// socketSurvey collects local endpoints, which are compared once all descriptors are visited.
 type socketSurvey struct {
 	seed        maphash.Seed
 	listeners   []endpoint
 	connections []endpoint
-	name, peer  socketName // reused, so that system calls need no memory of their own
+	name, peer  socketName // reused by all system calls
 }
 
-// socketName is what the kernel writes as the address of a socket.
+// socketName is a socket address as the kernel writes it.
 type socketName struct {
 	raw unix.RawSockaddrAny
 	len uint32
 }
 
-// visit notes fd if it is a listener or a connection, and reports whether it is open
-// at all. It may be closed or another file's between two calls; then it counts as
-// whatever it is by the later ones, or nowhere.
+// visit records fd if it is a listener or a connection. It reports whether fd is open. If fd
+// is closed or reused between two system calls, the later ones decide.
 func (s *socketSurvey) visit(fd int) (open bool) {
 	if errno := s.name.read(unix.SYS_GETSOCKNAME, fd); errno != 0 || !s.name.counts() {
 		return errno != unix.EBADF
@@ -108,7 +95,7 @@ func (s *socketSurvey) visit(fd int) (open bool) {
 		return true
 	}
 	switch {
-	case connected && s.name.unnamed() && s.peer.unnamed(): // made by socketpair
+	case connected && s.name.unnamed() && s.peer.unnamed(): // a socket pair
 	case connected:
 		s.connections = append(s.connections, s.endpoint())
 	case socketOption(fd, unix.SO_ACCEPTCONN) == 1:
@@ -119,16 +106,15 @@ func (s *socketSurvey) visit(fd int) (open bool) {
 	return true
 }
 
-// attempted reports whether a TCP socket without a peer is being connected or has
-// been connected before: one that was reset or has ended in both directions has no
-// peer any more, but is still open.
+// attempted reports whether a TCP socket without a peer is being connected or was connected:
+// a connection that was reset or has ended in both directions has no peer.
 func attempted(fd int) bool {
 	const closed = 7 // TCP_CLOSE in the kernel's include/net/tcp_states.h
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && (info.State != closed || info.Segs_in > 0)
 }
 
-// count compares the connections with the listeners.
+// count counts a connection as accepted if its local endpoint equals a listener's.
 func (s *socketSurvey) count() Connections {
 	listening := make(map[endpoint]bool, len(s.listeners))
 	for _, l := range s.listeners {
@@ -146,9 +132,8 @@ func (s *socketSurvey) count() Connections {
 	return c
 }
 
-// endpoint returns the local endpoint of the socket whose name was read last. An
-// accepted socket has the family of its listener, also when an IPv6 listener accepts
-// an IPv4 connection, so that mapped addresses need no care.
+// endpoint returns the endpoint of s.name. An accepted socket has the address family of its
+// listener, even if an IPv6 listener accepts an IPv4 connection.
 func (s *socketSurvey) endpoint() endpoint {
 	e := endpoint{family: s.name.raw.Addr.Family}
 	if e.family != unix.AF_UNIX {
@@ -160,8 +145,7 @@ func (s *socketSurvey) endpoint() endpoint {
 	return e
 }
 
-// read asks the kernel for a name of the socket fd. The calls do not wait for
-// anything, so the Go scheduler need not know of them.
+// read calls getsockname or getpeername. They do not block, so it uses RawSyscall.
 func (n *socketName) read(call uintptr, fd int) unix.Errno {
 	n.len = uint32(unsafe.Sizeof(n.raw))
 	_, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&n.raw)), uintptr(unsafe.Pointer(&n.len)))
@@ -169,7 +153,7 @@ func (n *socketName) read(call uintptr, fd int) unix.Errno {
 	return errno
 }
 
-// counts reports whether sockets of this family are counted at all.
+// counts reports whether sockets of this address family are counted.
 func (n *socketName) counts() bool {
 	switch n.raw.Addr.Family {
 	case unix.AF_INET, unix.AF_INET6, unix.AF_UNIX:
@@ -178,13 +162,13 @@ func (n *socketName) counts() bool {
 	return false
 }
 
-// bytes is the name as the kernel wrote it.
+// bytes returns the address with its header.
 func (n *socketName) bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&n.raw)), n.len)
 }
 
-// address returns the IP address, or the path of a Unix socket: with its leading
-// zero if it is an abstract one, and empty if it has none.
+// address returns the IP address or the path of a Unix socket: with a leading zero for an
+// abstract socket, empty for an unnamed one.
 func (n *socketName) address() []byte {
 	b := n.bytes()
 	switch n.raw.Addr.Family {
@@ -196,12 +180,12 @@ func (n *socketName) address() []byte {
 	return b[2:]
 }
 
-// port returns the port of an IP socket, in the network's byte order: it is only compared.
+// port returns the port in network byte order, which is enough for comparing.
 func (n *socketName) port() uint16 {
 	return binary.NativeEndian.Uint16(n.bytes()[2:])
 }
 
-// unnamed reports whether it is a Unix socket without a path.
+// unnamed reports whether this is the address of an unnamed Unix socket.
 func (n *socketName) unnamed() bool {
 	return n.raw.Addr.Family == unix.AF_UNIX && n.len <= 2
 }
@@ -216,8 +200,7 @@ func unspecified(address []byte) bool {
 	return true
 }
 
-// socketOption returns an integer option of the level SOL_SOCKET, -1 if there is
-// none.
+// socketOption returns an option of the level SOL_SOCKET, -1 for an error.
 func socketOption(fd, option int) int32 {
 	value, size := int32(-1), uint32(unsafe.Sizeof(int32(0)))
 	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, uintptr(option),

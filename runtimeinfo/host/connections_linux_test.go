@@ -18,7 +18,7 @@ import (
 
 const enough = 100_000
 
-// count counts the connections and fails the test if that is impossible.
+// count counts the connections.
 func count(t testing.TB) host.Connections {
 	t.Helper()
 	c, err := host.CountConnections(enough)
@@ -28,7 +28,7 @@ func count(t testing.TB) host.Connections {
 	return c
 }
 
-// expect compares the connections since before with the expected ones.
+// expect compares the change of the connections since before.
 func expect(t *testing.T, before, want host.Connections) {
 	t.Helper()
 	got := count(t)
@@ -51,8 +51,7 @@ func listen(t testing.TB, network, address string) net.Listener {
 	return l
 }
 
-// connect dials address, and accepts at l. Both ends stay open until the end of the
-// test unless it closes them.
+// connect dials address and accepts at l. Both ends are closed at the end of the test.
 func connect(t testing.TB, l net.Listener, network, address string) (dialed, accepted net.Conn) {
 	t.Helper()
 	dialed, err := net.Dial(network, address)
@@ -99,8 +98,7 @@ func TestConnectionsByDirection(t *testing.T) {
 	}
 }
 
-// Only the ends that this process dialed are left when another process has the
-// listener, which a closed listener looks like.
+// An accepted connection counts as dialed once its listener is closed.
 func TestConnectionsOfAClosedListener(t *testing.T) {
 	before := count(t)
 	kept, closed := listen(t, "tcp", "127.0.0.1:0"), listen(t, "tcp", "127.0.0.1:0")
@@ -110,7 +108,7 @@ func TestConnectionsOfAClosedListener(t *testing.T) {
 	expect(t, before, host.Connections{Accepted: 1, Dialed: 3, Listening: 1})
 }
 
-// The port alone does not make a connection an accepted one.
+// A connection from the port of a listener on another address is not an accepted one.
 func TestConnectionsFromAPortOfAListener(t *testing.T) {
 	before := count(t)
 	server := listen(t, "tcp4", "127.0.0.1:0")
@@ -165,7 +163,7 @@ func TestConnectionsWithoutPeers(t *testing.T) {
 	}
 }
 
-// A backlog that is full leaves the next dialer waiting for an answer.
+// When the backlog is full, further connections wait to be established.
 func TestConnectionsBeingEstablished(t *testing.T) {
 	before := count(t)
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

@@ -5,13 +5,14 @@ package host
 import (
 	"context"
 	"math"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// ContainerMemory returns the memory limit of the process's control group and how much
-// of it is in use (the working set: without the file cache that the kernel can take
-// back at once), in bytes. The limit is the smallest of all groups that the process is
-// in, of memory.max and memory.high. ok is false where there is no limit or it cannot
-// be read. A call opens and reads six kernel files: some 0.1 ms.
+// ContainerMemory returns the memory limit of the process's control groups, the lowest
+// memory.max or memory.high, and the working set in bytes: usage without the inactive file
+// cache, which the kernel can reclaim at once. ok is false if there is no limit or it cannot be
+// read. A call reads six kernel files and takes about 0.1 ms.
 func ContainerMemory() (limit, used float64, ok bool) { return containerMemory("/") }
 
 func containerMemory(root string) (limit, used float64, ok bool) {
@@ -22,11 +23,11 @@ func containerMemory(root string) (limit, used float64, ok bool) {
 		return 0, 0, false
 	}
 	limit = math.NaN()
-	for _, f := range []Field{CgroupMemoryMax, CgroupMemoryHigh} {
+	for _, f := range []hostfield.Field{hostfield.CgroupMemoryMax, hostfield.CgroupMemoryHigh} {
 		if v, ok := s.Get(f); ok {
 			limit = least(limit, v)
 		}
 	}
-	used, known := s.Get(CgroupMemoryWorkingSet)
+	used, known := s.Get(hostfield.CgroupMemoryWorkingSet)
 	return limit, used, known && !math.IsNaN(limit)
 }

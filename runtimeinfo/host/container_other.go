@@ -4,5 +4,5 @@
 
 package host
 
-// ContainerMemory returns ok false: there are no control groups here.
+// ContainerMemory returns false: this platform has no control groups.
 func ContainerMemory() (limit, used float64, ok bool) { return 0, 0, false }

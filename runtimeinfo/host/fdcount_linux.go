@@ -8,19 +8,19 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// maxFDs bounds how many entries of /proc/self/fd are listed on kernels before
-// 6.2; that takes some milliseconds. With more than this many open files the
-// field is absent there.
+// maxFDs limits how many entries of /proc/self/fd are listed on kernels before 6.2, which
+// takes some milliseconds. With more open files the value is absent there.
 const maxFDs = 16384
 
-// fdCount counts the open descriptors of the process, its own among them. Since
-// Linux 6.2 the size of the directory is that number, at the cost of one fstat
-// however many there are.
+// fdCount counts the open descriptors of the process, including its own. Since Linux 6.2 the
+// number is the size of the directory, so one fstat is enough.
 type fdCount struct {
 	path string
-	live bool // only procfs gives its directories such a size
+	live bool // the directory is in procfs
 	dir  *os.File
 }
 
@@ -38,7 +38,7 @@ func (c *fdCount) read(_ context.Context, s *Sample) error {
 			return errors.Join(err, c.close())
 		}
 		if st.Size > 0 {
-			put(s, ProcessFDs, float64(st.Size))
+			put(s, hostfield.ProcessFDs, float64(st.Size))
 			return nil
 		}
 	}
@@ -47,12 +47,12 @@ func (c *fdCount) read(_ context.Context, s *Sample) error {
 		return errors.Join(err, c.close())
 	}
 	if n <= maxFDs {
-		put(s, ProcessFDs, float64(n))
+		put(s, hostfield.ProcessFDs, float64(n))
 	}
 	return nil
 }
 
-// list counts the entries, but not further than just above maxFDs.
+// list counts the entries and stops above maxFDs.
 func (c *fdCount) list() (int, error) {
 	if _, err := c.dir.Seek(0, io.SeekStart); err != nil {
 		return 0, err

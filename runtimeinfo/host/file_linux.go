@@ -13,20 +13,18 @@ import (
 	"syscall"
 )
 
-// maxFile bounds what is read of one file. The largest that is read here, a
-// memory.stat, has 2 KB.
+// maxFile limits the bytes read of one file. The largest one, memory.stat, has 2 KB.
 const maxFile = 16 << 10
 
-// maxKept bounds the descriptors that a Reader keeps of an application's. A group
-// five levels deep takes some thirty; what is beyond is opened at every pass.
+// maxKept limits the descriptors that a Reader keeps open. A group five levels deep needs
+// about thirty; further files are opened in each pass.
 const maxKept = 64
 
-// files is what the files of one Reader share. They are read with system calls
-// rather than with package os, which for every file registers with the poller and
-// sets a finalizer: twice the cost of the read itself.
+// files is the state that all files of a Reader share. They are read with system calls: package
+// os registers each file with the poller and sets a finalizer, which costs twice the read.
 type files struct {
 	kept int   // descriptors
-	err  error // the first failure since takeErr that was not an absence
+	err  error // the first failure since takeErr, except absence
 }
 
 func (f *files) keep(err error) {
@@ -41,7 +39,7 @@ func (f *files) takeErr() error {
 	return err
 }
 
-// directory has the files in one directory that were asked for.
+// directory has the files of one directory that were read.
 type directory struct {
 	path  string
 	files *files
@@ -61,12 +59,11 @@ func (d *directory) file(name string) *file {
 	return k
 }
 
-// read returns the complete lines of a file. They are valid until it is read again.
+// read returns the complete lines of a file. They are valid until the next read of it.
 func (d *directory) read(name string) ([]byte, error) { return d.file(name).read() }
 
-// text is like read, but gives nothing for a file that cannot be read and keeps
-// the reason for takeErr, so that the many optional files of a control group can
-// be read one after another.
+// text is like read, but returns nil for a file that cannot be read and keeps the error for
+// takeErr: many files of a control group are optional.
 func (d *directory) text(name string) []byte {
 	text, err := d.read(name)
 	if err != nil && !absence(err) {
@@ -75,7 +72,7 @@ func (d *directory) text(name string) []byte {
 	return text
 }
 
-// number reads a file that holds one number or the word max, which is absence.
+// number reads a file with one number or the word max, which means absent.
 func (d *directory) number(name string) float64 {
 	text := bytes.TrimSpace(d.text(name))
 	if len(text) == 0 || string(text) == "max" {
@@ -98,8 +95,7 @@ func (d *directory) close() {
 	}
 }
 
-// file is a pseudo file that the kernel renders in one go. Its descriptor stays
-// open between two reads, which saves half of the cost.
+// file is a pseudo file. Its descriptor stays open between reads, which halves their cost.
 type file struct {
 	path  string
 	files *files
@@ -134,7 +130,7 @@ func (k *file) render() ([]byte, error) {
 			return wholeLines(k.buf[:n]), nil
 		case n >= maxFile:
 			return nil, pathError("read", k.path, syscall.EFBIG)
-		default: // there may be more
+		default: // the file may be longer
 			k.buf = make([]byte, max(512, 2*n))
 		}
 	}
@@ -161,8 +157,8 @@ func open(path string) (int, error) {
 	}
 }
 
-// pathError counts as absence also what the kernel says when the thread, the
-// group or the directory on the way went away meanwhile.
+// pathError converts the errors of a thread, group or directory that has vanished to
+// fs.ErrNotExist.
 func pathError(op, path string, err error) error {
 	for _, gone := range []error{syscall.ESRCH, syscall.ENODEV, syscall.ENOTDIR} {
 		if errors.Is(err, gone) {
@@ -172,11 +168,10 @@ func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
-// wholeLines drops what follows the last newline: the kernel ends every line with
-// one, so a number without may lack digits.
+// wholeLines drops an incomplete last line: a number in it may lack digits.
 func wholeLines(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')+1] }
 
-// parseCount parses an unsigned integer; anything else is absence.
+// parseCount parses an unsigned integer, and returns NaN for anything else.
 func parseCount(text []byte) float64 {
 	v, err := strconv.ParseUint(string(text), 10, 64)
 	if err != nil {
@@ -185,13 +180,13 @@ func parseCount(text []byte) float64 {
 	return float64(v)
 }
 
-// keyed returns the number behind key in text made of "key number" lines. The
-// colon of "key: number" belongs to key.
+// keyed returns the number after key in lines of the form "key number". In "key: number" the
+// colon belongs to key.
 func keyed(text []byte, key string) float64 {
 	return parseCount(keyedWord(text, key))
 }
 
-// keyedWord is like keyed for a word that need not be a number.
+// keyedWord is like keyed for any word.
 func keyedWord(text []byte, key string) []byte {
 	for line := range bytes.Lines(text) {
 		if len(line) <= len(key) || string(line[:len(key)]) != key || line[len(key)] != ' ' && line[len(key)] != '\t' {
@@ -204,7 +199,7 @@ func keyedWord(text []byte, key string) []byte {
 	return nil
 }
 
-// nextWord returns the first word of a text, and what follows it.
+// nextWord returns the first word of a text and the rest.
 func nextWord(text []byte) (word, rest []byte) {
 	text = bytes.TrimLeft(text, " \t\n")
 	if end := bytes.IndexAny(text, " \t\n"); end >= 0 {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
 // spin burns CPU on n threads.
@@ -45,28 +45,28 @@ func TestLiveProcess(t *testing.T) {
 	r := newReader(t, "/")
 	before := r.Read(t.Context())
 	for _, row := range []struct {
-		field    host.Field
+		field    hostfield.Field
 		min, max float64
 	}{
-		{host.ProcessMemoryRSS, 1 << 20, 8 << 30},
-		{host.ProcessMemoryVirtual, 16 << 20, 1 << 48},
-		{host.ProcessThreads, 2, 1000},
-		{host.ProcessFDs, 4, 1000},
-		{host.ProcessFaultsMinor, 100, 1e9},
-		{host.ProcessFaultsMajor, 0, 1e6},
-		{host.ProcessRunQueueWait, 0, 1e4},
-		{host.CPUUsable, 0.01, float64(runtime.NumCPU())},
-		{host.SystemCPULogical, 1, 4096},
-		{host.SystemCPUIdle, 0.01, 1e12},
-		{host.SystemMemoryTotal, 64 << 20, 1 << 46},
-		{host.SystemMemoryAvailable, 1 << 20, 1 << 46},
-		{host.SystemLoad1, 0, 1e5},
+		{hostfield.ProcessMemoryRSS, 1 << 20, 8 << 30},
+		{hostfield.ProcessMemoryVirtual, 16 << 20, 1 << 48},
+		{hostfield.ProcessThreads, 2, 1000},
+		{hostfield.ProcessFDs, 4, 1000},
+		{hostfield.ProcessFaultsMinor, 100, 1e9},
+		{hostfield.ProcessFaultsMajor, 0, 1e6},
+		{hostfield.ProcessRunQueueWait, 0, 1e4},
+		{hostfield.CPUUsable, 0.01, float64(runtime.NumCPU())},
+		{hostfield.SystemCPULogical, 1, 4096},
+		{hostfield.SystemCPUIdle, 0.01, 1e12},
+		{hostfield.SystemMemoryTotal, 64 << 20, 1 << 46},
+		{hostfield.SystemMemoryAvailable, 1 << 20, 1 << 46},
+		{hostfield.SystemLoad1, 0, 1e5},
 	} {
 		if got := get(t, before, row.field); got < row.min || got > row.max {
 			t.Errorf("field %d is %v, want %v to %v", row.field, got, row.min, row.max)
 		}
 	}
-	if rss, virtual := get(t, before, host.ProcessMemoryRSS), get(t, before, host.ProcessMemoryVirtual); rss >= virtual {
+	if rss, virtual := get(t, before, hostfield.ProcessMemoryRSS), get(t, before, hostfield.ProcessMemoryVirtual); rss >= virtual {
 		t.Errorf("%v bytes resident of %v", rss, virtual)
 	}
 
@@ -75,7 +75,7 @@ func TestLiveProcess(t *testing.T) {
 	}
 	after := r.Read(t.Context())
 	cpu := 0.0
-	for _, f := range []host.Field{host.ProcessCPUUser, host.ProcessCPUSystem} {
+	for _, f := range []hostfield.Field{hostfield.ProcessCPUUser, hostfield.ProcessCPUSystem} {
 		cpu += get(t, after, f) - get(t, before, f)
 	}
 	if cpu < 0.2 || cpu > 5 {
@@ -89,7 +89,7 @@ func TestLiveProcess(t *testing.T) {
 func TestLiveDescriptors(t *testing.T) {
 	r := newReader(t, "/")
 	r.Read(t.Context()) // opens what it keeps
-	before := get(t, r.Read(t.Context()), host.ProcessFDs)
+	before := get(t, r.Read(t.Context()), hostfield.ProcessFDs)
 	files := make([]*os.File, 100)
 	for i := range files {
 		f, err := os.Open(os.DevNull)
@@ -98,13 +98,13 @@ func TestLiveDescriptors(t *testing.T) {
 		}
 		files[i] = f
 	}
-	during := get(t, r.Read(t.Context()), host.ProcessFDs)
+	during := get(t, r.Read(t.Context()), hostfield.ProcessFDs)
 	for _, f := range files {
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	after := get(t, r.Read(t.Context()), host.ProcessFDs)
+	after := get(t, r.Read(t.Context()), hostfield.ProcessFDs)
 	if during != before+100 || after != before {
 		t.Errorf("%v descriptors, %v with 100 more files open, %v after", before, during, after)
 	}
@@ -127,7 +127,7 @@ func TestContextSwitchesAreOfAllThreads(t *testing.T) {
 	}
 	wg.Wait()
 	after, mainAfter := r.Read(t.Context()), mainThread(t, "status", "voluntary_ctxt_switches:")
-	all := get(t, after, host.ProcessContextSwitchesVoluntary) - get(t, before, host.ProcessContextSwitchesVoluntary)
+	all := get(t, after, hostfield.ProcessContextSwitchesVoluntary) - get(t, before, hostfield.ProcessContextSwitchesVoluntary)
 	t.Logf("%v switches of all threads, %v of the main thread", all, mainAfter-mainBefore)
 	if all < threads*sleeps*0.9 {
 		t.Errorf("%v switches, want about %d", all, threads*sleeps)
@@ -148,7 +148,7 @@ func TestRunQueueWaitIsOfAllThreads(t *testing.T) {
 	before, mainBefore := r.Read(t.Context()), mainThread(t, "schedstat", "")
 	spin(threads, 300*time.Millisecond)
 	after, mainAfter := r.Read(t.Context()), mainThread(t, "schedstat", "")
-	all := get(t, after, host.ProcessRunQueueWait) - get(t, before, host.ProcessRunQueueWait)
+	all := get(t, after, hostfield.ProcessRunQueueWait) - get(t, before, hostfield.ProcessRunQueueWait)
 	one := (mainAfter - mainBefore) / 1e9
 	t.Logf("%d spinning threads: all waited %v s, the main thread %v s", threads, all, one)
 	// Each CPU runs one of four for 0.3 s, so the others wait 0.9 s.

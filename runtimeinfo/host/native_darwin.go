@@ -4,6 +4,6 @@
 
 package host
 
-// startsPrograms says that gopsutil, built for macOS without cgo, runs ps and
-// vm_stat to learn about processes and memory.
+// startsPrograms is true: for macOS without cgo, gopsutil runs ps and vm_stat to read process
+// and memory values.
 const startsPrograms = true

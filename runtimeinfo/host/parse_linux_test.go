@@ -73,8 +73,8 @@ func TestKeyed(t *testing.T) {
 	}
 }
 
-// Whatever the files hold, nothing panics, every number is absent or not
-// negative, and no directory lies outside of its mount.
+// For any contents nothing panics, every number is absent or not negative, and no directory
+// is outside its mount.
 func FuzzParsers(f *testing.F) {
 	f.Add("4242 (a) b) S 1 1 1 0 -1 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25\n", "/a/b")
 	f.Add("some avg10=0.14 avg60=0.28 avg300=2.66 total=12\nfull total=1\n", "/..")

@@ -5,24 +5,26 @@ package host
 import (
 	"bytes"
 	"math"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
 // readSystemPressure reads /proc/pressure.
 func readSystemPressure(dir *directory, s *Sample) error {
-	// Newer kernels also write a "full" line for the CPUs of the machine. It is
-	// always zero: somebody runs when everybody else waits.
+	// Newer kernels also write a "full" line for the CPUs of the machine, which is always
+	// zero: some task is running.
 	cpu := dir.pressure("cpu")
 	memory := dir.pressure("memory")
 	io := dir.pressure("io")
-	put(s, SystemPressureCPUSome, cpu.some)
-	put(s, SystemPressureMemorySome, memory.some)
-	put(s, SystemPressureMemoryFull, memory.full)
-	put(s, SystemPressureIOSome, io.some)
-	put(s, SystemPressureIOFull, io.full)
+	put(s, hostfield.SystemPressureCPUSome, cpu.some)
+	put(s, hostfield.SystemPressureMemorySome, memory.some)
+	put(s, hostfield.SystemPressureMemoryFull, memory.full)
+	put(s, hostfield.SystemPressureIOSome, io.some)
+	put(s, hostfield.SystemPressureIOFull, io.full)
 	return dir.files.takeErr()
 }
 
-// stall is the time in seconds that some, or all, tasks waited for a resource.
+// stall has the times in seconds that some or all tasks waited for a resource.
 type stall struct{ some, full float64 }
 
 func (d *directory) pressure(name string) stall {

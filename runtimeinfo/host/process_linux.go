@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// ownSources returns the sources for process, control group and pressure.
+// ownSources returns the sources of process, control group and pressure.
 func ownSources(root string) ([]source, func() error) {
 	f := new(files)
 	p := newProcess(root, f)
@@ -33,9 +35,9 @@ func ownSources(root string) ([]source, func() error) {
 		{name: "system.pressure", read: func(_ context.Context, s *Sample) error {
 			return readSystemPressure(pressure, s)
 		}},
-		// Last, because it needs the affinity mask and the quota of this pass.
+		// Last: it uses the affinity mask and the quota of this pass.
 		{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
-			put(s, CPUUsable, least(p.affinity, c.quota))
+			put(s, hostfield.CPUUsable, least(p.affinity, c.quota))
 			return nil
 		}},
 	}
@@ -46,14 +48,13 @@ func ownSources(root string) ([]source, func() error) {
 	}
 }
 
-// process reads the own process. /proc/self is always this process, also in a
-// container and also where another process's view of /proc is mounted.
+// process reads /proc/self, which is this process in every container and mount of /proc.
 type process struct {
 	dir      *directory
-	live     bool // the tree is the kernel's: system calls tell the same, and more exactly
+	live     bool // dir is not a recorded tree, so system calls return the same values, more exactly
 	fds      *fdCount
 	wait     *runQueue
-	affinity float64 // CPUs in the affinity mask, of the current pass
+	affinity float64 // CPUs in the affinity mask, in the current pass
 }
 
 func newProcess(root string, f *files) *process {
@@ -73,8 +74,7 @@ func (p *process) close() error {
 	return p.fds.close()
 }
 
-// isProcfs reports whether path lies in the kernel's proc file system, and not
-// in a recording of one.
+// isProcfs reports whether path is in a proc file system.
 func isProcfs(path string) bool {
 	const procSuperMagic = 0x9fa0
 	var st syscall.Statfs_t
@@ -90,22 +90,21 @@ func (p *process) readStat(_ context.Context, s *Sample) error {
 	if !ok {
 		return errMalformed
 	}
-	put(s, ProcessThreads, st.threads)
-	put(s, ProcessMemoryVirtual, st.virtual)
-	put(s, ProcessMemoryRSS, st.rssPages*float64(os.Getpagesize()))
+	put(s, hostfield.ProcessThreads, st.threads)
+	put(s, hostfield.ProcessMemoryVirtual, st.virtual)
+	put(s, hostfield.ProcessMemoryRSS, st.rssPages*float64(os.Getpagesize()))
 	if !p.live {
-		const ticks = 100 // USER_HZ, fixed on every architecture that Go knows
-		put(s, ProcessCPUUser, st.user/ticks)
-		put(s, ProcessCPUSystem, st.system/ticks)
-		put(s, ProcessFaultsMinor, st.minor)
-		put(s, ProcessFaultsMajor, st.major)
+		const ticks = 100 // USER_HZ, the same on every architecture that Go supports
+		put(s, hostfield.ProcessCPUUser, st.user/ticks)
+		put(s, hostfield.ProcessCPUSystem, st.system/ticks)
+		put(s, hostfield.ProcessFaultsMinor, st.minor)
+		put(s, hostfield.ProcessFaultsMajor, st.major)
 	}
 	return nil
 }
 
-// readUsage asks the kernel for what the files of a live process tell less well:
-// stat has CPU times in steps of 10 ms, and the context switches in status are
-// those of the main thread alone.
+// readUsage calls getrusage: CPU times in stat are in steps of 10 ms, and the context switches
+// in status are of the main thread only.
 func (p *process) readUsage(_ context.Context, s *Sample) error {
 	if !p.live {
 		return nil
@@ -114,18 +113,17 @@ func (p *process) readUsage(_ context.Context, s *Sample) error {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return err
 	}
-	put(s, ProcessCPUUser, float64(u.Utime.Nano())/1e9)
-	put(s, ProcessCPUSystem, float64(u.Stime.Nano())/1e9)
-	put(s, ProcessFaultsMinor, float64(u.Minflt))
-	put(s, ProcessFaultsMajor, float64(u.Majflt))
-	put(s, ProcessContextSwitchesVoluntary, float64(u.Nvcsw))
-	put(s, ProcessContextSwitchesInvoluntary, float64(u.Nivcsw))
+	put(s, hostfield.ProcessCPUUser, float64(u.Utime.Nano())/1e9)
+	put(s, hostfield.ProcessCPUSystem, float64(u.Stime.Nano())/1e9)
+	put(s, hostfield.ProcessFaultsMinor, float64(u.Minflt))
+	put(s, hostfield.ProcessFaultsMajor, float64(u.Majflt))
+	put(s, hostfield.ProcessContextSwitchesVoluntary, float64(u.Nvcsw))
+	put(s, hostfield.ProcessContextSwitchesInvoluntary, float64(u.Nivcsw))
 	return nil
 }
 
-// readStatus gets the affinity mask, that of the main thread. The kernel keeps it
-// within the cpuset of the control group, so the cpuset files need no look. It
-// beats runtime.NumCPU, which is the mask at the start of the program.
+// readStatus reads the affinity mask of the main thread. The kernel keeps it within the cpuset
+// of the control group. runtime.NumCPU is the mask at the start of the program.
 func (p *process) readStatus(_ context.Context, s *Sample) error {
 	p.affinity = math.NaN()
 	if p.live {
@@ -136,8 +134,8 @@ func (p *process) readStatus(_ context.Context, s *Sample) error {
 		return err
 	}
 	if !p.live {
-		put(s, ProcessContextSwitchesVoluntary, keyed(text, "voluntary_ctxt_switches:"))
-		put(s, ProcessContextSwitchesInvoluntary, keyed(text, "nonvoluntary_ctxt_switches:"))
+		put(s, hostfield.ProcessContextSwitchesVoluntary, keyed(text, "voluntary_ctxt_switches:"))
+		put(s, hostfield.ProcessContextSwitchesInvoluntary, keyed(text, "nonvoluntary_ctxt_switches:"))
 	}
 	n := countList(keyedWord(text, "Cpus_allowed_list:"))
 	if math.IsNaN(n) {
@@ -160,7 +158,7 @@ func (p *process) readLimits(_ context.Context, s *Sample) error {
 	if math.IsNaN(n) {
 		return errMalformed
 	}
-	put(s, ProcessFDLimit, n)
+	put(s, hostfield.ProcessFDLimit, n)
 	return nil
 }
 
@@ -169,12 +167,12 @@ func (p *process) readIO(_ context.Context, s *Sample) error {
 	if err != nil {
 		return err
 	}
-	put(s, ProcessDiskRead, keyed(text, "read_bytes:"))
-	put(s, ProcessDiskWrite, keyed(text, "write_bytes:"))
+	put(s, hostfield.ProcessDiskRead, keyed(text, "read_bytes:"))
+	put(s, hostfield.ProcessDiskWrite, keyed(text, "write_bytes:"))
 	return nil
 }
 
-// statLine is what is used of /proc/self/stat, see proc_pid_stat(5).
+// statLine has some fields of /proc/self/stat, see proc_pid_stat(5).
 type statLine struct {
 	minor, major float64 // faults
 	user, system float64 // ticks
@@ -183,15 +181,15 @@ type statLine struct {
 	rssPages     float64
 }
 
-// parseStat parses /proc/self/stat. The name in parentheses may hold anything,
-// parentheses and spaces too.
+// parseStat parses /proc/self/stat. The name in parentheses may contain parentheses and
+// spaces.
 func parseStat(text []byte) (st statLine, ok bool) {
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
 		return statLine{}, false
 	}
 	rest := text[end+1:]
-	const first, last = 3, 24 // numbers, in the manual page, of the field behind the name and of the RSS
+	const first, last = 3, 24 // the manual page's numbers of the field after the name and of the RSS
 	var fields [last + 1][]byte
 	for i := first; i <= last; i++ {
 		if fields[i], rest = nextWord(rest); len(fields[i]) == 0 {
@@ -204,7 +202,7 @@ func parseStat(text []byte) (st statLine, ok bool) {
 		user: at(14), system: at(15),
 		threads: at(20), virtual: at(23), rssPages: at(last),
 	}
-	return st, st.threads > 0 // a line shifted by garbage has a zero or nothing there
+	return st, st.threads > 0 // a malformed line has another value there
 }
 
 // countList counts the numbers in a list like "0-3,8".
@@ -217,7 +215,7 @@ func countList(list []byte) float64 {
 			to = from
 		}
 		lo, hi := parseCount(from), parseCount(to)
-		if !(lo <= hi && hi < maxCPU) { // also where either is absent
+		if !(lo <= hi && hi < maxCPU) { // also if either is NaN
 			return math.NaN()
 		}
 		n += hi - lo + 1

@@ -10,27 +10,28 @@ import (
 	"runtime"
 
 	"github.com/shirou/gopsutil/v3/process"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// ownSources returns the sources for the own process. The system calls behind
-// them take a process id, so HOST_PROC plays no part.
+// ownSources returns the sources of this process. They do not use HOST_PROC.
 func ownSources(string) ([]source, func() error) {
 	sources := []source{{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
-		put(s, CPUUsable, float64(runtime.NumCPU()))
+		put(s, hostfield.CPUUsable, float64(runtime.NumCPU()))
 		return nil
 	}}}
 	if startsPrograms {
 		return sources, nil
 	}
-	p := &process.Process{Pid: int32(os.Getpid())} // its constructor only makes sure that the process exists
+	p := &process.Process{Pid: int32(os.Getpid())} // its constructor only checks that the process exists
 	return append(sources,
 		source{name: "process.cpu", foreign: true, read: func(ctx context.Context, s *Sample) error {
 			t, err := p.TimesWithContext(ctx)
 			if err != nil {
 				return err
 			}
-			put(s, ProcessCPUUser, t.User)
-			put(s, ProcessCPUSystem, t.System)
+			put(s, hostfield.ProcessCPUUser, t.User)
+			put(s, hostfield.ProcessCPUSystem, t.System)
 			return nil
 		}},
 		source{name: "process.memory", foreign: true, read: func(ctx context.Context, s *Sample) error {
@@ -38,8 +39,8 @@ func ownSources(string) ([]source, func() error) {
 			if err != nil {
 				return err
 			}
-			put(s, ProcessMemoryRSS, float64(m.RSS))
-			put(s, ProcessMemoryVirtual, float64(m.VMS))
+			put(s, hostfield.ProcessMemoryRSS, float64(m.RSS))
+			put(s, hostfield.ProcessMemoryVirtual, float64(m.VMS))
 			return nil
 		}},
 		source{name: "process.threads", foreign: true, read: func(ctx context.Context, s *Sample) error {
@@ -47,7 +48,7 @@ func ownSources(string) ([]source, func() error) {
 			if err != nil {
 				return err
 			}
-			put(s, ProcessThreads, float64(n))
+			put(s, hostfield.ProcessThreads, float64(n))
 			return nil
 		}},
 		source{name: "process.fd", foreign: true, read: func(ctx context.Context, s *Sample) error {
@@ -55,7 +56,7 @@ func ownSources(string) ([]source, func() error) {
 			if err != nil {
 				return err
 			}
-			put(s, ProcessFDs, float64(n))
+			put(s, hostfield.ProcessFDs, float64(n))
 			return nil
 		}},
 	), nil

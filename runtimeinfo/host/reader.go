@@ -1,35 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package host reads what the operating system knows: the own process, its
-// control group and the machine.
+// Package host reads values that the operating system has on this process, its control group
+// and the machine. The sampler turns them into metrics; their list is in
+// internal/hostfield.
 //
-//	r := host.NewReader(host.Config{})
-//	defer r.Close()
-//	rss, ok := r.Read(ctx).Get(host.ProcessMemoryRSS)
+// A value that the platform lacks, that the process may not read or that has an unknown
+// format is absent from the [Sample], never zero.
 //
-// What the platform lacks, what the process may not see and what the reader
-// does not understand is absent from the [Sample]; it is never zero.
+// # Sources
 //
-// # Where the values come from
+// On Linux the values of the process come from /proc/self, the values of its control group
+// from the cgroup file systems (v1, v2 and mixed), and pressure from /proc/pressure. CPU, load,
+// memory, disk and network values of the machine come from gopsutil. On other systems
+// gopsutil provides process and machine where it does not start a program; control-group
+// and pressure values are absent.
 //
-// On Linux the own process is read from /proc/self, its group from the cgroup
-// file systems (v1, v2 and the two mixed) and pressure from /proc/pressure; the
-// machine's CPU, load, memory, disk and network values come from gopsutil. On
-// other systems gopsutil answers for process and machine where it can without
-// starting a program; cgroup and pressure fields are absent.
-//
-// The environment variables HOST_PROC and HOST_SYS, which containers set to
-// the places where the node's trees are mounted, redirect gopsutil and hence the
-// System CPU, load, memory, disk and network fields. They do not touch the
-// process and cgroup fields: those always tell about this process.
+// Containers set the environment variables HOST_PROC and HOST_SYS to the mount points of the
+// node's file systems. They redirect gopsutil, and do not affect process and control-group
+// values.
 //
 // # Cost
 //
-// BenchmarkRead on Linux 6.18 (2 vCPUs): 0.14 ms and 318 allocations of 38 KB, of
-// which gopsutil has two thirds and 296. Process, cgroup and pressure are read
-// through descriptors that stay open, at most 64, and allocate only for the list of
-// threads. All reads are of kernel pseudo files, which do not wait for devices or the
-// network.
+// A pass takes 0.14 ms and 318 allocations of 38 KB on Linux 6.18 with 2 vCPUs
+// (BenchmarkRead); gopsutil causes two thirds of the time and 296 of the allocations. Process,
+// control-group and pressure files stay open, at most 64. All reads are of kernel pseudo
+// files, which do not wait for devices or the network.
 package host
 
 import (
@@ -40,22 +35,20 @@ import (
 	"sync/atomic"
 )
 
-// Config says where a [Reader] reads. The zero value reads this machine.
+// Config configures a [Reader]. The zero value reads this machine.
 type Config struct {
-	// Root is the directory that holds proc and sys; empty means "/". A recorded
-	// tree serves as well as a live one: what is then not in the files is absent.
+	// Root is the directory that contains proc and sys. It may be a recorded tree. Default
+	// "/".
 	Root string
-	// Logger gets one line when a source begins to fail and one when it works
-	// again; nil means [slog.Default].
+	// Logger receives a line when a source starts to fail and when it works again. Default
+	// slog.Default().
 	Logger *slog.Logger
 }
 
-// Reader takes host samples. Make one with [NewReader]; it keeps
-// descriptors of pseudo files open until [Reader.Close]: some twenty, more where
-// control groups are deep.
+// Reader reads samples. Use [NewReader] to make one. It keeps about twenty pseudo files open
+// until [Reader.Close], more in a deep control group.
 //
-// Read and Close must not be called at the same time; Failures may be called
-// whenever one likes.
+// Read and Close must not be called concurrently. Failures may be called at any time.
 type Reader struct {
 	log      *slog.Logger
 	sources  []source
@@ -63,8 +56,7 @@ type Reader struct {
 	failures atomic.Uint64
 }
 
-// NewReader returns a Reader. It reads nothing yet and cannot fail: whatever is
-// not there shows as absent fields.
+// NewReader returns a Reader. It opens no file.
 func NewReader(cfg Config) *Reader {
 	root := filepath.Clean(cmp.Or(cfg.Root, "/"))
 	r := &Reader{log: cmp.Or(cfg.Logger, slog.Default())}
@@ -74,8 +66,8 @@ func NewReader(cfg Config) *Reader {
 	return r
 }
 
-// Read takes one pass over all sources. Once ctx is done it stops between two
-// sources, and what was not read yet is absent. After Close everything is.
+// Read reads all sources once. When ctx is done it returns early, with the remaining values
+// absent. After Close all values are absent.
 func (r *Reader) Read(ctx context.Context) *Sample {
 	s := NewSample()
 	for i := range r.sources {
@@ -83,15 +75,15 @@ func (r *Reader) Read(ctx context.Context) *Sample {
 			break
 		}
 		err := r.sources[i].run(ctx, s)
-		if ctx.Err() == nil { // else the caller's deadline is to blame, not the source
-			r.note(ctx, &r.sources[i], err)
+		if ctx.Err() == nil { // otherwise the error may come from ctx
+			r.report(ctx, &r.sources[i], err)
 		}
 	}
 	return s
 }
 
-// note counts a failure and logs when the state of src changes.
-func (r *Reader) note(ctx context.Context, src *source, err error) {
+// report counts a failure and logs a change between success and failure.
+func (r *Reader) report(ctx context.Context, src *source, err error) {
 	failing := err != nil && !absence(err)
 	if failing {
 		r.failures.Add(1)
@@ -108,12 +100,11 @@ func (r *Reader) note(ctx context.Context, src *source, err error) {
 		slog.String("source", src.name), slog.String("error", err.Error()))
 }
 
-// Failures returns how often a source failed since the Reader was made: it was
-// there but could not be read, had not the expected shape, or panicked. A source
-// that the platform lacks does not count.
+// Failures returns how often a source existed but could not be read, had an unknown format or
+// panicked.
 func (r *Reader) Failures() uint64 { return r.failures.Load() }
 
-// Close releases the kept descriptors. It may be called more than once.
+// Close closes the files. Further calls do nothing.
 func (r *Reader) Close() error {
 	r.sources = nil
 	release := r.release

@@ -9,13 +9,14 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 func TestReadOnEverySystem(t *testing.T) {
 	r := host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)})
 	s := r.Read(t.Context())
-	if n, ok := s.Get(host.CPUUsable); !ok || n <= 0 || n > float64(runtime.NumCPU()) {
+	if n, ok := s.Get(hostfield.CPUUsable); !ok || n <= 0 || n > float64(runtime.NumCPU()) {
 		t.Errorf("usable CPUs %v, %v", n, ok)
 	}
 	if err := r.Close(); err != nil {
@@ -24,10 +25,10 @@ func TestReadOnEverySystem(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error("second close:", err)
 	}
-	if _, ok := r.Read(t.Context()).Get(host.CPUUsable); ok {
+	if _, ok := r.Read(t.Context()).Get(hostfield.CPUUsable); ok {
 		t.Error("reads after Close")
 	}
-	if _, ok := s.Get(host.CPUUsable); !ok {
+	if _, ok := s.Get(hostfield.CPUUsable); !ok {
 		t.Error("a later Read changed an earlier sample")
 	}
 }
@@ -38,8 +39,8 @@ func TestDoneContextReadsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := r.Read(ctx)
-	for i := range host.NumFields {
-		if v, ok := s.Get(host.Field(i)); ok {
+	for i := range hostfield.Count {
+		if v, ok := s.Get(hostfield.Field(i)); ok {
 			t.Errorf("field %d is %v", i, v)
 		}
 	}
@@ -52,13 +53,13 @@ func ExampleReader() {
 	r := host.NewReader(host.Config{})
 	defer r.Close()
 	s := r.Read(context.Background())
-	if cpus, ok := s.Get(host.CPUUsable); ok {
+	if cpus, ok := s.Get(hostfield.CPUUsable); ok {
 		fmt.Println(cpus > 0)
 	}
 	// Output: true
 }
 
-// One pass over this machine, everything in cache.
+// BenchmarkRead reads this machine with warm caches.
 func BenchmarkRead(b *testing.B) {
 	r := host.NewReader(host.Config{Logger: slog.New(slog.DiscardHandler)})
 	defer r.Close()

@@ -9,32 +9,31 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// maxThreads bounds the threads whose wait is added up in one pass, each of
-// which costs an open, a read and a close (5 µs). With more threads
-// ProcessRunQueueWait is absent until there are fewer again.
+// maxThreads limits the threads that are read in one pass: each takes an open, a read and a
+// close (5 µs). While there are more threads ProcessRunQueueWait is absent.
 const maxThreads = 256
 
-// runQueue adds up how long the threads of the process waited for a CPU. The
-// kernel has that number per thread only: /proc/self/schedstat is the main
-// thread's, which in a Go program is one of many.
+// runQueue sums the time that the threads of the process waited for a CPU. The kernel has that
+// time for each thread; /proc/self/schedstat is only the main thread's.
 //
-// Threads come and go, so the total is made of what each thread's number grew by
-// since the last pass. What a thread waited between the last pass that saw it and
-// its end is lost; Go threads seldom end.
+// The total is the sum of each thread's increases since the last pass. The time between the last
+// pass and the end of a thread is lost; Go threads seldom end.
 type runQueue struct {
 	dir     string
-	file    file // of one thread after the other: to keep them all open would be rude
+	file    file // reused for each thread: keeping all open would take too many descriptors
 	pass    uint64
-	threads map[string]*thread // by id, those of the last pass
+	threads map[string]*thread // by id, as of the last pass
 	total   float64            // nanoseconds
 }
 
 type thread struct {
 	path string
 	wait float64 // nanoseconds
-	pass uint64  // that read it last
+	pass uint64  // the last one that read it
 }
 
 func newRunQueue(dir string, f *files) *runQueue {
@@ -60,12 +59,12 @@ func (q *runQueue) read(_ context.Context, s *Sample) error {
 	}
 	maps.DeleteFunc(q.threads, func(_ string, t *thread) bool { return t.pass != q.pass })
 	if len(q.threads) > 0 {
-		put(s, ProcessRunQueueWait, q.total/1e9)
+		put(s, hostfield.ProcessRunQueueWait, q.total/1e9)
 	}
 	return err
 }
 
-// add adds what a thread waited since the last pass.
+// add adds the wait of a thread since the last pass.
 func (q *runQueue) add(t *thread) error {
 	q.file.path = t.path
 	text, err := q.file.read()
@@ -74,11 +73,11 @@ func (q *runQueue) add(t *thread) error {
 		return err
 	}
 	wait, ok := parseSchedstat(text)
-	if !ok { // ended since, or a kernel without these numbers
+	if !ok { // the thread has ended, or the kernel lacks these numbers
 		return nil
 	}
 	grown := wait - t.wait
-	if grown < 0 { // the number of a dead thread was given to a new one
+	if grown < 0 { // a new thread has the id of an ended one
 		grown = wait
 	}
 	q.total += grown
@@ -99,9 +98,8 @@ func (q *runQueue) list() ([]string, error) {
 	return tids, err
 }
 
-// parseSchedstat returns the wait in nanoseconds from a line of time run, time
-// waited and time slices. A kernel without the numbers writes zeros, but every
-// thread that is there has run.
+// parseSchedstat returns the second of three numbers: time run, time waited and time slices. A
+// kernel without them writes zeros; every thread has run.
 func parseSchedstat(text []byte) (wait float64, ok bool) {
 	first, rest := nextWord(text)
 	second, rest := nextWord(rest)

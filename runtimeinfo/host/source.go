@@ -8,21 +8,22 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// source fills some fields of a sample. A read that fails must not have set
-// any field that it is not sure of.
+// source sets some values of a sample. A read that fails sets no doubtful value.
 type source struct {
 	name    string
 	read    func(context.Context, *Sample) error
-	foreign bool // calls code that is not ours, whose panics stop here
-	failing bool // how the last pass ended
+	foreign bool // calls gopsutil, which may panic
+	failing bool // in the last pass
 }
 
 func (src *source) run(ctx context.Context, s *Sample) (err error) {
 	if src.foreign {
-		// gopsutil indexes into lines without looking at their length, so a
-		// file cut short panics there.
+		// gopsutil indexes into lines without checking their length: a truncated file
+		// makes it panic.
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("panic: %v", p)
@@ -32,27 +33,27 @@ func (src *source) run(ctx context.Context, s *Sample) (err error) {
 	return src.read(ctx, s)
 }
 
-// errMalformed is for a file that is there but does not look as documented.
+// errMalformed means that a file has an unknown format.
 var errMalformed = errors.New("not in the expected format")
 
-// absence reports whether err only says that the platform has no such source or
-// does not show it to this process.
+// absence reports whether err means that the platform lacks a source or hides it from this
+// process.
 func absence(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
 		errors.Is(err, errors.ErrUnsupported) ||
-		// gopsutil's own value for this lies in an internal package.
+		// gopsutil's error value is in an internal package.
 		err.Error() == "not implemented yet"
 }
 
-// put sets f if v is something that a host can truthfully report. Absence
-// travels through this package as NaN, as it does in a Sample.
-func put(s *Sample, f Field, v float64) {
+// put sets f unless v is negative, infinite or NaN. NaN stands for an absent value throughout
+// this package.
+func put(s *Sample, f hostfield.Field, v float64) {
 	if v >= 0 && !math.IsInf(v, 1) {
 		s.Set(f, v)
 	}
 }
 
-// least returns the smaller of a and b, of which one may be absent.
+// least returns the smaller of a and b. Either may be absent.
 func least(a, b float64) float64 {
 	if math.IsNaN(a) || b < a {
 		return b
@@ -60,12 +61,11 @@ func least(a, b float64) float64 {
 	return a
 }
 
-// rarely is for what changes seldom and costs as much to look up as the rest of
-// a pass. The zero value is due at once, then every sixth time: once a minute at
-// the usual ten seconds.
-type rarely struct{ calls int }
+// everySixth limits expensive look-ups of values that seldom change to every sixth pass, once
+// a minute by default. The first pass is due.
+type everySixth struct{ calls int }
 
-func (r *rarely) due() bool {
+func (r *everySixth) due() bool {
 	r.calls++
 	return r.calls%6 == 1
 }

@@ -14,17 +14,19 @@ import (
 	"github.com/shirou/gopsutil/v3/load"
 	"github.com/shirou/gopsutil/v3/mem"
 	"github.com/shirou/gopsutil/v3/net"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// system reads the machine through gopsutil. gopsutil tends to answer zero where
-// it found nothing, so every method looks for signs that it did read.
+// system reads the machine through gopsutil. gopsutil often returns zero for missing values, so
+// each method checks that something was read.
 type system struct {
 	root    string
-	env     common.EnvMap // nil: gopsutil looks where it looks by default
+	env     common.EnvMap // nil for gopsutil's defaults
 	logical int
 	disks   []string
-	recount rarely
-	relist  rarely
+	recount everySixth
+	relist  everySixth
 }
 
 func systemSources(root string) []source {
@@ -56,7 +58,7 @@ func systemSources(root string) []source {
 	return sources
 }
 
-// through makes read see the tree below root.
+// through makes read use the tree below root.
 func (m *system) through(read func(context.Context, *Sample) error) func(context.Context, *Sample) error {
 	if m.env == nil {
 		return read
@@ -71,18 +73,18 @@ func (m *system) readCPU(ctx context.Context, s *Sample) error {
 	if err != nil {
 		return err
 	}
-	if len(all) != 1 { // gopsutil keeps the reason to itself
+	if len(all) != 1 { // gopsutil hides the error
 		return m.unread("stat")
 	}
 	t := all[0]
-	// Linux counts the time of virtual machines twice: as guest and as user.
-	put(s, SystemCPUUser, max(0, t.User-t.Guest))
-	put(s, SystemCPUSystem, t.System)
-	put(s, SystemCPUIdle, t.Idle)
-	putKnown(s, SystemCPUNice, max(0, t.Nice-t.GuestNice))
-	putKnown(s, SystemCPUIOWait, t.Iowait)
-	putKnown(s, SystemCPUInterrupt, t.Irq+t.Softirq)
-	putKnown(s, SystemCPUSteal, t.Steal)
+	// Linux counts the time of virtual machines twice, as guest and as user.
+	put(s, hostfield.SystemCPUUser, max(0, t.User-t.Guest))
+	put(s, hostfield.SystemCPUSystem, t.System)
+	put(s, hostfield.SystemCPUIdle, t.Idle)
+	putKnown(s, hostfield.SystemCPUNice, max(0, t.Nice-t.GuestNice))
+	putKnown(s, hostfield.SystemCPUIOWait, t.Iowait)
+	putKnown(s, hostfield.SystemCPUInterrupt, t.Irq+t.Softirq)
+	putKnown(s, hostfield.SystemCPUSteal, t.Steal)
 	return nil
 }
 
@@ -97,13 +99,12 @@ func (m *system) readLogical(ctx context.Context, s *Sample) error {
 	if m.logical == 0 {
 		return m.unread("stat")
 	}
-	put(s, SystemCPULogical, float64(m.logical))
+	put(s, hostfield.SystemCPULogical, float64(m.logical))
 	return nil
 }
 
 func (m *system) readLoad(ctx context.Context, s *Sample) error {
-	// Without a file gopsutil asks the running kernel: right for this machine,
-	// a lie about a recorded one.
+	// Without the file gopsutil asks the running kernel, which is wrong for a recorded tree.
 	if m.env != nil && !loadRecorded(m.root) {
 		return m.unread("loadavg")
 	}
@@ -111,9 +112,9 @@ func (m *system) readLoad(ctx context.Context, s *Sample) error {
 	if err != nil {
 		return err
 	}
-	put(s, SystemLoad1, l.Load1)
-	put(s, SystemLoad5, l.Load5)
-	put(s, SystemLoad15, l.Load15)
+	put(s, hostfield.SystemLoad1, l.Load1)
+	put(s, hostfield.SystemLoad5, l.Load5)
+	put(s, hostfield.SystemLoad15, l.Load15)
 	return nil
 }
 
@@ -125,25 +126,25 @@ func (m *system) readMemory(ctx context.Context, s *Sample) error {
 	if v.Total == 0 || !memoryWhole(v) {
 		return m.unread("meminfo")
 	}
-	put(s, SystemMemoryTotal, float64(v.Total))
-	put(s, SystemMemoryFree, float64(v.Free))
-	put(s, SystemMemoryAvailable, float64(v.Available))
-	if v.Used <= v.Total { // a difference of numbers taken one after another may wrap
-		put(s, SystemMemoryUsed, float64(v.Used))
+	put(s, hostfield.SystemMemoryTotal, float64(v.Total))
+	put(s, hostfield.SystemMemoryFree, float64(v.Free))
+	put(s, hostfield.SystemMemoryAvailable, float64(v.Available))
+	if v.Used <= v.Total { // a difference of values read at different times may wrap
+		put(s, hostfield.SystemMemoryUsed, float64(v.Used))
 	}
-	putKnown(s, SystemMemoryCached, float64(v.Cached))
-	putKnown(s, SystemMemoryBuffers, float64(v.Buffers))
+	putKnown(s, hostfield.SystemMemoryCached, float64(v.Cached))
+	putKnown(s, hostfield.SystemMemoryBuffers, float64(v.Buffers))
 	used, free, err := swap(ctx, v)
 	if err != nil {
 		return err
 	}
-	put(s, SystemSwapUsed, used)
-	put(s, SystemSwapFree, free)
+	put(s, hostfield.SystemSwapUsed, used)
+	put(s, hostfield.SystemSwapFree, free)
 	return nil
 }
 
-// readDisks sums over whole disks, see [wholeDisks]. gopsutil leaves out disks
-// without any I/O since boot; if that goes for all of them, the fields are absent.
+// readDisks sums over whole disks, see wholeDisks. gopsutil omits disks without I/O since boot;
+// if it omits all, the values are absent.
 func (m *system) readDisks(ctx context.Context, s *Sample) error {
 	if m.relist.due() {
 		m.disks = wholeDisks(m.root)
@@ -151,7 +152,7 @@ func (m *system) readDisks(ctx context.Context, s *Sample) error {
 	if disksListed && len(m.disks) == 0 {
 		return errors.ErrUnsupported
 	}
-	// Naming the disks spares gopsutil the look-ups of labels for every loop device.
+	// With names, gopsutil does not look up the label of every loop device.
 	all, err := disk.IOCountersWithContext(ctx, m.disks...)
 	if err != nil {
 		return err
@@ -166,16 +167,15 @@ func (m *system) readDisks(ctx context.Context, s *Sample) error {
 		sum.ReadCount += d.ReadCount
 		sum.WriteCount += d.WriteCount
 	}
-	put(s, SystemDiskReadBytes, float64(sum.ReadBytes))
-	put(s, SystemDiskWriteBytes, float64(sum.WriteBytes))
-	put(s, SystemDiskReads, float64(sum.ReadCount))
-	put(s, SystemDiskWrites, float64(sum.WriteCount))
+	put(s, hostfield.SystemDiskReadBytes, float64(sum.ReadBytes))
+	put(s, hostfield.SystemDiskWriteBytes, float64(sum.WriteBytes))
+	put(s, hostfield.SystemDiskReads, float64(sum.ReadCount))
+	put(s, hostfield.SystemDiskWrites, float64(sum.WriteCount))
 	return nil
 }
 
-// readNetwork sums over the interfaces of this network namespace except loopback.
-// Bridges and tunnels count beside the interface that carries their packets, as
-// they do in every sum over /proc/net/dev.
+// readNetwork sums over the interfaces of this network namespace except loopback. Packets of
+// bridges and tunnels count there and at the underlying interface.
 func (m *system) readNetwork(ctx context.Context, s *Sample) error {
 	all, err := net.IOCountersWithContext(ctx, true)
 	if err != nil {
@@ -198,17 +198,17 @@ func (m *system) readNetwork(ctx context.Context, s *Sample) error {
 	if n == 0 {
 		return errors.ErrUnsupported
 	}
-	put(s, SystemNetworkReceiveBytes, float64(sum.BytesRecv))
-	put(s, SystemNetworkTransmitBytes, float64(sum.BytesSent))
-	put(s, SystemNetworkReceiveErrors, float64(sum.Errin))
-	put(s, SystemNetworkTransmitErrors, float64(sum.Errout))
-	put(s, SystemNetworkReceiveDropped, float64(sum.Dropin))
-	put(s, SystemNetworkTransmitDropped, float64(sum.Dropout))
+	put(s, hostfield.SystemNetworkReceiveBytes, float64(sum.BytesRecv))
+	put(s, hostfield.SystemNetworkTransmitBytes, float64(sum.BytesSent))
+	put(s, hostfield.SystemNetworkReceiveErrors, float64(sum.Errin))
+	put(s, hostfield.SystemNetworkTransmitErrors, float64(sum.Errout))
+	put(s, hostfield.SystemNetworkReceiveDropped, float64(sum.Dropin))
+	put(s, hostfield.SystemNetworkTransmitDropped, float64(sum.Dropout))
 	return nil
 }
 
-// loopback goes by the name, because a recorded tree has no interface flags:
-// lo on Linux, lo0 on the BSDs, a sentence on Windows.
+// loopback reports whether an interface is a loopback interface by its name: lo on Linux, lo0 on
+// the BSDs, a phrase on Windows. A recorded tree has no interface flags.
 func loopback(name string) bool {
 	if strings.HasPrefix(name, "Loopback") {
 		return true

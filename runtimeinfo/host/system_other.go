@@ -10,11 +10,12 @@ import (
 
 	"github.com/shirou/gopsutil/v3/cpu"
 	"github.com/shirou/gopsutil/v3/mem"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
-// avoid reports whether gopsutil would answer by means that have no place inside
-// somebody's service: starting netstat or vm_stat on macOS, and on Windows a
-// goroutine that never ends, for a load average that Windows does not have.
+// avoid reports whether gopsutil has an unacceptable side effect for a source: it starts netstat
+// or vm_stat on macOS, and a goroutine that never ends on Windows, which has no load average.
 func avoid(name string) bool {
 	switch name {
 	case "system.network":
@@ -36,9 +37,8 @@ func loadRecorded(string) bool { return true }
 
 func memoryWhole(*mem.VirtualMemoryStat) bool { return true }
 
-// putKnown sets a field that not every system has: which ones gopsutil fills
-// varies, and it leaves the others zero.
-func putKnown(s *Sample, f Field, v float64) {
+// putKnown sets a value that not every system has. gopsutil returns zero for a missing one.
+func putKnown(s *Sample, f hostfield.Field, v float64) {
 	if v > 0 {
 		put(s, f, v)
 	}
@@ -52,8 +52,8 @@ func swap(ctx context.Context, _ *mem.VirtualMemoryStat) (used, free float64, er
 	return float64(v.Used), float64(v.Free), nil
 }
 
-// disksListed is false: gopsutil reports whole disks on macOS and FreeBSD and
-// drive letters on Windows, none of which overlap.
+// disksListed is false: gopsutil reports whole disks on macOS and FreeBSD, and drive letters on
+// Windows.
 const disksListed = false
 
 func wholeDisks(string) []string { return nil }

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // row is a metric of the table and where its value comes from.
@@ -60,7 +60,7 @@ type source struct {
 	bounds    []float64
 	quantile  float64
 
-	field   host.Field
+	field   hostfield.Field
 	isField bool
 
 	pulses bool // the distribution of the pulses
@@ -91,7 +91,7 @@ func distribution(key string) *source { return &source{histogram: key, bounds: d
 func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
 
 // fromHost takes a field of the last host pass.
-func fromHost(f host.Field) *source { return &source{field: f, isField: true} }
+func fromHost(f hostfield.Field) *source { return &source{field: f, isField: true} }
 
 // computed derives a value from the whole reading; NaN means absent.
 func computed(f func(*reading) float64) *source { return &source{number: f} }

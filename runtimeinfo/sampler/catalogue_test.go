@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 func TestCatalogueOrder(t *testing.T) {
@@ -114,7 +114,7 @@ func TestCatalogueSources(t *testing.T) {
 // Every value that the host pass reads is published, once. The working set
 // serves the headroom too.
 func TestCatalogueHasEveryHostField(t *testing.T) {
-	var uses [host.NumFields]int
+	var uses [hostfield.Count]int
 	for _, m := range table() {
 		if m.source.isField {
 			uses[m.source.field]++

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -277,9 +278,9 @@ func TestHostValues(t *testing.T) {
 		t.Errorf("process.memory.usage is %v before the first host pass", v)
 	}
 	h := host.NewSample()
-	h.Set(host.ProcessMemoryRSS, 123)
-	h.Set(host.CgroupMemoryMax, 1000)
-	h.Set(host.CgroupMemoryWorkingSet, 400)
+	h.Set(hostfield.ProcessMemoryRSS, 123)
+	h.Set(hostfield.CgroupMemoryMax, 1000)
+	h.Set(hostfield.CgroupMemoryWorkingSet, 400)
 	r.Read(sampler.Tick{Host: h})
 	s := r.Snapshot()
 	if v := number(t, s, "process.memory.usage"); v != 123 {

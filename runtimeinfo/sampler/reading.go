@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
@@ -65,8 +66,8 @@ func scalar(s *metrics.Sample) float64 {
 // The sources of rows that need more than one kind of value.
 
 func containerHeadroom(r *reading) float64 {
-	limit, ok := r.tick.Host.Get(host.CgroupMemoryMax)
-	used, usedOK := r.tick.Host.Get(host.CgroupMemoryWorkingSet)
+	limit, ok := r.tick.Host.Get(hostfield.CgroupMemoryMax)
+	used, usedOK := r.tick.Host.Get(hostfield.CgroupMemoryWorkingSet)
 	if !ok || !usedOK {
 		return math.NaN()
 	}

@@ -5,8 +5,8 @@ package sampler
 import (
 	"slices"
 
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // What the Go runtime tells of itself. Keys are those of runtime/metrics.
@@ -57,7 +57,7 @@ func processorRows() []row {
 		// The P of GMP: what runnable goroutines queue for.
 		{runtimeinfo.Metric{Name: "go.processor.limit", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Threads that may run Go code at once (GOMAXPROCS)."}, rt("/sched/gomaxprocs:threads")},
 		// GOMAXPROCS above this means throttling, below it idle CPUs.
-		{runtimeinfo.Metric{Name: "gmpulse.cpu.usable", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Help: "CPUs this process may use: the least of affinity and cgroup quota."}, fromHost(host.CPUUsable)},
+		{runtimeinfo.Metric{Name: "gmpulse.cpu.usable", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Help: "CPUs this process may use: the least of affinity and cgroup quota."}, fromHost(hostfield.CPUUsable)},
 		// The delay that every request pays when Ps are short. Go 1.26 samples other moments than 1.25: do not compare across.
 		{runtimeinfo.Metric{Name: "go.schedule.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Time goroutines spent runnable before they ran; sampled by the runtime; sum estimated."}, distribution(keyLatency)},
 		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Median scheduling latency of the last tick; absent when nothing was sampled."}, quantile(0.5, keyLatency)},

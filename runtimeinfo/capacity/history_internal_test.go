@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// The levels of load that a factor of sixteen holds are kept, whatever comes in
-// whatever number below or above.
-func TestMemoryKeepsLevels(t *testing.T) {
-	var m memory
+// The levels within a factor of 16 are kept, however many windows of other levels are added.
+func TestHistoryKeepsEveryLevel(t *testing.T) {
+	var m history
 	now := time.Now()
 	put := func(rate float64) {
 		now = now.Add(10 * time.Second)
@@ -48,10 +47,9 @@ func TestMemoryKeepsLevels(t *testing.T) {
 	}
 }
 
-// Where an int has 32 bits, the level below the lowest is lower still.
-func TestLowestLevel(t *testing.T) {
-	var m memory
+func TestTopWithoutWindowsFits32Bits(t *testing.T) {
+	var m history
 	if top := int64(m.top()); top-levels < math.MinInt32 || top > -5000 { // 2^-1074 is the least rate
-		t.Errorf("without windows the top is %d", top)
+		t.Errorf("top without windows: %d", top)
 	}
 }

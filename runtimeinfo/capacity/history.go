@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// levels of load are told apart, each a quarter of an octave: a factor of 16
-	// from the highest to the lowest, which takes in all below it.
+	// levels is the number of load levels. A level is a quarter of an octave; the range is a
+	// factor of 16, and the lowest level includes all lower loads.
 	levels    = 16
 	perOctave = 4
-	// perLevel is how many windows of each level are kept, the newest: so a night
-	// of low load does not make the peak of the day forgotten.
+	// perLevel is the number of windows kept for each level: a night of low load does not
+	// displace the windows of the peak.
 	perLevel = 4
 )
 
-// memory keeps windows by the level of their load.
-type memory struct {
+// history has the newest windows of each load level.
+type history struct {
 	levels [levels]level
 	idle   level // windows without a request
 }
 
-// level is a ring of the newest windows of one level of load.
+// level is a ring buffer of the newest windows of one load level.
 type level struct {
 	octave  int // of the level, in quarters
 	n       int
@@ -32,8 +32,8 @@ type level struct {
 	windows [perLevel]window
 }
 
-// add puts a window in the place of the oldest of its level.
-func (m *memory) add(w *window) {
+// add replaces the oldest window of the same level.
+func (m *history) add(w *window) {
 	if w.rate <= 0 {
 		m.idle.add(w)
 		return
@@ -41,7 +41,7 @@ func (m *memory) add(w *window) {
 	o := max(int(math.Floor(perOctave*math.Log2(w.rate))), m.top()-levels+1)
 	l := &m.levels[((o%levels)+levels)%levels]
 	if l.n > 0 && l.octave != o {
-		*l = level{} // one that has become too low to be told apart
+		*l = level{} // a level below the range
 	}
 	l.octave = o
 	l.add(w)
@@ -53,9 +53,9 @@ func (l *level) add(w *window) {
 	l.n = min(l.n+1, perLevel)
 }
 
-// top is the octave of the highest level; lower than any rate has, where there is none.
-func (m *memory) top() int {
-	top := math.MinInt16 // and not so low that there is no lower int of 32 bits
+// top returns the octave of the highest level, or a very low one if there is none.
+func (m *history) top() int {
+	top := math.MinInt16 // leaves room for lower numbers in 32 bits
 	for i := range m.levels {
 		if l := &m.levels[i]; l.n > 0 {
 			top = max(top, l.octave)
@@ -64,8 +64,8 @@ func (m *memory) top() int {
 	return top
 }
 
-// compare finds out how much each window is like the present mix.
-func (m *memory) compare(present *mix) {
+// compare sets the similarity of each window to the present mix.
+func (m *history) compare(present *mix) {
 	for i := range m.levels {
 		l := &m.levels[i]
 		for j := range l.windows[:l.n] {
@@ -74,8 +74,8 @@ func (m *memory) compare(present *mix) {
 	}
 }
 
-// points appends what the line is laid through.
-func (m *memory) points(to []point, now time.Time) []point {
+// points appends the points to fit a line to.
+func (m *history) points(to []point, now time.Time) []point {
 	for i := range m.levels {
 		to = m.levels[i].points(to, now)
 	}
@@ -85,7 +85,7 @@ func (m *memory) points(to []point, now time.Time) []point {
 func (l *level) points(to []point, now time.Time) []point {
 	for i := range l.windows[:l.n] {
 		w := &l.windows[i]
-		age := float64(max(0, now.Sub(w.end))) / float64(memoryAge)
+		age := float64(max(0, now.Sub(w.end))) / float64(halfWeightAge)
 		weight := w.like / (1 + age)
 		const least = 0.02
 		if weight >= least {
@@ -95,10 +95,9 @@ func (l *level) points(to []point, now time.Time) []point {
 	return to
 }
 
-// unqueued is the time that a request takes on average when nobody is in its way,
-// by Little's law, under a mix like the present one: the median over levels of
-// load, each freed of the queue for CPU that its load explains.
-func (m *memory) unqueued(usable float64) float64 {
+// unqueued returns the mean duration of a request without a queue for CPU, by Little's law and
+// for windows similar to the present mix: the median over load levels.
+func (m *history) unqueued(usable float64) float64 {
 	var times [levels]float64
 	n := 0
 	for i := range m.levels {
@@ -123,6 +122,6 @@ func (m *memory) unqueued(usable float64) float64 {
 	return (times[(n-1)/2] + times[n/2]) / 2
 }
 
-// free is the share of the CPU that is left, never none: in a queue for CPU a
-// request takes 1/free times as long as alone.
+// free returns the unused share of the CPU, at least 0.05. In a queue for CPU a request takes
+// 1/free times as long.
 func free(saturation float64) float64 { return max(0.05, 1-saturation) }
