@@ -90,7 +90,9 @@ type Agent struct {
 func Start(opts ...Option) (*Agent, error) {
 	s := fromEnvironment(os.Getenv)
 	for _, o := range opts {
-		o(&s)
+		if o != nil {
+			o(&s)
+		}
 	}
 	s.logger = guard.Logger(s.logger)
 	s.warnOfPointless()
@@ -204,6 +206,9 @@ func (a *Agent) Stop(ctx context.Context) error {
 	}
 	return a.late(ctx)
 }
+
+// Shutdown is [Agent.Stop] under the name that the providers of OpenTelemetry use.
+func (a *Agent) Shutdown(ctx context.Context) error { return a.Stop(ctx) }
 
 // stopGrace is how long Stop waits, beyond its deadline, for the account of the end:
 // everything that it waits for has the same deadline.

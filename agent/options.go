@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// Option configures [Start]. Options overrule the environment.
+// Option configures [Start]. Options override the environment. A nil Option is ignored.
 type Option func(*settings)
 
 // WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
@@ -102,6 +102,22 @@ func WithPage(c page.Config) Option {
 // gmpulse.process.* attributes, no gmpulse.runtime.sample events on long ones. Default true.
 func WithEnrichment(on bool) Option {
 	return func(s *settings) { s.noEnrichment = !on }
+}
+
+// WithLabels false leaves goroutines without profiler labels, as GMPULSE_LABELS=off does:
+// leaks are found, but not under which root span they were created. Default true.
+func WithLabels(on bool) Option {
+	return func(s *settings) { s.noLabels = !on }
+}
+
+// WithDisabled true makes [Start] return an agent that does nothing, as
+// GMPULSE_DISABLED=on does; false overrides that variable and OTEL_SDK_DISABLED.
+func WithDisabled(disabled bool) Option {
+	return func(s *settings) {
+		if s.disabledBy = ""; disabled {
+			s.disabledBy = "WithDisabled"
+		}
+	}
 }
 
 // WithExporter adds an exporter under a name that tells it from others in

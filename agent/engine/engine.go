@@ -89,7 +89,9 @@ type Engine struct {
 func New(opts ...Option) (*Engine, error) {
 	c := defaultConfig()
 	for _, o := range opts {
-		o(&c)
+		if o != nil {
+			o(&c)
+		}
 	}
 	if err := c.validate(); err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -128,9 +129,6 @@ const (
 	maxProfileFor  = 15 * time.Second
 )
 
-// ErrShutdown is the error of a capture after Shutdown.
-var ErrShutdown = errors.New("evidence: shut down")
-
 // ErrBusy is the error of a capture while another is being made.
 var ErrBusy = errors.New("evidence: another capture is being made")
 
@@ -188,7 +186,7 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 	s.mu.Lock()
 	if s.shut {
 		s.mu.Unlock()
-		return ErrShutdown
+		return exporters.ErrShutdown
 	}
 	s.history.add(snapshot)
 	s.mu.Unlock()
@@ -253,7 +251,7 @@ func (s *Store) skip(c SkippedCapture) {
 }
 
 // Capture makes a bundle because somebody asks for it, waits for it and returns
-// the name of its directory. It knows no cooldown. The error is [ErrBusy], [ErrShutdown],
+// the name of its directory. It knows no cooldown. The error is [ErrBusy], [exporters.ErrShutdown],
 // that the memory is short, or what kept the bundle from being written. When ctx is done the bundle is still
 // made.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
@@ -287,7 +285,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 func (s *Store) unable(short error) error {
 	switch {
 	case s.shut:
-		return ErrShutdown
+		return exporters.ErrShutdown
 	case s.busy:
 		return ErrBusy
 	case short != nil:
@@ -324,8 +322,8 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	return id, nil
 }
 
-// Shutdown takes no bundle any more and waits for the one that is being made, whose
-// profiles are cut short: that takes less than a second. The bundles stay.
+// Shutdown ends the making of bundles: it waits for the one in progress, whose profiles
+// are cut short, which takes less than a second. The bundles stay.
 func (s *Store) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.shut {

@@ -334,10 +334,10 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 	if st := s.Stats(); st != (evidence.Stats{}) {
 		t.Errorf("account %+v", st)
 	}
-	if err := s.Export(t.Context(), take()); !errors.Is(err, evidence.ErrShutdown) {
+	if err := s.Export(t.Context(), take()); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
-	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, evidence.ErrShutdown) {
+	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Capture after Shutdown: %v", err)
 	}
 }
