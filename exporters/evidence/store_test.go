@@ -490,7 +490,7 @@ func TestStrangersAreNotShown(t *testing.T) {
 }
 
 // A bundle that somebody asked for is there when they are told of it, also where
-// all others are the first of their incident and fill the shelf.
+// all others are the first of their incident and fill the store.
 func TestWhatWasAskedForStays(t *testing.T) {
 	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
 	for i := range 4 {
