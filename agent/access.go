@@ -18,16 +18,16 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// Access says who may ask the agent's server and [Agent.Handler]. The zero value
-// admits whoever is on this machine: requests that come from the loopback address, for
-// localhost, and not by way of a proxy.
+// Access configures which clients the agent's server and [Agent.Handler] answer. The zero
+// value admits requests from the loopback address, for localhost, that no proxy has
+// forwarded.
 type Access struct {
 	// Token is what a request must carry: "Authorization: Bearer TOKEN", or, for
 	// browsers, TOKEN as the password of basic authentication with any user. At
-	// least 16 printable ASCII characters without a space. Empty: nobody on this
-	// machine is asked for one, and nobody else is answered.
+	// least 16 printable ASCII characters without a space. Empty: requests from this
+	// machine need none, and all others are refused.
 	Token string
-	// Open are paths that anybody may have without a token: "/metrics" and
+	// Open are paths that are served without a token: "/metrics" and
 	// "/healthz" for scrapers and probes, or either. With these and without a
 	// Token, a listener beyond the loopback address serves others nothing else.
 	Open []string
@@ -57,7 +57,7 @@ func (a *Access) validate() error {
 	return errors.Join(errs...)
 }
 
-// allows says whether a listener at an address may be opened at all.
+// allows returns an error if a listener at an address must not be opened.
 func (a *Access) allows(addr net.Addr) error {
 	if isLoopback(addr) || a.Token != "" || a.Insecure || len(a.Open) > 0 {
 		return nil
@@ -71,7 +71,7 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// admission is what becomes of a request.
+// admission is the decision on a request.
 type admission struct {
 	code    int    // 0 lets it through
 	text    string // why not
@@ -97,9 +97,9 @@ func (a *Access) admit(r *http.Request, local bool) admission {
 	}
 }
 
-// foreignHost refuses a request for a host that is not this one. A page that
-// somebody's browser has open can let a name of its own point to the loopback
-// address (DNS rebinding): the browser then takes what we serve for that page's.
+// foreignHost refuses a request for a host that is not this one. A page that a browser has
+// open can let its own name point to the loopback address (DNS rebinding): the browser
+// would then treat our answers as parts of that page.
 func foreignHost() admission {
 	return admission{code: http.StatusMisdirectedRequest, text: "this server answers for localhost only"}
 }

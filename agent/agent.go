@@ -65,7 +65,7 @@ type Agent struct {
 	history   *runtimeinfo.History
 	enrich    tracectx.Enrichment  // zero when off
 	spans     *globalSpans         // nil when it does nothing
-	detective *goroutines.Detector // nil when it does nothing
+	detector  *goroutines.Detector // nil when it does nothing
 	baselines *baseline.Watch      // nil when off
 	evidence  *evidence.Store      // nil when off
 	handler   http.Handler
@@ -78,19 +78,21 @@ type Agent struct {
 	stopErr  error         // set before stopped is closed
 }
 
-// Start starts the agent and returns at once: it dials nobody and waits for
-// nothing. It fails on misconfiguration only, never because a backend cannot be
-// reached, and it fails when an agent runs in this process already. The error joins
-// everything that is wrong. A wrong value of an environment variable that is
-// [Variable.Optional] is no error but a warning in the log, and the default holds.
+// Start starts the agent and returns at once: it opens no connection and waits for
+// nothing. It returns an error on misconfiguration, and if an agent runs in this process
+// already, but never because a backend cannot be reached. The error joins all problems.
+// A malformed value of an environment variable that is [Variable.Optional] is only logged
+// as a warning, and the default is used.
 //
 // With GMPULSE_DISABLED=true, and with OTEL_SDK_DISABLED=true, it returns an agent that
-// does nothing. So it does beside an error, which may be logged and left at that: the
-// service runs without the agent.
+// does nothing. It returns such an agent with an error, too: a service may log the error
+// and run without the agent.
 func Start(opts ...Option) (*Agent, error) {
 	s := fromEnvironment(os.Getenv)
 	for _, o := range opts {
-		o(&s)
+		if o != nil {
+			o(&s)
+		}
 	}
 	s.logger = guard.Logger(s.logger)
 	s.warnOfPointless()
@@ -192,7 +194,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 	if a.stopping.CompareAndSwap(false, true) {
 		go func() { // waited for below: a log handler that hangs must not keep the caller
 			a.stopErr = a.stop(ctx)
-			a.farewell() //nolint:contextcheck // a log line needs none
+			a.logStopped() //nolint:contextcheck // a log line needs none
 			running.Store(false)
 			close(a.stopped)
 		}()
@@ -204,6 +206,9 @@ func (a *Agent) Stop(ctx context.Context) error {
 	}
 	return a.late(ctx)
 }
+
+// Shutdown is [Agent.Stop] under the name that the providers of OpenTelemetry use.
+func (a *Agent) Shutdown(ctx context.Context) error { return a.Stop(ctx) }
 
 // stopGrace is how long Stop waits, beyond its deadline, for the account of the end:
 // everything that it waits for has the same deadline.
@@ -245,8 +250,8 @@ func (a *Agent) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// farewell logs the final account of every exporter.
-func (a *Agent) farewell() {
+// logStopped logs the final statistics of every exporter.
+func (a *Agent) logStopped() {
 	s := a.engine.Stats()
 	attrs := []slog.Attr{slog.Uint64("ticks", s.Ticks), slog.Uint64("ticks_missed", s.TicksMissed)}
 	for i := range s.Exporters {
@@ -262,10 +267,10 @@ func (a *Agent) farewell() {
 
 // Handler serves /metrics, /healthz, the live page at /debug/gmpulse/, and an
 // index of them. It works without the agent's own listener too: mount it at
-// /debug/gmpulse/ of a mux of yours for the page alone, or anywhere with
-// http.StripPrefix for all of it. Whoever may see it sees the names of functions
-// and spans, so it asks for the token of [Access]; without one it answers requests
-// that come from this machine only, and logs the first that it refuses.
+// /debug/gmpulse/ of your own mux for the page alone, or anywhere with http.StripPrefix
+// for all of it. Its answers contain the names of functions and spans, so it requires the
+// token of [Access]. Without a token it answers only requests from this machine, and logs
+// the first that it refuses.
 func (a *Agent) Handler() http.Handler { return a.handler }
 
 // URL returns the address of the agent's own server, or "" when it is off.
@@ -290,14 +295,13 @@ func (a *Agent) Snapshot() *runtimeinfo.Snapshot {
 	return a.engine.Snapshot()
 }
 
-// Goroutines returns what the goroutine detective knows: the last survey of all
-// goroutines in groups, and the verdicts that stand, worst first. It is empty
-// before the first survey and when disabled.
+// Goroutines returns the last survey of all goroutines in groups and the current verdicts,
+// worst first. It is empty before the first survey and when disabled.
 func (a *Agent) Goroutines() goroutines.Report {
-	if a.detective == nil {
+	if a.detector == nil {
 		return goroutines.Report{}
 	}
-	return a.detective.Report()
+	return a.detector.Report()
 }
 
 // Anomalies returns the bands of the signals that are beyond what is normal now,
@@ -318,8 +322,8 @@ func (a *Agent) Stats() engine.Stats {
 	return a.engine.Stats()
 }
 
-// Gauge adds a number of the application's own, see [engine.Engine.Gauge]. A
-// disabled agent takes it and never calls f. An agent that did not start returns why.
+// Gauge adds a number of the application, see [engine.Engine.Gauge]. A disabled agent
+// returns nil and never calls f. An agent that did not start returns the error of Start.
 func (a *Agent) Gauge(name, unit, help string, f func() float64) error {
 	if a.engine == nil {
 		if a.failure != nil {

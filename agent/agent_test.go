@@ -611,3 +611,21 @@ func ExampleStart() {
 	_ = a.Stop(end) // delivers the last sample
 	// Output:
 }
+
+// Options that are nil are ignored, WithDisabled overrides the environment in both
+// directions, and Shutdown is Stop.
+func TestOptionsThatAreNil(t *testing.T) {
+	t.Setenv("GMPULSE_DISABLED", "on")
+	a, _ := start(t, nil, agent.WithDisabled(false), agent.WithLabels(false), nil)
+	eventually(t, "it ticks", func() bool { return a.Stats().Ticks > 0 })
+	for range 2 {
+		if err := a.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Setenv("GMPULSE_DISABLED", "off")
+	b, _ := start(t, agent.WithDisabled(true))
+	if b.Snapshot() != nil || b.URL() != "" {
+		t.Error("WithDisabled(true) starts the agent")
+	}
+}

@@ -43,7 +43,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	if err := s.makeRecorder(); err != nil {
 		return pages{}, err
 	}
-	a.detective = newDetective(s, p)
+	a.detector = newDetector(s, p)
 	a.spans = &globalSpans{processor: p, logger: s.logger}
 	onFirstProvider(a.attachFirst)
 	a.spans.attach() // now, for spans that start before the first tick
@@ -57,8 +57,8 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	}
 	opts = append(opts, recorderOptions(s.recorder)...)
 	opts = append(opts,
-		engine.WithAnalyzer("goroutines", a.detective),
-		engine.WithBackground("goroutines", func(ctx context.Context) { a.detective.Run(ctx, a.Snapshot) }),
+		engine.WithAnalyzer("goroutines", a.detector),
+		engine.WithBackground("goroutines", func(ctx context.Context) { a.detector.Run(ctx, a.Snapshot) }),
 		engine.WithAnalyzer("capacity", capacity.New(p.Inner)),
 	)
 	errs := []error{s.wrong, s.access.validate()}
@@ -134,7 +134,7 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 	}
 }
 
-func newDetective(s *settings, p *tracectx.Processor) *goroutines.Detector {
+func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
 		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
 		Origins:  p,
@@ -171,8 +171,8 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 }
 
 // unknownCeilings returns the names in c.Ceilings that no signal has. Signals of root
-// spans come to be known later. Package baseline takes a name for another signal unless
-// it is that of a default one: those are the names that are known.
+// spans are added later. baseline.New refuses a signal with the name of a default one: that
+// tells which names are known.
 func unknownCeilings(c *baseline.Config) (unknown []string) {
 	for name := range c.Ceilings {
 		own := slices.ContainsFunc(c.Signals, func(s baseline.Signal) bool { return s.Metric == name })
@@ -191,7 +191,7 @@ func unknownCeilings(c *baseline.Config) (unknown []string) {
 func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	c := s.page
 	if c.Goroutines == nil {
-		c.Goroutines = a.detective.Report
+		c.Goroutines = a.detector.Report
 	}
 	if c.NoSpans == nil {
 		c.NoSpans = a.spans.none.Load

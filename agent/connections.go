@@ -15,10 +15,9 @@ import (
 // application.
 const maxConnections = 192
 
-// connections are those of the agent's own listener. When there are too many, the one
-// that waits longest is closed: one on which no request of somebody who may see
-// everything is being answered. So clients without a token displace each other, and
-// neither a scraper nor a viewer.
+// connections are the open connections of the agent's listener. When there are too many,
+// the one that has waited longest without an authorized request is closed. So clients
+// without a token displace each other, but neither a scraper nor a viewer.
 type connections struct {
 	mu   sync.Mutex
 	open []*connection // the one that has waited longest comes first
@@ -49,7 +48,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		if kept := l.all.add(c); kept != nil {
 			return kept, nil
 		}
-		_ = c.Close() // nobody to tell
+		_ = c.Close() // the error has no reader
 	}
 }
 

@@ -25,7 +25,7 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 		c.Trace = s.recorder
 	}
 	if c.Goroutines == nil {
-		c.Goroutines = a.detective.Report
+		c.Goroutines = a.detector.Report
 	}
 	if c.Record == nil {
 		c.Record = exporters.Record
@@ -40,9 +40,8 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	return store, nil
 }
 
-// dirCheck finds out whether the directory of the evidence can be written to. It may
-// hang, on a network mount, so that nobody waits for it but Stop, as long as that may
-// take.
+// dirCheck checks that the directory of the evidence can be written to. The check may hang
+// on a network mount: only Stop waits for it, until its deadline.
 type dirCheck struct{ done chan struct{} }
 
 // checkDir logs a warning when no evidence can be written to dir: at the start, not only

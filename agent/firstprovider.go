@@ -38,7 +38,7 @@ func onFirstProvider(f func(trace.TracerProvider)) {
 		}
 	})
 	if ok {
-		// The version makes it another tracer than that of an agent before this one.
+		// The version distinguishes the tracer from the one of an earlier agent.
 		unique := trace.WithInstrumentationVersion(strconv.FormatInt(time.Now().UnixNano(), 36))
 		otel.GetTracerProvider().Tracer("github.com/gmpulse/gmpulse/agent", unique, option)
 	}

@@ -81,7 +81,7 @@ func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(h) // the client is gone: nobody to tell
+	_ = enc.Encode(h) // an error means that the client is gone
 }
 
 func (a *Agent) health(now time.Time) (health, int) {
@@ -170,5 +170,5 @@ func (a *Agent) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval, html.EscapeString(verdict)) // the client is gone: nobody to tell
+	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval, html.EscapeString(verdict)) // an error means that the client is gone
 }

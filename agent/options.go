@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// Option configures [Start]. Options overrule the environment.
+// Option configures [Start]. Options override the environment. A nil Option is ignored.
 type Option func(*settings)
 
 // WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
@@ -56,9 +56,9 @@ func WithHostInterval(d time.Duration) Option {
 	}
 }
 
-// WithResource adds attributes that describe the process in every snapshot. A
-// service.name among them is the name of the service; others overrule those of
-// the same key from the environment.
+// WithResource adds attributes that describe the process in every snapshot. The
+// attribute service.name sets the name of the service. Attributes override those with the
+// same key from the environment.
 func WithResource(attrs ...runtimeinfo.Attr) Option {
 	return func(s *settings) {
 		for _, a := range attrs {
@@ -72,8 +72,8 @@ func WithResource(attrs ...runtimeinfo.Attr) Option {
 }
 
 // WithFluentd streams every sample and event to a server that speaks Fluentd's
-// Forward protocol, as GMPULSE_FLUENTD does. An empty Tag is "gmpulse", an empty
-// Service that of the agent, an empty URL none: no stream.
+// Forward protocol, as GMPULSE_FLUENTD does. The default of Tag is "gmpulse", of Service
+// the agent's service name. An empty URL turns the stream off.
 func WithFluentd(c fluentd.Config) Option {
 	return func(s *settings) { s.fluentd = c }
 }
@@ -92,8 +92,8 @@ func WithAccess(a Access) Option {
 }
 
 // WithPage configures the live page: where it links traces to, as
-// GMPULSE_TRACE_URL does, and captures. Goroutines is the agent's own detective
-// when nil, Resolution the interval of the samples, at least a second.
+// GMPULSE_TRACE_URL does, and captures. The default of Goroutines is [Agent.Goroutines],
+// of Resolution the interval of the samples, at least a second.
 func WithPage(c page.Config) Option {
 	return func(s *settings) { s.page = c }
 }
@@ -102,6 +102,22 @@ func WithPage(c page.Config) Option {
 // gmpulse.process.* attributes, no gmpulse.runtime.sample events on long ones. Default true.
 func WithEnrichment(on bool) Option {
 	return func(s *settings) { s.noEnrichment = !on }
+}
+
+// WithLabels false leaves goroutines without profiler labels, as GMPULSE_LABELS=off does:
+// leaks are found, but not under which root span they were created. Default true.
+func WithLabels(on bool) Option {
+	return func(s *settings) { s.noLabels = !on }
+}
+
+// WithDisabled true makes [Start] return an agent that does nothing, as
+// GMPULSE_DISABLED=on does; false overrides that variable and OTEL_SDK_DISABLED.
+func WithDisabled(disabled bool) Option {
+	return func(s *settings) {
+		if s.disabledBy = ""; disabled {
+			s.disabledBy = "WithDisabled"
+		}
+	}
 }
 
 // WithExporter adds an exporter under a name that tells it from others in
@@ -120,9 +136,9 @@ func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) 
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e, stats}) }
 }
 
-// WithBaselines says which signals are watched beside the default ones, and how
-// many false alarms are bearable, as GMPULSE_ALERTS_PER_WEEK and
-// GMPULSE_STATE_FILE do. A Logger of nil is the agent's. Nil turns baselines off.
+// WithBaselines sets the signals that are watched in addition to the default ones, the
+// target number of false alarms, and the state file, as GMPULSE_ALERTS_PER_WEEK and
+// GMPULSE_STATE_FILE do. The default of Logger is the agent's. Nil turns baselines off.
 func WithBaselines(c *baseline.Config) Option {
 	return func(s *settings) {
 		if s.noBaselines = c == nil; c != nil {

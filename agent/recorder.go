@@ -22,7 +22,7 @@ func recorderOptions(r *exectrace.Recorder) []engine.Option {
 	}
 }
 
-// keepSlow has a bundle of evidence made of each slow span that the recorder looks into.
+// keepSlow triggers a bundle of evidence for each slow span that the recorder explains.
 func keepSlow(r *exectrace.Recorder, store *evidence.Store) {
 	if r == nil || store == nil {
 		return

@@ -61,7 +61,7 @@ func programName() string {
 	return filepath.Base(os.Args[0])
 }
 
-// version is that of the main module, else the revision it was built from.
+// version returns the version of the main module or, without one, its revision.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

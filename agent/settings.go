@@ -69,9 +69,9 @@ type Variable struct {
 	Form    string // the accepted form, as error messages have it
 	Default string
 	Help    string
-	// Optional says what becomes of a value that is not of that form: where true, Start
-	// logs a warning and the default holds; else Start fails. It fails for what says
-	// where to listen, whom to admit, and where records go.
+	// Optional reports how Start treats a malformed value: if true, it logs a warning and
+	// uses the default, else it returns an error. Variables for addresses, access and the
+	// destination of records are not optional.
 	Optional bool
 
 	set func(*settings, string) error

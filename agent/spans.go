@@ -35,7 +35,7 @@ const noSpansAfter = time.Minute
 
 var _ engine.Analyzer = (*globalSpans)(nil)
 
-// Metrics returns those of the processor.
+// Metrics returns the metrics of the processor.
 func (g *globalSpans) Metrics() []*runtimeinfo.Metric { return g.processor.Metrics() }
 
 // Analyze attaches to the current provider, if that is possible, and adds the spans.

@@ -87,9 +87,6 @@ func (r *round) call(t *task) bool {
 	if !t.busy.CompareAndSwap(false, true) {
 		return r.end(nil) // it hangs since an earlier tick
 	}
-	if d := t.late.Swap(nil); d != nil {
-		r.builder.MergeEvents(d)
-	}
 	d := r.builder.Draft()
 	t.call(d)
 	if !r.end(d) {
@@ -110,6 +107,9 @@ func (r *round) end(d *runtimeinfo.Draft) bool {
 		return false
 	}
 	if d != nil {
+		if late := r.tasks[r.next].late.Swap(nil); late != nil {
+			r.builder.MergeEvents(late)
+		}
 		r.builder.Merge(d)
 	}
 	r.next++

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine is the agent without any backend: it samples, correlates and
-// delivers, and links only what it is given.
+// Package engine takes samples, has analyzers complete them and delivers them to exporters.
+// It links no client of a backend.
 //
 //	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	defer stop()
@@ -13,8 +13,8 @@
 //	defer cancel()
 //	err = e.Stop(end)
 //
-// The end of ctx takes and delivers a last sample, and Stop waits for that. Its context
-// must not be ctx: that is done by then, and Stop would return at once.
+// When ctx is done, the engine takes and delivers a last sample. Stop waits for that; it
+// needs a context of its own, because ctx is done.
 //
 // Most programs call agent.Start, which is New with the standard exporters and
 // what the environment asks for. Use this package where binary size or init-time
@@ -47,12 +47,12 @@ import (
 // runs, or ran before.
 var ErrStopped = errors.New("engine: it was stopped, runs, or ran already; an engine runs once, make a new one")
 
-// ProfilerLabel is the pprof label on every goroutine of the agent's own, so that
-// its cost can be told from the application's.
+// ProfilerLabel is the pprof label of every goroutine that the agent starts. It separates
+// the cost of the agent from the application's.
 const ProfilerLabel = delivery.ProfilerLabel
 
-// shutdownTimeout bounds the end of Run when its context is cancelled and nobody
-// calls Stop with a deadline.
+// shutdownTimeout limits the shutdown when the context of Run is cancelled and Stop is not
+// called.
 const shutdownTimeout = 5 * time.Second
 
 // Engine samples the process and hands the snapshots to exporters. Make one
@@ -89,7 +89,9 @@ type Engine struct {
 func New(opts ...Option) (*Engine, error) {
 	c := defaultConfig()
 	for _, o := range opts {
-		o(&c)
+		if o != nil {
+			o(&c)
+		}
 	}
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -140,9 +142,9 @@ func (e *Engine) Start(ctx context.Context) error {
 }
 
 // Stop ends Run or Start: a last sample is taken and delivered, and the exporters are
-// shut down. It returns by the deadline of ctx, whatever an exporter does, and
-// then says which one was still busy. Calling it again waits for the same end. An
-// engine that never ran takes no sample, but shuts its exporters down too.
+// shut down. It returns by the deadline of ctx even if an exporter hangs; the error then
+// names that exporter. Further calls wait for the same shutdown. On an engine that never
+// ran, Stop takes no sample but shuts the exporters down.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.stopOnce.Do(func() {
 		e.stopCtx = ctx
@@ -214,8 +216,8 @@ func (e *Engine) dismiss(ctx context.Context) {
 func (e *Engine) sample(ctx context.Context) {
 	ticker := time.NewTicker(e.config.interval)
 	defer ticker.Stop()
-	beat := metronome{origin: time.Now(), interval: e.config.interval}
-	e.post(e.tick(beat.origin, 0))
+	clock := tickClock{origin: time.Now(), interval: e.config.interval}
+	e.post(e.tick(clock.origin, 0))
 	for {
 		select {
 		case <-ctx.Done():
@@ -224,7 +226,7 @@ func (e *Engine) sample(ctx context.Context) {
 			return
 		case <-ticker.C:
 			now := time.Now()
-			lateness, missed := beat.arrive(now)
+			lateness, missed := clock.wake(now)
 			e.missed.Add(missed)
 			e.post(e.tick(now, lateness))
 		}
@@ -239,13 +241,13 @@ func (e *Engine) pulse(ctx context.Context) {
 	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "pulse"), func(ctx context.Context) {
 		ticker := time.NewTicker(pulseInterval)
 		defer ticker.Stop()
-		beat := metronome{origin: time.Now(), interval: pulseInterval}
+		clock := tickClock{origin: time.Now(), interval: pulseInterval}
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				lateness, _ := beat.arrive(time.Now())
+				lateness, _ := clock.wake(time.Now())
 				e.reader.Pulse(lateness)
 			}
 		}
@@ -289,8 +291,8 @@ func (e *Engine) post(s *runtimeinfo.Snapshot) {
 	}
 }
 
-// shutdownContext says how long the end of Run may take: a little less than Stop
-// waits, so that Stop can say who kept it.
+// shutdownContext returns the context of the shutdown. Its deadline is a little before
+// that of Stop, so that Stop can name the exporter that is still busy.
 func (e *Engine) shutdownContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	select {
 	case <-e.stop:

@@ -39,16 +39,16 @@ type gauge struct {
 	metric *runtimeinfo.Metric
 }
 
-// Gauge adds a number of the application's own to every snapshot from the next tick on.
+// Gauge adds a number of the application to every snapshot from the next tick on.
 // The unit is UCUM, as in [runtimeinfo.Metric]; "" for none. f is called once a tick on
 // another goroutine and must not block: the tick waits 10 ms for all gauges together.
 // A gauge that takes longer, panics or returns NaN or an infinite number is absent and
 // counted in gmpulse.callbacks.failed.
 //
-// The error says what is wrong: f is nil, help is empty, the name is not lower-case words
-// joined by dots or underscores, it clashes with another metric or with a field of the
-// records of exporters such as id, seq, spans and message, or there are [MaxGauges]
-// already. Gauge may be called at any time from any goroutine.
+// Gauge returns an error if f is nil, help is empty, the name is not lower-case words
+// joined by dots or underscores, if it clashes with another metric or with a field of the
+// records of exporters such as id, seq, spans and message, or if there are [MaxGauges]
+// gauges. Gauge may be called at any time from any goroutine.
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	e.gauges.mu.Lock()
 	defer e.gauges.mu.Unlock()

@@ -38,8 +38,7 @@ var (
 	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are to be on disk and are in memory only yet: what a kill would lose. 0 without a directory.", Keys: []string{"exporter"}}
 )
 
-// Metrics returns the metrics that every engine publishes beside those of the sampler and
-// of its analyzers: about its own work and its exporters.
+// Metrics returns the metrics that every engine adds about its own work and its exporters.
 func Metrics() []*runtimeinfo.Metric {
 	return []*runtimeinfo.Metric{
 		ticksMetric, ticksMissedMetric, tickDurationMetric, hostDurationMetric, hostAgeMetric, hostFailuresMetric, gaugeFailuresMetric, analyzerFailuresMetric,

@@ -30,9 +30,8 @@ const (
 	// DefaultExportTimeout bounds each call of an exporter.
 	DefaultExportTimeout = 5 * time.Second
 
-	// pulseInterval is no tenth of a second: the kernel enforces CPU quotas in periods of
-	// 100 ms, and a pulse that keeps step with them would always wake in the part in
-	// which the process runs.
+	// pulseInterval differs from 100 ms, the period in which the kernel enforces CPU quotas: a
+	// pulse in step with that period would always wake in the part in which the process runs.
 	pulseInterval = 87 * time.Millisecond
 )
 
@@ -94,17 +93,16 @@ func WithExportTimeout(d time.Duration) Option {
 	return func(c *config) { set(&c.exportTimeout, d) }
 }
 
-// WithExporter adds an exporter. The name tells it from others in metrics and
-// logs and must be unique. The engine shuts the exporter down when it stops.
+// WithExporter adds an exporter. The name identifies it in metrics and logs and must be
+// unique. The engine shuts the exporter down when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name: name, exporter: e}) }
 }
 
 // WithQueue adds an exporter that accepts snapshots at once and delivers them later, as
-// package spool does. stats returns the account of its queue, which the engine merges
-// with that of its own mailbox: what the queue has accepted it delivers later. The engine
-// calls stats once a tick and waits 10 ms for it; while it hangs, or when it panics, the
-// last account stands.
+// package spool does. stats returns the statistics of its queue; the engine merges them
+// with the statistics of its own mailbox. The engine calls stats once a tick and waits
+// 10 ms for it. While stats hangs, and after it has panicked, the last result is used.
 func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
 	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name, e, stats}) }
 }

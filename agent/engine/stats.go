@@ -18,8 +18,8 @@ type Stats struct {
 	TickDuration time.Duration
 	// Ticks were made, TicksMissed left out because the tick before took too long.
 	Ticks, TicksMissed uint64
-	// HostFailures is the number of failures and panics of host sources, GaugeFailures
-	// that of gauges without a value.
+	// HostFailures counts failures and panics of host sources, GaugeFailures the calls of
+	// gauges that returned no value.
 	HostFailures, GaugeFailures uint64
 	// Exporters has the account of each exporter, in the order of the options.
 	Exporters []exporters.Stats

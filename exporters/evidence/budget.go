@@ -13,7 +13,7 @@ const (
 	maxCauses   = 1000
 )
 
-// budget says whether a bundle may be made. It looks at no clock.
+// budget decides whether a bundle may be made. It does not read the clock.
 type budget struct {
 	cooldown time.Duration
 	perHour  int
@@ -59,13 +59,13 @@ func (b *budget) take(now time.Time, t *Trigger) (why string) {
 	return ""
 }
 
-// isFirst tells whether a cause has had no bundle of late. It is asked before take.
+// isFirst reports whether a cause has had no bundle recently. Call it before take.
 func (b *budget) isFirst(now time.Time, cause string) bool {
 	last, known := b.causes[cause]
 	return !known || now.Sub(last.at) >= forgetAfter
 }
 
-// minor counts those of the minor kind.
+// minor returns the number of minor bundles in the last hour.
 func (b *budget) minor() (n int) {
 	for _, r := range b.recent {
 		if r.minor {

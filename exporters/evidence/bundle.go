@@ -34,24 +34,24 @@ type content struct {
 }
 
 const (
-	// bundleNeeds is the memory for a bundle but for what is asked for apart: its files,
-	// at most 32 MiB unless the configuration says otherwise, and making them.
+	// bundleNeeds is the memory for the files of a bundle, 32 MiB by default, and for making
+	// them. Traces and leak profiles are checked separately.
 	bundleNeeds = 64 << 20
 	// traceNeeds is the memory for an execution trace, or for the proof of a leak,
 	// which begins with a collection.
 	traceNeeds = 128 << 20
 )
 
-// errFull is why a file that does not fit is left out.
+// errFull is the reason for skipping a file that does not fit.
 var errFull = errors.New("the bundle would be larger than it may be")
 
-// make takes the evidence, cheapest and most telling first, and puts it away.
+// make collects the evidence, the cheapest and most useful first, and stores it.
 func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	now := time.Now()
-	if err := s.shelf.ready(); err != nil {
+	if err := s.bundles.ready(); err != nil {
 		return "", err
 	}
-	b := bundle{room: s.shelf.most()}
+	b := bundle{room: s.bundles.most()}
 	report := s.config.Goroutines()
 
 	s.mu.Lock()
@@ -88,7 +88,7 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	if last != nil {
 		m.Resource = last.Resource
 	}
-	return m.ID, s.shelf.put(&b)
+	return m.ID, s.bundles.put(&b)
 }
 
 // addBase adds the goroutines of a time when nothing was wrong.

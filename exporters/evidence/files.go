@@ -10,7 +10,7 @@ import (
 )
 
 // open opens a file of a bundle, a bundle, or "." with all of them.
-func (s *shelf) open(name string) (fs.File, error) {
+func (s *bundleStore) open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
@@ -31,9 +31,9 @@ func (s *shelf) open(name string) (fs.File, error) {
 	return f, err
 }
 
-// isBundle tells a whole bundle from what else is in the directory: whoever may read
-// evidence, over the network perhaps, may not read that.
-func (s *shelf) isBundle(id string) bool {
+// isBundle reports whether a name is that of a complete bundle. A client that may read
+// evidence must not read other files of the directory.
+func (s *bundleStore) isBundle(id string) bool {
 	if !isID(id) {
 		return false
 	}
@@ -44,7 +44,7 @@ func (s *shelf) isBundle(id string) bool {
 // bundles is the directory, with nothing in it but bundles.
 type bundles struct {
 	fs.ReadDirFile
-	shelf *shelf
+	store *bundleStore
 }
 
 // ReadDir may return fewer than n entries before the end, but not none.
@@ -52,7 +52,7 @@ func (b *bundles) ReadDir(n int) (kept []fs.DirEntry, err error) {
 	for {
 		all, err := b.ReadDirFile.ReadDir(n)
 		for _, e := range all {
-			if e.IsDir() && b.shelf.isBundle(e.Name()) {
+			if e.IsDir() && b.store.isBundle(e.Name()) {
 				kept = append(kept, e)
 			}
 		}
@@ -66,4 +66,4 @@ var _ fs.FS = (*Store)(nil)
 
 // Open opens a file of a bundle by "ID/NAME", a bundle by its ID, or "." with all of
 // them, as [fs.FS] has it.
-func (s *Store) Open(name string) (fs.File, error) { return s.shelf.open(name) }
+func (s *Store) Open(name string) (fs.File, error) { return s.bundles.open(name) }

@@ -44,7 +44,7 @@ func newHealthy() healthy {
 	return healthy{governor: cputime.NewBudget(share, cputime.ProfileBase)}
 }
 
-// due tells whether it is time for another.
+// due reports whether it is time for another profile.
 func (h *healthy) due(now time.Time, n int) bool {
 	if !h.tried.IsZero() && now.Sub(h.tried) < healthyEvery || n > maxHealthy {
 		return false

@@ -52,7 +52,7 @@ func (h *history) list() (all []*runtimeinfo.Snapshot) {
 	return all
 }
 
-// numbers is what a line of a sample has when nobody says otherwise.
+// numbers returns the default fields of a sample: its numbers.
 func numbers(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		for p := range s.Points() {

@@ -18,7 +18,7 @@ import (
 // ManifestFile is the name of the manifest in each bundle.
 const ManifestFile = "manifest.json"
 
-// Manifest says what a bundle is about and what is in it.
+// Manifest describes the incident and the files of a bundle.
 type Manifest struct {
 	ID     string    `json:"id"`
 	Time   time.Time `json:"time"`
@@ -37,9 +37,9 @@ type Manifest struct {
 	BaseTime   time.Time `json:"base_time,omitzero"`
 
 	Files []File `json:"files"`
-	// Skipped says what the bundle lacks, and why.
+	// Skipped are the files that the bundle lacks, with the reasons.
 	Skipped []Skipped `json:"skipped,omitempty"`
-	// SkippedCaptures says what was not captured since the bundle before.
+	// SkippedCaptures are the bundles that were not made since the previous one.
 	SkippedCaptures []SkippedCapture `json:"skipped_captures,omitempty"`
 
 	GoVersion string             `json:"go_version"`
@@ -119,8 +119,8 @@ type SkippedCapture struct {
 const maxManifest = 4 << 20
 
 // ReadManifest reads the manifest of a bundle, whose directory is the root of
-// files. It opens a regular file of at most 4 MiB only. Fields that it does not know, of
-// a later version, are left out.
+// files. It opens only a regular file of at most 4 MiB. It ignores unknown fields of a
+// later version.
 func ReadManifest(files fs.FS) (*Manifest, error) {
 	info, err := fs.Stat(files, ManifestFile)
 	switch {

@@ -34,8 +34,8 @@ func profileTo(name string, w io.Writer) (err error) {
 	return p.WriteTo(w, 0)
 }
 
-// maxProfiled is the number of goroutines above which their profile is left out:
-// it takes 3.5 µs of CPU time for each, and some 0.8 KB of memory.
+// maxProfiled is the maximum number of goroutines for a goroutine profile: it takes 3.5 µs
+// of CPU time and 0.8 KB of memory for each.
 const maxProfiled = 500_000
 
 func goroutineProfile(_ context.Context, w io.Writer) error {
@@ -45,7 +45,7 @@ func goroutineProfile(_ context.Context, w io.Writer) error {
 	return profileTo("goroutine", w)
 }
 
-// cpuProfile profiles the CPU for a while, unless somebody else does.
+// cpuProfile profiles the CPU for a while, unless a profile is being made already.
 func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("busy: %w", err)

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package evidence keeps what an incident looked like from inside: for each a
-// bundle, a directory with profiles, an execution trace, the last minutes of samples
-// and the spans in flight, that go tool pprof and go tool trace open.
+// Package evidence stores a bundle for each incident: a directory with profiles, an
+// execution trace, the samples of the last minutes and the active spans. go tool pprof
+// and go tool trace open them.
 //
-//	s, err := evidence.New(evidence.Config{Dir: "/var/lib/shop/evidence"})
-//	e, err := engine.New(engine.WithExporter("evidence", s), ...)
+//	s, err := evidence.New(evidence.Config{Dir: "/var/lib/checkout/evidence"})
+//	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s), ...)
 //
-// A [Store] takes snapshots as an exporter does, and a bundle when one brings an
-// event that is worth it: a verdict on goroutines or an anomaly, of severity warning
-// or worse. Whoever holds the Store may ask for one with [Store.Capture].
+// A [Store] is an exporter. It makes a bundle when a snapshot has a serious event: a verdict
+// on goroutines or an anomaly, of severity warning or above. [Store.Capture] makes one on
+// request. As an analyzer a Store adds the numbers of its bundles to snapshots.
 //
 // # Cost
 //
-// Until something happens: the snapshots of the last 15 minutes, one a second (5 to 10
-// MB), and a goroutine profile every five minutes while nothing is wrong, for comparison,
-// which uses no more than half a thousandth of a core. A bundle is made on a
-// goroutine of its own, in five seconds of which it waits nearly all (some 0.2 s of
-// CPU time for the samples), and takes 100 to 300 KB on disk.
+// Without an incident: the snapshots of the last 15 minutes, one a second (5 to 10 MB), and
+// a goroutine profile every five minutes for comparison, which uses at most 0.05 % of a
+// core. A bundle takes five seconds on a goroutine of its own, about 0.2 s of CPU time, and
+// 100 to 300 KB on disk.
 package evidence
 
 import (
@@ -32,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -40,32 +40,31 @@ import (
 
 // TraceSource makes execution traces; exectrace.Recorder is one.
 type TraceSource interface {
-	// WriteTrace writes an execution trace of now, or of the last seconds. An
-	// error means that there is none: somebody else holds the recorder, say.
+	// WriteTrace writes an execution trace that includes the present. It returns an error
+	// if there is none, for example because another user holds the recorder.
 	WriteTrace(ctx context.Context, w io.Writer) error
 }
 
-// Config says where bundles go and what they may cost. The zero value keeps the
-// last two in memory.
+// Config configures a [Store]. The zero value keeps the last two bundles in memory.
 type Config struct {
-	// Dir is the directory of the bundles, made if it is not there. Several processes
-	// may share it. Empty, or while it cannot be written to: the last two bundles
-	// are kept in memory, of 8 MiB each at most.
+	// Dir is the directory of the bundles. It is created if necessary; several processes
+	// may share it. If it is empty, or cannot be written to, the last two bundles are kept
+	// in memory, with at most 8 MiB each.
 	Dir string
-	// MaxBundle is the most that a bundle may take, in bytes: what does not fit is
-	// left out and named. Zero means 32 MiB.
+	// MaxBundle is the maximum size of a bundle in bytes. Files that do not fit are skipped
+	// and named in the manifest. Zero means 32 MiB.
 	MaxBundle int64
-	// MaxBytes is the most that all may take, in bytes. The oldest go, those that are not
-	// the first of their incident before those that are. Zero means 256 MiB.
+	// MaxBytes is the maximum size of all bundles in bytes. The oldest are removed, the
+	// first bundles of incidents last. Zero means 256 MiB.
 	MaxBytes int64
-	// MinFree is how many bytes of the file system stay free: below it, and below
-	// a twentieth of the whole, nothing is written. Zero means 1 GiB.
+	// MinFree is the minimum free space of the file system in bytes. Below it, or below 5 %
+	// of the file system, nothing is written. Zero means 1 GiB.
 	MinFree int64
-	// Cooldown is the least time between two bundles for one cause, unless it
-	// has doubled meanwhile. Zero means ten minutes.
+	// Cooldown is the minimum time between two bundles of one cause, unless its size has
+	// doubled. Zero means ten minutes.
 	Cooldown time.Duration
-	// PerHour is the most bundles in an hour, those not counted that somebody
-	// asked for. Zero means 4.
+	// PerHour is the maximum number of bundles in an hour, without those on request. Zero
+	// means 4.
 	PerHour int
 	// ProfileFor is how long the CPU and the contention of locks are profiled, at
 	// most 15 seconds. Zero means five.
@@ -128,18 +127,15 @@ const (
 	maxProfileFor  = 15 * time.Second
 )
 
-// ErrShutdown is the error of a capture after Shutdown.
-var ErrShutdown = errors.New("evidence: shut down")
-
 // ErrBusy is the error of a capture while another is being made.
 var ErrBusy = errors.New("evidence: another capture is being made")
 
 // Store keeps bundles. Make one with [New]. All methods may be called from any
 // goroutine. It is an [fs.FS] of the bundles, with a directory for each.
 type Store struct {
-	config Config
-	shelf  shelf
-	fits   func(bytes int64) error // headroom.Check
+	config  Config
+	bundles bundleStore
+	fits    func(bytes int64) error // headroom.Check
 
 	hurry chan struct{} // closed by Shutdown
 	work  sync.WaitGroup
@@ -164,7 +160,7 @@ func New(config Config) (*Store, error) {
 	}
 	return &Store{
 		config:  config,
-		shelf:   newShelf(config),
+		bundles: newBundleStore(config),
 		fits:    headroom.Check,
 		hurry:   make(chan struct{}),
 		budget:  newBudget(config),
@@ -188,7 +184,7 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 	s.mu.Lock()
 	if s.shut {
 		s.mu.Unlock()
-		return ErrShutdown
+		return exporters.ErrShutdown
 	}
 	s.history.add(snapshot)
 	s.mu.Unlock()
@@ -252,10 +248,9 @@ func (s *Store) skip(c SkippedCapture) {
 	s.skipped = append(s.skipped, c)
 }
 
-// Capture makes a bundle because somebody asks for it, waits for it and returns
-// the name of its directory. It knows no cooldown. The error is [ErrBusy], [ErrShutdown],
-// that the memory is short, or what kept the bundle from being written. When ctx is done the bundle is still
-// made.
+// Capture makes a bundle on request, without a cooldown, waits for it and returns the name
+// of its directory. It returns [ErrBusy], [exporters.ErrShutdown], or an error if memory is
+// short or the bundle cannot be written. The bundle is made even when ctx is done.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
 	type result struct {
 		id  string
@@ -269,7 +264,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 		return "", err
 	}
 	s.busy = true
-	done := make(chan result, 1) // capacity 1: nobody may be waiting any more
+	done := make(chan result, 1) // capacity 1: the caller may have returned
 	s.work.Go(func() {           //nolint:contextcheck // it outlives the call
 		id, err := s.take(&t)
 		done <- result{id, err}
@@ -287,7 +282,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 func (s *Store) unable(short error) error {
 	switch {
 	case s.shut:
-		return ErrShutdown
+		return exporters.ErrShutdown
 	case s.busy:
 		return ErrBusy
 	case short != nil:
@@ -311,7 +306,7 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	if err != nil {
 		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))
 	} else {
-		s.config.Logger.Info("gmpulse: evidence taken", slog.String("cause", t.Cause), slog.String("bundle", s.shelf.place(id)))
+		s.config.Logger.Info("gmpulse: evidence taken", slog.String("cause", t.Cause), slog.String("bundle", s.bundles.place(id)))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -324,8 +319,8 @@ func (s *Store) take(t *Trigger) (id string, err error) {
 	return id, nil
 }
 
-// Shutdown takes no bundle any more and waits for the one that is being made, whose
-// profiles are cut short: that takes less than a second. The bundles stay.
+// Shutdown ends the making of bundles: it waits for the one in progress, whose profiles
+// are cut short, which takes less than a second. The bundles stay.
 func (s *Store) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.shut {

@@ -334,10 +334,10 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 	if st := s.Stats(); st != (evidence.Stats{}) {
 		t.Errorf("account %+v", st)
 	}
-	if err := s.Export(t.Context(), take()); !errors.Is(err, evidence.ErrShutdown) {
+	if err := s.Export(t.Context(), take()); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
-	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, evidence.ErrShutdown) {
+	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Capture after Shutdown: %v", err)
 	}
 }
@@ -490,7 +490,7 @@ func TestStrangersAreNotShown(t *testing.T) {
 }
 
 // A bundle that somebody asked for is there when they are told of it, also where
-// all others are the first of their incident and fill the shelf.
+// all others are the first of their incident and fill the store.
 func TestWhatWasAskedForStays(t *testing.T) {
 	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
 	for i := range 4 {

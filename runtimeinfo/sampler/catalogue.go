@@ -17,9 +17,8 @@ type row struct {
 }
 
 // table returns every metric once, ordered by subsystem and, within it, so that
-// related metrics are adjacent. Each row has a comment that says what it is good for. A
-// row needs nothing else anywhere: exporters, the metric reference and the tests
-// iterate over the table.
+// related metrics are adjacent. The comment of a row gives its purpose. Exporters, the
+// metric reference and the tests iterate over the table.
 func table() []row {
 	return slices.Concat(
 		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
@@ -48,10 +47,10 @@ func in(s runtimeinfo.Subsystem, rows []row) []row {
 
 func attr(key, value string) runtimeinfo.Attr { return runtimeinfo.Attr{Key: key, Value: value} }
 
-// source says where the value of a row comes from. The functions below return the
-// possible forms; each uses some of the fields.
+// source is the origin of the value of a row. The functions below return the possible
+// forms; each uses some of the fields.
 type source struct {
-	// runtime/metrics keys: the sum of add less that of sub, divided by that of over.
+	// runtime/metrics keys: (sum of add - sum of sub) / sum of over.
 	add, sub, over []string
 
 	// A runtime/metrics histogram: published with bounds, or, where bounds is
@@ -86,8 +85,8 @@ func (s *source) dividedBy(keys ...string) *source {
 // distribution publishes a runtime/metrics histogram with our bounds.
 func distribution(key string) *source { return &source{histogram: key, bounds: durationBounds()} }
 
-// quantile is that of what a runtime/metrics histogram gained in the last
-// tick; 1 is the maximum.
+// quantile publishes a quantile of the observations that a runtime/metrics histogram gained
+// in the last tick; 1 is the maximum.
 func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
 
 // fromHost takes a field of the last host pass.

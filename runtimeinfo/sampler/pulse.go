@@ -63,8 +63,8 @@ func newPulse() *pulse {
 	return p
 }
 
-// runnableBounds are bounds for runnable goroutines per P: below 1 nobody
-// queues for long, from about 8 on latency suffers, hundreds are an explosion.
+// runnableBounds are bounds for runnable goroutines per P: below 1 no
+// goroutine queues for long, from about 8 on latency suffers, hundreds are an explosion.
 func runnableBounds() []float64 {
 	return []float64{0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 }

@@ -63,7 +63,7 @@ type value struct {
 // histogram is the newest value of a histogram.
 type histogram struct {
 	runtimeinfo.Histogram
-	window *window // of the runtime's histogram that it is made of; nil for the pulses
+	window *window // of the source in runtime/metrics; nil for the pulses
 }
 
 // NewReader returns a Reader for the metrics that this toolchain knows; those it

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package delivery gives one exporter what every exporter needs and none should
-// write: a goroutine of its own, a mailbox that never blocks the sampler, a
-// deadline for each call, recovery of its panics, and an account that balances.
+// Package delivery calls one exporter: on a goroutine of its own, from a mailbox that never
+// blocks the sampler, with a deadline for each call, with recovery of panics, and with
+// statistics that balance.
 package delivery
 
 import (
@@ -20,14 +20,14 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// ProfilerLabel is the pprof label on every goroutine of the agent's own.
+// ProfilerLabel is the pprof label of every goroutine that the agent starts.
 const ProfilerLabel = "gmpulse"
 
-// MaxEvents is how many events wait for a failing exporter. Beyond it the
-// oldest are dropped and counted. Events are rare: this is hours of trouble.
+// MaxEvents is the maximum number of events that wait for a failing exporter. When there
+// are more, the oldest are dropped and counted. Events are rare: these last for hours.
 const MaxEvents = 1024
 
-// accountWait is how long the agent waits for the account of an exporter.
+// accountWait is how long the agent waits for the statistics of an exporter's queue.
 const accountWait = 10 * time.Millisecond
 
 // Delivery hands snapshots to one exporter. Make one with [New].
@@ -150,7 +150,7 @@ func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 // Stats returns the account so far. It waits 10 ms at most for an exporter that keeps
 // an account of its own.
 func (d *Delivery) Stats() exporters.Stats {
-	d.ask()
+	d.pollQueue()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
@@ -170,8 +170,9 @@ func (d *Delivery) Stats() exporters.Stats {
 	return s
 }
 
-// ask asks the exporter for its account, without holding mu: it is foreign code.
-func (d *Delivery) ask() {
+// pollQueue gets the statistics of the exporter's queue, without holding mu: the function
+// is foreign code.
+func (d *Delivery) pollQueue() {
 	if d.account == nil {
 		return
 	}
@@ -195,7 +196,7 @@ func (d *Delivery) ask() {
 	}
 }
 
-// merge adds the account of a queue to that of the mailbox before it.
+// merge adds the statistics of a queue to those of the mailbox.
 func merge(s, queue exporters.Stats) exporters.Stats {
 	s.Snapshots, s.Events = add(s.Snapshots, queue.Snapshots), add(s.Events, queue.Events)
 	s.Errors += queue.Errors
@@ -242,7 +243,7 @@ func (d *Delivery) closingContext() context.Context {
 
 // deliver makes one call of Export, if there is anything to deliver.
 func (d *Delivery) deliver(ctx context.Context) {
-	s, events := d.take()
+	s, events := d.beginCall()
 	if s == nil {
 		return
 	}
@@ -250,11 +251,11 @@ func (d *Delivery) deliver(ctx context.Context) {
 		s = s.WithEvents(events)
 	}
 	err := guard.Call(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, s) })
-	d.settle(events, err)
+	d.endCall(events, err)
 }
 
-// take empties the mailbox and begins a call.
-func (d *Delivery) take() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
+// beginCall empties the mailbox and notes the start of a call.
+func (d *Delivery) beginCall() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, events := d.mailbox, d.events
@@ -267,9 +268,9 @@ func (d *Delivery) take() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 	return s, events
 }
 
-// settle ends a call: the account, the state, and the events of a failed call
-// back to the front of the queue.
-func (d *Delivery) settle(events []runtimeinfo.Event, err error) {
+// endCall counts the result of a call and returns the events of a failed call to the front
+// of the queue.
+func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	d.mu.Lock()
 	took := time.Since(d.calling)
 	d.calling, d.inFlight = time.Time{}, 0
@@ -308,9 +309,8 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 	}
 }
 
-// noticeOverdue makes a call that does not return visible while it lasts, for an
-// exporter that ignores its context. mu is held. It is logged from elsewhere: the logger
-// may be what hangs.
+// noticeOverdue counts and logs a call past its deadline while it lasts: the exporter may
+// ignore its context. mu is held. Another goroutine logs, because the logger may hang.
 func (d *Delivery) noticeOverdue() {
 	if d.calling.IsZero() || d.overdue || time.Since(d.calling) <= d.timeout {
 		return
@@ -335,7 +335,7 @@ func (d *Delivery) shutdown(ctx context.Context) {
 }
 
 // timedOut reports whether the last call ended with a timeout. Then the last snapshot
-// does replace an unread one: each would take as long, and Stop with it.
+// replaces an unread one: delivering both could take two timeouts.
 func (d *Delivery) timedOut() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -355,19 +355,19 @@ func (d *Delivery) advance() {
 	d.mailbox, d.last = d.last, nil
 }
 
-// abandon closes the account: what is still waiting is dropped.
+// abandon counts everything that still waits as dropped.
 func (d *Delivery) abandon() {
 	d.mu.Lock()
 	if d.cancel != nil {
 		d.cancel()
 	}
 	d.mu.Unlock()
-	d.ask() // the context of the call under way is done: a queue takes nothing more
+	d.pollQueue() // the context of the call under way is done: a queue takes nothing more
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.given = true
 	d.stats.State = exporters.StateStopped
-	d.settleTaken()
+	d.countAccepted()
 	d.stats.Events.Dropped[exporters.DropShutdown] += uint64(len(d.events) + d.inFlight)
 	d.events, d.inFlight = nil, 0
 	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
@@ -378,8 +378,9 @@ func (d *Delivery) abandon() {
 	d.mailbox, d.last, d.calling = nil, nil, time.Time{}
 }
 
-// settleTaken counts what a queue took in the call under way as handed over. mu is held.
-func (d *Delivery) settleTaken() {
+// countAccepted counts as handed over what the queue accepted in the current call. mu is
+// held.
+func (d *Delivery) countAccepted() {
 	if d.account == nil || d.calling.IsZero() {
 		return
 	}

@@ -22,8 +22,8 @@ const (
 	abandoned = time.Hour
 )
 
-// shelf is where bundles are: on disk, or the last ones in memory.
-type shelf struct {
+// bundleStore holds the bundles: on disk, or the last ones in memory.
+type bundleStore struct {
 	config Config
 	logger *slog.Logger
 
@@ -33,13 +33,12 @@ type shelf struct {
 	full   bool // what should have gone could not be removed: said already
 }
 
-func newShelf(c Config) shelf {
-	return shelf{config: c, logger: c.Logger, inRAM: c.Dir == ""}
+func newBundleStore(c Config) bundleStore {
+	return bundleStore{config: c, logger: c.Logger, inRAM: c.Dir == ""}
 }
 
-// ready says why nothing can be put on disk now; a disk that cannot be written to is
-// no reason.
-func (s *shelf) ready() error {
+// ready returns an error if no bundle must be written to disk now.
+func (s *bundleStore) ready() error {
 	if s.config.Dir == "" {
 		return nil
 	}
@@ -59,7 +58,7 @@ func (s *shelf) ready() error {
 }
 
 // most is how large a bundle may be.
-func (s *shelf) most() int64 {
+func (s *bundleStore) most() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inRAM {
@@ -69,7 +68,7 @@ func (s *shelf) most() int64 {
 }
 
 // put puts a bundle on disk, or in memory if that does not work.
-func (s *shelf) put(b *bundle) error {
+func (s *bundleStore) put(b *bundle) error {
 	text, err := json.MarshalIndent(&b.manifest, "", "  ")
 	if err != nil {
 		return err
@@ -91,7 +90,7 @@ func (s *shelf) put(b *bundle) error {
 }
 
 // toMemory says once that the disk does not work.
-func (s *shelf) toMemory(why error) {
+func (s *bundleStore) toMemory(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.inRAM {
@@ -101,7 +100,7 @@ func (s *shelf) toMemory(why error) {
 }
 
 // write makes the directory of a bundle: whole, or not at all.
-func (s *shelf) write(b *bundle) (err error) {
+func (s *bundleStore) write(b *bundle) (err error) {
 	dir := filepath.Join(s.config.Dir, temporary+b.manifest.ID)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -120,7 +119,7 @@ func (s *shelf) write(b *bundle) (err error) {
 }
 
 // place tells people where a bundle is.
-func (s *shelf) place(id string) string {
+func (s *bundleStore) place(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inRAM {
@@ -137,7 +136,7 @@ type stored struct {
 }
 
 // makeRoom prunes, and says once when that fails: the new bundle is there all the same.
-func (s *shelf) makeRoom(newest string) {
+func (s *bundleStore) makeRoom(newest string) {
 	err := s.prune(newest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +149,7 @@ func (s *shelf) makeRoom(newest string) {
 // prune removes the oldest bundles until the rest fits, the first of an incident
 // last of all and the newest never, and what dead processes left behind. What cannot
 // be removed stays, and others go in its place.
-func (s *shelf) prune(newest string) error {
+func (s *bundleStore) prune(newest string) error {
 	all, total, err := s.list()
 	if err != nil {
 		return err
@@ -175,7 +174,7 @@ func (s *shelf) prune(newest string) error {
 
 // list returns the bundles on disk, oldest first, and their size, and removes what
 // dead processes left behind.
-func (s *shelf) list() (all []stored, total int64, err error) {
+func (s *bundleStore) list() (all []stored, total int64, err error) {
 	entries, err := os.ReadDir(s.config.Dir)
 	if err != nil {
 		return nil, 0, err
@@ -198,8 +197,9 @@ func (s *shelf) list() (all []stored, total int64, err error) {
 	return all, total, nil
 }
 
-// stored measures a bundle; what has no manifest is somebody else's, and stays.
-func (s *shelf) stored(id string) (b stored, ok bool) {
+// stored measures a bundle. A directory without a manifest belongs to another program and
+// is not removed.
+func (s *bundleStore) stored(id string) (b stored, ok bool) {
 	dir := filepath.Join(s.config.Dir, id)
 	m, err := ReadManifest(os.DirFS(dir))
 	if err != nil || m.ID != id {
@@ -218,7 +218,7 @@ func (s *shelf) stored(id string) (b stored, ok bool) {
 	return b, true
 }
 
-func (s *shelf) removeAbandoned(e fs.DirEntry) {
+func (s *bundleStore) removeAbandoned(e fs.DirEntry) {
 	if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
 		_ = os.RemoveAll(filepath.Join(s.config.Dir, e.Name())) // again next time
 	}
