@@ -40,7 +40,7 @@ func etcdEmbedded() kit.Program {
 	}, Roles: map[string]func(*kit.Role){"clients": etcdClients}}
 }
 
-// freeURL returns a URL of a loopback port that nobody listens on.
+// freeURL returns a URL of a loopback port that is free.
 func freeURL(w *kit.World) []url.URL {
 	l := w.Listen()
 	defer l.Close()
