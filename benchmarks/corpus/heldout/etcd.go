@@ -44,7 +44,7 @@ func etcdEmbedded() kit.Program {
 func freeURL(w *kit.World) []url.URL {
 	l := w.Listen()
 	defer l.Close()
-	return []url.URL{{Scheme: "http", Host: l.Addr().(*net.TCPAddr).String()}} //nolint:errcheck // a TCP listener's address
+	return []url.URL{{Scheme: "http", Host: l.Addr().(*net.TCPAddr).String()}}
 }
 
 // etcdTarget is an etcd server, and the folder of its data, which the clients remove
