@@ -63,7 +63,7 @@ func dnsClients(r *kit.Role) {
 			if err != nil {
 				return
 			}
-			defer conn.Close() //nolint:errcheck // the session is over
+			defer conn.Close()
 			for end := time.Now().Add(kit.Around(90 * time.Second)); time.Now().Before(end) && kit.Sleep(r.Ctx, 20*time.Second); {
 				if _, _, err := c.ExchangeWithConn(query(), conn); err != nil {
 					return

@@ -40,11 +40,11 @@ func etcdEmbedded() kit.Program {
 	}, Roles: map[string]func(*kit.Role){"clients": etcdClients}}
 }
 
-// freeURL returns a URL of a loopback port that nobody listens on.
+// freeURL returns a URL of a loopback port that is free.
 func freeURL(w *kit.World) []url.URL {
 	l := w.Listen()
 	defer l.Close()
-	return []url.URL{{Scheme: "http", Host: l.Addr().(*net.TCPAddr).String()}} //nolint:errcheck // a TCP listener's address
+	return []url.URL{{Scheme: "http", Host: l.Addr().(*net.TCPAddr).String()}}
 }
 
 // etcdTarget is an etcd server, and the folder of its data, which the clients remove
