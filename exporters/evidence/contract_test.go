@@ -13,6 +13,7 @@ import (
 
 func TestContract(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
+		t.Helper()
 		s, err := evidence.New(evidence.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

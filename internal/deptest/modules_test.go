@@ -3,6 +3,7 @@
 package deptest
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,7 @@ func main() { _, _ = agent.Start() }
 		{"engine and an exporter", `package main
 
 import (
+	"maps"
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 )
@@ -43,6 +45,7 @@ func main() { _, _ = engine.New(); _ = otlp.Config{} }
 		{"otlphttp", `package main
 
 import (
+	"maps"
 	"context"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
@@ -65,9 +68,7 @@ func main() { _, _ = otlphttp.New(context.Background(), otlphttp.Config{}) }
 				return string(out)
 			}
 			folders := map[string]string{module: "."}
-			for path, folder := range test.require {
-				folders[path] = folder
-			}
+			maps.Copy(folders, test.require)
 			for path, folder := range folders {
 				run("mod", "edit", "-require="+path+"@v0.0.0", "-replace="+path+"="+filepath.Join(root, folder))
 			}
