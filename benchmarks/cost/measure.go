@@ -139,8 +139,9 @@ func (s *step) measure() (cost, error) {
 	return c, nil
 }
 
-// park starts n goroutines that wait with a dozen frames on their stacks and two labels
-// with a hundred combinations of values, like those of a service with the agent.
+// park starts n goroutines that wait with a dozen frames on their stacks and with two
+// labels, which have a hundred combinations of values. A service with the agent has
+// similar goroutines.
 func park(n int) (stop chan struct{}) {
 	stop = make(chan struct{})
 	ready := make(chan struct{})

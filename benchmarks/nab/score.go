@@ -89,7 +89,7 @@ func (sh *sheet) add(s *series, owner int) {
 // outcome is the result at one threshold.
 type outcome struct {
 	threshold, score float64
-	points           float64 // in addition to those of a detector without alarms
+	points           float64 // in addition to the points of a detector without alarms
 	found, spans     int
 	episodes         int     // runs of consecutive alarms outside spans
 	perDay           float64 // episodes

@@ -197,7 +197,7 @@ func pair(rounds int, a *run, c *Case) Pair {
 
 // Cold measures single calls with cold caches: before each call it writes to 16 MB of
 // other memory. A sampler that wakes once a second finds the caches in this state. The
-// results are the nanoseconds of each case minus those of an empty call.
+// results are in nanoseconds; the time of an empty call is subtracted.
 func Cold(rounds int, cases []Case) []float64 {
 	other := make([]byte, 16<<20)
 	cases = append([]Case{Op("nothing", func() {})}, cases...)

@@ -76,7 +76,7 @@ func attack(address string, n int) {
 	fmt.Println(connections.Load())
 }
 
-// visit makes one connection, which it closes after ten seconds at the latest.
+// visit makes one connection and closes it after at most ten seconds.
 func visit(ctx context.Context, address string, kind func(context.Context, net.Conn)) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -8,10 +8,10 @@
 //	go run ./examples/capacity -pool    about 30 s: a connection pool is the limit, not CPU
 //
 // The service is a child process with GOMAXPROCS=1, so that its CPU time does not
-// include that of the load. The load rises until the service reports that 60 % of its
-// CPU are used. The program records the estimate of that moment, then sends as many
-// requests as the service answers. It exits with status 0 if the estimate was within
-// 15 % of the measurement.
+// include the CPU time of the load. The load rises until the service reports that it
+// uses 60 % of its CPU. The program records the estimate of that moment, then sends as
+// many requests as the service answers. It exits with status 0 if the estimate was
+// within 15 % of the measurement.
 //
 // With -pool each request waits for one of four slow connections. All of them are busy
 // while most of the CPU is idle. The program exits with status 0 if the service then

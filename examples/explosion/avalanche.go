@@ -116,7 +116,7 @@ func (s *server) close() {
 	<-s.done
 }
 
-// order is the service's handler. Its root span stands for that of a middleware.
+// order is the service's handler. In a real service a middleware starts the root span.
 func (c *chain) order(w http.ResponseWriter, r *http.Request) {
 	ctx, span := c.tracer.Start(r.Context(), "GET /order")
 	defer span.End()

@@ -185,8 +185,8 @@ func fanOut(_ context.Context, _ *service) {
 	<-answers
 }
 
-// connect opens a client connection that stays open. In a real service the root span
-// would be that of the server's handler; here it is that of the request that connects.
+// connect opens a client connection that stays open. In a real service the server's
+// handler would have the root span; here the request that connects has it.
 func connect(ctx context.Context, s *service) {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(s.server.URL, "http://"))
 	if err != nil {

@@ -76,8 +76,8 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveSilent accepts connections until the listener is closed. It answers and closes
-// those of healthyTime and keeps later ones open without an answer.
+// serveSilent accepts connections until the listener is closed. During healthyTime it
+// answers and closes each connection. Later it sends nothing and keeps them open.
 func serveSilent(l net.Listener) {
 	start := time.Now()
 	var kept []net.Conn

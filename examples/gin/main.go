@@ -101,7 +101,7 @@ type service struct {
 	background sync.WaitGroup // receipts in progress
 }
 
-// router returns the service's routes and, below /debug/gmpulse/, those of the agent.
+// router returns the service's routes and, below /debug/gmpulse/, the agent's routes.
 // The agent answers only clients of this machine, unless GMPULSE_TOKEN is set.
 func (s *service) router(pulse http.Handler) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)

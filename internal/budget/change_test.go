@@ -41,7 +41,7 @@ func change(tb testing.TB, what, source string) string {
 	return b.String()
 }
 
-// The test compares the sizes recorded for the engine with those of the agent.
+// The test compares the sizes recorded for the engine with the sizes of the agent.
 func TestFailingSizeBudgetNamesThePackage(t *testing.T) {
 	if testing.Short() || testutil.RaceEnabled {
 		t.Skip("builds programs, which the race detector does not affect")

@@ -13,8 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// recordAllocations counts the allocations of one acknowledged record, including
-// those of fluent-logger and the few of the test server.
+// recordAllocations counts the allocations of one acknowledged record, including the
+// allocations of fluent-logger and of the test server.
 func recordAllocations(tb testing.TB) float64 {
 	tb.Helper()
 	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb)})
