@@ -17,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -243,28 +244,21 @@ func TestCorruptLabels(t *testing.T) {
 func TestSurveyIsSmall(t *testing.T) {
 	defer startMany(10_000, pprof.Labels("route", "/cart"), waitLabelled)()
 	s := take(t)
-	before := heap()
+	before := testutil.HeapAlloc()
 	surveys := make([]*goroutines.Survey, 20)
 	for i := range surveys {
 		surveys[i] = take(t)
 	}
-	if held := (heap() - before) / len(surveys); held > 64<<10 {
+	if held := (testutil.HeapAlloc() - before) / int64(len(surveys)); held > 64<<10 {
 		t.Errorf("a survey of %d groups holds %d bytes", len(s.Groups), held)
 	}
 	runtime.KeepAlive(surveys)
 }
 
-func heap() int {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
-}
-
 // A survey stops the world for a time that does not depend on the number of goroutines. With
 // debug=2 it would be 80 ms here.
 func TestSurveyPausesBriefly(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		t.Skip("depends on time")
 	}
 	defer startMany(10_000, pprof.Labels(), waitLabelled)()
