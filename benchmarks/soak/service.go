@@ -183,7 +183,7 @@ func (s *service) scrape(ctx context.Context) {
 		page, err := io.ReadAll(answer.Body)
 		_ = answer.Body.Close()
 		if ctx.Err() == nil && (err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "gmpulse_goroutines")) {
-			s.addError(fmt.Errorf("scrape: %s, %d bytes, %w", answer.Status, len(page), err))
+			s.addError(fmt.Errorf("scrape: %s, %d bytes, %v", answer.Status, len(page), err))
 		}
 		s.scrapes.Add(1)
 	}
