@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
@@ -401,7 +402,7 @@ func TestDecodeStopsAtTheFirstError(t *testing.T) {
 func second[T, U any](_ T, u U) U { return u }
 
 func TestCodecAllocs(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	var enc runtimeinfo.Encoder

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -28,7 +29,7 @@ func crowd(n int) *runtimeinfo.Snapshot {
 // A record of eight times the spans, groups, bands and events takes eight times the
 // bytes and allocations, no more, to write and to read.
 func TestRecordsAreLinear(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates too")
 	}
 	cost := func(n int) (bytes int, write, read float64) {

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// order is what the application loads, prices and sends.
+// order is the JSON document of the application.
 type order struct {
 	ID    string            `json:"id"`
 	User  string            `json:"user"`
@@ -35,7 +35,7 @@ type item struct {
 	Tags  []string `json:"tags"`
 }
 
-// someOrder is an order of twelve items as JSON.
+// someOrder returns an order of twelve items as JSON.
 func someOrder() ([]byte, error) {
 	o := order{ID: "x", User: "someone@example.com", Meta: map[string]string{"region": "eu", "tier": "gold", "channel": "web"}}
 	for i := range 12 {
@@ -44,22 +44,24 @@ func someOrder() ([]byte, error) {
 	return json.Marshal(o)
 }
 
-// discard is the exporter behind the batch processor that every application has.
-type discard struct{}
+// discardSpans is a span exporter that drops all spans.
+type discardSpans struct{}
 
-func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
-func (discard) Shutdown(context.Context) error                             { return nil }
+func (discardSpans) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
+func (discardSpans) Shutdown(context.Context) error                             { return nil }
 
-// appProvider is the tracer provider of an application: everything sampled and batched.
+// appProvider returns the tracer provider of an application. It samples all spans and
+// exports them in batches.
 func appProvider(processors ...sdktrace.SpanProcessor) *sdktrace.TracerProvider {
-	options := []sdktrace.TracerProviderOption{sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithBatcher(discard{})}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithBatcher(discardSpans{})}
 	for _, p := range processors {
 		options = append(options, sdktrace.WithSpanProcessor(p))
 	}
 	return sdktrace.NewTracerProvider(options...)
 }
 
-// application is a Gin service with otelgin: three spans a request, JSON in and out.
+// application returns a Gin service with otelgin. A request has three spans, decodes
+// JSON and encodes JSON.
 func application(tp trace.TracerProvider, stored []byte) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	tracer := tp.Tracer("app")
@@ -97,4 +99,4 @@ func price(ctx context.Context, t trace.Tracer, o *order) {
 	o.Hash = h.Sum64()
 }
 
-var errAnswer = errors.New("the application did not answer 200")
+var errAnswer = errors.New("the application did not answer with status 200")

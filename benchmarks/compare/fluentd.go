@@ -19,7 +19,7 @@ import (
 )
 
 func printFluentd(e effort) error {
-	address, stop, err := startSink(roleForward)
+	address, stop, err := startServer(roleForward)
 	if err != nil {
 		return err
 	}
@@ -39,34 +39,34 @@ func printFluentd(e effort) error {
 		logger, err := fluent.New(c)
 		return sidebyside.Must(name, func() error { return logger.PostWithTime("compare", s.Time, record()) }), err
 	}
-	encoded, err := encodedOnce(record())
+	encoded, err := encode(record())
 	if err != nil {
 		return err
 	}
 	bare, err0 := fluent.New(fluent.Config{FluentHost: host, FluentPort: port, SubSecondPrecision: true, RequestAck: true})
 	plain, err1 := post("fluent-logger, a map", fluent.Config{})
 	acked, err2 := post("fluent-logger, a map, acknowledged", fluent.Config{RequestAck: true})
-	ours, err3 := fluentd.New(fluentd.Config{URL: "tcp://" + address})
+	exporter, err3 := fluentd.New(fluentd.Config{URL: "tcp://" + address})
 	if err := errors.Join(err0, err1, err2, err3); err != nil {
 		return err
 	}
-	export := sidebyside.Must("**gmpulse**: fluent-logger with an encoding of our own, acknowledged", func() error {
-		return ours.Export(context.Background(), s)
+	export := sidebyside.Must("**gmpulse**: fluent-logger with gmpulse's encoding, acknowledged", func() error {
+		return exporter.Export(context.Background(), s)
 	})
 	fmt.Printf("A record has %d fields.\n\n", len(record()))
 	printTurns("plain fluent-logger", sidebyside.Turns(e.turns, []sidebyside.Case{
 		plain, acked, export,
-		sidebyside.Must("of that, fluent-logger: a record that is encoded already, acknowledged", func() error {
+		sidebyside.Must("of this, fluent-logger: an encoded record, acknowledged", func() error {
 			return bare.PostWithTime("compare", s.Time, encoded)
 		}),
 	}))
-	return ours.Shutdown(context.Background())
+	return exporter.Shutdown(context.Background())
 }
 
-// bytesOf is a record that is encoded already: fluent-logger copies it.
-type bytesOf []byte
+// encodedRecord is a record in MessagePack. fluent-logger copies it into its message.
+type encodedRecord []byte
 
-func (b bytesOf) MarshalMsg(to []byte) ([]byte, error) { return append(to, b...), nil }
-func (b bytesOf) Msgsize() int                         { return len(b) }
+func (r encodedRecord) MarshalMsg(to []byte) ([]byte, error) { return append(to, r...), nil }
+func (r encodedRecord) Msgsize() int                         { return len(r) }
 
-func encodedOnce(record map[string]any) (bytesOf, error) { return msgp.AppendMapStrIntf(nil, record) }
+func encode(record map[string]any) (encodedRecord, error) { return msgp.AppendMapStrIntf(nil, record) }

@@ -16,11 +16,11 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// program is a web server that does one thing more.
+// program is a web server that links further packages.
 type program struct {
 	name    string
 	imports []string
-	use     string // statements, so that the linker keeps what is used
+	use     string // statements that make the linker keep the packages' code
 }
 
 const (
@@ -34,8 +34,8 @@ const (
 func programs() []program {
 	return []program{
 		{"net/http alone", nil, ""},
-		{"**gmpulse** agent/engine with an exporter of slog", []string{"context", modGmpulse + "agent/engine", modGmpulse + "exporters"}, `e, _ := engine.New(engine.WithExporter("log", exporters.Log(nil))); e.Start(context.Background())`},
-		{"**gmpulse** agent, all of it", []string{modGmpulse + "agent"}, `agent.Start()`},
+		{"**gmpulse** agent/engine with a slog exporter", []string{"context", modGmpulse + "agent/engine", modGmpulse + "exporters"}, `e, _ := engine.New(engine.WithExporter("log", exporters.Log(nil))); e.Start(context.Background())`},
+		{"**gmpulse** agent", []string{modGmpulse + "agent"}, `agent.Start()`},
 		{"OTel SDK, traces", []string{modOTel + "/sdk/trace"}, `trace.NewTracerProvider()`},
 		{"client_golang with promhttp", []string{modPrometheus + "/promhttp"}, `http.Handle("/metrics", promhttp.Handler())`},
 		{"OTel SDK, metrics, with contrib runtime", []string{modOTel + "/sdk/metric", "go.opentelemetry.io/contrib/instrumentation/runtime"}, `runtime.Start(runtime.WithMeterProvider(metric.NewMeterProvider()))`},
@@ -56,7 +56,7 @@ func (p *program) source() string {
 	return b.String()
 }
 
-// build makes the binary of a program, stripped.
+// build builds the stripped binary of a program and returns its path and size.
 func (p *program) build(ctx context.Context, dir string, index int) (binary string, bytes int64, err error) {
 	source := filepath.Join(dir, fmt.Sprint(index), "main.go")
 	binary = filepath.Join(dir, fmt.Sprint("program", index))
@@ -73,13 +73,13 @@ func (p *program) build(ctx context.Context, dir string, index int) (binary stri
 	return binary, info.Size(), nil
 }
 
-// initCost is what the initialisation of all packages of a program takes.
+// initCost is the cost of initialising all packages of a program.
 type initCost struct {
 	ns    float64
 	bytes int
 }
 
-// runInit starts a program, which ends at once.
+// runInit starts a program, which fails to listen and ends, and returns its initCost.
 func runInit(ctx context.Context, binary string) (c initCost, err error) {
 	run := exec.CommandContext(ctx, binary)
 	run.Env = append(os.Environ(), "GODEBUG=inittrace=1")
@@ -87,7 +87,7 @@ func runInit(ctx context.Context, binary string) (c initCost, err error) {
 	if err != nil {
 		return c, fmt.Errorf("%w: %s", err, trace)
 	}
-	// Lines like: init net/http @0.4 ms, 0.02 ms clock, 5152 bytes, 17 allocs.
+	// A line is: init net/http @0.4 ms, 0.02 ms clock, 5152 bytes, 17 allocs.
 	for line := range bytes.Lines(trace) {
 		f := strings.Fields(string(line))
 		if len(f) < 10 || f[0] != "init" {
@@ -102,9 +102,9 @@ func runInit(ctx context.Context, binary string) (c initCost, err error) {
 	return c, nil
 }
 
-// printFootprint builds every program and starts them in turns; of the times the
-// medians are printed, of those over the first program the medians of differences
-// in the same turn.
+// printFootprint builds all programs and starts them in turn. It prints the median init
+// time of the first program, and for the others the median of the differences to the
+// first program in the same turn.
 func printFootprint(e effort) error {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "footprint")

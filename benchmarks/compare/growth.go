@@ -19,7 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// condition is what a process of its own is in while it measures.
+// condition is the state of a child process while it measures.
 type condition struct {
 	Name                          string
 	Goroutines, Procs, Files, MiB int
@@ -41,12 +41,12 @@ func conditions(quick bool) []condition {
 	return all
 }
 
-// grown is what was measured, in nanoseconds.
-type grown struct {
+// growth has the results of a child process, in nanoseconds.
+type growth struct {
 	Limit, Read, Pulse, Host, GopsutilFDs float64
 }
 
-// printGrowth compares each condition with the first, 1,000 goroutines.
+// printGrowth measures each condition in a child process.
 func printGrowth(e effort) error {
 	head("process with", "bare metrics.Read", "**gmpulse** sample", "**gmpulse** pulse", "**gmpulse** host pass", "gopsutil NumFDs")
 	for _, c := range conditions(e.quick) {
@@ -64,7 +64,7 @@ type growthJob struct {
 	Effort    sidebyside.Effort
 }
 
-func inChild(c condition, e effort) (g grown, err error) {
+func inChild(c condition, e effort) (g growth, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return g, err
@@ -87,9 +87,9 @@ func inChild(c condition, e effort) (g grown, err error) {
 	return g, json.Unmarshal(out, &g)
 }
 
-// asChild is what a process of its own does.
+// asChild runs a server or a growthJob in the child process.
 func asChild(text string) error {
-	if serve := sinks()[text]; serve != nil {
+	if serve := servers()[text]; serve != nil {
 		return serve()
 	}
 	var job growthJob
@@ -104,7 +104,7 @@ func asChild(text string) error {
 	if err != nil {
 		return err
 	}
-	read, _, pulse, hostPass := own()
+	read, _, pulse, hostPass := gmpulseParts()
 	r := sidebyside.Turns(job.Effort, []sidebyside.Case{
 		sidebyside.Op("limit", limit()),
 		sidebyside.Op("read", read),
@@ -116,10 +116,11 @@ func asChild(text string) error {
 		}),
 	})
 	runtime.KeepAlive(keep)
-	return json.NewEncoder(os.Stdout).Encode(grown{r[0].CPU, r[1].CPU, r[2].CPU, r[3].CPU, r[4].CPU})
+	return json.NewEncoder(os.Stdout).Encode(growth{r[0].CPU, r[1].CPU, r[2].CPU, r[3].CPU, r[4].CPU})
 }
 
-// enter brings the process into the condition.
+// enter brings the process into the condition. The caller must keep the result
+// reachable.
 func (c *condition) enter() (keep any, err error) {
 	var ready sync.WaitGroup
 	for range c.Goroutines {

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// load sends requests to an application over connections that stay open, from
-// within the process: a client that does as little as one can.
+// load is a minimal HTTP client in the process of the application, with connections
+// that stay open.
 type load struct {
 	conns []net.Conn
 }
@@ -38,7 +38,7 @@ func newLoad(h http.Handler) (*load, error) {
 	return load, nil
 }
 
-// run sends n requests and waits for the answers.
+// run sends n requests and waits for the responses.
 func (l *load) run(n int) {
 	var wg sync.WaitGroup
 	for _, c := range l.conns {
@@ -72,8 +72,8 @@ func request(c net.Conn, buf []byte) error {
 	return nil
 }
 
-// complete tells whether b is a whole answer: short ones come with their length,
-// longer ones in chunks.
+// complete reports whether b is a complete response. A short one has a Content-Length, a
+// long one is chunked.
 func complete(b []byte) bool {
 	header, body, found := bytes.Cut(b, []byte("\r\n\r\n"))
 	if !found {

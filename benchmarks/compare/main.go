@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compare measures what gmpulse costs beside its peers and beside the limit of
-// what is possible, one table in Markdown for each question.
+// Compare measures the cost of gmpulse, of other libraries, and of the minimum that
+// any library must do. It prints tables in Markdown.
 //
 //	go -C benchmarks run ./compare                 all tables, about ten minutes
-//	go -C benchmarks run ./compare -only sample    the tables whose name has that in it
-//	go -C benchmarks run ./compare -quick          a thin sample of all, half a minute: what CI runs
+//	go -C benchmarks run ./compare -only sample    the tables whose name contains "sample"
+//	go -C benchmarks run ./compare -quick          a short run of all, half a minute: what CI runs
 //
-// It needs Linux, for the CPU time of the process. The goroutine survey has a
-// program of its own, ./cost.
+// It needs Linux to measure the CPU time of the process. ./cost measures the survey of
+// goroutines.
 package main
 
 import (
@@ -24,18 +24,17 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// table is one question.
 type table struct {
 	name  string
 	title string
 	print func(effort) error
 }
 
-// effort is how long to measure.
+// effort determines how long to measure.
 type effort struct {
-	turns  sidebyside.Effort // of single operations
-	pairs  sidebyside.Effort // of a whole application
-	cold   int               // rounds
+	turns  sidebyside.Effort // for single operations
+	pairs  sidebyside.Effort // for a whole application
+	cold   int               // rounds with cold caches
 	traces tracing
 	quick  bool
 }
@@ -52,14 +51,14 @@ func tables() []table {
 		{"ticks", "A tick in a busy application", printTicks},
 		{"growth", "Growth of one sample", printGrowth},
 		{"footprint", "Binary size and init", printFootprint},
-		{"footprint-parts", "What the binary of the agent is made of", printParts},
+		{"footprint-parts", "Parts of the agent's binary", printParts},
 	}
 }
 
 func main() {
-	only := flag.String("only", "", "tables whose name has this in it")
-	quick := flag.Bool("quick", false, "a thin sample")
-	child := flag.String("child", "", "what a process of its own measures; for ./compare itself")
+	only := flag.String("only", "", "print the tables whose name contains this")
+	quick := flag.Bool("quick", false, "a short run")
+	child := flag.String("child", "", "internal: what this child process measures or serves")
 	profile := flag.String("profile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
 	if *child != "" {
@@ -80,8 +79,8 @@ func main() {
 			traces: tracing{rounds: 1, length: 100 * time.Millisecond},
 		}
 	}
-	// As large a heap as a service has, so that the garbage of one case is not
-	// collected in the slice of another.
+	// A heap as large as a service's makes collections rare: otherwise the garbage of
+	// one case would be collected in the slice of another.
 	ballast := make([]byte, 64<<20)
 	defer runtime.KeepAlive(ballast)
 	stop, err := startProfile(*profile)
@@ -97,7 +96,7 @@ func main() {
 	}
 }
 
-// startProfile begins a CPU profile, if there is a file for it.
+// startProfile starts a CPU profile unless file is empty.
 func startProfile(file string) (stop func(), err error) {
 	if file == "" {
 		return func() {}, nil
@@ -116,8 +115,8 @@ func fail(err error) {
 	}
 }
 
-// peers are the modules whose version belongs to a result.
-func peers() []string {
+// comparedModules returns the modules whose versions are printed with the results.
+func comparedModules() []string {
 	return []string{
 		"github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp", "go.opentelemetry.io/contrib/instrumentation/runtime",
 		"go.opentelemetry.io/contrib/instrumentation/host", "go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin",
@@ -127,14 +126,15 @@ func peers() []string {
 	}
 }
 
-// machine says where and with what.
+// machine describes the toolchain, the machine, the date and the versions of the
+// compared modules.
 func machine() string {
 	var versions []string
 	info, _ := debug.ReadBuildInfo()
-	for _, p := range peers() {
+	for _, m := range comparedModules() {
 		for _, d := range info.Deps {
-			if d.Path == p {
-				versions = append(versions, p[strings.LastIndex(p, "/")+1:]+" "+strings.TrimPrefix(d.Version, "v"))
+			if d.Path == m {
+				versions = append(versions, m[strings.LastIndex(m, "/")+1:]+" "+strings.TrimPrefix(d.Version, "v"))
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func machine() string {
 		processor(), time.Now().Format(time.DateOnly), strings.Join(versions, ", "))
 }
 
-// processor returns the name that the kernel has for it.
+// processor returns the processor's name from /proc/cpuinfo.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -156,7 +156,7 @@ func processor() string {
 	return "unknown"
 }
 
-// row prints one line of a table.
+// row prints a row of a table.
 func row(cells ...string) { fmt.Println("| " + strings.Join(cells, " | ") + " |") }
 
 func head(cells ...string) {
@@ -164,9 +164,9 @@ func head(cells ...string) {
 	row(strings.Split(strings.Repeat("---,", len(cells)-1)+"---", ",")...)
 }
 
-// printTurns prints cases that took turns. limit names what the ratio is to.
-func printTurns(limit string, results []sidebyside.Result) {
-	head("what", "× "+limit, "CPU", "allocated", "allocations")
+// printTurns prints the results of sidebyside.Turns. reference names the first case.
+func printTurns(reference string, results []sidebyside.Result) {
+	head("what", "× "+reference, "CPU", "allocated", "allocations")
 	for _, r := range results {
 		row(r.Name, ratio(r.Ratio), duration(r.CPU), size(r.Bytes), number(r.Allocs))
 	}
@@ -174,7 +174,7 @@ func printTurns(limit string, results []sidebyside.Result) {
 
 func ratio(v float64) string { return number(v) }
 
-// number writes two to three digits.
+// number formats v with two or three digits.
 func number(v float64) string {
 	switch {
 	case v != v:

@@ -20,22 +20,24 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// nowhere is an exporter of the SDK's that drops what it gets: what is left is the
-// collecting.
-type nowhere struct{ temporality metricdata.Temporality }
+// discardMetrics is an exporter of the SDK that drops all metrics, so that only the
+// collection is measured.
+type discardMetrics struct{ temporality metricdata.Temporality }
 
-func (n nowhere) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality { return n.temporality }
+func (n discardMetrics) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality {
+	return n.temporality
+}
 
-func (nowhere) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+func (discardMetrics) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	return sdkmetric.DefaultAggregationSelector(k)
 }
 
-func (nowhere) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
-func (nowhere) ForceFlush(context.Context) error                          { return nil }
-func (nowhere) Shutdown(context.Context) error                            { return nil }
+func (discardMetrics) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+func (discardMetrics) ForceFlush(context.Context) error                          { return nil }
+func (discardMetrics) Shutdown(context.Context) error                            { return nil }
 
-// instruments are observable ones of the SDK's, one for each number of a snapshot,
-// with its name, unit, description and attributes.
+// instruments returns a function that collects n observable instruments of the SDK: one
+// for each number of a snapshot, with its name, unit, description and attributes.
 func instruments(s *runtimeinfo.Snapshot) (collect func(*metricdata.ResourceMetrics) error, n int, err error) {
 	reader := sdkmetric.NewManualReader()
 	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("compare")
@@ -49,7 +51,7 @@ func instruments(s *runtimeinfo.Snapshot) (collect func(*metricdata.ResourceMetr
 	known := map[string]metric.Float64Observable{}
 	for p := range s.Points() {
 		if p.Histogram != nil {
-			continue // none of the SDK's can be observed
+			continue // the SDK has no observable histogram
 		}
 		i := known[p.Metric.Name]
 		if i == nil {
@@ -86,8 +88,8 @@ func instrument(meter metric.Meter, m *runtimeinfo.Metric) (metric.Float64Observ
 	}
 }
 
-// exportInTurn hands over one snapshot after the other: the same one again would
-// not be sent.
+// exportInTurn returns a function that exports the next of the snapshots. The exporter
+// would not send the same snapshot again.
 func exportInTurn(e exporters.Exporter, all []*runtimeinfo.Snapshot) func() error {
 	i := 0
 	return func() error {
@@ -97,7 +99,7 @@ func exportInTurn(e exporters.Exporter, all []*runtimeinfo.Snapshot) func() erro
 }
 
 func printOTLP(e effort) error {
-	address, stop, err := startSink(roleHTTP)
+	address, stop, err := startServer(roleHTTP)
 	if err != nil {
 		return err
 	}
@@ -105,8 +107,8 @@ func printOTLP(e effort) error {
 	live := liveSnapshots(8)
 	collect, numbers, err1 := instruments(live[0])
 	contrib, err2 := collectOTel(true, false)
-	cumulative, err3 := otlp.New(otlp.Config{Metrics: nowhere{metricdata.CumulativeTemporality}, Process: true})
-	deltas, err4 := otlp.New(otlp.Config{Metrics: nowhere{metricdata.DeltaTemporality}, Process: true})
+	cumulative, err3 := otlp.New(otlp.Config{Metrics: discardMetrics{metricdata.CumulativeTemporality}, Process: true})
+	deltas, err4 := otlp.New(otlp.Config{Metrics: discardMetrics{metricdata.DeltaTemporality}, Process: true})
 	to := []otlpmetrichttp.Option{otlpmetrichttp.WithEndpoint(address), otlpmetrichttp.WithInsecure()}
 	sent, err5 := otlphttp.New(context.Background(), otlphttp.Config{Process: true, NoLogs: true, Metrics: to})
 	sdk, err6 := otlpmetrichttp.New(context.Background(), to...)
@@ -121,17 +123,17 @@ func printOTLP(e effort) error {
 	for range live[0].Points() {
 		points++
 	}
-	fmt.Printf("A snapshot has %d values, %d of them numbers, for each of which the SDK has an instrument.\n\n", points, numbers)
+	fmt.Printf("A snapshot has %d values. %d of them are numbers, and the SDK has one instrument for each of these.\n\n", points, numbers)
 	printTurns("the SDK's instruments", sidebyside.Turns(e.turns, []sidebyside.Case{
 		sidebyside.Must("the SDK's instruments, observed by one callback", func() error { return collect(&data) }),
 		sidebyside.Must("OTel contrib runtime, 10 metrics", contrib),
 		sidebyside.Must("**gmpulse**, cumulative", exportInTurn(cumulative, live)),
 		sidebyside.Must("**gmpulse**, deltas", exportInTurn(deltas, live)),
-		sidebyside.Must("the SDK's exporter: encoding and sending over HTTP, loopback", func() error { return sdk.Export(context.Background(), &again) }),
-		sidebyside.Must("the SDK's instruments with that", func() error {
+		sidebyside.Must("the SDK's exporter: encoding and sending over loopback HTTP", func() error { return sdk.Export(context.Background(), &again) }),
+		sidebyside.Must("the SDK's instruments with the SDK's exporter", func() error {
 			return errors.Join(collect(&data), sdk.Export(context.Background(), &data))
 		}),
-		sidebyside.Must("**gmpulse** with that", exportInTurn(sent, live)),
+		sidebyside.Must("**gmpulse** with the SDK's exporter", exportInTurn(sent, live)),
 	}))
 	return errors.Join(sent.Shutdown(context.Background()), sdk.Shutdown(context.Background()))
 }

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// parts are what the agent is made of: each is linked in addition to those
-// before it, so that what two of them share counts for the first.
+// parts returns the libraries of the agent. Each is linked in addition to all before it.
+// Code that two of them share counts for the first.
 func parts() []program {
 	return []program{
 		{"net/http alone", nil, ""},
@@ -38,7 +38,7 @@ func parts() []program {
 	}
 }
 
-// printParts builds a program for each part, with all before it.
+// printParts builds a program for each part, together with all parts before it.
 func printParts(e effort) error {
 	all := parts()
 	if e.quick {

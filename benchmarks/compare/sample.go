@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// limit is one metrics.Read of all that the runtime has, but for the counters of
-// GODEBUG settings: no sampler of runtime/metrics does it with less.
+// limit returns a function that reads all runtime metrics except the counters of
+// GODEBUG settings. No sampler of these metrics can be faster.
 func limit() func() {
 	var samples []metrics.Sample
 	for _, d := range metrics.All() {
@@ -26,8 +26,8 @@ func limit() func() {
 	return func() { metrics.Read(samples) }
 }
 
-// own returns our parts of a sample.
-func own() (read, snapshot, pulse, hostPass func()) {
+// gmpulseParts returns the parts of a sample of gmpulse.
+func gmpulseParts() (read, snapshot, pulse, hostPass func()) {
 	r := sampler.NewReader(sampler.Config{})
 	h := host.NewReader(host.Config{})
 	tick := sampler.Tick{Host: h.Read(context.Background())}
@@ -40,7 +40,7 @@ func own() (read, snapshot, pulse, hostPass func()) {
 }
 
 func sampleCases() ([]sidebyside.Case, error) {
-	read, snapshot, pulse, hostPass := own()
+	read, snapshot, pulse, hostPass := gmpulseParts()
 	runtimeOTel, err := collectOTel(true, false)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -23,20 +22,20 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// void is a response that nobody reads.
-type void struct {
+// discardedResponse is an http.ResponseWriter that only counts bytes.
+type discardedResponse struct {
 	header http.Header
 	n      int
 }
 
-func (v *void) Header() http.Header { return v.header }
-func (v *void) WriteHeader(int)     {}
-func (v *void) Write(b []byte) (int, error) {
-	v.n += len(b)
+func (r *discardedResponse) Header() http.Header { return r.header }
+func (r *discardedResponse) WriteHeader(int)     {}
+func (r *discardedResponse) Write(b []byte) (int, error) {
+	r.n += len(b)
 	return len(b), nil
 }
 
-// page is one scrape of h.
+// page is a handler with a request for its metrics page.
 type page struct {
 	h       http.Handler
 	request *http.Request
@@ -51,19 +50,19 @@ func newPage(h http.Handler, accept, encoding string) page {
 	return page{h, r}
 }
 
-// get returns how many bytes the page has.
+// get scrapes the page and returns its size in bytes.
 func (p page) get() int {
-	w := &void{header: http.Header{}}
+	w := &discardedResponse{header: http.Header{}}
 	p.h.ServeHTTP(w, p.request)
 	return w.n
 }
 
-// liveSnapshot is one with everything in it that this machine has.
+// liveSnapshot returns a snapshot with all values that this machine has.
 func liveSnapshot() *runtimeinfo.Snapshot { return liveSnapshots(1)[0] }
 
-// liveSnapshots are so many of one process, one after another.
+// liveSnapshots returns n consecutive snapshots of this process.
 func liveSnapshots(n int) (all []*runtimeinfo.Snapshot) {
-	p := catalogue.NewProcess(runtimeinfo.Attr{Key: "service.name", Value: "checkout"})
+	p := catalogue.NewProcess(runtimeinfo.Attr{Key: "service.name", Value: "orders"})
 	h := host.NewReader(host.Config{})
 	defer h.Close()
 	tick := sampler.Tick{Time: time.Now(), Host: h.Read(context.Background())}
@@ -131,5 +130,3 @@ func printScrape(e effort) error {
 	}
 	return nil
 }
-
-var _ io.Writer = (*void)(nil)

@@ -17,51 +17,53 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// passive is a span processor without the methods that matter.
-type passive struct{}
+// noLifecycle has the methods of a span processor that do nothing here.
+type noLifecycle struct{}
 
-func (passive) Shutdown(context.Context) error   { return nil }
-func (passive) ForceFlush(context.Context) error { return nil }
+func (noLifecycle) Shutdown(context.Context) error   { return nil }
+func (noLifecycle) ForceFlush(context.Context) error { return nil }
 
-// empty does nothing: what the first processor of a provider costs.
-type empty struct{ passive }
+// empty is a span processor that does nothing. It shows what the SDK spends on the first
+// processor of a provider.
+type empty struct{ noLifecycle }
 
 func (empty) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 func (empty) OnEnd(sdktrace.ReadOnlySpan)                     {}
 
-// looker asks a span for what has to be known of it, and forgets it: is it a root,
-// its ids, its name, its times. The SDK's locks make this the limit.
-type looker struct {
-	passive
-	odd atomic.Int64 // hardly ever written: it is shared by all CPUs
+// reading is a span processor that only reads the fields that gmpulse needs: whether the
+// span is a root, its ids, name and times. The SDK locks the span for each of them, so
+// no processor of this kind can be faster.
+type reading struct {
+	noLifecycle
+	used atomic.Int64 // almost never written, because all CPUs share it
 }
 
-func (l *looker) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+func (r *reading) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 	if s.Parent().HasSpanID() {
 		return
 	}
 	id := s.SpanContext()
-	l.look(id, int64(len(s.Name()))+s.StartTime().UnixNano())
+	r.use(id, int64(len(s.Name()))+s.StartTime().UnixNano())
 }
 
-func (l *looker) OnEnd(s sdktrace.ReadOnlySpan) {
+func (r *reading) OnEnd(s sdktrace.ReadOnlySpan) {
 	if s.Parent().HasSpanID() {
 		return
 	}
-	l.look(s.SpanContext(), s.EndTime().UnixNano())
+	r.use(s.SpanContext(), s.EndTime().UnixNano())
 }
 
-// look lets the compiler leave nothing out.
-func (l *looker) look(id trace.SpanContext, sum int64) {
+// use uses the fields, so that the compiler does not remove the calls that read them.
+func (r *reading) use(id trace.SpanContext, sum int64) {
 	span, trace := id.SpanID(), id.TraceID()
 	if int64(span[0])+int64(trace[0])+sum == 0 {
-		l.odd.Add(1)
+		r.used.Add(1)
 	}
 }
 
-// mapped keeps the spans in a sync.Map, as most would write it.
+// mapped keeps the active spans in a sync.Map, the obvious implementation.
 type mapped struct {
-	passive
+	noLifecycle
 	spans sync.Map
 }
 
@@ -70,7 +72,7 @@ func (m *mapped) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 }
 func (m *mapped) OnEnd(s sdktrace.ReadOnlySpan) { m.spans.Delete(s.SpanContext().SpanID()) }
 
-func ours(c tracectx.Config) *tracectx.Processor {
+func gmpulse(c tracectx.Config) *tracectx.Processor {
 	p, err := tracectx.New(c)
 	if err != nil {
 		panic(err)
@@ -78,7 +80,7 @@ func ours(c tracectx.Config) *tracectx.Processor {
 	return p
 }
 
-// provider returns one that samples everything.
+// provider returns a tracer provider that samples all spans.
 func provider(processors ...sdktrace.SpanProcessor) trace.TracerProvider {
 	options := []sdktrace.TracerProviderOption{sdktrace.WithSampler(sdktrace.AlwaysSample())}
 	for _, p := range processors {
@@ -96,16 +98,16 @@ func spanProviders() []spanProvider {
 	return []spanProvider{
 		{"an empty processor", provider(empty{})},
 		{"no processor", provider()},
-		{"*limit:* a processor that looks and forgets", provider(&looker{})},
-		{"**gmpulse**", provider(ours(tracectx.Config{}))},
-		{"**gmpulse** without labels", provider(ours(tracectx.Config{NoLabels: true}))},
+		{"*limit:* a processor that only reads the span", provider(&reading{})},
+		{"**gmpulse**", provider(gmpulse(tracectx.Config{}))},
+		{"**gmpulse** without labels", provider(gmpulse(tracectx.Config{NoLabels: true}))},
 		{"a sync.Map of spans", provider(&mapped{})},
 		{"otel-profiling-go", otelpyroscope.NewTracerProvider(provider())},
 	}
 }
 
-// spanCases start and end spans on some goroutines at a time, one for each CPU
-// that is counted.
+// spanCases returns cases that start and end spans on several goroutines at the same
+// time.
 func spanCases(ctx context.Context, goroutines int) (cases []sidebyside.Case) {
 	for _, p := range spanProviders() {
 		tracer := p.provider.Tracer("compare")
@@ -130,11 +132,11 @@ func printSpan(e effort) error {
 		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
 	}))
 	effort := e.turns
-	effort.Rounds *= 4 // a difference of few nanoseconds is wanted
+	effort.Rounds *= 4 // to measure differences of a few nanoseconds
 	one := sidebyside.Turns(effort, spanCases(context.Background(), 1))
 	all := sidebyside.Turns(effort, spanCases(context.Background(), runtime.GOMAXPROCS(0)))
 	below := sidebyside.Turns(effort, spanCases(child, 1))
-	head("provider with", "root span", "over an empty processor", "CPUs at once: × an empty processor", "child span over an empty processor", "allocations of a root span")
+	head("provider with", "root span", "more than an empty processor", "on all CPUs: × an empty processor", "child span: more than an empty processor", "allocations of a root span")
 	for i, r := range one {
 		row(r.Name, duration(r.CPU), signed(r.More), ratio(all[i].Ratio), signed(below[i].More), number(r.Allocs))
 	}
@@ -148,8 +150,8 @@ func signed(ns float64) string {
 	return "+" + duration(ns)
 }
 
-// printScan is what a tick pays for 5,000 active spans of ten names, of which as many
-// more have ended.
+// printScan measures the work of a tick on 5,000 active spans of ten names, after as many
+// spans have ended.
 func printScan(e effort) error {
 	const active = 5000
 	names := []string{"GET /a", "GET /b", "GET /c", "GET /d", "GET /e", "GET /f", "GET /g", "GET /h", "GET /i", "GET /j"}
@@ -161,12 +163,12 @@ func printScan(e effort) error {
 			ended.End(trace.WithTimestamp(start.Add(time.Duration(i*i) * time.Microsecond)))
 		}
 	}
-	p, m := ours(tracectx.Config{Capacity: 2 * active}), &mapped{}
+	p, m := gmpulse(tracectx.Config{Capacity: 2 * active}), &mapped{}
 	fill(p)
 	fill(m)
-	idle := ours(tracectx.Config{})
+	idle := gmpulse(tracectx.Config{})
 	printTurns("Range", sidebyside.Turns(e.turns, []sidebyside.Case{
-		sidebyside.Op("Range over a sync.Map, looking at nothing", func() { m.spans.Range(func(any, any) bool { return true }) }),
+		sidebyside.Op("Range over a sync.Map, without reading the spans", func() { m.spans.Range(func(any, any) bool { return true }) }),
 		sidebyside.Op("**gmpulse**: counts, ages and durations by name, the oldest 32", func() { p.Observe(time.Now()) }),
 		sidebyside.Op("**gmpulse** with no active span, table of 4,096", func() { idle.Observe(time.Now()) }),
 	}))

@@ -24,13 +24,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// watcher runs beside the application during its slices.
+// watcher is a library that runs in the application's process during a slice.
 type watcher struct {
 	start, stop func()
 	ticks       atomic.Uint64
 }
 
-// every calls f at an interval.
+// every returns a watcher that calls f at an interval.
 func every(interval time.Duration, f func()) *watcher {
 	w := &watcher{}
 	var quit chan struct{}
@@ -59,9 +59,9 @@ func every(interval time.Duration, f func()) *watcher {
 	return w
 }
 
-// everything is the agent with all that it does by itself, an exporter more, and
-// the application's spans.
-func everything(interval time.Duration) *watcher {
+// wholeAgent returns the agent with its defaults, an additional exporter and the spans
+// of the application.
+func wholeAgent(interval time.Duration) *watcher {
 	w := &watcher{}
 	var a *agent.Agent
 	counted := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
@@ -75,7 +75,7 @@ func everything(interval time.Duration) *watcher {
 		if err != nil {
 			panic(err)
 		}
-		pause() // what starting takes is not what running takes
+		pause() // so that the slice does not include the cost of starting
 	}
 	w.stop = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -87,11 +87,11 @@ func everything(interval time.Duration) *watcher {
 	return w
 }
 
-// pause comes before each slice, of the reference too: what follows a rest is
-// slower than what does not.
+// pause waits before each slice, also of the reference, because a slice after a pause is
+// slower than one without.
 func pause() { time.Sleep(100 * time.Millisecond) }
 
-// flightRecorder is the runtime's own, always on.
+// flightRecorder returns a watcher that runs the flight recorder of the runtime.
 func flightRecorder() *watcher {
 	var r *trace.FlightRecorder
 	return &watcher{
@@ -106,12 +106,12 @@ func flightRecorder() *watcher {
 	}
 }
 
-// beside is the application's load with a watcher at its side.
-func beside(name string, l *load, w *watcher) sidebyside.Case {
+// withWatcher returns a case: the application under load with a watcher.
+func withWatcher(name string, l *load, w *watcher) sidebyside.Case {
 	return sidebyside.Case{Name: name, Run: l.run, Before: w.start, After: w.stop, Ticks: w.ticks.Load}
 }
 
-// must makes f one that fails loudly.
+// must returns a function that panics if f returns an error.
 func must(f func() error) func() {
 	return func() {
 		if err := f(); err != nil {
@@ -120,8 +120,9 @@ func must(f func() error) func() {
 	}
 }
 
-// scrapeOf renders what client_golang's Go and process collectors have.
-func scrapeOf() func() error {
+// clientGolangTick returns a function that gathers client_golang's Go and process
+// collectors and writes them in the text format.
+func clientGolangTick() func() error {
 	r := prometheus.NewRegistry()
 	r.MustRegister(goAndProcess()...)
 	return func() error {
@@ -139,10 +140,10 @@ func scrapeOf() func() error {
 	}
 }
 
-// bench is the application under load, without a watcher and with.
+// bench is the application under load.
 type bench struct {
 	stored []byte
-	plain  *load // its provider is the global one, so that the agent attaches to it
+	plain  *load // with the global tracer provider, to which the agent attaches
 }
 
 func newBench() (*bench, error) {
@@ -160,8 +161,8 @@ func (b *bench) reference(name string) sidebyside.Case {
 	return sidebyside.Case{Name: name, Run: b.plain.run, Before: pause}
 }
 
-// printApp compares the CPU time of a request with gmpulse and with what others
-// do at each request, against the same without.
+// printApp compares the CPU time of a request with gmpulse and with other libraries that
+// work at each request, relative to the application alone.
 func printApp(e effort) error {
 	b, err := newBench()
 	if err != nil {
@@ -172,29 +173,29 @@ func printApp(e effort) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	slow := e.pairs // ticks of a second need slices that have some
+	slow := e.pairs // a slice must be long enough for a tick each second
 	if !e.quick {
 		slow = sidebyside.Effort{Rounds: 40, Slice: time.Second}
 	}
-	head("the application with", "CPU per request, × nothing", "95 % interval", "allocated per request, more")
+	head("the application with", "CPU per request, × nothing", "95 % interval", "more bytes allocated per request")
 	pairs := sidebyside.Pairs(slow, b.reference("nothing"), []sidebyside.Case{
-		b.reference("nothing again"),
-		beside("**gmpulse**, everything, every second", b.plain, everything(time.Second)),
+		b.reference("nothing, measured again"),
+		withWatcher("**gmpulse** agent, every second", b.plain, wholeAgent(time.Second)),
 	})
 	pairs = append(pairs, sidebyside.Pairs(e.pairs, b.reference("nothing"), []sidebyside.Case{
 		{Name: "a sync.Map of spans", Run: mapped.run, Before: pause},
 		{Name: "otel-profiling-go", Run: wrapped.run, Before: pause},
-		beside("a flight recorder, always on", b.plain, flightRecorder()),
+		withWatcher("a flight recorder, always on", b.plain, flightRecorder()),
 	})...)
 	for _, p := range pairs {
 		row(p.Name, threeDigits(p.Ratio), interval95(p), size(p.Bytes))
 	}
-	fmt.Printf("\nA request takes %s of CPU, that of the client included.\n", duration(pairs[0].Base))
+	fmt.Printf("\nA request takes %s of CPU, including the client's part.\n", duration(pairs[0].Base))
 	return nil
 }
 
-// printTicks compares gmpulse and its peers at a hundred times the usual rate, so
-// that a tick in a busy application can be told from the noise.
+// printTicks compares the ticks of gmpulse and of other libraries in a busy application.
+// They run at a hundred times the default rate, so that their cost exceeds the noise.
 func printTicks(e effort) error {
 	const interval = 10 * time.Millisecond
 	b, err := newBench()
@@ -211,8 +212,8 @@ func printTicks(e effort) error {
 		watcher *watcher
 	}{
 		{"an empty ticker", every(interval, func() {})},
-		{"**gmpulse**, everything, spans of requests included", everything(interval)},
-		{"client_golang Go and process with text", every(interval, must(scrapeOf()))},
+		{"**gmpulse** agent, with the spans of requests", wholeAgent(interval)},
+		{"client_golang Go and process with text", every(interval, must(clientGolangTick()))},
 		{"OTel contrib runtime and host", every(interval, must(hostAndRuntime))},
 		{"statsviz", every(interval, must(statsvizSample))},
 		{"VictoriaMetrics metrics", every(interval, victoriaMetrics)},
@@ -223,18 +224,18 @@ func printTicks(e effort) error {
 	var cases []sidebyside.Case
 	for _, w := range all {
 		watchers = append(watchers, w.watcher)
-		cases = append(cases, beside(w.name, b.plain, w.watcher))
+		cases = append(cases, withWatcher(w.name, b.plain, w.watcher))
 	}
 	ticks, err := traced(e.traces, b.plain, watchers)
 	if err != nil {
 		return err
 	}
-	head("the application with, every 10 ms", "a tick on a processor, median", "95 % interval", "a tenth take more than")
+	head("the application with, every 10 ms", "a tick on a processor, median", "95 % interval", "90th percentile")
 	for i := range ticks {
 		m, low, high := ticks[i].median()
 		row(all[i].name, duration(m), duration(low)+" – "+duration(high), duration(sidebyside.Quantile(ticks[i].took, 0.9)))
 	}
-	fmt.Printf("\nOf gmpulse's, by medians: %s.\n\nThe whole process with the same, which tells less:\n\n", ticks[1].explain())
+	fmt.Printf("\nThe medians of the parts of gmpulse: %s.\n\nThe CPU time of the whole process, which has more noise:\n\n", ticks[1].describeParts())
 	head("the application with, every 10 ms", "CPU per request, × nothing", "95 % interval", "CPU per tick")
 	for _, p := range sidebyside.Pairs(e.pairs, b.reference("nothing"), cases) {
 		row(p.Name, threeDigits(p.Ratio), interval95(p), duration(p.PerTick))

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Cost measures what looking at goroutines costs a process that has many: CPU
-// time, longest pause and garbage of each step, as a table in Markdown.
+// Cost measures surveys, recordings and leak proofs in processes with many goroutines.
+// It prints CPU time, longest pause and allocated bytes as a table in Markdown.
 //
 //	go -C benchmarks run ./cost                    1,000 to 1,000,000 goroutines, two minutes
-//	go -C benchmarks run ./cost -goroutines 1000   that many only
+//	go -C benchmarks run ./cost -goroutines 1000   only this number
 //
-// Each number of goroutines has a process of its own. The caps that the detective
-// keeps to are lifted here, to show what they are for.
+// Each number of goroutines is measured in a process of its own. The benchmark ignores
+// the limits of the leak detector, to show the reason for them.
 package main
 
 import (
@@ -24,8 +24,8 @@ import (
 )
 
 func main() {
-	list := flag.String("goroutines", "1000,10000,100000,1000000", "how many, separated by commas")
-	child := flag.Int("child", 0, "measure in this process and print the result")
+	list := flag.String("goroutines", "1000,10000,100000,1000000", "numbers of goroutines, separated by commas")
+	child := flag.Int("child", 0, "internal: measure in this process and print the result")
 	flag.Parse()
 	if *child > 0 {
 		fail(json.NewEncoder(os.Stdout).Encode(measure(*child)))
@@ -68,7 +68,7 @@ func inChild(n int) (costs []cost, err error) {
 	return costs, json.Unmarshal(out, &costs)
 }
 
-// round keeps two digits.
+// round rounds d to two digits.
 func round(d time.Duration) time.Duration {
 	unit := time.Duration(1)
 	for d/unit >= 100 {

@@ -20,28 +20,28 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// cost is what one step costs.
+// cost is the measured cost of one step.
 type cost struct {
 	Step         string
-	CPU          time.Duration // of the process, the least of all repeats: neighbours only add
-	Pause, Worst time.Duration // the longest stop of the world in a repeat: median and maximum
-	Allocated    uint64        // the least
+	CPU          time.Duration // of the process, minimum over the repeats: other jobs only add to it
+	Pause, Worst time.Duration // median and maximum of the longest stop of the world in a repeat
+	Allocated    uint64        // minimum over the repeats
 	Repeats      int
 }
 
-// step is one thing that the agent does.
+// step is one operation of the agent.
 type step struct {
 	name    string
-	inner   int // calls to a repeat, for steps too short for the clock
+	inner   int // calls in a repeat: one call may be too short for the clock
 	repeats int
 	do      func() error
 }
 
-// measure parks n goroutines and takes each step.
+// measure starts n waiting goroutines and measures each step.
 func measure(n int) []cost {
 	stop := park(n)
 	defer close(stop)
-	runtime.GC() //nolint:forbidigo // so that the first repeat is not charged for the parking
+	runtime.GC() //nolint:forbidigo // so that the first repeat does not pay for the garbage of park
 	var all []cost
 	for _, s := range steps(n) {
 		c, err := s.measure()
@@ -82,11 +82,12 @@ func steps(n int) []step {
 	return all
 }
 
-// recordingLength is asked for; above 20,000 goroutines it is a second.
+// recordingLength is the requested length. Above 20,000 goroutines the recorder
+// shortens it to a second.
 const recordingLength = 3 * time.Second
 
-// recording tells which goroutines run, in a process where none does. What it is
-// said to have cost and its size are printed beside the table.
+// recording makes a flight recording of a process whose goroutines all wait. It prints
+// the recording's size and own estimate of its cost to standard error.
 func recording(repeats int) (step, error) {
 	r, err := exectrace.New(exectrace.Config{
 		MaxGoroutines: 1 << 30, MaxBytes: 1 << 30, MaxEvents: 1 << 30, Logger: slog.New(slog.DiscardHandler),
@@ -94,14 +95,14 @@ func recording(repeats int) (step, error) {
 	return step{"recording of 3 s", 1, repeats, func() error {
 		rec, err := r.Record(context.Background(), recordingLength)
 		if err == nil {
-			fmt.Fprintf(os.Stderr, "%d goroutines: a recording of %v has %d events and %d bytes, and estimates its cost at %v\n",
+			fmt.Fprintf(os.Stderr, "%d goroutines: a recording of %v has %d events and %d bytes; its estimated cost is %v\n",
 				len(rec.Goroutines), round(rec.Duration), rec.Events, rec.Bytes, round(rec.CPU))
 		}
 		return err
 	}}, err
 }
 
-// proof has the garbage collector look for leaks.
+// proof takes a goroutineleak profile.
 func proof(c goroutines.SurveyConfig, repeats int) step {
 	var last *goroutines.Survey
 	return step{"proof (goroutineleak)", 1, repeats, func() (err error) {
@@ -117,7 +118,7 @@ func proof(c goroutines.SurveyConfig, repeats int) step {
 
 func (s *step) measure() (cost, error) {
 	c := cost{Step: s.name, CPU: 1 << 62, Allocated: 1 << 62, Repeats: s.repeats}
-	if err := s.do(); err != nil { // warm
+	if err := s.do(); err != nil { // warm up
 		return c, err
 	}
 	var pauses []time.Duration
@@ -138,8 +139,9 @@ func (s *step) measure() (cost, error) {
 	return c, nil
 }
 
-// park makes n goroutines that wait at the bottom of a dozen frames, under two
-// labels with a hundred values: what a service under the agent looks like.
+// park starts n goroutines that wait with a dozen frames on their stacks and with two
+// labels, which have a hundred combinations of values. A service with the agent has
+// similar goroutines.
 func park(n int) (stop chan struct{}) {
 	stop = make(chan struct{})
 	ready := make(chan struct{})
@@ -181,7 +183,7 @@ func allocs() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// pauseKeys are the runtime's histograms of how long the world was stopped.
+// pauseKeys returns the names of the runtime's histograms of stop-the-world pauses.
 func pauseKeys() []string {
 	return []string{"/sched/pauses/total/other:seconds", "/sched/pauses/total/gc:seconds"}
 }
@@ -197,8 +199,8 @@ func pauseCounts() []*metrics.Float64Histogram {
 	return all
 }
 
-// longest is the upper bound of the highest bucket that was hit in between; 0 for
-// no pause at all.
+// longest returns the upper bound of the highest bucket with a new pause, or 0 if there
+// was no pause.
 func longest(before, after []*metrics.Float64Histogram) (d time.Duration) {
 	for i := range after {
 		for j, n := range after[i].Counts {

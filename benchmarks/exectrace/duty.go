@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// duty measures a service at 2,000 requests a second whose recorder is on for two
-// seconds of each minute: what the analysis takes of one core, on average.
-func duty(s sizes) error {
+// measureDutyCycle prints which share of a core the analysis takes if the recorder of a
+// service with 2,000 requests a second is on for two seconds of each minute.
+func measureDutyCycle(s sizes) error {
 	const perSecond = 2000
 	const cycle, on = time.Minute, 2 * time.Second
 	tracer, err := newTracer()
@@ -20,7 +20,7 @@ func duty(s sizes) error {
 	if err != nil {
 		return err
 	}
-	steady.pace(perSecond, s.steady/4) // warm
+	steady.pace(perSecond, s.steady/4) // warm up
 	recorded, err := record(func() { steady.pace(perSecond, s.steady) })
 	if err != nil {
 		return err
@@ -32,10 +32,10 @@ func duty(s sizes) error {
 	scale := on.Seconds() / s.steady.Seconds()
 	analysis := c.cpu.Seconds() * scale / cycle.Seconds()
 	fmt.Printf("%d requests a second for %v: %s, %d events, analysed in %v of CPU time.\n", perSecond, s.steady, mb(uint64(len(recorded))), c.window.Events, c.cpu.Round(time.Millisecond))
-	fmt.Printf("On duty, %v of each %v, the analysis takes %.3f %% of a core.\n", on, cycle, 100*analysis)
+	fmt.Printf("With %v of recording in each %v, the analysis takes %.3f %% of a core.\n", on, cycle, 100*analysis)
 	const budget = 0.001
 	if s.repeats > 1 && analysis > budget {
-		return fmt.Errorf("that is more than %.1f %%", 100*budget)
+		return fmt.Errorf("the analysis takes more than %.1f %% of a core", 100*budget)
 	}
 	return nil
 }

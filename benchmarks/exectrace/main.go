@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Exectrace measures what execution traces cost: a service while its flight recorder
-// is on, the analysis of a recording, and the two at a steady load on duty. Tables in
-// Markdown.
+// Exectrace measures the cost of execution traces: of a service while its flight
+// recorder is on, of the analysis of a recording, and of a duty cycle at a steady load.
+// It prints tables in Markdown.
 //
 //	go -C benchmarks run ./exectrace          two minutes
-//	go -C benchmarks run ./exectrace -quick   a thin sample, a few seconds
+//	go -C benchmarks run ./exectrace -quick   a short run, a few seconds
 package main
 
 import (
@@ -18,25 +18,25 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// sizes is how much is measured.
+// sizes determine how long the benchmark measures.
 type sizes struct {
 	effort   sidebyside.Effort
-	requests int           // that are recorded and analysed
-	steady   time.Duration // of the steady load
-	repeats  int
+	requests int           // in the recording to analyse
+	steady   time.Duration // length of the steady load
+	repeats  int           // of the analysis
 }
 
 func main() {
-	quick := flag.Bool("quick", false, "a thin sample")
+	quick := flag.Bool("quick", false, "a short run")
 	flag.Parse()
 	s := sizes{effort: sidebyside.Effort{Rounds: 9, Slice: 700 * time.Millisecond}, requests: 20_000, steady: 2 * time.Second, repeats: 5}
 	if *quick {
 		s = sizes{effort: sidebyside.Effort{Rounds: 2, Slice: 50 * time.Millisecond}, requests: 1000, steady: 500 * time.Millisecond, repeats: 1}
 	}
 	fmt.Printf("%s, %s/%s, %d CPUs\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fail(recording(s))
-	fail(reading(s))
-	fail(duty(s))
+	fail(measureRecording(s))
+	fail(measureAnalysis(s))
+	fail(measureDutyCycle(s))
 }
 
 func fail(err error) {

@@ -10,8 +10,8 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// recording measures a service with the flight recorder off and on, in turn.
-func recording(s sizes) error {
+// measureRecording prints the cost of workloads with the flight recorder off and on.
+func measureRecording(s sizes) error {
 	tracer, err := newTracer()
 	if err != nil {
 		return err
@@ -24,11 +24,11 @@ func recording(s sizes) error {
 	if err != nil {
 		return err
 	}
-	usual, err := newService(tracer, 130*time.Microsecond)
+	working, err := newService(tracer, 130*time.Microsecond)
 	if err != nil {
 		return err
 	}
-	fmt.Println("| workload | CPU for one, off | on | ratio (quartiles) |")
+	fmt.Println("| workload | CPU per operation, off | on | ratio (quartiles) |")
 	fmt.Println("| --- | --- | --- | --- |")
 	for _, w := range []struct {
 		name string
@@ -36,7 +36,7 @@ func recording(s sizes) error {
 	}{
 		{"HTTP, tiny handler, no spans", plain.run},
 		{"HTTP, tiny handler, three spans", tiny.run},
-		{"HTTP, handler of 130 µs, three spans", usual.run},
+		{"HTTP, handler of 130 µs, three spans", working.run},
 		{"channel, there and back", pingPong},
 	} {
 		r := sidebyside.Turns(s.effort, offAndOn(w.run))
@@ -47,7 +47,8 @@ func recording(s sizes) error {
 	return nil
 }
 
-// offAndOn makes the two cases. Starting and stopping is not measured.
+// offAndOn returns the cases without and with the flight recorder. Starting and
+// stopping the recorder is not measured.
 func offAndOn(run func(int)) []sidebyside.Case {
 	var f *trace.FlightRecorder
 	return []sidebyside.Case{

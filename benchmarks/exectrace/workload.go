@@ -19,13 +19,13 @@ import (
 
 const connections = 16
 
-// service is an HTTP server over TCP with its client, both in this process.
+// service is an HTTP server and its client, both in this process, connected by TCP.
 type service struct {
 	conns []net.Conn
 }
 
-// newService serves until the process ends. A handler works for so long; with a
-// tracer it makes a root span with two children.
+// newService starts a server that runs until the process ends. Its handler uses CPU for
+// the time work. If tracer is not nil, it makes a root span with two children.
 func newService(tracer oteltrace.Tracer, work time.Duration) (*service, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,7 +59,7 @@ func newService(tracer oteltrace.Tracer, work time.Duration) (*service, error) {
 	return s, nil
 }
 
-// newTracer makes spans as an application does, with the agent's processor.
+// newTracer returns a tracer whose provider has gmpulse's span processor.
 func newTracer() (oteltrace.Tracer, error) {
 	p, err := tracectx.New(tracectx.Config{})
 	if err != nil {
@@ -68,7 +68,7 @@ func newTracer() (oteltrace.Tracer, error) {
 	return trace.NewTracerProvider(trace.WithSpanProcessor(p)).Tracer("benchmark"), nil
 }
 
-// run sends n requests and waits for the answers.
+// run sends n requests and waits for the responses.
 func (s *service) run(n int) {
 	s.connections(func(c net.Conn, buf []byte) {
 		for range n/connections + 1 {
@@ -77,7 +77,7 @@ func (s *service) run(n int) {
 	})
 }
 
-// pace sends requests at a steady rate.
+// pace sends requests at a steady rate for the time d.
 func (s *service) pace(perSecond int, d time.Duration) {
 	interval := time.Second * connections / time.Duration(perSecond)
 	s.connections(func(c net.Conn, buf []byte) {
@@ -118,9 +118,10 @@ func request(c net.Conn, buf []byte) error {
 	return nil
 }
 
-// spin works for so long, by iterations so that a busy neighbour does not make it less.
+// spin uses CPU for about the time d. It counts iterations instead of reading the clock,
+// so that other jobs on the machine do not reduce the work.
 func spin(d time.Duration) {
-	const each = 27 * time.Nanosecond // about, at 3 GHz
+	const each = 27 * time.Nanosecond // at about 3 GHz
 	x := uint64(1)
 	for range int(d / each) {
 		for range 24 {
@@ -128,11 +129,11 @@ func spin(d time.Duration) {
 		}
 	}
 	if x == 0 {
-		panic("it cannot be")
+		panic("unreachable") // keeps the compiler from removing the loop
 	}
 }
 
-// pingPong passes a value n times there and back.
+// pingPong sends a value to another goroutine and back, n times.
 func pingPong(n int) {
 	there, back := make(chan int), make(chan int)
 	var wg sync.WaitGroup

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package forward is a server that speaks as much of Fluentd's Forward protocol as
-// a client needs: it throws every record away and acknowledges those that ask for it.
+// Package forward is a server for the message mode of Fluentd's Forward protocol. It
+// discards every record and acknowledges those whose client requests it.
 package forward
 
 import (
@@ -25,7 +25,7 @@ type Server struct {
 	closed bool
 }
 
-// Listen starts a server on a TCP address; port 0 is any free one.
+// Listen starts a server on a TCP address. Port 0 selects a free port.
 func Listen(address string) (*Server, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", address)
@@ -37,13 +37,13 @@ func Listen(address string) (*Server, error) {
 	return s, nil
 }
 
-// Address is where the server listens.
+// Address returns the server's address.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Records returns how many have come.
+// Records returns the number of received records.
 func (s *Server) Records() uint64 { return s.records.Load() }
 
-// Close breaks all connections off and waits for their goroutines.
+// Close closes the listener and all connections, and waits for their goroutines.
 func (s *Server) Close() error {
 	err := s.listener.Close()
 	s.mu.Lock()
@@ -63,7 +63,7 @@ func (s *Server) accept() {
 			return
 		}
 		if !s.enter(c) {
-			_ = c.Close() // closed meanwhile
+			_ = c.Close() // the server is closed
 			return
 		}
 		s.wg.Go(func() {
@@ -87,7 +87,7 @@ func (s *Server) leave(c net.Conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 	if !s.closed {
-		_ = c.Close() // read to its end
+		_ = c.Close() // the client has closed its side
 	}
 }
 

@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// The Go tree's own leak corpus: GoKer (GoBench) and others, which test the
-// runtime's goroutineleak profile. Nothing of it is kept here: it is copied from
-// GOROOT, given a main function of ours, and built in a temporary module.
+// corpusDir has the leaking programs of the Go tree, below GOROOT: GoKer (of GoBench)
+// and others, which test the runtime's goroutineleak profile. buildCorpus copies them
+// into a temporary module and adds driver as their main function.
 const corpusDir = "src/runtime/testdata/testgoroutineleakprofile"
 
-// driver replaces the corpus' main.go. Each program registers itself by name; it
-// is called again and again for the time of the load, as requests would.
+// driver replaces the corpus' main.go. Each program of the corpus registers itself by
+// name. The driver calls one of them repeatedly, as requests would.
 const driver = `package main
 
 import (
@@ -77,8 +77,8 @@ func main() {
 }
 `
 
-// buildCorpus copies, patches and builds the corpus, and returns the program and
-// the names that it knows.
+// buildCorpus copies, patches and builds the corpus. It returns the path of the
+// executable and the names of the programs in it.
 func buildCorpus(ctx context.Context, dir string) (program string, names []string, err error) {
 	root, err := output(ctx, "", "go", "env", "GOROOT")
 	if err != nil {
@@ -107,7 +107,7 @@ func buildCorpus(ctx context.Context, dir string) (program string, names []strin
 	return linkCorpus(ctx, dir, names)
 }
 
-// linkCorpus adds main function and module, and builds.
+// linkCorpus adds the main function and go.mod, and builds.
 func linkCorpus(ctx context.Context, dir string, names []string) (string, []string, error) {
 	here, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
@@ -128,7 +128,7 @@ func linkCorpus(ctx context.Context, dir string, names []string) (string, []stri
 	return program, names, err
 }
 
-// registered finds the names in calls of register.
+// registered returns the names in calls of register.
 func registered(src []byte) (names []string) {
 	f, err := parser.ParseFile(token.NewFileSet(), "", src, 0)
 	if err != nil {
@@ -149,8 +149,8 @@ func registered(src []byte) (names []string) {
 	return names
 }
 
-// child runs one workload in a process of its own.
-func child(ctx context.Context, program string, args ...string) (r result, err error) {
+// runChild runs one workload in a process of its own and decodes its result.
+func runChild(ctx context.Context, program string, args ...string) (r result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	out, err := output(ctx, "", program, args...)

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// kind is one way to leak. The goroutines that it leaves are stuck in, or began
-// in, a function whose name contains mark, in this file unless lib is set.
+// kind is one way to leak. The goroutines that f leaks wait in, or were started by, a
+// function whose name contains mark. It is in this file unless lib is set.
 type kind struct {
 	name, mark string
 	lib        bool
-	f          func(w *world)
+	f          func(s *state)
 }
 
-// world is what the requests of a kind share.
-type world struct {
+// state is what the requests of a kind share.
+type state struct {
 	peers
 
 	channel  chan int
@@ -31,19 +31,19 @@ type world struct {
 	conns    []net.Conn
 	owners   []*owner
 	mu       sync.Mutex
-	app      context.Context //nolint:containedctx // lives as long as the service, which is the point
+	app      context.Context //nolint:containedctx // lives as long as the service, which makes the leak
 }
 
-func newWorld() *world {
-	w := &world{channel: make(chan int), app: context.Background()}
+func newState() *state {
+	s := &state{channel: make(chan int)}
 	var cancel context.CancelFunc
-	w.app, cancel = context.WithCancel(w.app)
+	s.app, cancel = context.WithCancel(context.Background())
 	_ = cancel
 	var err error
-	if w.peers, err = startPeers(); err != nil {
+	if s.peers, err = startPeers(); err != nil {
 		panic(err)
 	}
-	return w
+	return s
 }
 
 type owner struct{ jobs chan int }
@@ -86,10 +86,10 @@ func kinds() []kind {
 	}
 }
 
-func leakReceive(*world) { c := make(chan int); go func() { <-c }() }
-func leakSend(*world)    { c := make(chan int); go func() { c <- 1 }() }
+func leakReceive(*state) { c := make(chan int); go func() { <-c }() }
+func leakSend(*state)    { c := make(chan int); go func() { c <- 1 }() }
 
-func leakLateSend(*world) {
+func leakLateSend(*state) {
 	c := make(chan error)
 	go func() { time.Sleep(20 * time.Millisecond); c <- nil }()
 	select {
@@ -98,9 +98,9 @@ func leakLateSend(*world) {
 	}
 }
 
-func leakNil(*world) { var c chan int; go func() { <-c }() }
+func leakNil(*state) { var c chan int; go func() { <-c }() }
 
-func leakSelect(*world) {
+func leakSelect(*state) {
 	a, b := make(chan int), make(chan int)
 	go func() {
 		select {
@@ -110,9 +110,9 @@ func leakSelect(*world) {
 	}()
 }
 
-func leakForever(*world) { go func() { select {} }() }
+func leakForever(*state) { go func() { select {} }() }
 
-func leakAfter(*world) {
+func leakAfter(*state) {
 	c := make(chan int)
 	go func() {
 		for {
@@ -125,7 +125,7 @@ func leakAfter(*world) {
 	}()
 }
 
-func leakTicker(*world) {
+func leakTicker(*state) {
 	t := time.NewTicker(time.Hour)
 	t.Stop()
 	go func() {
@@ -135,9 +135,9 @@ func leakTicker(*world) {
 	}()
 }
 
-func leakTimer(*world) { go func() { <-time.NewTimer(time.Hour).C }() }
+func leakTimer(*state) { go func() { <-time.NewTimer(time.Hour).C }() }
 
-func leakSleep(*world) {
+func leakSleep(*state) {
 	go func() {
 		for {
 			time.Sleep(time.Hour)
@@ -145,84 +145,84 @@ func leakSleep(*world) {
 	}()
 }
 
-func leakMutex(*world)         { m := new(sync.Mutex); m.Lock(); go func() { m.Lock() }() }
-func leakSharedMutex(w *world) { go func() { w.lock.Lock() }() }
+func leakMutex(*state)         { m := new(sync.Mutex); m.Lock(); go func() { m.Lock() }() }
+func leakSharedMutex(s *state) { go func() { s.lock.Lock() }() }
 
-func leakOrder(*world) {
+func leakOrder(*state) {
 	a, b := new(sync.Mutex), new(sync.Mutex)
 	go func() { a.Lock(); time.Sleep(10 * time.Millisecond); b.Lock() }()
 	go func() { b.Lock(); time.Sleep(10 * time.Millisecond); a.Lock() }()
 }
 
-func leakRead(*world)  { m := new(sync.RWMutex); m.Lock(); go func() { m.RLock() }() }
-func leakGroup(*world) { g := new(sync.WaitGroup); g.Add(2); g.Done(); go func() { g.Wait() }() }
+func leakRead(*state)  { m := new(sync.RWMutex); m.Lock(); go func() { m.RLock() }() }
+func leakGroup(*state) { g := new(sync.WaitGroup); g.Add(2); g.Done(); go func() { g.Wait() }() }
 
-func leakCond(*world) {
+func leakCond(*state) {
 	m := new(sync.Mutex)
 	c := sync.NewCond(m)
 	go func() { m.Lock(); c.Wait() }()
 }
 
-func leakGlobal(w *world) { go func() { <-w.channel }() }
+func leakGlobal(s *state) { go func() { <-s.channel }() }
 
-func leakSlice(w *world) {
+func leakSlice(s *state) {
 	c := make(chan int)
-	w.mu.Lock()
-	w.channels = append(w.channels, c)
-	w.mu.Unlock()
+	s.mu.Lock()
+	s.channels = append(s.channels, c)
+	s.mu.Unlock()
 	go func() { <-c }()
 }
 
-func leakContext(*world) {
+func leakContext(*state) {
 	ctx, cancel := context.WithCancel(context.Background())
 	_ = cancel
 	go func() { <-ctx.Done() }()
 }
 
-func leakTimeout(*world) {
+func leakTimeout(*state) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	_ = cancel
 	go func() { <-ctx.Done() }()
 }
 
-func leakChild(w *world) {
-	ctx, cancel := context.WithCancel(w.app)
+func leakChild(s *state) {
+	ctx, cancel := context.WithCancel(s.app)
 	_ = cancel
 	go func() { <-ctx.Done() }()
 }
 
-func leakBackground(*world) { go func() { <-context.Background().Done() }() }
+func leakBackground(*state) { go func() { <-context.Background().Done() }() }
 
-func leakBody(w *world) { _, _ = http.Get(w.endless) }
+func leakBody(s *state) { _, _ = http.Get(s.endless) }
 
-func leakTransport(w *world) {
+func leakTransport(s *state) {
 	c := http.Client{Transport: &http.Transport{}}
-	_, _ = c.Get(w.endless)
+	_, _ = c.Get(s.endless)
 }
 
-func leakKept(w *world) {
-	resp, err := http.Get(w.endless)
+func leakKept(s *state) {
+	resp, err := http.Get(s.endless)
 	if err != nil {
 		return
 	}
-	w.mu.Lock()
-	w.bodies = append(w.bodies, resp)
-	w.mu.Unlock()
+	s.mu.Lock()
+	s.bodies = append(s.bodies, resp)
+	s.mu.Unlock()
 }
 
-func leakRequest(w *world) { go func() { _, _ = http.Get(w.slow) }() }
+func leakRequest(s *state) { go func() { _, _ = http.Get(s.slow) }() }
 
-func leakConnection(w *world) {
-	c, err := net.Dial("tcp", w.silent)
+func leakConnection(s *state) {
+	c, err := net.Dial("tcp", s.silent)
 	if err != nil {
 		return
 	}
 	go func() { _, _ = c.Read(make([]byte, 1)) }()
 }
 
-func leakPipe(*world) { r, _ := io.Pipe(); go func() { _, _ = r.Read(make([]byte, 1)) }() }
+func leakPipe(*state) { r, _ := io.Pipe(); go func() { _, _ = r.Read(make([]byte, 1)) }() }
 
-func leakSpin(*world) {
+func leakSpin(*state) {
 	go func() {
 		for {
 			runtime.Gosched()
@@ -231,11 +231,11 @@ func leakSpin(*world) {
 	}()
 }
 
-func leakWorker(w *world) {
+func leakWorker(s *state) {
 	o := &owner{jobs: make(chan int)}
-	w.mu.Lock()
-	w.owners = append(w.owners, o)
-	w.mu.Unlock()
+	s.mu.Lock()
+	s.owners = append(s.owners, o)
+	s.mu.Unlock()
 	go func() {
 		for range o.jobs {
 			continue
@@ -243,7 +243,7 @@ func leakWorker(w *world) {
 	}()
 }
 
-func leakFanOut(*world) {
+func leakFanOut(*state) {
 	c := make(chan int)
 	for i := range 3 {
 		go func() { c <- i }()
@@ -251,7 +251,7 @@ func leakFanOut(*world) {
 	<-c
 }
 
-func leakRange(*world) {
+func leakRange(*state) {
 	c := make(chan int)
 	go func() {
 		for range c {
@@ -261,8 +261,8 @@ func leakRange(*world) {
 	c <- 1
 }
 
-func leakLeader(w *world) {
+func leakLeader(s *state) {
 	g := new(sync.WaitGroup)
-	g.Go(func() { _, _ = http.Get(w.slow) })
+	g.Go(func() { _, _ = http.Get(s.slow) })
 	go func() { g.Wait() }()
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Leaks measures the goroutine detective on leaks that nobody made for it and on
-// ours, beside the rules of other tools, and prints a table in Markdown:
+// Leaks runs the leak detector and the rules of other tools on leaking programs from
+// the Go tree, on leaks of its own and on benign workloads. It prints a table in
+// Markdown:
 //
 //	go -C benchmarks run ./leaks            about ten minutes on two cores
-//	go -C benchmarks run ./leaks -quick     a thin sample, a minute
+//	go -C benchmarks run ./leaks -quick     every eighth run, a minute
 //	go -C benchmarks run ./leaks -only http the runs whose name matches
 //
-// Each workload runs in a process of its own, two at a time, one with -quick.
+// Each workload runs in a process of its own, two at a time, or one at a time with
+// -quick.
 package main
 
 import (
@@ -28,18 +30,18 @@ import (
 type result = watch.Result
 
 func main() {
-	quick := flag.Bool("quick", false, "every eighth run only; exit status 1 if it falls short")
-	only := flag.String("only", "", "a regular expression that names of runs must match")
-	workload := flag.String("run", "", "run one workload in this process and print its result")
-	verbose := flag.Bool("v", false, "print each run that fell short")
-	asPeers := flag.Bool("peers", false, "be the servers that kinds call; the program runs itself so")
+	quick := flag.Bool("quick", false, "every eighth run; exit status 1 if one fails")
+	only := flag.String("only", "", "regular expression that the names of runs must match")
+	workload := flag.String("run", "", "internal: run one workload in this process and print its result")
+	verbose := flag.Bool("v", false, "print each failed run")
+	asPeers := flag.Bool("peers", false, "internal: run the servers that the workloads call")
 	flag.Parse()
 	if *asPeers {
 		fail(servePeers())
 		return
 	}
 	if *workload != "" {
-		fail(here(*workload))
+		fail(runWorkload(*workload))
 		return
 	}
 	match, err := regexp.Compile(*only)
@@ -48,11 +50,11 @@ func main() {
 	defer stop()
 	dir, err := os.MkdirTemp("", "gmpulse-leaks-")
 	fail(err)
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 	t, err := measure(ctx, dir, match, *quick)
 	fail(err)
 	t.print(os.Stdout, *verbose)
-	if *quick && !t.sound() {
+	if *quick && !t.passed() {
 		_ = os.RemoveAll(dir)
 		os.Exit(1)
 	}
@@ -65,44 +67,45 @@ func fail(err error) {
 	}
 }
 
-// Scaled time: slots of 250 ms instead of 5 s.
-func scale() watch.Config {
+// scaled returns the configuration of a run with time twenty times as fast: slots of
+// 250 ms instead of 5 s.
+func scaled() watch.Config {
 	return watch.Config{Slot: 250 * time.Millisecond, Slots: 44, Grace: 2 * time.Second, MinGrowth: 5}
 }
 
-// here runs a kind or a benign workload in this process.
-func here(name string) error {
+// runWorkload runs a kind or a benign workload in this process.
+func runWorkload(name string) error {
 	for _, k := range kinds() {
 		if k.name == name {
-			return encode(watch.Run(name, scale(), leaking(k)))
+			return encode(watch.Run(name, scaled(), leaking(k)))
 		}
 	}
 	for _, b := range benigns() {
 		if b.name == name {
-			return encode(watch.Run(name, scale(), func(s *watch.Service, stop <-chan struct{}) {
-				start, whole := time.Now(), scale().Slot*time.Duration(scale().Slots)
-				b.run(s, stop, func() float64 { return min(1, time.Since(start).Seconds()/whole.Seconds()) })
+			return encode(watch.Run(name, scaled(), func(s *watch.Service, stop <-chan struct{}) {
+				start, length := time.Now(), scaled().Slot*time.Duration(scaled().Slots)
+				b.run(s, stop, func() float64 { return min(1, time.Since(start).Seconds()/length.Seconds()) })
 			}))
 		}
 	}
-	return fmt.Errorf("there is no workload %q", name)
+	return fmt.Errorf("no workload is named %q", name)
 }
 
-// rootOf is the span that a kind's goroutines are created under.
+// rootOf returns the name of the root span that creates a kind's goroutines.
 func rootOf(k kind) string { return "GET /" + k.mark }
 
-// leaking runs a kind twenty times a second under its root span, beside requests
-// that do no harm.
+// leaking runs a kind twenty times a second under its root span, together with
+// harmless requests.
 func leaking(k kind) func(s *watch.Service, stop <-chan struct{}) {
 	return func(s *watch.Service, stop <-chan struct{}) {
-		w := newWorld()
+		shared := newState()
 		go poisson(stop, func() float64 { return 0 }, constant(100), func() {
 			s.Root("GET /harmless", func() { <-time.After(20 * time.Millisecond) })
 		})
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			go s.Root(rootOf(k), func() { k.f(w) })
+			go s.Root(rootOf(k), func() { k.f(shared) })
 			select {
 			case <-stop:
 				return
@@ -124,13 +127,13 @@ type run struct {
 	name    string
 	program string
 	args    []string
-	kind    *kind // of our own kinds
+	kind    *kind // nil for a program of the corpus and for a benign workload
 	benign  bool
 	result  result
 	err     error
 }
 
-// measure runs everything that matches, two at a time.
+// measure runs the workloads whose names match, with quick every eighth of them.
 func measure(ctx context.Context, dir string, match *regexp.Regexp, quick bool) (*table, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -158,19 +161,21 @@ func measure(ctx context.Context, dir string, match *regexp.Regexp, quick bool) 
 	}
 	workers := 2
 	if quick {
-		workers = 1 // the gate's machine is busy enough
+		workers = 1 // CI machines run other jobs
 	}
-	work(ctx, chosen, workers)
+	execute(ctx, chosen, workers)
 	return &table{runs: chosen}, nil
 }
 
-func work(ctx context.Context, runs []*run, workers int) {
+// execute runs each workload in a child process, as many at a time as there are
+// workers.
+func execute(ctx context.Context, runs []*run, workers int) {
 	queue := make(chan *run)
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
 			for r := range queue {
-				r.result, r.err = child(ctx, r.program, r.args...)
+				r.result, r.err = runChild(ctx, r.program, r.args...)
 				fmt.Fprintf(os.Stderr, "%-60s %s\n", r.name, r.summary())
 			}
 		})

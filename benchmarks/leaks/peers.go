@@ -5,43 +5,32 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
+
+	"github.com/gmpulse/gmpulse/examples/child"
 )
 
-// peers are the addresses of the servers that kinds call. They run in a process of
-// their own: in that of their clients, connections that leak would keep step with the
-// connections that the process accepts.
+// peers are the servers that kinds call. They run in a child process. If the measured
+// process accepted its own leaked connections, the detector would take them for
+// clients that stay connected.
 type peers struct {
-	endless string // URL of a body without an end
-	slow    string // URL of an answer that never comes
-	silent  string // address that takes connections and says nothing
+	endless string // URL of a response whose body never ends
+	slow    string // URL of a response that never comes
+	silent  string // address of a server that accepts connections but sends nothing
 
-	life io.Closer // the child ends when it is closed, also by the garbage collector
+	stop func() // keeps the child's standard input reachable: it would be closed by the garbage collector
 }
 
-// startPeers runs the peers in a child, which ends with this process.
+// startPeers runs the peers in a child process, which ends with this one.
 func startPeers() (p peers, err error) {
-	cmd := exec.CommandContext(context.Background(), os.Args[0], "-peers")
-	if p.life, err = cmd.StdinPipe(); err != nil {
-		return p, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return p, err
-	}
-	if err := cmd.Start(); err != nil {
-		return p, err
-	}
-	_, err = fmt.Fscan(out, &p.endless, &p.slow, &p.silent)
+	p.stop, err = child.Start(context.Background(), nil, []string{"-peers"}, &p.endless, &p.slow, &p.silent)
 	return p, err
 }
 
-// servePeers is the child: it prints the addresses and serves until its input ends.
+// servePeers runs in the child: it prints the addresses and serves until the parent
+// has ended.
 func servePeers() error {
 	endless := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Length", "1000000")
@@ -65,6 +54,6 @@ func servePeers() error {
 		}
 	}()
 	fmt.Println(endless.URL, slow.URL, silent.Addr())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	<-child.ParentDone()
+	return nil
 }

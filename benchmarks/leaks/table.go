@@ -13,11 +13,11 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/leaks/watch"
 )
 
-// table sums up the runs.
+// table summarises the runs.
 type table struct{ runs []*run }
 
-// rule is one way to find leaks: flagged returns the groups that it flagged in a run,
-// and whether it would have raised an alarm at all; some only say "too many".
+// rule is one way to detect leaks. flagged returns the groups that the rule flags in a
+// run, and whether it raises an alarm; some rules raise an alarm without naming a group.
 type rule struct {
 	name    string
 	flagged func(r *result) (keys []string, any bool)
@@ -33,9 +33,9 @@ func rules() []rule {
 			keys = slices.Compact(keys)
 			return keys, len(keys) > 0
 		}},
-		{"holmes: 20 % above the mean of ten", func(r *result) ([]string, bool) { return nil, r.Holmes }},
-		{"monigo: rose five times", func(r *result) ([]string, bool) { return r.Rising, len(r.Rising) > 0 }},
-		{"goleak: there at the end", func(r *result) ([]string, bool) { return r.Left, len(r.Left) > 0 }},
+		{"holmes: 20 % above the mean of ten samples", func(r *result) ([]string, bool) { return nil, r.Holmes }},
+		{"monigo: five increases in a row", func(r *result) ([]string, bool) { return r.Rising, len(r.Rising) > 0 }},
+		{"goleak: present at the end", func(r *result) ([]string, bool) { return r.Left, len(r.Left) > 0 }},
 		{"goroutineleak profile, twice", func(r *result) ([]string, bool) { return r.Proven, len(r.Proven) > 0 }},
 	}
 }
@@ -55,7 +55,7 @@ func (t *table) print(w io.Writer, verbose bool) {
 	}
 }
 
-// row scores one rule on corpus and kinds, and on the benign workloads.
+// row returns the results of one rule as a row of the table.
 func (t *table) row(rule rule) string {
 	var programs, leaking, named, groups, drained, benign, benigns int
 	for _, r := range t.runs {
@@ -89,28 +89,28 @@ func (t *table) row(rule rule) string {
 	return fmt.Sprintf("| %s | %d of %d | %d of %d | %d | %d of %d |", rule.name, programs, leaking, named, groups, drained, benign, benigns)
 }
 
-// printKinds says how many of our own kinds were named at the right place, and
-// under the right span.
+// printKinds prints how many kinds gmpulse reported at the right function, and how
+// many under the right root span.
 func (t *table) printKinds(w io.Writer) {
-	var kinds, placed, spans int
+	var kinds, functions, roots int
 	for _, r := range t.runs {
 		if r.kind == nil {
 			continue
 		}
 		kinds++
-		place, span := r.named()
-		if place {
-			placed++
+		function, root := r.reported()
+		if function {
+			functions++
 		}
-		if span {
-			spans++
+		if root {
+			roots++
 		}
 	}
-	fmt.Fprintf(w, "Own kinds: %d of %d named at the right place, %d of %d under the right root span.\n", placed, kinds, spans, kinds)
+	fmt.Fprintf(w, "Kinds: %d of %d reported at the right function, %d of %d under the right root span.\n", functions, kinds, roots, kinds)
 }
 
-// printLines prints for how many of the leaking programs gmpulse showed a line of the
-// program itself: where it waits, or where it creates the goroutines.
+// printLines prints for how many of the leaking programs a verdict has a line of the
+// program itself: where its goroutines wait, or where it creates them.
 func (t *table) printLines(w io.Writer) {
 	var found, shown int
 	for _, r := range t.runs {
@@ -123,7 +123,7 @@ func (t *table) printLines(w io.Writer) {
 			shown++
 		}
 	}
-	fmt.Fprintf(w, "Application's line shown: in %d of the %d leaking programs that gmpulse found.\n", shown, found)
+	fmt.Fprintf(w, "The verdict has a line of the application in %d of the %d leaking programs that gmpulse found.\n", shown, found)
 }
 
 // ofProgram reports whether a function belongs to the measured program, and not to
@@ -132,8 +132,9 @@ func ofProgram(function string) bool {
 	return strings.HasPrefix(function, "main.") && function != "main.main"
 }
 
-// named tells whether a suspect names a kind's place, and its root span.
-func (r *run) named() (place, span bool) {
+// reported reports whether a suspect verdict has the kind's function, and whether it
+// has the kind's root span.
+func (r *run) reported() (function, root bool) {
 	for _, v := range r.result.Suspects() {
 		if !strings.Contains(v.Key, r.kind.mark) {
 			continue
@@ -141,20 +142,21 @@ func (r *run) named() (place, span bool) {
 		if file := filepath.Base(v.File); !r.kind.lib && strings.Contains(v.Function, r.kind.mark) && (file != "kinds.go" || v.Line == 0) && v.Kind != "running" {
 			continue
 		}
-		place = true
-		span = span || v.Root == rootOf(*r.kind)
+		function = true
+		root = root || v.Root == rootOf(*r.kind)
 	}
-	return place, span
+	return function, root
 }
 
-// sound tells whether the detective missed no kind and flagged nothing benign.
-func (t *table) sound() bool {
+// passed reports whether gmpulse reported each kind at the right function and root
+// span, and flagged no benign workload.
+func (t *table) passed() bool {
 	for _, r := range t.runs {
 		if r.err != nil || r.benign && len(r.result.Suspects()) > 0 {
 			return false
 		}
 		if r.kind != nil {
-			if place, span := r.named(); !place || !span {
+			if function, root := r.reported(); !function || !root {
 				return false
 			}
 		}
@@ -173,10 +175,10 @@ func (t *table) printMisses(w io.Writer) {
 				fmt.Fprintf(w, "%s: flagged %s %s (%d, under %s)\n", r.name, v.Kind, v.Key, v.Count, v.Root)
 			}
 		case len(r.result.Truth) > 0 && len(r.result.Suspects()) == 0:
-			fmt.Fprintf(w, "%s: nothing found of %d groups: %v\n", r.name, len(r.result.Truth), r.result.Truth)
+			fmt.Fprintf(w, "%s: none of %d groups found: %v\n", r.name, len(r.result.Truth), r.result.Truth)
 		case r.kind != nil:
-			if place, span := r.named(); !place || !span {
-				fmt.Fprintf(w, "%s: place %v, span %v: %v\n", r.name, place, span, r.result.Suspects())
+			if function, root := r.reported(); !function || !root {
+				fmt.Fprintf(w, "%s: right function %v, right root span %v: %v\n", r.name, function, root, r.result.Suspects())
 			}
 		}
 		for _, v := range r.result.Suspects() {

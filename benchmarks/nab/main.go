@@ -6,10 +6,11 @@
 //
 //	go -C benchmarks run ./nab -data DIR -labels FILE -out DIR
 //
-// For each series that the label file names it writes a file of the same relative
-// path below -out, with the columns timestamp, value and score: one row a sample,
-// higher meaning stranger, so that anybody's scorer can read it. The detector sees
-// one sample at a time and knows nothing of the length, minimum or maximum.
+// For each series of the label file the command writes a file with the same relative
+// path below -out. It has the columns timestamp, value and score and one row a sample;
+// a higher score means a less likely value. Any scorer for the benchmark can read it.
+// The detector receives one sample at a time and does not know the length, minimum or
+// maximum of a series.
 package main
 
 import (
@@ -24,11 +25,11 @@ import (
 )
 
 func main() {
-	data := flag.String("data", "", "folder with the series")
-	labels := flag.String("labels", "", "label file: series to spans of anomalous time, in JSON")
-	out := flag.String("out", "", "folder for the scores")
-	interval := flag.Duration("interval", 5*time.Minute, "time between samples: how long the detector remembers goes by it")
-	spiky := flag.Bool("spiky", false, "judge the series as spiky ones")
+	data := flag.String("data", "", "directory with the series")
+	labels := flag.String("labels", "", "label file in JSON: the anomalous time spans of each series")
+	out := flag.String("out", "", "directory for the scores")
+	interval := flag.Duration("interval", 5*time.Minute, "time between samples, which determines the length of the detector's memory")
+	spiky := flag.Bool("spiky", false, "use the detector for spiky signals")
 	flag.Parse()
 	if *data == "" || *labels == "" || *out == "" {
 		flag.Usage()
@@ -49,7 +50,7 @@ func run(data, labels, out string, spiky bool, interval time.Duration) error {
 	var samples int
 	for _, s := range all {
 		began := time.Now()
-		s.judge(spiky, interval)
+		s.computeScores(spiky, interval)
 		took += time.Since(began)
 		samples += len(s.value)
 		if err := s.write(filepath.Join(out, s.name)); err != nil {
@@ -61,8 +62,8 @@ func run(data, labels, out string, spiky bool, interval time.Duration) error {
 	return nil
 }
 
-// judge lets a new detector see the series, one sample after the other.
-func (s *series) judge(spiky bool, interval time.Duration) {
+// computeScores sets the score of each sample with a new detector.
+func (s *series) computeScores(spiky bool, interval time.Duration) {
 	d := rarity.New(spiky, interval)
 	s.score = make([]float64, len(s.value))
 	for i, v := range s.value {

@@ -14,24 +14,23 @@ import (
 	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
-// report prints what the scores are worth: at the threshold that we ship and at
-// the one that suits these series best; then what to expect of other series.
+// report prints the benchmark's scores at the default threshold and at the best one for
+// these series, then estimates for other series.
 func report(all []*series) {
 	sh := newSheet(all)
 	for _, p := range profiles() {
-		fmt.Printf("%-9s shipped %v\n%-9s best    %v\n", p.name, sh.at(p, rarity.Threshold), "", sh.best(p))
+		fmt.Printf("%-9s default %v\n%-9s best    %v\n", p.name, sh.at(p, rarity.Threshold), "", sh.best(p))
 	}
 	p := profiles()[0]
-	fmt.Printf("%s, servers at the shipped threshold: %v\n", p.name, newSheet(servers(all)).at(p, rarity.Threshold))
-	fmt.Printf("%s, standard error over the series, at the shipped threshold: %.1f\n", p.name, deviation(all, p))
+	fmt.Printf("%s, series from servers at the default threshold: %v\n", p.name, newSheet(servers(all)).at(p, rarity.Threshold))
+	fmt.Printf("%s, standard error over the series, at the default threshold: %.1f\n", p.name, deviation(all, p))
 	mean, low, high := plateau(sh, p)
-	fmt.Printf("%s, mean of the thresholds 6 %% about the shipped one: %.1f; less than 2 points lower from %.2f to %.2f\n", p.name, mean, low, high)
-	fmt.Printf("%s, each folder at the threshold of the others: %.1f\n", p.name, crossFolders(all, p))
-	fmt.Printf("%s, each half at the threshold of the other, mean of %d cuts: %.1f\n", p.name, cuts, crossHalves(all, p))
+	fmt.Printf("%s, mean over the thresholds within 6 %% of the default: %.1f; at most 2 points lower from %.2f to %.2f\n", p.name, mean, low, high)
+	fmt.Printf("%s, each folder at the best threshold of the other folders: %.1f\n", p.name, crossFolders(all, p))
+	fmt.Printf("%s, each half at the best threshold of the other half, mean of %d random halves: %.1f\n", p.name, cuts, crossHalves(all, p))
 }
 
-// deviation is the standard error of the score, had other series been drawn: by
-// leaving out one at a time.
+// deviation returns the jackknife estimate of the score's standard error over series.
 func deviation(all []*series, p profile) float64 {
 	n := float64(len(all))
 	var sum, squares float64
@@ -43,8 +42,8 @@ func deviation(all []*series, p profile) float64 {
 	return math.Sqrt((n - 1) / n * (squares - sum*sum/n))
 }
 
-// plateau is the mean score over the thresholds around the shipped one, and from
-// where to where it is at most two points lower than there.
+// plateau returns the mean score over thresholds within 6 % of the default, and the
+// range of thresholds at which the score is at most two points lower than there.
 func plateau(sh *sheet, p profile) (mean, low, high float64) {
 	const step, around, less = 0.005, 12, 2
 	threshold := func(i int) float64 { return rarity.Threshold * (1 + step*float64(i)) }
@@ -61,7 +60,7 @@ func plateau(sh *sheet, p profile) (mean, low, high float64) {
 	return mean, edge(-1), edge(1)
 }
 
-// crossFolders scores each folder at the threshold that suits all others best.
+// crossFolders scores each folder at the best threshold of the other folders.
 func crossFolders(all []*series, p profile) float64 {
 	var total parts
 	folders := map[string]bool{}
@@ -77,8 +76,8 @@ func crossFolders(all []*series, p profile) float64 {
 
 const cuts = 50
 
-// crossHalves cuts each folder in two by chance and scores each half of all at the
-// threshold that suits the other best.
+// crossHalves splits each folder at random and scores each half at the best threshold
+// of the other half.
 func crossHalves(all []*series, p profile) float64 {
 	var total parts
 	r := rand.New(rand.NewPCG(1, 1))
@@ -108,7 +107,7 @@ func split(all []*series, first func(*series) bool) (a, b []*series) {
 	return a, b
 }
 
-// parts gathers the points of parts that have thresholds of their own.
+// parts sums the points of parts of the benchmark with different thresholds.
 type parts struct{ points, spans float64 }
 
 func (t *parts) add(some []*series, p profile, threshold float64) {
@@ -119,7 +118,7 @@ func (t *parts) add(some []*series, p profile, threshold float64) {
 
 func (t *parts) score(p profile) float64 { return 100 * t.points / (t.spans * (p.found + p.missed)) }
 
-// servers are the series that come from servers.
+// servers returns the series that come from servers.
 func servers(all []*series) []*series {
 	in, _ := split(all, func(s *series) bool {
 		return strings.HasPrefix(s.name, "realAWSCloudwatch/") ||

@@ -9,7 +9,8 @@ import (
 	"slices"
 )
 
-// profile weighs found, missed and false, as the benchmark's three profiles do.
+// profile has the weights of found and missed anomalies and of false alarms in one of
+// the benchmark's profiles.
 type profile struct {
 	name                 string
 	found, missed, false float64
@@ -19,8 +20,9 @@ func profiles() []profile {
 	return []profile{{"standard", 1, 1, 0.11}, {"low-FP", 1, 1, 0.22}, {"low-FN", 1, 2, 0.11}}
 }
 
-// credit falls from nearly 1 at x = -1 through 0 at x = 0 to -1 beyond x = 3, where x
-// is the place of a flag in widths of a span, from the span's right edge.
+// credit is the benchmark's scoring function of the distance x between an alarm and the
+// right edge of a span, in widths of the span. It falls from nearly 1 at -1 to 0 at 0,
+// and is -1 above 3.
 func credit(x float64) float64 {
 	if x > 3 {
 		return -1
@@ -28,35 +30,34 @@ func credit(x float64) float64 {
 	return 2/(1+math.Exp(5*x)) - 1
 }
 
-// unscored is how many samples at the beginning do not count.
+// unscored returns the number of samples at the beginning that do not count.
 func unscored(n int) int { return int(min(math.Floor(0.15*float64(n)), 750)) }
 
-// cell is what one sample contributes if it is flagged: a gain in a span, a cost
-// (below zero) outside.
+// cell is the contribution of one sample if it is an alarm.
 type cell struct {
-	gain  float64
-	span  int // over all series; -1 is outside
+	gain  float64 // negative outside spans
+	span  int     // index over all series; -1 outside
 	score float64
-	owner int // the series
+	owner int // index of the series
 }
 
-// sheet is a set of series laid out for scoring.
+// sheet has the samples of several series in the form needed for scoring.
 type sheet struct {
 	cells []cell
-	live  []bool // by span: whether a sample of it is scored
-	days  float64
+	live  []bool  // for each span, whether one of its samples counts
+	days  float64 // length of the time outside spans
 }
 
 func newSheet(all []*series) *sheet {
 	sh := &sheet{}
 	for owner, s := range all {
-		sh.lay(s, owner)
+		sh.add(s, owner)
 	}
 	return sh
 }
 
-// lay adds a series.
-func (sh *sheet) lay(s *series, owner int) {
+// add adds a series.
+func (sh *sheet) add(s *series, owner int) {
 	base := len(sh.live)
 	sh.live = append(sh.live, make([]bool, len(s.spans))...)
 	next := 0 // the first span that has not ended
@@ -79,19 +80,19 @@ func (sh *sheet) lay(s *series, owner int) {
 			c.gain = credit(float64(i-sp.last) / float64(sp.last-sp.first))
 		}
 		if c.span < 0 && i > 0 {
-			sh.days += min(s.when[i].Sub(s.when[i-1]).Hours(), 1.0/6) / 24 // a hole counts ten minutes
+			sh.days += min(s.when[i].Sub(s.when[i-1]).Hours(), 1.0/6) / 24 // a gap counts as at most ten minutes
 		}
 		sh.cells = append(sh.cells, c)
 	}
 }
 
-// outcome at one threshold.
+// outcome is the result at one threshold.
 type outcome struct {
 	threshold, score float64
-	points           float64 // above those of silence
+	points           float64 // in addition to the points of a detector without alarms
 	found, spans     int
-	episodes         int // runs of flagged samples outside spans
-	perDay           float64
+	episodes         int     // runs of consecutive alarms outside spans
+	perDay           float64 // episodes
 }
 
 func (o outcome) String() string {
@@ -99,7 +100,7 @@ func (o outcome) String() string {
 		o.score, o.threshold, o.found, o.spans, o.episodes, o.perDay)
 }
 
-// at flags every sample whose score reaches the threshold.
+// at returns the outcome if each sample whose score reaches the threshold is an alarm.
 func (sh *sheet) at(p profile, threshold float64) outcome {
 	o := outcome{threshold: threshold}
 	best := make([]float64, len(sh.live))
@@ -137,7 +138,7 @@ func (sh *sheet) at(p profile, threshold float64) outcome {
 	return o
 }
 
-// best finds the threshold with the highest score.
+// best returns the outcome at the threshold with the highest score.
 func (sh *sheet) best(p profile) outcome {
 	cells := slices.Clone(sh.cells)
 	slices.SortFunc(cells, func(a, b cell) int { return cmp.Compare(b.score, a.score) })

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// flagged is a series of 1000 samples with a span from 500 to 599 and these scores.
+// flagged returns a series of 1000 samples with a span from 500 to 599 and the given
+// scores.
 func flagged(name string, scores map[int]float64) *series {
 	s := &series{name: name, spans: []span{{500, 599}}}
 	for i := range 1000 {
@@ -18,7 +19,7 @@ func flagged(name string, scores map[int]float64) *series {
 	return s
 }
 
-func TestScore(t *testing.T) {
+func TestScoreFollowsTheBenchmarksRules(t *testing.T) {
 	middle := (2/(1+math.Exp(-2.5)) - 1) / (2/(1+math.Exp(-5)) - 1)
 	for _, c := range []struct {
 		name    string
@@ -26,15 +27,15 @@ func TestScore(t *testing.T) {
 		profile int
 		want    float64
 	}{
-		{"silence", nil, 0, 0},
-		{"first sample of the span", map[int]float64{500: 1}, 0, 100},
-		{"in its middle", map[int]float64{550: 1}, 0, 50 * (1 + middle)},
-		{"the best of several counts", map[int]float64{550: 1, 500: 1, 599: 1}, 0, 100},
-		{"a false one before", map[int]float64{500: 1, 300: 1}, 0, 100 - 50*0.11},
-		{"costs twice where they are dear", map[int]float64{500: 1, 300: 1}, 1, 100 - 50*0.22},
-		{"a false one far behind", map[int]float64{500: 1, 950: 1}, 0, 100 - 50*0.11},
-		{"missed spans dear", map[int]float64{550: 1}, 2, 100 * (2 + middle) / 3},
-		{"the beginning does not count", map[int]float64{500: 1, 149: 1}, 0, 100},
+		{"no alarm", nil, 0, 0},
+		{"alarm at the first sample of the span", map[int]float64{500: 1}, 0, 100},
+		{"alarm in the middle of the span", map[int]float64{550: 1}, 0, 50 * (1 + middle)},
+		{"several alarms in the span: the best counts", map[int]float64{550: 1, 500: 1, 599: 1}, 0, 100},
+		{"false alarm before the span", map[int]float64{500: 1, 300: 1}, 0, 100 - 50*0.11},
+		{"false alarm in the low-FP profile", map[int]float64{500: 1, 300: 1}, 1, 100 - 50*0.22},
+		{"false alarm far after the span", map[int]float64{500: 1, 950: 1}, 0, 100 - 50*0.11},
+		{"alarm in the low-FN profile", map[int]float64{550: 1}, 2, 100 * (2 + middle) / 3},
+		{"alarm at the beginning, which does not count", map[int]float64{500: 1, 149: 1}, 0, 100},
 	} {
 		o := newSheet([]*series{flagged("a/b", c.scores)}).at(profiles()[c.profile], 1)
 		if math.Abs(o.score-c.want) > 1e-9 {
@@ -43,25 +44,24 @@ func TestScore(t *testing.T) {
 	}
 }
 
-func TestBestThreshold(t *testing.T) {
+func TestBestFindsTheThresholdWithoutFalseAlarms(t *testing.T) {
 	s := flagged("a/b", map[int]float64{510: 9, 200: 5, 201: 5, 505: 5})
 	if o := newSheet([]*series{s}).best(profiles()[1]); o.threshold != 9 || o.found != 1 || o.episodes != 0 {
-		t.Errorf("%+v", o)
+		t.Errorf("outcome %+v, want threshold 9 with 1 span found and no false alarm", o)
 	}
 }
 
-// A folder is scored at the threshold of the others, and what is false in one
-// without spans counts.
-func TestCrossFolders(t *testing.T) {
+// False alarms in a folder without spans count, too.
+func TestCrossFoldersUsesTheThresholdOfTheOtherFolders(t *testing.T) {
 	quiet := flagged("c/z", map[int]float64{300: 7})
 	quiet.spans = nil
 	all := []*series{
 		flagged("a/x", map[int]float64{500: 8}),
-		flagged("b/y", map[int]float64{500: 6}), // missed at 8; finds 8 itself at 6
+		flagged("b/y", map[int]float64{500: 6}), // missed at 8, the best threshold of the others
 		quiet,
 	}
-	// a at 6: 2 points of 2; b at 8: 0; c at 6: one false.
+	// a at 6: 2 points of 2; b at 8: 0; c at 6: one false alarm.
 	if got, want := crossFolders(all, profiles()[0]), 100*(2+0-0.11)/4; math.Abs(got-want) > 1e-9 {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("score %v, want %v", got, want)
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// series is one file of the benchmark: samples, labelled spans, our scores.
+// series is one file of the benchmark with its labelled spans and the detector's scores.
 type series struct {
 	name  string
-	text  [][2]string // timestamp and value as they stand in the file
+	text  [][2]string // timestamp and value as in the file
 	when  []time.Time
 	value []float64
 	spans []span
@@ -27,7 +27,7 @@ type series struct {
 // span is an inclusive range of samples labelled anomalous.
 type span struct{ first, last int }
 
-// load reads the series that the label file names, in the order of their names.
+// load reads the series of the label file, sorted by name.
 func load(data, labels string) ([]*series, error) {
 	b, err := os.ReadFile(labels)
 	if err != nil {
@@ -81,10 +81,10 @@ func (s *series) read(path string) error {
 	return nil
 }
 
-// parse reads a time of day; a fraction of a second is accepted too.
+// parse parses a time with or without a fraction of a second.
 func parse(text string) (time.Time, error) { return time.Parse(time.DateTime, text) }
 
-// label turns the times of the label file into places in the series.
+// label sets the spans from the times of the label file.
 func (s *series) label(labelled [][2]string) error {
 	at := map[int64]int{}
 	for i, t := range slices.Backward(s.when) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sidebyside compares what things cost on a machine that others use too.
+// Package sidebyside compares the cost of operations on a machine with other jobs.
 //
-// Cases take turns in slices of a few milliseconds, so that a busy neighbour hits
-// each of them alike, and what counts is the CPU time of the process, not the
-// wall's. A ratio is the median over rounds of the ratio to the reference case in
-// the same round: it holds where absolute times do not.
+// Cases take turns in slices of a few milliseconds, so that other jobs affect each of
+// them alike. The package measures CPU time of the process, not wall-clock time. A
+// ratio is the median over rounds of the ratio to the reference case in the same
+// round. It is more reliable than the absolute times.
 package sidebyside
 
 import (
@@ -19,18 +19,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Case is one thing to measure.
+// Case is one operation to measure.
 type Case struct {
 	Name string
-	// Run performs n operations, all of them before it returns.
+	// Run performs n operations and returns when all of them are done.
 	Run func(n int)
-	// Before and After, where set, surround each slice and are not measured.
+	// Before and After are called around each slice and are not measured. They may
+	// be nil.
 	Before, After func()
-	// Ticks, where set, counts what happens in the background meanwhile.
+	// Ticks returns the number of background operations so far. It may be nil.
 	Ticks func() uint64
 }
 
-// Op is a case of one operation.
+// Op returns a case whose operation is a call of f.
 func Op(name string, f func()) Case {
 	return Case{Name: name, Run: func(n int) {
 		for range n {
@@ -39,7 +40,7 @@ func Op(name string, f func()) Case {
 	}}
 }
 
-// Must is an operation that fails loudly.
+// Must returns a case whose operation is a call of f. It panics if f returns an error.
 func Must(name string, f func() error) Case {
 	return Op(name, func() {
 		if err := f(); err != nil {
@@ -52,21 +53,21 @@ func Must(name string, f func() error) Case {
 type Result struct {
 	Name      string
 	CPU       float64 // nanoseconds, median over slices
-	Quiet     float64 // nanoseconds, the tenth of all slices that was fastest
-	More      float64 // nanoseconds, than the first case in the same round, median
-	Ratio     float64 // to the first case
-	Low, High float64 // quartiles of Ratio
-	Bytes     float64
+	Quiet     float64 // nanoseconds, first decile over slices
+	More      float64 // nanoseconds in addition to the first case, median over rounds
+	Ratio     float64 // to the first case, median over rounds
+	Low, High float64 // quartiles of the ratio
+	Bytes     float64 // allocated
 	Allocs    float64
 }
 
-// Effort is how long to measure.
+// Effort determines how long to measure.
 type Effort struct {
 	Rounds int
 	Slice  time.Duration
 }
 
-// Turns measures cases in turn. The first is the reference.
+// Turns measures cases in turn. The first case is the reference.
 func Turns(e Effort, cases []Case) []Result {
 	runs := make([]*run, len(cases))
 	for i := range cases {
@@ -74,7 +75,8 @@ func Turns(e Effort, cases []Case) []Result {
 	}
 	order := slices.Clone(runs)
 	for range e.Rounds {
-		// In another order each time, lest a case ever finds the caches as one other left them.
+		// In random order, so that a case does not always find the caches as the same
+		// other case left them.
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, r := range order {
 			r.cpu = append(r.cpu, r.slice())
@@ -95,7 +97,7 @@ func Turns(e Effort, cases []Case) []Result {
 	return results
 }
 
-// run is a case with its number of operations per slice.
+// run is a case with the number of operations in a slice.
 type run struct {
 	c             *Case
 	n             int
@@ -118,8 +120,8 @@ func calibrate(c *Case, slice time.Duration) *run {
 	return r
 }
 
-// slice runs one slice, returns the nanoseconds of one operation and notes what
-// it allocated.
+// slice runs one slice and returns the CPU time of one operation in nanoseconds. It sets
+// bytes and allocs.
 func (r *run) slice() float64 {
 	if r.c.Before != nil {
 		r.c.Before()
@@ -142,20 +144,20 @@ func memory() (m runtime.MemStats) {
 	return m
 }
 
-// Pair is a case compared with the reference in strict alternation.
+// Pair is the comparison of a case with the reference.
 type Pair struct {
 	Name      string
 	Ratio     float64 // of CPU per operation, median
 	Low, High float64 // 95 % interval of that median
 	Base      float64 // nanoseconds of CPU per operation of the reference, median
-	Bytes     float64 // allocated per operation, more than the reference
-	Ticks     float64 // in the background, per slice
-	PerTick   float64 // nanoseconds of CPU per tick in the background
+	Bytes     float64 // allocated per operation in addition to the reference
+	Ticks     float64 // background operations per slice
+	PerTick   float64 // nanoseconds of CPU per background operation
 }
 
-// Pairs runs reference and case, A B A B: each slice of the case is compared with
-// the mean of the two of the reference around it, which have as many operations.
-// A case that is the reference once more shows what can be told apart.
+// Pairs alternates between reference and case. It compares each slice of the case with
+// the mean of the slices of the reference before and after it, which have the same
+// number of operations. A case that equals the reference shows the noise.
 func Pairs(e Effort, reference Case, cases []Case) []Pair {
 	a := calibrate(&reference, e.Slice)
 	var pairs []Pair
@@ -167,7 +169,7 @@ func Pairs(e Effort, reference Case, cases []Case) []Pair {
 
 func pair(rounds int, a *run, c *Case) Pair {
 	b := &run{c: c, n: a.n}
-	b.slice() // warm
+	b.slice() // warm up
 	var ticks uint64
 	if c.Ticks != nil {
 		ticks = c.Ticks()
@@ -181,7 +183,7 @@ func pair(rounds int, a *run, c *Case) Pair {
 		bytes, base = append(bytes, b.bytes-(beforeBytes+a.bytes)/2), append(base, mean)
 		before, beforeBytes = after, a.bytes
 	}
-	half := 0.98 / math.Sqrt(float64(rounds)) // of the interval, as ranks: order statistics
+	half := 0.98 / math.Sqrt(float64(rounds)) // half of the interval, in ranks of the order statistics
 	p := Pair{
 		Name: c.Name, Ratio: Quantile(ratios, 0.5), Low: Quantile(ratios, 0.5-half), High: Quantile(ratios, 0.5+half),
 		Base: Quantile(base, 0.5), Bytes: Quantile(bytes, 0.5),
@@ -193,9 +195,9 @@ func pair(rounds int, a *run, c *Case) Pair {
 	return p
 }
 
-// Cold measures single calls, each after 16 MB of other memory were touched: what
-// a sampler that wakes once a second finds in the caches. The result is in
-// nanoseconds by the order of cases, less what the same does to an empty call.
+// Cold measures single calls with cold caches: before each call it writes to 16 MB of
+// other memory. A sampler that wakes once a second finds the caches in this state. The
+// results are in nanoseconds; the time of an empty call is subtracted.
 func Cold(rounds int, cases []Case) []float64 {
 	other := make([]byte, 16<<20)
 	cases = append([]Case{Op("nothing", func() {})}, cases...)
@@ -218,16 +220,17 @@ func Cold(rounds int, cases []Case) []float64 {
 	return medians
 }
 
-// CPU returns the CPU time of this process in nanoseconds, to the nanosecond.
+// CPU returns the CPU time of this process in nanoseconds.
 func CPU() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
-		panic(fmt.Sprint("no clock for the CPU time of a process: ", err))
+		panic(fmt.Sprint("CPU time of the process: ", err))
 	}
 	return t.Nano()
 }
 
-// Quantile returns the value of rank q, from 0 to 1.
+// Quantile returns the quantile q, from 0 to 1, of the values. It returns NaN if there
+// are none.
 func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

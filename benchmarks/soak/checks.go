@@ -21,15 +21,15 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// bound is how late a tick may be. Nothing in the agent takes that long; the rest
-// is for a machine that others use too.
-const bound = 2 * time.Second
+// latenessLimit is the largest accepted delay of a tick. The agent itself delays none
+// that long; other jobs on the machine may.
+const latenessLimit = 2 * time.Second
 
-// names are those of what a process holds.
-var names = []string{"heap", "goroutines", "descriptors", "disk"}
+// resources are the names of usage.values.
+var resources = []string{"heap", "goroutines", "descriptors", "disk"}
 
-// holding is what the process holds at rest, by the index of names.
-type holding struct {
+// usage is what the process uses while the load pauses, by the index of resources.
+type usage struct {
 	values [4]quantity
 }
 
@@ -45,24 +45,24 @@ func (q quantity) String() string {
 	return fmt.Sprint(q.n)
 }
 
-// rest waits until what has to end has ended and what has to be delivered is.
-func (s *service) rest() holding {
+// pause waits until the records are delivered and returns what the process uses then.
+func (s *service) pause() usage {
 	deadline := time.Now().Add(20 * time.Second)
-	for s.pending() > 2 && time.Now().Before(deadline) { // one may be under way, one in the mailbox
+	for s.pending() > 2 && time.Now().Before(deadline) { // one may be in flight, one in the mailbox
 		time.Sleep(50 * time.Millisecond)
 	}
 	if n := s.pending(); n > 2 {
-		s.note(fmt.Errorf("%d records still wait for the server, which is back", n))
+		s.addError(fmt.Errorf("%d records are pending although the server is back", n))
 	}
-	// The least of some looks: a survey or a connection that is just being closed
-	// is nothing that stays.
-	least := holding{}
+	// The minimum of several samples excludes short-lived use, such as a survey or a
+	// connection that is being closed.
+	least := usage{}
 	for i := range 20 {
 		time.Sleep(100 * time.Millisecond)
-		h := s.holding()
-		for k := range h.values {
-			if i == 0 || h.values[k].n < least.values[k].n {
-				least.values[k] = h.values[k]
+		u := s.usage()
+		for k := range u.values {
+			if i == 0 || u.values[k].n < least.values[k].n {
+				least.values[k] = u.values[k]
 			}
 		}
 	}
@@ -79,15 +79,15 @@ func (s *service) pending() (n uint64) {
 	return n
 }
 
-func (s *service) holding() holding {
+func (s *service) usage() usage {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	descriptors, err := os.ReadDir("/proc/self/fd")
-	s.note(err)
+	s.addError(err)
 	disk, err := diskUse(s.dir)
-	s.note(err)
-	return holding{[4]quantity{{int64(m.HeapAlloc), "B"}, {int64(runtime.NumGoroutine()), ""}, {int64(len(descriptors)), ""}, {disk, "B"}}}
+	s.addError(err)
+	return usage{[4]quantity{{int64(m.HeapAlloc), "B"}, {int64(runtime.NumGoroutine()), ""}, {int64(len(descriptors)), ""}, {disk, "B"}}}
 }
 
 func diskUse(dir string) (n int64, err error) {
@@ -97,7 +97,7 @@ func diskUse(dir string) (n int64, err error) {
 		}
 		info, err := d.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
+			return nil // deleted since WalkDir listed it
 		}
 		if err == nil {
 			n += info.Size()
@@ -107,41 +107,42 @@ func diskUse(dir string) (n int64, err error) {
 	return n, err
 }
 
-// flat says what the process holds more of at the end than after a quarter. The
-// page's history fills up for an hour, up to 2 MB; the spool's file, whose records are
-// bounded, doubles up to 1 MiB; the rest is noise.
-func flat(first, last holding) error {
-	more := [4]int64{4 << 20, 3, 3, 768 << 10}
+// checkGrowth reports the resources of which the process uses more at the end than
+// after a quarter of the time. It allows for the page's history, which grows to 2 MB
+// within an hour, for the spool's file, which doubles up to 1 MiB, and for noise.
+func checkGrowth(first, last usage) error {
+	allowed := [4]int64{4 << 20, 3, 3, 768 << 10}
 	var errs []error
 	for i := range first.values {
-		if last.values[i].n > first.values[i].n+more[i] {
-			errs = append(errs, fmt.Errorf("%s grew from %v to %v", names[i], first.values[i], last.values[i]))
+		if last.values[i].n > first.values[i].n+allowed[i] {
+			errs = append(errs, fmt.Errorf("%s grew from %v to %v", resources[i], first.values[i], last.values[i]))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// balanced holds each exporter to its account; at the end nothing may be pending.
-func balanced(all []exporters.Stats, end bool) error {
+// checkCounts reports exporters whose accepted records are not the sum of delivered,
+// lost and pending ones. At the end none may be pending, except in a spool.
+func checkCounts(all []exporters.Stats, end bool) error {
 	var errs []error
 	for _, e := range all {
 		for what, a := range map[string]exporters.Account{"snapshots": e.Snapshots, "events": e.Events} {
 			if a.Accepted != a.Delivered+a.Lost()+a.Pending || end && a.Pending > 0 && e.Spool == nil {
-				errs = append(errs, fmt.Errorf("the account of %s does not balance: %s %+v", e.Name, what, a))
+				errs = append(errs, fmt.Errorf("exporter %s: the counts of %s do not add up: %+v", e.Name, what, a))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// errors returns what went wrong on the way.
+// errors returns the errors recorded during the run.
 func (s *service) errors() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(slices.Collect(maps.Values(s.errs))...)
 }
 
-// page is the address of something below the live page.
+// page returns the URL of a path below the live page.
 func (s *service) page(path string) string {
 	base := strings.TrimSuffix(s.agent.URL(), "/")
 	if rest, isUp := strings.CutPrefix(path, "../../"); isUp {
@@ -150,10 +151,10 @@ func (s *service) page(path string) string {
 	return base + "/debug/gmpulse/" + path
 }
 
-// left tells of goroutines of the agent's that outlive it.
-func left() error {
+// checkLeaks reports goroutines of the agent that have not ended after Stop.
+func checkLeaks() error {
 	var b strings.Builder
-	for range 50 { // those that are on their way out
+	for range 50 { // time for goroutines that are about to end
 		b.Reset()
 		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
 			return err
@@ -163,13 +164,13 @@ func left() error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return fmt.Errorf("goroutines of the agent's are left after Stop:\n%s", &b)
+	return fmt.Errorf("goroutines of the agent have not ended after Stop:\n%s", &b)
 }
 
-// watch is an exporter that never fails and remembers how late ticks were.
+// watch is an exporter that never fails. It records the lateness of each tick.
 type watch struct {
-	mu       sync.Mutex
-	lateness []float64
+	mu   sync.Mutex
+	late []float64 // seconds
 }
 
 func newWatch() *watch { return &watch{} }
@@ -178,11 +179,11 @@ func (w *watch) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	late, ok := s.Number("gmpulse.tick.lateness")
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if ok && cap(w.lateness) == 0 {
-		w.lateness = make([]float64, 0, 1<<20) // once, so that it does not look like a leak
+	if ok && cap(w.late) == 0 {
+		w.late = make([]float64, 0, 1<<20) // allocated at once: growth would look like a leak
 	}
-	if ok && len(w.lateness) < cap(w.lateness) {
-		w.lateness = append(w.lateness, late)
+	if ok && len(w.late) < cap(w.late) {
+		w.late = append(w.late, late)
 	}
 	return nil
 }
@@ -192,30 +193,30 @@ func (*watch) Shutdown(context.Context) error { return nil }
 func (w *watch) ticks() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.lateness)
+	return len(w.late)
 }
 
-func (w *watch) latest() time.Duration { return w.late(1) }
+func (w *watch) maxLateness() time.Duration { return w.lateness(1) }
 
-// late returns by how much that share of all ticks was late at most.
-func (w *watch) late(share float64) time.Duration {
+// lateness returns the quantile q of the ticks' lateness.
+func (w *watch) lateness(q float64) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.lateness) == 0 {
+	if len(w.late) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(w.lateness))
-	seconds := sorted[int(share*float64(len(sorted)-1))]
+	sorted := slices.Sorted(slices.Values(w.late))
+	seconds := sorted[int(q*float64(len(sorted)-1))]
 	return time.Duration(seconds * float64(time.Second)).Round(10 * time.Microsecond)
 }
 
-// punctual says whether a tick was too late, or whether there were none.
-func (w *watch) punctual() error {
+// checkLateness returns an error if a tick was too late or if there were no ticks.
+func (w *watch) checkLateness() error {
 	if w.ticks() == 0 {
 		return errors.New("no ticks")
 	}
-	if l := w.latest(); l > bound {
-		return fmt.Errorf("a tick was %v late, the bound is %v", l, bound)
+	if l := w.maxLateness(); l > latenessLimit {
+		return fmt.Errorf("a tick was %v late, the limit is %v", l, latenessLimit)
 	}
 	return nil
 }

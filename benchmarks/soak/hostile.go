@@ -16,14 +16,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gmpulse/gmpulse/examples/child"
 )
 
-// token is what a request to the agent's server must carry.
+// token authorises requests to the agent's server.
 const token = "0123456789abcdef-soak"
 
-// besiege runs the hostile clients in a process of their own until ctx is done: their
-// ends of the connections must not count among the descriptors of the service.
-func (s *service) besiege(ctx context.Context) error {
+// runHostileClients runs the hostile clients in a child process until ctx is done, so
+// that their descriptors do not count as the service's.
+func (s *service) runHostileClients(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -41,7 +43,7 @@ func (s *service) besiege(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = in.Close() })
 	defer stop()
-	out, err := clients.Output() // returns when they have left
+	out, err := clients.Output() // returns when the child has ended
 	if err != nil {
 		return fmt.Errorf("the hostile clients: %w", err)
 	}
@@ -50,8 +52,8 @@ func (s *service) besiege(ctx context.Context) error {
 	return err
 }
 
-// attack is the process of the hostile clients. It ends when standard input does, and
-// prints how many connections there were.
+// attack runs the hostile clients in the child process until standard input ends, and
+// prints the number of connections.
 func attack(address string, n int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -68,13 +70,13 @@ func attack(address string, n int) {
 			}
 		})
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it
+	<-child.ParentDone()
 	cancel()
 	wg.Wait()
 	fmt.Println(connections.Load())
 }
 
-// visit makes one connection, which ends within ten seconds.
+// visit makes one connection and closes it after at most ten seconds.
 func visit(ctx context.Context, address string, kind func(context.Context, net.Conn)) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -89,7 +91,7 @@ func visit(ctx context.Context, address string, kind func(context.Context, net.C
 	return true
 }
 
-// neverRead has the token, asks for much, and reads nothing of it.
+// neverRead has the token, requests a large response and does not read it.
 func neverRead(ctx context.Context, c net.Conn) {
 	paths := []string{"api/v1/history", "api/v1/stream"}
 	path := paths[time.Now().UnixNano()/1000%2]
@@ -98,7 +100,7 @@ func neverRead(ctx context.Context, c net.Conn) {
 	}
 }
 
-// pipeline sends one request after the other and reads no answer.
+// pipeline sends requests without end and reads no response.
 func pipeline(_ context.Context, c net.Conn) {
 	requests := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
 	for {
@@ -108,26 +110,26 @@ func pipeline(_ context.Context, c net.Conn) {
 	}
 }
 
-// slowHeader sends a header that never ends, a byte at a time.
+// slowHeader sends a header that never ends, byte by byte.
 func slowHeader(ctx context.Context, c net.Conn) {
 	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: "); err != nil {
 		return
 	}
-	for range beat(ctx, 200*time.Millisecond) {
+	for range every(ctx, 200*time.Millisecond) {
 		if _, err := io.WriteString(c, "x"); err != nil {
 			return
 		}
 	}
 }
 
-// noToken asks for what it may not have, and reads the answer.
+// noToken sends a request without the token and checks that the server refuses it.
 func noToken(_ context.Context, c net.Conn) {
 	if _, err := io.WriteString(c, "GET /debug/gmpulse/api/v1/history HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 		return
 	}
 	status, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && !strings.Contains(status, " 401 ") {
-		fmt.Fprintf(os.Stderr, "soak: a client without a token is answered %q\n", status)
+		fmt.Fprintf(os.Stderr, "soak: the response to a client without a token is %q, want status 401\n", status)
 		os.Exit(1)
 	}
 }

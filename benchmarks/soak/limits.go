@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// limits are what the process may take.
+// limits are the limits of the process; 0 is none.
 type limits struct {
 	memory int64  // MiB
 	files  uint64 // descriptors
@@ -31,17 +31,17 @@ func (l limits) set() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return err
 	}
-	r.Cur = min(l.files, r.Max) // a child raises it again: the Go runtime does
+	r.Cur = min(l.files, r.Max) // the Go runtime of a child process raises it again
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
 }
 
-// measure notes what the process takes now.
+// measure updates the peaks of descriptors and resident memory.
 func (s *service) measure() error {
 	descriptors, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err
 	}
-	raise(&s.peakFiles, int64(len(descriptors)-1)) // without the one that reads them
+	raise(&s.peakFiles, int64(len(descriptors)-1)) // without the descriptor of this directory
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return err
@@ -51,28 +51,29 @@ func (s *service) measure() error {
 	return err
 }
 
-// withstood returns which limit was not kept, and whether the service's own requests
-// came to a standstill.
-func (s *service) withstood() error {
+// checkLimits reports the limits that the process exceeded, and whether requests,
+// viewers or scrapers got no answer.
+func (s *service) checkLimits() error {
 	var errs []error
-	// The limit is on what the Go runtime manages; the rest is the program's text.
-	const text = 32 << 20
-	if most := s.limits.memory<<20 + text; s.limits.memory > 0 && s.peakMemory.Load() > most {
+	// The limit applies to memory that the Go runtime manages. The program's code is
+	// resident too.
+	const code = 32 << 20
+	if most := s.limits.memory<<20 + code; s.limits.memory > 0 && s.peakMemory.Load() > most {
 		errs = append(errs, fmt.Errorf("%d bytes were resident, want at most %d", s.peakMemory.Load(), most))
 	}
-	// A tenth must be left for the service.
+	// A tenth of the descriptors must remain for the service.
 	if most := int64(s.limits.files) * 9 / 10; most > 0 && s.peakFiles.Load() > most {
 		errs = append(errs, fmt.Errorf("%d descriptors were open, want at most %d of %d", s.peakFiles.Load(), most, s.limits.files))
 	}
 	if s.requests.Load() == 0 || s.scrapes.Load() == 0 || s.rows.Load() == 0 {
-		errs = append(errs, errors.New("requests, scrapes or viewers got nothing"))
+		errs = append(errs, errors.New("no request, no scrape or no viewer was answered"))
 	}
-	const longest = 5 * time.Second // of requests of half a second
+	const longest = 5 * time.Second // a request sleeps for half a second
 	if l := time.Duration(s.longest.Load()); l > longest {
-		errs = append(errs, fmt.Errorf("a request of the service took %v, the bound is %v", l, longest))
+		errs = append(errs, fmt.Errorf("a request of the service took %v, the limit is %v", l, longest))
 	}
 	if all := s.visits.Load() + s.scrapes.Load(); s.displaced.Load() > 1+all/100 {
-		errs = append(errs, fmt.Errorf("%d of %d viewers and scrapers had to give way, want at most one in a hundred", s.displaced.Load(), all))
+		errs = append(errs, fmt.Errorf("%d of %d connections of viewers and scrapers were closed in favour of other clients, want at most one in a hundred", s.displaced.Load(), all))
 	}
 	if s.hostile > 0 && s.attacks.Load() == 0 {
 		errs = append(errs, errors.New("no hostile client was connected"))
@@ -80,7 +81,7 @@ func (s *service) withstood() error {
 	return errors.Join(errs...)
 }
 
-// raise makes v at least n.
+// raise sets v to n if n is larger.
 func raise(v *atomic.Int64, n int64) {
 	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
 	}

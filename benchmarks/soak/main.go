@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Soak runs a service with everything on for a long time in little: samples come
-// fifty times a second instead of once, so that ten minutes are eight hours of ticks.
+// Soak runs a service with all features of gmpulse. It samples fifty times a second
+// instead of once, so that ten minutes have as many ticks as eight hours.
 //
 //	go -C benchmarks run ./soak -for 10m
 //	go -C benchmarks run ./soak -for 10m -hostile 240 -memory 160 -files 400
 //	go -C benchmarks run ./soak -quick     twenty seconds, with 40 hostile clients: what CI runs
 //
-// Meanwhile thousands of goroutines come and go under spans, exporters fail in all
-// the ways there are and recover, the Fluentd server goes away and comes back,
-// viewers look at the page and scrapers at the metrics. Twice all that pauses, after
-// a quarter of the time and at the end, and what the process holds is compared:
-// heap, goroutines, descriptors and disk. At every second each exporter's account
-// must balance.
+// Thousands of goroutines start and end under spans, one exporter fails in four ways,
+// the Fluentd server stops and comes back, viewers read the page and scrapers the
+// metrics. After a quarter of the time and at the end the load pauses, and the program
+// compares heap, goroutines, descriptors and disk. Every second the accepted records
+// of each exporter must equal its delivered, dropped and pending ones.
 //
-// With -hostile, so many clients in a process of their own attack the agent's server
-// meanwhile: a quarter of them have the token and never read what they asked for,
-// others pipeline requests, send headers slowly, or have no token. With -memory and
-// -files the process has a soft memory limit, as by GOMEMLIMIT, and a limit on open
-// descriptors. The service's own requests, viewers and scrapers must go on, and what the
-// process holds must stay within both. The exit status is 1 if anything of that fails.
+// -hostile adds as many hostile clients in a second process: a quarter of them have the
+// token and never read the answers that they asked for; the others pipeline requests,
+// send headers slowly, or have no token. -memory sets a soft memory limit, as
+// GOMEMLIMIT does, and -files a limit on open descriptors. The service must continue
+// to answer requests, viewers and scrapers within both limits.
+//
+// The exit status is 1 if any of these checks fails.
 package main
 
 import (
@@ -46,15 +46,15 @@ const (
 )
 
 func main() {
-	length := flag.Duration("for", 10*time.Minute, "how long")
-	quick := flag.Bool("quick", false, "twenty seconds")
-	viewers := flag.Int("viewers", 50, "how many look at the page")
-	most := flag.Int("goroutines", 3000, "how many at the height of a wave")
-	hostile := flag.Int("hostile", 0, "how many clients attack the server")
+	length := flag.Duration("for", 10*time.Minute, "duration of the run")
+	quick := flag.Bool("quick", false, "twenty seconds, with hostile clients and limits")
+	viewers := flag.Int("viewers", 50, "number of viewers of the page")
+	most := flag.Int("goroutines", 3000, "maximum number of goroutines of requests")
+	hostile := flag.Int("hostile", 0, "number of hostile clients")
 	var limits limits
-	flag.Int64Var(&limits.memory, "memory", 0, "MiB: a soft memory limit, as by GOMEMLIMIT, and a check of the resident memory; 0 is none")
-	flag.Uint64Var(&limits.files, "files", 0, "limit on open descriptors; 0 leaves the system's")
-	target := flag.String("attack", "", "be the hostile clients of this address, until standard input ends")
+	flag.Int64Var(&limits.memory, "memory", 0, "soft memory limit in MiB, as GOMEMLIMIT, and limit of the resident memory; 0 for none")
+	flag.Uint64Var(&limits.files, "files", 0, "limit on open descriptors; 0 for the system's limit")
+	target := flag.String("attack", "", "internal: run the hostile clients of this address until standard input ends")
 	flag.Parse()
 	if *target != "" {
 		attack(*target, *hostile)
@@ -74,7 +74,7 @@ func main() {
 	}
 }
 
-// soak runs the service, and returns everything that is wrong.
+// soak runs the service and returns the failed checks.
 func soak(length time.Duration, s *service) error {
 	server, err := newBackend()
 	if err != nil {
@@ -95,22 +95,22 @@ func soak(length time.Duration, s *service) error {
 		return err
 	}
 	s.agent, s.tracer, s.backend, s.flaky = a, provider.Tracer("soak"), server, flaky
-	s.note(s.limits.set())
+	s.addError(s.limits.set())
 	for deadline := time.Now().Add(10 * time.Second); watch.ticks() < 2 && time.Now().Before(deadline); {
-		time.Sleep(interval) // a scrape before the first snapshot gets none of its values
+		time.Sleep(interval) // a scrape before the first snapshot has no values
 	}
-	first := s.hold(length / 4)
-	last := s.hold(length - length/4)
+	first := s.run(length / 4)
+	last := s.run(length - length/4)
 	fmt.Println("|  | after a quarter | at the end |\n| --- | --- | --- |")
 	for i := range first.values {
-		fmt.Printf("| %s | %s | %s |\n", names[i], first.values[i], last.values[i])
+		fmt.Printf("| %s | %s | %s |\n", resources[i], first.values[i], last.values[i])
 	}
-	fmt.Printf("\n%d ticks; %d failures of the flaky exporter; latest tick %v late (99 of 100 at most %v); %d scrapes, %d rows of the page read, %d records at the server.\n",
-		watch.ticks(), flaky.failures.Load(), watch.latest(), watch.late(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
-	fmt.Printf("%d requests of the service's own, the longest %v; %d connections of hostile clients, to which %d of %d viewers and scrapers had to give way; at most %d descriptors and %.0f MiB resident.\n",
+	fmt.Printf("\n%d ticks; %d failures of the flaky exporter; largest delay of a tick %v (99 %% of them at most %v); %d scrapes, %d rows of the page read, %d records received by the server.\n",
+		watch.ticks(), flaky.failures.Load(), watch.maxLateness(), watch.lateness(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
+	fmt.Printf("%d requests of the service, the longest took %v; %d connections of hostile clients; %d of %d connections of viewers and scrapers closed in favour of other clients; at most %d descriptors and %.0f MiB resident.\n",
 		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.attacks.Load(), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	err = errors.Join(s.errors(), flat(first, last), s.withstood(), watch.punctual(), a.Stop(ctx), balanced(a.Stats().Exporters, true), server.close())
-	return errors.Join(err, left())
+	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), server.close())
+	return errors.Join(err, checkLeaks())
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-// service is what the agent watches, and who looks at it.
+// service is the service with the agent, and its viewers, scrapers and hostile clients.
 type service struct {
 	agent   *agent.Agent
 	tracer  trace.Tracer
@@ -36,24 +36,23 @@ type service struct {
 
 	scrapes, rows, visits, displaced atomic.Uint64
 	requests, attacks                atomic.Uint64
-	longest                          atomic.Int64 // request, in nanoseconds
+	longest                          atomic.Int64 // duration of a request, in nanoseconds
 	peakFiles, peakMemory            atomic.Int64
 
 	mu   sync.Mutex
-	errs map[string]error // by text: the same one a thousand times is one
+	errs map[string]error // by text, so that a repeated error is kept once
 }
 
-// hold lets all of it go on for a while, then brings it to rest and returns what
-// the process holds.
-func (s *service) hold(length time.Duration) holding {
+// run runs the load for a time, then returns what the process uses without load.
+func (s *service) run(length time.Duration) usage {
 	ctx, cancel := context.WithTimeout(context.Background(), length)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.waves(ctx) })
-	wg.Go(func() { s.trouble(ctx) })
-	wg.Go(func() { s.audit(ctx) })
+	wg.Go(func() { s.injectFaults(ctx) })
+	wg.Go(func() { s.check(ctx) })
 	if s.hostile > 0 {
-		wg.Go(func() { s.note(s.besiege(ctx)) })
+		wg.Go(func() { s.addError(s.runHostileClients(ctx)) })
 	}
 	for range s.viewers {
 		wg.Go(func() { s.view(ctx) })
@@ -62,17 +61,17 @@ func (s *service) hold(length time.Duration) holding {
 		wg.Go(func() { s.scrape(ctx) })
 	}
 	wg.Wait()
-	return s.rest()
+	return s.pause()
 }
 
-// waves starts and ends goroutines under root spans, up to most at a time and
-// down to none, every ten seconds.
+// waves runs requests whose number of goroutines rises to most and falls to none every
+// ten seconds.
 func (s *service) waves(ctx context.Context) {
 	start := time.Now()
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	var running atomic.Int64
-	for range beat(ctx, 5*time.Millisecond) {
+	for range every(ctx, 5*time.Millisecond) {
 		phase := 2 * math.Pi * time.Since(start).Seconds() / 10
 		want := int64(float64(s.most) * (1 - math.Cos(phase)) / 2)
 		for range min(max(want-running.Load(), 0)/10, 50) {
@@ -85,7 +84,8 @@ func (s *service) waves(ctx context.Context) {
 	}
 }
 
-// request is a root span with a child, nine goroutines and half a second of life.
+// request has a root span with a child span and nine goroutines, and takes half a
+// second.
 func (s *service) request(ctx context.Context) {
 	begin := time.Now()
 	defer func() {
@@ -106,23 +106,24 @@ func (s *service) request(ctx context.Context) {
 	wg.Wait()
 }
 
-// trouble takes the server away for a while and brings it back, and lets the
-// flaky exporter fail in another way each time.
-func (s *service) trouble(ctx context.Context) {
+// injectFaults stops and restarts the Fluentd server, and changes how the flaky
+// exporter fails.
+func (s *service) injectFaults(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		s.flaky.mode.Store(int32(i))
 		if i%2 == 1 {
-			s.note(s.backend.away())
+			s.addError(s.backend.stop())
 		} else {
-			s.note(s.backend.back())
+			s.addError(s.backend.start())
 		}
 		wait(ctx, 1500*time.Millisecond)
 	}
 	s.flaky.mode.Store(0)
-	s.note(s.backend.back())
+	s.addError(s.backend.start())
 }
 
-// view opens the page's stream, reads a few rows and goes, again and again.
+// view opens the page's stream, reads it for three seconds and disconnects, until ctx
+// is done.
 func (s *service) view(ctx context.Context) {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -161,14 +162,14 @@ func (s *service) read(client *http.Client, r *http.Request) error {
 	return lines.Err()
 }
 
-// scrape reads the metrics as three Prometheus servers in a hurry would.
+// scrape reads the metrics ten times a second.
 func (s *service) scrape(ctx context.Context) {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	for range beat(ctx, 100*time.Millisecond) {
+	for range every(ctx, 100*time.Millisecond) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.page("../../metrics"), nil)
 		if err != nil {
-			s.note(err)
+			s.addError(err)
 			return
 		}
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -182,32 +183,33 @@ func (s *service) scrape(ctx context.Context) {
 		page, err := io.ReadAll(answer.Body)
 		_ = answer.Body.Close()
 		if ctx.Err() == nil && (err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "gmpulse_goroutines")) {
-			s.note(fmt.Errorf("scrape: %s, %d bytes, %w", answer.Status, len(page), err))
+			s.addError(fmt.Errorf("scrape: %s, %d bytes, %v", answer.Status, len(page), err))
 		}
 		s.scrapes.Add(1)
 	}
 }
 
-// failed notes why a viewer or a scraper got no answer. Beside hostile clients a new
-// connection may have to give way to newer ones before its token has been read: that
-// is counted, and the client comes again.
+// failed records why a viewer or a scraper got no answer. When all connections are in
+// use, the server closes one whose token it has not read yet in favour of a newer one.
+// With hostile clients this is counted instead, and the client connects again.
 func (s *service) failed(err error) {
 	if s.hostile > 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
 		s.displaced.Add(1)
 		return
 	}
-	s.note(err)
+	s.addError(err)
 }
 
-// audit looks at the accounts, and at what the process takes of its limits, every second.
-func (s *service) audit(ctx context.Context) {
-	for range beat(ctx, time.Second) {
-		s.note(s.measure())
-		s.note(balanced(s.agent.Stats().Exporters, false))
+// check measures the process and checks the exporters' counts every second.
+func (s *service) check(ctx context.Context) {
+	for range every(ctx, time.Second) {
+		s.addError(s.measure())
+		s.addError(checkCounts(s.agent.Stats().Exporters, false))
 	}
 }
 
-func (s *service) note(err error) {
+// addError records an error unless it is nil.
+func (s *service) addError(err error) {
 	if err == nil {
 		return
 	}
@@ -216,14 +218,14 @@ func (s *service) note(err error) {
 	if s.errs == nil {
 		s.errs = map[string]error{}
 	}
-	const enough = 20
-	if len(s.errs) < enough {
+	const limit = 20
+	if len(s.errs) < limit {
 		s.errs[err.Error()] = err
 	}
 }
 
-// beat yields at an interval until ctx is done.
-func beat(ctx context.Context, d time.Duration) func(func() bool) {
+// every yields at an interval until ctx is done.
+func every(ctx context.Context, d time.Duration) func(func() bool) {
 	return func(yield func() bool) {
 		ticker := time.NewTicker(d)
 		defer ticker.Stop()

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Spans measures what a span costs with gmpulse beside what it costs without, and
-// with the profiling wrapper of Grafana:
+// Spans measures the cost of a span with gmpulse, without it, and with the profiling
+// wrapper of Grafana:
 //
 //	go -C benchmarks run ./spans [-quick]
 //
-// An operation is a trace: a root, and with depth 10 nine spans below each other.
-// The reference is the SDK with a processor that does nothing, which any program
-// that exports spans has at least.
+// An operation is a trace: one root span, or a chain of ten spans. The reference is the
+// SDK with an empty processor, because every program that exports spans has a
+// processor.
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 )
 
 func main() {
-	quick := flag.Bool("quick", false, "a few rounds only, to see that it runs")
+	quick := flag.Bool("quick", false, "a few rounds, to check that it runs")
 	flag.Parse()
 	effort := sidebyside.Effort{Rounds: 150, Slice: 8 * time.Millisecond}
 	if *quick {
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// empty is a processor that does nothing.
+// empty is a span processor that does nothing.
 type empty struct{}
 
 func (empty) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
@@ -64,7 +64,7 @@ func provider(processors ...sdktrace.SpanProcessor) *sdktrace.TracerProvider {
 	return sdktrace.NewTracerProvider(options...)
 }
 
-func ours(c tracectx.Config) *tracectx.Processor {
+func gmpulse(c tracectx.Config) *tracectx.Processor {
 	p, err := tracectx.New(c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -74,21 +74,24 @@ func ours(c tracectx.Config) *tracectx.Processor {
 }
 
 func cases(depth, goroutines int) (all []sidebyside.Case) {
-	live := tracectx.Config{History: runtimeinfo.NewHistory(0)}
+	withEvents := tracectx.Config{History: runtimeinfo.NewHistory(0)}
+	notSampled := func() trace.TracerProvider {
+		return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	}
 	for _, p := range []struct {
 		name     string
 		provider trace.TracerProvider
 	}{
 		{"an empty processor", provider(empty{})},
 		{"no processor", provider()},
-		{"**gmpulse** without labels", provider(ours(tracectx.Config{NoLabels: true}))},
-		{"**gmpulse**", provider(ours(tracectx.Config{}))},
-		{"**gmpulse** as the agent has it, events on long spans", provider(ours(live))},
-		{"**gmpulse** WrapTracerProvider", ours(live).WrapTracerProvider(provider())},
+		{"**gmpulse** without labels", provider(gmpulse(tracectx.Config{NoLabels: true}))},
+		{"**gmpulse**", provider(gmpulse(tracectx.Config{}))},
+		{"**gmpulse** as the agent configures it, with events on long spans", provider(gmpulse(withEvents))},
+		{"**gmpulse** WrapTracerProvider", gmpulse(withEvents).WrapTracerProvider(provider())},
 		{"grafana/otel-profiling-go", otelpyroscope.NewTracerProvider(provider(empty{}))},
-		{"nothing recorded: the SDK", sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))},
-		{"nothing recorded: **gmpulse** WrapTracerProvider", ours(live).WrapTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))},
-		{"nothing recorded: grafana/otel-profiling-go", otelpyroscope.NewTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))},
+		{"not sampled: the SDK", notSampled()},
+		{"not sampled: **gmpulse** WrapTracerProvider", gmpulse(withEvents).WrapTracerProvider(notSampled())},
+		{"not sampled: grafana/otel-profiling-go", otelpyroscope.NewTracerProvider(notSampled())},
 	} {
 		tracer := p.provider.Tracer("spans")
 		all = append(all, sidebyside.Case{Name: p.name, Run: func(n int) {
@@ -96,7 +99,7 @@ func cases(depth, goroutines int) (all []sidebyside.Case) {
 			for range goroutines {
 				wg.Go(func() {
 					for range n/goroutines + 1 {
-						trace1(context.Background(), tracer, depth)
+						makeTrace(context.Background(), tracer, depth)
 					}
 				})
 			}
@@ -106,11 +109,11 @@ func cases(depth, goroutines int) (all []sidebyside.Case) {
 	return all
 }
 
-// trace1 makes a chain of spans.
-func trace1(ctx context.Context, tracer trace.Tracer, depth int) {
+// makeTrace starts and ends a chain of spans of the given depth.
+func makeTrace(ctx context.Context, tracer trace.Tracer, depth int) {
 	ctx, span := tracer.Start(ctx, "GET /orders/{id}")
 	if depth > 1 {
-		trace1(ctx, tracer, depth-1)
+		makeTrace(ctx, tracer, depth-1)
 	}
 	span.End()
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// live is the service in this process, sampled as the agent does.
+// live is the service in this process, sampled as by the agent.
 type live struct {
 	tick      time.Duration
 	service   *service
@@ -59,7 +59,7 @@ func (l *live) stop() {
 	l.service.stop()
 }
 
-// pulse looks at the scheduler between ticks, as often as the engine does.
+// pulse samples the scheduler between ticks, as often as the engine does.
 func (l *live) pulse() {
 	interval := l.tick * 87 / 1000
 	ticker := time.NewTicker(interval)
@@ -74,7 +74,7 @@ func (l *live) pulse() {
 			since := time.Since(start)
 			due += interval
 			l.process.Pulse(max(0, since-due))
-			due = max(due, since.Truncate(interval)) // those missed meanwhile are answered too
+			due = max(due, since.Truncate(interval)) // skips pulses that were missed
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// others measures the CPU that other processes of the machine use: a busy
-// neighbour is trouble that nobody ordered.
+// others measures the CPU that other processes of the machine use. They may cause
+// alerts that belong to no injected fault.
 type others struct {
 	began time.Time
 	all   float64
@@ -21,7 +21,8 @@ type others struct {
 
 func (o *others) begin() { o.began, o.all, o.own = time.Now(), machineCPU(), ownCPU() }
 
-// used returns the CPUs that others used since begin; negative where unknown.
+// used returns the CPUs that other processes used since begin, or a negative number if
+// it is unknown.
 func (o *others) used() float64 {
 	all := machineCPU()
 	if all == 0 {
@@ -30,7 +31,7 @@ func (o *others) used() float64 {
 	return max(0, (all-o.all)-(ownCPU()-o.own)) / time.Since(o.began).Seconds()
 }
 
-// machineCPU is the CPU time that all processes used, in seconds.
+// machineCPU returns the CPU time that all processes used, in seconds.
 func machineCPU() float64 {
 	f, err := os.Open("/proc/stat")
 	if err != nil {
@@ -43,7 +44,7 @@ func machineCPU() float64 {
 	}
 	var ticks float64
 	for i, text := range strings.Fields(in.Text())[1:] {
-		if n, err := strconv.ParseFloat(text, 64); err == nil && i != 3 && i != 4 && i < 8 { // not idle, iowait, guests
+		if n, err := strconv.ParseFloat(text, 64); err == nil && i != 3 && i != 4 && i < 8 { // excludes idle, iowait and guests
 			ticks += n
 		}
 	}

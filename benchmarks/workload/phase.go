@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// phase is a piece of the service's life, in scaled seconds.
+// phase is a part of a run. Its times are in scaled seconds.
 type phase struct {
 	name  string
 	lasts int
-	// within is how soon an alert is wanted, in scaled seconds; 0 is none at all.
+	// within is the time within which an alert is wanted; 0 if no alert is wanted.
 	within int
 	// do is called at every tick.
 	do func(s *service, second int)
 }
 
-func (p *phase) trouble() bool { return p.within > 0 }
+func (p *phase) fault() bool { return p.within > 0 }
 
 func clean(d time.Duration) phase {
-	return phase{name: "clean", lasts: int(d.Seconds()), do: wobble}
+	return phase{name: "clean", lasts: int(d.Seconds()), do: normalTraffic}
 }
 
-// wobble is the traffic of a quiet day: it comes and goes by a fifth.
-func wobble(s *service, second int) {
+// normalTraffic varies the rate of requests by up to a fifth.
+func normalTraffic(s *service, second int) {
 	const period = 1200
 	at := float64(second%period) / period
 	triangle := 4*max(at, 1-at) - 3 // -1 to 1
 	s.rate.Store(int64(requestsPerSecond * (1 + 0.2*triangle)))
 }
 
-func everything(tick time.Duration) []phase {
+func allPhases(tick time.Duration) []phase {
 	return []phase{
 		clean(20 * time.Minute),
 		{"promotion, four times the load", 600, 0, promotion},
@@ -42,24 +42,24 @@ func everything(tick time.Duration) []phase {
 			}
 		}},
 		{"GC thrash, at GOMEMLIMIT", 60, 10, func(*service, int) { debug.SetMemoryLimit(1) }}, // the runtime stops at half of the CPU
-		{"CPU theft, 60 % of the time", 60, 10, func(s *service, i int) {
+		{"CPU theft, stopped 60 % of the time", 60, 10, func(s *service, i int) {
 			if i == 0 {
-				s.thief = newThief(s.ctx, tick)
+				s.staller = newStaller(s.ctx, tick)
 			}
 		}},
 		{"scheduler starvation", 60, 10, func(s *service, i int) {
 			if i == 0 {
-				s.starve()
+				s.starveScheduler()
 			}
 		}},
 		{"lock convoy of 3 ms", 60, 30, func(s *service, _ int) { s.convoy.Store(true) }},
-		{"memory leak of 1 %/min", 700, 600, func(s *service, _ int) { s.remember((ballast + nodes*48) / 100 / 60) }},
+		{"memory leak of 1 %/min", 700, 600, func(s *service, _ int) { s.leakMemory((ballast + nodes*48) / 100 / 60) }},
 	}
 }
 
-// thinSample are the troubles that show within seconds, and the promotion.
-func thinSample(tick time.Duration) (some []phase) {
-	for _, p := range everything(tick) {
+// fastFaults returns the faults that can be detected within seconds, and the promotion.
+func fastFaults(tick time.Duration) (some []phase) {
+	for _, p := range allPhases(tick) {
 		if p.lasts <= 600 && p.name != "clean" {
 			some = append(some, p)
 		}
@@ -67,8 +67,8 @@ func thinSample(tick time.Duration) (some []phase) {
 	return some
 }
 
-// promotion ramps to four times the load in 100 s, holds it for 300 s and ramps
-// down: a third of the workers are busy at the top.
+// promotion raises the load to four times in 100 s, keeps it for 300 s and lowers it in
+// 100 s. At the maximum a third of the workers are busy.
 func promotion(s *service, second int) {
 	factor := 4.0
 	switch {

@@ -15,7 +15,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// frame is a snapshot in a recording. The schema is there when it is a new one.
+// frame is a snapshot in a recording. Schema is empty unless it differs from the schema
+// of the frame before.
 type frame struct {
 	Schema []byte
 	Record []byte
@@ -25,8 +26,8 @@ func recordingPath(dir string, seed uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("seed-%d.gob.gz", seed))
 }
 
-// recorder writes the snapshots of a run to a file, so that another detector can
-// be shown the very same seconds.
+// recorder writes the snapshots of a run to a file, so that another version of the
+// baselines can be evaluated on the same data.
 type recorder struct {
 	file    *os.File
 	zip     *gzip.Writer
@@ -58,7 +59,7 @@ func (r *recorder) write(s *runtimeinfo.Snapshot) error {
 
 func (r *recorder) close() error { return errors.Join(r.zip.Close(), r.file.Close()) }
 
-// recording is a run of before.
+// recording reads the snapshots of an earlier run.
 type recording struct {
 	file    *os.File
 	gob     *gob.Decoder
@@ -84,7 +85,7 @@ func (r *recording) recover() {}
 func (r *recording) next(func(*service)) (*runtimeinfo.Snapshot, error) {
 	var f frame
 	if err := r.gob.Decode(&f); errors.Is(err, io.EOF) {
-		return nil, errors.New("the recording is of other phases: it ends early")
+		return nil, errors.New("the recording ends early: it was made with other phases")
 	} else if err != nil {
 		return nil, err
 	}

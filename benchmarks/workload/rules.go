@@ -8,11 +8,11 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// rule is what another tool would say of one signal, a value a second: true while
-// it is in alarm.
+// rule is another tool's rule for one signal. alarm takes the signal's value once a
+// second and reports whether the signal is in alarm.
 type rule interface{ alarm(v float64) bool }
 
-// rules are those we measure against, with a new one for every signal.
+// rules returns the rules of other tools. new returns a rule for one more signal.
 func rules(learning int) []struct {
 	name string
 	new  func() rule
@@ -21,13 +21,13 @@ func rules(learning int) []struct {
 		name string
 		new  func() rule
 	}{
-		{"static: 3× the mean at first, for 5 s", func() rule { return &static{learning: learning} }},
-		{"holmes: 20 % above the mean of ten", func() rule { return new(holmes) }},
+		{"static: 3× the initial mean, for 5 s", func() rule { return &static{learning: learning} }},
+		{"holmes: 20 % above the mean of ten samples", func() rule { return new(holmes) }},
 		{"EWMA: mean + 4 σ, for 3 s", func() rule { return new(ewma) }},
 	}
 }
 
-// static is a threshold that somebody set by what was usual.
+// static is a fixed threshold, chosen from the mean while learning.
 type static struct {
 	learning int
 	sum      float64
@@ -48,7 +48,7 @@ func (s *static) alarm(v float64) bool {
 	return s.on >= 5
 }
 
-// holmes is the rule of mosn/holmes: more than a fifth above the mean of ten.
+// holmes is the rule of mosn/holmes: 20 % above the mean of the last ten samples.
 type holmes struct {
 	last [10]float64
 	n    int
@@ -65,7 +65,7 @@ func (h *holmes) alarm(v float64) bool {
 	return on
 }
 
-// ewma is mean and deviation with exponential forgetting.
+// ewma is the rule with exponentially weighted mean and variance.
 type ewma struct {
 	mean, variance float64
 	n, on          int
@@ -85,39 +85,40 @@ func (e *ewma) alarm(v float64) bool {
 	return e.on >= 3
 }
 
-// jury lets one rule watch all signals: its alert is up while any of them is in
-// alarm, and the same alert for two minutes after.
-type jury struct {
-	name    string
-	new     func() rule
-	members map[string]rule
-	up      bool
-	quiet   int
+// alerter evaluates one rule on all signals. Its alert is up from the first signal in
+// alarm until two minutes after the last.
+type alerter struct {
+	name   string
+	new    func() rule
+	rules  map[string]rule // by signal
+	up     bool
+	normal int // seconds since the last signal in alarm
 }
 
-// lull is as long as that of the baselines.
-const lull = 120
+// closeAfter is the same as for the baselines.
+const closeAfter = 120
 
-// ask shows the jury a second and tells whether a new alert has begun.
-func (j *jury) ask(bands []runtimeinfo.Band) (begun bool, why string) {
+// evaluate takes the signals of one second. It reports whether a new alert has begun,
+// and which signal caused it.
+func (a *alerter) evaluate(bands []runtimeinfo.Band) (begun bool, signal string) {
 	on := false
 	for i := range bands {
 		b := &bands[i]
-		if j.members[b.Signal] == nil {
-			j.members[b.Signal] = j.new()
+		if a.rules[b.Signal] == nil {
+			a.rules[b.Signal] = a.new()
 		}
-		if j.members[b.Signal].alarm(b.Value) && !on {
-			on, why = true, b.Signal
+		if a.rules[b.Signal].alarm(b.Value) && !on {
+			on, signal = true, b.Signal
 		}
 	}
-	begun = on && !j.up
+	begun = on && !a.up
 	switch {
 	case on:
-		j.up, j.quiet = true, 0
-	case j.up:
-		if j.quiet++; j.quiet > lull {
-			j.up = false
+		a.up, a.normal = true, 0
+	case a.up:
+		if a.normal++; a.normal > closeAfter {
+			a.up = false
 		}
 	}
-	return begun, why
+	return begun, signal
 }

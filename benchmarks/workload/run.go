@@ -12,55 +12,56 @@ import (
 )
 
 type options struct {
-	tick     time.Duration // that stands for a second
-	learning int           // seconds that nobody is asked about
-	rest     int           // seconds after every phase: an alert must end, and no other come
+	tick     time.Duration // real time of a scaled second
+	learning int           // seconds before the first phase
+	recovery int           // seconds after each phase, in which its alert must end and no other begin
 	verbose  bool
-	record   string // a directory, "" for none
-	replay   string
+	record   string // directory, empty for none
+	replay   string // directory, empty for none
 }
 
-// alert is one that somebody raised.
+// alert is an alert of gmpulse or of another rule.
 type alert struct {
 	second int // of its phase
 	why    string
 }
 
-// piece is what happened in one phase, or in the rest after it.
+// piece is the result of a phase, or of the recovery time after it.
 type piece struct {
-	alerts map[string][]alert // by who raised them
-	up     map[string]int     // seconds that an alert was up
-	again  []int              // seconds at which ours was reopened
-	closed int                // second at which ours ended; -1 if it did not
-	open   bool               // ours was, at its end
-	busy   float64            // CPUs that others used, on average; negative where unknown
+	alerts map[string][]alert // by rule
+	up     map[string]int     // seconds during which an alert was up, by rule
+	again  []int              // seconds at which an alert of gmpulse was reopened
+	closed int                // second at which gmpulse's alert ended; -1 if it did not
+	open   bool               // whether an alert of gmpulse is open at the end
+	busy   float64            // mean number of CPUs that other processes used; negative if unknown
 }
 
-// outcome is one run through all phases: each has two pieces, itself and its rest.
+// outcome is the result of a run. Each phase has two pieces: the phase itself and the
+// recovery time after it.
 type outcome struct {
 	seed   uint64
 	pieces [][2]piece
 }
 
-// ours is the name of the baselines among the juries.
-const ours = "gmpulse"
+// gmpulse is the name of the baselines among the rules.
+const gmpulse = "gmpulse"
 
-// world is everything that one run needs.
-type world struct {
+// runner runs phases on a source and evaluates all rules.
+type runner struct {
 	*options
-	source source
-	watch  *baseline.Watch
-	juries []*jury
-	open   bool
-	others others
+	source   source
+	watch    *baseline.Watch
+	alerters []*alerter
+	open     bool
+	others   others
 }
 
-// A source has the seconds of a service, one snapshot each: a live one or a
+// source provides a snapshot for each scaled second of a service: a live service or a
 // recording.
 type source interface {
-	// next lets a second pass, after do has done to the service what the phase does.
+	// next calls do, lets a scaled second pass and returns its snapshot.
 	next(do func(*service)) (*runtimeinfo.Snapshot, error)
-	// recover ends whatever trouble the phase made.
+	// recover ends the fault of a phase.
 	recover()
 }
 
@@ -69,35 +70,35 @@ func run(o *options, seed uint64, phases []phase, from source) (*outcome, error)
 	if err != nil {
 		return nil, err
 	}
-	w := &world{options: o, source: from, watch: watch}
+	w := &runner{options: o, source: from, watch: watch}
 	for _, r := range rules(o.learning) {
-		w.juries = append(w.juries, &jury{name: r.name, new: r.new, members: map[string]rule{}})
+		w.alerters = append(w.alerters, &alerter{name: r.name, new: r.new, rules: map[string]rule{}})
 	}
-	if _, err := w.live(o.learning, wobble); err != nil {
+	if _, err := w.run(o.learning, normalTraffic); err != nil {
 		return nil, err
 	}
 	out := &outcome{seed: seed}
 	for _, p := range phases {
 		var both [2]piece
-		if both[0], err = w.live(p.lasts, p.do); err != nil {
+		if both[0], err = w.run(p.lasts, p.do); err != nil {
 			return nil, err
 		}
 		w.source.recover()
-		if both[1], err = w.live(o.rest, wobble); err != nil {
+		if both[1], err = w.run(o.recovery, normalTraffic); err != nil {
 			return nil, err
 		}
 		out.pieces = append(out.pieces, both)
 		if o.verbose {
 			for i, part := range both {
-				fmt.Fprintf(os.Stderr, "seed %d %s part %d: %v, reopened at %v, closed at %d, up for %d s\n", seed, p.name, i, part.alerts[ours], part.again, part.closed, part.up[ours])
+				fmt.Fprintf(os.Stderr, "seed %d %s part %d: %v, reopened at %v, closed at %d, up for %d s\n", seed, p.name, i, part.alerts[gmpulse], part.again, part.closed, part.up[gmpulse])
 			}
 		}
 	}
 	return out, nil
 }
 
-// live lets so many scaled seconds pass.
-func (w *world) live(seconds int, do func(*service, int)) (piece, error) {
+// run lets so many scaled seconds pass, calls do in each, and evaluates all rules.
+func (w *runner) run(seconds int, do func(*service, int)) (piece, error) {
 	p := piece{alerts: map[string][]alert{}, up: map[string]int{}, closed: -1}
 	w.others.begin()
 	for i := range seconds {
@@ -105,24 +106,24 @@ func (w *world) live(seconds int, do func(*service, int)) (piece, error) {
 		if err != nil {
 			return p, err
 		}
-		w.ask(i, s, &p)
+		w.evaluate(i, s, &p)
 	}
 	if p.busy = w.others.used(); w.replay != "" {
-		p.busy = -1 // that is about today
+		p.busy = -1 // the recording was made at another time
 	}
 	p.open = w.open
 	return p, nil
 }
 
-// ask lets everybody see a second of the phase.
-func (w *world) ask(i int, s *runtimeinfo.Snapshot, p *piece) {
+// evaluate evaluates gmpulse and all rules on the snapshot of a second.
+func (w *runner) evaluate(i int, s *runtimeinfo.Snapshot, p *piece) {
 	bands, events := w.watch.Judge(s)
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":
-			p.alerts[ours] = append(p.alerts[ours], alert{i, e.Message})
+			p.alerts[gmpulse] = append(p.alerts[gmpulse], alert{i, e.Message})
 			w.open = true
-		case "baseline.anomaly.reopened": // the same incident, but soon after one trouble it may be the next
+		case "baseline.anomaly.reopened": // the same incident for gmpulse, but it may be caused by the next fault
 			p.again = append(p.again, i)
 			w.open = true
 		case "baseline.anomaly.closed":
@@ -130,14 +131,14 @@ func (w *world) ask(i int, s *runtimeinfo.Snapshot, p *piece) {
 		}
 	}
 	if w.open {
-		p.up[ours]++
+		p.up[gmpulse]++
 	}
-	for _, j := range w.juries {
-		if begun, why := j.ask(bands); begun {
-			p.alerts[j.name] = append(p.alerts[j.name], alert{i, why})
+	for _, a := range w.alerters {
+		if begun, signal := a.evaluate(bands); begun {
+			p.alerts[a.name] = append(p.alerts[a.name], alert{i, signal})
 		}
-		if j.up {
-			p.up[j.name]++
+		if a.up {
+			p.up[a.name]++
 		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 
 const (
 	requestsPerSecond = 200
-	workers           = 12                   // requests at once; more of them wait
-	downstream        = 4 * time.Millisecond // mean of what a request waits for
-	garbage           = 192 << 10            // that a request makes
-	// What is live at all times is scaled down as time is: so the collector runs as
-	// often a tick as in a service of twenty times the heap.
-	ballast = 8 << 20
-	nodes   = 50_000 // of 48 bytes, for the collector to follow
+	workers           = 12                   // requests that run at the same time; the others wait
+	downstream        = 4 * time.Millisecond // mean duration of a downstream call
+	garbage           = 192 << 10            // bytes that a request allocates
+	// The live heap is scaled down like time, so that the collector runs as often in a
+	// tick as in a service with twenty times the heap.
+	ballast = 8 << 20 // bytes
+	nodes   = 50_000  // of 48 bytes, linked by pointers that the collector follows
 )
 
-// service is an open loop of requests, each under a root span on a goroutine of its
-// own: it waits for a worker, allocates, computes a little and waits for something
-// downstream.
+// service answers an open loop of requests. Each request has a root span and a goroutine
+// of its own. It waits for a worker, allocates, computes a little and waits for a
+// downstream call.
 type service struct {
 	tracer trace.Tracer
 	slots  chan struct{}
@@ -40,17 +40,17 @@ type service struct {
 	convoy atomic.Bool
 	lock   sync.Mutex
 
-	ctx     context.Context //nolint:containedctx // the life of what a phase starts
+	ctx     context.Context //nolint:containedctx // ends what a phase has started
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	leaked  chan struct{} // closed to let leaked goroutines go
-	hoard   [][]byte
-	thief   *thief
+	leaked  chan struct{} // closed to end the leaked goroutines
+	memory  [][]byte      // leaked
+	staller *staller
 	cpuStop chan struct{}
 }
 
-// node makes work for the collector.
+// node is an element of a list that the collector has to follow.
 type node struct {
 	next *node
 	_    [5]*node
@@ -73,7 +73,7 @@ func newService(p sdktrace.SpanProcessor) *service {
 	return s
 }
 
-// serve lets requests arrive until the service stops.
+// serve starts requests as a Poisson process until stop is called.
 func (s *service) serve(r *rand.Rand) {
 	s.running.Go(func() {
 		next := time.Now()
@@ -82,7 +82,7 @@ func (s *service) serve(r *rand.Rand) {
 			if wait := time.Until(next); wait > 0 {
 				time.Sleep(wait)
 			} else if wait < -time.Second {
-				next = time.Now() // the machine stood still: no flood afterwards
+				next = time.Now() // after a stall of the machine, do not start all missed requests
 			}
 			seed := r.Uint64()
 			s.running.Go(func() { s.handle(rand.New(rand.NewPCG(seed, 1))) })
@@ -114,23 +114,23 @@ func (s *service) stop() {
 	s.recover()
 }
 
-// leak starts goroutines that wait until recover.
+// leak starts n goroutines that wait until recover is called.
 func (s *service) leak(n int) {
-	gone := s.leaked
+	end := s.leaked
 	for range n {
-		s.running.Go(func() { <-gone })
+		s.running.Go(func() { <-end })
 	}
 }
 
-// remember keeps memory until recover.
-func (s *service) remember(bytes int) {
+// leakMemory allocates memory that stays reachable until recover is called.
+func (s *service) leakMemory(bytes int) {
 	for ; bytes > 0; bytes -= 1 << 12 {
-		s.hoard = append(s.hoard, make([]byte, 1<<12))
+		s.memory = append(s.memory, make([]byte, 1<<12))
 	}
 }
 
-// starve keeps every processor busy with goroutines of our own.
-func (s *service) starve() {
+// starveScheduler keeps all processors busy with eight goroutines each.
+func (s *service) starveScheduler() {
 	stop := make(chan struct{})
 	s.cpuStop = stop
 	for range 8 * runtime.GOMAXPROCS(0) {
@@ -152,11 +152,11 @@ func spin(stop <-chan struct{}) {
 	}
 }
 
-// recover ends whatever trouble there is.
+// recover ends all faults.
 func (s *service) recover() {
 	close(s.leaked)
 	s.leaked = make(chan struct{})
-	s.hoard = nil
+	s.memory = nil
 	s.convoy.Store(false)
 	debug.SetMemoryLimit(math.MaxInt64)
 	s.rate.Store(requestsPerSecond)
@@ -164,8 +164,8 @@ func (s *service) recover() {
 		close(s.cpuStop)
 		s.cpuStop = nil
 	}
-	if s.thief != nil {
-		s.thief.stop()
-		s.thief = nil
+	if s.staller != nil {
+		s.staller.stop()
+		s.staller = nil
 	}
 }

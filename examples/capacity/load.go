@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// workers bounds the requests in flight.
+// workers is the maximum number of requests in flight.
 const workers = 32
 
-// load sends requests to the service: at random moments, at a rate that can be
-// changed, or without end.
+// load sends requests to the service as a Poisson process whose rate can be changed.
+// An infinite rate sends a request whenever a worker is free.
 type load struct {
 	url      string
 	client   *http.Client
@@ -47,8 +47,8 @@ func newLoad(url string) *load {
 	return l
 }
 
-// set sets the requests per second.
-func (l *load) set(rate float64) { l.rate <- rate }
+// setRate sets the requests per second.
+func (l *load) setRate(rate float64) { l.rate <- rate }
 
 func (l *load) stop() {
 	l.cancel()
@@ -56,7 +56,7 @@ func (l *load) stop() {
 	l.client.CloseIdleConnections()
 }
 
-// err is the first failure.
+// err returns the error of the first request that failed.
 func (l *load) err() error {
 	if e := l.first.Load(); e != nil {
 		return *e
@@ -64,8 +64,8 @@ func (l *load) err() error {
 	return nil
 }
 
-// pace lets a request go whenever one is due. Requests come as a Poisson process,
-// as those of many users do; those that find no worker wait for one.
+// pace releases a request whenever one is due. A Poisson process is a good model for
+// requests of many independent users. A request waits until a worker is free.
 func (l *load) pace(ctx context.Context) {
 	rate := 0.0
 	timer := time.NewTimer(0)
@@ -123,7 +123,7 @@ func (l *load) get(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", l.url, resp.Status)
+		return fmt.Errorf("%s: %s", l.url, resp.Status)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err

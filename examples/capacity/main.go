@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Capacity lets gmpulse foretell at how many requests a second a service is at
-// its end, and then drives it there to see:
+// Capacity compares gmpulse's estimate of how many requests a second a service can
+// answer with a measurement:
 //
 //	go run ./examples/capacity          about 70 s
 //	go run ./examples/capacity -quick   about 35 s, with a coarser ramp
-//	go run ./examples/capacity -pool    about 30 s: the limit is a pool, and not CPU
+//	go run ./examples/capacity -pool    about 30 s: a connection pool is the limit, not CPU
 //
-// The service is a process of its own with one processor (GOMAXPROCS=1), so that
-// its CPU time is its own and the load's is not. The load rises until the service
-// says that 60 % of its CPU are used; then the estimate is written down, and the
-// load rises without end. Status 0 if the estimate was within 15 % of the truth.
+// The service is a child process with GOMAXPROCS=1, so that its CPU time does not
+// include the CPU time of the load. The load rises until the service reports that it
+// uses 60 % of its CPU. The program records the estimate of that moment, then sends as
+// many requests as the service answers. It exits with status 0 if the estimate was
+// within 15 % of the measurement.
 //
-// With -pool each request waits for one of four connections to something slow. They
-// are all busy while most of the CPU is free. Status 0 if the service then says so
-// and has no limit to offer.
+// With -pool each request waits for one of four slow connections. All of them are busy
+// while most of the CPU is idle. The program exits with status 0 if the service then
+// reports the state "waiting" and no limit.
 package main
 
 import (
@@ -31,8 +32,8 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "a shorter run")
-	pool := flag.Bool("pool", false, "let requests wait for a pool that is too small")
-	serving := flag.Bool("serve", false, "be the service; the example starts it by itself")
+	pool := flag.Bool("pool", false, "requests wait for a connection pool that is too small")
+	serving := flag.Bool("serve", false, "internal: run the service")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
@@ -66,55 +67,56 @@ func exit(err error) {
 }
 
 const (
-	// The ramp goes from one saturation to the other.
+	// rampFrom and rampTo are the saturations at the ends of the ramp.
 	rampFrom, rampTo = 0.2, 0.6
-	// tolerance is how far off an estimate may be.
+	// tolerance is the largest accepted relative error of the estimate.
 	tolerance = 0.15
 )
 
-// plan says how long each part takes.
+// plan has the durations of the ramp (learn), of the wait under full load (settle) and
+// of the measurement (saturate).
 type plan struct {
 	learn, settle, saturate time.Duration
 	pool                    bool
 }
 
-// run compares estimate and truth.
+// run reports whether the estimate is right.
 func (p *plan) run(ctx context.Context) (right bool, err error) {
-	s, err := start(ctx, p.pool)
+	s, err := startService(ctx, p.pool)
 	if err != nil {
 		return false, err
 	}
 	defer s.stop()
-	load := newLoad(s.url) //nolint:contextcheck // stop ends it
+	load := newLoad(s.url) //nolint:contextcheck // stop ends its goroutines
 	defer load.stop()
 
 	fmt.Printf("service  %s  GOMAXPROCS=1\nmetrics  %s\n\n", s.url, s.metrics)
-	fmt.Printf("%10s  %10s  %8s  %12s  %10s  %8s  %s\n", "load", "saturation", "CPU/req", "limit", "headroom", "sure", "state")
-	before, err := p.ramp(ctx, s, load)
+	fmt.Printf("%10s  %10s  %8s  %12s  %10s  %8s  %s\n", "load", "saturation", "CPU/req", "limit", "headroom", "confid.", "state")
+	estimate, err := p.ramp(ctx, s, load)
 	if err != nil {
 		return false, err
 	}
 	if p.pool {
-		return queues(&before), nil
+		return reportsWaiting(&estimate), nil
 	}
-	if before.state != "known" {
-		return false, fmt.Errorf("no estimate after the ramp: %s", before.state)
+	if estimate.state != "known" {
+		return false, fmt.Errorf("no estimate after the ramp: %s", estimate.state)
 	}
-	truth, err := p.exhaust(ctx, s, load)
+	measured, err := p.saturateService(ctx, s, load)
 	if err != nil {
 		return false, err
 	}
-	return compare(&before, &truth), nil
+	return compare(&estimate, &measured), nil
 }
 
-// ramp raises the load until the service says that it is at rampTo, and returns
-// the estimate of that moment; or until it says that the limit is not CPU.
-func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err error) {
+// ramp raises the load until the service reports a saturation of rampTo or the state
+// "waiting", and returns the metrics of that moment.
+func (p *plan) ramp(ctx context.Context, s *service, load *load) (last capacityMetrics, err error) {
 	rate := 20.0
 	steps := p.learn.Seconds()
-	var step float64 // requests per second each second, once the beginning of the ramp is found
+	var step float64 // increase of the rate each second; 0 below a saturation of rampFrom
 	for range 4 * int(steps) {
-		load.set(rate)
+		load.setRate(rate)
 		if last, err = s.observe(ctx, time.Second); err != nil {
 			return last, err
 		}
@@ -130,61 +132,61 @@ func (p *plan) ramp(ctx context.Context, s *service, load *load) (last page, err
 			rate *= 1.2
 		}
 	}
-	return last, fmt.Errorf("the load of %.0f requests/s does not bring the service to %.0f %%", rate, 100*rampTo)
+	return last, fmt.Errorf("a load of %.0f requests/s does not saturate the service to %.0f %%", rate, 100*rampTo)
 }
 
-// queues tells whether the service noticed that its limit is not CPU.
-func queues(p *page) bool {
-	if p.state != "waiting" || p.limit != 0 {
-		fmt.Printf("\nthe pool is exhausted, and the service did not notice\n")
+// reportsWaiting reports whether the service noticed that CPU is not its limit.
+func reportsWaiting(m *capacityMetrics) bool {
+	if m.state != "waiting" || m.limit != 0 {
+		fmt.Printf("\nthe pool is exhausted, but the service does not report it\n")
 		return false
 	}
-	fmt.Printf("\nrequests queue for something other than CPU, of which %.0f %% is used: no limit is given\n", 100*p.saturation)
+	fmt.Printf("\nrequests queue while only %.0f %% of the CPU is used: the service reports no limit\n", 100*m.saturation)
 	return true
 }
 
-// truth is what the service did at its end.
-type truth struct {
+// measurement is the result of saturateService.
+type measurement struct {
 	rate float64 // requests answered per second
-	cpu  float64 // CPU seconds per second that it got
+	cpu  float64 // CPU seconds per second that the service got
 }
 
-// exhaust sends as many requests as are answered, and counts them.
-func (p *plan) exhaust(ctx context.Context, s *service, load *load) (t truth, err error) {
-	fmt.Printf("\nnow as many requests as are answered, for %v\n", p.saturate)
-	load.set(math.Inf(1))
+// saturateService sends as many requests as the service answers, and measures.
+func (p *plan) saturateService(ctx context.Context, s *service, load *load) (m measurement, err error) {
+	fmt.Printf("\nnow as many requests as the service answers, for %v\n", p.saturate)
+	load.setRate(math.Inf(1))
 	if _, err := s.observe(ctx, p.settle); err != nil {
-		return t, err
+		return m, err
 	}
 	from, begin, answered := time.Now(), s.last, load.answered.Load()
 	end, err := s.observe(ctx, p.saturate)
 	if err != nil {
-		return t, err
+		return m, err
 	}
 	seconds := time.Since(from).Seconds()
-	t.rate = float64(load.answered.Load()-answered) / seconds
-	t.cpu = (end.cpu - begin.cpu) / seconds
-	end.print(t.rate)
+	m.rate = float64(load.answered.Load()-answered) / seconds
+	m.cpu = (end.cpu - begin.cpu) / seconds
+	end.print(m.rate)
 	if failed := load.failed.Load(); failed > 0 {
-		return t, fmt.Errorf("%d requests failed: %w", failed, load.err())
+		return m, fmt.Errorf("%d requests failed: %w", failed, load.err())
 	}
-	return t, nil
+	return m, nil
 }
 
-// compare prints estimate against truth. What is compared is the limit of a whole
-// CPU: if neighbours took some of it, at the ramp or at the end, neither side
-// shall win or lose by that.
-func compare(estimate *page, t *truth) (right bool) {
-	whole := t.rate / t.cpu
-	foretold := (1 - estimate.background) / estimate.cost
-	off := foretold/whole - 1
-	fmt.Printf("\n%-28s %10s  %10s  %8s\n", "", "estimate", "truth", "error")
-	fmt.Printf("%-28s %8.0f/s  %8.0f/s  %+6.1f %%   estimated at %.0f %% of it, sure to %.0f %%\n", "limit, one whole CPU",
-		foretold, whole, 100*off, 100*estimate.saturation, 100*estimate.confidence)
-	fmt.Printf("%-28s %8.0f/s  %8.0f/s  %+6.1f %%   as published, and as answered with %.2f CPUs\n", "limit, beside the neighbours",
-		estimate.limit, t.rate, 100*(estimate.limit/t.rate-1), t.cpu)
+// compare prints estimate and measurement, and reports whether they agree. It judges
+// the limits for one whole CPU, because other processes may take a part of the CPU
+// during the ramp or during the measurement.
+func compare(estimate *capacityMetrics, m *measurement) (right bool) {
+	measured := m.rate / m.cpu
+	estimated := (1 - estimate.background) / estimate.cost
+	off := estimated/measured - 1
+	fmt.Printf("\n%-28s %10s  %10s  %8s\n", "", "estimated", "measured", "error")
+	fmt.Printf("%-28s %8.0f/s  %8.0f/s  %+6.1f %%   estimated at a saturation of %.0f %%, with a confidence of %.0f %%\n", "limit, one whole CPU",
+		estimated, measured, 100*off, 100*estimate.saturation, 100*estimate.confidence)
+	fmt.Printf("%-28s %8.0f/s  %8.0f/s  %+6.1f %%   as exported, and as answered with %.2f CPUs\n", "limit, CPU shared",
+		estimate.limit, m.rate, 100*(estimate.limit/m.rate-1), m.cpu)
 	if math.Abs(off) > tolerance {
-		fmt.Printf("the estimate is more than %.0f %% off\n", 100*tolerance)
+		fmt.Printf("the error of the estimate is more than %.0f %%\n", 100*tolerance)
 		return false
 	}
 	return true

@@ -8,11 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -21,17 +19,18 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/examples/child"
 )
 
-// serve is the service: an ordinary one, with spans and gmpulse. It prints its two
-// addresses and ends with its standard input, that is, with the example.
+// serve runs an ordinary service with spans and gmpulse. It prints the addresses of
+// the service and of the metrics, and returns when the parent process has ended.
 func serve(ctx context.Context, pool bool) (err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	a, err := agent.Start(
 		agent.WithListen("127.0.0.1:0"),
 		agent.WithLogger(slog.New(slog.DiscardHandler)),
-		// Ten times as often as by default, so that a minute teaches what ten would.
+		// A tenth of the default, so that the estimate needs one minute instead of ten.
 		agent.WithHostInterval(time.Second),
 	)
 	if err != nil {
@@ -47,17 +46,12 @@ func serve(ctx context.Context, pool bool) (err error) {
 		wait = newPool().use
 	}
 	server := &http.Server{Handler: prices(otel.Tracer("capacity"), wait), ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1) // one result, read or not
+	served := make(chan error, 1) // so that Serve's result does not block the goroutine
 	go func() { served <- server.Serve(l) }()
 	fmt.Printf("http://%s/prices %smetrics\n", l.Addr(), a.URL())
 
-	gone := make(chan struct{})
-	go func() { // ends with the process that started this one
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(gone)
-	}()
 	select {
-	case <-gone:
+	case <-child.ParentDone():
 	case <-ctx.Done():
 	case err = <-served:
 	}
@@ -66,14 +60,14 @@ func serve(ctx context.Context, pool bool) (err error) {
 	return errors.Join(err, server.Shutdown(end), a.Stop(end), provider.Shutdown(end))
 }
 
-// price is what the service answers with.
+// price is one element of the response.
 type price struct {
 	Item  string
 	Cents uint32
 	Seal  []byte
 }
 
-// prices answers with a sorted list: hashing, sorting, encoding and garbage.
+// prices answers with a sorted list. A request hashes, sorts, encodes and allocates.
 func prices(tracer trace.Tracer, wait func(context.Context)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, span := tracer.Start(r.Context(), "GET /prices", trace.WithSpanKind(trace.SpanKindServer))
@@ -96,13 +90,13 @@ func prices(tracer trace.Tracer, wait func(context.Context)) http.Handler {
 	})
 }
 
-// pool is a few connections to something slow.
+// pool stands for a pool of connections to a slow server.
 type pool chan struct{}
 
-// newPool returns a pool that lets a hundred requests a second through.
+// newPool returns a pool of four connections: a hundred requests a second.
 func newPool() pool { return make(pool, 4) }
 
-// use takes a connection, waits for an answer, and gives it back.
+// use takes a connection, waits for the server's response, and returns the connection.
 func (p pool) use(ctx context.Context) {
 	select {
 	case p <- struct{}{}:

@@ -7,76 +7,51 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gmpulse/gmpulse/examples/child"
 )
 
-// service is the service as the example sees it: a process, its address, and the
-// page that a Prometheus would scrape.
+// service is the child process with the service, and its last scraped metrics.
 type service struct {
 	url, metrics string
-	last         page
-	stop         func()
+	last         capacityMetrics
+	stop         func() // ends the process and waits for it
 }
 
-// start runs this program once more, as the service.
-func start(ctx context.Context, pool bool) (*service, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, program, "-serve", fmt.Sprintf("-pool=%t", pool))
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &service{stop: func() {
-		in.Close()     // tells it to end,
-		_ = cmd.Wait() // which ctx bounds
-	}}
-	if _, err := fmt.Fscan(bufio.NewReader(out), &s.url, &s.metrics); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("the service did not start: %w", err)
-	}
-	return s, nil
+// startService runs this program with -serve.
+func startService(ctx context.Context, pool bool) (*service, error) {
+	s := new(service)
+	var err error
+	s.stop, err = child.Start(ctx, []string{"GOMAXPROCS=1"}, []string{"-serve", fmt.Sprintf("-pool=%t", pool)}, &s.url, &s.metrics)
+	return s, err
 }
 
-// page is what the service publishes. What is absent is zero.
-type page struct {
+// capacityMetrics are metrics of the service. An absent metric is zero.
+type capacityMetrics struct {
 	saturation, cost, background, limit, headroom, confidence float64
 	state                                                     string
 	cpu                                                       float64 // seconds that the process has used
 }
 
-// observe waits and then scrapes.
-func (s *service) observe(ctx context.Context, wait time.Duration) (page, error) {
+// observe waits and then scrapes the metrics.
+func (s *service) observe(ctx context.Context, wait time.Duration) (p capacityMetrics, err error) {
 	select {
 	case <-ctx.Done():
-		return page{}, context.Cause(ctx)
+		return p, context.Cause(ctx)
 	case <-time.After(wait):
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.metrics, http.NoBody)
 	if err != nil {
-		return page{}, err
+		return p, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return page{}, err
+		return p, err
 	}
 	defer resp.Body.Close()
-	p := page{}
 	numbers := map[string]*float64{
 		"gmpulse_capacity_saturation_ratio":        &p.saturation,
 		"gmpulse_capacity_cpu_per_request_seconds": &p.cost,
@@ -100,8 +75,8 @@ func (s *service) observe(ctx context.Context, wait time.Duration) (page, error)
 	return p, lines.Err()
 }
 
-// print prints one line of the running table.
-func (p *page) print(rate float64) {
+// print prints one row of the table.
+func (p *capacityMetrics) print(rate float64) {
 	fmt.Printf("%8.0f/s  %10.2f  ", rate, p.saturation)
 	if p.limit > 0 {
 		fmt.Printf("%6.2fms  %10.0f/s  %8.0f/s  ", 1000*p.cost, p.limit, p.headroom)

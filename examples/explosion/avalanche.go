@@ -16,75 +16,75 @@ import (
 )
 
 const (
-	poolSize  = 700                    // connections that the service may have to its upstream
-	patience  = time.Second            // of those who call the service, for each attempt
-	attempts  = 3                      // that they make
-	budget    = 500 * time.Millisecond // of the mended service, for its upstream
-	priceList = 64 << 10               // bytes of an answer of the upstream
+	poolSize        = 700                    // connections from the service to its upstream
+	attemptTimeout  = time.Second            // of a caller
+	maxAttempts     = 3                      // of a caller, for each call
+	upstreamTimeout = 500 * time.Millisecond // of the fixed service
+	responseSize    = 64 << 10               // bytes of the upstream's response body
 )
 
-// chain is callers, a service and its upstream. The service forgets to close the
-// bodies of its upstream's answers, and to pass its request's context on, until
-// it is mended.
+// chain is callers, a service and its upstream. Unless fixed is set, the service does
+// not close the response bodies of its upstream and does not pass the context of its
+// request on.
 type chain struct {
-	mended  bool
-	tracer  trace.Tracer
-	peers   *peers
-	service *server
-	pool    *http.Client // of the service, to its upstream
-	open    atomic.Int64 // connections of the pool
-	callers *http.Client
-	forever context.Context //nolint:containedctx // the bug: a context that outlives the request
-	end     context.CancelFunc
-	tries   atomic.Int64
+	fixed      bool
+	tracer     trace.Tracer
+	peers      *peers
+	service    *server
+	pool       *http.Client // the service's, to its upstream
+	open       atomic.Int64 // connections of pool
+	callers    *http.Client
+	background context.Context //nolint:containedctx // the bug: a context that outlives the request
+	cancel     context.CancelFunc
+	attempts   atomic.Int64
 }
 
-func newChain(ctx context.Context, tracer trace.Tracer, mended bool) (*chain, error) {
+func newChain(ctx context.Context, tracer trace.Tracer, fixed bool) (*chain, error) {
 	c := &chain{
-		mended: mended, tracer: tracer,
-		callers: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		fixed: fixed, tracer: tracer,
+		callers: &http.Client{Timeout: attemptTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
-	c.forever, c.end = context.WithCancel(context.Background())
+	c.background, c.cancel = context.WithCancel(context.Background())
 	c.pool = &http.Client{Transport: &http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize, DialContext: c.dial}}
 	var err error
 	if c.peers, err = startPeers(ctx, "avalanche"); err != nil {
 		return nil, err
 	}
 	if c.service, err = serve(ctx, c.order); err != nil {
-		c.peers.end()
+		c.peers.stop()
 		return nil, err
 	}
 	return c, nil
 }
 
-// close ends the chain, leaks and all.
+// close stops all parts of the chain and ends the leaked goroutines.
 func (c *chain) close() {
-	c.end() // all that would end them: the peer's going away does not
+	c.cancel() // only this ends them; the end of the upstream does not
 	c.service.close()
-	c.peers.end()
+	c.peers.stop()
 	c.pool.CloseIdleConnections()
 	c.callers.CloseIdleConnections()
 }
 
-// dial connects to the upstream and counts.
+// dial connects to the upstream and counts the open connections.
 func (c *chain) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	c.open.Add(1)
-	return &counted{Conn: conn, closed: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
+	return &countedConn{Conn: conn, onClose: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
 }
 
-// counted is a connection that says when it is closed.
-type counted struct {
+// countedConn calls onClose before it closes the connection.
+type countedConn struct {
 	net.Conn
 
-	closed func()
+	onClose func()
 }
 
-func (c *counted) Close() error {
-	c.closed()
+func (c *countedConn) Close() error {
+	c.onClose()
 	return c.Conn.Close()
 }
 
@@ -102,51 +102,51 @@ func serve(ctx context.Context, h http.HandlerFunc) (*server, error) {
 		return nil, err
 	}
 	s := &server{url: "http://" + l.Addr().String(), done: make(chan struct{})}
-	s.Handler, s.ReadHeaderTimeout = h, patience
+	s.Handler, s.ReadHeaderTimeout = h, attemptTimeout
 	go func() {
 		defer close(s.done)
-		_ = s.Serve(l) // until close
+		_ = s.Serve(l) // returns after close
 	}()
 	return s, nil
 }
 
-// close waits for no handler: those of the bug have no end.
+// close does not wait for handlers: with the bug they never return.
 func (s *server) close() {
 	_ = s.Close()
 	<-s.done
 }
 
-// order is the service's handler, under a root span as a middleware makes it.
+// order is the service's handler. In a real service a middleware starts the root span.
 func (c *chain) order(w http.ResponseWriter, r *http.Request) {
 	ctx, span := c.tracer.Start(r.Context(), "GET /order")
 	defer span.End()
-	ask := c.askAndForget
-	if c.mended {
-		ask = c.askAndClose
+	fetch := c.fetchWithoutClose
+	if c.fixed {
+		fetch = c.fetchAndClose
 	}
-	if err := ask(ctx); err != nil {
+	if err := fetch(ctx); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	_, _ = io.WriteString(w, "ordered")
 }
 
-// askAndForget is the bug: not the context of the request, no timeout, no Close.
-func (c *chain) askAndForget(context.Context) error {
-	req, err := http.NewRequestWithContext(c.forever, http.MethodGet, c.peers.upstream+"/prices", http.NoBody) //nolint:contextcheck // that is the bug
+// fetchWithoutClose has the bug: not the request's context, no timeout, no Close.
+func (c *chain) fetchWithoutClose(context.Context) error {
+	req, err := http.NewRequestWithContext(c.background, http.MethodGet, c.peers.upstream+"/prices", http.NoBody) //nolint:contextcheck // the bug
 	if err != nil {
 		return err
 	}
-	resp, err := c.pool.Do(req) //nolint:bodyclose // that is the leak
+	resp, err := c.pool.Do(req) //nolint:bodyclose // the leak
 	if err != nil {
 		return err
 	}
-	return healthy(resp)
+	return checkStatus(resp)
 }
 
-// askAndClose is the fix.
-func (c *chain) askAndClose(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, budget)
+// fetchAndClose is the fixed version.
+func (c *chain) fetchAndClose(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.peers.upstream+"/prices", http.NoBody)
 	if err != nil {
@@ -157,32 +157,32 @@ func (c *chain) askAndClose(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // read to its end, the connection goes back to the pool
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // at the end of the body the connection returns to the pool
 		return err
 	}
-	return healthy(resp)
+	return checkStatus(resp)
 }
 
-func healthy(resp *http.Response) error {
+func checkStatus(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return errors.New(resp.Status)
 	}
 	return nil
 }
 
-// call is one caller: it tries again when an answer does not come in time.
-func (c *chain) call(ctx context.Context) (tries int, err error) {
-	for tries < attempts {
-		tries++
-		c.tries.Add(1)
-		if err = c.try(ctx); err == nil || ctx.Err() != nil {
+// call calls the service and retries after an error or a timeout.
+func (c *chain) call(ctx context.Context) (attempts int, err error) {
+	for attempts < maxAttempts {
+		attempts++
+		c.attempts.Add(1)
+		if err = c.attempt(ctx); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
-	return tries, err
+	return attempts, err
 }
 
-func (c *chain) try(ctx context.Context) error {
+func (c *chain) attempt(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.service.url, http.NoBody)
 	if err != nil {
 		return err
@@ -195,5 +195,5 @@ func (c *chain) try(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return err
 	}
-	return healthy(resp)
+	return checkStatus(resp)
 }

@@ -20,49 +20,49 @@ import (
 
 const (
 	callsPerSecond = 3
-	withBug        = 252 * time.Second // the leak is reported after about 150 s, the pool is exhausted after 233 s
-	withFix        = 100 * time.Second // a leak would be shown as growing after 45 s
-	measured       = 12 * time.Second  // at the end of each half
+	bugDuration    = 252 * time.Second // the leak is reported after about 150 s, the pool is exhausted after 233 s
+	fixDuration    = 100 * time.Second // a leak would be reported as growing after 45 s
+	measuredTime   = 12 * time.Second  // at the end of each part
 )
 
-// outcome is one half of the comparison.
+// outcome is the result of one part of the comparison: with the bug, or fixed.
 type outcome struct {
-	p50, p99       time.Duration // of calls, with their retries, failed ones too
+	p50, p99       time.Duration // of a call including its retries, whether it failed or not
 	answered       int
 	calls          int
-	tries          float64 // per call
+	attempts       float64 // per call
 	goroutines     int
 	connections    int64
-	verdict        *goroutines.Verdict // the leak; with the fix, whatever grows; nil: none
+	verdict        *goroutines.Verdict // the leak; in the fixed service any leaking, stuck or growing group; nil for none
 	verdictAfter   time.Duration
 	firstFailAfter time.Duration
 }
 
-// compare runs the chain with its bug and without, under the same load.
+// compare runs the chain with its bug and then fixed, under the same load.
 func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, err error) {
-	fmt.Printf("%s: %s\n\n", k.name, k.story)
+	fmt.Printf("%s: %s\n\n", k.name, k.description)
 	before, err := avalanche(ctx, k, false, 0)
 	if err != nil {
 		return false, err
 	}
-	report(k, before.verdict, before.verdict != nil)
+	printVerdict(k, before.verdict, before.verdict != nil)
 	after, err := avalanche(ctx, k, true, hold)
 	if err != nil {
 		return false, err
 	}
-	table(before, after)
+	printTable(before, after)
 	right = before.verdict != nil && after.verdict == nil && after.answered > before.answered
 	fmt.Printf("\nbefore   reported after %s; the first call failed after %s\n", seconds(before.verdictAfter), seconds(before.firstFailAfter))
 	if after.verdict == nil {
 		fmt.Println("after    nothing to report")
 	} else {
-		fmt.Printf("after    wrong: %s\n", after.verdict)
+		fmt.Printf("after    wrong verdict: %s\n", after.verdict)
 	}
 	return right, nil
 }
 
-// avalanche drives one chain for the time of a half, with an agent of its own.
-func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o outcome, err error) {
+// avalanche runs one part of the comparison, with an agent of its own.
+func avalanche(ctx context.Context, k kind, fixed bool, hold time.Duration) (o outcome, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
 	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
@@ -74,24 +74,23 @@ func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o 
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
-	c, err := newChain(ctx, provider.Tracer("explosion"), mended)
+	c, err := newChain(ctx, provider.Tracer("explosion"), fixed)
 	if err != nil {
 		return o, err
 	}
 	defer c.close()
-	half, length := "before: the body is not closed, the request's context not passed on", withBug
-	if mended {
-		length = withFix
-		half = "after: closed, read to its end, with the request's context and a timeout"
+	part, length := "before: the body is not closed, the request's context not passed on", bugDuration
+	if fixed {
+		part, length = "after: the body is read to its end and closed; the request's context is passed on, with a timeout", fixDuration
 	}
-	fmt.Printf("\n%s\npage     %sdebug/gmpulse/\n\n", half, a.URL())
+	fmt.Printf("\n%s\npage     %sdebug/gmpulse/\n\n", part, a.URL())
 
 	ctx, cancel := context.WithTimeout(ctx, length+hold)
 	defer cancel()
-	t := &tally{start: time.Now(), length: length}
-	go load(ctx, k.perSecond, func() { t.call(ctx, c) })
+	s := &callStats{start: time.Now(), length: length}
+	go load(ctx, k.perSecond, func() { s.call(ctx, c) })
 	o.watch(ctx, a, k, c, length)
-	t.sum(&o)
+	s.summarize(&o)
 	o.goroutines, o.connections = count(a), c.open.Load()
 	if hold > 0 {
 		<-ctx.Done()
@@ -99,8 +98,9 @@ func avalanche(ctx context.Context, k kind, mended bool, hold time.Duration) (o 
 	return o, nil
 }
 
-// watch prints a line every ten seconds for the time of a half, and notes the first
-// right verdict, or for the mended chain the first group that leaks, hangs or grows.
+// watch prints a line every ten seconds until length has passed. It records the first
+// expected verdict, or for the fixed chain the first verdict of a leaking, stuck or
+// growing group.
 func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, length time.Duration) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -113,75 +113,76 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, l
 		}
 		if n%10 == 9 {
 			fmt.Printf("%3.0f s  %5d goroutines  %4d connections  %5d attempts\n",
-				time.Since(start).Seconds(), count(a), c.open.Load(), c.tries.Load())
+				time.Since(start).Seconds(), count(a), c.open.Load(), c.attempts.Load())
 		}
 		for _, v := range a.Goroutines().Verdicts {
-			wrong := c.mended && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
+			wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
 			if o.verdict == nil && (wrong || k.matches(&v)) {
 				o.verdict, o.verdictAfter = &v, time.Since(start)
 				fmt.Printf("%3.0f s  %s\n", time.Since(start).Seconds(), v.String())
-				look(a, &v)
+				printPage(a, &v)
 			}
 		}
 	}
 }
 
-// tally is what became of the calls.
-type tally struct {
+// callStats counts calls. Except for firstFail it counts those that end in the last
+// measuredTime of the part.
+type callStats struct {
 	mu        sync.Mutex
 	start     time.Time
-	length    time.Duration // of the half
+	length    time.Duration // of the part
 	firstFail time.Duration
-	tries     int             // of calls that ended in the measured time
-	took      []time.Duration // of calls that ended in the measured time
+	attempts  int
+	took      []time.Duration
 	answered  int
 }
 
-// call makes one call and notes how it went.
-func (t *tally) call(ctx context.Context, c *chain) {
+// call makes one call and records its result.
+func (s *callStats) call(ctx context.Context, c *chain) {
 	began := time.Now()
-	tries, err := c.call(ctx)
+	attempts, err := c.call(ctx)
 	now := time.Now()
 	if ctx.Err() != nil {
-		return // the show is over
+		return // the part is over
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err != nil && t.firstFail == 0 {
-		t.firstFail = now.Sub(t.start)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && s.firstFail == 0 {
+		s.firstFail = now.Sub(s.start)
 	}
-	if since := now.Sub(t.start); since < t.length-measured || since >= t.length {
+	if since := now.Sub(s.start); since < s.length-measuredTime || since >= s.length {
 		return
 	}
-	t.took = append(t.took, now.Sub(began))
-	t.tries += tries
+	s.took = append(s.took, now.Sub(began))
+	s.attempts += attempts
 	if err == nil {
-		t.answered++
+		s.answered++
 	}
 }
 
-func (t *tally) sum(o *outcome) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slices.Sort(t.took)
-	o.calls, o.answered, o.firstFailAfter = len(t.took), t.answered, t.firstFail
-	if n := len(t.took); n > 0 {
-		o.tries = float64(t.tries) / float64(n)
-		o.p50, o.p99 = t.took[n/2], t.took[min(n-1, n*99/100)]
+func (s *callStats) summarize(o *outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.took)
+	o.calls, o.answered, o.firstFailAfter = len(s.took), s.answered, s.firstFail
+	if n := len(s.took); n > 0 {
+		o.attempts = float64(s.attempts) / float64(n)
+		o.p50, o.p99 = s.took[n/2], s.took[min(n-1, n*99/100)]
 	}
 }
 
-// table prints both halves side by side.
-func table(before, after outcome) {
+// printTable prints the results of both parts in two columns.
+func printTable(before, after outcome) {
 	row := func(name, format string, of func(outcome) any) {
 		fmt.Printf("%-26s %12s %12s\n", name, fmt.Sprintf(format, of(before)), fmt.Sprintf(format, of(after)))
 	}
-	fmt.Printf("\n%-26s %12s %12s\n", fmt.Sprintf("last %.0f s, %d calls/s", measured.Seconds(), callsPerSecond), "before", "after")
+	fmt.Printf("\n%-26s %12s %12s\n", fmt.Sprintf("last %.0f s, %d calls/s", measuredTime.Seconds(), callsPerSecond), "before", "after")
 	row("latency p50", "%v", func(o outcome) any { return o.p50.Round(time.Millisecond / 10) })
 	row("latency p99", "%v", func(o outcome) any { return o.p99.Round(time.Millisecond / 10) })
-	row("throughput, answers/s", "%.1f", func(o outcome) any { return float64(o.answered) / measured.Seconds() })
+	row("throughput, answers/s", "%.1f", func(o outcome) any { return float64(o.answered) / measuredTime.Seconds() })
 	row("errors", "%.1f %%", func(o outcome) any { return 100 * float64(o.calls-o.answered) / float64(max(o.calls, 1)) })
-	row("attempts per call", "%.2f", func(o outcome) any { return o.tries })
+	row("attempts per call", "%.2f", func(o outcome) any { return o.attempts })
 	row("goroutines", "%d", func(o outcome) any { return o.goroutines })
 	row("connections to upstream", "%d", func(o outcome) any { return o.connections })
 }

@@ -13,21 +13,22 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// kind is one way to explode, or one that only looks so.
+// kind is one bug that multiplies goroutines, or a benign cause of the same growth.
 type kind struct {
-	name, story string
-	root        string            // the span that the goroutines are created under; empty: under none
-	where       string            // part of the function where they are stuck
-	verdicts    []goroutines.Kind // any of these is right; none: anything but a suspect is
+	name        string
+	description string
+	root        string            // name of the root span that creates the goroutines; empty for none
+	where       string            // part of the name of the function in which they wait
+	verdicts    []goroutines.Kind // the expected verdict is one of these; nil for a benign kind
 	perSecond   func(elapsed time.Duration) float64
-	request     func(ctx context.Context, w *world)
-	late        func(elapsed time.Duration) time.Duration // of the cache's answers; nil: at once
+	request     func(ctx context.Context, s *service)
+	cacheDelay  func(elapsed time.Duration) time.Duration // of a response of the cache; nil for none
 	run         func(ctx context.Context, k kind, length, hold time.Duration) (right bool, err error)
 }
 
 func (k *kind) benign() bool { return k.verdicts == nil }
 
-// matches tells whether a verdict is the right one: kind, place and span.
+// matches reports whether a verdict has the expected kind, function and root span.
 func (k *kind) matches(v *goroutines.Verdict) bool {
 	root := ""
 	if len(v.Roots) > 0 {
@@ -48,65 +49,65 @@ func kinds() []kind {
 
 func steady(time.Duration) float64 { return 10 }
 
-// leaks are goroutines that nothing ends.
+// leaks returns the kinds whose goroutines never end.
 func leaks() []kind {
 	leak := []goroutines.Kind{goroutines.Leak, goroutines.LeakProven}
 	return []kind{
 		{
-			name: "channel", story: "a result is sent to a channel that nobody reads any more",
+			name: "channel", description: "a result is sent to a channel that no goroutine reads any more",
 			root: "GET /checkout", where: "unreadChannel", verdicts: leak, perSecond: steady, request: unreadChannel,
 		},
 		{
-			name: "context", story: "a worker waits for a context that is never cancelled",
+			name: "context", description: "a worker waits for a context that is never cancelled",
 			root: "GET /report", where: "lostContext", verdicts: leak, perSecond: steady, request: lostContext,
 		},
 		{
-			name: "http-body", story: "the body of a response is never closed",
+			name: "http-body", description: "the body of a response is never closed",
 			root: "GET /prices", where: "net/http.(*persistConn)", verdicts: leak, perSecond: steady, request: openBody,
 		},
 		{
-			name: "avalanche", story: "such bodies exhaust the pool of connections: timeouts, retries, collapse; then the fix under the same load",
+			name: "avalanche", description: "the same bug exhausts the connection pool: timeouts, retries, collapse; then the fix under the same load",
 			root: "GET /order", where: "net/http.(*persistConn)", verdicts: leak,
 			perSecond: func(time.Duration) float64 { return callsPerSecond }, run: compare,
 		},
 		{
-			name: "timer", story: "a ticker's loop has no way to end",
+			name: "timer", description: "the loop of a ticker cannot end",
 			root: "POST /watch", where: "endlessTicker", verdicts: leak, perSecond: steady, request: endlessTicker,
 		},
 		{
-			name: "fanout", story: "ten ask, the first answer wins, the other nine never finish",
+			name: "fanout", description: "ten goroutines send a result, one is received, the other nine never finish",
 			root: "GET /search", where: "fanOut", verdicts: leak, perSecond: func(time.Duration) float64 { return 2 }, request: fanOut,
 		},
 		{
-			name: "job", story: "a job that runs under no span leaves a goroutine behind each time",
+			name: "job", description: "each run of a job without a span leaks a goroutine",
 			where: "unreadChannel", verdicts: leak, perSecond: steady, request: unreadChannel,
 		},
 	}
 }
 
-// waits are requests that wait too long.
+// waits returns the kinds whose requests wait too long.
 func waits() []kind {
 	stuck := []goroutines.Kind{goroutines.Stuck}
 	return []kind{
 		{
-			name: "lock", story: "a lock is taken and not given back",
+			name: "lock", description: "a mutex is locked and never unlocked",
 			root: "POST /order", where: "heldLock", verdicts: stuck, perSecond: steady, request: heldLock,
 		},
 		{
-			name: "io", story: "after ten good seconds a peer takes connections and says nothing; there is no deadline",
+			name: "io", description: "after ten seconds a peer accepts connections but sends nothing; there is no deadline",
 			root: "GET /stock", where: "silentPeer", verdicts: stuck, perSecond: steady, request: silentPeer,
 		},
 		{
-			name: "redis-slow", story: "a cache without pool and deadline answers later and later: no leak, but pressure",
+			name: "redis-slow", description: "a cache, used without pool and deadline, answers more and more slowly: no leak, but pressure",
 			root: "GET /stock", where: "cachedStock", verdicts: []goroutines.Kind{goroutines.Pressure},
 			perSecond: func(time.Duration) float64 { return 50 }, request: cachedStock,
-			late: func(d time.Duration) time.Duration { return 200*time.Millisecond + d/8 },
+			cacheDelay: func(d time.Duration) time.Duration { return 200*time.Millisecond + d/8 },
 		},
 		{
-			name: "redis-stuck", story: "the same cache stops answering after ten good seconds",
+			name: "redis-stuck", description: "the same cache stops answering after ten seconds",
 			root: "GET /stock", where: "cachedStock", verdicts: stuck, perSecond: steady, request: cachedStock,
-			late: func(d time.Duration) time.Duration {
-				if d < goodTime {
+			cacheDelay: func(d time.Duration) time.Duration {
+				if d < healthyTime {
 					return 5 * time.Millisecond
 				}
 				return time.Hour
@@ -115,68 +116,68 @@ func waits() []kind {
 	}
 }
 
-// benign only look like an explosion.
+// benign returns the kinds whose goroutines multiply without a bug.
 func benign() []kind {
 	return []kind{
 		{
-			name: "ramp", story: "benign: the load grows tenfold, as in a promotion",
+			name: "ramp", description: "benign: the load grows tenfold, as in a promotion",
 			root: "GET /promotion", perSecond: func(d time.Duration) float64 { return 50 + 10*d.Seconds() },
-			request: func(context.Context, *world) { time.Sleep(300 * time.Millisecond) },
+			request: func(context.Context, *service) { time.Sleep(300 * time.Millisecond) },
 		},
 		{
-			name: "connections", story: "benign: more and more clients stay connected",
+			name: "connections", description: "benign: more and more clients stay connected",
 			root: "GET /events", perSecond: steady, request: connect,
 		},
 	}
 }
 
-func unreadChannel(ctx context.Context, _ *world) {
+func unreadChannel(ctx context.Context, _ *service) {
 	result := make(chan string)
 	go func() { result <- "done" }()
 	select {
 	case <-result:
 	case <-ctx.Done():
-	case <-time.After(0): // too impatient
+	case <-time.After(0): // a timeout that is too short
 	}
 }
 
-func lostContext(_ context.Context, _ *world) { //nolint:contextcheck // that is the leak
-	ctx, cancel := context.WithCancel(context.Background()) // not the request's
+func lostContext(_ context.Context, _ *service) { //nolint:contextcheck // the leak
+	ctx, cancel := context.WithCancel(context.Background()) // not the request's context
 	_ = cancel
 	go func() { <-ctx.Done() }()
 }
 
-func openBody(_ context.Context, w *world) {
-	resp, err := w.client.Get(w.peers.upstream) //nolint:bodyclose,noctx // that is the leak
+func openBody(_ context.Context, s *service) {
+	resp, err := s.client.Get(s.peers.upstream) //nolint:bodyclose,noctx // the leak
 	if err != nil {
 		return
 	}
-	_ = resp.StatusCode // and no resp.Body.Close()
+	_ = resp.StatusCode // without resp.Body.Close()
 }
 
-func heldLock(_ context.Context, w *world) {
-	w.lock.Lock() // there is no Unlock
+func heldLock(_ context.Context, s *service) {
+	s.lock.Lock() // without Unlock
 }
 
-func silentPeer(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.peers.silent)
+func silentPeer(ctx context.Context, s *service) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", s.peers.silent)
 	if err != nil {
 		return
 	}
 	defer c.Close()
-	_, _ = c.Read(make([]byte, 1)) // there is no deadline
+	_, _ = c.Read(make([]byte, 1)) // without a deadline
 }
 
-func endlessTicker(_ context.Context, _ *world) {
+func endlessTicker(_ context.Context, _ *service) {
 	t := time.NewTicker(time.Hour)
 	go func() {
-		for range t.C { // Stop would not end it
+		for range t.C { // Stop does not end the loop
 			continue
 		}
 	}()
 }
 
-func fanOut(_ context.Context, _ *world) {
+func fanOut(_ context.Context, _ *service) {
 	answers := make(chan int)
 	for i := range 10 {
 		go func() { answers <- i }()
@@ -184,15 +185,15 @@ func fanOut(_ context.Context, _ *world) {
 	<-answers
 }
 
-// connect is a client that stays; the root span is that of the server's handler
-// in real life, here of the request that opens the connection.
-func connect(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(w.server.URL, "http://"))
+// connect opens a client connection that stays open. In a real service the server's
+// handler would have the root span; here the request that connects has it.
+func connect(ctx context.Context, s *service) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(s.server.URL, "http://"))
 	if err != nil {
 		return
 	}
 	if _, err := io.WriteString(c, "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return
 	}
-	w.keep(c) // keep-alive: the server waits for the next request
+	s.keep(c) // keep-alive: the server waits for the next request
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Explosion runs one kind of goroutine explosion under load, inside spans, and
-// prints what gmpulse says of it:
+// Explosion runs a service with a bug that multiplies goroutines, under load and with
+// spans, and prints the verdict of gmpulse:
 //
 //	go run ./examples/explosion -kind=channel
 //	go run ./examples/explosion -list
 //
-// It ends when the verdict is there, with status 0 if it is the right one, or
-// after -for (default 5 minutes), with status 1. A leak or hang is reported after
-// about 150 s: gmpulse has then seen in recordings that the goroutines neither run
-// nor end. Before that, the output and the live page show the group as a burst or as
-// growing.
+// The program ends with status 0 after the expected verdict, and with status 1 if the
+// verdict is another one or does not come within -for (default 5 minutes). gmpulse
+// reports a leak or hang after about 150 s, when recordings have shown that the
+// goroutines neither run nor end. Before that, the output and the live page show the
+// group as a burst or as growing.
 //
-// With -hold the program goes on for a while after the verdict, so that the live page
-// can be looked at. -kind=avalanche takes six minutes, whatever -for says: the bug, then its
-// fix under the same load.
+// With -hold the program continues after the verdict, to give time for the live page.
+// -kind=avalanche ignores -for and takes six minutes: the bug, then its fix under the
+// same load.
 package main
 
 import (
@@ -37,11 +37,11 @@ import (
 )
 
 func main() {
-	name := flag.String("kind", "", "which explosion, see -list")
+	name := flag.String("kind", "", "the bug, see -list")
 	list := flag.Bool("list", false, "list the kinds")
-	length := flag.Duration("for", 5*time.Minute, "give up after this time")
-	hold := flag.Duration("hold", 0, "go on for this time after the verdict")
-	servers := flag.String("peers", "", "be the servers that this kind depends on; the program runs itself so")
+	length := flag.Duration("for", 5*time.Minute, "how long to wait for the verdict")
+	hold := flag.Duration("hold", 0, "how long to continue after the verdict")
+	servers := flag.String("peers", "", "internal: run the servers that this kind depends on")
 	flag.Parse()
 	if *list {
 		describe(os.Stdout)
@@ -75,7 +75,7 @@ func main() {
 // describe lists the kinds.
 func describe(w *os.File) {
 	for _, k := range kinds() {
-		fmt.Fprintf(w, "  %-12s %s\n", k.name, k.story)
+		fmt.Fprintf(w, "  %-12s %s\n", k.name, k.description)
 	}
 }
 
@@ -88,7 +88,7 @@ func find(name string) (kind, bool) {
 	return kind{}, false
 }
 
-// run lets a kind loose, waits for the verdict, and goes on for the time of hold.
+// run runs the service under load, waits for the verdict, and continues for hold.
 func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
@@ -97,26 +97,26 @@ func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, e
 		return false, err
 	}
 	defer func() {
-		end, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // ctx is done by then
+		end, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // ctx may be done
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
 	ctx, cancel := context.WithTimeout(ctx, length+hold)
 	defer cancel()
-	fmt.Printf("%s: %s\npage     %sdebug/gmpulse/\nmetrics  %smetrics\n\n", k.name, k.story, a.URL(), a.URL())
+	fmt.Printf("%s: %s\npage     %sdebug/gmpulse/\nmetrics  %smetrics\n\n", k.name, k.description, a.URL(), a.URL())
 
-	w, err := newWorld(ctx, &k)
+	s, err := newService(ctx, &k)
 	if err != nil {
 		return false, err
 	}
-	defer w.peers.end()
-	go load(ctx, k.perSecond, func() { w.request(ctx, k.request) })
-	waiting, enough := context.WithTimeout(ctx, length)
-	defer enough()
+	defer s.peers.stop()
+	go load(ctx, k.perSecond, func() { s.request(ctx, k.request) })
+	waiting, cancelWait := context.WithTimeout(ctx, length)
+	defer cancelWait()
 	verdict, right := await(waiting, a, k)
-	report(k, verdict, right)
+	printVerdict(k, verdict, right)
 	fmt.Println()
-	look(a, verdict)
+	printPage(a, verdict)
 	if hold > 0 {
 		select {
 		case <-ctx.Done():
@@ -126,8 +126,8 @@ func run(ctx context.Context, k kind, length, hold time.Duration) (right bool, e
 	return right, nil
 }
 
-// await returns the verdict that the kind is meant to get as soon as it stands,
-// or the worst one at the end.
+// await returns the expected verdict as soon as gmpulse reports it. When ctx is done
+// it returns the worst verdict.
 func await(ctx context.Context, a *agent.Agent, k kind) (*goroutines.Verdict, bool) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -143,15 +143,15 @@ func await(ctx context.Context, a *agent.Agent, k kind) (*goroutines.Verdict, bo
 		}
 		vs := a.Goroutines().Verdicts
 		fmt.Printf("%3.0f s  %5d goroutines  %s\n", time.Since(start).Seconds(), count(a), summary(vs))
-		if v, right := settles(k, vs); v != nil {
+		if v, right := decisive(k, vs); v != nil {
 			return v, right
 		}
 	}
 }
 
-// settles returns the verdict that ends the wait: the right one, or for a benign
-// kind a wrong one.
-func settles(k kind, vs []goroutines.Verdict) (v *goroutines.Verdict, right bool) {
+// decisive returns the verdict that ends the wait: the expected one, or for a benign
+// kind any leak or hang. It returns nil if there is none yet.
+func decisive(k kind, vs []goroutines.Verdict) (v *goroutines.Verdict, right bool) {
 	for i := range vs {
 		if k.benign() && vs[i].Kind.Suspect() {
 			return &vs[i], false
@@ -163,7 +163,7 @@ func settles(k kind, vs []goroutines.Verdict) (v *goroutines.Verdict, right bool
 	return nil, false
 }
 
-// summary names the worst verdict.
+// summary describes the worst verdict.
 func summary(vs []goroutines.Verdict) string {
 	if len(vs) == 0 {
 		return "no verdict"
@@ -171,7 +171,8 @@ func summary(vs []goroutines.Verdict) string {
 	return fmt.Sprintf("%s: %d at %s", vs[0].Kind, vs[0].Count, where(&vs[0]))
 }
 
-// where is the line to look at.
+// where returns the line of the application where the goroutines of a verdict wait, or
+// the line in a library if the application's line is unknown.
 func where(v *goroutines.Verdict) goroutines.Site {
 	if v.Where == (goroutines.Site{}) {
 		return v.Key.Site
@@ -179,18 +180,18 @@ func where(v *goroutines.Verdict) goroutines.Site {
 	return v.Where
 }
 
-// count is the number of goroutines in the newest sample.
+// count returns the number of goroutines in the newest sample.
 func count(a *agent.Agent) int {
 	s := a.Snapshot()
 	if s == nil {
 		return 0
 	}
-	n, _ := s.Number("gmpulse.goroutine.user") // absent reads as zero
+	n, _ := s.Number("gmpulse.goroutine.user") // zero if absent
 	return int(n)
 }
 
-// report prints the verdict.
-func report(k kind, v *goroutines.Verdict, right bool) {
+// printVerdict prints a verdict, or the expected one if there is none.
+func printVerdict(k kind, v *goroutines.Verdict, right bool) {
 	fmt.Println()
 	if v == nil {
 		fmt.Printf("verdict  none; expected %s\n", k.expectation())
@@ -221,9 +222,9 @@ func report(k kind, v *goroutines.Verdict, right bool) {
 	}
 }
 
-// look prints where the page shows the verdict: the moment, selected, with the
-// groups of goroutines that grew, their places, spans and traces.
-func look(a *agent.Agent, v *goroutines.Verdict) {
+// printPage prints the address at which the live page shows the time of the verdict:
+// the groups of goroutines that grew, where they wait, their spans and traces.
+func printPage(a *agent.Agent, v *goroutines.Verdict) {
 	moment := ""
 	if v != nil {
 		moment = fmt.Sprintf("#moment=%d-%d", v.Since.UnixMilli(), time.Now().UnixMilli())
@@ -231,7 +232,7 @@ func look(a *agent.Agent, v *goroutines.Verdict) {
 	fmt.Printf("look     %sdebug/gmpulse/%s\n", a.URL(), moment)
 }
 
-// expectation says in words what the verdict should be.
+// expectation describes the expected verdict.
 func (k *kind) expectation() string {
 	if k.benign() {
 		return "no leak and nothing stuck"

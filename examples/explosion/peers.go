@@ -10,84 +10,65 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"time"
+
+	"github.com/gmpulse/gmpulse/examples/child"
 )
 
-// peers are the servers that the service depends on. They run in a process of their
-// own, as in real life: if this process accepted the connections that it leaks, gmpulse
-// could not tell them from clients that stay connected.
+// peers are the servers that the service depends on. They run in a child process, as
+// they would in production. If the service itself accepted the connections that it
+// leaks, gmpulse would take them for clients that stay connected.
 type peers struct {
-	upstream string // URL; answers "/" with a body that goes on for ever
-	silent   string // address; answers for ten seconds, then takes connections and says nothing
-	cache    string // address; answers as late as the kind says
+	upstream string // URL; the response body of "/" never ends
+	silent   string // address; after healthyTime it accepts connections but sends nothing
+	cache    string // address; each response is delayed by kind.cacheDelay
 
-	end func() // ends the process and waits for it
+	stop func() // ends the child process and waits for it
 }
 
-// goodTime is for how long peers that fall silent answer.
-const goodTime = 10 * time.Second
+// healthyTime is how long a peer answers before it stops answering.
+const healthyTime = 10 * time.Second
 
 // startPeers runs this program with -peers.
 func startPeers(ctx context.Context, kind string) (*peers, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "-peers", kind) // ends with its standard input
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &peers{end: func() { _, _ = in.Close(), cmd.Wait() }}
-	if _, err := fmt.Fscan(out, &p.upstream, &p.silent, &p.cache); err != nil {
-		p.end()
-		return nil, fmt.Errorf("the peers do not start: %w", err)
-	}
-	return p, nil
+	p := new(peers)
+	var err error
+	p.stop, err = child.Start(context.WithoutCancel(ctx), nil, []string{"-peers", kind}, &p.upstream, &p.silent, &p.cache)
+	return p, err
 }
 
-// servePeers is the process of the peers. It prints their addresses and ends when its
-// standard input does, with the process that started it.
+// servePeers runs the peers in the child process. It prints their addresses and
+// returns when the parent has ended.
 func servePeers(ctx context.Context, k *kind) error {
 	upstream := httptest.NewServer(http.HandlerFunc(answer))
 	silent, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	go hold(silent)
+	go serveSilent(silent)
 	start := time.Now()
 	cache, err := newRedis(ctx, func() time.Duration {
-		if k.late == nil {
+		if k.cacheDelay == nil {
 			return 0
 		}
-		return k.late(time.Since(start))
+		return k.cacheDelay(time.Since(start))
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Println(upstream.URL, silent.Addr(), cache.listener.Addr())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	<-child.ParentDone()
+	return nil
 }
 
-// answer serves the upstream.
+// answer is the handler of the upstream.
 func answer(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/prices":
-		time.Sleep(5 * time.Millisecond)        // its work
-		_, _ = w.Write(make([]byte, priceList)) // the client may be gone
+		time.Sleep(5 * time.Millisecond)           // stands for work
+		_, _ = w.Write(make([]byte, responseSize)) // fails if the client has disconnected
 	case "/quick":
-		_, _ = io.WriteString(w, "ok") // the client may be gone
+		_, _ = io.WriteString(w, "ok") // fails if the client has disconnected
 	default:
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -95,14 +76,14 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hold accepts connections until the listener is closed. It answers and closes those of
-// the first ten seconds and keeps the others.
-func hold(l net.Listener) {
+// serveSilent accepts connections until the listener is closed. During healthyTime it
+// answers and closes each connection. Later it sends nothing and keeps them open.
+func serveSilent(l net.Listener) {
 	start := time.Now()
 	var kept []net.Conn
 	defer func() {
 		for _, c := range kept {
-			_ = c.Close() // nobody to tell
+			_ = c.Close()
 		}
 	}()
 	for {
@@ -112,10 +93,10 @@ func hold(l net.Listener) {
 			return
 		case err != nil:
 			continue
-		case time.Since(start) > goodTime:
+		case time.Since(start) > healthyTime:
 			kept = append(kept, c)
 		default:
-			_, _ = c.Write([]byte("1")) // the client may be gone
+			_, _ = c.Write([]byte("1")) // fails if the client has disconnected
 			_ = c.Close()
 		}
 	}

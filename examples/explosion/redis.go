@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// redis is a small server of our own that speaks enough RESP for a GET, and
-// answers as late as late says.
+// redis is a minimal server for the GET command of Redis. It waits for delay before
+// each response.
 type redis struct {
 	listener net.Listener
-	late     func() time.Duration
+	delay    func() time.Duration
 }
 
-// newRedis serves until its process ends.
-func newRedis(ctx context.Context, late func() time.Duration) (*redis, error) {
+// newRedis starts a server that runs until its process ends.
+func newRedis(ctx context.Context, delay func() time.Duration) (*redis, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &redis{listener: l, late: late}
+	r := &redis{listener: l, delay: delay}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -48,7 +48,7 @@ func (r *redis) serve(ctx context.Context, c net.Conn) {
 			return
 		}
 		select {
-		case <-time.After(r.late()):
+		case <-time.After(r.delay()):
 		case <-ctx.Done():
 			return
 		}
@@ -63,7 +63,7 @@ func (r *redis) serve(ctx context.Context, c net.Conn) {
 	}
 }
 
-// readCommand reads an array of bulk strings: *2, $3, GET, $5, stock.
+// readCommand reads a RESP array of bulk strings, such as *2, $3, GET, $5, stock.
 func readCommand(in *bufio.Reader) ([]string, error) {
 	n, err := readSize(in, '*')
 	if err != nil {
@@ -84,7 +84,7 @@ func readCommand(in *bufio.Reader) ([]string, error) {
 	return words, nil
 }
 
-// readSize reads a line such as *2 or $3.
+// readSize reads a line that begins with mark, such as *2 or $3.
 func readSize(in *bufio.Reader, mark byte) (int, error) {
 	line, err := in.ReadString('\n')
 	if err != nil {
@@ -92,15 +92,15 @@ func readSize(in *bufio.Reader, mark byte) (int, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimRight(strings.TrimPrefix(line, string(mark)), "\r\n"))
 	if err != nil || n < 1 || n > 1024 || line[0] != mark {
-		return 0, fmt.Errorf("redis: %q is no size", line)
+		return 0, fmt.Errorf("redis: malformed size %q", line)
 	}
 	return n, nil
 }
 
-// cachedStock asks the cache as services without a pool and a deadline do: a
-// connection for each question, and all the patience in the world.
-func cachedStock(ctx context.Context, w *world) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", w.peers.cache)
+// cachedStock reads from the cache as services without a connection pool do: it dials
+// for each request. It sets no deadline.
+func cachedStock(ctx context.Context, s *service) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", s.peers.cache)
 	if err != nil {
 		return
 	}
@@ -108,5 +108,5 @@ func cachedStock(ctx context.Context, w *world) {
 	if _, err := io.WriteString(c, "*2\r\n$3\r\nGET\r\n$5\r\nstock\r\n"); err != nil {
 		return
 	}
-	_, _ = bufio.NewReader(c).ReadString('\n') // the size is enough for us
+	_, _ = bufio.NewReader(c).ReadString('\n') // the first line is the size; the rest does not matter
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Gin is a service with Gin and gmpulse: requests are traced by otelgin, work that
-// outlives a request keeps its trace, and the agent's page is part of the router.
+// Gin is a service with Gin and gmpulse: otelgin traces requests, work that outlives a
+// request stays in its trace, and the router serves the agent's page.
 //
 //	go -C examples/gin run .
 //	curl localhost:8080/orders/7
 //	open http://localhost:8080/debug/gmpulse/
 //
-// Spans longer than a second are printed with what the process went through
-// meanwhile (GET /slow is one). net/http/pprof is not linked, so no profile can be
-// had by strangers.
+// The program prints spans longer than a second (GET /slow is one) with the state of
+// the process during the span. It does not link net/http/pprof, which would serve
+// profiles to every client.
 //
-// With -bug a handler hands its *gin.Context to a goroutine, which is the mistake
-// to look at: Gin gives the Context to another request as soon as the handler has
-// returned, and the goroutine works with that request's data.
+// With -bug a handler passes its *gin.Context to a goroutine. This is a mistake: Gin
+// reuses the Context for another request as soon as the handler has returned, and the
+// goroutine then works with that request's data.
 package main
 
 import (
@@ -39,8 +39,8 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "where to listen")
-	limit := flag.Duration("for", 0, "end by itself after this long; 0 is never")
-	bug := flag.Bool("bug", false, "hand *gin.Context to a goroutine")
+	limit := flag.Duration("for", 0, "end after this time, 0 for never")
+	bug := flag.Bool("bug", false, "pass *gin.Context to a goroutine")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,26 +55,26 @@ func main() {
 	}
 }
 
-// run is the service from start to end.
+// run serves until ctx is done.
 func run(ctx context.Context, listen string, bug bool) error {
-	a, err := agent.Start(agent.WithListen("off")) // the page is on our own router
+	a, err := agent.Start(agent.WithListen("off")) // the service's router serves the page
 	if err != nil {
 		return err
 	}
 	defer stopWithin(a.Stop)
 	slog.SetDefault(slog.New(a.LogHandler(slog.NewTextHandler(os.Stderr, nil))))
 
-	// In place of printer: the exporter for your backend.
+	// A real service has the exporter for its backend in place of printer.
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(a.WrapExporter(printer{})))
 	defer stopWithin(tp.Shutdown)
-	otel.SetTracerProvider(a.WrapTracerProvider(tp)) // sees requests that a sampler would drop, too
+	otel.SetTracerProvider(a.WrapTracerProvider(tp)) // gmpulse also sees requests that the sampler drops
 
-	s := &shop{bug: bug, tracer: otel.Tracer("shop")}
+	s := &service{bug: bug, tracer: otel.Tracer("orders")}
 	defer s.background.Wait()
 	server := &http.Server{Addr: listen, Handler: s.router(a.Handler()), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
-	slog.Info("listening", slog.String("shop", "http://"+listen+"/orders/7"), slog.String("gmpulse", "http://"+listen+"/debug/gmpulse/"))
+	slog.Info("listening", slog.String("service", "http://"+listen+"/orders/7"), slog.String("gmpulse", "http://"+listen+"/debug/gmpulse/"))
 	select {
 	case err := <-served:
 		return err
@@ -95,55 +95,54 @@ func stopWithin(stop func(context.Context) error) {
 	}
 }
 
-// shop is the service.
-type shop struct {
+type service struct {
 	bug        bool
 	tracer     trace.Tracer
-	background sync.WaitGroup // receipts under way
+	background sync.WaitGroup // receipts in progress
 }
 
-// router has the shop's routes and, below /debug/gmpulse/, the agent's. Those answer
-// this machine only, unless GMPULSE_TOKEN is set.
-func (s *shop) router(pulse http.Handler) *gin.Engine {
+// router returns the service's routes and, below /debug/gmpulse/, the agent's routes.
+// The agent answers only clients of this machine, unless GMPULSE_TOKEN is set.
+func (s *service) router(pulse http.Handler) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	r.Use(gin.Recovery(), otelgin.Middleware("shop"))
+	r.Use(gin.Recovery(), otelgin.Middleware("orders"))
 	r.GET("/orders/:id", s.order)
 	r.GET("/slow", s.slow)
 	r.GET("/debug/gmpulse/*path", gin.WrapH(http.StripPrefix("/debug/gmpulse", pulse)))
 	return r
 }
 
-// order answers at once and sends the receipt later.
-func (s *shop) order(c *gin.Context) {
+// order answers immediately and sends the receipt later.
+func (s *service) order(c *gin.Context) {
 	id := c.Param("id")
 	if s.bug {
 		s.background.Go(func() { s.receiptOfContext(c) })
 	} else {
-		// Values are taken out of the gin.Context now, while it is ours. The
-		// request's context knows the span; WithoutCancel, for the request is
-		// over before the receipt is sent.
+		// Read values from the gin.Context before the handler returns. The request's
+		// context carries the span. WithoutCancel is necessary because the request
+		// ends before the receipt is sent.
 		ctx := context.WithoutCancel(c.Request.Context())
 		s.background.Go(func() { s.receipt(ctx, id) })
 	}
 	c.JSON(http.StatusOK, gin.H{"id": id})
 }
 
-func (s *shop) receipt(ctx context.Context, id string) {
+func (s *service) receipt(ctx context.Context, id string) {
 	ctx, span := s.tracer.Start(ctx, "send receipt")
 	defer span.End()
 	time.Sleep(50 * time.Millisecond)
 	slog.InfoContext(ctx, "receipt sent", slog.String("order", id))
 }
 
-// receiptOfContext is the mistake: when it looks, c may be another request's.
-func (s *shop) receiptOfContext(c *gin.Context) {
+// receiptOfContext has the bug: when it reads c, c may belong to another request.
+func (s *service) receiptOfContext(c *gin.Context) {
 	time.Sleep(50 * time.Millisecond)
 	slog.InfoContext(c.Request.Context(), "receipt sent", slog.String("order", c.Param("id")))
 }
 
-// slow waits, so that there is a span long enough to be told about.
-func (s *shop) slow(c *gin.Context) {
+// slow makes a span that is long enough for printer.
+func (s *service) slow(c *gin.Context) {
 	select {
 	case <-time.After(2500 * time.Millisecond):
 		c.String(http.StatusOK, "done\n")
@@ -151,7 +150,7 @@ func (s *shop) slow(c *gin.Context) {
 	}
 }
 
-// printer is an exporter that prints what was slow.
+// printer is a span exporter that logs spans longer than a second.
 type printer struct{}
 
 func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {

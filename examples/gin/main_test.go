@@ -20,7 +20,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-func TestShop(t *testing.T) {
+func TestServiceAnswersAndTracesReceipts(t *testing.T) {
 	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestShop(t *testing.T) {
 	out := tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(a.WrapExporter(out)))
 	otel.SetTracerProvider(a.WrapTracerProvider(tp))
-	s := &shop{tracer: otel.Tracer("shop")}
+	s := &service{tracer: otel.Tracer("orders")}
 	server := httptest.NewServer(s.router(a.Handler()))
 	defer server.Close()
 
@@ -42,7 +42,7 @@ func TestShop(t *testing.T) {
 		"/debug/vars":            http.StatusNotFound,
 	} {
 		if code, body := get(t, server.URL+path); code != want {
-			t.Errorf("%s answers %d: %.200s", path, code, body)
+			t.Errorf("%s: status %d, want %d: %.200s", path, code, want, body)
 		}
 	}
 	s.background.Wait()
@@ -56,14 +56,14 @@ func TestShop(t *testing.T) {
 		}
 	}
 	if !root.SpanContext.IsValid() || receipt.Parent.SpanID() != root.SpanContext.SpanID() || !receipt.EndTime.After(root.EndTime) {
-		t.Errorf("the receipt %v is not below the request %v", receipt.SpanContext, root.SpanContext)
+		t.Errorf("the span of the receipt %v is not a child of the request's %v that outlives it", receipt.SpanContext, root.SpanContext)
 	}
 	if code, body := get(t, server.URL+"/debug/gmpulse/metrics"); code != http.StatusOK || !strings.Contains(body, "gmpulse_root_spans_started_total") {
-		t.Errorf("%d: no spans in the metrics", code)
+		t.Errorf("the metrics (status %d) have no gmpulse_root_spans_started_total", code)
 	}
 }
 
-func TestRunEnds(t *testing.T) {
+func TestRunReturnsWhenTheContextIsDone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := run(ctx, "127.0.0.1:0", true); err != nil {
@@ -89,9 +89,8 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-// Without OpenTelemetry the agent's middleware names requests by their routes, as
-// docs/spans.md shows it.
-func TestWithoutOpenTelemetry(t *testing.T) {
+// The test has the code of docs/spans.md for a service without OpenTelemetry.
+func TestMiddlewareNamesRequestsByRoute(t *testing.T) {
 	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(time.Hour), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +101,7 @@ func TestWithoutOpenTelemetry(t *testing.T) {
 	a.Middleware(router).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/orders/7", http.NoBody))
 	end, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := a.Stop(end); err != nil { // takes the last snapshot
+	if err := a.Stop(end); err != nil { // Stop takes the last snapshot
 		t.Error(err)
 	}
 	for _, g := range a.Snapshot().SpanGroups {
@@ -110,5 +109,5 @@ func TestWithoutOpenTelemetry(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("no request of the route: %+v", a.Snapshot().SpanGroups)
+	t.Errorf("no ended request of the route in %+v", a.Snapshot().SpanGroups)
 }

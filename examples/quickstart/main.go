@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Quickstart is a small HTTP service under its own load, watched by gmpulse:
+// Quickstart is a small HTTP service with gmpulse that creates its own load:
 //
 //	go run ./examples/quickstart            until Ctrl-C
-//	go run ./examples/quickstart -for 10s   ends by itself, with a closing table
+//	go run ./examples/quickstart -for 10s   ends after 10 s and prints a summary
 //
-// It needs nothing else. With GMPULSE_FLUENTD=tcp://127.0.0.1:24224 it streams to
-// Fluentd too, with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 it sends its
-// spans to a Collector or to Jaeger, and a Prometheus can scrape the address that it
-// prints.
+// It needs no other program. With GMPULSE_FLUENTD=tcp://127.0.0.1:24224 it also sends
+// samples to Fluentd. With OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 it sends
+// its spans to a Collector or to Jaeger. Prometheus can scrape the address that the
+// program prints.
 package main
 
 import (
@@ -29,11 +29,11 @@ import (
 )
 
 func main() {
-	length := flag.Duration("for", 0, "end by itself after this time, 0 for never")
+	length := flag.Duration("for", 0, "end after this time, 0 for never")
 	var o options
 	flag.IntVar(&o.rate, "rate", 200, "requests a second that the example sends to itself, 1 to 5000")
-	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "where the shop listens")
-	flag.StringVar(&o.jsonl, "jsonl", "", "file to write samples and events to as JSON lines, for Filebeat and its like")
+	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the service")
+	flag.StringVar(&o.jsonl, "jsonl", "", "file for samples and events as JSON lines, to be read by Filebeat or similar")
 	flag.Parse()
 	if flag.NArg() > 0 || *length < 0 || o.rate < 1 || o.rate > 5000 {
 		flag.Usage()
@@ -58,30 +58,30 @@ type options struct {
 }
 
 func run(ctx context.Context, o *options) (err error) {
-	shop, err := newShop(ctx, o.listen)
+	service, err := newService(ctx, o.listen)
 	if err != nil {
 		return err
 	}
 
-	// The one line. The first option only adds the summary that this example prints.
-	view := &view{shop: shop}
-	with := []agent.Option{agent.WithExporter("summary", view)}
+	// A service needs only agent.Start(). The options add this example's summary and file.
+	summary := &summary{service: service}
+	options := []agent.Option{agent.WithExporter("summary", summary)}
 	if o.jsonl != "" {
 		file, err := jsonl.New(jsonl.Config{Path: o.jsonl})
 		if err != nil {
 			return err
 		}
-		with = append(with, agent.WithExporter("file", file))
+		options = append(options, agent.WithExporter("file", file))
 	}
-	a, err := agent.Start(with...)
+	a, err := agent.Start(options...)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, a.Stop(end), shop.close(end))
-		view.table(a.Stats())
+		err = errors.Join(err, a.Stop(end), service.close(end))
+		summary.printTable(a.Stats())
 	}()
 	provider, err := newProvider(ctx, a)
 	if err != nil {
@@ -94,13 +94,13 @@ func run(ctx context.Context, o *options) (err error) {
 		err = errors.Join(err, provider.Shutdown(end))
 	}()
 
-	fmt.Printf("service  %s/checkout\n", shop.url)
+	fmt.Printf("service  %s/checkout\n", service.url)
 	if a.URL() != "" {
 		fmt.Printf("page     %sdebug/gmpulse/\nmetrics  %smetrics\nhealth   %shealthz\n", a.URL(), a.URL(), a.URL())
 	}
-	if err := a.Gauge("shop.queue.depth", "{order}", "Orders that wait for the warehouse.", shop.waiting); err != nil {
+	if err := a.Gauge("shop.queue.depth", "{order}", "Orders that wait for the warehouse.", service.waiting); err != nil {
 		return err
 	}
-	shop.load(ctx, o.rate) // until ctx is done
+	service.load(ctx, o.rate) // until ctx is done
 	return nil
 }

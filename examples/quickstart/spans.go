@@ -14,20 +14,20 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-// newProvider makes what any service with OpenTelemetry has. Where the standard
-// variable says where to, its spans go out by OTLP over HTTP, those that are long
-// enough with what the process went through meanwhile:
+// newProvider returns a tracer provider. It exports spans by OTLP over HTTP if the
+// standard variable names an endpoint:
 //
 //	OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 go run ./examples/quickstart
 //
-// The other OTEL_EXPORTER_OTLP_* variables hold as well, but for the protocol.
-// gmpulse itself needs no span to be exported.
+// WrapExporter adds the state of the process to long spans. The other
+// OTEL_EXPORTER_OTLP_* variables apply as well, except that the protocol must be
+// http/protobuf. gmpulse itself does not need spans to be exported.
 func newProvider(ctx context.Context, a *agent.Agent) (*sdktrace.TracerProvider, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return sdktrace.NewTracerProvider(), nil
 	}
 	if p := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); p != "http/protobuf" {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; this example speaks http/protobuf only, on port 4318", p)
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; this example supports only http/protobuf, on port 4318", p)
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -119,7 +120,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	labelled.Keys = []string{"name"}
 	var report goroutines.Report
 	e := newPage(t, page.Config{Goroutines: func() goroutines.Report { return report }})
-	before := heap()
+	before := testutil.HeapAlloc()
 	for n := range 3600 {
 		points := make([]runtimeinfo.Point, 0, 300)
 		for _, m := range metrics {
@@ -143,7 +144,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		export(t, e, s)
 	}
 	report = goroutines.Report{}
-	used := heap() - before
+	used := testutil.HeapAlloc() - before
 	runtime.KeepAlive(e)
 	t.Logf("%d KB", used>>10)
 	if used > 2<<20 {
@@ -169,14 +170,6 @@ func survey(n int, at time.Time) goroutines.Report {
 		s.Groups = append(s.Groups, g)
 	}
 	return goroutines.Report{Survey: s, Verdicts: []goroutines.Verdict{{Kind: goroutines.Leak, Key: s.Groups[3].Key, Since: at, Count: 7}}}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // The history holds an hour of a real agent's numbers.

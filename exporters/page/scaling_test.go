@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -20,7 +21,7 @@ import (
 // tries, because other processes only add to them.
 func linear(t *testing.T, small int, prepare func(n int) (work func())) {
 	t.Helper()
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector has costs of its own")
 	}
 	const factor, tolerance, tries = 16, 3, 7

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // runOnDamagedStore runs a spool on a store with the given contents. Whatever they are, the
@@ -131,7 +132,7 @@ func TestSpoolSurvivesTruncationOfItsFile(t *testing.T) {
 		export(t, x, snapshot(seq, "e"))
 	}
 	b.does(nil)
-	eventually(t, "the rest is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
+	testutil.Eventually(t, "the rest is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
 	if got := b.seqs(); !strings.HasSuffix(got, fmt.Sprintf(" %d:e", kept+20)) || !strings.Contains(log.String(), "set aside") {
 		t.Errorf("delivered …%s, log:\n%s", got[max(0, len(got)-40):], log)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -112,7 +113,7 @@ func TestNothingIsWrittenWhileTheBackendKeepsUp(t *testing.T) {
 	b := &backend{}
 	x, _ := newSpool(t, b, spool.Config{Dir: dir})
 	export(t, x, snapshot(1))
-	eventually(t, "the store is open", func() bool { return balanced(t, x).Spool.OnDisk })
+	testutil.Eventually(t, "the store is open", func() bool { return balanced(t, x).Spool.OnDisk })
 	read := func() string {
 		data, err := os.ReadFile(filepath.Join(dir, "exporter.db"))
 		if err != nil {
@@ -120,7 +121,7 @@ func TestNothingIsWrittenWhileTheBackendKeepsUp(t *testing.T) {
 		}
 		return string(data)
 	}
-	eventually(t, "the first one is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
+	testutil.Eventually(t, "the first one is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
 	time.Sleep(10 * time.Millisecond) // a transaction under way
 	before := read()
 	slow := 0
@@ -178,7 +179,7 @@ func TestTooManyProcessesUseMemory(t *testing.T) {
 		b.does(down)
 		x, _ := newSpool(t, b, spool.Config{Dir: dir})
 		export(t, x, snapshot(1))
-		eventually(t, "the disk is tried", func() bool { s := balanced(t, x).Spool; return s.OnDisk || s.DiskError != "" })
+		testutil.Eventually(t, "the disk is tried", func() bool { s := balanced(t, x).Spool; return s.OnDisk || s.DiskError != "" })
 		all = append(all, x)
 	}
 	if s := balanced(t, all[16]); s.Spool.OnDisk || !strings.Contains(s.Spool.DiskError, "give each its own directory") {
@@ -255,7 +256,7 @@ func TestDeadLetterFile(t *testing.T) {
 	})
 	x, _ := newSpool(t, b, spool.Config{Dir: dir})
 	seq := 0
-	eventually(t, "the bad record is a dead letter", func() bool {
+	testutil.Eventually(t, "the bad record is a dead letter", func() bool {
 		seq++
 		export(t, x, snapshot(seq, "e"))
 		return balanced(t, x).Snapshots.Dropped[exporters.DropDeadLetter] == 1

@@ -14,6 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -53,7 +54,7 @@ func TestRecordsArriveOnceTheServerRecovers(t *testing.T) {
 			for seq := 1; seq <= records; seq++ {
 				export(t, x, snapshot(seq, "e"))
 			}
-			eventually(t, "it was tried twice", func() bool {
+			testutil.Eventually(t, "it was tried twice", func() bool {
 				s := balanced(t, x)
 				return s.Errors+s.Timeouts > 1 || mode == forward.OnePerConn && s.Snapshots.Delivered == records
 			})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // smallDisk mounts a small file system, which requires root.
@@ -52,7 +53,7 @@ func TestFullDiskKeepsRecordsInMemory(t *testing.T) {
 			export(t, x, s)
 		}
 	}
-	eventually(t, "the disk is full", func() bool {
+	testutil.Eventually(t, "the disk is full", func() bool {
 		more()
 		return balanced(t, x).Spool.DiskError != ""
 	})
@@ -61,11 +62,11 @@ func TestFullDiskKeepsRecordsInMemory(t *testing.T) {
 	}
 	more()
 	b.does(nil) // a full disk can be read
-	eventually(t, "all is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
+	testutil.Eventually(t, "all is delivered", func() bool { return balanced(t, x).Snapshots.Pending == 0 })
 	b.does(down)
 	more()
 	remount(t, dir, 0, "size=64m")
-	eventually(t, "the disk works again", func() bool { return balanced(t, x).Spool.OnDisk })
+	testutil.Eventually(t, "the disk works again", func() bool { return balanced(t, x).Spool.OnDisk })
 	syncSpool(t, x)
 	b.does(nil)
 	s := stop(t, x, longDeadline)
@@ -89,10 +90,10 @@ func TestReadOnlyDiskKeepsRecordsInMemory(t *testing.T) {
 	remount(t, dir, syscall.MS_RDONLY, "")
 	x, log := newSpool(t, b, spool.Config{Dir: dir})
 	export(t, x, snapshot(1, "e"))
-	eventually(t, "the disk is tried", func() bool { return balanced(t, x).Spool.DiskError != "" })
+	testutil.Eventually(t, "the disk is tried", func() bool { return balanced(t, x).Spool.DiskError != "" })
 	export(t, x, snapshot(2, "e"))
 	remount(t, dir, 0, "")
-	eventually(t, "the disk works", func() bool { return balanced(t, x).Spool.OnDisk })
+	testutil.Eventually(t, "the disk works", func() bool { return balanced(t, x).Spool.OnDisk })
 	export(t, x, snapshot(3, "e"))
 	syncSpool(t, x)
 	b.does(nil)

@@ -179,16 +179,6 @@ func balanced(t testing.TB, x *spool.Exporter) exporters.Stats {
 	return s
 }
 
-// eventually waits for real time to pass: the disk does not run in a synctest bubble.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timeout after 20 s: %s", what)
-		}
-	}
-}
-
 func largeAttrs() []slog.Attr { return []slog.Attr{slog.String("padding", strings.Repeat("x", 1000))} }
 
 func files(t testing.TB, dir string) string {

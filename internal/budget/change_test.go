@@ -14,11 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
-// change lists the packages whose code has grown or shrunk since the budget was
-// set, which testdata tells. go test ./internal/budget -run TestCodeByPackage -update
-// writes that.
+// change lists the packages whose code has grown or shrunk since testdata was
+// written by go test ./internal/budget -run TestFailingSizeBudgetNamesThePackage -update.
 func change(tb testing.TB, what, source string) string {
 	tb.Helper()
 	now, then := codeByPackage(tb, source), recorded(tb, what)
@@ -31,7 +32,7 @@ func change(tb testing.TB, what, source string) string {
 	by := func(p string) int { return now[p] - then[p] }
 	slices.SortFunc(packages, func(a, b string) int { return cmp.Or(by(b)-by(a), strings.Compare(a, b)) })
 	var b strings.Builder
-	b.WriteString("machine code by package since then, which is less than half of what it takes in the binary, in KB:")
+	b.WriteString("change of machine code by package since the limit was set, in KB (in the binary it takes more than twice as much):")
 	for _, p := range packages {
 		if by(p) != 0 {
 			fmt.Fprintf(&b, "\n%+6d %s", by(p), p)
@@ -40,11 +41,10 @@ func change(tb testing.TB, what, source string) string {
 	return b.String()
 }
 
-// TestCodeByPackage proves that a failing budget names the package that was added:
-// the engine's budget, held against the agent.
-func TestCodeByPackage(t *testing.T) {
-	if testing.Short() || raceEnabled {
-		t.Skip("as TestBudget")
+// The test compares the sizes recorded for the engine with the sizes of the agent.
+func TestFailingSizeBudgetNamesThePackage(t *testing.T) {
+	if testing.Short() || testutil.RaceEnabled {
+		t.Skip("builds programs, which the race detector does not affect")
 	}
 	if flag.Lookup("update").Value.String() == "true" {
 		record(t, agentBinary, codeByPackage(t, withAgent))
@@ -53,7 +53,7 @@ func TestCodeByPackage(t *testing.T) {
 	got := change(t, engineBinary, withAgent)
 	for _, want := range []string{" google.golang.org/protobuf/internal/impl\n", " github.com/gmpulse/gmpulse/exporters/page\n"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("no line with%s in what the agent has over the engine:\n%s", want, got)
+			t.Errorf("no line with%s in the difference between agent and engine:\n%s", want, got)
 		}
 	}
 }
@@ -90,8 +90,8 @@ func recorded(tb testing.TB, what string) map[string]int {
 	return code
 }
 
-// codeByPackage sums the functions of a program up, in KB, without what is less
-// than one.
+// codeByPackage returns the size of each package's functions in a program, in KB.
+// It omits packages with less than 1 KB.
 func codeByPackage(tb testing.TB, source string) map[string]int {
 	tb.Helper()
 	out, err := exec.CommandContext(tb.Context(), "go", "tool", "nm", "-size", build(tb, source, "-w")).Output()
@@ -118,8 +118,8 @@ func codeByPackage(tb testing.TB, source string) map[string]int {
 	return code
 }
 
-// packageOf cuts a symbol's name after the package: at the first dot behind the
-// path, where the arguments of a generic function have no part in it.
+// packageOf returns the package of a symbol: its name up to the first dot after the
+// last slash. Type arguments, which may have slashes and dots, are cut off first.
 func packageOf(symbol string) string {
 	symbol, _, _ = strings.Cut(symbol, "[")
 	path := strings.LastIndex(symbol, "/") + 1

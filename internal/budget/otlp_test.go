@@ -15,23 +15,23 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// nowhere is an exporter of the SDK's that drops what it gets.
-type nowhere struct{ temporality metricdata.Temporality }
+// discard is an exporter of the SDK that drops all metrics.
+type discard struct{ temporality metricdata.Temporality }
 
-func (n nowhere) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality { return n.temporality }
+func (n discard) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality { return n.temporality }
 
-func (nowhere) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+func (discard) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	return sdkmetric.DefaultAggregationSelector(k)
 }
 
-func (nowhere) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
-func (nowhere) ForceFlush(context.Context) error                          { return nil }
-func (nowhere) Shutdown(context.Context) error                            { return nil }
+func (discard) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+func (discard) ForceFlush(context.Context) error                          { return nil }
+func (discard) Shutdown(context.Context) error                            { return nil }
 
-// collect makes OTLP's metrics of one live snapshot after the other.
+// collect returns a function that exports the next of four live snapshots.
 func collect(tb testing.TB, t metricdata.Temporality) func() {
 	tb.Helper()
-	e, err := otlp.New(otlp.Config{Metrics: nowhere{t}, Process: true})
+	e, err := otlp.New(otlp.Config{Metrics: discard{t}, Process: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

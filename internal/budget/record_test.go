@@ -13,8 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// recordAllocations is of one record and its acknowledgement, those of the client
-// library and of a server that makes few included.
+// recordAllocations counts the allocations of one acknowledged record, including the
+// allocations of fluent-logger and of the test server.
 func recordAllocations(tb testing.TB) float64 {
 	tb.Helper()
 	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb)})
@@ -29,7 +29,7 @@ func recordAllocations(tb testing.TB) float64 {
 			tb.Error(err)
 		}
 	}
-	export() // connects
+	export() // opens the connection
 	n := allocations(export)
 	if err := e.Shutdown(tb.Context()); err != nil {
 		tb.Error(err)
@@ -37,7 +37,8 @@ func recordAllocations(tb testing.TB) float64 {
 	return n
 }
 
-// acknowledging returns the address of a server for one connection at a time.
+// acknowledging starts a Forward server that serves one connection at a time, and
+// returns its address.
 func acknowledging(tb testing.TB) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,7 +72,7 @@ func acknowledge(c net.Conn) error {
 	var chunk, answer []byte
 	for {
 		if _, err := r.ReadArrayHeader(); err != nil {
-			return nil //nolint:nilerr // the client is gone, or never was one: it probes
+			return nil //nolint:nilerr // the client closed the connection; a probe sends nothing at all
 		}
 		for range 3 { // tag, time, record
 			if err := r.Skip(); err != nil {

@@ -19,7 +19,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// limit reads all that the runtime has but the counters of GODEBUG settings.
+// limit returns a function that reads all runtime metrics except the counters of
+// GODEBUG settings. No sampler of these metrics can be faster.
 func limit() func() {
 	var samples []metrics.Sample
 	for _, d := range metrics.All() {
@@ -51,14 +52,14 @@ func snapshotAllocations(testing.TB) float64 {
 	return allocations(func() { r.Snapshot() })
 }
 
-// sampleGrowth cannot take turns: it compares both with the same computation, so
-// that a processor that is slower for a while is not held against the sample.
+// sampleGrowth cannot measure its two cases in turn. It compares each with the same
+// computation instead, which cancels a change of the processor's speed.
 func sampleGrowth(testing.TB) float64 {
-	few := sampleBeside(50)
-	return sampleBeside(50_000) / few
+	few := sampleWith(50)
+	return sampleWith(50_000) / few
 }
 
-func sampleBeside(goroutines int) float64 {
+func sampleWith(goroutines int) float64 {
 	stop := make(chan struct{})
 	var ready, done sync.WaitGroup
 	ready.Add(goroutines)
@@ -81,7 +82,8 @@ func sampleBeside(goroutines int) float64 {
 	return r
 }
 
-// tickAllocations counts over a hundred ticks in a bubble, where nothing else runs.
+// tickAllocations returns the mean over a hundred ticks in a synctest bubble, where
+// no other goroutine runs.
 func tickAllocations(tb testing.TB) (perTick float64) {
 	tb.Helper()
 	const ticks = 100

@@ -15,27 +15,27 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// page is a response that nobody reads.
-type page struct {
+// discardedResponse is an http.ResponseWriter that only counts bytes.
+type discardedResponse struct {
 	header http.Header
 	n      int
 }
 
-func (p *page) Header() http.Header         { return p.header }
-func (p *page) WriteHeader(int)             {}
-func (p *page) Write(b []byte) (int, error) { p.n += len(b); return len(b), nil }
+func (p *discardedResponse) Header() http.Header         { return p.header }
+func (p *discardedResponse) WriteHeader(int)             {}
+func (p *discardedResponse) Write(b []byte) (int, error) { p.n += len(b); return len(b), nil }
 
 func get(tb testing.TB, h http.Handler) func() {
 	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept", "text/plain")
 	scrape := func() int {
-		p := &page{header: http.Header{}}
+		p := &discardedResponse{header: http.Header{}}
 		h.ServeHTTP(p, r)
 		return p.n
 	}
 	if n := scrape(); n < 10_000 {
-		tb.Errorf("a page of %d bytes", n)
+		tb.Errorf("the page has %d bytes, want at least 10,000", n)
 	}
 	return func() { scrape() }
 }

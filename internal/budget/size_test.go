@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Programs that serve and start gmpulse besides, each built as one ships it.
+// Sources of the programs whose binaries are compared.
 const (
 	bare = `package main
 
@@ -51,7 +51,7 @@ func main() {
 func agentSize(tb testing.TB) float64  { tb.Helper(); return size(tb, withAgent) - size(tb, bare) }
 func engineSize(tb testing.TB) float64 { tb.Helper(); return size(tb, withEngine) - size(tb, bare) }
 
-// size returns that of a stripped binary in MB.
+// size builds a program and returns the size of its stripped binary in MB.
 func size(tb testing.TB, source string) float64 {
 	tb.Helper()
 	info, err := os.Stat(build(tb, source, "-s -w"))

@@ -14,11 +14,11 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// looker asks a span for all that has to be known of it and forgets it. The SDK's
-// locks make that more than half of what any processor of this kind costs.
-type looker struct{ sum int64 }
+// reading is a span processor that only reads the fields that gmpulse needs. The
+// SDK's locks make this more than half of the cost of any such processor.
+type reading struct{ sum int64 }
 
-func (l *looker) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+func (l *reading) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 	if s.Parent().HasSpanID() {
 		return
 	}
@@ -27,7 +27,7 @@ func (l *looker) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 	l.sum += int64(len(s.Name())) + int64(span[0]) + int64(traceID[0]) + s.StartTime().UnixNano()
 }
 
-func (l *looker) OnEnd(s sdktrace.ReadOnlySpan) {
+func (l *reading) OnEnd(s sdktrace.ReadOnlySpan) {
 	if s.Parent().HasSpanID() {
 		return
 	}
@@ -36,41 +36,42 @@ func (l *looker) OnEnd(s sdktrace.ReadOnlySpan) {
 	l.sum += int64(span[0]) + int64(traceID[0]) + s.EndTime().UnixNano()
 }
 
-func (*looker) Shutdown(context.Context) error   { return nil }
-func (*looker) ForceFlush(context.Context) error { return nil }
+func (*reading) Shutdown(context.Context) error   { return nil }
+func (*reading) ForceFlush(context.Context) error { return nil }
 
-// keeper keeps the last span that started and what its end looked like.
-type keeper struct {
-	looker
+// capture records the arguments of its last calls.
+type capture struct {
+	reading
 	start sdktrace.ReadWriteSpan
 	end   sdktrace.ReadOnlySpan
 }
 
-func (k *keeper) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) { k.start = s }
-func (k *keeper) OnEnd(s sdktrace.ReadOnlySpan)                       { k.end = s }
+func (c *capture) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) { c.start = s }
+func (c *capture) OnEnd(s sdktrace.ReadOnlySpan)                       { c.end = s }
 
-// calls returns start and end of a span as p gets them, without what the SDK does.
+// calls returns a function that calls p's OnStart and OnEnd with a span of the SDK,
+// without the rest of the SDK's work.
 func calls(ctx context.Context, p sdktrace.SpanProcessor) func() {
-	k := &keeper{}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(k))
+	c := &capture{}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(c))
 	_, span := provider.Tracer("").Start(ctx, "GET /")
 	span.End()
-	end := k.end
-	provider.Tracer("").Start(ctx, "GET /") //nolint:spancheck // it stays open: an ended one answers differently
-	start := &both{k.start, end}
+	end := c.end
+	provider.Tracer("").Start(ctx, "GET /") //nolint:spancheck // stays open: the methods of an ended span behave differently
+	start := &openSpan{c.start, end}
 	return func() {
 		p.OnStart(ctx, start)
 		p.OnEnd(end)
 	}
 }
 
-// both is an open span with the identity of the one that ended.
-type both struct {
+// openSpan is an open span with the span context of one that has ended.
+type openSpan struct {
 	sdktrace.ReadWriteSpan
 	ended sdktrace.ReadOnlySpan
 }
 
-func (b *both) SpanContext() trace.SpanContext { return b.ended.SpanContext() }
+func (s *openSpan) SpanContext() trace.SpanContext { return s.ended.SpanContext() }
 
 func processor(tb testing.TB, c tracectx.Config) *tracectx.Processor {
 	tb.Helper()
@@ -87,32 +88,32 @@ func child() context.Context {
 	}))
 }
 
-func rootToLook(tb testing.TB) float64 {
+func rootToReading(tb testing.TB) float64 {
 	tb.Helper()
 	ctx := context.Background()
-	return ratio(calls(ctx, &looker{}), calls(ctx, processor(tb, tracectx.Config{})))
+	return ratio(calls(ctx, &reading{}), calls(ctx, processor(tb, tracectx.Config{})))
 }
 
-// rootInCrowd looks for what grows with the number of active spans.
-func rootInCrowd(tb testing.TB) float64 {
+// rootWithActiveSpans shows whether the cost grows with the number of active spans.
+func rootWithActiveSpans(tb testing.TB) float64 {
 	tb.Helper()
 	ctx := context.Background()
-	alone, crowded := processor(tb, tracectx.Config{}), processor(tb, tracectx.Config{})
-	crowd(crowded, 2000)
-	return ratio(calls(ctx, alone), calls(ctx, crowded))
+	alone, busy := processor(tb, tracectx.Config{}), processor(tb, tracectx.Config{})
+	startSpans(busy, 2000)
+	return ratio(calls(ctx, alone), calls(ctx, busy))
 }
 
-// crowd starts spans of four names that stay active.
-func crowd(p sdktrace.SpanProcessor, n int) {
+// startSpans starts n spans of four names, which stay active.
+func startSpans(p sdktrace.SpanProcessor, n int) {
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p)).Tracer("")
 	for i := range n {
 		tracer.Start(context.Background(), [...]string{"GET /a", "GET /b", "GET /c", "GET /d"}[i%4]) //nolint:spancheck // they stay active
 	}
 }
 
-func childToLook(tb testing.TB) float64 {
+func childToReading(tb testing.TB) float64 {
 	tb.Helper()
-	return ratio(calls(child(), &looker{}), calls(child(), processor(tb, tracectx.Config{})))
+	return ratio(calls(child(), &reading{}), calls(child(), processor(tb, tracectx.Config{})))
 }
 
 func rootAllocations(tb testing.TB) float64 {
@@ -120,33 +121,33 @@ func rootAllocations(tb testing.TB) float64 {
 	p := processor(tb, tracectx.Config{})
 	n := allocations(calls(context.Background(), p))
 	if a := p.Observe(time.Now()); a.Ended == 0 || a.Ended != a.Started {
-		tb.Errorf("measured something else: %+v", a)
+		tb.Errorf("the processor did not track all spans: %+v", a)
 	}
 	return n
 }
 
-const scanned = 5000
+const observed = 5000
 
-func scan(tb testing.TB) func() {
+func observe(tb testing.TB) func() {
 	tb.Helper()
-	p := processor(tb, tracectx.Config{Capacity: 2 * scanned})
-	crowd(p, scanned)
-	if a := p.Observe(time.Now()); a.Started != scanned || a.Untracked != 0 {
-		tb.Errorf("measured something else: %+v", a)
+	p := processor(tb, tracectx.Config{Capacity: 2 * observed})
+	startSpans(p, observed)
+	if a := p.Observe(time.Now()); a.Started != observed || a.Untracked != 0 {
+		tb.Errorf("the processor did not track all spans: %+v", a)
 	}
 	return func() { p.Observe(time.Now()) }
 }
 
-func scanToRange(tb testing.TB) float64 {
+func observeToRange(tb testing.TB) float64 {
 	tb.Helper()
 	var m sync.Map
-	for i := range scanned {
+	for i := range observed {
 		m.Store(trace.SpanID{byte(i), byte(i >> 8)}, i)
 	}
-	return ratio(func() { m.Range(func(any, any) bool { return true }) }, scan(tb))
+	return ratio(func() { m.Range(func(any, any) bool { return true }) }, observe(tb))
 }
 
-func scanAllocations(tb testing.TB) float64 {
+func observeAllocations(tb testing.TB) float64 {
 	tb.Helper()
-	return allocations(scan(tb))
+	return allocations(observe(tb))
 }

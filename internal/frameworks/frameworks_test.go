@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package frameworks tests gmpulse with the instrumentations otelhttp, otelgin and
-// otelgrpc. It is a separate module, so that gmpulse requires none of them.
+// Package frameworks tests gmpulse with the instrumentation libraries otelhttp,
+// otelgin and otelgrpc. It is a module of its own, so that gmpulse requires none of
+// them.
 package frameworks
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,28 +26,30 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// A framework serves one request, which calls inside.
+// framework is one instrumentation library. call serves a request whose handler
+// calls inside with the request's context.
 type framework struct {
-	name string // of the root span
-	call func(t *testing.T, tp trace.TracerProvider, inside func(context.Context))
+	rootSpan string
+	call     func(t *testing.T, tp trace.TracerProvider, inside func(context.Context))
 }
 
 func frameworks() map[string]framework {
 	return map[string]framework{
-		"otelhttp": {"service", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
+		"otelhttp": {"orders", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
 			t.Helper()
 			serve(t, otelhttp.NewHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside(r.Context()) }),
-				"service", otelhttp.WithTracerProvider(tp)))
+				"orders", otelhttp.WithTracerProvider(tp)))
 		}},
 		"otelgin": {"GET /orders/:id", func(t *testing.T, tp trace.TracerProvider, inside func(context.Context)) {
 			t.Helper()
 			gin.SetMode(gin.ReleaseMode)
 			r := gin.New()
-			r.Use(otelgin.Middleware("service", otelgin.WithTracerProvider(tp)))
+			r.Use(otelgin.Middleware("orders", otelgin.WithTracerProvider(tp)))
 			r.GET("/orders/:id", func(c *gin.Context) { inside(c.Request.Context()) })
 			serve(t, r)
 		}},
@@ -75,7 +79,7 @@ func callGRPC(t *testing.T, tp trace.TracerProvider, inside func(context.Context
 			return next(ctx, req)
 		}))
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
-	go func() { _ = server.Serve(l) }() // until Stop
+	go func() { _ = server.Serve(l) }() // returns after GracefulStop
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -84,17 +88,17 @@ func callGRPC(t *testing.T, tp trace.TracerProvider, inside func(context.Context
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Error(err)
 	}
-	server.GracefulStop() // the span ends after the response
+	server.GracefulStop() // waits for the end of the span, which follows the response
 }
 
-func TestOneRootPerRequest(t *testing.T) {
+func TestRootSpanOfARequestIsActiveWhileItIsServed(t *testing.T) {
 	for name, f := range frameworks() {
-		for way, sampler := range map[string]sdktrace.Sampler{"sampled": sdktrace.AlwaysSample(), "dropped": sdktrace.NeverSample()} {
+		for decision, sampler := range map[string]sdktrace.Sampler{"sampled": sdktrace.AlwaysSample(), "dropped": sdktrace.NeverSample()} {
 			for _, wrapped := range []bool{false, true} {
-				if way == "dropped" && !wrapped {
-					continue // span processors do not see them
+				if decision == "dropped" && !wrapped {
+					continue // the SDK calls no processor for spans that are not recorded
 				}
-				t.Run(name+"/"+way+map[bool]string{true: "/wrapped"}[wrapped], func(t *testing.T) { check(t, f, sampler, wrapped) })
+				t.Run(name+"/"+decision+map[bool]string{true: "/wrapped"}[wrapped], func(t *testing.T) { check(t, f, sampler, wrapped) })
 			}
 		}
 	}
@@ -119,14 +123,13 @@ func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 		during = p.Observe(time.Now())
 		child.End()
 	})
-	if len(during.Active) != 1 || !strings.Contains(during.Active[0].Name, f.name) {
-		t.Errorf("active: %+v, want %s", during.Active, f.name)
+	if len(during.Active) != 1 || !strings.Contains(during.Active[0].Name, f.rootSpan) {
+		t.Errorf("active spans: %+v, want one named %s", during.Active, f.rootSpan)
 	}
-	after := p.Observe(time.Now())
-	for deadline := time.Now().Add(10 * time.Second); after.Ended == 0 && time.Now().Before(deadline); after = p.Observe(time.Now()) {
-		time.Sleep(time.Millisecond) // otelgrpc ends the span after its context
-	}
-	if after.Started != 1 || after.Ended != 1 || len(after.Active) != 0 {
-		t.Errorf("%d started, %d ended, %d active", after.Started, after.Ended, len(after.Active))
-	}
+	testutil.Retry(t, func() error { // otelgrpc ends the span a moment after the call returns
+		if a := p.Observe(time.Now()); a.Started != 1 || a.Ended != 1 || len(a.Active) != 0 {
+			return fmt.Errorf("%d spans started, %d ended, %d active; want 1, 1, 0", a.Started, a.Ended, len(a.Active))
+		}
+		return nil
+	})
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sbom keeps sbom.cdx.json, the list of the modules that a program links which
-// uses gmpulse, as CycloneDX 1.6 has it.
+// Package sbom tests that sbom.cdx.json is up to date. The file lists, in CycloneDX
+// 1.6, the modules that a program with gmpulse links.
 package sbom
 
 import (
@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write sbom.cdx.json")
 
 const root = "../.."
 
-// module is one of those that go list names. The zero value is the standard library.
+// module is a module as go list prints it.
 type module struct {
 	Path, Version, Sum string
 	Main               bool
@@ -33,7 +33,7 @@ type module struct {
 }
 
 func (m *module) purl() string {
-	if m.Version == "" { // ours: the version is the tag of whoever takes it
+	if m.Version == "" { // gmpulse itself: the version is the tag that the user requires
 		return "pkg:golang/" + m.Path
 	}
 	return "pkg:golang/" + m.Path + "@" + m.Version
@@ -57,7 +57,7 @@ type (
 		Type     string        `json:"type"`
 		Name     string        `json:"name"`
 		Version  string        `json:"version,omitempty"`
-		Hashes   []hash        `json:"hashes,omitempty"` // of go.sum, which is one of a list of files and their hashes
+		Hashes   []hash        `json:"hashes,omitempty"` // as in go.sum: the hash of the list of the module's file hashes
 		Licenses []licenseItem `json:"licenses,omitempty"`
 		PURL     string        `json:"purl"`
 	}
@@ -77,13 +77,13 @@ type (
 	}
 )
 
-// graph is what modules need of each other.
+// graph has the modules and the dependencies between them.
 type graph struct {
 	modules map[string]*module // by path
 	needs   map[string]map[string]bool
 }
 
-// read adds the packages that a program links on an operating system.
+// read adds the packages that a program links on an operating system, given as GOOS.
 func (g *graph) read(t *testing.T, system string) {
 	t.Helper()
 	type goPackage struct {
@@ -110,7 +110,7 @@ func (g *graph) read(t *testing.T, system string) {
 		}
 		if m := p.Module; m != nil {
 			if m.Replace != nil {
-				t.Fatalf("%s is replaced: whoever uses gmpulse gets another one", m.Path)
+				t.Fatalf("%s is replaced, but replace directives do not apply to users of gmpulse", m.Path)
 			}
 			packages, of[p.ImportPath], g.modules[m.Path] = append(packages, p), m, m
 		}
@@ -128,12 +128,12 @@ func (g *graph) read(t *testing.T, system string) {
 	}
 }
 
-// sum returns the hash that go.sum has of a module, as CycloneDX tools write it.
+// sum returns the hash of a module from go.sum, in the hexadecimal form of CycloneDX.
 func sum(t *testing.T, m *module) []hash {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Sum, "h1:"))
 	if err != nil || len(b) != 32 {
-		t.Fatalf("%s: the sum %q (%v)", m.Path, m.Sum, err)
+		t.Fatalf("%s: malformed sum %q (%v)", m.Path, m.Sum, err)
 	}
 	return []hash{{"SHA-256", hex.EncodeToString(b)}}
 }
@@ -157,15 +157,14 @@ func (g *graph) document(t *testing.T) *document {
 	return d
 }
 
-// TestSBOM compares sbom.cdx.json with what go list says.
-func TestSBOM(t *testing.T) {
+func TestSBOMMatchesGoList(t *testing.T) {
 	g := &graph{map[string]*module{}, map[string]map[string]bool{}}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		g.read(t, system)
 	}
 	d := g.document(t)
 	if len(d.Components) == 0 || d.Metadata.Component.Name == "" {
-		t.Fatalf("%d components of %q", len(d.Components), d.Metadata.Component.Name)
+		t.Fatalf("found %d components and the main module %q", len(d.Components), d.Metadata.Component.Name)
 	}
 	var want bytes.Buffer
 	e := json.NewEncoder(&want)
@@ -176,7 +175,7 @@ func TestSBOM(t *testing.T) {
 	}
 	file := filepath.Join(root, "sbom.cdx.json")
 	if *update {
-		if err := os.WriteFile(file, want.Bytes(), 0o644); err != nil { //nolint:gosec // everybody may read it
+		if err := os.WriteFile(file, want.Bytes(), 0o644); err != nil { //nolint:gosec // the mode that git gives it
 			t.Fatal(err)
 		}
 	}

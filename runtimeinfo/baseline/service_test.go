@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
@@ -82,7 +83,7 @@ func newService(t *testing.T, seed uint64) *service {
 // seeds returns how many seeds a test tries: n, but one under the race detector, which slows
 // these single-goroutine simulations down tenfold.
 func seeds(n uint64) uint64 {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		return 1
 	}
 	return n

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/profiles"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -121,7 +122,7 @@ func waiting(t *testing.T, function string) int {
 // surveyAt takes surveys until n goroutines wait in the function.
 func surveyAt(t *testing.T, function string, n int) (s *goroutines.Survey, k goroutines.Key) {
 	t.Helper()
-	eventually(t, func() bool {
+	testutil.Eventually(t, "the goroutines wait in "+function, func() bool {
 		s = take(t)
 		g := groupAt(s, packagePath+function)
 		if g == nil || g.Count != n {
@@ -129,7 +130,7 @@ func surveyAt(t *testing.T, function string, n int) (s *goroutines.Survey, k gor
 		}
 		k = g.Key
 		return true
-	}, func() string { return "too few wait" })
+	})
 	return s, k
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -66,7 +67,7 @@ func TestBirths(t *testing.T) {
 	}
 	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{RootLabel: "route", EpochLabel: "epoch"})
 	var got goroutines.Group
-	eventually(t, func() bool {
+	testutil.Retry(t, func() error {
 		s, err := surveyor.Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -74,9 +75,10 @@ func TestBirths(t *testing.T) {
 		if g := groupAt(s, packagePath+"waitLabelled"); g != nil {
 			got = *g
 		}
-		return got.Count == 14 && slices.Equal(got.Origins, want)
-	}, func() string {
-		return fmt.Sprintf("got %d with origins %v; want 14 with %v", got.Count, got.Origins, want)
+		if got.Count != 14 || !slices.Equal(got.Origins, want) {
+			return fmt.Errorf("got %d with origins %v; want 14 with %v", got.Count, got.Origins, want)
+		}
+		return nil
 	})
 }
 
@@ -87,17 +89,17 @@ func TestSurveyExcludesAgent(t *testing.T) {
 		t.Run("label="+label, func(t *testing.T) {
 			surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{AgentLabel: label})
 			var s *goroutines.Survey
-			eventually(t, func() bool {
+			testutil.Retry(t, func() error {
 				var err error
 				if s, err = surveyor.Take(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				g := groupAt(s, packagePath+"waitAgent")
 				// The goroutine of the test takes the survey and counts as the agent's too.
-				return g != nil && g.Count == 6-agent && s.Agent == agent+1 &&
-					s.Goroutines+s.Agent == runtime.NumGoroutine()
-			}, func() string {
-				return fmt.Sprintf("%d of the agent, %d others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
+				if g == nil || g.Count != 6-agent || s.Agent != agent+1 || s.Goroutines+s.Agent != runtime.NumGoroutine() {
+					return fmt.Errorf("%d of the agent, %d others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
+				}
+				return nil
 			})
 			for _, g := range s.Groups {
 				for _, f := range g.Stack {
@@ -134,10 +136,10 @@ func TestConcurrentSurveys(t *testing.T) {
 func TestSurveyIsSortedAndBounded(t *testing.T) {
 	defer startMany(400, pprof.Labels(), waitLabelled)()
 	defer startMany(300, pprof.Labels(), waitAgent)()
-	eventually(t, func() bool {
+	testutil.Eventually(t, "300 goroutines wait", func() bool {
 		g := groupAt(take(t), packagePath+"waitAgent")
 		return g != nil && g.Count == 300
-	}, func() string { return "300 goroutines do not wait yet" })
+	})
 	whole := take(t)
 	s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{MaxGroups: 2}).Take(t.Context())
 	if err != nil {
@@ -161,12 +163,12 @@ func TestSurveyIsSortedAndBounded(t *testing.T) {
 func TestDeepStackHasNoEntry(t *testing.T) {
 	defer startMany(2, pprof.Labels(), waitDeep)()
 	var got goroutines.Group
-	eventually(t, func() bool {
+	testutil.Eventually(t, "two goroutines have deep stacks", func() bool {
 		if g := groupAt(take(t), packagePath+"descend"); g != nil {
 			got = *g
 		}
 		return got.Count == 2
-	}, func() string { return "no goroutine is that deep yet" })
+	})
 	if got.Entry != "" {
 		t.Errorf("entry %q", got.Entry)
 	}
@@ -180,12 +182,12 @@ func TestStackEndsWithItsEntry(t *testing.T) {
 	go descend(100, c)
 	defer close(c)
 	var got goroutines.Group
-	eventually(t, func() bool {
+	testutil.Eventually(t, "a goroutine has a deep stack", func() bool {
 		if g := groupAt(take(t), packagePath+"descend"); g != nil {
 			got = *g
 		}
 		return got.Count == 1
-	}, func() string { return "no such goroutine yet" })
+	})
 	if last := got.Stack[len(got.Stack)-1].Function; len(got.Stack) != 48 || last != got.Entry {
 		t.Errorf("%d frames down to %s, want 48 down to %s", len(got.Stack), last, got.Entry)
 	}
@@ -243,28 +245,21 @@ func TestCorruptLabels(t *testing.T) {
 func TestSurveyIsSmall(t *testing.T) {
 	defer startMany(10_000, pprof.Labels("route", "/cart"), waitLabelled)()
 	s := take(t)
-	before := heap()
+	before := testutil.HeapAlloc()
 	surveys := make([]*goroutines.Survey, 20)
 	for i := range surveys {
 		surveys[i] = take(t)
 	}
-	if held := (heap() - before) / len(surveys); held > 64<<10 {
+	if held := (testutil.HeapAlloc() - before) / int64(len(surveys)); held > 64<<10 {
 		t.Errorf("a survey of %d groups holds %d bytes", len(s.Groups), held)
 	}
 	runtime.KeepAlive(surveys)
 }
 
-func heap() int {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
-}
-
 // A survey stops the world for a time that does not depend on the number of goroutines. With
 // debug=2 it would be 80 ms here.
 func TestSurveyPausesBriefly(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		t.Skip("depends on time")
 	}
 	defer startMany(10_000, pprof.Labels(), waitLabelled)()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -102,7 +103,7 @@ func TestClassNames(t *testing.T) {
 }
 
 func TestWaitClassOfDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Read main.f")

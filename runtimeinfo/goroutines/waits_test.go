@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -384,27 +385,29 @@ func checkWait(t *testing.T, w wait) {
 	t.Helper()
 	function := packagePath + w.function
 	place := goroutines.Site{Function: function, Line: lineNamed(t, w.function)}
-	var last string
-	eventually(t, func() bool {
+	testutil.Retry(t, func() error {
 		g := groupAt(take(t), function)
 		if g == nil {
-			last = "no group"
-			return false
+			return fmt.Errorf("no group; want %v at %v", w.class, place)
 		}
-		last = g.String()
 		site := g.Site
 		file := filepath.Base(site.File)
 		site.File = ""
-		return g.Class == w.class && site == place && strings.HasPrefix(file, "waits_") && (g.Count == 1 || w.endless)
-	}, func() string { return last + "; want " + w.class.String() + " at " + place.String() })
+		if g.Class != w.class || site != place || !strings.HasPrefix(file, "waits_") || g.Count != 1 && !w.endless {
+			return fmt.Errorf("%v; want %v at %v", g, w.class, place)
+		}
+		return nil
+	})
 	want := w.reason
 	if want == "" {
 		want = w.class.String()
 	}
-	eventually(t, func() bool {
-		last = reasonOf(function)
-		return last == want
-	}, func() string { return "the wait reason is " + last + ", want " + want })
+	testutil.Retry(t, func() error {
+		if reason := reasonOf(function); reason != want {
+			return fmt.Errorf("the wait reason is %s, want %s", reason, want)
+		}
+		return nil
+	})
 }
 
 const packagePath = "github.com/gmpulse/gmpulse/runtimeinfo/goroutines_test."
@@ -462,18 +465,6 @@ func reasonOf(function string) string {
 	return "nothing"
 }
 
-// eventually waits until yes returns true: goroutines need a moment to block.
-func eventually(t *testing.T, yes func() bool, what func() string) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !yes() {
-		if time.Now().After(deadline) {
-			t.Fatal(what())
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 func take(t *testing.T) *goroutines.Survey {
 	t.Helper()
 	s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{}).Take(t.Context())
@@ -493,7 +484,7 @@ func TestRunningGoroutinesAreOneGroup(t *testing.T) {
 	defer wg.Wait()
 	defer stop.Store(true)
 	entry := packagePath + "TestRunningGoroutinesAreOneGroup.func1"
-	eventually(t, func() bool {
+	testutil.Eventually(t, "20 goroutines in one group", func() bool {
 		n := 0
 		for _, g := range take(t).Groups {
 			if g.Entry == entry && g.Class == goroutines.Running && g.Site.Function == entry && g.Site.Line == 0 {
@@ -501,7 +492,7 @@ func TestRunningGoroutinesAreOneGroup(t *testing.T) {
 			}
 		}
 		return n == 20
-	}, func() string { return "not 20 in one group" })
+	})
 }
 
 // Entry skips functions that start others, such as WaitGroup.Go.
@@ -523,7 +514,7 @@ func TestEntrySkipsLaunchers(t *testing.T) {
 		in + "func2":                goroutines.ChanReceive,
 		in + "func3":                goroutines.Coroutine,
 	}
-	eventually(t, func() bool {
+	testutil.Eventually(t, "every entry is present", func() bool {
 		found := 0
 		for _, g := range take(t).Groups {
 			if class, ok := want[g.Entry]; ok && g.Class == class && g.Count == 1 {
@@ -531,5 +522,5 @@ func TestEntrySkipsLaunchers(t *testing.T) {
 			}
 		}
 		return found == len(want)
-	}, func() string { return "not every entry is present" })
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -23,8 +24,7 @@ func startFiles(s *scene) []wait {
 		s.t.Fatal(err)
 	}
 	s.start(func() { waitFile(r) }, func() { w.Close() })
-	eventually(s.t, func() bool { return reasonOf(packagePath+"waitFile") == "IO wait" },
-		func() string { return "no goroutine reads yet" })
+	testutil.Eventually(s.t, "a goroutine reads", func() bool { return reasonOf(packagePath+"waitFile") == "IO wait" })
 	s.start(func() { waitFileLock(r) }, func() {}) // waits for the first reader
 
 	var fds [2]int

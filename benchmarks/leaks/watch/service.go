@@ -14,14 +14,16 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// The labels of tracectx, whose epochs are too coarse for time scaled down.
+// The labels of tracectx. Service sets them itself, because the epochs of tracectx are
+// too long for the scaled time.
 const (
 	rootLabel  = "gmpulse_root"
 	epochLabel = "gmpulse_epoch"
 )
 
-// Service runs requests under root spans: it labels their goroutines as tracectx
-// does, with epochs of two slots, and knows which are in flight.
+// Service runs requests under root spans. It labels their goroutines as tracectx does,
+// with epochs of two slots, and counts the requests in flight. Its methods may be
+// called concurrently.
 type Service struct {
 	start time.Time
 	epoch time.Duration
@@ -29,7 +31,7 @@ type Service struct {
 	mu     sync.Mutex
 	next   int
 	active map[string]map[int]time.Time
-	took   map[string][]time.Duration // of the newest that ended
+	took   map[string][]time.Duration // of the newest requests that ended
 	ended  map[string]uint64
 }
 
@@ -38,7 +40,7 @@ func NewService(slot time.Duration) *Service {
 	return &Service{start: time.Now(), epoch: 2 * slot, active: map[string]map[int]time.Time{}, took: map[string][]time.Duration{}, ended: map[string]uint64{}}
 }
 
-// Root runs f as a request, on the calling goroutine.
+// Root runs f on the calling goroutine as a request with a root span of that name.
 func (s *Service) Root(name string, f func()) {
 	epoch := int(time.Since(s.start) / s.epoch)
 	id := s.begin(name)
@@ -67,7 +69,7 @@ func (s *Service) end(name string, id int, began time.Time) {
 	s.took[name] = took[max(0, len(took)-keep):]
 }
 
-// Groups returns what tracectx would say of the requests.
+// Groups returns the requests as the span groups that tracectx would report.
 func (s *Service) Groups() (groups []runtimeinfo.SpanGroup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watch runs one workload under the goroutine detective, with time
-// scaled down, and beside it the rules that other tools go by.
+// Package watch runs one workload and evaluates the leak detector and the rules of
+// other tools on it, with time scaled down.
 package watch
 
 import (
@@ -20,47 +20,46 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// Config scales a run. Ages and trends scale with Slot: 250 ms instead of the
-// detective's 5 s is time twenty times as fast.
+// Config scales a run. All durations of the detector scale with Slot: 250 ms instead
+// of its default of 5 s make time twenty times as fast.
 type Config struct {
 	Slot      time.Duration
-	Slots     int           // how long the load lasts
-	Grace     time.Duration // how long goroutines may take to end after it
-	MinGrowth int
+	Slots     int           // length of the load
+	Grace     time.Duration // how long goroutines may take to end after the load
+	MinGrowth int           // see [goroutines.DetectorConfig]
 }
 
-// Finding is a group, or a verdict on one.
+// Finding is a group, or a verdict on a group.
 type Finding struct {
 	Key      string
-	Kind     string // of the verdict
+	Kind     string // of the verdict; empty for a group
 	Function string
 	File     string
 	Line     int
-	Root     string // the root span that most were created under
+	Root     string // name of the root span that created most of the goroutines
 	Count    int
 	// Also are the other groups of the same verdict.
 	Also []string
-	// Application are the functions that the verdict shows first: where the
-	// application waits, and where it creates the goroutines.
+	// Application has the functions of the application that the verdict names: where
+	// the goroutines wait, and where they are created.
 	Application []string
 }
 
-// Result is what one run showed. Truth are the groups that the workload left
-// behind; everything else is what a rule said, at any time of the run.
+// Result is the result of one run.
 type Result struct {
 	Name     string
-	Truth    []Finding
-	Verdicts []Finding // of the detective: the first of each kind on each group
-	Seconds  float64   // from the start to the first suspect, 0 without
-	Peak     int
+	Truth    []Finding // groups with leaked goroutines at the end of the run
+	Verdicts []Finding // of the detector: the first of each kind on each group
+	Seconds  float64   // from the start to the first suspect verdict, 0 if there is none
+	Peak     int       // largest number of goroutines
 
-	Holmes bool     // goroutines 20 % above the mean of the last ten samples
-	Rising []string // groups that rose five times in a row (monigo's rule, with our grouping)
-	Left   []string // groups there at the end and not at the start (goleak's rule)
-	Proven []string // what the goroutineleak profile named, nil where there is none
+	Holmes bool     // the number of goroutines was once 20 % above the mean of ten samples
+	Rising []string // groups that grew five times in a row (monigo's rule, with gmpulse's grouping)
+	Left   []string // groups present at the end but not at the start (goleak's rule)
+	Proven []string // groups in two goroutineleak profiles; nil if the runtime has no such profile
 }
 
-// Suspects returns the verdicts that are worth an alarm.
+// Suspects returns the verdicts that raise an alarm.
 func (r *Result) Suspects() (s []Finding) {
 	for _, v := range r.Verdicts {
 		if goroutines.Kind(v.Kind).Suspect() {
@@ -70,8 +69,8 @@ func (r *Result) Suspects() (s []Finding) {
 	return s
 }
 
-// Run starts load, which must stop making new work when stop is closed, and
-// watches it.
+// Run runs load and evaluates the rules at every slot. load must start no more work
+// after stop is closed.
 func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Result, error) {
 	r := Result{Name: name}
 	service := NewService(c.Slot)
@@ -89,17 +88,17 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	if err != nil {
 		return r, err
 	}
-	w := watcher{result: &r, service: service, detective: d, series: map[string][]int{}, seen: map[string]bool{}}
+	w := watcher{result: &r, service: service, detector: d, series: map[string][]int{}, seen: map[string]bool{}}
 	stop := make(chan struct{})
 	recordings := record(d, c.Slot, stop)
 	defer recordings.Wait()
 	go load(service, stop)
 	start := time.Now()
-	slot := time.NewTicker(c.Slot) // a survey of thousands must not stretch the slots
+	slot := time.NewTicker(c.Slot) // so that the time of a survey does not lengthen the slots
 	defer slot.Stop()
 	for range c.Slots {
 		<-slot.C
-		if err := w.look(labels, time.Since(start)); err != nil {
+		if err := w.evaluate(labels, time.Since(start)); err != nil {
 			return r, err
 		}
 	}
@@ -109,18 +108,18 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	if err != nil {
 		return r, err
 	}
-	r.truth(before, after)
+	r.compare(before, after)
 	return r, r.prove(labels, after)
 }
 
-// accepted returns how many connections the process has accepted, as the agent does.
+// accepted returns the number of open connections that the process has accepted.
 func accepted() (int, error) {
-	const most = 100_000 // descriptors
-	c, err := host.CountConnections(most)
+	const maxDescriptors = 100_000
+	c, err := host.CountConnections(maxDescriptors)
 	return c.Accepted, err
 }
 
-// record has the detective make the recordings that it wants, until stop is closed.
+// record lets the detector make its recordings until stop is closed.
 func record(d *goroutines.Detector, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -138,20 +137,20 @@ func record(d *goroutines.Detector, slot time.Duration, stop <-chan struct{}) *s
 	return &wg
 }
 
-// watcher holds the series that the rules look at.
+// watcher has the time series that the rules evaluate.
 type watcher struct {
-	result    *Result
-	service   *Service
-	detective *goroutines.Detector
-	reader    *sampler.Reader
-	total     []int
-	series    map[string][]int
-	seen      map[string]bool
-	slots     int
+	result   *Result
+	service  *Service
+	detector *goroutines.Detector
+	reader   *sampler.Reader
+	total    []int            // goroutines at each slot
+	series   map[string][]int // goroutines at each slot, by group
+	seen     map[string]bool  // verdicts, by kind and group
+	slots    int
 }
 
-// look takes one survey and asks every rule.
-func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
+// evaluate takes a survey and evaluates each rule on it.
+func (w *watcher) evaluate(c goroutines.SurveyConfig, elapsed time.Duration) error {
 	survey, err := goroutines.TakeSurvey(context.Background(), c)
 	if err != nil {
 		return err
@@ -162,9 +161,9 @@ func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
 	w.reader.Read(sampler.Tick{Time: survey.Time})
 	latest := w.reader.Snapshot()
 	latest.SpanGroups = w.service.Groups()
-	w.detective.Evaluate(survey, latest)
-	for _, v := range w.detective.Report().Verdicts {
-		w.note(&v, elapsed)
+	w.detector.Evaluate(survey, latest)
+	for _, v := range w.detector.Report().Verdicts {
+		w.addVerdict(&v, elapsed)
 	}
 	w.result.Peak = max(w.result.Peak, survey.Goroutines)
 	w.total = append(w.total, survey.Goroutines)
@@ -173,10 +172,11 @@ func (w *watcher) look(c goroutines.SurveyConfig, elapsed time.Duration) error {
 	return nil
 }
 
-func (w *watcher) note(v *goroutines.Verdict, elapsed time.Duration) {
+// addVerdict adds a verdict to the result, or updates it if it is known.
+func (w *watcher) addVerdict(v *goroutines.Verdict, elapsed time.Duration) {
 	id := string(v.Kind) + " " + v.Key.String()
 	if w.seen[id] {
-		w.renew(v)
+		w.updateVerdict(v)
 		return
 	}
 	w.seen[id] = true
@@ -195,9 +195,9 @@ func (w *watcher) note(v *goroutines.Verdict, elapsed time.Duration) {
 	}
 }
 
-// renew adds what a verdict has learned since it was first seen: groups of the same
-// cause, and the line that creates its goroutines.
-func (w *watcher) renew(v *goroutines.Verdict) {
+// updateVerdict adds what a known verdict lacked: groups of the same cause, and the
+// function that creates the goroutines.
+func (w *watcher) updateVerdict(v *goroutines.Verdict) {
 	for i := range w.result.Verdicts {
 		f := &w.result.Verdicts[i]
 		if f.Key != v.Key.String() || f.Kind != string(v.Kind) {
@@ -216,7 +216,7 @@ func (w *watcher) renew(v *goroutines.Verdict) {
 	}
 }
 
-// rising is monigo's rule: up in each of five steps.
+// rising is monigo's rule: a group grew at each of five slots.
 func (w *watcher) rising(s *goroutines.Survey) {
 	for i := range s.Groups {
 		key := s.Groups[i].Key.String()
@@ -228,13 +228,13 @@ func (w *watcher) rising(s *goroutines.Survey) {
 	}
 	w.slots++
 	for key, x := range w.series {
-		if n := len(x); n == w.slots && n > 5 && strictly(x[n-6:]) && !slices.Contains(w.result.Rising, key) {
+		if n := len(x); n == w.slots && n > 5 && increasing(x[n-6:]) && !slices.Contains(w.result.Rising, key) {
 			w.result.Rising = append(w.result.Rising, key)
 		}
 	}
 }
 
-func strictly(x []int) bool {
+func increasing(x []int) bool {
 	for i := 1; i < len(x); i++ {
 		if x[i] <= x[i-1] {
 			return false
@@ -243,10 +243,10 @@ func strictly(x []int) bool {
 	return true
 }
 
-// holmes is mosn.io/holmes' rule: 20 % above the mean of the last ten samples,
-// the newest among them. Its least number, 3,000 goroutines, is scaled to 50.
+// holmes is the rule of mosn.io/holmes: 20 % above the mean of the last ten samples,
+// including the newest. Its minimum of 3,000 goroutines is scaled to 50.
 func holmes(total []int) bool {
-	const window, least = 10, 50
+	const window, minimum = 10, 50
 	if len(total) < window {
 		return false
 	}
@@ -255,22 +255,23 @@ func holmes(total []int) bool {
 		sum += n
 	}
 	now := total[len(total)-1]
-	return now >= least && float64(now) >= 1.2*float64(sum)/window
+	return now >= minimum && float64(now) >= 1.2*float64(sum)/window
 }
 
-// leaves is how many goroutines a group must have left to count as leaking: every
-// workload is repeated many times, and each has a server or two of its own.
-const leaves = 5
+// minLeaked is the number of additional goroutines from which a group counts as
+// leaking. A workload repeats its leak many times, and has a few server goroutines
+// that are not leaks.
+const minLeaked = 5
 
-// truth compares the end with the start.
-func (r *Result) truth(before, after *goroutines.Survey) {
+// compare sets Left and Truth: the groups that have grown between the two surveys.
+func (r *Result) compare(before, after *goroutines.Survey) {
 	for i := range after.Groups {
 		g := &after.Groups[i]
 		n := g.Count
 		if b := before.Get(g.Key); b != nil {
 			n -= b.Count
 		}
-		if n < leaves || ours(g) {
+		if n < minLeaked || ofHarness(g) {
 			continue
 		}
 		r.Left = append(r.Left, g.Key.String())
@@ -278,26 +279,27 @@ func (r *Result) truth(before, after *goroutines.Survey) {
 	}
 }
 
-// ours tells the goroutines of the harness.
-func ours(g *goroutines.Group) bool {
+// ofHarness reports whether a group belongs to this package or to main, and not to the
+// workload.
+func ofHarness(g *goroutines.Group) bool {
 	return strings.Contains(g.Entry, "/leaks/watch.") || g.Entry == "main.main" || g.Entry == "runtime.main"
 }
 
-// prove asks the garbage collector, twice, as the detective would.
+// prove sets Proven from two goroutineleak profiles, as the detector does.
 func (r *Result) prove(c goroutines.SurveyConfig, after *goroutines.Survey) error {
 	if !goroutines.HasLeakProfile() {
 		return nil
 	}
 	r.Proven = []string{}
-	var leaks [2]*goroutines.Survey // a goroutine in both leaks
+	var leaks [2]*goroutines.Survey // a group counts as leaking if it is in both
 	for i := range leaks {
 		var err error
 		leaks[i], err = goroutines.TakeLeakProfile(context.Background(), c, after)
 		if errors.Is(err, goroutines.ErrTooCostly) {
-			return nil // the guard is part of the rule
+			return nil // the limit is part of the rule
 		}
 		if err != nil {
-			return fmt.Errorf("proof: %w", err)
+			return fmt.Errorf("goroutineleak profile: %w", err)
 		}
 	}
 	for i := range after.Groups {

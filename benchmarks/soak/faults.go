@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// flaky is an exporter that works in every other mode and otherwise fails, each
-// time in another way.
+// flaky is an exporter that works in every even mode and fails in the odd ones, in four
+// ways by turns.
 type flaky struct {
 	mode     atomic.Int32
 	failures atomic.Uint64
@@ -29,10 +29,10 @@ func (f *flaky) Export(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 	case 0:
 		return errors.New("refused")
 	case 1:
-		<-ctx.Done() // hangs as long as it may
+		<-ctx.Done() // uses all of its time
 		return ctx.Err()
 	case 2:
-		time.Sleep(300 * time.Millisecond) // does not look at ctx
+		time.Sleep(300 * time.Millisecond) // ignores ctx
 		return nil
 	default:
 		panic("flaky")
@@ -41,11 +41,12 @@ func (f *flaky) Export(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 
 func (*flaky) Shutdown(context.Context) error { return nil }
 
-// backend is a Fluentd server that can go away. One goroutine may use it at a time.
+// backend is a Fluentd server that can be stopped and restarted. One goroutine may use
+// it at a time.
 type backend struct {
 	address string
-	server  *forward.Server // nil while away
-	before  uint64          // records that earlier servers have had
+	server  *forward.Server // nil while stopped
+	before  uint64          // records received before the last restart
 }
 
 func newBackend() (*backend, error) {
@@ -56,7 +57,7 @@ func newBackend() (*backend, error) {
 	return &backend{address: s.Address(), server: s}, nil
 }
 
-func (b *backend) away() error {
+func (b *backend) stop() error {
 	if b.server == nil {
 		return nil
 	}
@@ -67,7 +68,7 @@ func (b *backend) away() error {
 	return err
 }
 
-func (b *backend) back() (err error) {
+func (b *backend) start() (err error) {
 	if b.server == nil {
 		b.server, err = forward.Listen(b.address)
 	}
@@ -81,4 +82,4 @@ func (b *backend) records() uint64 {
 	return b.before + b.server.Records()
 }
 
-func (b *backend) close() error { return b.away() }
+func (b *backend) close() error { return b.stop() }

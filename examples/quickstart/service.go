@@ -22,26 +22,26 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// shop is the service: four endpoints, and a warehouse that takes its time.
-type shop struct {
+// service is a web shop with four endpoints. Its warehouse packs few orders at once.
+type service struct {
 	url       string
 	server    *http.Server
 	served    sync.WaitGroup
 	client    *http.Client
 	tracer    trace.Tracer
-	warehouse chan struct{} // capacity: how many orders it packs at once
+	warehouse chan struct{} // its capacity is the number of orders packed at once
 	queue     atomic.Int64
 	answered  atomic.Uint64
 	failed    atomic.Uint64
 }
 
-func newShop(ctx context.Context, address string) (*shop, error) {
+func newService(ctx context.Context, address string) (*service, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &shop{
+	s := &service{
 		url:       "http://" + l.Addr().String(),
 		client:    &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		tracer:    otel.Tracer("quickstart"),
@@ -52,7 +52,7 @@ func newShop(ctx context.Context, address string) (*shop, error) {
 	s.handle(mux, "GET /search", s.search)
 	s.handle(mux, "GET /stock", s.stock)
 	s.handle(mux, "GET /report", s.report)
-	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {}) // 200 while the shop is open, and no span
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {}) // status 200, without a span
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	s.served.Go(func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -62,9 +62,9 @@ func newShop(ctx context.Context, address string) (*shop, error) {
 	return s, nil
 }
 
-// handle gives each request a root span with a name of low cardinality, as
-// otelhttp and otelgin do.
-func (s *shop) handle(mux *http.ServeMux, pattern string, f func(ctx context.Context, w io.Writer) error) {
+// handle registers f under a root span whose name is the pattern, as otelhttp and
+// otelgin do. A pattern keeps the number of different span names small.
+func (s *service) handle(mux *http.ServeMux, pattern string, f func(ctx context.Context, w io.Writer) error) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		ctx, span := s.tracer.Start(r.Context(), pattern, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
@@ -74,8 +74,8 @@ func (s *shop) handle(mux *http.ServeMux, pattern string, f func(ctx context.Con
 	})
 }
 
-// checkout waits for a place in the warehouse: this is where goroutines queue.
-func (s *shop) checkout(ctx context.Context, w io.Writer) error {
+// checkout waits until the warehouse can pack the order. Goroutines queue here.
+func (s *service) checkout(ctx context.Context, w io.Writer) error {
 	ctx, span := s.tracer.Start(ctx, "pack")
 	defer span.End()
 	s.queue.Add(1)
@@ -91,8 +91,8 @@ func (s *shop) checkout(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// search works the CPU and allocates.
-func (s *shop) search(_ context.Context, w io.Writer) error {
+// search uses CPU and allocates.
+func (s *service) search(_ context.Context, w io.Writer) error {
 	sum := sha256.Sum256(nil)
 	hits := make([]string, 0, 64)
 	for range 64 {
@@ -104,12 +104,12 @@ func (s *shop) search(_ context.Context, w io.Writer) error {
 	return json.NewEncoder(w).Encode(hits)
 }
 
-// stock asks two slow places at once.
-func (s *shop) stock(ctx context.Context, w io.Writer) error {
+// stock waits for two slow calls that run at the same time.
+func (s *service) stock(ctx context.Context, w io.Writer) error {
 	var wg sync.WaitGroup
-	for _, place := range []string{"north", "south"} {
+	for _, warehouse := range []string{"north", "south"} {
 		wg.Go(func() {
-			ctx, span := s.tracer.Start(ctx, "ask "+place)
+			ctx, span := s.tracer.Start(ctx, "stock "+warehouse)
 			defer span.End()
 			pause(ctx, time.Duration(5+rand.IntN(25))*time.Millisecond)
 		})
@@ -119,21 +119,21 @@ func (s *shop) stock(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// report takes long enough for the ticks of gmpulse to tell what the process went
-// through meanwhile: its span gets attributes of that.
-func (s *shop) report(ctx context.Context, w io.Writer) error {
+// report takes longer than two ticks of gmpulse, so that its span gets attributes
+// with the state of the process during the span.
+func (s *service) report(ctx context.Context, w io.Writer) error {
 	pause(ctx, 2200*time.Millisecond)
 	_, err := fmt.Fprintln(w, "sold")
 	return err
 }
 
-// waiting is the application's own gauge.
-func (s *shop) waiting() float64 { return float64(s.queue.Load()) }
+// waiting is the value of an application gauge: the number of orders in the queue.
+func (s *service) waiting() float64 { return float64(s.queue.Load()) }
 
-// load sends requests at a rate that swells and ebbs, and asks for a report every
-// five seconds, until ctx is done.
-func (s *shop) load(ctx context.Context, rate int) {
-	const inFlight = 512 // bounds the example, not the agent
+// load sends requests until ctx is done: the given number a second, six times as many
+// in the first quarter of every fifth second, and one report every five seconds.
+func (s *service) load(ctx context.Context, rate int) {
+	const inFlight = 512 // a limit of the example, not of the agent
 	slots := make(chan struct{}, inFlight)
 	paths := []string{"/checkout", "/search", "/stock", "/search"}
 	var wg sync.WaitGroup
@@ -146,12 +146,12 @@ func (s *shop) load(ctx context.Context, rate int) {
 			return
 		case <-ticker.C:
 		}
-		if n%(5*rate) == 3*rate/2 { // after the first tick, when gmpulse knows of the provider
+		if n%(5*rate) == 3*rate/2 { // after the first tick, which attaches gmpulse to the tracer provider
 			wg.Go(func() { s.get(ctx, "/report") })
 		}
 		burst := 1
 		if n%(5*rate) < rate/4 {
-			burst = 6 // a promotion for a quarter of a second, every five
+			burst = 6
 		}
 		for range burst {
 			select {
@@ -167,7 +167,7 @@ func (s *shop) load(ctx context.Context, rate int) {
 	}
 }
 
-func (s *shop) get(ctx context.Context, path string) {
+func (s *service) get(ctx context.Context, path string) {
 	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodGet, s.url+path, http.NoBody)
 	if err != nil {
 		s.failed.Add(1)
@@ -186,14 +186,14 @@ func (s *shop) get(ctx context.Context, path string) {
 	s.answered.Add(1)
 }
 
-func (s *shop) close(ctx context.Context) error {
+func (s *service) close(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
 	s.client.CloseIdleConnections()
 	s.served.Wait()
 	return err
 }
 
-// pause sleeps as a slow dependency would, but not beyond the request.
+// pause waits like a call to a slow dependency. It returns early when ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -17,16 +17,16 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// cost is that of one analysis.
+// cost is the cost of one analysis.
 type cost struct {
 	window    *exectrace.Window
-	cpu       time.Duration // the least of the repeats
+	cpu       time.Duration // minimum over the repeats
 	allocated uint64
-	peak      uint64 // of the heap, beyond what there was
+	peak      uint64 // largest growth of the heap
 }
 
-// reading measures the analysis of a recording.
-func reading(s sizes) error {
+// measureAnalysis prints the cost of analysing two recordings.
+func measureAnalysis(s sizes) error {
 	tracer, err := newTracer()
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func record(f func()) ([]byte, error) {
 func analyze(recorded []byte, repeats int) (c cost, err error) {
 	c.cpu = math.MaxInt64
 	for range repeats {
-		runtime.GC() // a benchmark may
+		runtime.GC() // so that the peak does not include earlier garbage
 		peak := watchHeap()
 		before := allocated()
 		start := sidebyside.CPU()
@@ -90,8 +90,8 @@ func read(name string) uint64 {
 	return s[0].Value.Uint64()
 }
 
-// watchHeap looks at the heap each millisecond until the function that it
-// returns is called, which says by how much it grew at most.
+// watchHeap samples the heap every millisecond until peak is called, which returns the
+// largest growth since the start.
 func watchHeap() (peak func() uint64) {
 	const name = "/memory/classes/heap/objects:bytes"
 	start, most := read(name), uint64(0)

@@ -19,25 +19,25 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// A tick takes a hundredth of what a busy application uses meanwhile, which is
-// less than two slices of the same application differ by. So what a tick does
-// itself is read out of an execution trace: for how long its goroutines, and those
-// that they started, were running or in system calls. A median over ticks leaves
-// out those that a neighbour of the machine interrupted.
+// A tick uses a hundredth of the CPU that a busy application uses in the same time. Two
+// slices of the same application differ by more. The time of a tick is therefore taken
+// from an execution trace: how long the goroutines of the library, and the goroutines
+// that they started, were running or in system calls. The median ignores the ticks that
+// other jobs of the machine interrupted.
 
-// rounds of tracing, each with all watchers in turn.
+// tracing determines how long to trace. Each round has a turn of each watcher.
 type tracing struct {
 	rounds int
 	length time.Duration // of one turn
 }
 
-// ticked is what the ticks of one watcher took.
+// ticked has the durations of one watcher's ticks, in nanoseconds.
 type ticked struct {
-	took  []float64            // nanoseconds, of each
-	parts map[string][]float64 // the same by what the goroutine is for
+	took  []float64
+	parts map[string][]float64 // by part of the watcher
 }
 
-// traced measures watchers in turn beside the load.
+// traced measures watchers in turn under the load.
 func traced(t tracing, l *load, watchers []*watcher) ([]ticked, error) {
 	results := make([]ticked, len(watchers))
 	for i := range results {
@@ -58,7 +58,7 @@ func traced(t tracing, l *load, watchers []*watcher) ([]ticked, error) {
 	return results, nil
 }
 
-// record traces a turn of the load with a watcher at its side.
+// record traces a turn of the load with a watcher.
 func record(d time.Duration, l *load, w *watcher) (io.Reader, error) {
 	var b bytes.Buffer
 	w.start()
@@ -73,14 +73,14 @@ func record(d time.Duration, l *load, w *watcher) (io.Reader, error) {
 	return &b, nil
 }
 
-// goroutine is one that belongs to a watcher.
+// goroutine is a goroutine of a watcher.
 type goroutine struct {
 	part  string
-	since xtrace.Time
-	on    bool // running or in a system call
+	since xtrace.Time // of the last state transition
+	on    bool        // running or in a system call
 }
 
-// read adds the ticks of a trace, but for the first and the last, which may be cut.
+// read adds the ticks of a trace except the first and the last, which may be incomplete.
 func (t *ticked) read(recorded io.Reader) error {
 	r, err := xtrace.NewReader(recorded)
 	if err != nil {
@@ -125,11 +125,11 @@ func (t *ticked) read(recorded io.Reader) error {
 	return nil
 }
 
-// goroutines are those of a watcher that were seen so far.
+// goroutines are the goroutines of a watcher in the trace so far.
 type goroutines map[xtrace.GoID]*goroutine
 
-// partOf tells what a goroutine is for, "" for one of the application's: by its
-// stack, or by who started it.
+// partOf returns the part of the watcher that a goroutine belongs to, by its stack or by
+// the goroutine that started it. It returns "" for a goroutine of the application.
 func (g goroutines) partOf(e *xtrace.Event, s *xtrace.StateTransition) string {
 	if part := partOf(s.Stack); part != "" {
 		return part
@@ -143,13 +143,13 @@ func (g goroutines) partOf(e *xtrace.Event, s *xtrace.StateTransition) string {
 	return ""
 }
 
-// The parts of a watcher. The goroutine of a peer has the first only.
+// partTick is the part of a watcher that every library has.
 const partTick = "tick"
 
-// partOf tells by its stack what a goroutine of a watcher is for, "" for others.
+// partOf returns the part of a watcher that a stack belongs to, or "".
 func partOf(s xtrace.Stack) string {
 	part := ""
-	for f := range s.Frames() { // from the innermost
+	for f := range s.Frames() { // the innermost first
 		switch {
 		case strings.HasPrefix(f.Func, "main.") && strings.Contains(f.Func, "every.func"), strings.HasSuffix(f.Func, "engine.(*Engine).sample"), strings.HasSuffix(f.Func, "engine.(*Engine).run"):
 			return partTick
@@ -164,13 +164,13 @@ func partOf(s xtrace.Stack) string {
 	return ""
 }
 
-// median returns that of the ticks and its 95 % interval.
+// median returns the median of the ticks and its 95 % interval.
 func (t *ticked) median() (m, low, high float64) {
 	half := 0.98 / math.Sqrt(float64(len(t.took)))
 	return sidebyside.Quantile(t.took, 0.5), sidebyside.Quantile(t.took, 0.5-half), sidebyside.Quantile(t.took, 0.5+half)
 }
 
-// add keeps ticks.
+// add adds ticks.
 func (t *ticked) add(ticks []map[string]float64) {
 	for _, tick := range ticks {
 		sum := 0.0
@@ -182,9 +182,9 @@ func (t *ticked) add(ticks []map[string]float64) {
 	}
 }
 
-// explain says where the time of a tick goes: by part the median, and in how many
-// of a hundred ticks there was one.
-func (t *ticked) explain() string {
+// describeParts describes each part of a tick: its median time, and the percentage of
+// the ticks that had it.
+func (t *ticked) describeParts() string {
 	var text []string
 	for _, name := range slices.Sorted(maps.Keys(t.parts)) {
 		took := t.parts[name]

@@ -31,7 +31,8 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 )
 
-// One sample of each peer, as it takes them at its own interval.
+// This file has one sample of each compared library, as the library takes it at its own
+// interval.
 
 func gather(name string, all ...prometheus.Collector) sidebyside.Case {
 	r := prometheus.NewRegistry()
@@ -46,7 +47,8 @@ func goAndProcess() []prometheus.Collector {
 	return []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
 }
 
-// collectOTel collects what the contrib instrumentation observes.
+// collectOTel returns a function that collects the metrics of OpenTelemetry's contrib
+// instrumentation.
 func collectOTel(withRuntime, withHost bool) (func() error, error) {
 	reader := sdkmetric.NewManualReader()
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
@@ -64,7 +66,8 @@ func collectOTel(withRuntime, withHost bool) (func() error, error) {
 	return func() error { return reader.Collect(context.Background(), &data) }, nil
 }
 
-// statsvizTick is what statsviz sends to its page: unexported, hence reflection.
+// statsvizTick returns a function that encodes what statsviz sends to its page. It uses
+// reflection, because statsviz does not export its encoder.
 func statsvizTick() (func() error, error) {
 	server, err := statsviz.NewServer(statsviz.SendFrequency(time.Hour))
 	if err != nil {
@@ -104,14 +107,14 @@ func datadogNew([]metrics.Description, datadogStatsd, *slog.Logger) datadogStore
 //go:linkname datadogReport github.com/DataDog/go-runtime-metrics-internal/pkg/runtimemetrics.runtimeMetricStore.report
 func datadogReport(datadogStore)
 
-// datadogTick is DataDog's report to a client that sends nothing.
+// datadogTick returns DataDog's report function with a client that sends nothing.
 func datadogTick() func() {
 	store := datadogNew(metrics.All(), noStatsd{}, slog.New(slog.DiscardHandler))
 	return func() { datadogReport(store) }
 }
 
-// holmesTick does what a tick of holmes does, without the second that it sleeps
-// between two looks at the CPU time: its code is not callable on its own.
+// holmesTick does the work of a tick of holmes, which has no function for it. It omits
+// the second that holmes sleeps between two readings of the CPU time.
 func holmesTick() error {
 	p, err := holmesproc.NewProcess(int32(os.Getpid()))
 	if err != nil {
