@@ -10,6 +10,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -40,7 +41,7 @@ type keepEnd struct {
 func (k *keepEnd) OnEnd(span sdktrace.ReadOnlySpan) { k.snapshot = span }
 
 func TestOnStartAndOnEndDoNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	p := newProcessor(t, tracectx.Config{})
@@ -62,7 +63,7 @@ func TestOnStartAndOnEndDoNotAllocate(t *testing.T) {
 }
 
 func TestSpanAllocatesNoMoreThanWithAnEmptyProcessor(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(sp sdktrace.SpanProcessor) float64 {
@@ -79,7 +80,7 @@ func TestSpanAllocatesNoMoreThanWithAnEmptyProcessor(t *testing.T) {
 }
 
 func TestObserveAllocatesItsResultOnly(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	p := newProcessor(t, tracectx.Config{})

@@ -12,6 +12,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -115,7 +116,7 @@ func TestWithAttributesOfAWrappedSpan(t *testing.T) {
 }
 
 func TestWithAttributesAllocatesTwice(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(8)...)

@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -82,7 +83,7 @@ func endElsewhere(t *testing.T, n int, within func(tracer trace.Tracer, end func
 // even if the goroutine reuses the stack of the one that started the span.
 func TestEndOnAGoroutineWithTheSameStackKeepsLabels(t *testing.T) {
 	n := 20_000 // 60,000 in all
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		n = 2_000
 	}
 	for name, test := range map[string]struct {

@@ -12,6 +12,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -23,7 +24,7 @@ import (
 func TestManyRoots(t *testing.T) {
 	const goroutines = 8
 	each := 125_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		each = 6_000
 	}
 	p := newProcessor(t, tracectx.Config{Capacity: 1 << 16, History: runtimeinfo.NewHistory(0), TTL: time.Hour})

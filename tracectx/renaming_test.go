@@ -10,6 +10,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -151,7 +152,7 @@ func TestChildrenOfAWrappedRoot(t *testing.T) {
 }
 
 func TestRenamingDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	p := newProcessor(t, tracectx.Config{})

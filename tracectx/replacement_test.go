@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -129,7 +130,7 @@ func TestReplacedNames(t *testing.T) {
 func TestReplacementNeverMixesNames(t *testing.T) {
 	p := newProcessor(t, tracectx.Config{MaxNames: 4, Capacity: 1 << 14, TTL: 10_000 * time.Hour})
 	rounds := 300
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		rounds = 60
 	}
 	var mu sync.Mutex
@@ -197,7 +198,7 @@ func TestReplacementNeverMixesNames(t *testing.T) {
 }
 
 func TestRareNamesDoNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	p := newProcessor(t, tracectx.Config{MaxNames: 1, NoLabels: true})

@@ -16,6 +16,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -43,7 +44,7 @@ func TestTableHoldsItsCapacity(t *testing.T) {
 		// The largest capacity of its table: the worst case.
 		const capacity = 32 * perShard
 		rounds := uint64(100)
-		if raceDetector {
+		if testutil.RaceEnabled {
 			rounds = 2 // one goroutine, so there is no race to find; the gate also runs this test without the detector
 		}
 		var lost uint64

@@ -30,6 +30,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -105,17 +106,6 @@ func manifest(t *testing.T, s *evidence.Store, id string) *evidence.Manifest {
 	return m
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not so after 20 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func leak(stop <-chan struct{}) { <-stop }
 
 // A real incident in a real process: every file of its bundle opens with the
@@ -155,13 +145,13 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	}
 	defer wg.Wait()
 	defer close(stop)
-	eventually(t, "they wait", func() bool { return survey() == 300 })
+	testutil.Eventually(t, "they wait", func() bool { return survey() == 300 })
 	e := leakEvent("shop.leak", 300)
 	e.Attrs = append(e.Attrs, slog.String("signal", "cpu"))
 	if err := s.Export(t.Context(), take(e)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
+	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 	id := bundles(t, s)[0]
 	m := manifest(t, s, id)
 	checkManifest(t, m, id)
@@ -288,7 +278,7 @@ func TestCooldown(t *testing.T) {
 		if err := s.Export(t.Context(), take(e)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, what, func() bool { now := s.Stats(); return now.Made+now.Skipped > before.Made+before.Skipped })
+		testutil.Eventually(t, what, func() bool { now := s.Stats(); return now.Made+now.Skipped > before.Made+before.Skipped })
 		if now := s.Stats(); (now.Made > before.Made) != want {
 			t.Errorf("%s: bundle %v, want %v", what, !want, want)
 		}
@@ -413,7 +403,7 @@ func TestPrune(t *testing.T) {
 	take := snapshots()
 	for i := range 12 {
 		s.Trigger(evidence.Trigger{Cause: "incident", Reason: "again", Trace: make([]byte, 100_000)})
-		eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Made == uint64(i+1) })
+		testutil.Eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Made == uint64(i+1) })
 		s.WaitIdle(t)
 		if err := s.Export(t.Context(), take()); err != nil {
 			t.Fatal(err)
@@ -495,7 +485,7 @@ func TestWhatWasAskedForStays(t *testing.T) {
 	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
 	for i := range 4 {
 		s.Trigger(evidence.Trigger{Cause: "incident " + strconv.Itoa(i), Trace: make([]byte, 100_000)})
-		eventually(t, "a bundle", func() bool { return s.Stats().Made == uint64(i+1) })
+		testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == uint64(i+1) })
 		s.WaitIdle(t)
 	}
 	id, err := s.Capture(t.Context(), strings.Repeat("asked for, at length; ", 10_000))
@@ -529,13 +519,13 @@ func TestCaptureThatNobodyWaitsFor(t *testing.T) {
 		t.Errorf("%q, %v", id, err)
 	}
 	time.Sleep(500 * time.Millisecond) // for the same reason
-	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
+	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 }
 
 func TestTooLargeIsLeftOut(t *testing.T) {
 	s := newStore(t, evidence.Config{MaxBundle: 20_000})
 	s.Trigger(evidence.Trigger{Cause: "x", Trace: make([]byte, 20_001)})
-	eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
+	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 	m := manifest(t, s, bundles(t, s)[0])
 	if !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool {
 		return k.What == "execution.trace" && strings.Contains(k.Why, "larger")

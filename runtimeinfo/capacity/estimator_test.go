@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 )
 
@@ -397,7 +398,7 @@ func TestDecreasingCounterStartsANewWindow(t *testing.T) {
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	tick, next := ticks()

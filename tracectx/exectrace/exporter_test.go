@@ -13,6 +13,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -90,7 +91,7 @@ func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
 		c.SlowerThan = 3 * busy / 2
 	}
 	r := running(t, c)
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		if r.Window() == nil {
 			return errors.New("no window")
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -122,7 +123,7 @@ func recorded(t *testing.T, f func()) []byte {
 // event may grow by a factor of four because of the caches; a quadratic analysis grew by
 // 5 to 18. On a busy machine, one of three attempts must succeed.
 func TestAnalyzeIsLinearInNestedSpans(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testutil.RaceEnabled {
 		t.Skip("takes seconds, or a minute")
 	}
 	const few, many, attempts = 2_000, 16_000, 3

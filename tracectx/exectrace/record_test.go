@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -247,7 +248,7 @@ func TestRecordDistinguishesWakeups(t *testing.T) {
 	defer startWaiting(t, 10)()
 	startLoops(t)
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		recording := record(t, r, 400*time.Millisecond)
 		for _, g := range in(recording, "deep") {
 			if g.Ran || g.Created || g.Wakeup != goroutines.WakeupNone {
@@ -290,7 +291,7 @@ func readOnce(c net.Conn, stop <-chan struct{}) {
 // it waits for something else afterwards.
 func TestRecordKnowsEarlierWaits(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		a, b := connected(t)
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
@@ -315,7 +316,7 @@ func TestRecordKnowsEarlierWaits(t *testing.T) {
 func TestRecordIgnoresTheCollector(t *testing.T) {
 	defer startWaiting(t, 10)()
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		if n := len(in(record(t, r, 10*time.Millisecond), "deep")); n != 10 {
 			return fmt.Errorf("%d goroutines in deep", n)
 		}
@@ -363,7 +364,7 @@ func TestRecordFollowsCreators(t *testing.T) {
 	defer server.CloseClientConnections()
 	client := server.Client()
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			untilTracing()
@@ -426,7 +427,7 @@ func spawn(n int, stop <-chan struct{}, wg *sync.WaitGroup) {
 
 func TestRecordBoundsCreation(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
 		defer wg.Wait()
@@ -505,7 +506,7 @@ func TestRecordReportsItsCost(t *testing.T) {
 func TestRecordAgreesWithTheSurvey(t *testing.T) {
 	defer startWaiting(t, 50)()
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		groups := map[goroutines.Key]int{}
 		for _, g := range record(t, r, 50*time.Millisecond).Goroutines {
 			if has(g.Stack, "github.com/gmpulse/gmpulse/tracectx/exectrace.(*Recorder).Record") {
@@ -640,7 +641,7 @@ func TestRecordDuringRun(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 300 * time.Millisecond, For: 100 * time.Millisecond, MaxShare: 1e6})
 			tracer := provider(t).Tracer("test")
 			windows := map[*exectrace.Window]bool{}
-			eventually(t, func() error {
+			testutil.Retry(t, func() error {
 				spansFor(t, tracer, 20*time.Millisecond)
 				recording := record(t, r, 250*time.Millisecond)
 				if recording.Duration < 250*time.Millisecond || len(recording.Goroutines) == 0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -24,7 +25,7 @@ func readPipe(fd int, stop <-chan struct{}) {
 // A goroutine in a system call did not run, unless the call returned.
 func TestRecordSystemCalls(t *testing.T) {
 	r := newRecorder(t, exectrace.Config{})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		var fds [2]int
 		if err := syscall.Pipe(fds[:]); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -63,7 +64,7 @@ func TestRunAnalyzesRecordings(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1e6})
 			tracer := provider(t).Tracer("test")
-			eventually(t, func() error {
+			testutil.Retry(t, func() error {
 				spansFor(t, tracer, 50*time.Millisecond)
 				if w := r.Window(); w == nil || w.Spans == 0 || len(w.Roots) != 1 || w.Roots[0].Name != "work" || len(w.Slowest) == 0 {
 					return errors.New("no window with spans")
@@ -125,7 +126,7 @@ func TestRunPausesIfALimitIsExceeded(t *testing.T) {
 	} {
 		c.Mode, c.Every, c.For = exectrace.DutyCycle, 250*time.Millisecond, 120*time.Millisecond
 		r := running(t, c)
-		eventually(t, func() error {
+		testutil.Retry(t, func() error {
 			if r.Stats().StepsBack == 0 {
 				return errors.New(name + ": no pause")
 			}
@@ -141,14 +142,14 @@ func TestRunRetriesIfTheFlightRecorderIsInUse(t *testing.T) {
 	release := hold(t)
 	var log bytes.Buffer
 	r := running(t, exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1e6, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		if r.Stats().Busy == 0 {
 			return errors.New("Busy is not counted")
 		}
 		return nil
 	})
 	release()
-	eventually(t, func() error {
+	testutil.Retry(t, func() error {
 		if r.Window() == nil {
 			return errors.New("no window after the flight recorder is free")
 		}

@@ -5,10 +5,8 @@ package exectrace_test
 import (
 	"context"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
-	"time"
 )
 
 // startWaiting starts n goroutines in each of several kinds of waits, and returns a function
@@ -59,21 +57,4 @@ func deep(n int, stop <-chan struct{}) int {
 	}
 	<-stop
 	return 0
-}
-
-// eventually calls f until it returns nil. Goroutines take a moment until they wait.
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		runtime.Gosched()
-		time.Sleep(5 * time.Millisecond)
-	}
 }
