@@ -29,6 +29,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
@@ -82,18 +83,6 @@ func stop(t *testing.T, a *agent.Agent) {
 	}
 }
 
-// eventually asks until it is so; what it waits for is another goroutine's tick.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not so after 10 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -115,7 +104,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestStartServes(t *testing.T) {
 	a, log := start(t)
-	eventually(t, "/metrics has ours", func() bool {
+	testutil.Eventually(t, "/metrics has ours", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, "gmpulse_goroutine_user ") && strings.Contains(body, "\ngo_goroutines ")
 	})
@@ -155,7 +144,7 @@ func TestStartServes(t *testing.T) {
 // A service that goes on without the agent is not restarted for it.
 func TestHealthWhenStopped(t *testing.T) {
 	a, _ := start(t)
-	eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
+	testutil.Eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
 	stop(t, a)
 	time.Sleep(2*time.Second + 100*time.Millisecond) // it would have stalled
 	w := httptest.NewRecorder()
@@ -191,7 +180,7 @@ func TestAttachesToTheGlobalProvider(t *testing.T) {
 	defer span.End()
 	later := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(later)
-	eventually(t, "spans of the later provider are seen", func() bool {
+	testutil.Eventually(t, "spans of the later provider are seen", func() bool {
 		_, span := otel.Tracer("t").Start(t.Context(), "GET /later")
 		defer span.End()
 		return active(t, a, "GET /before") == 1 && active(t, a, "GET /later") >= 1
@@ -236,9 +225,9 @@ func TestSpanProcessor(t *testing.T) {
 	a, _ := start(t)
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()))
 	_, span := tp.Tracer("t").Start(t.Context(), "job")
-	eventually(t, "the span is seen", func() bool { return active(t, a, "job") == 1 })
+	testutil.Eventually(t, "the span is seen", func() bool { return active(t, a, "job") == 1 })
 	span.End()
-	eventually(t, "its end is seen", func() bool { return active(t, a, "job") == 0 })
+	testutil.Eventually(t, "its end is seen", func() bool { return active(t, a, "job") == 0 })
 }
 
 // active waits for the next snapshot and returns how many spans of a name it has.
@@ -248,7 +237,7 @@ func active(t *testing.T, a *agent.Agent, name string) (n int) {
 	if s := a.Snapshot(); s != nil {
 		seen = s.Seq
 	}
-	eventually(t, "the next tick", func() bool { s := a.Snapshot(); return s != nil && s.Seq > seen+1 })
+	testutil.Eventually(t, "the next tick", func() bool { s := a.Snapshot(); return s != nil && s.Seq > seen+1 })
 	for p := range a.Snapshot().Points() {
 		if p.Metric.Name == "gmpulse.root_span.active" && p.Labels[0] == name {
 			n = int(p.Number)
@@ -262,7 +251,7 @@ func TestGaugeReachesMetrics(t *testing.T) {
 	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 42 }); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the gauge is scraped", func() bool {
+	testutil.Eventually(t, "the gauge is scraped", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, "\ngmpulse_queue_depth 42\n")
 	})
@@ -288,7 +277,7 @@ func TestBaselines(t *testing.T) {
 	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 42 }); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the anomaly is scraped", func() bool {
+	testutil.Eventually(t, "the anomaly is scraped", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, `gmpulse_anomaly{signal="queue.depth"} 1`) &&
 			strings.Contains(body, `gmpulse_anomalies_total{signal="queue.depth"} 1`) &&
@@ -305,7 +294,7 @@ func TestBaselines(t *testing.T) {
 func TestBaselinesOff(t *testing.T) {
 	t.Setenv("GMPULSE_BASELINES", "off")
 	a, _ := start(t)
-	eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
+	testutil.Eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
 	if s := a.Snapshot(); len(s.Bands) != 0 {
 		t.Errorf("bands %v", s.Bands)
 	}
@@ -494,7 +483,7 @@ func TestUnreachableFluentd(t *testing.T) {
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("Start took %v", took)
 	}
-	eventually(t, "failures are counted", func() bool {
+	testutil.Eventually(t, "failures are counted", func() bool {
 		for _, e := range a.Stats().Exporters {
 			if e.Name == "fluentd" {
 				return e.Errors+e.Timeouts > 3
@@ -617,7 +606,7 @@ func ExampleStart() {
 func TestOptionsThatAreNil(t *testing.T) {
 	t.Setenv("GMPULSE_DISABLED", "on")
 	a, _ := start(t, nil, agent.WithDisabled(false), agent.WithLabels(false), nil)
-	eventually(t, "it ticks", func() bool { return a.Stats().Ticks > 0 })
+	testutil.Eventually(t, "it ticks", func() bool { return a.Stats().Ticks > 0 })
 	for range 2 {
 		if err := a.Shutdown(t.Context()); err != nil {
 			t.Error(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // maxOpen is what docs/configuration.md promises of the agent's own listener.
@@ -163,7 +164,7 @@ func TestViewersStayConnected(t *testing.T) {
 // and from those who look at the page.
 func TestPipeliningClientsTakeNothing(t *testing.T) {
 	a, _ := start(t)
-	eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
+	testutil.Eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
 	address := strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/")
 	for _, path := range []string{"/metrics", "/debug/gmpulse/api/v1/history", "/debug/gmpulse/api/v1/goroutines"} {
 		for range 4 {

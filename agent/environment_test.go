@@ -18,6 +18,7 @@ import (
 	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
@@ -155,7 +156,7 @@ func TestSwitches(t *testing.T) {
 			if strings.Contains(log.String(), "WARN") {
 				t.Errorf("log:\n%s", log)
 			}
-			eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
+			testutil.Eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
 			if got := len(a.Snapshot().Bands) > 0; got != want {
 				t.Errorf("there are bands: %v, want %v", got, want)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -34,7 +35,7 @@ func TestEvidence(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("GMPULSE_CAPTURE_DIR", dir)
 	a, _ := start(t, agent.WithEvidence(evidence.Config{Dir: dir, MinFree: 1, ProfileFor: 10 * time.Millisecond}))
-	eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
+	testutil.Eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
 	id, err := a.Capture(t.Context(), "a test")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestEvidence(t *testing.T) {
 	if m, err := evidence.ReadManifest(sub); err != nil || m.Reason != "a test" || len(m.Files) < 6 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
-	eventually(t, "/metrics counts it", func() bool {
+	testutil.Eventually(t, "/metrics counts it", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, `gmpulse_captures_total{outcome="made"} 1`)
 	})
@@ -72,7 +73,7 @@ func TestRecorder(t *testing.T) {
 			}
 			return nil
 		})))
-	eventually(t, "it records", func() bool { return r.Window() != nil })
+	testutil.Eventually(t, "it records", func() bool { return r.Window() != nil })
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	exported := tracetest.NewInMemoryExporter()
@@ -100,12 +101,12 @@ func TestRecorder(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("no event")
 	}
-	eventually(t, "the time of slow spans in /metrics", func() bool {
+	testutil.Eventually(t, "the time of slow spans in /metrics", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, `gmpulse_root_span_exact_time_seconds_total{span_name="GET /slow",state="blocked"}`) &&
 			strings.Contains(body, `gmpulse_slow_spans_total{outcome="explained"} 1`)
 	})
-	eventually(t, "a bundle", func() bool {
+	testutil.Eventually(t, "a bundle", func() bool {
 		entries, err := fs.ReadDir(a.Evidence(), ".")
 		return err == nil && len(entries) == 1
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -110,7 +111,7 @@ func TestHostileParts(t *testing.T) {
 				if err := a.Gauge("hostile", "", "Never there.", func() float64 { end(); return 1 }); err != nil {
 					t.Error(err)
 				}
-				eventually(t, "it ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
+				testutil.Eventually(t, "it ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				stopping := time.Now()

@@ -25,6 +25,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // stream is the account of the stream to Fluentd.
@@ -204,7 +205,7 @@ func TestBlackHole(t *testing.T) {
 	if took := time.Since(begin); took > timeout/2 {
 		t.Errorf("Start took %v", took)
 	}
-	eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
+	testutil.Eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
 	begin = time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
@@ -226,7 +227,7 @@ func TestSharedKeyServer(t *testing.T) {
 	p := forward.New(t, forward.SharedKey)
 	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: p.URL()}))
 	defer watch(t, a.Stats)()
-	eventually(t, "the error is known", func() bool { return stream(t, a.Stats()).Errors > 1 })
+	testutil.Eventually(t, "the error is known", func() bool { return stream(t, a.Stats()).Errors > 1 })
 	var h struct {
 		Exporters []struct {
 			Name, State string
@@ -251,7 +252,7 @@ func TestSharedKeyServer(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	p.Behave(forward.Ack) // somebody mended it
-	eventually(t, "all is delivered", func() bool {
+	testutil.Eventually(t, "all is delivered", func() bool {
 		s := stream(t, a.Stats())
 		return s.Snapshots.Delivered > 0 && s.Snapshots.Pending <= 1
 	})
@@ -289,7 +290,7 @@ func TestSecondLife(t *testing.T) {
 			p.Start(t)
 		}
 		a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: url}), agent.WithSpool(spool.Config{Dir: dir}))
-		eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
+		testutil.Eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
 		ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{4 * time.Second, 30 * time.Second}[life])
 		if err := a.Stop(ctx); err != nil {
 			t.Error(err)
