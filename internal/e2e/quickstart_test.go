@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // The quick start prints its addresses, a line every second, and a table at the end.
@@ -240,13 +242,14 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// eventually polls until ok returns true. It fails the test after a minute.
+// eventually waits until ok returns true. If it does not, the test fails with the last
+// answer of the server.
 func eventually(t *testing.T, what string, ok func() bool, last *string) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 60 s, last answer %s", what, *last)
+	testutil.Retry(t, func() error {
+		if !ok() {
+			return fmt.Errorf("%s: last answer %s", what, *last)
 		}
-		time.Sleep(200 * time.Millisecond)
-	}
+		return nil
+	})
 }
