@@ -35,7 +35,6 @@ func main() { _, _ = agent.Start() }
 		{"engine and an exporter", `package main
 
 import (
-	"maps"
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 )
@@ -45,7 +44,6 @@ func main() { _, _ = engine.New(); _ = otlp.Config{} }
 		{"otlphttp", `package main
 
 import (
-	"maps"
 	"context"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
