@@ -69,6 +69,9 @@ func TestEntries(t *testing.T) {
 		}
 	}
 	for i := range all {
+		if len(heldOutPrograms()) == 0 {
+			break // built with the tag thin
+		}
 		if share := float64(held[i]) / float64(all[i]); share < 0.25 || share > 0.6 {
 			t.Errorf("%d of %d are held out, want a quarter to three fifths", held[i], all[i])
 		}

@@ -6,7 +6,7 @@
 //
 //	go -C benchmarks/corpus run .                  all but the held-out ones, ten minutes each, eight at a time
 //	go -C benchmarks/corpus run . -only 'nats|mqtt'  programs whose name or library matches
-//	go -C benchmarks/corpus run . -quick           two benign and two leaking ones, four minutes, what CI runs
+//	go -C benchmarks/corpus run -tags thin . -quick  two benign and two leaking ones, four minutes, what CI runs
 //	go -C benchmarks/corpus run . -heldout         the held-out ones, for the rates that are published
 //
 // Each program runs in a process of its own, and its clients in others.
@@ -22,7 +22,6 @@ import (
 	"slices"
 	"time"
 
-	"example.com/corpus/heldout"
 	"example.com/corpus/kit"
 	"example.com/corpus/programs"
 )
@@ -38,14 +37,14 @@ func entries() []entry {
 	for _, p := range programs.All() {
 		all = append(all, entry{p, false})
 	}
-	for _, p := range heldout.All() {
+	for _, p := range heldOutPrograms() {
 		all = append(all, entry{p, true})
 	}
 	return all
 }
 
 func main() {
-	kit.RunRole(slices.Concat(programs.All(), heldout.All()))
+	kit.RunRole(slices.Concat(programs.All(), heldOutPrograms()))
 	o := options{}
 	only := flag.String("only", "", "a regular expression that name or library must match")
 	flag.DurationVar(&o.length, "for", 10*time.Minute, "how long a benign program runs; leaking ones run for half of it")
