@@ -64,7 +64,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	f.activity, f.recordings = m.activity(recentRecordings)
 	f.length = f.activity.length
 	f.sampled = m.every > 1
-	f.aged, f.silent = m.aged(now, t.rules.slots(ageSlots))
+	f.aged, f.silent, _ = m.aged(now, t.rules.slots(ageSlots))
 	if n := len(m.observations); n > 1 {
 		newest := &m.observations[n-1]
 		f.gone, f.before = newest.gone, newest.gone+newest.old
@@ -84,7 +84,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // a goroutine of the server
 		}
-		if a, n := t.members.groups[k].activity(recentRecordings); n > 0 && a.old >= 5 && 10*a.woken >= a.old && f.sibling == nil {
+		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {
 			f.sibling = &k
 		}
 		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO

@@ -47,6 +47,7 @@ type members struct {
 type member struct {
 	first time.Duration // first recording that contains it
 	ran   bool          // it ran in a later recording
+	woken bool          // the network or another goroutine, but no timer, made it run then
 }
 
 // exit is the end of a member: the recording at last contains it, the one at gone does not.
@@ -159,42 +160,51 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 			if !r.Goroutines[i].Ran {
 				continue
 			}
-			now.countRun(r, &r.Goroutines[i], &byTimer)
+			woken := now.countRun(r, &r.Goroutines[i], &byTimer)
 			if at > m.since { // in the first recording, everything may run
-				m.ids[id] = member{first: x.first, ran: true}
+				m.ids[id] = member{first: x.first, ran: true, woken: x.woken || woken}
 			}
 		}
 	}
 	// Members with a waker each belong to objects that have a loop of their own: the timer woke
 	// them. One such goroutine that wakes many distributes work.
-	if 2*len(byTimer.wakers) >= byTimer.members {
-		now.woken -= byTimer.members
-		now.timed += byTimer.members
+	if n := len(byTimer.members); 2*len(byTimer.wakers) >= n {
+		now.woken -= n
+		now.timed += n
+	} else if at > m.since {
+		for _, id := range byTimer.members {
+			m.ids[id] = member{first: m.ids[id].first, ran: true, woken: true}
+		}
 	}
 	m.observations = appendBounded(m.observations, now, keptObservations)
 }
 
 // timerChain counts members that were woken by goroutines that a timer had woken.
 type timerChain struct {
-	members int
+	members []uint64
 	wakers  map[uint64]struct{}
 }
 
-// countRun counts a member that ran, by what woke it.
-func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTimer *timerChain) {
+// countRun counts a member that ran, by what woke it. It reports whether that was the network or
+// a goroutine that no timer had woken.
+func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTimer *timerChain) (woken bool) {
 	o.ran++
 	switch g.Wakeup { //nolint:exhaustive // otherwise it ran all the time, or left a system call
 	case WakeupTimer:
 		o.timed++
 	case WakeupNetwork:
 		o.woken++
+		return true
 	case WakeupGoroutine:
 		o.woken++
 		if w, ok := r.index[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
 			byTimer.wakers[g.Waker] = struct{}{}
-			byTimer.members++
+			byTimer.members = append(byTimer.members, g.ID)
+			return false
 		}
+		return true
 	}
+	return false
 }
 
 func (m *members) keepExit(e exit) {
@@ -292,18 +302,34 @@ func (m *members) survival(now, age, period time.Duration, runners bool) (c coho
 	return c
 }
 
-// aged counts the members of at least the given age, and how many of these never ran in a
-// recording.
-func (m *members) aged(now, age time.Duration) (all, silent int) {
+// aged counts the members of at least the given age, how many of these never ran in a recording,
+// and how many the network or another goroutine woke in any recording.
+func (m *members) aged(now, age time.Duration) (all, silent, woken int) {
 	for _, x := range m.ids {
-		if now-x.first >= age {
-			all++
-			if !x.ran {
-				silent++
-			}
+		if now-x.first < age {
+			continue
+		}
+		all++
+		if !x.ran {
+			silent++
+		}
+		if x.woken {
+			woken++
 		}
 	}
-	return all, silent
+	return all, silent, woken
+}
+
+// works reports whether the network or other goroutines wake the members: a tenth of them in the
+// newest recordings, or a fifth of those of at least the given age in any recording. Members
+// that run once a minute are seen only in every twelfth recording of five seconds.
+func (m *members) works(now, age time.Duration) bool {
+	const few = 5 // members that are not conclusive
+	if a, n := m.activity(recentRecordings); n > 0 && a.old >= few && 10*a.woken >= a.old {
+		return true
+	}
+	all, _, woken := m.aged(now, age)
+	return all >= minCohort && 5*woken >= all
 }
 
 // activity returns the sum of the newest observations, and their number.
