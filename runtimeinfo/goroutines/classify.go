@@ -18,6 +18,8 @@ type classifier struct {
 
 	labels labelFacts
 	facts  *facts
+	// closing is why the open alarm is closed if this survey finds no other, or "".
+	closing string
 }
 
 // decide sets the kind and the evidence of the verdict. "" means no verdict.
@@ -69,8 +71,10 @@ func (c *classifier) watch() {
 
 // classify returns the kind and the evidence.
 func (c *classifier) classify(sig *signature) (Kind, string) {
-	if c.was.Suspect() && !c.refuted() {
-		return c.confirm()
+	if c.was.Suspect() {
+		if c.closing = c.refuted(); c.closing == "" {
+			return c.confirm()
+		}
 	}
 	if handlesRequest(c.g) || !sig.background && c.inFlight() {
 		return c.classifyInFlight()
@@ -145,15 +149,25 @@ func (c *classifier) watched() time.Duration {
 	return c.in.at - c.h.watch.since
 }
 
-// refuted reports whether the evidence of an open alarm no longer holds: members end or work,
-// or half of them have ended.
-func (c *classifier) refuted() bool {
-	f, o := c.facts, c.t.open[c.g.Key]
-	if o == nil || 2*c.g.Count <= o.peak {
-		return true
-	}
+// refuted returns why the evidence of an open alarm no longer holds, or "": half of the members
+// have ended, or members work, or end late.
+func (c *classifier) refuted() string {
+	f, peak := c.facts, c.t.open[c.g.Key].peak
 	many := func(x cohort) bool { return x.stayed+x.left >= minCohort && 10*x.left >= x.stayed }
-	return f.recordings > 0 && (10*f.activity.woken >= f.activity.old || many(f.cohort) || many(f.loops))
+	switch {
+	case 2*c.g.Count <= peak:
+		return fmt.Sprintf("%d of %d members are left", c.g.Count, peak)
+	case f.recordings == 0:
+		return ""
+	case 10*f.activity.woken >= f.activity.old:
+		return "they work: " + c.ran()
+	case many(f.cohort):
+		return c.fate(f.cohort, f.age)
+	case many(f.loops):
+		return c.fate(f.loops, c.t.rules.slots(2*loopSlots))
+	default:
+		return ""
+	}
 }
 
 // confirm returns the open verdict with current evidence.

@@ -11,6 +11,7 @@ import (
 
 // facts are what recordings show of a group.
 type facts struct {
+	at         time.Duration // end of the newest recording
 	recordings int           // with members that existed before
 	length     time.Duration // of these recordings in total
 	activity   observation   // sum over the newest of them
@@ -61,6 +62,7 @@ func (f *facts) turnsOver() bool { return f.before >= 5 && 5*f.gone >= f.before 
 // factsOf returns what recordings show of a group.
 func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	now := t.members.last
+	f.at = now
 	f.activity, f.recordings = m.activity(recentRecordings)
 	f.length = f.activity.length
 	f.sampled = m.every > 1

@@ -64,7 +64,7 @@ func (c *classifier) stuck() string {
 	if !f.mature || selfWaking(c.g) {
 		return ""
 	}
-	return c.stuckFor(waiting + fmt.Sprintf("; none of the %d that existed %v ago has ended", f.cohort.stayed, round(f.age)))
+	return c.stuckFor(waiting + "; " + c.fate(f.cohort, f.age))
 }
 
 // stuckFor returns why requests of which none has ended hang, or "" if what they wait for may

@@ -104,8 +104,8 @@ func (t *groupTracker) survey(s *Survey, in circumstances) []Verdict {
 	}
 	for key, o := range t.open {
 		if t.present[key] == nil {
-			o.Count = 0
-			t.closeVerdict(o, in.now)
+			o.Count, o.Roots, o.Ages, o.Old, o.PerMinute = 0, nil, nil, 0, 0
+			t.closeVerdict(o, in.now, allEnded)
 		}
 	}
 	maps.DeleteFunc(t.histories, func(_ Key, h *history) bool {
@@ -173,7 +173,8 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	}
 	c.decide()
 	if o != nil && (v.Kind == "" || o.Kind.Suspect() && !v.Kind.Suspect()) {
-		t.closeVerdict(o, in.now)
+		o.Count, o.Roots, o.Ages, o.Old, o.PerMinute = v.Count, v.Roots, v.Ages, v.Old, v.PerMinute
+		t.closeVerdict(o, in.now, c.closing)
 		o = nil
 	}
 	if v.Kind == "" {
@@ -192,9 +193,13 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	}
 }
 
-// closeVerdict closes a verdict. It makes an event if the opening was reported.
-func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time) {
+// closeVerdict closes a verdict. It makes an event if the opening was reported. Its evidence is
+// why the verdict is closed, if known.
+func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time, why string) {
 	delete(t.open, o.Key)
+	if why != "" {
+		o.Evidence = why
+	}
 	if o.reported && o.leader == nil {
 		e := o.event("goroutine.verdict.closed", now)
 		e.Severity = Load.severity()
