@@ -165,9 +165,40 @@ func (c *classifier) refuted() string {
 		return c.fate(f.cohort, f.age)
 	case many(f.loops):
 		return c.fate(f.loops, c.t.rules.slots(2*loopSlots))
+	case c.was == Leak && !c.t.open[c.g.Key].proven && c.full():
+		return fmt.Sprintf("practically none has joined for %v, but its root spans go on", round(c.t.rules.slots(batchSlots)))
 	default:
 		return ""
 	}
+}
+
+// full reports whether the group is a set that has stopped growing although the load that created
+// it goes on. In the last batchSlots, root spans of its names ended at least half as fast as in
+// the watch before. At the pace of joining since the watch began, 20 members would have joined,
+// but practically none has. If the load is unknown or has stopped too, a leak looks the same.
+func (c *classifier) full() bool {
+	const (
+		enough   = 20 // members that would have joined
+		few      = 20 // one in so many may have
+		mainRoot = 10 // share of the members that a root must have created, one in so many
+	)
+	w, recently := c.h.watch, c.t.rules.slots(batchSlots)
+	if w == nil || !c.g.labelled() || c.watched() < 2*recently {
+		return false
+	}
+	ended := 0.0
+	for name := range c.t.rootNames(c.g, (c.g.Count+mainRoot-1)/mainRoot) {
+		ended += float64(c.t.spans.endedWithin(name, c.in.at, recently))
+	}
+	all, joined := c.t.loadOf(c.g, c.in.spans)-w.ended, 0
+	for _, x := range c.g.Origins {
+		if o := c.t.originInfo(x.Root, x.Epoch); x.Root != "" && (!o.ok || c.in.now.Sub(o.To) < recently) {
+			joined += x.Count
+		}
+	}
+	before := (all - ended) / (c.watched() - recently).Seconds()
+	expected := ended * float64(c.g.Count-joined-w.size) / max(1, all-ended)
+	return 2*ended/recently.Seconds() >= before && expected >= enough && few*float64(joined) <= expected
 }
 
 // confirm returns the open verdict with current evidence.

@@ -117,12 +117,25 @@ func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age ti
 // loadOf returns a cumulative measure of the load that creates members of a group: the number
 // of ended root spans with the names under which members were created.
 func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
-	if t.lookup == nil {
-		return 0
+	for name := range t.rootNames(g, 1) {
+		ended += float64(spans[name].Ended)
 	}
+	return ended
+}
+
+// rootNames returns the names of the root spans under whose label at least the given number of
+// members were created.
+func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
 	names := map[string]bool{}
+	if t.lookup == nil {
+		return names
+	}
+	counts := map[string]int{}
 	for _, x := range g.Origins {
-		if x.Root == "" {
+		counts[x.Root] += x.Count
+	}
+	for _, x := range g.Origins {
+		if x.Root == "" || counts[x.Root] < least {
 			continue
 		}
 		o := t.originInfo(x.Root, x.Epoch)
@@ -136,10 +149,7 @@ func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) 
 			names[n.Name] = true
 		}
 	}
-	for name := range names {
-		ended += float64(spans[name].Ended)
-	}
-	return ended
+	return names
 }
 
 // isSessions reports whether the number of members follows the number of accepted connections:

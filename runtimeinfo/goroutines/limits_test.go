@@ -49,7 +49,8 @@ func TestHeartbeatsDoNotHideLeakedConnections(t *testing.T) {
 func checkTexts(t *testing.T, p *fakeProcess) {
 	t.Helper()
 	for _, e := range p.events {
-		if strings.Contains(e.Message, "lasts for 0s") || e.Name == "goroutine.verdict.closed" && strings.Contains(e.Message, "none of") {
+		closed := e.Name == "goroutine.verdict.closed" && !strings.HasPrefix(e.Message, "pool")
+		if strings.Contains(e.Message, "lasts for 0s") || closed && strings.Contains(e.Message, "none of") {
 			t.Errorf("%s: %s", e.Name, e.Message)
 		}
 	}
@@ -82,4 +83,48 @@ func TestTextsOfAnAlarmWhoseMembersEnd(t *testing.T) {
 		t.Errorf("%d alarms closed, want one", closed)
 	}
 	checkTexts(t, p)
+}
+
+// A set of caches fills evenly for four minutes, then it is full.
+func TestAlarmOnASetIsClosedWhenItIsFull(t *testing.T) {
+	for name, tt := range map[string]struct {
+		load   int // root spans in each slot, after the set is full
+		closes bool
+	}{"load goes on": {40, true}, "no load": {0, false}, "night": {4, false}} {
+		p := newProcess(t)
+		var closed time.Duration
+		_, last := p.run(20*time.Minute, func(at time.Duration) {
+			for _, e := range p.events {
+				if e.Name == "goroutine.verdict.closed" && closed == 0 {
+					closed = at
+				}
+			}
+			if at < 4*time.Minute {
+				p.span("GET /quota").end(40, time.Millisecond)
+				p.add(5, fakeGoroutine{key: key(SelectForever, "cache.loop"), root: "GET /quota"})
+				return
+			}
+			p.span("GET /quota").end(tt.load, time.Millisecond)
+		})
+		if tt.closes && (closed == 0 || closed > 9*time.Minute) {
+			t.Errorf("%s: closed after %v, want within 9 min; verdicts %s", name, closed, kinds(last))
+		}
+		if !tt.closes && (closed > 0 || len(last) != 1 || last[0].Kind != Leak) {
+			t.Errorf("%s: closed after %v, verdicts %s, want one leak", name, closed, kinds(last))
+		}
+		checkTexts(t, p)
+	}
+}
+
+// Without root spans it is unknown whether the load goes on.
+func TestAlarmWithoutSpansStays(t *testing.T) {
+	p := newProcess(t)
+	_, last := p.run(20*time.Minute, func(at time.Duration) {
+		if at < 4*time.Minute {
+			p.add(5, fakeGoroutine{key: key(Select, "shop.notify")})
+		}
+	})
+	if len(last) != 1 || last[0].Kind != Leak {
+		t.Errorf("verdicts %s, want leak", kinds(last))
+	}
 }

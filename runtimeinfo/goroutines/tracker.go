@@ -79,6 +79,7 @@ type acceptedCount struct {
 type openVerdict struct {
 	Verdict
 	peak         int
+	proven       bool // the garbage collector found once that members leak
 	reported     bool
 	reportedSize int
 	leader       *openVerdict // of the incident; nil if the verdict leads it
@@ -188,6 +189,7 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	v.Since, v.Also = o.Since, o.Also
 	o.Verdict = *v
 	o.peak = max(o.peak, v.Count)
+	o.proven = o.proven || v.Kind == LeakProven
 	if worse {
 		o.reported = false
 	}

@@ -173,6 +173,7 @@ const evidences = [
   ['{n} ended late, and {n2} that existed at {t} had not ended by {t2}', '有 {n} 个较晚才退出，{t} 时已存在的另外 {n2} 个到 {t2} 仍未退出'],
   ['{n} ended late', '有 {n} 个较晚才退出'],
   ['{n} of {n2} members are left', '{n2} 个成员中只剩 {n} 个'],
+  ['practically none has joined for {d}, but its root spans go on', '{d}内几乎没有新增，而它的根 span 仍在继续'],
   ['all members have ended', '所有成员都已退出'],
   ['only their own timers wake them', '只有它们自己的定时器会唤醒它们'],
   ['{n} join for each root span', '平均每个根 span 新增 {n} 个'],
