@@ -115,7 +115,7 @@ func (c *classifier) silentLeak() bool {
 	if !f.silentGroup() || 10*f.silent < 9*f.aged || c.g.Count < c.t.rules.minGrowth || selfWaking(c.g) {
 		return false
 	}
-	return f.recordings >= enoughRecordings && f.mature && f.pace >= minPace || f.recordings >= 2 && f.quick && c.endangers()
+	return f.recordings >= enoughRecordings && f.mature && f.waited && f.pace >= minPace || f.recordings >= 2 && f.quick && c.endangers()
 }
 
 // endangers reports whether the stacks of the group will use up the memory within minutes.

@@ -104,6 +104,8 @@ func (c *classifier) soFar() string {
 		parts = append(parts, "the first recording will show whether they run")
 	case f.cohort.left > 0:
 		parts = append(parts, fmt.Sprintf("%d ended late: the next recordings will show whether the others do", f.cohort.left))
+	case f.mature && !f.waited:
+		parts = append(parts, fmt.Sprintf("some ended after they had waited for %v: it is a leak if others wait for %v", round(f.longest), round(f.wait)))
 	case f.loop():
 		parts = append(parts, "they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends")
 	case f.mature && f.pace < minPace:

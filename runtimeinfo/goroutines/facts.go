@@ -21,6 +21,9 @@ type facts struct {
 	cohort       cohort        // the oldest members that never ran
 	age          time.Duration // of all in the cohort
 	mature       bool          // the cohort is large enough, and almost none of it ended
+	wait         time.Duration // age that members must reach in addition, because others ended late; 0: none
+	waited       bool          // enough have reached it
+	longest      time.Duration // age at which members were seen to end
 	quick        bool          // dozens stayed for a minute and none ran or ended
 	gone, before int           // members that ended between the last two recordings; all before
 	pace         float64       // of joining, recent compared with all; NaN if unknown
@@ -72,6 +75,11 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		f.gone, f.before = newest.gone, newest.gone+newest.old
 	}
 	f.cohort, f.age, f.mature = t.maturity(m, now)
+	f.longest = m.longest()
+	f.wait, f.waited = t.patience(m, now)
+	if f.wait > f.age && f.waited {
+		f.cohort, f.age = m.survival(now, f.wait/2, f.wait/2, false), f.wait
+	}
 	q := m.survival(now, t.rules.slots(quickSlots), t.rules.slots(quickSlots), false)
 	f.quick = q.stayed >= t.rules.minGrowth && q.gone() == 0
 	f.loops = m.survival(now, t.rules.slots(loopSlots), t.rules.slots(loopSlots), true)
@@ -95,11 +103,13 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	return f
 }
 
+// fewEnd is how many members of a cohort must stay for each that ends.
+const fewEnd = 50
+
 // maturity looks for an age beyond which almost no member ends. It tries ageSlots, twice that
 // and so on, as long as a large enough cohort has reached the age and was observed for as long
 // again, at least watchSlots.
 func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age time.Duration, ok bool) {
-	const few = 50 // one in so many may end
 	for n := ageSlots; ; n *= 2 {
 		age = t.rules.slots(n)
 		period := t.rules.slots(max(watchSlots, n))
@@ -108,10 +118,22 @@ func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age ti
 		if c.stayed < minCohort {
 			return c, age, false
 		}
-		if few*c.gone() <= c.stayed {
+		if fewEnd*c.gone() <= c.stayed {
 			return c, age, true
 		}
 	}
+}
+
+// patience returns the age that members must reach, if others were seen to end after long waits,
+// and whether a large enough cohort has reached it of which almost none ended.
+func (t *groupTracker) patience(m *members, now time.Duration) (age time.Duration, ok bool) {
+	longest := m.longest()
+	if longest == 0 {
+		return 0, true
+	}
+	age = min(patience*longest, t.rules.slots(maxPatience))
+	c := m.survival(now, age/2, age/2, false)
+	return age, c.stayed >= minCohort && fewEnd*c.gone() <= c.stayed
 }
 
 // loadOf returns a cumulative measure of the load that creates members of a group: the number

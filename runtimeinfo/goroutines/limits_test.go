@@ -128,3 +128,42 @@ func TestAlarmWithoutSpansStays(t *testing.T) {
 		t.Errorf("verdicts %s, want leak", kinds(last))
 	}
 }
+
+// around returns 10 s and more, 30 s on average, at most 90 s.
+func (p *fakeProcess) around() time.Duration {
+	return min(90*time.Second, 10*time.Second+time.Duration(p.random.ExpFloat64()*float64(20*time.Second)))
+}
+
+// Seats are held for five minutes. Three in ten holds end earlier, most within a minute.
+func TestHoldsOfFiveMinutesAreNoLeak(t *testing.T) {
+	for seed := range 5 {
+		p := newProcess(t)
+		for range seed {
+			p.random.Uint64()
+		}
+		n := 0
+		first, _ := p.run(20*time.Minute, func(time.Duration) {
+			p.span("POST /hold").end(7, time.Millisecond)
+			for range 7 {
+				end := 5 * time.Minute
+				if n++; n%10 < 3 {
+					end = p.around()
+				}
+				p.add(1, fakeGoroutine{key: key(Select, "shop.hold"), root: "POST /hold", end: p.now.Add(end)})
+			}
+		})
+		noAlarm(t, first)
+	}
+}
+
+// A leak is reported later if other goroutines at the same place end after long waits.
+func TestLeakBesideLongWaits(t *testing.T) {
+	p := newProcess(t)
+	first, last := p.run(10*time.Minute, func(time.Duration) {
+		p.span("POST /hold").end(10, time.Millisecond)
+		p.add(7, fakeGoroutine{key: key(Select, "shop.hold"), root: "POST /hold"})
+		p.add(3, fakeGoroutine{key: key(Select, "shop.hold"), root: "POST /hold", end: p.now.Add(40 * time.Second)})
+	})
+	alarm(t, first, Leak, 8*time.Minute)
+	t.Log(last[0].String())
+}

@@ -4,6 +4,7 @@ package goroutines
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -24,15 +25,17 @@ type memberLog struct {
 	recordings int
 	last       time.Duration // end of the last recording
 	young      time.Duration // exits below this age are not kept
+	late       time.Duration // of an exit that shows that members end after a long wait
 	groups     map[Key]*members
 }
 
 // members are the goroutines of one group.
 type members struct {
 	ids          map[uint64]member
-	every        uint64        // only ids divisible by it are kept; a power of two
-	exits        []exit        // of members that were not young
-	lost         time.Duration // time of the newest exit that was dropped from exits
+	every        uint64           // only ids divisible by it are kept; a power of two
+	exits        []exit           // of members that were not young
+	lost         time.Duration    // time of the newest exit that was dropped from exits
+	latest       [3]time.Duration // greatest ages at which late members may have ended, in ascending order
 	observations []observation
 	count        int           // members in the last recording, not sampled
 	since        time.Duration // first recording of the group
@@ -115,7 +118,7 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 		}
 	}
 	for key, m := range l.groups {
-		m.observe(x, key, at, l.young)
+		m.observe(x, key, at, l.young, l.late)
 		m.join(x, byKey[key], at, p)
 		if m.count == 0 && len(m.ids) == 0 {
 			delete(l.groups, key)
@@ -135,7 +138,7 @@ func newMembers(r *indexedRecording, list []int, at time.Duration) *members {
 }
 
 // observe looks for the known members in a recording.
-func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration) {
+func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Duration) {
 	now := observation{at: at, length: r.Duration}
 	last := m.since
 	if n := len(m.observations); n > 0 {
@@ -148,6 +151,10 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 		case !ok:
 			delete(m.ids, id)
 			now.gone++
+			if last-x.first >= late {
+				m.latest[0] = max(m.latest[0], at-x.first)
+				slices.Sort(m.latest[:])
+			}
 			if at-x.first >= young {
 				m.keepExit(exit{x.first, last, at})
 			}
@@ -206,6 +213,10 @@ func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTime
 	}
 	return false
 }
+
+// longest returns the greatest age at which late members may have ended, 0 if none did. It ignores
+// two, which may have ended for another reason.
+func (m *members) longest() time.Duration { return m.latest[0] }
 
 func (m *members) keepExit(e exit) {
 	if len(m.exits) == keptExits {

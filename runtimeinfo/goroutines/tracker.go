@@ -90,7 +90,7 @@ func newGroupTracker(r rules, lookup OriginLookup) *groupTracker {
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
-		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots)},
+		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	// watchSlots since: with slots of 5 s, 60 s and 80 s. Retries and sessions of two minutes
 	// have ended by then.
 	ageSlots, watchSlots = 12, 16
+	// If members ended late, after at least lateSlots, others leak only at patience times the
+	// greatest age of those, or after maxPatience slots: 20 s, six times, and 10 minutes.
+	lateSlots, patience, maxPatience = 4, 6, 120
 	// loopSlots replaces both for members that wake themselves: 4 minutes each.
 	loopSlots = 48
 	// quickSlots replaces both if the memory lasts for a few minutes only: 30 s each.

@@ -200,6 +200,7 @@ const evidences = [
   ['the first recording will show whether they run', '第一次执行记录将显示它们是否运行'],
   ['{n} ended late: the next recordings will show whether the others do', '有 {n} 个较晚才退出：后续执行记录将显示其余是否退出'],
   ['they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends', '它们会自行唤醒：如果几分钟内继续以此速度增加且无一退出，就是泄漏'],
+  ['some ended after they had waited for {d}: it is a leak if others wait for {d2}', '有的等待 {d}后退出：如果其余的等到 {d2}，就是泄漏'],
   ['fewer join than before: it is a pool if the number stops rising', '新增比以前少：如果数量不再上升，就是常驻池'],
   ['it is a leak at {t} if more are added and none runs or ends', '如果继续增加且无一运行或退出，{t} 将判定为泄漏'],
 ];
