@@ -99,7 +99,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		}
 		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO
 	}
-	f.sessions = t.isSessions(m)
+	f.sessions = t.isSessions(m, g, r)
 	return f
 }
 
@@ -174,21 +174,32 @@ func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
 	return names
 }
 
-// isSessions reports whether the number of members follows the number of accepted connections:
-// there are about as many, and about as many were accepted as members joined since the group
-// was first recorded.
-func (t *groupTracker) isSessions(m *members) bool {
+// isSessions reports whether the members belong to accepted connections: there are about as many,
+// about as many were accepted as members joined, since the group was first recorded and in the
+// newest recordings, and the connections do not belong to other root spans.
+func (t *groupTracker) isSessions(m *members, g *Group, r *relations) bool {
 	if !t.acceptedKnown() || len(m.observations) == 0 {
 		return false
 	}
+	now := t.accepted[len(t.accepted)-1].n
+	if 4*now < 3*m.count || !t.inStep(m, 0, 0) || !t.inStep(m, max(0, len(m.observations)-recentRecordings), t.rules.minGrowth) {
+		return false
+	}
+	own, others := r.connections(g)
+	return 2*own >= m.count || 2*others < now
+}
+
+// inStep reports whether about as many connections were accepted as members joined since an
+// observation, or fewer than the given number joined.
+func (t *groupTracker) inStep(m *members, since, few int) bool {
+	joined := m.count - m.observations[since].size
 	now, first := t.accepted[len(t.accepted)-1].n, t.accepted[0].n
 	for _, a := range t.accepted {
-		if a.at <= m.since {
+		if a.at <= m.observations[since].at {
 			first = a.n
 		}
 	}
-	joined := m.count - m.observations[0].size
-	return 4*now >= 3*m.count && 5*(now-first) >= 3*joined
+	return joined < few || 5*(now-first) >= 3*joined
 }
 
 // acceptedKnown reports whether the number of accepted connections is known.

@@ -167,3 +167,43 @@ func TestLeakBesideLongWaits(t *testing.T) {
 	alarm(t, first, Leak, 8*time.Minute)
 	t.Log(last[0].String())
 }
+
+// Clients connect and stay, at first. Orders leak goroutines more slowly, but all the time.
+func TestLeakBesideSessions(t *testing.T) {
+	for name, root := range map[string]string{"labelled sessions": "GET /ws", "sessions without labels": ""} {
+		p := newProcess(t)
+		p.accepted = 3
+		first, last := p.run(10*time.Minute, func(at time.Duration) {
+			p.span("POST /order").end(7, time.Millisecond)
+			p.add(7, fakeGoroutine{key: key(ChanSend, "shop.notify"), root: "POST /order"})
+			if at < 250*time.Second {
+				p.accepted += 20
+				p.add(20, fakeGoroutine{key: key(IO, "ws.read"), root: root, every: time.Minute, wakeup: WakeupNetwork})
+			}
+		})
+		within := 3 * time.Minute
+		if root == "" {
+			within = 8 * time.Minute // the numbers alone tell
+		}
+		alarm(t, first, Leak, within)
+		if len(last) == 0 || last[0].Key.Site.Function != "shop.notify" {
+			t.Errorf("%s: verdicts %v", name, last)
+		}
+	}
+}
+
+// Each session has a goroutine under a root span that its connection does not have.
+func TestSessionsUnderAnotherSpanAreNoLeak(t *testing.T) {
+	p := newProcess(t)
+	p.accepted = 3
+	first, _ := p.run(15*time.Minute, func(at time.Duration) {
+		p.span("GET /rooms").end(50, time.Millisecond)
+		if at < 8*time.Minute || at > 10*time.Minute {
+			p.accepted += 10
+			p.span("GET /ws").end(10, time.Millisecond)
+			p.add(10, fakeGoroutine{key: key(IO, "ws.read")})
+			p.add(10, fakeGoroutine{key: key(Select, "ws.write"), root: "GET /ws"})
+		}
+	})
+	noAlarm(t, first)
+}
