@@ -55,11 +55,13 @@ func (c *classifier) decide() {
 // watch begins or ends the watch of the group, and sets facts.
 func (c *classifier) watch() {
 	t, h := c.t, c.h
-	inFlight := c.labels.old >= t.rules.minGrowth && c.inFlight()
+	name, _ := c.halted(watchHaltedSlots)
+	halted := name != "" && c.g.Count >= minHalted
+	inFlight := halted || c.labels.old >= t.rules.minGrowth && c.inFlight()
 	switch {
 	case h.watch == nil && (t.suspicious(c.g, h) || inFlight):
 		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at, facts: *noFacts()}
-	case h.watch != nil && c.g.Count < minWatched:
+	case h.watch != nil && c.g.Count < minWatched && !halted:
 		h.watch = nil
 	}
 	c.facts = noFacts()

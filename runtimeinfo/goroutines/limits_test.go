@@ -207,3 +207,79 @@ func TestSessionsUnderAnotherSpanAreNoLeak(t *testing.T) {
 	})
 	noAlarm(t, first)
 }
+
+// All consumers of a queue hang at a lock 45 s after the start.
+func TestFewStuckConsumers(t *testing.T) {
+	for consumers, want := range map[int]bool{12: true, 5: true, 3: false} {
+		p := newProcess(t)
+		s := p.span("order.consume")
+		stuck := key(Mutex, "shop.book")
+		stuck.Entry = "shop.consume"
+		idle := stuck
+		idle.Class, idle.Site = ChanReceive, Site{Function: "shop.consume"}
+		p.add(consumers, fakeGoroutine{key: idle, every: 2 * time.Second, wakeup: WakeupGoroutine})
+		first, last := p.run(5*time.Minute, func(at time.Duration) {
+			p.span("GET /").end(50, time.Millisecond)
+			if at < 45*time.Second {
+				s.end(200, 60*time.Millisecond)
+			}
+			if at == 45*time.Second {
+				p.list = nil
+				p.add(consumers, fakeGoroutine{key: stuck, root: "order.consume"})
+				for range consumers {
+					s.open = append(s.open, p.now)
+				}
+			}
+		})
+		if !want {
+			noAlarm(t, first)
+			continue
+		}
+		alarm(t, first, Stuck, 4*time.Minute)
+		if len(last) > 0 {
+			t.Log(last[0].String())
+		}
+		_, last = p.run(time.Minute, func(at time.Duration) { // the lock is free again
+			if at == 0 {
+				p.list, s.open = nil, nil
+				p.add(consumers, fakeGoroutine{key: idle, every: 2 * time.Second, wakeup: WakeupGoroutine})
+			}
+			s.end(200, 60*time.Millisecond)
+		})
+		if len(last) != 0 {
+			t.Errorf("verdicts %s after they work again", kinds(last))
+		}
+	}
+}
+
+// Few jobs that may take long are not stuck, and neither are consumers without messages.
+func TestFewWaitingJobsAreNotStuck(t *testing.T) {
+	for name, tt := range map[string]struct {
+		class WaitClass
+		took  time.Duration
+		jobs  int // that hang; as many others are active
+		other int
+	}{
+		"long jobs":               {Mutex, 30 * time.Second, 12, 0},
+		"others are active":       {Mutex, 60 * time.Millisecond, 12, 4},
+		"consumers wait for work": {ChanReceive, 60 * time.Millisecond, 12, 0},
+		"network":                 {IO, 60 * time.Millisecond, 12, 0},
+	} {
+		p := newProcess(t)
+		s := p.span("job")
+		first, _ := p.run(8*time.Minute, func(at time.Duration) {
+			if at < 3*time.Minute {
+				s.end(5, tt.took)
+			}
+			if at == 3*time.Minute {
+				p.add(tt.jobs, fakeGoroutine{key: key(tt.class, "shop.job"), root: "job"})
+				p.add(tt.other, fakeGoroutine{key: key(Select, "shop.other"), root: "job", every: time.Second, wakeup: WakeupGoroutine})
+				for range tt.jobs + tt.other {
+					s.open = append(s.open, p.now)
+				}
+			}
+		})
+		t.Log(name, first)
+		noAlarm(t, first)
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 const (
 	// minTracked is the number of members from which a group is tracked.
-	minTracked = 8
+	minTracked = minHalted
 	// maxMembers bounds the ids kept for one group. A larger group is sampled: ids divisible
 	// by a power of two are kept.
 	maxMembers = 4096

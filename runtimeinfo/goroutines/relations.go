@@ -29,7 +29,7 @@ func (t *groupTracker) relations() *relations {
 		}
 	}
 	for key, m := range t.members.groups {
-		if m.count < minTracked {
+		if m.count < minCohort {
 			continue
 		}
 		for line := range m.chain {

@@ -160,7 +160,7 @@ func (t *groupTracker) newHistory() *history {
 // evaluate opens, updates or closes the verdict on a group.
 func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	o := t.open[g.Key]
-	if o == nil && g.Count < minWatched {
+	if o == nil && (g.Count < minHalted || g.Count < minWatched && !neverIdle(g.Class) && !waitsForPool(g)) {
 		h.watch = nil
 		return
 	}
