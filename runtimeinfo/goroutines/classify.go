@@ -20,6 +20,7 @@ type classifier struct {
 	facts  *facts
 	// closing is why the open alarm is closed if this survey finds no other, or "".
 	closing string
+	busy    bool // a leak although members work
 }
 
 // decide sets the kind and the evidence of the verdict. "" means no verdict.
@@ -86,6 +87,9 @@ func (c *classifier) classify(sig *signature) (Kind, string) {
 	}
 	f := c.facts
 	switch {
+	case c.busyLeak():
+		c.busy = true
+		return Leak, c.accumulation()
 	case f.active() || f.sibling != nil:
 		return c.classifyActive()
 	case f.sessions:
@@ -143,6 +147,24 @@ func (c *classifier) loopLeak() bool {
 		c.watched() >= c.t.rules.slots(length) && stay(f.loops)
 }
 
+// busyLeak reports whether members that work accumulate: practically each root span leaves one, none
+// has ended, and the load goes on. Connections that clients open do the same, so the number of
+// accepted connections must be known and must not explain the members.
+func (c *classifier) busyLeak() bool {
+	const (
+		crowd  = 50
+		length = 72 // slots: 6 minutes
+		steady = 0.85
+		most   = 1.5 // joins for each span
+	)
+	f := c.facts
+	if !f.active() || f.io || f.sessions || !c.t.acceptedKnown() || selfWaking(c.g) || c.g.Count < crowd {
+		return false
+	}
+	return f.recordings >= enoughRecordings && c.watched() >= c.t.rules.slots(length) && f.load >= steady/2 &&
+		f.perSpan >= steady && f.perSpan <= most && f.loopPace >= steady && f.ended == 0 && f.settled.stayed >= crowd && f.settled.gone() == 0
+}
+
 // watched returns how long the group has been watched.
 func (c *classifier) watched() time.Duration {
 	if c.h.watch == nil {
@@ -161,7 +183,9 @@ func (c *classifier) refuted() string {
 		return fmt.Sprintf("%d of %d members are left", c.g.Count, peak)
 	case f.recordings == 0:
 		return ""
-	case 10*f.activity.woken >= f.activity.old:
+	case c.t.open[c.g.Key].busy && many(f.settled):
+		return c.fate(f.settled, c.t.rules.slots(ageSlots+watchSlots))
+	case !c.t.open[c.g.Key].busy && 10*f.activity.woken >= f.activity.old:
 		return "they work: " + c.ran()
 	case many(f.cohort):
 		return c.fate(f.cohort, f.age)
@@ -216,6 +240,8 @@ func (c *classifier) confirm() (Kind, string) {
 			return Stuck, why
 		}
 		return Stuck, before
+	case c.t.open[c.g.Key].busy:
+		return c.was, c.accumulation()
 	case !c.facts.silentGroup():
 		return c.was, c.loop()
 	default:

@@ -82,6 +82,16 @@ func (c *classifier) loop() string {
 	return text + "; " + c.added()
 }
 
+// accumulation describes the evidence of a leak of goroutines that work.
+func (c *classifier) accumulation() string {
+	f := c.facts
+	text := "they work, but accumulate; " + c.fate(f.settled, c.t.rules.slots(ageSlots+watchSlots))
+	if f.perSpan > 0 {
+		text += fmt.Sprintf("; %.2g join for each root span", f.perSpan)
+	}
+	return text
+}
+
 // added describes how many members joined during the watch.
 func (c *classifier) added() string {
 	if c.h.watch == nil {

@@ -33,6 +33,8 @@ type facts struct {
 	settled  cohort  // observed as long as a silent cohort
 	loopPace float64 // as pace
 	perSpan  float64 // members that join for each root span that ends, 0 if unknown
+	load     float64 // root spans per second in the newest interval, compared with all; 0 if unknown
+	ended    int     // members that ended, at whatever age, in all kept observations
 
 	line     Site // the application's line that creates members
 	creation []Site
@@ -86,7 +88,10 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	f.settled = m.survival(now, t.rules.slots(ageSlots), t.rules.slots(watchSlots), true)
 	f.pace, f.loopPace = m.pace(g.labelled(), false), m.pace(g.labelled(), true)
 	if g.labelled() {
-		f.perSpan = m.perLoad()
+		f.perSpan, f.load = m.perLoad(), m.recentLoad()
+	}
+	for i := range m.observations {
+		f.ended += m.observations[i].gone
 	}
 	f.line, f.creation = m.line(), m.creation
 	f.io = g.Class == IO

@@ -283,3 +283,80 @@ func TestFewWaitingJobsAreNotStuck(t *testing.T) {
 		noAlarm(t, first)
 	}
 }
+
+// Each request leaves a subscriber that gets every price.
+func TestSubscribersThatWorkAreALeak(t *testing.T) {
+	p := newProcess(t)
+	p.accepted = 3
+	first, last := p.run(20*time.Minute, func(at time.Duration) {
+		if at < 12*time.Minute { // then the load stops
+			p.span("GET /prices").end(10, time.Millisecond)
+			p.add(10, fakeGoroutine{key: key(ChanReceive, "shop.follow"), root: "GET /prices", every: 500 * time.Millisecond, wakeup: WakeupGoroutine})
+		}
+	})
+	alarm(t, first, Leak, 9*time.Minute)
+	if at := first[Leak]; at < 5*time.Minute {
+		t.Errorf("a leak after %v, want at least five minutes", at)
+	}
+	if len(last) != 1 || last[0].Kind != Leak {
+		t.Fatalf("verdicts %s, want leak although the load has stopped", kinds(last))
+	}
+	t.Log(last[0].String())
+
+	_, last = p.run(5*time.Minute, func(at time.Duration) { // most are removed
+		if at == 0 {
+			p.list = p.list[:len(p.list)/3]
+		}
+	})
+	for i := range last {
+		if last[i].Kind.Suspect() {
+			t.Errorf("verdict %s after most have ended", last[i].String())
+		}
+	}
+	checkTexts(t, p)
+}
+
+// Goroutines that work accumulate, but not for ever, or not with each request.
+func TestWorkersThatAccumulateAreNoLeak(t *testing.T) {
+	work := fakeGoroutine{key: key(ChanReceive, "shop.follow"), root: "GET /prices", every: 2 * time.Second, wakeup: WakeupGoroutine}
+	for name, tt := range map[string]struct {
+		spans  func(at time.Duration) int // in each slot
+		joins  func(at time.Duration, spans int) int
+		last   time.Duration // how long each stays; 0: for ever
+		accept bool          // each has a connection
+	}{
+		"loops of new tenants": {func(time.Duration) int { return 40 }, func(time.Duration, int) int { return 7 }, 0, false},
+		"a set that is full": {func(time.Duration) int { return 10 }, func(at time.Duration, n int) int {
+			if at > 250*time.Second {
+				return 0
+			}
+			return n
+		}, 0, false},
+		"tenants come for four minutes": {func(at time.Duration) int {
+			if at > 250*time.Second {
+				return 0
+			}
+			return 7
+		}, func(_ time.Duration, n int) int { return n }, 0, false},
+		"sessions":             {func(time.Duration) int { return 10 }, func(_ time.Duration, n int) int { return n }, 0, true},
+		"jobs of five minutes": {func(time.Duration) int { return 10 }, func(_ time.Duration, n int) int { return n }, 5 * time.Minute, false},
+	} {
+		p := newProcess(t)
+		p.accepted = 3
+		first, _ := p.run(20*time.Minute, func(at time.Duration) {
+			n := tt.spans(at)
+			p.span("GET /prices").end(n, time.Millisecond)
+			joins := tt.joins(at, n)
+			like := work
+			if tt.last > 0 {
+				like.end = p.now.Add(tt.last)
+			}
+			if tt.accept {
+				p.accepted += joins
+			}
+			p.add(joins, like)
+		})
+		t.Log(name, first)
+		noAlarm(t, first)
+	}
+}

@@ -381,6 +381,21 @@ func (m *members) perLoad() float64 {
 	return float64(joined) / load
 }
 
+// recentLoad returns the load per second since the last observation but one, compared with all
+// observations, or 0 if unknown.
+func (m *members) recentLoad() float64 {
+	n := len(m.observations)
+	if n < 3 {
+		return 0
+	}
+	first, last, newest := &m.observations[0], &m.observations[n-2], &m.observations[n-1]
+	recent := (newest.load - last.load) / (newest.at - last.at).Seconds()
+	if all := (newest.load - first.load) / (newest.at - first.at).Seconds(); all > 0 {
+		return recent / all
+	}
+	return 0
+}
+
 // pace compares how many members that stayed joined per unit of load, or of time, in the newest
 // intervals between recordings and in all of them. Members that ran in a recording do not
 // count, unless runners is true. The newest interval does not count, because members that joined

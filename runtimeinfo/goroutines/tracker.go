@@ -79,6 +79,7 @@ type acceptedCount struct {
 type openVerdict struct {
 	Verdict
 	peak         int
+	busy         bool // a leak whose members work
 	proven       bool // the garbage collector found once that members leak
 	reported     bool
 	reportedSize int
@@ -189,6 +190,7 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	v.Since, v.Also = o.Since, o.Also
 	o.Verdict = *v
 	o.peak = max(o.peak, v.Count)
+	o.busy = v.Kind == Leak && (o.busy || c.busy)
 	o.proven = o.proven || v.Kind == LeakProven
 	if worse {
 		o.reported = false

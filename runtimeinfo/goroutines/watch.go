@@ -84,6 +84,9 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 	if watched := now - w.since; decided || watched > t.rules.slots(maxApart) {
 		apart = min(maxApart, max(apart, float64(watched/t.rules.slot)/4))
 	}
+	if w.facts.active() && w.facts.perSpan >= 0.5 && now-w.since <= t.rules.slots(maxApart) { // it may accumulate
+		apart = min(apart, 2*apartSlots)
+	}
 	if w.facts.turnsOver() { // more time would hide at what age members end
 		apart = min(apart, ageSlots-2)
 	}

@@ -176,6 +176,7 @@ const evidences = [
   ['practically none has joined for {d}, but its root spans go on', '{d}内几乎没有新增，而它的根 span 仍在继续'],
   ['all members have ended', '所有成员都已退出'],
   ['only their own timers wake them', '只有它们自己的定时器会唤醒它们'],
+  ['they work, but accumulate', '它们在工作，但不断累积'],
   ['{n} join for each root span', '平均每个根 span 新增 {n} 个'],
   ['{n} members', '共 {n} 个'],
   ['{n} more in {d}', '{d}内新增 {n} 个'],
