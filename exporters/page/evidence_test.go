@@ -18,11 +18,11 @@ import (
 // The page translates every clause that the detector uses as evidence.
 func TestEvidenceIsTranslated(t *testing.T) {
 	sentences := map[string]string{
-		"0 of 3061 ran during 8 recordings of 4s each; none of the 2336 that existed at 09:10:07 has ended":    "8 次各 4 秒的执行记录内，3061 个中有 0 个运行过；09:10:07 时已存在的 2336 个无一退出",
-		"in a sample 1 of 30 ran during a recording of 1m30s; 2 of the 30 that existed at 23:59:59 have ended": "抽样结果：一次 1 分 30 秒的执行记录内，30 个中有 1 个运行过；23:59:59 时已存在的 30 个中有 2 个退出",
-		"they work: none of the older members ran during a recording of 250ms":                                 "它们在工作：一次 250 毫秒的执行记录内，较早的成员都没有运行",
-		"no GET /a/{id} has ended for 1h0m0s, earlier ones took 1.5s at most":                                  "1 小时内没有 GET /a/{id} 结束，此前最长 1.5 秒",
-		"-3 more in 2m0s; a sentence of a later version":                                                       "2 分内新增 -3 个；a sentence of a later version",
+		"0 of 3061 ran during 8 recordings of 4s each; none of the 2336 that existed at 09:10:07 had ended by 09:20:00":                "8 次各 4 秒的执行记录内，3061 个中有 0 个运行过；09:10:07 时已存在的 2336 个到 09:20:00 无一退出",
+		"in a sample 1 of 30 ran during a recording of 1m30s; 2 ended late, and 28 that existed at 23:59:59 had not ended by 00:02:00": "抽样结果：一次 1 分 30 秒的执行记录内，30 个中有 1 个运行过；有 2 个较晚才退出，23:59:59 时已存在的另外 28 个到 00:02:00 仍未退出",
+		"they work: none of the older members ran during a recording of 250ms":                                                         "它们在工作：一次 250 毫秒的执行记录内，较早的成员都没有运行",
+		"no GET /a/{id} has ended for 1h0m0s, earlier ones took 1.5s at most":                                                          "1 小时内没有 GET /a/{id} 结束，此前最长 1.5 秒",
+		"-3 more in 2m0s; a sentence of a later version":                                                                               "2 分内新增 -3 个；a sentence of a later version",
 	}
 	clauses := evidenceClauses(t)
 	if len(clauses) < 35 {
@@ -58,7 +58,7 @@ func evidenceClauses(t *testing.T) (clauses []string) {
 	t.Helper()
 	const ran = "3 of 5 ran during a recording of 2s"
 	values := strings.NewReplacer(
-		"during %s", "during 8 recordings of 4s each", "at %s", "at 12:34:56", "no %s", "no GET /order", "work: %s", "work: main.worker (main.go:9)",
+		"during %s", "during 8 recordings of 4s each", "at %s", "at 12:34:56", "by %s", "by 12:36:56", "no %s", "no GET /order", "work: %s", "work: main.worker (main.go:9)",
 		"%s of the older", "12 % of the older", "%.0f %%", "12 %", "%.0f", "7", "%.2g", "0.98", "%d", "7", "%v", "2m30s",
 	)
 	for _, file := range []string{"evidence.go", "classify.go", "inflight.go", "detector.go"} {

@@ -18,6 +18,9 @@ type classifier struct {
 
 	labels labelFacts
 	facts  *facts
+	// closing is why the open alarm is closed if this survey finds no other, or "".
+	closing string
+	busy    bool // a leak although members work
 }
 
 // decide sets the kind and the evidence of the verdict. "" means no verdict.
@@ -53,11 +56,13 @@ func (c *classifier) decide() {
 // watch begins or ends the watch of the group, and sets facts.
 func (c *classifier) watch() {
 	t, h := c.t, c.h
-	inFlight := c.labels.old >= t.rules.minGrowth && c.inFlight()
+	name, _ := c.halted(watchHaltedSlots)
+	halted := name != "" && c.g.Count >= minHalted
+	inFlight := halted || c.labels.old >= t.rules.minGrowth && c.inFlight()
 	switch {
 	case h.watch == nil && (t.suspicious(c.g, h) || inFlight):
 		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at, facts: *noFacts()}
-	case h.watch != nil && c.g.Count < minWatched:
+	case h.watch != nil && c.g.Count < minWatched && !halted:
 		h.watch = nil
 	}
 	c.facts = noFacts()
@@ -69,8 +74,10 @@ func (c *classifier) watch() {
 
 // classify returns the kind and the evidence.
 func (c *classifier) classify(sig *signature) (Kind, string) {
-	if c.was.Suspect() && !c.refuted() {
-		return c.confirm()
+	if c.was.Suspect() {
+		if c.closing = c.refuted(); c.closing == "" {
+			return c.confirm()
+		}
 	}
 	if handlesRequest(c.g) || !sig.background && c.inFlight() {
 		return c.classifyInFlight()
@@ -80,6 +87,9 @@ func (c *classifier) classify(sig *signature) (Kind, string) {
 	}
 	f := c.facts
 	switch {
+	case c.busyLeak():
+		c.busy = true
+		return Leak, c.accumulation()
 	case f.active() || f.sibling != nil:
 		return c.classifyActive()
 	case f.sessions:
@@ -111,7 +121,7 @@ func (c *classifier) silentLeak() bool {
 	if !f.silentGroup() || 10*f.silent < 9*f.aged || c.g.Count < c.t.rules.minGrowth || selfWaking(c.g) {
 		return false
 	}
-	return f.recordings >= enoughRecordings && f.mature && f.pace >= minPace || f.recordings >= 2 && f.quick && c.endangers()
+	return f.recordings >= enoughRecordings && f.mature && f.waited && f.pace >= minPace || f.recordings >= 2 && f.quick && c.endangers()
 }
 
 // endangers reports whether the stacks of the group will use up the memory within minutes.
@@ -137,6 +147,24 @@ func (c *classifier) loopLeak() bool {
 		c.watched() >= c.t.rules.slots(length) && stay(f.loops)
 }
 
+// busyLeak reports whether members that work accumulate: practically each root span leaves one, none
+// has ended, and the load goes on. Connections that clients open do the same, so the number of
+// accepted connections must be known and must not explain the members.
+func (c *classifier) busyLeak() bool {
+	const (
+		crowd  = 50
+		length = 72 // slots: 6 minutes
+		steady = 0.85
+		most   = 1.5 // joins for each span
+	)
+	f := c.facts
+	if !f.active() || f.io || f.sessions || !c.t.acceptedKnown() || selfWaking(c.g) || c.g.Count < crowd {
+		return false
+	}
+	return f.recordings >= enoughRecordings && c.watched() >= c.t.rules.slots(length) && f.load >= steady/2 &&
+		f.perSpan >= steady && f.perSpan <= most && f.loopPace >= steady && f.ended == 0 && f.settled.stayed >= crowd && f.settled.gone() == 0
+}
+
 // watched returns how long the group has been watched.
 func (c *classifier) watched() time.Duration {
 	if c.h.watch == nil {
@@ -145,15 +173,58 @@ func (c *classifier) watched() time.Duration {
 	return c.in.at - c.h.watch.since
 }
 
-// refuted reports whether the evidence of an open alarm no longer holds: members end or work,
-// or half of them have ended.
-func (c *classifier) refuted() bool {
-	f, o := c.facts, c.t.open[c.g.Key]
-	if o == nil || 2*c.g.Count <= o.peak {
-		return true
-	}
+// refuted returns why the evidence of an open alarm no longer holds, or "": half of the members
+// have ended, or members work, or end late.
+func (c *classifier) refuted() string {
+	f, peak := c.facts, c.t.open[c.g.Key].peak
 	many := func(x cohort) bool { return x.stayed+x.left >= minCohort && 10*x.left >= x.stayed }
-	return f.recordings > 0 && (10*f.activity.woken >= f.activity.old || many(f.cohort) || many(f.loops))
+	switch {
+	case 2*c.g.Count <= peak:
+		return fmt.Sprintf("%d of %d members are left", c.g.Count, peak)
+	case f.recordings == 0:
+		return ""
+	case c.t.open[c.g.Key].busy && many(f.settled):
+		return c.fate(f.settled, c.t.rules.slots(ageSlots+watchSlots))
+	case !c.t.open[c.g.Key].busy && 10*f.activity.woken >= f.activity.old:
+		return "they work: " + c.ran()
+	case many(f.cohort):
+		return c.fate(f.cohort, f.age)
+	case many(f.loops):
+		return c.fate(f.loops, c.t.rules.slots(2*loopSlots))
+	case c.was == Leak && !c.t.open[c.g.Key].proven && c.full():
+		return fmt.Sprintf("practically none has joined for %v, but its root spans go on", round(c.t.rules.slots(batchSlots)))
+	default:
+		return ""
+	}
+}
+
+// full reports whether the group is a set that has stopped growing although the load that created
+// it goes on. In the last batchSlots, root spans of its names ended at least half as fast as in
+// the watch before. At the pace of joining since the watch began, 20 members would have joined,
+// but practically none has. If the load is unknown or has stopped too, a leak looks the same.
+func (c *classifier) full() bool {
+	const (
+		enough   = 20 // members that would have joined
+		few      = 20 // one in so many may have
+		mainRoot = 10 // share of the members that a root must have created, one in so many
+	)
+	w, recently := c.h.watch, c.t.rules.slots(batchSlots)
+	if w == nil || !c.g.labelled() || c.watched() < 2*recently {
+		return false
+	}
+	ended := 0.0
+	for name := range c.t.rootNames(c.g, (c.g.Count+mainRoot-1)/mainRoot) {
+		ended += float64(c.t.spans.endedWithin(name, c.in.at, recently))
+	}
+	all, joined := c.t.loadOf(c.g, c.in.spans)-w.ended, 0
+	for _, x := range c.g.Origins {
+		if o := c.t.originInfo(x.Root, x.Epoch); x.Root != "" && (!o.ok || c.in.now.Sub(o.To) < recently) {
+			joined += x.Count
+		}
+	}
+	before := (all - ended) / (c.watched() - recently).Seconds()
+	expected := ended * float64(c.g.Count-joined-w.size) / max(1, all-ended)
+	return 2*ended/recently.Seconds() >= before && expected >= enough && few*float64(joined) <= expected
 }
 
 // confirm returns the open verdict with current evidence.
@@ -169,6 +240,8 @@ func (c *classifier) confirm() (Kind, string) {
 			return Stuck, why
 		}
 		return Stuck, before
+	case c.t.open[c.g.Key].busy:
+		return c.was, c.accumulation()
 	case !c.facts.silentGroup():
 		return c.was, c.loop()
 	default:

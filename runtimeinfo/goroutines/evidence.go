@@ -38,28 +38,58 @@ func (c *classifier) silence() string {
 	if c.t.isFlood(c.g) && !(f.pace >= minPace) {
 		ran = c.floodReason() + "; " + ran
 	}
-	if !f.mature {
-		return fmt.Sprintf("%s; none has ended, and the memory lasts for %v at this rate", ran, round(c.v.ToLimit))
+	switch {
+	case !f.mature && f.quick && f.cohort.gone() == 0 && c.endangers():
+		return fmt.Sprintf("%s; none that waited for %v had ended by %s, and the memory lasts for %v at this rate",
+			ran, round(c.t.rules.slots(quickSlots)), c.recorded().Format(time.TimeOnly), round(c.v.ToLimit))
+	case f.cohort == cohort{}:
+		return ran
+	default:
+		return ran + "; " + c.fate(f.cohort, f.age)
 	}
-	since := c.in.now.Add(-f.age).Format(time.TimeOnly)
-	if f.cohort.left == 0 {
-		return fmt.Sprintf("%s; none of the %d that existed at %s has ended", ran, f.cohort.stayed, since)
-	}
-	return fmt.Sprintf("%s; %d of the %d that existed at %s have ended", ran, f.cohort.left, f.cohort.stayed+f.cohort.left, since)
 }
+
+// fate describes how many members of a cohort have ended. Age is the age of those that stayed.
+func (c *classifier) fate(x cohort, age time.Duration) string {
+	at := c.recorded()
+	from, to := at.Add(-age).Format(time.TimeOnly), at.Format(time.TimeOnly)
+	switch {
+	case x.gone() == 0:
+		return fmt.Sprintf("none of the %d that existed at %s had ended by %s", x.stayed, from, to)
+	case x.stayed == 0:
+		return fmt.Sprintf("%d ended late", x.gone())
+	}
+	return fmt.Sprintf("%d ended late, and %d that existed at %s had not ended by %s", x.gone(), x.stayed, from, to)
+}
+
+// recorded returns the time of the facts, which may be minutes before the survey.
+func (c *classifier) recorded() time.Time { return c.in.now.Add(c.facts.at - c.in.at) }
+
+// allEnded is why the alarm on a group without members is closed.
+const allEnded = "all members have ended"
 
 // loop describes the evidence of a leak of goroutines that wake themselves.
 func (c *classifier) loop() string {
 	f := c.facts
-	stayed, age := f.loops.stayed, 2*loopSlots
-	if stayed < f.settled.stayed {
-		stayed, age = f.settled.stayed, ageSlots+watchSlots
+	x, age := f.loops, 2*loopSlots
+	if x.stayed < f.settled.stayed {
+		x, age = f.settled, ageSlots+watchSlots
 	}
-	text := fmt.Sprintf("only their own timers wake them; none of the %d that existed %v ago has ended", stayed, round(c.t.rules.slots(age)))
+	text := "only their own timers wake them; " + c.fate(x, c.t.rules.slots(age))
 	if f.perSpan > 0 {
 		return fmt.Sprintf("%s; %.2g join for each root span", text, f.perSpan)
 	}
 	return text + "; " + c.added()
+}
+
+// accumulation describes the evidence of a leak of goroutines that work.
+func (c *classifier) accumulation() string {
+	f := c.facts
+	text := "they work, but accumulate; " + c.fate(f.settled, c.t.rules.slots(ageSlots+watchSlots))
+	if f.perSpan > 0 {
+		text += fmt.Sprintf("; %.2g join for each root span", f.perSpan)
+	}
+	return text
 }
 
 // added describes how many members joined during the watch.
@@ -84,6 +114,8 @@ func (c *classifier) soFar() string {
 		parts = append(parts, "the first recording will show whether they run")
 	case f.cohort.left > 0:
 		parts = append(parts, fmt.Sprintf("%d ended late: the next recordings will show whether the others do", f.cohort.left))
+	case f.mature && !f.waited:
+		parts = append(parts, fmt.Sprintf("some ended after they had waited for %v: it is a leak if others wait for %v", round(f.longest), round(f.wait)))
 	case f.loop():
 		parts = append(parts, "they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends")
 	case f.mature && f.pace < minPace:

@@ -11,6 +11,7 @@ import (
 
 // facts are what recordings show of a group.
 type facts struct {
+	at         time.Duration // end of the newest recording
 	recordings int           // with members that existed before
 	length     time.Duration // of these recordings in total
 	activity   observation   // sum over the newest of them
@@ -20,6 +21,9 @@ type facts struct {
 	cohort       cohort        // the oldest members that never ran
 	age          time.Duration // of all in the cohort
 	mature       bool          // the cohort is large enough, and almost none of it ended
+	wait         time.Duration // age that members must reach in addition, because others ended late; 0: none
+	waited       bool          // enough have reached it
+	longest      time.Duration // age at which members were seen to end
 	quick        bool          // dozens stayed for a minute and none ran or ended
 	gone, before int           // members that ended between the last two recordings; all before
 	pace         float64       // of joining, recent compared with all; NaN if unknown
@@ -29,6 +33,8 @@ type facts struct {
 	settled  cohort  // observed as long as a silent cohort
 	loopPace float64 // as pace
 	perSpan  float64 // members that join for each root span that ends, 0 if unknown
+	load     float64 // root spans per second in the newest interval, compared with all; 0 if unknown
+	ended    int     // members that ended, at whatever age, in all kept observations
 
 	line     Site // the application's line that creates members
 	creation []Site
@@ -61,22 +67,31 @@ func (f *facts) turnsOver() bool { return f.before >= 5 && 5*f.gone >= f.before 
 // factsOf returns what recordings show of a group.
 func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	now := t.members.last
+	f.at = now
 	f.activity, f.recordings = m.activity(recentRecordings)
 	f.length = f.activity.length
 	f.sampled = m.every > 1
-	f.aged, f.silent = m.aged(now, t.rules.slots(ageSlots))
+	f.aged, f.silent, _ = m.aged(now, t.rules.slots(ageSlots))
 	if n := len(m.observations); n > 1 {
 		newest := &m.observations[n-1]
 		f.gone, f.before = newest.gone, newest.gone+newest.old
 	}
 	f.cohort, f.age, f.mature = t.maturity(m, now)
+	f.longest = m.longest()
+	f.wait, f.waited = t.patience(m, now)
+	if f.wait > f.age && f.waited {
+		f.cohort, f.age = m.survival(now, f.wait/2, f.wait/2, false), f.wait
+	}
 	q := m.survival(now, t.rules.slots(quickSlots), t.rules.slots(quickSlots), false)
 	f.quick = q.stayed >= t.rules.minGrowth && q.gone() == 0
 	f.loops = m.survival(now, t.rules.slots(loopSlots), t.rules.slots(loopSlots), true)
 	f.settled = m.survival(now, t.rules.slots(ageSlots), t.rules.slots(watchSlots), true)
 	f.pace, f.loopPace = m.pace(g.labelled(), false), m.pace(g.labelled(), true)
 	if g.labelled() {
-		f.perSpan = m.perLoad()
+		f.perSpan, f.load = m.perLoad(), m.recentLoad()
+	}
+	for i := range m.observations {
+		f.ended += m.observations[i].gone
 	}
 	f.line, f.creation = m.line(), m.creation
 	f.io = g.Class == IO
@@ -84,20 +99,22 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // a goroutine of the server
 		}
-		if a, n := t.members.groups[k].activity(recentRecordings); n > 0 && a.old >= 5 && 10*a.woken >= a.old && f.sibling == nil {
+		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {
 			f.sibling = &k
 		}
 		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO
 	}
-	f.sessions = t.isSessions(m)
+	f.sessions = t.isSessions(m, g, r)
 	return f
 }
+
+// fewEnd is how many members of a cohort must stay for each that ends.
+const fewEnd = 50
 
 // maturity looks for an age beyond which almost no member ends. It tries ageSlots, twice that
 // and so on, as long as a large enough cohort has reached the age and was observed for as long
 // again, at least watchSlots.
 func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age time.Duration, ok bool) {
-	const few = 50 // one in so many may end
 	for n := ageSlots; ; n *= 2 {
 		age = t.rules.slots(n)
 		period := t.rules.slots(max(watchSlots, n))
@@ -106,21 +123,46 @@ func (t *groupTracker) maturity(m *members, now time.Duration) (c cohort, age ti
 		if c.stayed < minCohort {
 			return c, age, false
 		}
-		if few*c.gone() <= c.stayed {
+		if fewEnd*c.gone() <= c.stayed {
 			return c, age, true
 		}
 	}
 }
 
+// patience returns the age that members must reach, if others were seen to end after long waits,
+// and whether a large enough cohort has reached it of which almost none ended.
+func (t *groupTracker) patience(m *members, now time.Duration) (age time.Duration, ok bool) {
+	longest := m.longest()
+	if longest == 0 {
+		return 0, true
+	}
+	age = min(patience*longest, t.rules.slots(maxPatience))
+	c := m.survival(now, age/2, age/2, false)
+	return age, c.stayed >= minCohort && fewEnd*c.gone() <= c.stayed
+}
+
 // loadOf returns a cumulative measure of the load that creates members of a group: the number
 // of ended root spans with the names under which members were created.
 func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
-	if t.lookup == nil {
-		return 0
+	for name := range t.rootNames(g, 1) {
+		ended += float64(spans[name].Ended)
 	}
+	return ended
+}
+
+// rootNames returns the names of the root spans under whose label at least the given number of
+// members were created.
+func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
 	names := map[string]bool{}
+	if t.lookup == nil {
+		return names
+	}
+	counts := map[string]int{}
 	for _, x := range g.Origins {
-		if x.Root == "" {
+		counts[x.Root] += x.Count
+	}
+	for _, x := range g.Origins {
+		if x.Root == "" || counts[x.Root] < least {
 			continue
 		}
 		o := t.originInfo(x.Root, x.Epoch)
@@ -134,27 +176,35 @@ func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) 
 			names[n.Name] = true
 		}
 	}
-	for name := range names {
-		ended += float64(spans[name].Ended)
-	}
-	return ended
+	return names
 }
 
-// isSessions reports whether the number of members follows the number of accepted connections:
-// there are about as many, and about as many were accepted as members joined since the group
-// was first recorded.
-func (t *groupTracker) isSessions(m *members) bool {
+// isSessions reports whether the members belong to accepted connections: there are about as many,
+// about as many were accepted as members joined, since the group was first recorded and in the
+// newest recordings, and the connections do not belong to other root spans.
+func (t *groupTracker) isSessions(m *members, g *Group, r *relations) bool {
 	if !t.acceptedKnown() || len(m.observations) == 0 {
 		return false
 	}
+	now := t.accepted[len(t.accepted)-1].n
+	if 4*now < 3*m.count || !t.inStep(m, 0, 0) || !t.inStep(m, max(0, len(m.observations)-recentRecordings), t.rules.minGrowth) {
+		return false
+	}
+	own, others := r.connections(g)
+	return 2*own >= m.count || 2*others < now
+}
+
+// inStep reports whether about as many connections were accepted as members joined since an
+// observation, or fewer than the given number joined.
+func (t *groupTracker) inStep(m *members, since, few int) bool {
+	joined := m.count - m.observations[since].size
 	now, first := t.accepted[len(t.accepted)-1].n, t.accepted[0].n
 	for _, a := range t.accepted {
-		if a.at <= m.since {
+		if a.at <= m.observations[since].at {
 			first = a.n
 		}
 	}
-	joined := m.count - m.observations[0].size
-	return 4*now >= 3*m.count && 5*(now-first) >= 3*joined
+	return joined < few || 5*(now-first) >= 3*joined
 }
 
 // acceptedKnown reports whether the number of accepted connections is known.

@@ -43,16 +43,27 @@ const (
 	// longJobSlots is the time after which jobs that wait for an answer are stuck, if it is
 	// unknown how long such jobs take: 5 minutes.
 	longJobSlots = 60
+	// haltedSlots is the time after which all spans of a name are stuck that wait in one place, even
+	// if they are few: 2 minutes. They are watched after watchHaltedSlots.
+	haltedSlots, watchHaltedSlots = 24, 6
+	// minHalted is the smallest number of such spans.
+	minHalted = 5
 )
 
 // stuck returns why requests in flight hang, or "".
 func (c *classifier) stuck() string {
 	f := c.facts
-	if f.recordings < 2 || !f.silentGroup() || f.aged < c.t.minStuck(c.g) || f.sibling != nil {
+	if f.recordings < 2 || !f.silentGroup() || f.sibling != nil {
 		return "" // handlers of sessions wait while goroutines created with them work
 	}
 	stopped := c.t.rules.slots(stoppedSlots)
 	waiting := fmt.Sprintf("%d wait for more than %v and did not run during %s", f.silent, round(c.t.rules.slots(ageSlots)), c.recordings())
+	if name, since := c.halted(haltedSlots); name != "" && f.aged >= minHalted {
+		return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(since), c.t.spans[name].longest)
+	}
+	if f.aged < c.t.minStuck(c.g) {
+		return ""
+	}
 	for _, name := range c.labels.names {
 		if c.t.spans.collapsed(name, c.in.at, stopped, c.t.rules.minGrowth) {
 			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans.p99(name))
@@ -64,7 +75,24 @@ func (c *classifier) stuck() string {
 	if !f.mature || selfWaking(c.g) {
 		return ""
 	}
-	return c.stuckFor(waiting + fmt.Sprintf("; none of the %d that existed %v ago has ended", f.cohort.stayed, round(f.age)))
+	return c.stuckFor(waiting + "; " + c.fate(f.cohort, f.age))
+}
+
+// halted returns the name of root spans that all wait in this group, if none of them has ended for
+// the given number of slots although they ended regularly before. Then a few spans suffice. The
+// members must wait for a lock, to send, for other goroutines, or for a pool: consumers of a
+// queue that receives no messages may have a span each while they wait for the next.
+func (c *classifier) halted(slots int) (name string, since time.Duration) {
+	if !c.g.labelled() || !neverIdle(c.g.Class) && !waitsForPool(c.g) {
+		return "", 0
+	}
+	for _, r := range c.labels.roots {
+		since, active, ok := c.t.spans.halted(r.Name, c.in.at, c.t.rules.slots(slots))
+		if ok && active >= minHalted && r.Count >= active {
+			return r.Name, since
+		}
+	}
+	return "", 0
 }
 
 // stuckFor returns why requests of which none has ended hang, or "" if what they wait for may

@@ -4,12 +4,13 @@ package goroutines
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
 const (
 	// minTracked is the number of members from which a group is tracked.
-	minTracked = 8
+	minTracked = minHalted
 	// maxMembers bounds the ids kept for one group. A larger group is sampled: ids divisible
 	// by a power of two are kept.
 	maxMembers = 4096
@@ -24,15 +25,17 @@ type memberLog struct {
 	recordings int
 	last       time.Duration // end of the last recording
 	young      time.Duration // exits below this age are not kept
+	late       time.Duration // of an exit that shows that members end after a long wait
 	groups     map[Key]*members
 }
 
 // members are the goroutines of one group.
 type members struct {
 	ids          map[uint64]member
-	every        uint64        // only ids divisible by it are kept; a power of two
-	exits        []exit        // of members that were not young
-	lost         time.Duration // time of the newest exit that was dropped from exits
+	every        uint64           // only ids divisible by it are kept; a power of two
+	exits        []exit           // of members that were not young
+	lost         time.Duration    // time of the newest exit that was dropped from exits
+	latest       [3]time.Duration // greatest ages at which late members may have ended, in ascending order
 	observations []observation
 	count        int           // members in the last recording, not sampled
 	since        time.Duration // first recording of the group
@@ -47,6 +50,7 @@ type members struct {
 type member struct {
 	first time.Duration // first recording that contains it
 	ran   bool          // it ran in a later recording
+	woken bool          // the network or another goroutine, but no timer, made it run then
 }
 
 // exit is the end of a member: the recording at last contains it, the one at gone does not.
@@ -114,7 +118,7 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 		}
 	}
 	for key, m := range l.groups {
-		m.observe(x, key, at, l.young)
+		m.observe(x, key, at, l.young, l.late)
 		m.join(x, byKey[key], at, p)
 		if m.count == 0 && len(m.ids) == 0 {
 			delete(l.groups, key)
@@ -134,7 +138,7 @@ func newMembers(r *indexedRecording, list []int, at time.Duration) *members {
 }
 
 // observe looks for the known members in a recording.
-func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration) {
+func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Duration) {
 	now := observation{at: at, length: r.Duration}
 	last := m.since
 	if n := len(m.observations); n > 0 {
@@ -147,6 +151,10 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 		case !ok:
 			delete(m.ids, id)
 			now.gone++
+			if last-x.first >= late {
+				m.latest[0] = max(m.latest[0], at-x.first)
+				slices.Sort(m.latest[:])
+			}
 			if at-x.first >= young {
 				m.keepExit(exit{x.first, last, at})
 			}
@@ -159,43 +167,56 @@ func (m *members) observe(r *indexedRecording, key Key, at, young time.Duration)
 			if !r.Goroutines[i].Ran {
 				continue
 			}
-			now.countRun(r, &r.Goroutines[i], &byTimer)
+			woken := now.countRun(r, &r.Goroutines[i], &byTimer)
 			if at > m.since { // in the first recording, everything may run
-				m.ids[id] = member{first: x.first, ran: true}
+				m.ids[id] = member{first: x.first, ran: true, woken: x.woken || woken}
 			}
 		}
 	}
 	// Members with a waker each belong to objects that have a loop of their own: the timer woke
 	// them. One such goroutine that wakes many distributes work.
-	if 2*len(byTimer.wakers) >= byTimer.members {
-		now.woken -= byTimer.members
-		now.timed += byTimer.members
+	if n := len(byTimer.members); 2*len(byTimer.wakers) >= n {
+		now.woken -= n
+		now.timed += n
+	} else if at > m.since {
+		for _, id := range byTimer.members {
+			m.ids[id] = member{first: m.ids[id].first, ran: true, woken: true}
+		}
 	}
 	m.observations = appendBounded(m.observations, now, keptObservations)
 }
 
 // timerChain counts members that were woken by goroutines that a timer had woken.
 type timerChain struct {
-	members int
+	members []uint64
 	wakers  map[uint64]struct{}
 }
 
-// countRun counts a member that ran, by what woke it.
-func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTimer *timerChain) {
+// countRun counts a member that ran, by what woke it. It reports whether that was the network or
+// a goroutine that no timer had woken.
+func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTimer *timerChain) (woken bool) {
 	o.ran++
 	switch g.Wakeup { //nolint:exhaustive // otherwise it ran all the time, or left a system call
 	case WakeupTimer:
 		o.timed++
 	case WakeupNetwork:
 		o.woken++
+		return true
 	case WakeupGoroutine:
 		o.woken++
 		if w, ok := r.index[g.Waker]; ok && r.Goroutines[w].Wakeup == WakeupTimer {
 			byTimer.wakers[g.Waker] = struct{}{}
-			byTimer.members++
+			byTimer.members = append(byTimer.members, g.ID)
+			return false
 		}
+		return true
 	}
+	return false
 }
+
+// longest returns the greatest age at which late members may have ended, 0 if none did. It ignores
+// two, which may have ended for another reason.
+func (m *members) longest() time.Duration { return m.latest[0] }
 
 func (m *members) keepExit(e exit) {
 	if len(m.exits) == keptExits {
@@ -292,18 +313,34 @@ func (m *members) survival(now, age, period time.Duration, runners bool) (c coho
 	return c
 }
 
-// aged counts the members of at least the given age, and how many of these never ran in a
-// recording.
-func (m *members) aged(now, age time.Duration) (all, silent int) {
+// aged counts the members of at least the given age, how many of these never ran in a recording,
+// and how many the network or another goroutine woke in any recording.
+func (m *members) aged(now, age time.Duration) (all, silent, woken int) {
 	for _, x := range m.ids {
-		if now-x.first >= age {
-			all++
-			if !x.ran {
-				silent++
-			}
+		if now-x.first < age {
+			continue
+		}
+		all++
+		if !x.ran {
+			silent++
+		}
+		if x.woken {
+			woken++
 		}
 	}
-	return all, silent
+	return all, silent, woken
+}
+
+// works reports whether the network or other goroutines wake the members: a tenth of them in the
+// newest recordings, or a fifth of those of at least the given age in any recording. Members
+// that run once a minute are seen only in every twelfth recording of five seconds.
+func (m *members) works(now, age time.Duration) bool {
+	const few = 5 // members that are not conclusive
+	if a, n := m.activity(recentRecordings); n > 0 && a.old >= few && 10*a.woken >= a.old {
+		return true
+	}
+	all, _, woken := m.aged(now, age)
+	return all >= minCohort && 5*woken >= all
 }
 
 // activity returns the sum of the newest observations, and their number.
@@ -342,6 +379,21 @@ func (m *members) perLoad() float64 {
 		}
 	}
 	return float64(joined) / load
+}
+
+// recentLoad returns the load per second since the last observation but one, compared with all
+// observations, or 0 if unknown.
+func (m *members) recentLoad() float64 {
+	n := len(m.observations)
+	if n < 3 {
+		return 0
+	}
+	first, last, newest := &m.observations[0], &m.observations[n-2], &m.observations[n-1]
+	recent := (newest.load - last.load) / (newest.at - last.at).Seconds()
+	if all := (newest.load - first.load) / (newest.at - first.at).Seconds(); all > 0 {
+		return recent / all
+	}
+	return 0
 }
 
 // pace compares how many members that stayed joined per unit of load, or of time, in the newest

@@ -252,7 +252,7 @@ func kinds(vs []Verdict) string {
 func stackOf(k Key) []Site {
 	leaf := map[WaitClass]string{
 		ChanSend: "runtime.chansend", ChanReceive: "runtime.chanrecv", Select: "runtime.selectgo", SelectForever: "runtime.block",
-		Mutex: "internal/sync.runtime_SemacquireMutex", IO: "internal/poll.runtime_pollWait", Sleep: "time.Sleep",
+		Mutex: "internal/sync.runtime_SemacquireMutex", IO: "internal/poll.runtime_pollWait", Sleep: "time.Sleep", Cond: "sync.runtime_notifyListWait",
 	}[k.Class]
 	return []Site{{Function: leaf}, k.Site, {Function: k.Entry}}
 }

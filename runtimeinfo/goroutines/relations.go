@@ -11,18 +11,25 @@ type relations struct {
 	byLine map[Site][]Key
 	byRoot map[string][]Key
 	groups map[Key]*Group // of the newest survey, by trace key
+	io     map[string]int // goroutines that wait for a connection, by the label of their root span
 }
 
 // maxRelated bounds the groups that a group is compared with.
 const maxRelated = 64
 
 func (t *groupTracker) relations() *relations {
-	f := &relations{t: t, byLine: map[Site][]Key{}, byRoot: map[string][]Key{}, groups: make(map[Key]*Group, len(t.present))}
+	f := &relations{t: t, byLine: map[Site][]Key{}, byRoot: map[string][]Key{}, groups: make(map[Key]*Group, len(t.present)), io: map[string]int{}}
 	for key, g := range t.present {
 		f.groups[key.traceKey()] = g
+		if g.Class != IO {
+			continue
+		}
+		for _, o := range g.Origins {
+			f.io[o.Root] += o.Count
+		}
 	}
 	for key, m := range t.members.groups {
-		if m.count < minTracked {
+		if m.count < minCohort {
 			continue
 		}
 		for line := range m.chain {
@@ -54,6 +61,25 @@ func (f *relations) related(key Key, m *members, g *Group) (all []Key) {
 		add(f.byRoot[g.Origins[0].Root], func(k Key) bool { return createdTogether(g, f.groups[k]) })
 	}
 	return all
+}
+
+// connections returns the number of goroutines that wait for a connection and that were created
+// under a root span of g, and of those created under other root spans. Goroutines without a
+// label do not count. If g has none, all are its own.
+func (f *relations) connections(g *Group) (own, others int) {
+	roots := map[string]bool{}
+	for _, o := range g.Origins {
+		roots[o.Root] = true
+	}
+	for root, n := range f.io {
+		switch {
+		case roots[root] || !g.labelled():
+			own += n
+		case root != "":
+			others += n
+		}
+	}
+	return own, others
 }
 
 // similarSize reports whether two counts differ by at most a fifth.

@@ -20,6 +20,10 @@ type spanLog map[string]*spanHistory
 type spanHistory struct {
 	samples []spanSample  // oldest first
 	p99     time.Duration // of the durations of ended spans, 0 if unknown
+	longest time.Duration // greatest p99 of all samples
+
+	busy             int           // samples since whose predecessor spans ended
+	firstEnd, newest time.Duration // the first and the newest of them
 }
 
 type spanSample struct {
@@ -42,9 +46,15 @@ func (l spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup) 
 			h = &spanHistory{}
 			l[name] = h
 		}
+		if n := len(h.samples); n > 0 && g.Ended > h.samples[n-1].ended {
+			if h.busy++; h.busy == 1 {
+				h.firstEnd = at
+			}
+			h.newest = at
+		}
 		h.samples = appendBounded(h.samples, spanSample{at, g.Ended, g.Active}, keptSpanSamples)
 		if g.P99 > 0 {
-			h.p99 = g.P99
+			h.p99, h.longest = g.P99, max(h.longest, g.P99)
 		}
 	}
 }
@@ -92,6 +102,25 @@ func (l spanLog) collapsed(name string, now, d time.Duration, active int) bool {
 	then, ok := h.before(now, d)
 	last := h.samples[len(h.samples)-1]
 	return ok && then.ended >= enough && last.ended == then.ended && last.active >= active && h.p99 > 0 && short*h.p99 <= d
+}
+
+// halted reports whether spans of a name ended regularly until some time ago, and none since. That
+// time must be at least d, at least 20 times the longest duration known, and ten times the mean
+// time between samples in which spans ended. It also returns the time, and the number of active
+// spans.
+func (l spanLog) halted(name string, now, d time.Duration) (since time.Duration, active int, ok bool) {
+	const (
+		often = 5 // samples in which spans ended
+		short = 20
+		even  = 10
+	)
+	h := l[name]
+	if h == nil || h.busy < often || h.longest == 0 {
+		return 0, 0, false
+	}
+	since = now - h.newest
+	apart := (h.newest - h.firstEnd) / time.Duration(h.busy-1)
+	return since, h.samples[len(h.samples)-1].active, since >= max(d, short*h.longest, even*apart)
 }
 
 // openOlder returns the number of spans that have been active for at least d, to a factor of

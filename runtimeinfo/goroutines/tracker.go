@@ -79,6 +79,8 @@ type acceptedCount struct {
 type openVerdict struct {
 	Verdict
 	peak         int
+	busy         bool // a leak whose members work
+	proven       bool // the garbage collector found once that members leak
 	reported     bool
 	reportedSize int
 	leader       *openVerdict // of the incident; nil if the verdict leads it
@@ -89,7 +91,7 @@ func newGroupTracker(r rules, lookup OriginLookup) *groupTracker {
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
-		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots)},
+		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
 	}
 }
 
@@ -104,8 +106,8 @@ func (t *groupTracker) survey(s *Survey, in circumstances) []Verdict {
 	}
 	for key, o := range t.open {
 		if t.present[key] == nil {
-			o.Count = 0
-			t.closeVerdict(o, in.now)
+			o.Count, o.Roots, o.Ages, o.Old, o.PerMinute = 0, nil, nil, 0, 0
+			t.closeVerdict(o, in.now, allEnded)
 		}
 	}
 	maps.DeleteFunc(t.histories, func(_ Key, h *history) bool {
@@ -159,7 +161,7 @@ func (t *groupTracker) newHistory() *history {
 // evaluate opens, updates or closes the verdict on a group.
 func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	o := t.open[g.Key]
-	if o == nil && g.Count < minWatched {
+	if o == nil && (g.Count < minHalted || g.Count < minWatched && !neverIdle(g.Class) && !waitsForPool(g)) {
 		h.watch = nil
 		return
 	}
@@ -173,7 +175,8 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	}
 	c.decide()
 	if o != nil && (v.Kind == "" || o.Kind.Suspect() && !v.Kind.Suspect()) {
-		t.closeVerdict(o, in.now)
+		o.Count, o.Roots, o.Ages, o.Old, o.PerMinute = v.Count, v.Roots, v.Ages, v.Old, v.PerMinute
+		t.closeVerdict(o, in.now, c.closing)
 		o = nil
 	}
 	if v.Kind == "" {
@@ -187,14 +190,20 @@ func (t *groupTracker) evaluate(g *Group, h *history, in *circumstances) {
 	v.Since, v.Also = o.Since, o.Also
 	o.Verdict = *v
 	o.peak = max(o.peak, v.Count)
+	o.busy = v.Kind == Leak && (o.busy || c.busy)
+	o.proven = o.proven || v.Kind == LeakProven
 	if worse {
 		o.reported = false
 	}
 }
 
-// closeVerdict closes a verdict. It makes an event if the opening was reported.
-func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time) {
+// closeVerdict closes a verdict. It makes an event if the opening was reported. Its evidence is
+// why the verdict is closed, if known.
+func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time, why string) {
 	delete(t.open, o.Key)
+	if why != "" {
+		o.Evidence = why
+	}
 	if o.reported && o.leader == nil {
 		e := o.event("goroutine.verdict.closed", now)
 		e.Severity = Load.severity()

@@ -14,6 +14,9 @@ const (
 	// watchSlots since: with slots of 5 s, 60 s and 80 s. Retries and sessions of two minutes
 	// have ended by then.
 	ageSlots, watchSlots = 12, 16
+	// If members ended late, after at least lateSlots, others leak only at patience times the
+	// greatest age of those, or after maxPatience slots: 20 s, six times, and 10 minutes.
+	lateSlots, patience, maxPatience = 4, 6, 120
 	// loopSlots replaces both for members that wake themselves: 4 minutes each.
 	loopSlots = 48
 	// quickSlots replaces both if the memory lasts for a few minutes only: 30 s each.
@@ -80,6 +83,9 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 	decided := o != nil && o.Kind.Suspect() || w.facts.active()
 	if watched := now - w.since; decided || watched > t.rules.slots(maxApart) {
 		apart = min(maxApart, max(apart, float64(watched/t.rules.slot)/4))
+	}
+	if w.facts.active() && w.facts.perSpan >= 0.5 && now-w.since <= t.rules.slots(maxApart) { // it may accumulate
+		apart = min(apart, 2*apartSlots)
 	}
 	if w.facts.turnsOver() { // more time would hide at what age members end
 		apart = min(apart, ageSlots-2)

@@ -168,11 +168,15 @@ const evidences = [
   ['{share} of the older members ran during {recordings}', '{recordings}内，较早的成员有 {share} 运行过'],
   ['a recording of {d}', '一次 {d}的执行记录'],
   ['{n} recordings of {d} each', '{n} 次各 {d}的执行记录'],
-  ['none has ended, and the memory lasts for {d} at this rate', '无一退出；按此速度内存还能撑 {d}'],
-  ['none of the {n} that existed at {t} has ended', '{t} 时已存在的 {n} 个无一退出'],
-  ['{n} of the {n2} that existed at {t} have ended', '{t} 时已存在的 {n2} 个中有 {n} 个退出'],
-  ['none of the {n} that existed {d} ago has ended', '{d}前已存在的 {n} 个无一退出'],
+  ['none that waited for {d} had ended by {t}, and the memory lasts for {d2} at this rate', '截至 {t}，等待超过 {d}的无一退出；按此速度内存还能撑 {d2}'],
+  ['none of the {n} that existed at {t} had ended by {t2}', '{t} 时已存在的 {n} 个到 {t2} 无一退出'],
+  ['{n} ended late, and {n2} that existed at {t} had not ended by {t2}', '有 {n} 个较晚才退出，{t} 时已存在的另外 {n2} 个到 {t2} 仍未退出'],
+  ['{n} ended late', '有 {n} 个较晚才退出'],
+  ['{n} of {n2} members are left', '{n2} 个成员中只剩 {n} 个'],
+  ['practically none has joined for {d}, but its root spans go on', '{d}内几乎没有新增，而它的根 span 仍在继续'],
+  ['all members have ended', '所有成员都已退出'],
   ['only their own timers wake them', '只有它们自己的定时器会唤醒它们'],
+  ['they work, but accumulate', '它们在工作，但不断累积'],
   ['{n} join for each root span', '平均每个根 span 新增 {n} 个'],
   ['{n} members', '共 {n} 个'],
   ['{n} more in {d}', '{d}内新增 {n} 个'],
@@ -197,6 +201,7 @@ const evidences = [
   ['the first recording will show whether they run', '第一次执行记录将显示它们是否运行'],
   ['{n} ended late: the next recordings will show whether the others do', '有 {n} 个较晚才退出：后续执行记录将显示其余是否退出'],
   ['they wake themselves: it is a leak if they are added at this rate for some more minutes and none ends', '它们会自行唤醒：如果几分钟内继续以此速度增加且无一退出，就是泄漏'],
+  ['some ended after they had waited for {d}: it is a leak if others wait for {d2}', '有的等待 {d}后退出：如果其余的等到 {d2}，就是泄漏'],
   ['fewer join than before: it is a pool if the number stops rising', '新增比以前少：如果数量不再上升，就是常驻池'],
   ['it is a leak at {t} if more are added and none runs or ends', '如果继续增加且无一运行或退出，{t} 将判定为泄漏'],
 ];
@@ -238,7 +243,7 @@ function duration(text) {
 }
 
 const number = '(-?[\\d.]+(?:e[+-]\\d+)?)';
-const kinds = [[/^n\d?$/, number], [/^d\d?$/, '((?:[\\d.]+(?:h|ms|m|µs|ns|s))+)'], [/^t$/, '(\\d\\d:\\d\\d:\\d\\d)'], [/^/, '(.+)']];
+const kinds = [[/^n\d?$/, number], [/^d\d?$/, '((?:[\\d.]+(?:h|ms|m|µs|ns|s))+)'], [/^t\d?$/, '(\\d\\d:\\d\\d:\\d\\d)'], [/^/, '(.+)']];
 
 /**
  * translate returns the translation of a text whose placeholders are replaced already. It
