@@ -12,7 +12,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -26,7 +25,7 @@ func TestManyRoots(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		each = 6_000
 	}
-	p := newProcessor(t, tracectx.Config{Capacity: 1 << 16, History: runtimeinfo.NewHistory(0), TTL: time.Hour})
+	p := newProcessor(t, tracectx.Config{Capacity: 1 << 16, History: tracectx.NewHistory(0), TTL: time.Hour})
 	sampler := sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.5)))
 	tracer := p.WrapTracerProvider(newProvider(t, sampler)).Tracer("")
 	short := newProvider(t, sampler)

@@ -24,7 +24,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -74,7 +73,7 @@ func ours(c tracectx.Config) *tracectx.Processor {
 }
 
 func cases(depth, goroutines int) (all []sidebyside.Case) {
-	live := tracectx.Config{History: runtimeinfo.NewHistory(0)}
+	live := tracectx.Config{History: tracectx.NewHistory(0)}
 	for _, p := range []struct {
 		name     string
 		provider trace.TracerProvider

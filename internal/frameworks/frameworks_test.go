@@ -24,7 +24,6 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -102,7 +101,7 @@ func TestOneRootPerRequest(t *testing.T) {
 
 func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 	t.Helper()
-	p, err := tracectx.New(tracectx.Config{History: runtimeinfo.NewHistory(0)})
+	p, err := tracectx.New(tracectx.Config{History: tracectx.NewHistory(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
