@@ -101,7 +101,7 @@ func (b *backlog) recover(c *contents) {
 	unreadable := uint64(len(c.unreadable))
 	b.stats.Snapshots.Accepted += unreadable
 	b.stats.Snapshots.Recovered += unreadable
-	b.stats.Snapshots.Dropped[exporters.DropUnreadable] += unreadable
+	b.stats.Snapshots.Drop(exporters.DropUnreadable, unreadable)
 	b.makeRoom()
 }
 
@@ -145,8 +145,8 @@ func (b *backlog) dropOldest(first int) bool {
 
 // drop removes e and counts it as lost. b.mu is held.
 func (b *backlog) drop(e *entry, reason exporters.DropReason) {
-	b.stats.Snapshots.Dropped[reason]++
-	b.stats.Events.Dropped[reason] += uint64(e.events)
+	b.stats.Snapshots.Drop(reason, 1)
+	b.stats.Events.Drop(reason, uint64(e.events))
 	b.remove(e)
 }
 

@@ -143,7 +143,7 @@ func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
-		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[exporters.DropUnreadable] != 6 {
+		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped(exporters.DropUnreadable) != 6 {
 			t.Errorf("after MaxAge: %+v", s.Snapshots)
 		}
 		if _, err := os.Stat(path); err == nil {
