@@ -22,7 +22,8 @@ type row struct {
 func table() []row {
 	return slices.Concat(
 		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
-		processRows(), containerRows(), systemRows(),
+		hostRows(hostfield.ProcessCPUUser, hostfield.ProcessRunQueueWait), // CPUUsable is a row of the scheduler
+		hostRows(hostfield.CgroupCPUQuota, hostfield.SystemPressureIOFull),
 	)
 }
 
@@ -88,9 +89,6 @@ func distribution(key string) *source { return &source{histogram: key, bounds: d
 // quantile publishes a quantile of the observations that a runtime/metrics histogram gained
 // in the last tick; 1 is the maximum.
 func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
-
-// fromHost takes a field of the last host pass.
-func fromHost(f hostfield.Field) *source { return &source{field: f, isField: true} }
 
 // computed derives a value from the whole reading; NaN means absent.
 func computed(f func(*reading) float64) *source { return &source{number: f} }

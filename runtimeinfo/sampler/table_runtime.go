@@ -49,15 +49,16 @@ func pulseRows() []row {
 }
 
 func processorRows() []row {
-	return []row{
+	processors := []row{
 		// Threads grow with blocking syscalls and cgo; each costs kernel memory and is never given back.
 		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
 		// Queueing per processor is the scheduler's load average: above 1 work waits for a P.
 		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(runnablePerP)},
 		// The P of GMP: what runnable goroutines queue for.
 		{runtimeinfo.Metric{Name: "go.processor.limit", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Threads that may run Go code at once (GOMAXPROCS)."}, rt("/sched/gomaxprocs:threads")},
-		// GOMAXPROCS above this means throttling, below it idle CPUs.
-		{runtimeinfo.Metric{Name: "gmpulse.cpu.usable", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Help: "CPUs this process may use: the least of affinity and cgroup quota."}, fromHost(hostfield.CPUUsable)},
+	}
+	usable := hostRows(hostfield.CPUUsable, hostfield.CPUUsable)
+	latency := []row{
 		// The delay that every request pays when Ps are short. Go 1.26 samples other moments than 1.25: do not compare across.
 		{runtimeinfo.Metric{Name: "go.schedule.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Time goroutines spent runnable before they ran; sampled by the runtime; sum estimated."}, distribution(keyLatency)},
 		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Median scheduling latency of the last tick; absent when nothing was sampled."}, quantile(0.5, keyLatency)},
@@ -72,6 +73,7 @@ func processorRows() []row {
 		// The runtime's numbers pass below zero in Go 1.26: how often.
 		{runtimeinfo.Metric{Name: "gmpulse.repairs", Unit: "{repair}", Kind: runtimeinfo.KindCounter, Help: "Impossible scheduler values that were repaired."}, computed(func(r *reading) float64 { return float64(r.repairs) })},
 	}
+	return slices.Concat(processors, usable, latency)
 }
 
 func memoryRows() []row {
