@@ -62,7 +62,7 @@ type Agent struct {
 	logger    *slog.Logger
 	engine    *engine.Engine // nil when it does nothing
 	processor *tracectx.Processor
-	history   *runtimeinfo.History
+	history   *tracectx.History
 	enrich    tracectx.Enrichment  // zero when off
 	spans     *globalSpans         // nil when it does nothing
 	detector  *goroutines.Detector // nil when it does nothing

@@ -31,7 +31,7 @@ import (
 // assemble makes the engine with everything that the settings ask for, and
 // returns what there is to serve. The error joins everything that is wrong.
 func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
-	a.history = runtimeinfo.NewHistory(0)
+	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
 		a.enrich.History = a.history
 	}

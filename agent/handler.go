@@ -132,12 +132,12 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 
 func accountOf(a *exporters.Account) accountHealth {
 	h := accountHealth{Accepted: a.Accepted, Recovered: a.Recovered, Delivered: a.Delivered, Pending: a.Pending}
-	for r, n := range a.Dropped {
-		if n > 0 {
+	for _, r := range exporters.DropReasons() {
+		if n := a.Dropped(r); n > 0 {
 			if h.Dropped == nil {
 				h.Dropped = map[string]uint64{}
 			}
-			h.Dropped[exporters.DropReason(r).String()] = n
+			h.Dropped[r.String()] = n
 		}
 	}
 	return h

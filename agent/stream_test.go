@@ -111,7 +111,7 @@ func TestHungServer(t *testing.T) {
 	// On a machine as busy as this, goroutines of exporters that do nothing come late
 	// too: Prometheus' is one.
 	pull := account(t, hung.Stats(), "prometheus").Snapshots
-	if n, m := s.Snapshots.Dropped[exporters.DropReplaced], pull.Dropped[exporters.DropReplaced]; n > m+s.Snapshots.Accepted/5 {
+	if n, m := s.Snapshots.Dropped(exporters.DropReplaced), pull.Dropped(exporters.DropReplaced); n > m+s.Snapshots.Accepted/5 {
 		t.Errorf("%d of %d snapshots were replaced, %d of Prometheus': the spool is slow", n, s.Snapshots.Accepted, m)
 	}
 	begin := time.Now()
@@ -124,7 +124,7 @@ func TestHungServer(t *testing.T) {
 		t.Errorf("Stop took %v", took)
 	}
 	unwatch()
-	if s := stream(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped[exporters.DropShutdown] > 2 { // the last ones, if Stop ran out of time
+	if s := stream(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped(exporters.DropShutdown) > 2 { // the last ones, if Stop ran out of time
 		t.Errorf("what was not delivered is not on disk: %+v", s)
 	}
 	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
@@ -216,7 +216,7 @@ func TestBlackHole(t *testing.T) {
 		t.Errorf("Stop took %v", took)
 	}
 	s := stream(t, a.Stats())
-	if s.Snapshots.Dropped[exporters.DropShutdown] == 0 || s.Snapshots.Pending != 0 {
+	if s.Snapshots.Dropped(exporters.DropShutdown) == 0 || s.Snapshots.Pending != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -248,7 +248,7 @@ func TestSharedKeyServer(t *testing.T) {
 	if n := strings.Count(log.String(), "shared_key"); n != 1 {
 		t.Errorf("%d lines about it, want 1", n)
 	}
-	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped[exporters.DropReplaced] {
+	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped(exporters.DropReplaced) {
 		t.Errorf("%+v", s)
 	}
 	p.Behave(forward.Ack) // somebody mended it
@@ -301,7 +301,7 @@ func TestSecondLife(t *testing.T) {
 			left = s
 			continue
 		}
-		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped[exporters.DropReplaced] {
+		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped(exporters.DropReplaced) {
 			t.Errorf("left %+v, then %+v", left.Snapshots, s.Snapshots)
 		}
 		ids, lives := map[any]bool{}, map[any]bool{}

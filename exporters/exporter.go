@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exporters defines what it takes to ship a snapshot somewhere:
+// Package exporters defines [Exporter], which delivers snapshots to a backend:
 //
 //	type Exporter interface {
 //		Export(ctx context.Context, s *runtimeinfo.Snapshot) error
 //		Shutdown(ctx context.Context) error
 //	}
 //
-// An exporter encodes and sends, nothing else: the agent gives each one a
-// goroutine of its own, a mailbox, a deadline, and recovers its panics. Package
-// exporttest checks an implementation against the contract. The exporters in
-// this package, [Func] and [Log], need nothing but the standard library; those
-// with a client library have a package each below this one.
+// An exporter only encodes and sends. The agent calls each exporter in a separate goroutine,
+// with a mailbox for one snapshot and a deadline, and recovers its panics, so that a slow or
+// failing exporter delays neither sampling nor other exporters.
+//
+// [Func] and [Log] are exporters that need only the standard library. Exporters with a client
+// library are in packages below this one: prom, fluentd, otlp, jsonl and others. Package spool
+// adds a queue and retries to an exporter. Package exporttest tests an implementation.
 package exporters
 
 import (
@@ -21,31 +23,29 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Exporter ships snapshots to one place.
+// Exporter delivers snapshots to one backend.
 //
-// The agent calls Export from one goroutine, one call at a time, and calls
-// Shutdown once, after the last Export. Both return when ctx is done at the
-// latest. The snapshot is immutable and may be kept.
+// The agent does not call Export concurrently, and calls Shutdown once, after the last Export.
+// Both must return when ctx is done. The snapshot is immutable, and the exporter may keep it.
 type Exporter interface {
-	// Export ships s. Pull exporters keep the pointer, push exporters return
-	// when s was handed over. An error makes the agent count a failure and hand
-	// the events of s over again together with the next snapshot's.
+	// Export delivers s. An exporter that is scraped stores the pointer; one that sends
+	// returns when the backend has accepted s. If Export returns an error, the agent counts a
+	// failure and adds the events of s to the next snapshot for this exporter.
 	Export(ctx context.Context, s *runtimeinfo.Snapshot) error
-	// Shutdown releases what the exporter holds. Afterwards Export returns
-	// [ErrShutdown].
+	// Shutdown releases the resources of the exporter. Export then returns [ErrShutdown].
 	Shutdown(ctx context.Context) error
 }
 
-// RejectedError is what Export returns when all that was not delivered can never
-// be: too large, or impossible to encode. The agent counts it and does not hand
-// it over again; everything else in the snapshot counts as delivered.
+// RejectedError is returned by Export if a part of the snapshot can never be delivered, for
+// example because it is too large. The agent counts that part as rejected and does not send it
+// again. The rest of the snapshot counts as delivered.
 type RejectedError struct {
-	Events   int   // how many of the snapshot's events
-	Snapshot bool  // the record of the snapshot itself
-	Err      error // why; nil where that is not known
+	Events   int   // number of rejected events
+	Snapshot bool  // whether the record of the snapshot was rejected
+	Err      error // the reason; nil if unknown
 }
 
-// Error is the text of Err, or "rejected" without one.
+// Error returns the text of Err, or "rejected" if Err is nil.
 func (e *RejectedError) Error() string {
 	if e.Err == nil {
 		return "rejected"
@@ -56,10 +56,10 @@ func (e *RejectedError) Error() string {
 // Unwrap returns Err.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// ErrShutdown is what Export returns after Shutdown.
+// ErrShutdown is returned by Export after Shutdown.
 var ErrShutdown = errors.New("exporter is shut down")
 
-// Func makes an Exporter of a function. Its Shutdown does nothing.
+// Func is an Exporter that calls a function.
 type Func func(ctx context.Context, s *runtimeinfo.Snapshot) error
 
 var _ Exporter = Func(nil)

@@ -18,9 +18,9 @@ func TestFuncConformance(t *testing.T) {
 	})
 }
 
-func TestFuncPassesOn(t *testing.T) {
+func TestFuncPassesArgumentsAndError(t *testing.T) {
 	type key struct{}
-	want := errors.New("mine")
+	want := errors.New("failed")
 	snapshot := exporttest.Snapshot()
 	var got *runtimeinfo.Snapshot
 	var value any
@@ -37,13 +37,12 @@ func TestFuncPassesOn(t *testing.T) {
 	}
 }
 
-// The zero value is what an exporter returns that says only how much it refused.
-func TestRejectedErrorWithoutACause(t *testing.T) {
+func TestRejectedErrorWithoutCause(t *testing.T) {
 	err := error(&exporters.RejectedError{Events: 2, Snapshot: true})
 	if got := err.Error(); got != "rejected" {
 		t.Error(got)
 	}
 	if errors.Unwrap(err) != nil {
-		t.Error("it has a cause")
+		t.Error("Unwrap returned an error")
 	}
 }

@@ -9,26 +9,22 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gmpulse/gmpulse/exporters/internal/flat"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Log returns an Exporter that writes to a logger: for development, and for
-// services whose logs are all that is collected.
+// Log returns an Exporter that writes to a logger, for development and for services that collect
+// only logs.
 //
-// For each snapshot it logs one record "runtime" at [slog.LevelInfo] with the
-// headline metrics ([runtimeinfo.Metric.Headline]) under their keys, in their
-// units, and, in the group "span", how many spans are named as active (at most
-// [runtimeinfo.MaxSpans]) and which of them is the oldest, its age in seconds.
-// For each event it logs one record at the severity of the event: its name is
-// the message of the record, its sentence, attributes and spans are attributes.
-// Records bear the time of the snapshot or event.
+// For each snapshot it logs a record "runtime" at [slog.LevelInfo]. The record has the metrics
+// with [runtimeinfo.Metric.Headline] set, under their keys and in their units. Its group "span"
+// has the number of active spans in the snapshot, at most [runtimeinfo.MaxSpans], and the oldest
+// of them with its age in seconds. For each event it logs a record at the severity of the event:
+// the message of the record is the name of the event, and its attributes are the message,
+// attributes and spans. Records have the time of the snapshot or event.
 //
-// A nil logger means [slog.Default], asked anew at each Export, as programs tend
-// to set it after the agent was started. Export returns the first error of the
-// logger's handler, which a [slog.Logger] would drop, and logs nothing about it
-// itself. It costs what the handler costs. The Exporter may be used by
-// several goroutines if the handler may, as those of log/slog may.
+// A nil logger means [slog.Default], evaluated at each Export. Export returns the first error of
+// the logger's handler, which a [slog.Logger] would ignore. The Exporter is safe for concurrent
+// use if the handler is.
 func Log(logger *slog.Logger) Exporter { return &logExporter{logger: logger} }
 
 type logExporter struct {
@@ -67,7 +63,7 @@ func (l *logExporter) handler() slog.Handler {
 	return l.logger.Handler()
 }
 
-// handle logs one record, with attributes that are made only if it is wanted.
+// handle logs one record. It calls attrs only if the handler is enabled.
 func handle(ctx context.Context, h slog.Handler, level slog.Level, at time.Time, msg string, attrs func() []slog.Attr) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,7 +71,7 @@ func handle(ctx context.Context, h slog.Handler, level slog.Level, at time.Time,
 	if !h.Enabled(ctx, level) {
 		return nil
 	}
-	r := slog.NewRecord(at, level, msg, 0) // no source line: it would always be this one
+	r := slog.NewRecord(at, level, msg, 0) // without a source location, which would always be this line
 	r.AddAttrs(attrs()...)
 	if err := h.Handle(ctx, r); err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -102,7 +98,7 @@ func oldest(sp *runtimeinfo.Span, at time.Time) slog.Attr {
 		slog.String("trace_id", sp.TraceIDString()),
 		slog.String("span_id", sp.SpanIDString()),
 		slog.String("name", sp.Name),
-		slog.Float64("age", flat.Age(sp, at)),
+		slog.Float64("age", age(sp, at)),
 	)
 }
 
@@ -117,10 +113,10 @@ func details(e *runtimeinfo.Event) []slog.Attr {
 	return attrs
 }
 
-// numberValue makes whole numbers integers: text handlers print a float64 of
-// 268435456 as 2.68435456e+08, which nobody can read as a size.
+// numberValue returns whole numbers as integers, because text handlers print a float64 of
+// 268435456 as 2.68435456e+08.
 func numberValue(f float64) slog.Value {
-	const exact = 1 << 53 // up to here float64 holds every integer
+	const exact = 1 << 53 // float64 represents all integers up to here
 	if i := int64(f); float64(i) == f && -exact < i && i < exact {
 		return slog.Int64Value(i)
 	}

@@ -35,7 +35,7 @@ func TestLogConformance(t *testing.T) {
 	}
 }
 
-// logged returns what a JSON handler at level makes of a snapshot, line by line.
+// logged returns the records that a JSON handler with the given level writes for a snapshot.
 func logged(t *testing.T, level slog.Level, s *runtimeinfo.Snapshot) []map[string]any {
 	t.Helper()
 	var buf bytes.Buffer
@@ -98,7 +98,6 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// TestLogHasEveryHeadline finds a headline metric of a form that Log leaves out.
 func TestLogHasEveryHeadline(t *testing.T) {
 	var points []runtimeinfo.Point
 	for _, m := range catalogue.All() {
@@ -113,7 +112,7 @@ func TestLogHasEveryHeadline(t *testing.T) {
 		}
 	}
 	if n := len(got) - len(points); n != 3 { // level, msg, span
-		t.Errorf("%d attributes beside the headlines: %q", n, slices.Sorted(maps.Keys(got)))
+		t.Errorf("%d attributes in addition to the headlines: %q", n, slices.Sorted(maps.Keys(got)))
 	}
 }
 
@@ -139,7 +138,7 @@ func TestLogNumbersAsText(t *testing.T) {
 	}
 }
 
-// failing is a handler that fails, and counts the calls.
+// failing is a handler that returns an error and counts the calls.
 type failing struct {
 	slog.Handler
 	calls *int
@@ -152,7 +151,7 @@ func (f failing) Handle(context.Context, slog.Record) error {
 	return errFull
 }
 
-func TestLogReturnsTheHandlersError(t *testing.T) {
+func TestLogReturnsTheErrorOfTheHandler(t *testing.T) {
 	var calls int
 	var buf bytes.Buffer
 	log := exporters.Log(slog.New(failing{slog.NewTextHandler(&buf, nil), &calls}))
@@ -161,11 +160,11 @@ func TestLogReturnsTheHandlersError(t *testing.T) {
 		t.Errorf("error %v, want %v", err, errFull)
 	}
 	if calls != 1 || buf.Len() > 0 {
-		t.Errorf("%d calls and %q after the failure, want nothing more logged", calls-1, buf.String())
+		t.Errorf("%d calls and %q after the failure, want no further records", calls-1, buf.String())
 	}
 }
 
-func TestLogUsesTheDefaultOfTheMoment(t *testing.T) {
+func TestLogUsesTheCurrentDefaultLogger(t *testing.T) {
 	log := exporters.Log(nil)
 	before := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(before) })

@@ -21,7 +21,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// object is what records are made of.
+// object is a record or a map in one.
 type object = map[string]any
 
 func TestRecord(t *testing.T) {
@@ -81,13 +81,13 @@ func TestEventRecord(t *testing.T) {
 	diff(t, exporters.EventRecord(exporttest.Snapshot(), &e), want)
 }
 
-// diff compares a record with what is wanted, key by key.
+// diff compares a record with want, key by key.
 func diff(t *testing.T, record iter.Seq2[string, any], want object) {
 	t.Helper()
 	got := object{}
 	for k, v := range record {
 		if _, twice := got[k]; twice {
-			t.Errorf("%s stands twice in the record", k)
+			t.Errorf("%s occurs twice in the record", k)
 		}
 		got[k] = v
 	}
@@ -103,7 +103,7 @@ func diff(t *testing.T, record iter.Seq2[string, any], want object) {
 	}
 }
 
-// loop is a LogValuer that never ends: its value holds itself, twice.
+// loop is a LogValuer whose value contains itself twice.
 type loop struct{}
 
 func (l loop) LogValue() slog.Value {
@@ -146,25 +146,25 @@ func TestEventRecordAttributes(t *testing.T) {
 	}
 }
 
-// attributes are those of an event with one attribute, as its record has them.
+// attributes returns the attributes in the record of an event.
 func attributes(attrs ...slog.Attr) object {
 	e := runtimeinfo.Event{Attrs: attrs}
 	m, _ := maps.Collect(exporters.EventRecord(runtimeinfo.NewSnapshot(), &e))["attributes"].(object)
 	return m
 }
 
-type panicky struct{}
+type panics struct{}
 
-func (panicky) LogValue() slog.Value { panic("oh") }
+func (panics) LogValue() slog.Value { panic("oh") }
 
-func TestEventRecordSurvivesLogValue(t *testing.T) {
-	got := attributes(slog.Any("panics", panicky{}), slog.Int("after", 1))
+func TestEventRecordRecoversPanicOfLogValue(t *testing.T) {
+	got := attributes(slog.Any("panics", panics{}), slog.Int("after", 1))
 	if s, _ := got["panics"].(string); !strings.Contains(s, "panicked") || got["after"] != uint64(1) {
-		t.Errorf("attributes %#v, want the panic as text and what follows it", got)
+		t.Errorf("attributes %#v, want the text of the panic and the next attribute", got)
 	}
 }
 
-func TestRecordLeavesOutWhatIsNotFinite(t *testing.T) {
+func TestRecordOmitsNumbersThatAreNotFinite(t *testing.T) {
 	rows := map[string]*runtimeinfo.Metric{}
 	for _, m := range exporttest.Snapshot().Metrics() {
 		rows[m.Key()] = m
@@ -187,9 +187,8 @@ func TestRecordLeavesOutWhatIsNotFinite(t *testing.T) {
 	})
 }
 
-// TestRecordOfAwkwardSpans has a span from the future, as a step of the clock
-// makes one, and text that is not UTF-8 everywhere.
-func TestRecordOfAwkwardSpans(t *testing.T) {
+// A span may start in the future if the clock is set back.
+func TestRecordOfFutureSpanAndInvalidUTF8(t *testing.T) {
 	s := runtimeinfo.NewSnapshot()
 	s.Resource = []runtimeinfo.Attr{{Key: "k\xff", Value: "v\xff"}}
 	s.Spans = []runtimeinfo.Span{{Name: "s\xff", Start: s.Time.Add(time.Hour)}}
@@ -203,9 +202,8 @@ func TestRecordOfAwkwardSpans(t *testing.T) {
 	})
 }
 
-// TestRecordKeys makes a value for every row of the catalogue: Elasticsearch
-// refuses a record in which a.b is a number and a.b.c one too.
-func TestRecordKeys(t *testing.T) {
+// Elasticsearch rejects a record in which both a.b and a.b.c are numbers.
+func TestNoRecordKeyIsAPrefixOfAnother(t *testing.T) {
 	var points []runtimeinfo.Point
 	for _, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: 1, Labels: make([]string, len(m.Keys))}
@@ -238,9 +236,8 @@ func clashes(keys []string) []string {
 	return found
 }
 
-// TestRecordsStop stops each record after every possible number of entries: a
-// yield after the consumer has left panics.
-func TestRecordsStop(t *testing.T) {
+// The iteration is stopped after every possible number of entries. A yield after that panics.
+func TestRecordIteratorsStop(t *testing.T) {
 	s, e := exporttest.Snapshot(), exporttest.Event()
 	for _, record := range []iter.Seq2[string, any]{exporters.Record(s), exporters.EventRecord(s, &e)} {
 		all := len(maps.Collect(record))
@@ -276,7 +273,7 @@ func FuzzEventRecord(f *testing.F) {
 	})
 }
 
-// badValue says what in v is none of what a record may hold.
+// badValue describes what a record must not have in v, or returns an empty string.
 func badValue(v any) string {
 	switch v := v.(type) {
 	case bool, uint64:
@@ -301,7 +298,7 @@ func badValue(v any) string {
 		}
 		return firstBad(maps.Values(v))
 	default:
-		return fmt.Sprintf("%T is no type for a record", v)
+		return fmt.Sprintf("%T is not allowed in a record", v)
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// No gauge may take the place of a field that records have beside the metrics.
-func TestGaugesTakeNoFieldOfARecord(t *testing.T) {
-	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+// Records have fields that are not metrics, such as seq. The engine rejects gauges with their names.
+func TestGaugesCannotHaveTheNameOfARecordField(t *testing.T) {
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "service"}}})
 	r.Read(sampler.Tick{Time: time.Now()})
 	metrics := map[string]bool{}
 	for p := range r.Snapshot().Points() {
@@ -47,7 +47,7 @@ func TestGaugesTakeNoFieldOfARecord(t *testing.T) {
 		tried++
 		for _, name := range []string{field, first, field + ".mine"} {
 			if err := e.Gauge(name, "", "Help.", func() float64 { return 0 }); err == nil {
-				t.Errorf("a gauge may be named %q, and the record has a field %q", name, field)
+				t.Errorf("the engine accepts a gauge %q, although records have a field %q", name, field)
 			}
 		}
 	}

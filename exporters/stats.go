@@ -4,7 +4,7 @@ package exporters
 
 import "time"
 
-// State is how the last call of an exporter ended.
+// State is the result of the last call of an exporter.
 type State string
 
 // The states of an exporter.
@@ -15,74 +15,90 @@ const (
 	StateStopped State = "stopped"
 )
 
-// Stats is the account of one exporter.
+// Stats has the delivery statistics of one exporter.
 type Stats struct {
 	Name  string
 	State State
-	// Snapshots and Events are accounted for apart: a snapshot that a newer one
-	// replaced loses resolution, a lost event is lost.
+	// Snapshots and Events are counted separately. A snapshot that a newer one replaced
+	// lowers the resolution; an event that is dropped is lost.
 	Snapshots, Events Account
-	// Failed calls, by how they failed.
+	// Errors, Timeouts and Panics count the failed calls.
 	Errors, Timeouts, Panics uint64
 	LastSuccess              time.Time
 	LastDuration             time.Duration
 	LastError                string // of the last failed call
-	// Spool is what waits in the exporter's own queue; nil where it has none.
+	// Spool describes the exporter's own queue. nil if the exporter has none.
 	Spool *SpoolStats
 }
 
-// SpoolStats is the state of a queue between the agent and a backend.
+// SpoolStats describes the queue of an exporter.
 type SpoolStats struct {
-	// Bytes are those of the records that wait.
+	// Bytes is the size of the records in the queue.
 	Bytes int64
-	// OldestAge is how long the oldest one has waited; zero when none waits.
+	// OldestAge is the age of the oldest record, 0 if the queue is empty.
 	OldestAge time.Duration
-	// Unsaved is how many records that were to be on disk are in memory only: what a
-	// process that is killed now loses. Zero without a directory.
+	// Unsaved is the number of records in a queue with a directory that are not on disk yet.
+	// They are lost if the process is killed.
 	Unsaved uint64
-	// OnDisk tells that what waits survives the process. DiskError is why not,
-	// where a directory is set; empty without one.
-	OnDisk    bool
+	// OnDisk reports whether the queue is on disk and survives the process.
+	OnDisk bool
+	// DiskError is the reason if the queue has a directory and OnDisk is false.
 	DiskError string
 }
 
-// Account is a balance that holds at every moment:
+// Account counts the snapshots or the events of one exporter. At any time
 //
-//	Accepted == Delivered + the sum of Dropped + Pending
+//	Accepted == Delivered + Pending + Lost()
 type Account struct {
 	Accepted, Delivered, Pending uint64
-	Dropped                      [NumDropReasons]uint64
-	// Recovered are those of Accepted that an earlier process left on disk.
+	// Recovered is how many of Accepted were left on disk by an earlier process.
 	Recovered uint64
+
+	dropped [numDropReasons]uint64
 }
 
-// Lost returns the sum of Dropped.
+// Dropped returns how many were dropped for the given reason.
+func (a *Account) Dropped(r DropReason) uint64 { return a.dropped[r] }
+
+// Drop adds n to those dropped for the given reason.
+func (a *Account) Drop(r DropReason, n uint64) { a.dropped[r] += n }
+
+// Lost returns how many were dropped for any reason.
 func (a *Account) Lost() uint64 {
 	var n uint64
-	for _, d := range a.Dropped {
+	for _, d := range a.dropped {
 		n += d
 	}
 	return n
 }
 
-// DropReason says why something accepted was not delivered.
+// DropReason is the reason why something was accepted and not delivered.
 type DropReason uint8
 
 // The reasons for a drop.
 const (
-	DropReplaced   DropReason = iota // a newer snapshot took its place in the mailbox
-	DropFailed                       // the exporter's call failed
-	DropOverflow                     // too many waited: the oldest gave way
-	DropRejected                     // the exporter refused it for good: too large, for example
-	DropShutdown                     // still waiting when the agent's time to stop was over
-	DropExpired                      // waited longer than a spool keeps it
-	DropUnreadable                   // a spool could not read it back
-	DropDeadLetter                   // refused again and again, while others were taken
+	DropReplaced   DropReason = iota // a newer snapshot replaced it in the mailbox
+	DropFailed                       // the call of the exporter failed
+	DropOverflow                     // the queue was full and this was the oldest
+	DropRejected                     // the exporter or the backend rejected it permanently
+	DropShutdown                     // it was still pending at the deadline of Stop
+	DropExpired                      // it exceeded the maximum age of the spool
+	DropUnreadable                   // the spool could not read it
+	DropDeadLetter                   // the backend rejected it repeatedly and accepted others
 
-	NumDropReasons int = iota
+	numDropReasons int = iota
 )
 
-// String returns the reason as the metrics label has it.
+// DropReasons returns all reasons.
+func DropReasons() []DropReason {
+	all := make([]DropReason, numDropReasons)
+	for i := range all {
+		all[i] = DropReason(i)
+	}
+	return all
+}
+
+// String returns the value of the metric attribute "reason".
 func (r DropReason) String() string {
-	return [NumDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown", "expired", "unreadable", "dead_letter"}[r]
+	return [numDropReasons]string{"replaced", "failed", "overflow", "rejected", "shutdown", "expired", "unreadable", "dead_letter"}[r]
 }

@@ -8,27 +8,24 @@ import (
 	"strings"
 )
 
-// Catalogue is an ordered list of metrics with unambiguous names. All values of a
-// [Snapshot] are of metrics in its catalogue. It is immutable.
+// Catalogue is an ordered list of metrics with unambiguous names. Every value of a
+// [Snapshot] belongs to a metric of the catalogue of the snapshot. A Catalogue is immutable.
 type Catalogue struct {
 	metrics []*Metric
 	index   map[*Metric]int
 	byKey   map[string]int
 }
 
-// NewCatalogue returns a catalogue of the metrics in the order given. The error names
-// two metrics whose names clash: see [Metric.Key].
+// NewCatalogue returns a catalogue of the metrics in the given order. It returns an error
+// that names two metrics if their names conflict, see [Metric.Key].
 func NewCatalogue(metrics ...*Metric) (*Catalogue, error) {
-	c := newCatalogue(metrics)
-	for i, m := range metrics {
-		if err := c.clash(m, metrics[:i]); err != nil {
-			return nil, err
-		}
+	if err := checkNames(metrics); err != nil {
+		return nil, err
 	}
-	return c, nil
+	return newCatalogue(metrics), nil
 }
 
-// newCatalogue returns a catalogue of metrics that were checked before.
+// newCatalogue returns a catalogue without checking the names.
 func newCatalogue(metrics []*Metric) *Catalogue {
 	c := &Catalogue{metrics: slices.Clip(metrics), index: make(map[*Metric]int, len(metrics)), byKey: make(map[string]int, len(metrics))}
 	for i, m := range metrics {
@@ -40,15 +37,12 @@ func newCatalogue(metrics []*Metric) *Catalogue {
 	return c
 }
 
-// With returns a catalogue that has one more metric, at its end.
+// With returns a catalogue that has m in addition, as its last metric.
 func (c *Catalogue) With(m *Metric) (*Catalogue, error) {
-	if err := c.clash(m, c.metrics); err != nil {
-		return nil, err
-	}
-	return newCatalogue(append(slices.Clip(c.metrics), m)), nil
+	return NewCatalogue(append(slices.Clip(c.metrics), m)...)
 }
 
-// Metrics returns the metrics in order. The slice must not be changed.
+// Metrics returns the metrics in order. The caller must not change the slice.
 func (c *Catalogue) Metrics() []*Metric {
 	if c == nil {
 		return nil
@@ -56,7 +50,7 @@ func (c *Catalogue) Metrics() []*Metric {
 	return c.metrics
 }
 
-// find returns the index of the metric with a key.
+// find returns the index of the metric with the given key.
 func (c *Catalogue) find(key string) (i int, ok bool) {
 	if c == nil {
 		return 0, false
@@ -65,20 +59,32 @@ func (c *Catalogue) find(key string) (i int, ok bool) {
 	return i, ok
 }
 
-// clash returns an error if m cannot stand beside the others.
-func (c *Catalogue) clash(m *Metric, others []*Metric) error {
-	for _, o := range others {
-		if o == m || clash(o.Key(), m.Key()) || o.Name != m.Name && flat(o.Name) == flat(m.Name) {
-			return fmt.Errorf("the name %s clashes with the metric %s", m.Key(), o.Key())
+// checkNames returns an error if two metrics have the same key, if a key is a dot-separated
+// prefix of another, or if two names are equal once dots are underscores.
+func checkNames(metrics []*Metric) error {
+	keys, prefixes, flat := map[string]*Metric{}, map[string]*Metric{}, map[string]*Metric{}
+	for _, m := range metrics {
+		key := m.Key()
+		other := keys[key]
+		if other == nil {
+			other = prefixes[key]
 		}
+		for i, c := range key {
+			if c == '.' {
+				if k := keys[key[:i]]; k != nil {
+					other = k
+				}
+				prefixes[key[:i]] = m
+			}
+		}
+		underscored := strings.ReplaceAll(m.Name, ".", "_")
+		if f := flat[underscored]; f != nil && f.Name != m.Name {
+			other = f
+		}
+		if other != nil {
+			return fmt.Errorf("the name %s clashes with the metric %s", key, other.Key())
+		}
+		keys[key], flat[underscored] = m, m
 	}
 	return nil
 }
-
-// clash reports whether one key is the other or a dot-separated prefix of it.
-func clash(a, b string) bool {
-	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
-}
-
-// flat returns the name as stores without dots have it.
-func flat(name string) string { return strings.ReplaceAll(name, ".", "_") }

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtimeinfo is the data model: a [Snapshot] is the state of the process at one
-// moment, as values of metrics ([Point], [Histogram]), active spans ([Span],
-// [SpanGroup]), expected bands ([Band]) and events ([Event]). An [Encoder] writes
-// snapshots, a [Decoder] reads them.
+// Package runtimeinfo defines the data that gmpulse collects and exports. A [Snapshot] has the
+// state of the process at one tick: values of metrics ([Point], [Histogram]), active spans
+// ([Span], [SpanGroup]), expected ranges of values ([Band]) and events ([Event]).
 //
-// Package runtimeinfo/sampler reads the process into snapshots; exporters deliver them.
+// An exporter reads a Snapshot:
+//
+//	for p := range s.Points() {
+//		fmt.Println(p.Metric.Key(), p.Number, p.Metric.Unit)
+//	}
+//
+// An analyzer adds to a Snapshot before it is exported. It declares metrics ([Metric]) and adds
+// their values to a [Draft] at each tick. Package sampler, below this one, reads the Go runtime
+// and the host.
 package runtimeinfo
 
 import (

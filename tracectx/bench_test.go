@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -120,7 +119,7 @@ func BenchmarkObserve(b *testing.B) {
 
 // BenchmarkEnrich measures the additional cost per span of a wrapped processor.
 func BenchmarkEnrich(b *testing.B) {
-	h := runtimeinfo.NewHistory(0)
+	h := tracectx.NewHistory(0)
 	for n := range 5 {
 		tick(h, float64(n))
 	}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 const (
@@ -54,7 +52,7 @@ type Config struct {
 	// The events come at 5 s, 7.5 s, 11 s and so on until 7 minutes, at most 12 per
 	// span. The Processor then keeps references to active roots until they end or
 	// exceed TTL, and start and end take 10 ns longer. nil means no events.
-	History *runtimeinfo.History
+	History *History
 }
 
 // withDefaults replaces zero fields by their defaults. The error names every invalid

@@ -10,8 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // The attributes of enrichment. Their values are of the whole process: with ten active
@@ -43,7 +41,7 @@ const defaultSlow = time.Second
 type Enrichment struct {
 	// History supplies the values. It gets a snapshot at each tick of the agent.
 	// nil turns enrichment off.
-	History *runtimeinfo.History
+	History *History
 	// Slow is the duration from which spans below a local root are enriched. 0 means
 	// 1 s; a negative value means that only local roots are.
 	Slow time.Duration
@@ -108,7 +106,7 @@ func (x *enrichingProcessor) OnEnd(span sdktrace.ReadOnlySpan) {
 }
 
 type enricher struct {
-	history *runtimeinfo.History
+	history *History
 	slow    time.Duration
 	limit   int // of attributes per span
 }
@@ -131,8 +129,8 @@ func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bo
 	if length < x.slow && hasLocalParent(span.Parent()) {
 		return span, false
 	}
-	w, ok := x.history.Window(start, end)
-	if !ok || length < w.Length()/time.Duration(w.Ticks()) {
+	w, ok := x.history.window(start, end)
+	if !ok || length < w.length()/time.Duration(w.ticks()) {
 		return span, false
 	}
 	if slices.ContainsFunc(span.Attributes(), func(a attribute.KeyValue) bool { return a.Key == duringTicks }) {
@@ -143,7 +141,7 @@ func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bo
 }
 
 // during appends the attributes of a window. It leaves out unknown values.
-func during(to []attribute.KeyValue, w runtimeinfo.Window) []attribute.KeyValue {
+func during(to []attribute.KeyValue, w window) []attribute.KeyValue {
 	integer := func(key attribute.Key, v float64) {
 		if !math.IsNaN(v) {
 			to = append(to, key.Int64(int64(v)))
@@ -154,23 +152,23 @@ func during(to []attribute.KeyValue, w runtimeinfo.Window) []attribute.KeyValue 
 			to = append(to, key.Float64(v))
 		}
 	}
-	integer(duringTicks, float64(w.Ticks()))
-	number(duringTime, w.Length().Seconds())
-	number(duringActive, w.Roots())
-	number(duringPause, w.Pause())
-	integer(duringCycles, w.Cycles())
-	number(duringLatency, w.Latency(0.99))
-	integer(duringGained, w.GoroutinesGained())
-	integer(duringMax, w.GoroutinesMax())
-	integer(duringAllocated, w.Allocated())
-	number(duringCPU, w.CPU())
-	if throttled, over := w.Throttled(); over > 0 {
+	integer(duringTicks, float64(w.ticks()))
+	number(duringTime, w.length().Seconds())
+	number(duringActive, w.roots())
+	number(duringPause, w.pause())
+	integer(duringCycles, w.cycles())
+	number(duringLatency, w.schedLatency(0.99))
+	integer(duringGained, w.goroutinesGained())
+	integer(duringMax, w.goroutinesMax())
+	integer(duringAllocated, w.allocated())
+	number(duringCPU, w.cpu())
+	if throttled, over := w.throttled(); over > 0 {
 		number(duringThrottled, throttled)
 		number(throttledWindow, over.Seconds())
 	}
-	if before, ok := w.Before(); ok {
-		integer(startGoroutines, before.Goroutines())
-		integer(startHeap, before.Heap())
+	if before, ok := w.before(); ok {
+		integer(startGoroutines, before.goroutines())
+		integer(startHeap, before.heap())
 	}
 	return to
 }

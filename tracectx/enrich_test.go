@@ -28,7 +28,7 @@ import (
 var rows = catalogue.All()
 
 // tick adds a snapshot to a History, in which every value is n.
-func tick(h *runtimeinfo.History, n float64) {
+func tick(h *tracectx.History, n float64) {
 	var points []runtimeinfo.Point
 	for _, m := range rows {
 		switch m.Key() {
@@ -48,10 +48,10 @@ func tick(h *runtimeinfo.History, n float64) {
 
 // ticking runs f in a synctest bubble with a History that gets a tick every second, at
 // 0.5 s, 1.5 s and so on.
-func ticking(t *testing.T, f func(t *testing.T, h *runtimeinfo.History)) {
+func ticking(t *testing.T, f func(t *testing.T, h *tracectx.History)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := runtimeinfo.NewHistory(0)
+		h := tracectx.NewHistory(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -119,7 +119,7 @@ func TestEnrichment(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+			ticking(t, func(t *testing.T, h *tracectx.History) {
 				t.Helper()
 				var out kept
 				tp := provider(&out, tracectx.Enrichment{History: h, Slow: 3 * time.Second})
@@ -196,7 +196,7 @@ func TestWrappersWithoutHistoryReturnTheArgument(t *testing.T) {
 }
 
 func TestExportSpansDoesNotChangeTheSlice(t *testing.T) {
-	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+	ticking(t, func(t *testing.T, h *tracectx.History) {
 		t.Helper()
 		x := tracectx.WrapExporter(&kept{}, tracectx.Enrichment{History: h})
 		time.Sleep(5 * time.Second)
@@ -215,7 +215,7 @@ func TestEnrichmentAllocations(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	h := runtimeinfo.NewHistory(0)
+	h := tracectx.NewHistory(0)
 	for n := range 5 {
 		tick(h, float64(n))
 	}
@@ -235,7 +235,7 @@ func TestEnrichmentAllocations(t *testing.T) {
 }
 
 func TestLongSpansGetEvents(t *testing.T) {
-	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+	ticking(t, func(t *testing.T, h *tracectx.History) {
 		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
 		var out kept
@@ -296,7 +296,7 @@ func activeNow(p *tracectx.Processor) (active int) {
 }
 
 func TestLongSpanEventsAreSpreadOverTicks(t *testing.T) {
-	ticking(t, func(t *testing.T, h *runtimeinfo.History) {
+	ticking(t, func(t *testing.T, h *tracectx.History) {
 		t.Helper()
 		p := newProcessor(t, tracectx.Config{History: h})
 		tp := newProvider(t, sdktrace.WithSpanProcessor(p))
@@ -342,7 +342,7 @@ func TestLongSpanEventsAreSpreadOverTicks(t *testing.T) {
 }
 
 func TestEndedSpansAreRemovedWithHistory(t *testing.T) {
-	p := newProcessor(t, tracectx.Config{History: runtimeinfo.NewHistory(0)})
+	p := newProcessor(t, tracectx.Config{History: tracectx.NewHistory(0)})
 	r := root(1, 1, "a")
 	for i := range uint64(100) {
 		r := root(1, i+10, "a")

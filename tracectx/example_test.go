@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -66,7 +65,7 @@ func ExampleProcessor_Attach() {
 }
 
 func ExampleWrapExporter() {
-	history := runtimeinfo.NewHistory(0) // the engine adds snapshots: engine.WithHistory
+	history := tracectx.NewHistory(0) // the engine adds snapshots: engine.WithHistory
 	var exporter sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(
 		tracectx.WrapExporter(exporter, tracectx.Enrichment{History: history}),
@@ -96,7 +95,7 @@ func ExampleProcessor_WrapTracerProvider() {
 }
 
 func ExampleWrapProcessor() {
-	history := runtimeinfo.NewHistory(0) // the engine adds snapshots: engine.WithHistory
+	history := tracectx.NewHistory(0) // the engine adds snapshots: engine.WithHistory
 	next := sdktrace.NewBatchSpanProcessor(tracetest.NewInMemoryExporter())
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(
 		tracectx.WrapProcessor(next, tracectx.Enrichment{History: history, Slow: 500 * time.Millisecond}),

@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // Keys of the attributes that a log handler adds. The ids follow OpenTelemetry's
@@ -30,14 +28,14 @@ const (
 //
 // It takes about 0.2 µs and three allocations per written record, more if a group is
 // open.
-func NewLogHandler(next slog.Handler, h *runtimeinfo.History) slog.Handler {
+func NewLogHandler(next slog.Handler, h *History) slog.Handler {
 	return &logHandler{Handler: next, history: h}
 }
 
 // logHandler adds attributes to records.
 type logHandler struct {
 	slog.Handler
-	history *runtimeinfo.History
+	history *History
 
 	// After WithGroup, a handler adds attributes only inside the group. So Handle
 	// starts from top, the handler before the first group, adds the attributes there
@@ -70,8 +68,8 @@ func (l *logHandler) attrs(ctx context.Context) (attrs []slog.Attr) {
 	if l.history == nil {
 		return attrs
 	}
-	if m, ok := l.history.Latest(); ok && !math.IsNaN(m.Goroutines()) {
-		attrs = append(attrs, slog.Int64(logGoroutines, int64(m.Goroutines())))
+	if m, ok := l.history.latest(); ok && !math.IsNaN(m.goroutines()) {
+		attrs = append(attrs, slog.Int64(logGoroutines, int64(m.goroutines())))
 	}
 	return attrs
 }

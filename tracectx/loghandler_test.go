@@ -14,13 +14,12 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 func TestLogHandlerPassesSlogtest(t *testing.T) {
 	var b bytes.Buffer
-	h := runtimeinfo.NewHistory(0)
+	h := tracectx.NewHistory(0)
 	tick(h, 42)
 	slogtest.Run(t, func(*testing.T) slog.Handler {
 		b.Reset()

@@ -9,8 +9,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // sampleEvent is the name of the events on long spans.
@@ -30,14 +28,14 @@ const (
 
 // longSpans adds events to long spans while they are active. Only Observe uses it.
 type longSpans struct {
-	history *runtimeinfo.History
+	history *History
 	ages    [maxEvents + 1]time.Duration // at which an event is due, by the number of earlier events
 	due     []sdktrace.ReadWriteSpan
 	first   int // shard at which the observation begins: the first one with spans left over
 	full    bool
 }
 
-func newLongSpans(h *runtimeinfo.History) longSpans {
+func newLongSpans(h *History) longSpans {
 	x := longSpans{history: h}
 	for age, i := longAfter, 0; i < maxEvents; i++ {
 		x.ages[i] = age
@@ -68,12 +66,12 @@ func (x *longSpans) addEvents() {
 	if len(x.due) == 0 {
 		return
 	}
-	if m, ok := x.history.Latest(); ok {
-		options := []trace.EventOption{trace.WithTimestamp(m.Time()), trace.WithAttributes(
-			attribute.Int64("gmpulse.goroutine.count", integer(m.Goroutines())),
-			attribute.Int64("gmpulse.gc.cycles", integer(m.Cycles())),
-			attribute.Int64("gmpulse.memory.heap_alloc", integer(m.Heap())),
-			attribute.Int("gmpulse.root_span.active", m.Roots()),
+	if m, ok := x.history.latest(); ok {
+		options := []trace.EventOption{trace.WithTimestamp(m.time()), trace.WithAttributes(
+			attribute.Int64("gmpulse.goroutine.count", integer(m.goroutines())),
+			attribute.Int64("gmpulse.gc.cycles", integer(m.cycles())),
+			attribute.Int64("gmpulse.memory.heap_alloc", integer(m.heap())),
+			attribute.Int("gmpulse.root_span.active", m.roots()),
 		)}
 		for _, span := range x.due {
 			span.AddEvent(sampleEvent, options...)

@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/internal/testutil"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -27,7 +26,7 @@ func TestManyRoots(t *testing.T) {
 	if testing.Short() || testutil.RaceEnabled {
 		each = 6_000
 	}
-	p := newProcessor(t, tracectx.Config{Capacity: 1 << 16, History: runtimeinfo.NewHistory(0), TTL: time.Hour})
+	p := newProcessor(t, tracectx.Config{Capacity: 1 << 16, History: tracectx.NewHistory(0), TTL: time.Hour})
 	sampler := sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.5)))
 	tracer := p.WrapTracerProvider(newProvider(t, sampler)).Tracer("")
 	short := newProvider(t, sampler)

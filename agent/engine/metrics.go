@@ -99,7 +99,7 @@ func addAccount(d *runtimeinfo.Draft, exporter, record string, a *exporters.Acco
 	d.Add(deliveredMetric, float64(a.Delivered), exporter, record)
 	d.Add(pendingMetric, float64(a.Pending), exporter, record)
 	for _, r := range drops {
-		d.Add(droppedMetric, float64(a.Dropped[r]), exporter, record, r.String())
+		d.Add(droppedMetric, float64(a.Dropped(r)), exporter, record, r.String())
 	}
 }
 

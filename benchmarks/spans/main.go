@@ -24,7 +24,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -74,7 +73,7 @@ func gmpulse(c tracectx.Config) *tracectx.Processor {
 }
 
 func cases(depth, goroutines int) (all []sidebyside.Case) {
-	withEvents := tracectx.Config{History: runtimeinfo.NewHistory(0)}
+	withEvents := tracectx.Config{History: tracectx.NewHistory(0)}
 	notSampled := func() trace.TracerProvider {
 		return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -32,8 +33,8 @@ type recorder struct {
 	file    *os.File
 	zip     *gzip.Writer
 	gob     *gob.Encoder
-	encoder runtimeinfo.Encoder
-	schema  runtimeinfo.SchemaID
+	encoder codec.Encoder
+	schema  codec.SchemaID
 }
 
 func newRecorder(path string) (*recorder, error) {
@@ -63,7 +64,7 @@ func (r *recorder) close() error { return errors.Join(r.zip.Close(), r.file.Clos
 type recording struct {
 	file    *os.File
 	gob     *gob.Decoder
-	decoder runtimeinfo.Decoder
+	decoder codec.Decoder
 }
 
 func openRecording(path string) (*recording, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -87,7 +88,7 @@ func checkUnchanged(ctx context.Context, s *subject) error {
 
 // encoded returns the contents of a snapshot.
 func encoded(s *runtimeinfo.Snapshot) ([]byte, error) {
-	var e runtimeinfo.Encoder
+	var e codec.Encoder
 	record, err := e.Append(nil, s)
 	_, schema := e.Schema()
 	return append(record, schema...), err

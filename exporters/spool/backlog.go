@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/guard"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // entryOverhead is about what an entry takes besides its body, in memory and on disk.
@@ -24,7 +24,7 @@ type entry struct {
 	accepted time.Time
 	events   int
 	size     int64
-	schema   runtimeinfo.SchemaID
+	schema   codec.SchemaID
 
 	body  []byte        // nil once the entry is on disk
 	key   uint64        // key in the store; 0 if the entry is not on disk
@@ -50,7 +50,7 @@ type backlog struct {
 	bytes         int64    // size of all entries
 	cached        int64    // size of the entries both on disk and in memory
 	deletable     []uint64 // keys in the store whose entries are done
-	schemas       map[runtimeinfo.SchemaID][]byte
+	schemas       map[codec.SchemaID][]byte
 	stats         exporters.Stats
 	onDisk        bool
 	diskError     string
@@ -101,7 +101,7 @@ func (b *backlog) recover(c *contents) {
 	unreadable := uint64(len(c.unreadable))
 	b.stats.Snapshots.Accepted += unreadable
 	b.stats.Snapshots.Recovered += unreadable
-	b.stats.Snapshots.Dropped[exporters.DropUnreadable] += unreadable
+	b.stats.Snapshots.Drop(exporters.DropUnreadable, unreadable)
 	b.makeRoom()
 }
 
@@ -145,8 +145,8 @@ func (b *backlog) dropOldest(first int) bool {
 
 // drop removes e and counts it as lost. b.mu is held.
 func (b *backlog) drop(e *entry, reason exporters.DropReason) {
-	b.stats.Snapshots.Dropped[reason]++
-	b.stats.Events.Dropped[reason] += uint64(e.events)
+	b.stats.Snapshots.Drop(reason, 1)
+	b.stats.Events.Drop(reason, uint64(e.events))
 	b.remove(e)
 }
 
@@ -217,10 +217,10 @@ func (b *backlog) abandon() {
 
 // addSchema stores a schema. It first removes unused ones if there are many: an
 // application that registers a gauge now and then makes many. b.mu is held.
-func (b *backlog) addSchema(id runtimeinfo.SchemaID, schema []byte) {
+func (b *backlog) addSchema(id codec.SchemaID, schema []byte) {
 	const many = 8
 	if len(b.schemas) >= many {
-		used := map[runtimeinfo.SchemaID][]byte{}
+		used := map[codec.SchemaID][]byte{}
 		for _, e := range b.entries {
 			used[e.schema] = b.schemas[e.schema]
 		}

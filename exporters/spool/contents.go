@@ -10,29 +10,29 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 // contents is what an opened store contains, without the bodies.
 type contents struct {
 	entries      []*entry
-	schemas      map[runtimeinfo.SchemaID][]byte
-	unreadable   []uint64                      // keys
-	newerSchemas map[runtimeinfo.SchemaID]bool // written by a newer version
-	kept         int                           // records that only a newer version can read
+	schemas      map[codec.SchemaID][]byte
+	unreadable   []uint64                // keys
+	newerSchemas map[codec.SchemaID]bool // written by a newer version
+	kept         int                     // records that only a newer version can read
 }
 
 // load reads the contents, and deletes unreadable records and unused schemas from the
 // store. Records of a newer version are kept until maxAge.
 func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
-	c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newerSchemas: map[runtimeinfo.SchemaID]bool{}}
+	c := &contents{schemas: map[codec.SchemaID][]byte{}, newerSchemas: map[codec.SchemaID]bool{}}
 	err := s.db.View(func(tx *bolt.Tx) error {
-		var dec runtimeinfo.Decoder
+		var dec codec.Decoder
 		_ = tx.Bucket(schemasBucket()).ForEach(func(k, v []byte) error {
 			if id, err := dec.Learn(v); err == nil {
 				c.schemas[id] = append([]byte(nil), v...)
 			} else if len(k) == 8 {
-				c.newerSchemas[runtimeinfo.SchemaID(binary.BigEndian.Uint64(k))] = true
+				c.newerSchemas[codec.SchemaID(binary.BigEndian.Uint64(k))] = true
 			}
 			return nil
 		})
@@ -70,7 +70,7 @@ func (c *contents) add(key uint64, v []byte, now time.Time, maxAge time.Duration
 
 // clean deletes unreadable records and unused schemas.
 func (s *store) clean(c *contents) error {
-	s.schemas = map[runtimeinfo.SchemaID]bool{}
+	s.schemas = map[codec.SchemaID]bool{}
 	for _, e := range c.entries {
 		s.schemas[e.schema] = true
 	}

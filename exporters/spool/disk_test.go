@@ -215,7 +215,7 @@ func TestMaxBytesLimitsTheFile(t *testing.T) {
 		}
 	}
 	s := balanced(t, x)
-	if n := s.Snapshots.Dropped[exporters.DropOverflow]; n == 0 || s.Spool.Bytes > most || s.Snapshots.Pending < most/2/2500 {
+	if n := s.Snapshots.Dropped(exporters.DropOverflow); n == 0 || s.Spool.Bytes > most || s.Snapshots.Pending < most/2/2500 {
 		t.Errorf("%+v, %+v", s, s.Spool)
 	}
 	info, err := os.Stat(filepath.Join(dir, "exporter.db"))
@@ -259,7 +259,8 @@ func TestDeadLetterFile(t *testing.T) {
 	testutil.Eventually(t, "the bad record is a dead letter", func() bool {
 		seq++
 		export(t, x, snapshot(seq, "e"))
-		return balanced(t, x).Snapshots.Dropped[exporters.DropDeadLetter] == 1
+		s := balanced(t, x)
+		return s.Snapshots.Dropped(exporters.DropDeadLetter) == 1
 	})
 	stop(t, x, longDeadline)
 	data, err := os.ReadFile(filepath.Join(dir, "exporter.dead.jsonl"))

@@ -11,7 +11,7 @@ import (
 	"runtime/pprof"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 const (
@@ -122,7 +122,7 @@ func (w *diskWriter) work() time.Duration {
 
 // commit writes d in one transaction.
 func (w *diskWriter) commit(d *batch) {
-	c := change{remove: d.delete, schemas: map[runtimeinfo.SchemaID][]byte{}}
+	c := change{remove: d.delete, schemas: map[codec.SchemaID][]byte{}}
 	for i, e := range d.entries {
 		c.put = append(c.put, newRecord(e, d.bodies[i]))
 		if !w.store.schemas[e.schema] {

@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -27,9 +28,9 @@ func smallStore(f *testing.F) (file, schema, record []byte) {
 		f.Fatal(err)
 	}
 	defer s.close()
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	x := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: &runtimeinfo.Metric{Name: "a"}, Number: 1})
-	c := change{schemas: map[runtimeinfo.SchemaID][]byte{}}
+	c := change{schemas: map[codec.SchemaID][]byte{}}
 	for range 5 {
 		x.Seq++
 		x.Events = append(x.Events, runtimeinfo.Event{Message: "grew"})
@@ -140,8 +141,8 @@ func FuzzRecord(f *testing.F) {
 		now := time.Unix(1.8e9, 0)
 		v := newRecord(&entry{accepted: time.Unix(0, at), events: int(events)}, record)
 		setChecksum(7, v)
-		var dec runtimeinfo.Decoder
-		c := &contents{schemas: map[runtimeinfo.SchemaID][]byte{}, newerSchemas: map[runtimeinfo.SchemaID]bool{}}
+		var dec codec.Decoder
+		c := &contents{schemas: map[codec.SchemaID][]byte{}, newerSchemas: map[codec.SchemaID]bool{}}
 		if id, err := dec.Learn(schema); err == nil {
 			c.schemas[id] = schema
 		}

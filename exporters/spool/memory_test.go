@@ -108,7 +108,7 @@ func TestSnapshotsWithEventsAreDroppedLast(t *testing.T) {
 			export(t, x, snapshot(seq))
 		}
 		s := balanced(t, x)
-		if s.Events.Pending != 10 || s.Snapshots.Dropped[exporters.DropOverflow] == 0 || s.Spool.Bytes > 64<<10 {
+		if s.Events.Pending != 10 || s.Snapshots.Dropped(exporters.DropOverflow) == 0 || s.Spool.Bytes > 64<<10 {
 			t.Errorf("events were dropped before snapshots: %+v", s)
 		}
 		// More events than fit: the oldest are dropped.
@@ -116,7 +116,7 @@ func TestSnapshotsWithEventsAreDroppedLast(t *testing.T) {
 			export(t, x, snapshot(1000+seq, long))
 		}
 		s = balanced(t, x)
-		if s.Events.Dropped[exporters.DropOverflow] == 0 || s.Spool.Bytes > 64<<10 {
+		if s.Events.Dropped(exporters.DropOverflow) == 0 || s.Spool.Bytes > 64<<10 {
 			t.Errorf("events are not bounded: %+v", s)
 		}
 		b.does(nil)
@@ -167,7 +167,7 @@ func TestHangingBackendDelaysNeitherExportNorShutdown(t *testing.T) {
 					t.Errorf("Shutdown took %v: %v", took, err)
 				}
 				s := balanced(t, x)
-				if s.Events.Dropped[exporters.DropShutdown] != 100 || s.Snapshots.Dropped[exporters.DropShutdown] != 102 || s.Events.Pending != 0 {
+				if s.Events.Dropped(exporters.DropShutdown) != 100 || s.Snapshots.Dropped(exporters.DropShutdown) != 102 || s.Events.Pending != 0 {
 					t.Errorf("after Shutdown: %+v", s)
 				}
 				if ignores == (b.shut > 0) {
@@ -199,7 +199,7 @@ func TestRejectedRecordsAreNotSentAgain(t *testing.T) {
 		export(t, x, snapshot(1, "a", "b"), snapshot(2))
 		synctest.Wait()
 		s := stop(t, x, time.Second)
-		if b.called() != 2 || s.Events.Dropped[exporters.DropRejected] != 1 || s.Events.Delivered != 1 || s.Snapshots.Delivered != 2 {
+		if b.called() != 2 || s.Events.Dropped(exporters.DropRejected) != 1 || s.Events.Delivered != 1 || s.Snapshots.Delivered != 2 {
 			t.Errorf("%d calls, %+v", b.called(), s)
 		}
 	})
@@ -245,7 +245,7 @@ func TestBadRecordBecomesADeadLetter(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		s := stop(t, x, time.Second)
-		if s.Snapshots.Delivered != 29 || s.Snapshots.Dropped[exporters.DropDeadLetter] != 1 || s.Events.Dropped[exporters.DropDeadLetter] != 1 {
+		if s.Snapshots.Delivered != 29 || s.Snapshots.Dropped(exporters.DropDeadLetter) != 1 || s.Events.Dropped(exporters.DropDeadLetter) != 1 {
 			t.Errorf("%+v", s)
 		}
 		if n := strings.Count(log.String(), "dead letters"); n != 1 {
@@ -270,7 +270,7 @@ func TestConsecutiveBadRecordsBecomeDeadLetters(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		s := stop(t, x, time.Second)
-		if s.Snapshots.Delivered != 116 || s.Snapshots.Dropped[exporters.DropDeadLetter] != 4 || s.Snapshots.Lost() != 4 {
+		if s.Snapshots.Delivered != 116 || s.Snapshots.Dropped(exporters.DropDeadLetter) != 4 || s.Snapshots.Lost() != 4 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -309,7 +309,7 @@ func TestRecordsExpireAfterMaxAge(t *testing.T) {
 		b.does(nil)
 		time.Sleep(time.Minute)
 		s := stop(t, x, time.Second)
-		if n := s.Snapshots.Dropped[exporters.DropExpired]; n < 59 || n > 62 || s.Events.Dropped[exporters.DropExpired] != n {
+		if n := s.Snapshots.Dropped(exporters.DropExpired); n < 59 || n > 62 || s.Events.Dropped(exporters.DropExpired) != n {
 			t.Errorf("%+v", s)
 		}
 	})

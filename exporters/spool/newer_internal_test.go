@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -27,8 +28,8 @@ func fillStore(t *testing.T, dir, name string, n int) string {
 		t.Fatal(err)
 	}
 	defer s.close()
-	var enc runtimeinfo.Encoder
-	c := change{schemas: map[runtimeinfo.SchemaID][]byte{}}
+	var enc codec.Encoder
+	c := change{schemas: map[codec.SchemaID][]byte{}}
 	for seq := range n {
 		x := runtimeinfo.NewSnapshot()
 		x.Seq, x.Time = uint64(seq+1), time.Now()
@@ -142,7 +143,7 @@ func TestRecordsOfANewerVersionAreKept(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
-		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped[exporters.DropUnreadable] != 6 {
+		if _, s, _ := runToEnd(t, Config{Dir: dir, MaxAge: time.Millisecond}); name == "exporter.db" && s.Snapshots.Dropped(exporters.DropUnreadable) != 6 {
 			t.Errorf("after MaxAge: %+v", s.Snapshots)
 		}
 		if _, err := os.Stat(path); err == nil {

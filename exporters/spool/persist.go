@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 // The methods of backlog that the diskWriter calls.
@@ -21,7 +21,7 @@ const maxCached = 256 << 10
 type batch struct {
 	entries []*entry
 	bodies  [][]byte
-	schemas map[runtimeinfo.SchemaID][]byte
+	schemas map[codec.SchemaID][]byte
 	delete  []uint64
 }
 

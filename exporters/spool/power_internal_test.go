@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -93,7 +94,7 @@ func TestPowerFailureLosesNoCommittedTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	var there []uint64
 	p := powerLoss{r: r, pageSize: os.Getpagesize(), after: contentsOf(t, s.path)}
 	cuts := 0
@@ -122,9 +123,9 @@ func TestPowerFailureLosesNoCommittedTransaction(t *testing.T) {
 }
 
 // transact adds and removes some records and returns the keys of those that are left.
-func transact(t *testing.T, s *store, enc *runtimeinfo.Encoder, r *rand.Rand, there []uint64) []uint64 {
+func transact(t *testing.T, s *store, enc *codec.Encoder, r *rand.Rand, there []uint64) []uint64 {
 	t.Helper()
-	c := change{schemas: map[runtimeinfo.SchemaID][]byte{}}
+	c := change{schemas: map[codec.SchemaID][]byte{}}
 	for range r.IntN(6) {
 		x := runtimeinfo.NewSnapshot()
 		x.Seq, x.Time = r.Uint64(), time.Now()
@@ -194,7 +195,7 @@ func TestDiskThatLosesSyncedWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	var there []uint64
 	states := [][]byte{contentsOf(t, s.path)}
 	for range 40 {
@@ -237,7 +238,7 @@ func mixture(r *rand.Rand, states [][]byte) []byte {
 // Records that arrive during a slow transaction stay in memory, count as unsaved, and are
 // written together by the next one.
 func TestSlowDiskWritesInBatches(t *testing.T) {
-	b := &backlog{maxBytes: 1 << 20, maxMemory: 1 << 20, maxAge: time.Hour, durable: true, schemas: map[runtimeinfo.SchemaID][]byte{}}
+	b := &backlog{maxBytes: 1 << 20, maxMemory: 1 << 20, maxAge: time.Hour, durable: true, schemas: map[codec.SchemaID][]byte{}}
 	accept := func() {
 		body := binary.BigEndian.AppendUint64(nil, uint64(len(b.entries)))
 		if err := b.accept(t.Context(), &entry{accepted: time.Now(), size: 100, body: body}, []byte{1}); err != nil {

@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 // A stored record is a header and the encoded snapshot. The header has the CRC-32C of
@@ -27,7 +27,7 @@ func setChecksum(key uint64, v []byte) { binary.LittleEndian.PutUint32(v, checks
 
 // intact reports whether the length and the checksum of a record are valid.
 func intact(key uint64, v []byte) bool {
-	return len(v) >= headerSize && len(v) <= headerSize+runtimeinfo.MaxEncoded && checksum(key, v) == binary.LittleEndian.Uint32(v)
+	return len(v) >= headerSize && len(v) <= headerSize+codec.MaxEncoded && checksum(key, v) == binary.LittleEndian.Uint32(v)
 }
 
 func checksum(key uint64, v []byte) uint32 {
@@ -41,7 +41,7 @@ func keyBytes(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 // counts as now.
 func entryOf(key uint64, v []byte, now time.Time) (*entry, error) {
 	accepted := time.Unix(0, int64(binary.LittleEndian.Uint64(v[4:])))
-	schema, err := runtimeinfo.SchemaOf(v[headerSize:])
+	schema, err := codec.SchemaOf(v[headerSize:])
 	return &entry{
 		accepted: now.Add(-max(0, now.Sub(accepted))), // has a monotonic reading, unlike the stored time
 		events:   int(binary.LittleEndian.Uint32(v[12:])),

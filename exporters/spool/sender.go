@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -54,7 +55,7 @@ type sender struct {
 	done        chan struct{}   // closed when run returns
 	logging     sync.WaitGroup  // of logFailure; run waits for it
 
-	dec     runtimeinfo.Decoder
+	dec     codec.Decoder
 	backoff time.Duration // the last one; 0 after a success
 	suspect *entry        // the entry that failed last
 	failed  int           // failures of the suspect in a row

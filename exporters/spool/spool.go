@@ -60,6 +60,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -77,7 +78,7 @@ type Exporter struct {
 	disk    *diskWriter // nil without a directory
 
 	encoding sync.Mutex
-	enc      runtimeinfo.Encoder
+	enc      codec.Encoder
 
 	mu      sync.Mutex
 	cancel  context.CancelFunc // cancels the sender; nil before the first Export
@@ -99,7 +100,7 @@ func New(next exporters.Exporter, cfg Config) (*Exporter, error) {
 	}
 	b := &backlog{
 		maxBytes: c.MaxBytes, maxMemory: c.MaxMemory, maxAge: c.MaxAge, timeout: c.Timeout, durable: c.Dir != "",
-		schemas: map[runtimeinfo.SchemaID][]byte{},
+		schemas: map[codec.SchemaID][]byte{},
 		stats:   exporters.Stats{Name: c.Name, State: exporters.StateIdle},
 	}
 	x := &Exporter{config: c, next: next, backlog: b}
@@ -121,7 +122,7 @@ func New(next exporters.Exporter, cfg Config) (*Exporter, error) {
 
 // Export accepts s for later delivery and returns at once. It returns an error, and
 // accepts nothing, if ctx is done or after Shutdown ([exporters.ErrShutdown]). Events
-// larger than [runtimeinfo.MaxEncodedEvent] are refused with an [exporters.RejectedError].
+// larger than 1 MiB are refused with an [exporters.RejectedError].
 // Errors of the backend are in [Exporter.ExporterStats].
 func (x *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	s, refused := removeLargeEvents(s)
@@ -139,7 +140,7 @@ func (x *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	x.disk.signal()
 	x.backlog.logOverdue(x.sender.logFailure)
 	if refused > 0 {
-		return &exporters.RejectedError{Events: refused, Err: fmt.Errorf("spool: %d events of snapshot %d: %w", refused, s.Seq, runtimeinfo.ErrTooLarge)}
+		return &exporters.RejectedError{Events: refused, Err: fmt.Errorf("spool: %d events of snapshot %d: %w", refused, s.Seq, codec.ErrTooLarge)}
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (x *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 func removeLargeEvents(s *runtimeinfo.Snapshot) (fit *runtimeinfo.Snapshot, removed int) {
 	var kept []runtimeinfo.Event
 	for i := range s.Events {
-		if runtimeinfo.EncodedSize(&s.Events[i]) <= runtimeinfo.MaxEncodedEvent {
+		if codec.EncodedSize(&s.Events[i]) <= codec.MaxEncodedEvent {
 			kept = append(kept, s.Events[i])
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 // The diskWriter handles each of these errors in its own way.
@@ -32,14 +32,14 @@ type store struct {
 	db      *bolt.DB
 	file    *os.File // the open file of db, which holds the lock
 	next    uint64   // key of the next record
-	schemas map[runtimeinfo.SchemaID]bool
+	schemas map[codec.SchemaID]bool
 	kept    int // records that only a newer version can read
 }
 
 // change is one transaction.
 type change struct {
 	put     [][]byte // records; commit assigns keys and checksums
-	schemas map[runtimeinfo.SchemaID][]byte
+	schemas map[codec.SchemaID][]byte
 	remove  []uint64
 }
 
@@ -50,7 +50,7 @@ func schemasBucket() []byte { return []byte("schemas") }
 const growth = 1 << 20
 
 func newStore(path string) *store {
-	return &store{path: path, schemas: map[runtimeinfo.SchemaID]bool{}}
+	return &store{path: path, schemas: map[codec.SchemaID]bool{}}
 }
 
 // open opens or creates the file. The error wraps errLocked, errDamaged, errForeign or an

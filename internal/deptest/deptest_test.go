@@ -21,7 +21,7 @@ const module = "github.com/gmpulse/gmpulse"
 // those of lower layers, never one of its own layer or above.
 var layers = [][]string{
 	{"./runtimeinfo", "./runtimeinfo/host"},
-	{"./runtimeinfo/sampler", "./exporters/internal/flat", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
+	{"./runtimeinfo/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
 	{"./runtimeinfo/baseline", "./runtimeinfo/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters"},
 	{"./tracectx/exectrace", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool"},
 	{"./agent/engine/internal/delivery"},

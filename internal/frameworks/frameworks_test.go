@@ -27,7 +27,6 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gmpulse/gmpulse/internal/testutil"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -106,7 +105,7 @@ func TestRootSpanOfARequestIsActiveWhileItIsServed(t *testing.T) {
 
 func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 	t.Helper()
-	p, err := tracectx.New(tracectx.Config{History: runtimeinfo.NewHistory(0)})
+	p, err := tracectx.New(tracectx.Config{History: tracectx.NewHistory(0)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,10 +29,10 @@ func CountDelivery(s *exporters.Stats, events int, err error) bool {
 		rejected = &exporters.RejectedError{}
 	}
 	dropped := min(max(rejected.Events, 0), events) // the exporter may return any number
-	s.Events.Dropped[exporters.DropRejected] += uint64(dropped)
+	s.Events.Drop(exporters.DropRejected, uint64(dropped))
 	s.Events.Delivered += uint64(events - dropped)
 	if rejected.Snapshot {
-		s.Snapshots.Dropped[exporters.DropRejected]++
+		s.Snapshots.Drop(exporters.DropRejected, 1)
 	} else {
 		s.Snapshots.Delivered++
 	}

@@ -4,40 +4,39 @@ package capacity
 
 import "math"
 
-// State says what is known of the capacity of the process, and so why
-// values of [Estimate] are absent.
+// State is the state of an [Estimate]. It explains why values are absent.
 type State string
 
-// The states of knowledge.
+// The states of an estimate.
 const (
-	// Learning: too few windows, or too little spread of load, under the
-	// present mix of requests.
+	// Learning: too few windows, or the load varied too little, for the present mix of
+	// requests.
 	Learning State = "learning"
-	// Known: the estimate holds, as far as its confidence says.
+	// Known: the estimate is valid, with the probability Confidence.
 	Known State = "known"
-	// Uncertain: enough was seen, but CPU time follows the load too loosely.
+	// Uncertain: there are enough windows, but CPU time depends too little on the load.
 	Uncertain State = "uncertain"
-	// Waiting: requests queue, and not for CPU. A lock, a pool or another
-	// service is the limit, and CPU time says nothing about it.
+	// Waiting: requests queue for something other than CPU, such as a lock, a pool or
+	// another service. The CPU time does not determine the limit.
 	Waiting State = "waiting"
 )
 
-// Estimate is how many requests (local root spans) a second the process can
-// serve before its CPU is used up. NaN is absent: what is not known is not guessed.
+// Estimate has the number of requests (local root spans) per second that the process can serve
+// before its CPU is used up. Unknown values are NaN.
 type Estimate struct {
 	State State
-	// CPUPerRequest is the CPU time in seconds that one request more costs.
+	// CPUPerRequest is the CPU time in seconds of one additional request.
 	CPUPerRequest float64
-	// Background is the CPU time per second that is used without any request.
+	// Background is the CPU time per second without any request.
 	Background float64
 	// Saturation is the share of the usable CPU that is used.
 	Saturation float64
 	// Limit is the rate in requests per second at which all usable CPU is used.
 	Limit float64
-	// Headroom is how many requests per second may be added until the target
-	// share of the usable CPU is used; below zero the target is passed.
+	// Headroom is the number of requests per second that may be added until 80 % of the
+	// usable CPU is used. It is negative if more is used.
 	Headroom float64
-	// Confidence is the probability that Limit is within 15 % of the truth.
+	// Confidence is the probability that Limit is within 15 % of the true one.
 	Confidence float64
 }
 

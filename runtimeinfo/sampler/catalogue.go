@@ -16,13 +16,13 @@ type row struct {
 	source *source
 }
 
-// table returns every metric once, ordered by subsystem and, within it, so that
-// related metrics are adjacent. The comment of a row gives its purpose. Exporters, the
-// metric reference and the tests iterate over the table.
+// table returns every metric once, ordered by subsystem. Related metrics are adjacent. The comment
+// of a row gives its purpose.
 func table() []row {
 	return slices.Concat(
 		schedulerRows(), memoryRows(), gcRows(), cpuRows(),
-		processRows(), containerRows(), systemRows(),
+		hostRows(hostfield.ProcessCPUUser, hostfield.ProcessRunQueueWait), // CPUUsable is a row of the scheduler
+		hostRows(hostfield.CgroupCPUQuota, hostfield.SystemPressureIOFull),
 	)
 }
 
@@ -53,8 +53,8 @@ type source struct {
 	// runtime/metrics keys: (sum of add - sum of sub) / sum of over.
 	add, sub, over []string
 
-	// A runtime/metrics histogram: published with bounds, or, where bounds is
-	// nil, the quantile of what it gained since the last tick.
+	// A runtime/metrics histogram: the histogram itself with bounds, or, if bounds is nil,
+	// a quantile of the observations since the last tick.
 	histogram string
 	bounds    []float64
 	quantile  float64
@@ -62,42 +62,38 @@ type source struct {
 	field   hostfield.Field
 	isField bool
 
-	pulses bool // the distribution of the pulses
+	pulses bool // the histogram of the pulses
 	number func(*reading) float64
 }
 
 // rt sums runtime/metrics values.
 func rt(keys ...string) *source { return &source{add: keys} }
 
-// minus subtracts other runtime/metrics values. The difference is never below
-// zero: the runtime does not read all of them at one instant.
+// minus subtracts other runtime/metrics values. A negative difference becomes zero, because the
+// runtime does not read all values at the same time.
 func (s *source) minus(keys ...string) *source {
 	s.sub = keys
 	return s
 }
 
-// dividedBy makes a ratio; it is absent while the divisor is zero.
+// dividedBy divides by other runtime/metrics values. The value is absent if the divisor is zero.
 func (s *source) dividedBy(keys ...string) *source {
 	s.over = keys
 	return s
 }
 
-// distribution publishes a runtime/metrics histogram with our bounds.
+// distribution publishes a runtime/metrics histogram with the bounds of durationBounds.
 func distribution(key string) *source { return &source{histogram: key, bounds: durationBounds()} }
 
-// quantile publishes a quantile of the observations that a runtime/metrics histogram gained
-// in the last tick; 1 is the maximum.
+// quantile publishes a quantile of the observations of a runtime/metrics histogram since the last
+// tick. 1 is the maximum.
 func quantile(q float64, key string) *source { return &source{histogram: key, quantile: q} }
 
-// fromHost takes a field of the last host pass.
-func fromHost(f hostfield.Field) *source { return &source{field: f, isField: true} }
-
-// computed derives a value from the whole reading; NaN means absent.
+// computed calculates a value from the reading. NaN means absent.
 func computed(f func(*reading) float64) *source { return &source{number: f} }
 
-// durationBounds returns upper bounds from 256 ns to 1.07 s, a factor of four
-// apart. Each is also a bound of the runtime's own time histograms, so merging
-// the runtime's 162 buckets loses nothing at them.
+// durationBounds returns upper bounds from 256 ns to 1.07 s, a factor of four apart. Each of them is
+// also a bound of the runtime's time histograms, so that merging the runtime's 162 buckets is exact.
 func durationBounds() []float64 {
 	bounds := make([]float64, 12)
 	for i := range bounds {
@@ -106,7 +102,7 @@ func durationBounds() []float64 {
 	return bounds
 }
 
-// bind returns the function that computes the number of a source from a reading of r.
+// bind returns the function that calculates the value of s from a reading of r.
 func (s *source) bind(r *Reader) func(*reading) float64 {
 	switch {
 	case s.number != nil:
@@ -127,12 +123,12 @@ func (s *source) bind(r *Reader) func(*reading) float64 {
 	}
 }
 
-// terms is bind for sums, differences and ratios of runtime/metrics values.
+// terms is like bind, for sums, differences and ratios of runtime/metrics values.
 func (s *source) terms(r *Reader) func(*reading) float64 {
 	add, sub, over := r.samples(s.add), r.samples(s.sub), r.samples(s.over)
 	return func(in *reading) float64 {
 		v := in.sum(add) - in.sum(sub)
-		if v < 0 { // the terms are not read at one instant
+		if v < 0 { // the terms are not read at the same time
 			v = 0
 		}
 		if len(over) == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// takeExemplars makes a new exemplar for each counter and each bucket of a histogram that
-// grew since the last snapshot. The others keep theirs: scrapes are rarer than ticks.
+// takeExemplars makes a new exemplar for each counter and each histogram bucket that grew since the
+// last snapshot. The others keep their exemplar, because scrapes are less frequent than ticks.
 func (r *Reader) takeExemplars(of runtimeinfo.Exemplar) {
 	counters := 0
 	for i := range r.values {
@@ -30,9 +30,8 @@ func (r *Reader) takeExemplars(of runtimeinfo.Exemplar) {
 	}
 }
 
-// gained returns what a counter gained since the last snapshot, 0 for metrics that have
-// no exemplars: no request of this process explains the machine's and the agent's
-// counters.
+// gained returns the increase of a counter since the last snapshot, and 0 for metrics without
+// exemplars: requests of this process do not explain the counters of the machine and the agent.
 func (v *value) gained() float64 {
 	if v.metric.Kind != runtimeinfo.KindCounter {
 		return 0
@@ -44,14 +43,14 @@ func (v *value) gained() float64 {
 		return 0
 	}
 	gained := v.number - v.before
-	if !(gained > 0) || math.IsInf(gained, 0) { // also where either is absent
+	if !(gained > 0) || math.IsInf(gained, 0) { // also if one of them is absent
 		return 0
 	}
 	return gained
 }
 
-// takeExemplars replaces the exemplars of the buckets that grew. Snapshots share the
-// slice, so that it is copied first.
+// takeExemplars replaces the exemplars of the buckets that grew. It copies the slice, because
+// snapshots share it.
 func (h *histogram) takeExemplars(in *reading, of runtimeinfo.Exemplar) {
 	if h.window == nil {
 		if v := in.sched.runnablePerP(); !math.IsNaN(v) {
@@ -65,7 +64,7 @@ func (h *histogram) takeExemplars(in *reading, of runtimeinfo.Exemplar) {
 	}
 	h.copyExemplars()
 	last := -1
-	for i, n := range slices.Backward(h.window.delta) { // the greatest of each bucket
+	for i, n := range slices.Backward(h.window.delta) { // the highest value of each bucket
 		lo, hi := finite(h.window.bounds[i], h.window.bounds[i+1])
 		v := lo + (hi-lo)/2
 		if at := bucket(&h.Histogram, v); n > 0 && at != last {

@@ -6,12 +6,11 @@
 //	r.Read(sampler.Tick{Time: time.Now()})
 //	n, _ := r.Snapshot().Number("go.goroutine.count")
 //
-// Most programs start package agent instead, which does this each second.
+// Most programs use package agent instead, which takes a sample every second.
 //
-// Nothing here stops the world: the values of runtime.MemStats come from
-// runtime/metrics. One Read costs a few microseconds whatever the number of
-// goroutines and the size of the heap, and allocates nothing once warm; see
-// BenchmarkRead.
+// Sampling does not stop the world: the values of runtime.MemStats come from runtime/metrics. A
+// Read takes a few microseconds, which do not depend on the number of goroutines or the size of the
+// heap. It does not allocate after the first call (BenchmarkRead).
 package sampler
 
 import (
@@ -26,15 +25,13 @@ import (
 
 // Config configures a [Reader]. The zero value is ready to use.
 type Config struct {
-	// Resource describes the process in every snapshot: service.name and so on.
-	// Default: none.
+	// Resource describes the process in every snapshot, for example with service.name. nil
+	// means no attributes.
 	Resource []runtimeinfo.Attr
 }
 
-// Reader samples the process. Make one with [NewReader].
-//
-// Its methods belong to one goroutine; only Pulse may be called from any other at any
-// time.
+// Reader samples the process. Use [NewReader] to make one. It is not safe for concurrent use, except
+// for [Reader.Pulse].
 type Reader struct {
 	resource []runtimeinfo.Attr
 	start    time.Time
@@ -44,12 +41,12 @@ type Reader struct {
 	catalogue *runtimeinfo.Catalogue
 	values    []value
 	windows   []*window
-	cycles    int // index of the sample that counts collections
+	cycles    int // index of the sample that counts GC cycles
 	reading   reading
 	builder   *runtimeinfo.Builder // of the last snapshot
 }
 
-// value is a metric and its newest value.
+// value has a metric and its newest value.
 type value struct {
 	metric    *runtimeinfo.Metric
 	compute   func(*reading) float64 // of number; nil for a histogram
@@ -60,14 +57,14 @@ type value struct {
 	exemplar *runtimeinfo.Exemplar
 }
 
-// histogram is the newest value of a histogram.
+// histogram has the newest value of a histogram.
 type histogram struct {
 	runtimeinfo.Histogram
-	window *window // of the source in runtime/metrics; nil for the pulses
+	window *window // of the runtime/metrics histogram; nil for the histogram of the pulses
 }
 
-// NewReader returns a Reader for the metrics that this toolchain knows; those it
-// does not are absent from every snapshot.
+// NewReader returns a Reader. Metrics that this version of Go does not have are absent from its
+// snapshots.
 func NewReader(c Config) *Reader {
 	r := &Reader{
 		resource: slices.Clone(c.Resource),
@@ -82,12 +79,12 @@ func NewReader(c Config) *Reader {
 	}
 	var err error
 	if r.catalogue, err = runtimeinfo.NewCatalogue(metrics...); err != nil {
-		panic(err) // the table is wrong; a test reads it
+		panic(err) // a mistake in the table, which a test would find
 	}
 	return r
 }
 
-// add makes the value of a metric.
+// add adds a metric.
 func (r *Reader) add(m *runtimeinfo.Metric, src *source) {
 	v := value{metric: m, number: math.NaN(), before: math.NaN()}
 	switch {
@@ -114,7 +111,7 @@ func (r *Reader) window(key string) *window {
 	return w
 }
 
-// samples returns the indexes of the samples with some keys.
+// samples returns the indexes of the samples with the given keys.
 func (r *Reader) samples(keys []string) []int {
 	indexes := make([]int, len(keys))
 	for i, k := range keys {
@@ -123,7 +120,7 @@ func (r *Reader) samples(keys []string) []int {
 	return indexes
 }
 
-// sample returns the index of the sample with a key.
+// sample returns the index of the sample with the given key. It adds one if necessary.
 func (r *Reader) sample(key string) int {
 	all := &r.reading.samples
 	i := slices.IndexFunc(*all, func(s metrics.Sample) bool { return s.Name == key })
@@ -134,13 +131,13 @@ func (r *Reader) sample(key string) int {
 	return i
 }
 
-// Pulse takes a look at the scheduler between two ticks, so that the next
-// snapshot has its minimum, mean and maximum. Lateness is how late the caller's
-// goroutine woke; negative if unknown. About 0.1 µs hot, no allocation.
+// Pulse reads the state of the scheduler between two ticks. The next snapshot has the minimum, mean
+// and maximum of these readings. lateness is the delay after which the calling goroutine woke up,
+// negative if unknown. Pulse is safe for concurrent use. It takes about 0.1 µs and does not
+// allocate.
 func (r *Reader) Pulse(lateness time.Duration) { r.pulse.beat(lateness) }
 
-// Read takes one sample. It allocates nothing once warm, does not stop the
-// world, and does not depend on the number of goroutines.
+// Read takes a sample. It does not stop the world, and does not allocate after the first call.
 func (r *Reader) Read(t Tick) {
 	in := &r.reading
 	in.tick = t
@@ -170,20 +167,19 @@ func (r *Reader) Read(t Tick) {
 	}
 }
 
-// readGC asks when the last collection was, if there was one since it was asked.
+// readGC updates the GC statistics if there was a GC cycle since the last call.
 func (r *Reader) readGC() {
 	in := &r.reading
-	if cycles := scalar(&in.samples[r.cycles]); cycles != in.cycles { // also where it is unknown
+	if cycles := scalar(&in.samples[r.cycles]); cycles != in.cycles { // also if it is unknown
 		debug.ReadGCStats(&in.gc)
 		in.cycles = cycles
 	}
 }
 
-// Metrics returns the metrics of the Reader, in order. The slice must not be changed.
+// Metrics returns the metrics of the Reader, in order. The caller must not change the slice.
 func (r *Reader) Metrics() []*runtimeinfo.Metric { return r.catalogue.Metrics() }
 
-// Snapshot returns the result of the last Read as an immutable copy: a few
-// allocations of a few kilobytes in all.
+// Snapshot returns the result of the last Read as an immutable copy. It allocates a few kilobytes.
 func (r *Reader) Snapshot() *runtimeinfo.Snapshot {
 	r.seq++
 	r.builder = runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
@@ -195,8 +191,8 @@ func (r *Reader) Snapshot() *runtimeinfo.Snapshot {
 	return r.builder.Snapshot()
 }
 
-// AddTo adds the result of the last Read to a snapshot of which the catalogue has the
-// metrics of r. It must be called once after each Read.
+// AddTo adds the result of the last Read to a snapshot, whose catalogue must have the metrics of r.
+// Call it once after each Read.
 func (r *Reader) AddTo(d *runtimeinfo.Draft) {
 	if t := &r.reading.tick; t.Span != nil {
 		r.takeExemplars(runtimeinfo.Exemplar{TraceID: t.Span.TraceID, SpanID: t.Span.SpanID, Time: t.Time})
@@ -204,7 +200,7 @@ func (r *Reader) AddTo(d *runtimeinfo.Draft) {
 	r.addValues(d)
 }
 
-// addValues adds the values of the last Read. Histograms are copied into one block.
+// addValues adds the values of the last Read. It allocates all copies of histograms at once.
 func (r *Reader) addValues(d *runtimeinfo.Draft) {
 	histograms, counts := 0, 0
 	for i := range r.values {

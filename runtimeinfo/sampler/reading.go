@@ -13,19 +13,18 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// Tick is what the caller of [Reader.Read] knows about one tick.
+// Tick is the input of [Reader.Read].
 type Tick struct {
-	// Time of the tick.
-	Time time.Time
-	// Lateness is how late the caller's goroutine woke.
+	Time time.Time // of the tick
+	// Lateness is the delay after which the calling goroutine woke up.
 	Lateness time.Duration
-	// Host is the newest host pass, nil before the first.
+	// Host is the result of the newest host pass, nil before the first.
 	Host *host.Sample
-	// Span is the active span that new exemplars point at, nil for none.
+	// Span is the active span for new exemplars. nil means no exemplars.
 	Span *runtimeinfo.Span
 }
 
-// reading is everything read at one tick, in memory that the next tick reuses.
+// reading has the values of one tick. The next tick reuses its memory.
 type reading struct {
 	samples []metrics.Sample
 	sched   sched
@@ -36,8 +35,8 @@ type reading struct {
 	tick    Tick
 }
 
-// sum adds the samples with the given indexes. It is NaN, that is absent, where
-// any of them is: unknown to this toolchain, or a sentinel that means "no limit".
+// sum adds the samples with the given indexes. It returns NaN, which means absent, if one of them is
+// unknown to this version of Go or means "no limit".
 func (r *reading) sum(indexes []int) float64 {
 	var v float64
 	for _, i := range indexes {
@@ -50,7 +49,7 @@ func scalar(s *metrics.Sample) float64 {
 	switch s.Value.Kind() {
 	case metrics.KindUint64:
 		n := s.Value.Uint64()
-		if n >= math.MaxInt64 { // GOMEMLIMIT unset, GOGC off, or wrapped below zero
+		if n >= math.MaxInt64 { // GOMEMLIMIT unset, GOGC off, or a negative number
 			return math.NaN()
 		}
 		return float64(n)
@@ -62,8 +61,6 @@ func scalar(s *metrics.Sample) float64 {
 		return math.NaN()
 	}
 }
-
-// The sources of rows that need more than one kind of value.
 
 func containerHeadroom(r *reading) float64 {
 	limit, ok := r.tick.Host.Get(hostfield.CgroupMemoryMax)

@@ -8,7 +8,7 @@ import (
 	"runtime/metrics"
 )
 
-// goroutineState is one of the states that Go 1.26 counts goroutines by.
+// goroutineState is a state of goroutines in runtime/metrics, since Go 1.26.
 type goroutineState int
 
 const (
@@ -19,23 +19,23 @@ const (
 	numStates
 )
 
-// String returns the state as in the runtime's metric keys.
+// String returns the state as in the keys of runtime/metrics.
 func (s goroutineState) String() string {
 	return [numStates]string{"running", "runnable", "waiting", "not-in-go"}[s]
 }
 
-// sched is one look at the scheduler: what the pulse and the tick both read.
+// sched has one reading of the scheduler.
 type sched struct {
 	total   float64
 	user    float64
 	procs   float64 // GOMAXPROCS
 	states  [numStates]float64
-	repairs uint64 // impossible values in this look
+	repairs uint64 // impossible values in this reading
 }
 
-// The keys of one look at the scheduler, in the order that looker reads them.
-// They are read in one call: the runtime counts the goroutines once for all of
-// them, walking the Ps (not the goroutines) under the scheduler's lock.
+// schedKeys returns the keys of a reading, in the order that schedOf needs. If they are read in one
+// call, the runtime counts the goroutines once for all of them. It visits the Ps, not the goroutines,
+// under the lock of the scheduler.
 func schedKeys() []string {
 	return []string{
 		"/sched/goroutines:goroutines",
@@ -47,9 +47,9 @@ func schedKeys() []string {
 	}
 }
 
-// look interprets samples read with schedKeys. On a toolchain that lacks one of
-// the keys everything but the number of user goroutines is absent.
-func look(samples []metrics.Sample) sched {
+// schedOf returns the reading of samples with the keys of schedKeys. If this version of Go does not
+// have one of the keys, only the number of user goroutines is known.
+func schedOf(samples []metrics.Sample) sched {
 	for i := range samples {
 		if samples[i].Value.Kind() != metrics.KindUint64 {
 			return unknownSched()
@@ -72,10 +72,9 @@ func unknownSched() sched {
 	return s
 }
 
-// repair mends what cannot be. In Go 1.26 the counts come from counters that
-// are not read at one instant; under churn "waiting" passes below zero and
-// wraps to about 2^64, and the total is then off too. (The runtime's guard is
-// on an unsigned field; 1.27 has it right.)
+// repair replaces impossible values. Go 1.26 does not read its counters at the same time: if many
+// goroutines start and end, "waiting" becomes negative and wraps around to about 2^64, and the total
+// is wrong too. Go 1.27 has fixed it.
 func repair(total, user, procs uint64, states [numStates]uint64) sched {
 	s := sched{user: float64(user), procs: float64(procs)}
 	if wrapped(total) {
@@ -107,12 +106,10 @@ func repair(total, user, procs uint64, states [numStates]uint64) sched {
 	return s
 }
 
-// wrapped tells a count that passed below zero.
+// wrapped reports whether a count became negative.
 func wrapped(n uint64) bool { return n > math.MaxUint64/2 }
 
 func (s *sched) runnablePerP() float64 { return s.states[stateRunnable] / s.procs }
-
-// The sources of the scheduler rows.
 
 func schedTotal(r *reading) float64   { return r.sched.total }
 func schedUser(r *reading) float64    { return r.sched.user }

@@ -9,8 +9,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// window holds the distribution of what one runtime/metrics histogram gained
-// since the last tick, at the runtime's own resolution of 162 buckets.
+// window has the observations of a runtime/metrics histogram since the last tick, in the runtime's
+// 162 buckets.
 type window struct {
 	sample int       // index of the runtime's histogram among the samples
 	bounds []float64 // len(counts)+1, may start with -Inf and end with +Inf
@@ -19,27 +19,27 @@ type window struct {
 	total  uint64
 }
 
-// advance takes the newest cumulative counts. The first call only remembers:
-// what happened before the agent started belongs to no tick.
+// advance sets the newest cumulative counts. The window is empty after the first call, because
+// observations from before the start of the agent do not belong to a tick.
 func (w *window) advance(counts []uint64, bounds []float64) {
 	if len(w.last) != len(counts) {
 		w.last = slices.Clone(counts)
 		w.delta = make([]uint64, len(counts))
 		w.bounds = slices.Clone(bounds)
 	}
-	// Locals, for the bounds checks: they save an eighth of a whole sample.
+	// Local variables avoid bounds checks, an eighth of the cost of a sample.
 	last, delta := w.last[:len(counts)], w.delta[:len(counts)]
 	var total uint64
 	for i, c := range counts {
-		gained := c - min(c, last[i]) // a count that fell gained nothing
+		gained := c - min(c, last[i]) // 0 if the count fell
 		delta[i], last[i] = gained, c
 		total += gained
 	}
 	w.total = total
 }
 
-// quantile interpolates within the bucket that holds rank q (0 to 1). It is
-// NaN, that is absent, where nothing happened in the window.
+// quantile returns the quantile q (0 to 1), interpolated within its bucket. It returns NaN, which
+// means absent, if the window is empty.
 func (w *window) quantile(q float64) float64 {
 	if w.total == 0 {
 		return math.NaN()
@@ -59,7 +59,7 @@ func (w *window) quantile(q float64) float64 {
 	return w.max()
 }
 
-// max is the upper edge of the highest bucket hit: the true maximum is at most that.
+// max returns the upper bound of the highest bucket with an observation.
 func (w *window) max() float64 {
 	for i, n := range slices.Backward(w.delta) {
 		if n > 0 {
@@ -70,12 +70,11 @@ func (w *window) max() float64 {
 	return math.NaN()
 }
 
-// rebucket makes h the sum of the runtime's buckets that lie between its own
-// bounds. A runtime bucket that spans one of them counts above it; ours are all
-// bounds of the runtime too (a test says so), so that nothing is misplaced.
+// rebucket sets h to the sums of the runtime's buckets between the bounds of h. Each bound of h must
+// be a bound of the runtime too, which a test checks.
 func rebucket(h *runtimeinfo.Histogram, counts []uint64, bounds []float64) {
 	if counts == nil {
-		return // a toolchain that lacks it
+		return // this version of Go does not have the histogram
 	}
 	if h.Counts == nil {
 		h.Counts = make([]uint64, len(h.Bounds)+1)
@@ -95,8 +94,8 @@ func rebucket(h *runtimeinfo.Histogram, counts []uint64, bounds []float64) {
 	}
 }
 
-// finite replaces an infinite edge of a bucket by its other edge, and a lower
-// edge of minus infinity by zero: durations are not negative.
+// finite replaces an infinite bound of a bucket by the other bound, and a lower bound of minus
+// infinity by zero, because durations are not negative.
 func finite(lo, hi float64) (float64, float64) {
 	if math.IsInf(lo, -1) {
 		lo = min(0, hi)
@@ -107,13 +106,13 @@ func finite(lo, hi float64) (float64, float64) {
 	return lo, hi
 }
 
-// observe adds one observation to h, O(buckets).
+// observe adds one observation to h.
 func observe(h *runtimeinfo.Histogram, v float64) {
 	h.Counts[bucket(h, v)]++
 	h.Sum += v
 }
 
-// bucket returns the index of the bucket of h that v belongs to.
+// bucket returns the index of the bucket of h for v.
 func bucket(h *runtimeinfo.Histogram, v float64) int {
 	i := 0
 	for i < len(h.Bounds) && v > h.Bounds[i] {

@@ -197,7 +197,7 @@ func TestCollectorReceivesEvents(t *testing.T) {
 // batch processor and its OTLP exporter.
 func TestCollectorReceivesEnrichedSpans(t *testing.T) {
 	c := peers.StartCollector(t)
-	h := runtimeinfo.NewHistory(0)
+	h := tracectx.NewHistory(0)
 	now := time.Now()
 	for i := range 5 {
 		s := everything(i + 1)

@@ -133,7 +133,7 @@ func TestPartialSuccess(t *testing.T) {
 	if n := requests.Load(); n != 3 {
 		t.Errorf("%d requests for 3 snapshots", n)
 	}
-	if s.Snapshots.Dropped[exporters.DropRejected]+s.Snapshots.Delivered != 3 || s.Events.Delivered != 3 || s.Errors != 3 {
+	if s.Snapshots.Dropped(exporters.DropRejected)+s.Snapshots.Delivered != 3 || s.Events.Delivered != 3 || s.Errors != 3 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -81,7 +81,7 @@ func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 		return
 	}
 	if d.mailbox != nil {
-		d.stats.Snapshots.Dropped[exporters.DropReplaced]++
+		d.stats.Snapshots.Drop(exporters.DropReplaced, 1)
 	}
 	d.mailbox = s
 	d.accept(s)
@@ -219,8 +219,8 @@ func add(a, queue exporters.Account) exporters.Account {
 	a.Recovered = queue.Recovered
 	a.Accepted += queue.Recovered
 	a.Delivered = queue.Delivered
-	for i, n := range queue.Dropped {
-		a.Dropped[i] += n
+	for _, r := range exporters.DropReasons() {
+		a.Drop(r, queue.Dropped(r))
 	}
 	settled := a.Delivered + a.Lost()
 	a.Accepted = max(a.Accepted, settled) // foreign code: the account must balance
@@ -282,7 +282,7 @@ func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	d.stats.LastDuration = took
 	d.slow = errors.Is(err, guard.ErrTimeout)
 	if !guard.CountDelivery(&d.stats, len(events), err) {
-		d.stats.Snapshots.Dropped[exporters.DropFailed]++
+		d.stats.Snapshots.Drop(exporters.DropFailed, 1)
 		newer := d.events
 		d.events = nil
 		d.queue(events)
@@ -305,7 +305,7 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 	d.events = append(slices.Clip(d.events), events...)
 	if n := len(d.events) - MaxEvents; n > 0 {
 		d.events = d.events[n:]
-		d.stats.Events.Dropped[exporters.DropOverflow] += uint64(n)
+		d.stats.Events.Drop(exporters.DropOverflow, uint64(n))
 	}
 }
 
@@ -350,7 +350,7 @@ func (d *Delivery) advance() {
 		return
 	}
 	if d.mailbox != nil {
-		d.stats.Snapshots.Dropped[exporters.DropReplaced]++
+		d.stats.Snapshots.Drop(exporters.DropReplaced, 1)
 	}
 	d.mailbox, d.last = d.last, nil
 }
@@ -368,11 +368,11 @@ func (d *Delivery) abandon() {
 	d.given = true
 	d.stats.State = exporters.StateStopped
 	d.countAccepted()
-	d.stats.Events.Dropped[exporters.DropShutdown] += uint64(len(d.events) + d.inFlight)
+	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events) + d.inFlight))
 	d.events, d.inFlight = nil, 0
 	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
 		if waits {
-			d.stats.Snapshots.Dropped[exporters.DropShutdown]++
+			d.stats.Snapshots.Drop(exporters.DropShutdown, 1)
 		}
 	}
 	d.mailbox, d.last, d.calling = nil, nil, time.Time{}

@@ -139,7 +139,7 @@ func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
 			synctest.Wait()
 			balanced(t, d)
 		}
-		if s := d.Stats(); s.Snapshots.Pending != 2 || s.Snapshots.Dropped[exporters.DropReplaced] != 2 || s.Events.Pending != 4 {
+		if s := d.Stats(); s.Snapshots.Pending != 2 || s.Snapshots.Dropped(exporters.DropReplaced) != 2 || s.Events.Pending != 4 {
 			t.Errorf("while busy: %+v", s)
 		}
 		close(release)
@@ -173,7 +173,7 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 			balanced(t, d)
 		}
 		s := d.Stats()
-		if s.State != exporters.StateFailing || s.Errors != 3 || s.LastError != "no route to host" || s.Snapshots.Dropped[exporters.DropFailed] != 3 || s.Events.Pending != 3 {
+		if s.State != exporters.StateFailing || s.Errors != 3 || s.LastError != "no route to host" || s.Snapshots.Dropped(exporters.DropFailed) != 3 || s.Events.Pending != 3 {
 			t.Errorf("while failing: %+v", s)
 		}
 		fail = false
@@ -207,7 +207,7 @@ func TestRejectedEventsAreNotHandedOverAgain(t *testing.T) {
 		d.Post(snapshot("a", "b", "c"))
 		synctest.Wait()
 		s := d.Stats()
-		if s.Events.Delivered != 2 || s.Events.Dropped[exporters.DropRejected] != 1 || s.Events.Pending != 0 || s.Snapshots.Delivered != 1 || s.State != exporters.StateFailing || s.LastError != "too large" {
+		if s.Events.Delivered != 2 || s.Events.Dropped(exporters.DropRejected) != 1 || s.Events.Pending != 0 || s.Snapshots.Delivered != 1 || s.State != exporters.StateFailing || s.LastError != "too large" {
 			t.Errorf("stats %+v", s)
 		}
 		d.Post(snapshot())
@@ -232,13 +232,13 @@ func TestEventsAreBounded(t *testing.T) {
 			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 		}
-		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped[exporters.DropOverflow] != 100 {
+		if s := d.Stats(); s.Events.Pending != delivery.MaxEvents || s.Events.Dropped(exporters.DropOverflow) != 100 {
 			t.Errorf("stats %+v", s.Events)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if s := d.Stats(); s.Events.Dropped[exporters.DropShutdown] != delivery.MaxEvents || s.Events.Pending != 0 {
+		if s := d.Stats(); s.Events.Dropped(exporters.DropShutdown) != delivery.MaxEvents || s.Events.Pending != 0 {
 			t.Errorf("after Stop: %+v", s.Events)
 		}
 	})
@@ -307,7 +307,7 @@ func TestExporterThatHangs(t *testing.T) {
 			t.Errorf("Stop took %v: %v", took, err)
 		}
 		s := d.Stats()
-		if s.Snapshots.Dropped[exporters.DropShutdown] != 2 || s.Events.Dropped[exporters.DropShutdown] != 10 {
+		if s.Snapshots.Dropped(exporters.DropShutdown) != 2 || s.Events.Dropped(exporters.DropShutdown) != 10 {
 			t.Errorf("after Stop: %+v", s)
 		}
 		close(release)

@@ -61,7 +61,7 @@ func TestLastSnapshotOfAnExporterThatHangs(t *testing.T) {
 			t.Error("Stop did not say that the exporter was busy")
 		}
 		balanced(t, d)
-		if s := d.Stats(); s.Snapshots.Dropped[exporters.DropShutdown] != 3 || s.Events.Dropped[exporters.DropShutdown] != 3 {
+		if s := d.Stats(); s.Snapshots.Dropped(exporters.DropShutdown) != 3 || s.Events.Dropped(exporters.DropShutdown) != 3 {
 			t.Errorf("%+v", s)
 		}
 		close(release)
@@ -95,7 +95,7 @@ func TestHostileAccounts(t *testing.T) {
 	release := make(chan struct{})
 	nonsense := exporters.Stats{}
 	nonsense.Snapshots = exporters.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
-	nonsense.Events.Dropped[exporters.DropExpired] = 77
+	nonsense.Events.Drop(exporters.DropExpired, 77)
 	for name, stats := range map[string]func() exporters.Stats{
 		"panics":   func() exporters.Stats { panic("oh") },
 		"goexits":  func() exporters.Stats { runtime.Goexit(); return nonsense },
@@ -174,7 +174,7 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	balanced(t, d)
 	// A call that ended after Stop has given up is counted as dropped.
 	late := uint64(0)
-	if s.Snapshots.Dropped[exporters.DropShutdown] > 0 {
+	if s.Snapshots.Dropped(exporters.DropShutdown) > 0 {
 		late = 1
 	}
 	if e.snapshots < s.Snapshots.Delivered || e.snapshots > s.Snapshots.Delivered+late {

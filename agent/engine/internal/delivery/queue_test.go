@@ -110,7 +110,7 @@ func TestQueueThatHangs(t *testing.T) {
 		}
 		balanced(t, d)
 		s := d.Stats()
-		if s.Snapshots.Pending != 1 || s.Events.Pending != 1 || s.Events.Dropped[exporters.DropShutdown] != 1 {
+		if s.Snapshots.Pending != 1 || s.Events.Pending != 1 || s.Events.Dropped(exporters.DropShutdown) != 1 {
 			t.Errorf("after Stop: %+v", s)
 		}
 		close(q.hold)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package codec_test
 
 import (
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -34,13 +35,13 @@ func TestRecordsAreLinear(t *testing.T) {
 	}
 	cost := func(n int) (bytes int, write, read float64) {
 		s := crowd(n)
-		var enc runtimeinfo.Encoder
+		var enc codec.Encoder
 		b, err := enc.Append(nil, s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, schema := enc.Schema()
-		var dec runtimeinfo.Decoder
+		var dec codec.Decoder
 		if _, err := dec.Learn(schema); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package tracectx
 
 import (
 	"math"
@@ -11,13 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// tickOf makes a snapshot with everything that a History keeps.
+// tickOf returns a snapshot with all values that a History stores.
 func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 	s := runtimeinfo.NewSnapshot(
 		point("go.goroutine.count", 10+n),
@@ -26,7 +25,7 @@ func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 		point("go.memory.allocated", 100*n),
 		point("go.memory.gc.cycles", n),
 		point("gmpulse.gc.pause.time", n/1000),
-		point("gmpulse.cgroup.cpu.throttled.time", math.Trunc(n/5)), // host values are of every fifth tick
+		point("gmpulse.cgroup.cpu.throttled.time", math.Trunc(n/5)), // every fifth tick has a host pass
 		point("gmpulse.host.age", math.Mod(n, 5)),
 	)
 	s.Time = at
@@ -36,61 +35,64 @@ func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 	return s
 }
 
-// rows is the catalogue, made once: these tests make thousands of snapshots.
-var rows = catalogue.All()
+// testMetrics has one metric for each key, because points of one metric share it.
+var testMetrics = func() map[string]*runtimeinfo.Metric {
+	all := map[string]*runtimeinfo.Metric{
+		keyLatency: runtimeinfo.NewMetric(runtimeinfo.Metric{Name: keyLatency, Kind: runtimeinfo.KindHistogram}),
+	}
+	for _, key := range columnKeys() {
+		all[key] = runtimeinfo.NewMetric(runtimeinfo.Metric{Name: key, Kind: runtimeinfo.KindGauge})
+	}
+	return all
+}()
 
 func point(key string, v float64) runtimeinfo.Point {
-	for _, m := range rows {
-		if m.Key() == key {
-			p := runtimeinfo.Point{Metric: m, Number: v}
-			if m.Kind == runtimeinfo.KindHistogram {
-				p.Histogram = &runtimeinfo.Histogram{Bounds: []float64{1, 2, 4}, Counts: make([]uint64, 4)}
-			}
-			return p
-		}
+	p := runtimeinfo.Point{Metric: testMetrics[key], Number: v}
+	if key == keyLatency {
+		p.Histogram = &runtimeinfo.Histogram{Bounds: []float64{1, 2, 4}, Counts: make([]uint64, 4)}
 	}
-	panic(key)
+	return p
 }
 
 func TestHistoryWindow(t *testing.T) {
-	h := runtimeinfo.NewHistory(0)
+	h := NewHistory(0)
 	t0 := time.Now()
 	second := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
-	if _, ok := h.Window(second(-1), second(1)); ok {
+	if _, ok := h.window(second(-1), second(1)); ok {
 		t.Error("an empty history has a window")
 	}
 	for i := range 20 {
 		h.Add(tickOf(second(float64(i)), float64(i), i))
 	}
-	w, ok := h.Window(second(2.5), second(12.5))
+	w, ok := h.window(second(2.5), second(12.5))
 	if !ok {
 		t.Fatal("no window")
 	}
-	before, known := w.Before()
-	throttled, over := w.Throttled()
+	before, known := w.before()
+	throttled, over := w.throttled()
 	for name, test := range map[string]struct{ got, want float64 }{
-		"ticks":              {float64(w.Ticks()), 10}, // 3 to 12
-		"length":             {w.Length().Seconds(), 10},
-		"roots":              {w.Roots(), 7.5 + 1},
-		"pause":              {w.Pause(), 0.010},
-		"cycles":             {w.Cycles(), 10},
-		"allocated":          {w.Allocated(), 1000},
-		"goroutines gained":  {w.GoroutinesGained(), 10},
-		"goroutines max":     {w.GoroutinesMax(), 22},
+		"ticks":              {float64(w.ticks()), 10}, // 3 to 12
+		"length":             {w.length().Seconds(), 10},
+		"roots":              {w.roots(), 7.5 + 1},
+		"pause":              {w.pause(), 0.010},
+		"cycles":             {w.cycles(), 10},
+		"allocated":          {w.allocated(), 1000},
+		"goroutines gained":  {w.goroutinesGained(), 10},
+		"goroutines max":     {w.goroutinesMax(), 22},
 		"throttled":          {throttled, 2}, // the passes at 0 and 10
 		"throttled over":     {over.Seconds(), 10},
-		"p50":                {w.Latency(0.5), 500. / 990},
-		"p100":               {w.Latency(1), 4},
-		"goroutines before":  {before.Goroutines(), 12},
-		"heap before":        {before.Heap(), 2000},
+		"p50":                {w.schedLatency(0.5), 500. / 990},
+		"p100":               {w.schedLatency(1), 4},
+		"goroutines before":  {before.goroutines(), 12},
+		"heap before":        {before.heap(), 2000},
 		"tick before, known": {b2f(known), 1},
 	} {
 		if math.Abs(test.got-test.want) > 1e-9 {
 			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 		}
 	}
-	if latest, ok := h.Latest(); !ok || !latest.Time().Equal(second(19)) || latest.Roots() != 20 || latest.Cycles() != 19 {
-		t.Errorf("the latest is of %v", latest.Time())
+	if latest, ok := h.latest(); !ok || !latest.time().Equal(second(19)) || latest.roots() != 20 || latest.cycles() != 19 {
+		t.Errorf("the latest is of %v", latest.time())
 	}
 }
 
@@ -102,7 +104,7 @@ func b2f(b bool) float64 {
 }
 
 func TestHistoryWindowEdges(t *testing.T) {
-	h := runtimeinfo.NewHistory(8)
+	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 20 { // 12 to 19 remain
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
@@ -111,11 +113,11 @@ func TestHistoryWindowEdges(t *testing.T) {
 	for name, test := range map[string]struct {
 		start, end float64
 		ticks      int
-		known      bool // what was before
+		known      bool // whether the tick before is available
 	}{
 		"between two ticks":    {14.2, 14.8, 0, false},
 		"over one tick":        {14.8, 15.2, 1, true},
-		"from tick to tick":    {14, 16, 2, true}, // what happened before 14 ended is not of it
+		"from tick to tick":    {14, 16, 2, true}, // the values before tick 14 are not included
 		"up to now":            {17.5, 30, 2, true},
 		"in the future":        {19.5, 30, 0, false},
 		"since long ago":       {-100, 15.5, 3, false},
@@ -125,7 +127,7 @@ func TestHistoryWindowEdges(t *testing.T) {
 		"everything":           {-100, 100, 7, false},
 	} {
 		at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
-		w, ok := h.Window(at(test.start), at(test.end))
+		w, ok := h.window(at(test.start), at(test.end))
 		if ok != (test.ticks > 0) {
 			t.Errorf("%s: ok is %v", name, ok)
 			continue
@@ -133,37 +135,37 @@ func TestHistoryWindowEdges(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if _, known := w.Before(); w.Ticks() != test.ticks || known != test.known {
-			t.Errorf("%s: %d ticks, before known: %v", name, w.Ticks(), known)
+		if _, known := w.before(); w.ticks() != test.ticks || known != test.known {
+			t.Errorf("%s: %d ticks, before known: %v", name, w.ticks(), known)
 		}
 	}
 }
 
-// TestHistoryFindsAsALinearSearchDoes compares on ticks that are anything but regular.
-// Times of the application's choosing may be ones that no clock will ever show.
-func TestHistoryOfOtherCenturies(t *testing.T) {
-	h := runtimeinfo.NewHistory(8)
+// Applications may set any start and end time of a span.
+func TestHistoryAcceptsTimesInOtherCenturies(t *testing.T) {
+	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 8 {
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
 	}
 	past, future := t0.AddDate(-1000, 0, 0), t0.AddDate(1000, 0, 0)
-	if w, ok := h.Window(future, future.AddDate(1, 0, 0)); ok {
-		t.Errorf("%d ticks lie in the future", w.Ticks())
+	if w, ok := h.window(future, future.AddDate(1, 0, 0)); ok {
+		t.Errorf("%d ticks lie in the future", w.ticks())
 	}
-	if w, ok := h.Window(past, past.AddDate(1, 0, 0)); ok {
-		t.Errorf("%d ticks lie in the past", w.Ticks())
+	if w, ok := h.window(past, past.AddDate(1, 0, 0)); ok {
+		t.Errorf("%d ticks lie in the past", w.ticks())
 	}
-	if w, ok := h.Window(past, future); !ok || w.Ticks() != 7 {
+	if w, ok := h.window(past, future); !ok || w.ticks() != 7 {
 		t.Errorf("from the past into the future: %v", ok)
 	}
 }
 
-func TestHistoryFindsAsALinearSearchDoes(t *testing.T) {
+// The interpolation search finds the same ticks as a linear search if ticks are irregular.
+func TestHistorySearchEqualsLinearSearch(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		size := 4 + r.IntN(100)
-		h := runtimeinfo.NewHistory(size)
+		h := NewHistory(size)
 		t0 := time.Now()
 		var at []time.Duration
 		var last time.Duration
@@ -183,45 +185,44 @@ func TestHistoryFindsAsALinearSearchDoes(t *testing.T) {
 			start := time.Duration(r.Int64N(int64(last) + 10))
 			end := start + time.Duration(r.Int64N(int64(last)))
 			from, to := before(start), before(end)
-			w, ok := h.Window(t0.Add(start), t0.Add(end))
-			if ok != (to > from) || ok && (w.Ticks() != to-from || w.Length() != kept[to]-kept[from]) {
+			w, ok := h.window(t0.Add(start), t0.Add(end))
+			if ok != (to > from) || ok && (w.ticks() != to-from || w.length() != kept[to]-kept[from]) {
 				t.Fatalf("from %v to %v: got %v, want %v to %v of %v", start, end, w, from, to, kept)
 			}
 		}
 	}
 }
 
-// TestHistoryAndTheWallClock steps the wall clock between tick and span. Times of
-// time.Now are found by their monotonic reading, whatever the clock says.
-func TestHistoryAndTheWallClock(t *testing.T) {
+// Times from time.Now are found by their monotonic reading, even if the wall clock changes.
+func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runtimeinfo.NewHistory(0)
+		h := NewHistory(0)
 		start := time.Now()
 		for i := range 10 {
 			time.Sleep(time.Second)
 			h.Add(tickOf(time.Now(), float64(i), 0))
 		}
 		end := time.Now()
-		if w, ok := h.Window(start, end); !ok || w.Ticks() != 9 {
+		if w, ok := h.window(start, end); !ok || w.ticks() != 9 {
 			t.Errorf("%v", ok)
 		}
-		// Without the reading there is the wall clock of the newest tick only.
-		if w, ok := h.Window(start.Round(0), end.Round(0)); !ok || w.Ticks() != 9 {
+		// Times without a monotonic reading are compared with the wall clock of the newest tick.
+		if w, ok := h.window(start.Round(0), end.Round(0)); !ok || w.ticks() != 9 {
 			t.Errorf("by the wall clock: %v", ok)
 		}
-		if _, ok := h.Window(start.Round(0).Add(time.Hour), end.Round(0).Add(time.Hour)); ok {
+		if _, ok := h.window(start.Round(0).Add(time.Hour), end.Round(0).Add(time.Hour)); ok {
 			t.Error("a span from the future has a window")
 		}
-		// A tick of a clock that stepped back is no tick.
+		// A tick that is earlier than the newest one is ignored.
 		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
-		if latest, _ := h.Latest(); latest.Cycles() != 9 {
+		if latest, _ := h.latest(); latest.cycles() != 9 {
 			t.Error("a tick before the newest was added")
 		}
 	})
 }
 
-func TestHistoryInParallel(t *testing.T) {
-	h := runtimeinfo.NewHistory(16)
+func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
+	h := NewHistory(16)
 	t0 := time.Now()
 	const ticks = 5_000
 	var wg sync.WaitGroup
@@ -241,60 +242,60 @@ func TestHistoryInParallel(t *testing.T) {
 					return
 				default:
 				}
-				latest, ok := h.Latest()
+				latest, ok := h.latest()
 				if !ok {
 					continue
 				}
-				start := latest.Time().Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
-				w, ok := h.Window(start, start.Add(time.Duration(r.IntN(20_000))*time.Microsecond))
+				start := latest.time().Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
+				w, ok := h.window(start, start.Add(time.Duration(r.IntN(20_000))*time.Microsecond))
 				if !ok {
 					continue
 				}
-				if w.Cycles() != float64(w.Ticks()) || w.Roots() != 4 || w.Length() != time.Duration(w.Ticks())*time.Millisecond {
-					t.Errorf("torn: %v cycles in %d ticks of %v", w.Cycles(), w.Ticks(), w.Length())
+				if w.cycles() != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
+					t.Errorf("torn: %v cycles in %d ticks of %v", w.cycles(), w.ticks(), w.length())
 				}
-				w.GoroutinesMax()
+				w.goroutinesMax()
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func TestHistoryOfAnEmptySnapshot(t *testing.T) {
-	h := runtimeinfo.NewHistory(0)
+func TestHistoryOfAnEmptySnapshotIsNaN(t *testing.T) {
+	h := NewHistory(0)
 	for range 2 {
 		s := runtimeinfo.NewSnapshot()
 		s.Time = time.Now()
 		h.Add(s)
 		<-time.After(time.Millisecond)
 	}
-	w, ok := h.Window(time.Now().Add(-time.Hour), time.Now())
+	w, ok := h.window(time.Now().Add(-time.Hour), time.Now())
 	if !ok {
 		t.Fatal("no window")
 	}
-	throttled, over := w.Throttled()
-	for _, v := range []float64{w.Pause(), w.Cycles(), w.Allocated(), w.GoroutinesGained(), w.GoroutinesMax(), w.Latency(0.5), throttled} {
+	throttled, over := w.throttled()
+	for _, v := range []float64{w.pause(), w.cycles(), w.allocated(), w.goroutinesGained(), w.goroutinesMax(), w.schedLatency(0.5), throttled} {
 		if !math.IsNaN(v) {
 			t.Errorf("%v of nothing", v)
 		}
 	}
-	if w.Roots() != 0 || over != 0 {
-		t.Errorf("%v roots, throttled over %v", w.Roots(), over)
+	if w.roots() != 0 || over != 0 {
+		t.Errorf("%v roots, throttled over %v", w.roots(), over)
 	}
 }
 
-func TestHistoryAllocations(t *testing.T) {
+func TestHistoryLookupDoesNotAllocate(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	h := runtimeinfo.NewHistory(0)
+	h := NewHistory(0)
 	t0 := time.Now()
 	for i := range 100 {
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		w, _ := h.Window(t0.Add(30*time.Second), t0.Add(32*time.Second))
-		w.Latency(0.99)
+		w, _ := h.window(t0.Add(30*time.Second), t0.Add(32*time.Second))
+		w.schedLatency(0.99)
 	}); n != 0 {
 		t.Errorf("%v allocations per window", n)
 	}
@@ -308,22 +309,22 @@ func TestHistoryAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkHistory is the lookup of a span by its start and end, and the cost of a tick.
+// BenchmarkHistory measures the lookup of a span by its start and end, and the cost of a tick.
 func BenchmarkHistory(b *testing.B) {
-	h := runtimeinfo.NewHistory(0)
+	h := NewHistory(0)
 	t0 := time.Now()
-	for i := range 2 * runtimeinfo.DefaultHistory {
+	for i := range 2 * defaultHistory {
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
 	}
-	newest, _ := h.Latest()
+	newest, _ := h.latest()
 	for _, age := range []int{2, 30, 300} {
 		b.Run("window/age="+strconv.Itoa(age), func(b *testing.B) {
-			start := newest.Time().Add(-time.Duration(age) * time.Second)
+			start := newest.time().Add(-time.Duration(age) * time.Second)
 			b.ReportAllocs()
 			var sum float64
 			for b.Loop() {
-				w, _ := h.Window(start, start.Add(1500*time.Millisecond))
-				sum += w.Pause()
+				w, _ := h.window(start, start.Add(1500*time.Millisecond))
+				sum += w.pause()
 			}
 			if sum == 0 {
 				b.Error("nothing found")
@@ -332,7 +333,7 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	b.Run("add", func(b *testing.B) {
 		r := sampler.NewReader(sampler.Config{})
-		r.Read(sampler.Tick{Time: newest.Time()})
+		r.Read(sampler.Tick{Time: newest.time()})
 		s := r.Snapshot()
 		b.ReportAllocs()
 		for b.Loop() {

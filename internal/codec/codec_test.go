@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package codec_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
@@ -27,15 +28,15 @@ import (
 // elsewhere decodes a snapshot as another process does, which has nothing but bytes.
 func elsewhere(t testing.TB, s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
 	t.Helper()
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	record, err := enc.Append(nil, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id, schema := enc.Schema()
-	var dec runtimeinfo.Decoder
+	var dec codec.Decoder
 	learned, err := dec.Learn(slices.Clone(schema))
-	of, errOf := runtimeinfo.SchemaOf(record)
+	of, errOf := codec.SchemaOf(record)
 	if err != nil || errOf != nil || learned != id || of != id {
 		t.Fatalf("schema %x, learned %x (%v), record of %x (%v)", id, learned, err, of, errOf)
 	}
@@ -259,7 +260,7 @@ func TestCodecIsBounded(t *testing.T) {
 	e := exporttest.Event()
 	e.Message = long
 	got := elsewhere(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message
-	if len(got) != runtimeinfo.MaxEncodedText || !strings.HasSuffix(got, "…(cut)") {
+	if len(got) != codec.MaxEncodedText || !strings.HasSuffix(got, "…(cut)") {
 		t.Errorf("a text of 2 MiB came back as %d bytes …%q", len(got), got[len(got)-12:])
 	}
 	e.Message = "x" + long // the cut falls into a character
@@ -269,16 +270,16 @@ func TestCodecIsBounded(t *testing.T) {
 	for range 40 {
 		e.Attrs = append(e.Attrs, slog.String("long", long))
 	}
-	if n := runtimeinfo.EncodedSize(&e); n < 40*runtimeinfo.MaxEncodedText {
+	if n := codec.EncodedSize(&e); n < 40*codec.MaxEncodedText {
 		t.Errorf("the event takes %d bytes", n)
 	}
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	before := []byte("before")
 	for name, s := range map[string]*runtimeinfo.Snapshot{
 		"events": s.WithEvents(slices.Repeat([]runtimeinfo.Event{e}, 10)),
 		"values": {Resource: slices.Repeat([]runtimeinfo.Attr{{Key: long, Value: long}}, 10)},
 	} {
-		if b, err := enc.Append(before, s); !errors.Is(err, runtimeinfo.ErrTooLarge) || string(b) != "before" {
+		if b, err := enc.Append(before, s); !errors.Is(err, codec.ErrTooLarge) || string(b) != "before" {
 			t.Errorf("too many %s: %d bytes, %v", name, len(b), err)
 		}
 	}
@@ -286,9 +287,9 @@ func TestCodecIsBounded(t *testing.T) {
 
 // A gauge that is added makes a new schema; a record without its own is refused.
 func TestCodecSchemas(t *testing.T) {
-	var enc runtimeinfo.Encoder
-	var dec runtimeinfo.Decoder
-	var last runtimeinfo.SchemaID
+	var enc codec.Encoder
+	var dec codec.Decoder
+	var last codec.SchemaID
 	for _, s := range []*runtimeinfo.Snapshot{live(t), exporttest.Snapshot()} {
 		b, err := enc.Append(nil, s)
 		if err != nil {
@@ -299,7 +300,7 @@ func TestCodecSchemas(t *testing.T) {
 			t.Error("other metrics, the same schema")
 		}
 		last = id
-		if _, err := dec.Decode(b); !errors.Is(err, runtimeinfo.ErrUnknownSchema) {
+		if _, err := dec.Decode(b); !errors.Is(err, codec.ErrUnknownSchema) {
 			t.Errorf("before the schema is known: %v", err)
 		}
 		if _, err := dec.Learn(schema); err != nil {
@@ -309,13 +310,13 @@ func TestCodecSchemas(t *testing.T) {
 			t.Error(err)
 		}
 		dec.Forget(id)
-		if _, err := dec.Decode(b); !errors.Is(err, runtimeinfo.ErrUnknownSchema) {
+		if _, err := dec.Decode(b); !errors.Is(err, codec.ErrUnknownSchema) {
 			t.Errorf("after it was forgotten: %v", err)
 		}
-		if _, err := dec.Learn(append([]byte{99}, schema[1:]...)); !errors.Is(err, runtimeinfo.ErrMalformed) {
+		if _, err := dec.Learn(append([]byte{99}, schema[1:]...)); !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("a schema of the future: %v", err)
 		}
-		if _, err := runtimeinfo.SchemaOf(nil); !errors.Is(err, runtimeinfo.ErrMalformed) {
+		if _, err := codec.SchemaOf(nil); !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("no record: %v", err)
 		}
 	}
@@ -323,7 +324,7 @@ func TestCodecSchemas(t *testing.T) {
 
 // Whatever bytes a disk hands back, decoding them ends and does no harm.
 func FuzzDecode(f *testing.F) {
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
 	s.SpanGroups, s.Bands = []runtimeinfo.SpanGroup{{Name: "g"}}, []runtimeinfo.Band{{Signal: "b"}}
 	record, err := enc.Append(nil, s)
@@ -335,10 +336,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(schema, record)
 	f.Add(schema[:len(schema)/2], record[:len(record)/2])
 	f.Fuzz(func(t *testing.T, schema, record []byte) {
-		var dec runtimeinfo.Decoder
+		var dec codec.Decoder
 		id, err := dec.Learn(schema)
 		if err != nil {
-			if !errors.Is(err, runtimeinfo.ErrMalformed) {
+			if !errors.Is(err, codec.ErrMalformed) {
 				t.Fatal(err)
 			}
 			return
@@ -350,7 +351,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		s, err := dec.Decode(record)
 		if err != nil {
-			if !errors.Is(err, runtimeinfo.ErrMalformed) {
+			if !errors.Is(err, codec.ErrMalformed) {
 				t.Fatal(err)
 			}
 			return
@@ -363,7 +364,7 @@ func FuzzDecode(f *testing.F) {
 			for range exporters.EventRecord(s, &s.Events[i]) {
 			}
 		}
-		var enc runtimeinfo.Encoder
+		var enc codec.Encoder
 		b, err := enc.Append(nil, s)
 		if err != nil {
 			t.Fatal(err)
@@ -381,8 +382,8 @@ func FuzzDecode(f *testing.F) {
 // A list that says to be long, and goes on with rubbish, is not made room for: at
 // whatever place of a record.
 func TestDecodeStopsAtTheFirstError(t *testing.T) {
-	var enc runtimeinfo.Encoder
-	var dec runtimeinfo.Decoder
+	var enc codec.Encoder
+	var dec codec.Decoder
 	record, err := enc.Append(nil, exporttest.Snapshot())
 	if err != nil {
 		t.Fatal(err)
@@ -405,7 +406,7 @@ func TestCodecAllocs(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	s := live(t)
 	b := make([]byte, 0, 64<<10)
 	if n := testing.AllocsPerRun(100, func() { b, _ = enc.Append(b[:0], s) }); n > 0 {
@@ -415,7 +416,7 @@ func TestCodecAllocs(t *testing.T) {
 
 func BenchmarkCodec(b *testing.B) {
 	s := live(b)
-	var enc runtimeinfo.Encoder
+	var enc codec.Encoder
 	record, err := enc.Append(nil, s)
 	if err != nil {
 		b.Fatal(err)
@@ -432,7 +433,7 @@ func BenchmarkCodec(b *testing.B) {
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
-		var dec runtimeinfo.Decoder
+		var dec codec.Decoder
 		if _, err := dec.Learn(schema); err != nil {
 			b.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package codec
 
 import (
 	"encoding/binary"
@@ -9,18 +9,20 @@ import (
 	"math"
 	"math/bits"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// reader takes apart what [writer] wrote. After its first error everything it
-// returns is zero, so that only the end has to be checked.
+// reader decodes the output of [writer]. After the first error all its methods return zero
+// values, so that the caller needs to check only end.
 type reader struct {
 	b       []byte
 	err     error
 	origins []origin
 }
 
-// The least bytes that an element of a list takes: more elements than the rest
-// has room for are no reason to make room for them.
+// The minimum size in bytes of a list element. A list that claims more elements than fit into
+// the rest of the input is malformed, and no memory is allocated for it.
 const (
 	minAttr      = 2
 	minText      = 1
@@ -30,7 +32,7 @@ const (
 	minSpanGroup = 26
 	minBand      = 11
 	minEvent     = 8
-	minSeries    = 2 // and a label for each key
+	minSeries    = 2 // plus one label per key
 )
 
 func (r *reader) fail(what string) {
@@ -40,23 +42,23 @@ func (r *reader) fail(what string) {
 	r.b = nil
 }
 
-// end returns the first error, which may be that there is more.
+// end returns the first error. Input after the last field is an error.
 func (r *reader) end() error {
 	if r.err == nil && len(r.b) > 0 {
-		r.fail("too long")
+		r.fail("trailing bytes")
 	}
 	return r.err
 }
 
 func (r *reader) version() {
 	if v := r.byte(); r.err == nil && v != codecVersion {
-		r.fail(fmt.Sprintf("version %d, which is not %d", v, codecVersion))
+		r.fail(fmt.Sprintf("version %d instead of %d", v, codecVersion))
 	}
 }
 
 func (r *reader) take(n int) []byte {
 	if n > len(r.b) {
-		r.fail("cut off")
+		r.fail("truncated")
 		return nil
 	}
 	b := r.b[:n]
@@ -74,7 +76,7 @@ func (r *reader) byte() byte {
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
-		r.fail("no number")
+		r.fail("invalid number")
 		return 0
 	}
 	r.b = r.b[n:]
@@ -84,7 +86,7 @@ func (r *reader) uint() uint64 {
 func (r *reader) int() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
-		r.fail("no number")
+		r.fail("invalid number")
 		return 0
 	}
 	r.b = r.b[n:]
@@ -101,16 +103,16 @@ func (r *reader) fixed64() uint64 {
 func (r *reader) bool() bool {
 	v := r.byte()
 	if v > 1 {
-		r.fail("neither true nor false")
+		r.fail("invalid bool")
 	}
 	return v == 1
 }
 
-// count is the length of a list whose elements take at least least bytes each.
+// count reads the length of a list whose elements take at least least bytes each.
 func (r *reader) count(least int) int {
 	n := r.uint()
 	if n > uint64(len(r.b)/least) {
-		r.fail("a list that is longer than the rest")
+		r.fail("list longer than the input")
 		return 0
 	}
 	return int(n)
@@ -119,7 +121,7 @@ func (r *reader) count(least int) int {
 func (r *reader) text() string {
 	n := r.uint()
 	if n > MaxEncodedText {
-		r.fail("a text that is too long")
+		r.fail("string too long")
 		return ""
 	}
 	return string(r.take(int(n)))
@@ -135,7 +137,7 @@ func (r *reader) time() time.Time {
 	sec, nsec, offset := r.int(), r.uint(), r.int()
 	const day = 24 * 60 * 60
 	if nsec >= 1e9 || offset < -day || offset > day {
-		r.fail("no time")
+		r.fail("invalid time")
 		return time.Time{}
 	}
 	t := time.Unix(sec, int64(nsec)).UTC()
@@ -145,7 +147,7 @@ func (r *reader) time() time.Time {
 	return t.In(time.FixedZone("", int(offset)))
 }
 
-// readList reads the length of a list and its elements; nil for none.
+// readList reads the length of a list and its elements. It returns nil for an empty list.
 func readList[T any](r *reader, least int, one func(*reader) T) []T {
 	n := r.count(least)
 	if n == 0 {
@@ -160,51 +162,54 @@ func readList[T any](r *reader, least int, one func(*reader) T) []T {
 	return list
 }
 
-func (r *reader) attr() Attr { return Attr{Key: r.text(), Value: r.text()} }
+func (r *reader) attr() runtimeinfo.Attr { return runtimeinfo.Attr{Key: r.text(), Value: r.text()} }
 
-func (r *reader) attrs() []Attr { return readList(r, minAttr, (*reader).attr) }
+func (r *reader) attrs() []runtimeinfo.Attr { return readList(r, minAttr, (*reader).attr) }
 
 func (r *reader) texts() []string { return readList(r, minText, (*reader).text) }
 
-func (r *reader) metric() *Metric {
-	m := &Metric{
-		Name: r.text(), Unit: r.text(), Kind: Kind(r.byte()), Help: r.text(),
-		Subsystem: Subsystem(r.text()), Attr: r.attr(),
+func (r *reader) metric() *runtimeinfo.Metric {
+	m := runtimeinfo.Metric{
+		Name: r.text(), Unit: r.text(), Kind: runtimeinfo.Kind(r.byte()), Help: r.text(),
+		Subsystem: runtimeinfo.Subsystem(r.text()), Attr: r.attr(),
 	}
 	labelled := r.bool()
 	m.Keys = r.texts()
 	if labelled && m.Keys == nil {
 		m.Keys = []string{}
 	}
-	m.Headline, m.key = r.bool(), r.text()
-	return m
+	m.Headline = r.bool()
+	r.text() // the key, which NewMetric derives from the other fields
+	return runtimeinfo.NewMetric(m)
 }
 
-func (r *reader) values(s *Snapshot, sch *schema) {
-	s.catalogue = sch.catalogue
-	s.numbers = make([]float64, len(sch.catalogue.metrics))
-	for i, m := range sch.catalogue.metrics {
-		s.numbers[i] = math.NaN()
+func (r *reader) values(sch *schema) (points []runtimeinfo.Point) {
+	for i, m := range sch.catalogue.Metrics() {
 		switch {
 		case r.err != nil:
+			return nil
 		case m.Keys != nil:
 			for n := r.count(minSeries + len(m.Keys)); n > 0 && r.err == nil; n-- {
-				s.points = append(s.points, r.series(m))
+				points = append(points, r.series(m))
 			}
-		case m.Kind == KindHistogram:
+		case m.Kind == runtimeinfo.KindHistogram:
 			if h := r.histogram(sch.bounds[i]); h.Counts != nil {
-				s.points = append(s.points, Point{Metric: m, Histogram: &h})
+				points = append(points, runtimeinfo.Point{Metric: m, Histogram: &h})
 			}
 		default:
-			s.numbers[i] = r.float()
-			if m.Kind == KindCounter {
-				s.setExemplar(i, r.exemplar())
+			p := runtimeinfo.Point{Metric: m, Number: r.float()}
+			if m.Kind == runtimeinfo.KindCounter {
+				p.Exemplar = r.exemplar()
+			}
+			if !math.IsNaN(p.Number) {
+				points = append(points, p)
 			}
 		}
 	}
+	return points
 }
 
-func (r *reader) exemplar() *Exemplar {
+func (r *reader) exemplar() *runtimeinfo.Exemplar {
 	i := r.uint()
 	switch {
 	case i == 0:
@@ -217,19 +222,19 @@ func (r *reader) exemplar() *Exemplar {
 		r.origins = append(r.origins, o)
 		i = uint64(len(r.origins)) + 1
 	case i-2 >= uint64(len(r.origins)):
-		r.fail("an exemplar from nowhere")
+		r.fail("exemplar with an unknown origin")
 		return nil
 	}
 	o := &r.origins[i-2]
-	return &Exemplar{TraceID: o.traceID, SpanID: o.spanID, Time: o.time, Value: r.float()}
+	return &runtimeinfo.Exemplar{TraceID: o.traceID, SpanID: o.spanID, Time: o.time, Value: r.float()}
 }
 
-func (r *reader) series(m *Metric) Point {
-	p := Point{Metric: m, Labels: make([]string, len(m.Keys))}
+func (r *reader) series(m *runtimeinfo.Metric) runtimeinfo.Point {
+	p := runtimeinfo.Point{Metric: m, Labels: make([]string, len(m.Keys))}
 	for i := range p.Labels {
 		p.Labels[i] = r.text()
 	}
-	if m.Kind != KindHistogram {
+	if m.Kind != runtimeinfo.KindHistogram {
 		p.Number, p.Exemplar = r.float(), r.exemplar()
 		return p
 	}
@@ -238,8 +243,8 @@ func (r *reader) series(m *Metric) Point {
 	return p
 }
 
-func (r *reader) histogram(bounds []float64) Histogram {
-	h := Histogram{Bounds: bounds}
+func (r *reader) histogram(bounds []float64) runtimeinfo.Histogram {
+	h := runtimeinfo.Histogram{Bounds: bounds}
 	present := r.bool()
 	h.Counts = readList(r, minFloat, (*reader).uint)
 	if present && h.Counts == nil {
@@ -250,17 +255,17 @@ func (r *reader) histogram(bounds []float64) Histogram {
 	return h
 }
 
-func (r *reader) span() (s Span) {
+func (r *reader) span() (s runtimeinfo.Span) {
 	copy(s.TraceID[:], r.take(len(s.TraceID)))
 	copy(s.SpanID[:], r.take(len(s.SpanID)))
 	s.Name, s.Start, s.Sampled = r.text(), r.time(), r.bool()
 	return s
 }
 
-func (r *reader) spans() []Span { return readList(r, minSpan, (*reader).span) }
+func (r *reader) spans() []runtimeinfo.Span { return readList(r, minSpan, (*reader).span) }
 
-func (r *reader) spanGroup() SpanGroup {
-	g := SpanGroup{Name: r.text(), Active: int(r.int()), Oldest: r.time()}
+func (r *reader) spanGroup() runtimeinfo.SpanGroup {
+	g := runtimeinfo.SpanGroup{Name: r.text(), Active: int(r.int()), Oldest: r.time()}
 	for i := range g.Ages {
 		g.Ages[i] = int(r.int())
 	}
@@ -269,16 +274,16 @@ func (r *reader) spanGroup() SpanGroup {
 	return g
 }
 
-func (r *reader) band() Band {
-	return Band{
+func (r *reader) band() runtimeinfo.Band {
+	return runtimeinfo.Band{
 		Signal: r.text(), Unit: r.text(),
 		Value: r.float(), Expected: r.float(), Lower: r.float(), Upper: r.float(),
 		Since: r.time(), Learning: r.bool(), Anomalies: r.uint(),
 	}
 }
 
-func (r *reader) event() Event {
-	return Event{
+func (r *reader) event() runtimeinfo.Event {
+	return runtimeinfo.Event{
 		Time: r.time(), Name: r.text(), Severity: slog.Level(r.int()), Message: r.text(),
 		Attrs: r.slogAttrs(maxAttrDepth), Spans: r.spans(),
 	}
@@ -316,6 +321,6 @@ func (r *reader) slogValue(kind byte, depth int) slog.Value {
 			return slog.GroupValue(r.slogAttrs(depth - 1)...)
 		}
 	}
-	r.fail("no kind of attribute")
+	r.fail("unknown kind of attribute")
 	return slog.Value{}
 }

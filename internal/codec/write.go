@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo
+package codec
 
 import (
 	"encoding/binary"
@@ -10,17 +10,19 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// writer appends the parts of a record. [reader] has the same methods, in the
-// same order; a test fills every field there is and sees it come back.
+// writer appends the parts of a schema or record. [reader] has the same methods in the same
+// order.
 type writer struct {
 	b       []byte
 	start   int
 	origins []origin // of the exemplars so far
 }
 
-// origin is what many exemplars of one snapshot share: they are written once.
+// origin is the part that many exemplars of a snapshot share. It is written once.
 type origin struct {
 	traceID [16]byte
 	spanID  [8]byte
@@ -58,11 +60,11 @@ func (w *writer) text(s string) {
 	w.b = append(w.b, cutMark...)
 }
 
-// float writes whole numbers, zero and NaN, which are most of a snapshot, in few
-// bytes: reversed, the zeros at the end of a mantissa become leading ones.
+// float writes small whole numbers, zero and NaN in a few bytes, because reversing the bytes
+// turns the trailing zeros of the mantissa into leading zeros.
 func (w *writer) float(v float64) { w.uint(bits.ReverseBytes64(math.Float64bits(v) ^ nan)) }
 
-// nan is the one NaN that the codec knows, so that an absent number is one byte.
+// nan is the bit pattern of an absent number, which float encodes in one byte.
 const nan = 0x7ff8000000000000
 
 func (w *writer) floats(vs []float64) {
@@ -70,14 +72,6 @@ func (w *writer) floats(vs []float64) {
 	for _, v := range vs {
 		w.float(v)
 	}
-}
-
-// number is a float that may be absent.
-func (w *writer) number(v float64) {
-	if math.IsNaN(v) {
-		v = math.Float64frombits(nan)
-	}
-	w.float(v)
 }
 
 func (w *writer) time(t time.Time) {
@@ -93,21 +87,21 @@ func writeList[T any](w *writer, list []T, one func(*writer, *T)) {
 	for i := range list {
 		one(w, &list[i])
 		if w.size() > MaxEncoded {
-			return // is refused anyway
+			return // Append returns ErrTooLarge
 		}
 	}
 }
 
-func (w *writer) attr(a *Attr) {
+func (w *writer) attr(a *runtimeinfo.Attr) {
 	w.text(a.Key)
 	w.text(a.Value)
 }
 
-func (w *writer) attrs(as []Attr) { writeList(w, as, (*writer).attr) }
+func (w *writer) attrs(as []runtimeinfo.Attr) { writeList(w, as, (*writer).attr) }
 
 func (w *writer) texts(ts []string) { writeList(w, ts, func(w *writer, t *string) { w.text(*t) }) }
 
-func (w *writer) metric(m *Metric) {
+func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.text(m.Name)
 	w.text(m.Unit)
 	w.byte(byte(m.Kind))
@@ -120,37 +114,45 @@ func (w *writer) metric(m *Metric) {
 	w.text(m.Key())
 }
 
-// values writes what [Snapshot.Points] yields.
-func (w *writer) values(s *Snapshot) {
-	rest := s.points
-	for i, m := range s.Metrics() {
+// values writes the points of a snapshot, which are in the order of the metrics.
+func (w *writer) values(metrics []*runtimeinfo.Metric, points []runtimeinfo.Point) {
+	for _, m := range metrics {
 		n := 0
-		for n < len(rest) && rest[n].Metric == m {
+		for n < len(points) && points[n].Metric == m {
 			n++
 		}
 		switch {
 		case m.Keys != nil:
 			w.uint(uint64(n))
-			for i := range rest[:n] {
-				w.series(&rest[i])
+			for i := range points[:n] {
+				w.series(&points[i])
 			}
-		case m.Kind == KindHistogram && n == 0:
-			w.histogram(&Histogram{})
-		case m.Kind == KindHistogram:
-			w.histogram(rest[0].Histogram)
+		case m.Kind == runtimeinfo.KindHistogram && n == 0:
+			w.histogram(&runtimeinfo.Histogram{})
+		case m.Kind == runtimeinfo.KindHistogram:
+			w.histogram(points[0].Histogram)
 		default:
-			w.number(s.numbers[i])
-			if m.Kind == KindCounter {
-				w.exemplar(s.exemplar(i))
-			}
+			w.number(m, points[:n])
 		}
-		rest = rest[n:]
+		points = points[n:]
 	}
 }
 
-// exemplar writes 0 for none, 1 before an origin that is new, or the number of one
-// that is not.
-func (w *writer) exemplar(x *Exemplar) {
+// number writes the value of a metric, if any, and the exemplar of a counter.
+func (w *writer) number(m *runtimeinfo.Metric, points []runtimeinfo.Point) {
+	p := runtimeinfo.Point{Number: math.Float64frombits(nan)}
+	if len(points) > 0 {
+		p = points[0]
+	}
+	w.float(p.Number)
+	if m.Kind == runtimeinfo.KindCounter {
+		w.exemplar(p.Exemplar)
+	}
+}
+
+// exemplar writes 0 for no exemplar, 1 and the origin if the record does not have that origin
+// yet, or else 2 plus the index of the origin.
+func (w *writer) exemplar(x *runtimeinfo.Exemplar) {
 	if x == nil {
 		w.uint(0)
 		return
@@ -169,7 +171,7 @@ func (w *writer) exemplar(x *Exemplar) {
 	w.float(x.Value)
 }
 
-func (w *writer) series(p *Point) {
+func (w *writer) series(p *runtimeinfo.Point) {
 	for i := range p.Metric.Keys {
 		label := ""
 		if i < len(p.Labels) {
@@ -177,28 +179,28 @@ func (w *writer) series(p *Point) {
 		}
 		w.text(label)
 	}
-	if p.Metric.Kind != KindHistogram {
+	if p.Metric.Kind != runtimeinfo.KindHistogram {
 		w.float(p.Number)
 		w.exemplar(p.Exemplar)
 		return
 	}
 	h := p.Histogram
 	if h == nil {
-		h = &Histogram{}
+		h = &runtimeinfo.Histogram{}
 	}
 	w.floats(h.Bounds)
 	w.histogram(h)
 }
 
-// histogram leaves the bounds to the schema.
-func (w *writer) histogram(h *Histogram) {
+// histogram does not write the bounds, which stand in the schema or before the histogram.
+func (w *writer) histogram(h *runtimeinfo.Histogram) {
 	w.bool(h.Counts != nil)
 	writeList(w, h.Counts, func(w *writer, n *uint64) { w.uint(*n) })
 	w.float(h.Sum)
-	writeList(w, h.Exemplars, func(w *writer, x **Exemplar) { w.exemplar(*x) })
+	writeList(w, h.Exemplars, func(w *writer, x **runtimeinfo.Exemplar) { w.exemplar(*x) })
 }
 
-func (w *writer) span(s *Span) {
+func (w *writer) span(s *runtimeinfo.Span) {
 	w.b = append(w.b, s.TraceID[:]...)
 	w.b = append(w.b, s.SpanID[:]...)
 	w.text(s.Name)
@@ -206,9 +208,9 @@ func (w *writer) span(s *Span) {
 	w.bool(s.Sampled)
 }
 
-func (w *writer) spans(ss []Span) { writeList(w, ss, (*writer).span) }
+func (w *writer) spans(ss []runtimeinfo.Span) { writeList(w, ss, (*writer).span) }
 
-func (w *writer) spanGroup(g *SpanGroup) {
+func (w *writer) spanGroup(g *runtimeinfo.SpanGroup) {
 	w.text(g.Name)
 	w.int(int64(g.Active))
 	w.time(g.Oldest)
@@ -222,7 +224,7 @@ func (w *writer) spanGroup(g *SpanGroup) {
 	w.int(int64(g.TickP99))
 }
 
-func (w *writer) band(b *Band) {
+func (w *writer) band(b *runtimeinfo.Band) {
 	w.text(b.Signal)
 	w.text(b.Unit)
 	w.float(b.Value)
@@ -234,7 +236,7 @@ func (w *writer) band(b *Band) {
 	w.uint(b.Anomalies)
 }
 
-func (w *writer) event(e *Event) {
+func (w *writer) event(e *runtimeinfo.Event) {
 	w.time(e.Time)
 	w.text(e.Name)
 	w.int(int64(e.Severity))
@@ -243,11 +245,11 @@ func (w *writer) event(e *Event) {
 	w.spans(e.Spans)
 }
 
-// maxAttrDepth bounds groups within groups: a [slog.LogValuer] may return a group
-// that holds itself.
+// maxAttrDepth limits nested groups, because a [slog.LogValuer] may return a group that
+// contains itself.
 const maxAttrDepth = 8
 
-// What kind of attribute follows its key. The numbers are part of the format.
+// The kind of an attribute precedes its key. The numbers are part of the format.
 const (
 	attrText byte = iota
 	attrBool
@@ -257,10 +259,11 @@ const (
 	attrDuration
 	attrTime
 	attrGroup
-	attrEnd byte = 0xff // no attribute, the end of a group
+	attrEnd byte = 0xff // end of a group
 )
 
-// slogAttrs writes a list that ends with a mark: how many there are is known last.
+// slogAttrs writes a list that ends with attrEnd, because the number of attributes is not
+// known in advance.
 func (w *writer) slogAttrs(as []slog.Attr, depth int) {
 	for _, a := range as {
 		v := a.Value.Resolve()
@@ -268,7 +271,7 @@ func (w *writer) slogAttrs(as []slog.Attr, depth int) {
 			continue
 		}
 		if w.size() > MaxEncoded {
-			break // is refused anyway
+			break // Append returns ErrTooLarge
 		}
 		w.slogValue(a.Key, v, depth)
 	}

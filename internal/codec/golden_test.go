@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package codec_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -24,7 +25,7 @@ func TestCodecReadsVersion1(t *testing.T) {
 	const recordFile, schemaFile, textFile = "testdata/codec1.record", "testdata/codec1.schema", "testdata/codec1.json"
 	if *update {
 		want := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
-		var enc runtimeinfo.Encoder
+		var enc codec.Encoder
 		b, err := enc.Append(nil, want)
 		if err != nil {
 			t.Fatal(err)
@@ -39,7 +40,7 @@ func TestCodecReadsVersion1(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	var dec runtimeinfo.Decoder
+	var dec codec.Decoder
 	if _, err := dec.Learn(schema); err != nil {
 		t.Fatal(err)
 	}
@@ -80,18 +81,18 @@ func TestCodecRefusesLaterVersions(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	var dec runtimeinfo.Decoder
+	var dec codec.Decoder
 	if _, err := dec.Learn(schema); err != nil {
 		t.Fatal(err)
 	}
 	b[0], schema[0] = 255, 255
-	if _, err := dec.Decode(b); !errors.Is(err, runtimeinfo.ErrMalformed) {
+	if _, err := dec.Decode(b); !errors.Is(err, codec.ErrMalformed) {
 		t.Errorf("a record of version 255: %v", err)
 	}
-	if _, err := runtimeinfo.SchemaOf(b); !errors.Is(err, runtimeinfo.ErrMalformed) {
+	if _, err := codec.SchemaOf(b); !errors.Is(err, codec.ErrMalformed) {
 		t.Errorf("the schema of a record of version 255: %v", err)
 	}
-	if _, err := dec.Learn(schema); !errors.Is(err, runtimeinfo.ErrMalformed) {
+	if _, err := dec.Learn(schema); !errors.Is(err, codec.ErrMalformed) {
 		t.Errorf("a schema of version 255: %v", err)
 	}
 }
