@@ -22,14 +22,13 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// What is nil behind an interface is an error of Start that names the option, and no
-// panic of a later tick.
-func TestTypedNil(t *testing.T) {
+// Start returns an error for an interface value that holds a nil pointer.
+func TestStartRefusesTypedNil(t *testing.T) {
 	for name, o := range map[string]agent.Option{
 		`the exporter "x" is nil (*evidence.Store)`:           agent.WithExporter("x", (*evidence.Store)(nil)),
 		`the exporter "x" is nil (exporters.Func)`:            agent.WithExporter("x", exporters.Func(nil)),
 		`the exporter "x" is nil (<nil>)`:                     agent.WithExporter("x", nil),
-		"Config.Trace is a nil *exectrace.Recorder: leave it": agent.WithEvidence(evidence.Config{Trace: (*exectrace.Recorder)(nil)}),
+		"Config.Trace is a nil *exectrace.Recorder: leave it": agent.WithEvidence(&evidence.Config{Trace: (*exectrace.Recorder)(nil)}),
 	} {
 		a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)), o)
 		if err == nil || !strings.Contains(err.Error(), name) {
@@ -39,44 +38,43 @@ func TestTypedNil(t *testing.T) {
 	}
 }
 
-// hostileProvider is a TracerProvider of which registering a processor does what the
-// test says.
-type hostileProvider struct {
+// faultyProvider is a TracerProvider that calls register and unregister.
+type faultyProvider struct {
 	*sdktrace.TracerProvider
 	register, unregister func()
 }
 
-func (p *hostileProvider) RegisterSpanProcessor(sdktrace.SpanProcessor)   { p.register() }
-func (p *hostileProvider) UnregisterSpanProcessor(sdktrace.SpanProcessor) { p.unregister() }
+func (p *faultyProvider) RegisterSpanProcessor(sdktrace.SpanProcessor)   { p.register() }
+func (p *faultyProvider) UnregisterSpanProcessor(sdktrace.SpanProcessor) { p.unregister() }
 
-// hostileExporter is an exporter whose methods do what the test says.
-type hostileExporter struct{ end func() }
+// faultyExporter is an exporter whose methods call end.
+type faultyExporter struct{ end func() }
 
-func (x hostileExporter) Export(context.Context, *runtimeinfo.Snapshot) error { x.end(); return nil }
+func (x faultyExporter) Export(context.Context, *runtimeinfo.Snapshot) error { x.end(); return nil }
 
-func (x hostileExporter) Shutdown(context.Context) error { x.end(); return nil }
+func (x faultyExporter) Shutdown(context.Context) error { x.end(); return nil }
 
-func (x hostileExporter) stats() exporters.Stats {
+func (x faultyExporter) stats() exporters.Stats {
 	x.end()
 	return exporters.Stats{}
 }
 
-// hostileHandler is a log handler whose methods do what the test says.
-type hostileHandler struct {
+// faultyHandler is a log handler whose methods call end.
+type faultyHandler struct {
 	slog.Handler
 	end func()
 }
 
-func (h hostileHandler) Handle(context.Context, slog.Record) error { h.end(); return nil }
-func (h hostileHandler) WithAttrs([]slog.Attr) slog.Handler        { h.end(); return h }
+func (h faultyHandler) Handle(context.Context, slog.Record) error { h.end(); return nil }
+func (h faultyHandler) WithAttrs([]slog.Attr) slog.Handler        { h.end(); return h }
 
-// TestHostileParts gives the agent foreign code that panics, ends its goroutine or
-// hangs, in every method. Start returns, the loop ticks, and Stop keeps its deadline.
-func TestHostileParts(t *testing.T) {
+// The agent ticks and Stop returns by its deadline while an exporter, a log handler, a
+// TracerProvider or a gauge panics, calls runtime.Goexit or hangs in every method.
+func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 	release := make(chan struct{})
 	var released sync.Once
-	free := func() { released.Do(func() { close(release) }) }
-	defer free()
+	unblock := func() { released.Do(func() { close(release) }) }
+	defer unblock()
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	for how, end := range map[string]func(){
@@ -86,14 +84,14 @@ func TestHostileParts(t *testing.T) {
 	} {
 		parts := map[string]func() []agent.Option{
 			"exporter": func() []agent.Option {
-				x := hostileExporter{end}
+				x := faultyExporter{end}
 				return []agent.Option{agent.WithQueue("x", x, x.stats)}
 			},
 			"log handler": func() []agent.Option {
-				return []agent.Option{agent.WithLogger(slog.New(hostileHandler{slog.DiscardHandler, end}))}
+				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{slog.DiscardHandler, end}))}
 			},
 			"provider": func() []agent.Option {
-				otel.SetTracerProvider(&hostileProvider{sdktrace.NewTracerProvider(), end, end})
+				otel.SetTracerProvider(&faultyProvider{sdktrace.NewTracerProvider(), end, end})
 				return nil
 			},
 		}
@@ -108,20 +106,20 @@ func TestHostileParts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := a.Gauge("hostile", "", "Never there.", func() float64 { end(); return 1 }); err != nil {
+				if err := a.Gauge("faulty", "", "A gauge without a value.", func() float64 { end(); return 1 }); err != nil {
 					t.Error(err)
 				}
-				testutil.Eventually(t, "it ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
+				testutil.Eventually(t, "the agent ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				stopping := time.Now()
 				if err := a.Stop(ctx); err != nil && how != "hangs" && part != "provider" {
 					t.Error(err)
 				}
-				if took := time.Since(stopping); took > 3*time.Second { // else for ever
+				if took := time.Since(stopping); took > 3*time.Second { // without a deadline it would never return
 					t.Errorf("Stop took %v, its deadline was 1 s", took)
 				}
-				t.Logf("all of it took %v", time.Since(begin))
+				t.Logf("the test took %v", time.Since(begin))
 				for _, x := range a.Stats().Exporters {
 					if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
 						t.Errorf("%s: %+v", x.Name, s)
@@ -133,5 +131,5 @@ func TestHostileParts(t *testing.T) {
 			})
 		}
 	}
-	free()
+	unblock()
 }
