@@ -343,7 +343,7 @@ func TestAddressInUse(t *testing.T) {
 
 // "off" switches the server off, "" does not.
 func TestListenForms(t *testing.T) {
-	for address, listens := range map[string]bool{"": true, "off": false, "OFF": false} {
+	for address, listens := range map[string]bool{"": true, "off": false, "OFF": false, "false": false} {
 		a, err := agent.Start(agent.WithListen(address), agent.WithLogger(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatalf("%q: %v", address, err)

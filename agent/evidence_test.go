@@ -30,6 +30,22 @@ func TestEvidenceIsOffByDefault(t *testing.T) {
 	}
 }
 
+// WithEvidence(nil) and GMPULSE_CAPTURE_DIR=off switch evidence off.
+func TestEvidenceCanBeSwitchedOff(t *testing.T) {
+	for value, opt := range map[string]agent.Option{
+		t.TempDir(): agent.WithEvidence(nil),
+		"off":       nil,
+		"False":     nil,
+	} {
+		t.Setenv("GMPULSE_CAPTURE_DIR", value)
+		a, _ := start(t, opt)
+		if a.Evidence() != nil {
+			t.Errorf("GMPULSE_CAPTURE_DIR=%s: evidence is on", value)
+		}
+		stop(t, a)
+	}
+}
+
 // A capture is in Agent.Evidence, in the metrics and on the page.
 func TestCapture(t *testing.T) {
 	dir := t.TempDir()
