@@ -122,6 +122,12 @@ func TestSlowSpanIsAnalyzed(t *testing.T) {
 		return strings.Contains(body, `gmpulse_root_span_exact_time_seconds_total{span_name="GET /slow",state="blocked"}`) &&
 			strings.Contains(body, `gmpulse_slow_spans_total{outcome="explained"} 1`)
 	})
+	checkSlowSpanBundle(t, a)
+}
+
+// checkSlowSpanBundle waits for a bundle about the slow span.
+func checkSlowSpanBundle(t *testing.T, a *agent.Agent) {
+	t.Helper()
 	testutil.Eventually(t, "a bundle", func() bool {
 		entries, err := fs.ReadDir(a.Evidence(), ".")
 		return err == nil && len(entries) == 1

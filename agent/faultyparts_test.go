@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/internal/testutil"
@@ -120,16 +121,22 @@ func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 					t.Errorf("Stop took %v, its deadline was 1 s", took)
 				}
 				t.Logf("the test took %v", time.Since(begin))
-				for _, x := range a.Stats().Exporters {
-					if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
-						t.Errorf("%s: %+v", x.Name, s)
-					}
-					if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics == 0) {
-						t.Errorf("%+v", x)
-					}
-				}
+				checkFaultyExporter(t, a.Stats(), how)
 			})
 		}
 	}
 	unblock()
+}
+
+// checkFaultyExporter asserts that statistics balance and that failures of the exporter are counted.
+func checkFaultyExporter(t *testing.T, stats engine.Stats, how string) {
+	t.Helper()
+	for _, x := range stats.Exporters {
+		if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
+			t.Errorf("%s: %+v", x.Name, s)
+		}
+		if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics == 0) {
+			t.Errorf("%+v", x)
+		}
+	}
 }

@@ -12,8 +12,8 @@
 // Prometheus and Fluentd: this package links no client of a backend.
 //
 // An exporter implements [exporters.Exporter] and is added with [WithExporter]. An analyzer
-// implements [Analyzer] and is added with [WithAnalyzer]. An exporter or analyzer that is slow,
-// hangs or panics delays no other one.
+// implements [Analyzer] and is added with [WithAnalyzer]. An exporter that is slow, hangs or panics
+// delays neither the samples nor other exporters. An analyzer that hangs delays one tick by 100 ms.
 //
 // # Cost
 //

@@ -153,106 +153,110 @@ func TestPulseInterval(t *testing.T) {
 	})
 }
 
-func TestStop(t *testing.T) {
-	t.Run("called again", func(t *testing.T) {
-		_, stop := run(t)
-		for range 3 {
-			if err := stop(time.Second); err != nil {
-				t.Error(err)
-			}
+func TestStopTwice(t *testing.T) {
+	_, stop := run(t)
+	for range 3 {
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
 		}
-	})
-	t.Run("before Run", func(t *testing.T) {
-		e, err := engine.New(quiet)
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+func TestRunAfterStop(t *testing.T) {
+	e, err := engine.New(quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+		t.Errorf("Run after Stop: %v", err)
+	}
+}
+
+func TestStopOfStoppedEngineIgnoresItsContext(t *testing.T) {
+	e, stop := run(t)
+	if err := stop(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 { // select chooses at random among ready cases
+		if err := e.Stop(over); err != nil {
+			t.Fatalf("Stop of a stopped engine: %v", err)
 		}
+	}
+}
+
+func TestStopBeforeRunShutsDownExporters(t *testing.T) {
+	c := &collect{}
+	e, err := engine.New(quiet, engine.WithExporter("c", c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
 		if err := e.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
-			t.Errorf("Run after Stop: %v", err)
-		}
-	})
-	t.Run("called again with a context that is done", func(t *testing.T) {
-		e, stop := run(t)
-		if err := stop(time.Second); err != nil {
-			t.Fatal(err)
-		}
-		over, cancel := context.WithCancel(t.Context())
-		cancel()
-		for range 64 { // select chooses at random among ready cases
-			if err := e.Stop(over); err != nil {
-				t.Fatalf("Stop of a stopped engine: %v", err)
-			}
-		}
-	})
-	t.Run("before Run shuts the exporters down", func(t *testing.T) {
+	}
+	if c.shut != 1 || len(c.got) != 0 {
+		t.Errorf("%d Shutdowns and %d snapshots, want 1 and 0", c.shut, len(c.got))
+	}
+}
+
+func TestEngineRunsOnce(t *testing.T) {
+	e, stop := run(t)
+	for e.Snapshot() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+		t.Errorf("second Run: %v", err)
+	}
+	if err := stop(time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunReturnsWhenItsContextIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
 		e, err := engine.New(quiet, engine.WithExporter("c", c))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
-			if err := e.Stop(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-		if c.shut != 1 || len(c.got) != 0 {
-			t.Errorf("%d Shutdowns and %d snapshots, want 1 and 0", c.shut, len(c.got))
-		}
-	})
-	t.Run("runs once", func(t *testing.T) {
-		e, stop := run(t)
-		for e.Snapshot() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
-			t.Errorf("second Run: %v", err)
-		}
-		if err := stop(time.Second); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		if err := e.Run(ctx); err != nil {
 			t.Error(err)
 		}
+		if len(c.got) != 5 { // at 0, 1, 2, 3 s and the last one
+			t.Errorf("%d snapshots, want 5", len(c.got))
+		}
 	})
-	t.Run("when the context of Run is done", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := &collect{}
-			e, err := engine.New(quiet, engine.WithExporter("c", c))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
-			defer cancel()
-			if err := e.Run(ctx); err != nil {
-				t.Error(err)
-			}
-			if len(c.got) != 5 { // at 0, 1, 2, 3 s and the last one
-				t.Errorf("%d snapshots, want 5", len(c.got))
-			}
-		})
-	})
-	t.Run("with an exporter that hangs", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			release := make(chan struct{})
-			e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
-				<-release // ignores its context
-				return nil
-			})))
-			time.Sleep(time.Second)
-			begin := time.Now()
-			err := stop(2 * time.Second)
-			if took := time.Since(begin); took > 2*time.Second {
-				t.Errorf("Stop took %v", took)
-			}
-			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "exporter stuck is still busy") {
-				t.Errorf("Stop: %v", err)
-			}
-			synctest.Wait()
-			if a := e.Stats().Exporters[0].Snapshots; a.Pending != 0 || a.Accepted != a.Delivered+a.Lost() {
-				t.Errorf("statistics %+v", a)
-			}
-			close(release)
-		})
+}
+
+func TestStopReturnsByItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release // ignores its context
+			return nil
+		})))
+		time.Sleep(time.Second)
+		begin := time.Now()
+		err := stop(2 * time.Second)
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("Stop took %v", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "exporter stuck is still busy") {
+			t.Errorf("Stop: %v", err)
+		}
+		synctest.Wait()
+		if a := e.Stats().Exporters[0].Snapshots; a.Pending != 0 || a.Accepted != a.Delivered+a.Lost() {
+			t.Errorf("statistics %+v", a)
+		}
+		close(release)
 	})
 }
 
@@ -464,12 +468,12 @@ func TestAnalyzerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		release := make(chan struct{})
-		calls := 0
+		var calls atomic.Int64
 		c := &collect{}
 		e, stop := run(t, engine.WithExporter("c", c),
 			engine.WithAnalyzer("hangs", analyzer(func(d *runtimeinfo.Draft) {
-				calls++
-				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", calls)})
+				n := calls.Add(1)
+				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", n)})
 				<-release
 			})),
 			engine.WithAnalyzer("ok", analyzer(func(d *runtimeinfo.Draft) { d.AddEvents(runtimeinfo.Event{Name: "ok"}) })),
@@ -478,8 +482,8 @@ func TestAnalyzerThatHangs(t *testing.T) {
 		if n := e.Stats().Ticks; n != 6 {
 			t.Errorf("%d ticks, want 6", n)
 		}
-		if calls != 1 {
-			t.Errorf("called %d times while it hangs", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("called %d times while it hangs", n)
 		}
 		close(release)
 		time.Sleep(2 * time.Second)

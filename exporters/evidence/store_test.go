@@ -155,7 +155,12 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	m := manifest(t, s, id)
 	checkManifest(t, m, id)
 	checkModes(t, dir)
-	path := filepath.Join(dir, id)
+	checkFiles(t, filepath.Join(dir, id), m)
+}
+
+// checkFiles asserts that the tools open the files of a bundle and show the leaked goroutines.
+func checkFiles(t *testing.T, path string, m *evidence.Manifest) {
+	t.Helper()
 	for _, f := range m.Files {
 		info, err := os.Stat(filepath.Join(path, f.Name))
 		if err != nil || info.Size() != int64(f.Bytes) {
