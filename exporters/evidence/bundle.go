@@ -56,7 +56,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	report := s.config.Goroutines()
 
 	s.mu.Lock()
-	samples, base := s.history.list(), s.references.at(now)
+	samples, ref := s.history.list(), s.references.at(now)
 	b.manifest.SkippedCaptures, s.skipped = s.skipped, nil
 	s.mu.Unlock()
 	var last *runtimeinfo.Snapshot
@@ -67,7 +67,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	n := runtime.NumGoroutine()
 	s.addIfFits(ctx, &b, "goroutine.pb.gz", headroom.Goroutines(n), goroutineProfile)
 	b.manifest.Goroutines = n
-	s.addReference(ctx, &b, base)
+	s.addReference(ctx, &b, ref)
 	s.addTrace(ctx, &b, t)
 	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
@@ -81,8 +81,8 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	m := &b.manifest
 	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.Also
 	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
-	if base != nil {
-		m.BaseTime, m.Groups = base.at, groupsOf(report.Survey, base.survey)
+	if ref != nil {
+		m.BaseTime, m.Groups = ref.at, groupsOf(report.Survey, ref.survey)
 	} else {
 		m.Groups = groupsOf(report.Survey, nil)
 	}
