@@ -19,26 +19,25 @@ import (
 )
 
 // Access configures which clients the agent's server and [Agent.Handler] answer. The zero
-// value admits requests from the loopback address, for localhost, that no proxy has
-// forwarded.
+// value admits only requests from this machine: their client has a loopback address, their
+// Host is localhost or a loopback address, and no proxy has forwarded them.
 type Access struct {
-	// Token is what a request must carry: "Authorization: Bearer TOKEN", or, for
-	// browsers, TOKEN as the password of basic authentication with any user. At
-	// least 16 printable ASCII characters without a space. Empty: requests from this
-	// machine need none, and all others are refused.
+	// Token is the token that requests must carry, as "Authorization: Bearer TOKEN" or, for
+	// browsers, as the password of basic authentication with any user name. It has at least
+	// 16 printable ASCII characters and no space. If it is empty, requests from this machine
+	// need no token and all others are refused.
 	Token string
-	// Open are paths that are served without a token: "/metrics" and
-	// "/healthz" for scrapers and probes, or either. With these and without a
-	// Token, a listener beyond the loopback address serves others nothing else.
+	// Open lists paths that need no token: "/metrics" and "/healthz", for scrapers and
+	// probes. If Token is empty, clients on other machines get only these paths. Default none.
 	Open []string
-	// Insecure serves everything to everybody: on a listener beyond the loopback
-	// address, and through [Agent.Handler].
+	// Insecure admits every client to every path, on a listener that other machines can
+	// reach and through [Agent.Handler]. It has no effect if Token is set. Default false.
 	Insecure bool
 }
 
 const minToken = 16
 
-// openable are the paths that Open may name.
+// openable returns the paths that Open may list.
 func openable() []string { return []string{"/metrics", "/healthz"} }
 
 func (a *Access) validate() error {
@@ -47,23 +46,23 @@ func (a *Access) validate() error {
 		errs = append(errs, fmt.Errorf("agent: GMPULSE_TOKEN or Access.Token has %d characters: want at least %d, such as the output of openssl rand -hex 16", len(a.Token), minToken))
 	}
 	if strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		errs = append(errs, errors.New("agent: GMPULSE_TOKEN or Access.Token has a space, a line break or a character beyond ASCII, which no request can be relied on to carry: one that was read from a file may end with a line break"))
+		errs = append(errs, errors.New("agent: GMPULSE_TOKEN or Access.Token has a space, a line break or a non-ASCII character, which clients may not be able to send; a token read from a file may end with a line break"))
 	}
 	for _, p := range a.Open {
 		if !slices.Contains(openable(), p) {
-			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open names %q: want %s", redact.URL(p), strings.Join(openable(), " or ")))
+			errs = append(errs, fmt.Errorf("agent: GMPULSE_OPEN or Access.Open has %q: want %s", redact.URL(p), strings.Join(openable(), " or ")))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// allows returns an error if a listener at an address must not be opened.
+// allows returns an error if the agent must not listen on addr.
 func (a *Access) allows(addr net.Addr) error {
 	if isLoopback(addr) || a.Token != "" || a.Insecure || len(a.Open) > 0 {
 		return nil
 	}
-	return fmt.Errorf("agent: %v is open to others and there is no token: set GMPULSE_TOKEN to at least %d characters, "+
-		"or GMPULSE_OPEN=metrics,healthz to serve these two only, or GMPULSE_INSECURE=true to serve everything to everybody", addr, minToken)
+	return fmt.Errorf("agent: other machines can reach %v and there is no token: set GMPULSE_TOKEN to at least %d characters, "+
+		"or GMPULSE_OPEN=metrics,healthz to serve only these two, or GMPULSE_INSECURE=true to serve everything to every client", addr, minToken)
 }
 
 func isLoopback(addr net.Addr) bool {
@@ -73,38 +72,38 @@ func isLoopback(addr net.Addr) bool {
 
 // admission is the decision on a request.
 type admission struct {
-	code    int    // 0 lets it through
-	text    string // why not
-	trusted bool   // it may see everything, not only what is open to anybody
+	code    int    // the status of the refusal; 0 if the request is admitted
+	text    string // the reason of the refusal
+	trusted bool   // the client may see all paths, not only those in Access.Open
 }
 
-// admit decides on a request. local says that it comes from this machine.
+// admit decides on a request. local reports whether its client is on this machine.
 func (a *Access) admit(r *http.Request, local bool) admission {
 	isOpen := slices.Contains(a.Open, r.URL.Path)
 	switch {
-	case a.Token != "" && a.knows(r), a.Token == "" && a.Insecure:
+	case a.Token != "" && a.hasToken(r), a.Token == "" && a.Insecure:
 		return admission{trusted: true}
 	case a.Token == "" && local && isLocalHost(r.Host):
 		return admission{trusted: true}
 	case isOpen:
 		return admission{}
 	case a.Token != "":
-		return admission{code: http.StatusUnauthorized, text: "the token of GMPULSE_TOKEN is needed"}
+		return admission{code: http.StatusUnauthorized, text: "this path requires the token of GMPULSE_TOKEN"}
 	case local:
 		return foreignHost()
 	default:
-		return admission{code: http.StatusForbidden, text: "gmpulse has no token and answers this machine only: set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz for these two, or GMPULSE_INSECURE=true"}
+		return admission{code: http.StatusForbidden, text: "gmpulse has no token and answers only requests from this machine: set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz for these two, or GMPULSE_INSECURE=true"}
 	}
 }
 
-// foreignHost refuses a request for a host that is not this one. A page that a browser has
-// open can let its own name point to the loopback address (DNS rebinding): the browser
-// would then treat our answers as parts of that page.
+// foreignHost refuses a request whose Host is not this machine. It prevents DNS rebinding: a
+// web page can resolve its own name to the loopback address, so that the browser treats the
+// agent's responses as part of that page.
 func foreignHost() admission {
-	return admission{code: http.StatusMisdirectedRequest, text: "this server answers for localhost only"}
+	return admission{code: http.StatusMisdirectedRequest, text: "this server answers only requests for localhost"}
 }
 
-// refuse answers a request that is not let through.
+// refuse writes the response to a request that was not admitted.
 func (d admission) refuse(w http.ResponseWriter) {
 	if d.code == http.StatusUnauthorized {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="gmpulse"`)
@@ -114,8 +113,8 @@ func (d admission) refuse(w http.ResponseWriter) {
 	http.Error(w, d.text, d.code)
 }
 
-// guard protects the agent's own listener. Connections of clients that are refused
-// are closed.
+// guard returns the handler of the agent's server. It closes the connection of a client that
+// it refuses.
 func (a *Access) guard(addr net.Addr, next http.Handler) http.Handler {
 	local := isLoopback(addr)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -135,8 +134,8 @@ func (a *Access) guard(addr net.Addr, next http.Handler) http.Handler {
 	})
 }
 
-// protect protects the handler that applications mount in servers of their own. The
-// first refusal for want of a token is logged.
+// protect returns the handler that applications mount in their own server. It logs the first
+// refusal if there is no token.
 func (a *Access) protect(next http.Handler, logger *slog.Logger) http.Handler {
 	var once sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +146,7 @@ func (a *Access) protect(next http.Handler, logger *slog.Logger) http.Handler {
 		}
 		if a.Token == "" {
 			once.Do(func() {
-				logger.Warn("gmpulse: Handler refuses requests that do not come from this machine, because there is no token; set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz to serve these two, or GMPULSE_INSECURE=true to serve everything to everybody",
+				logger.Warn("gmpulse: Handler refuses requests from other machines, because there is no token; set GMPULSE_TOKEN, or GMPULSE_OPEN=metrics,healthz to serve these two, or GMPULSE_INSECURE=true to serve everything to every client",
 					slog.String("path", r.URL.Path), slog.String("from", r.RemoteAddr))
 			})
 		}
@@ -155,8 +154,8 @@ func (a *Access) protect(next http.Handler, logger *slog.Logger) http.Handler {
 	})
 }
 
-// isFromHere reports whether the client of a request is on this machine. What a proxy
-// forwards comes from elsewhere.
+// isFromHere reports whether the client of a request is on this machine. A request that a
+// proxy has forwarded counts as one from another machine.
 func isFromHere(r *http.Request) bool {
 	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(h) != "" {
@@ -167,9 +166,9 @@ func isFromHere(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
-// knows reports whether a request carries the token. Digests are compared, so that
-// the time it takes says nothing of the token, its length included.
-func (a *Access) knows(r *http.Request) bool {
+// hasToken reports whether a request carries the token. It compares digests, so that its
+// duration reveals neither the token nor its length.
+func (a *Access) hasToken(r *http.Request) bool {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	ok = ok && strings.EqualFold(scheme, "Bearer")
 	if _, password, basic := r.BasicAuth(); basic {
@@ -179,8 +178,8 @@ func (a *Access) knows(r *http.Request) bool {
 	return ok && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// isLocalHost knows the names of the loopback address. HTTP/1.0 clients, which
-// no browser is, name no host.
+// isLocalHost reports whether host is a name of the loopback address, or empty. Only
+// HTTP/1.0 clients send no Host, and browsers are not among them.
 func isLocalHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

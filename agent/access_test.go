@@ -15,7 +15,7 @@ import (
 
 const token = "0123456789abcdef"
 
-// ask sends a request with a Host and credentials of the test's choosing.
+// ask sends a request that change has modified.
 func ask(t *testing.T, method, url string, change func(*http.Request)) (code int, header http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -62,7 +62,7 @@ func TestLoopbackRefusesForeignHosts(t *testing.T) {
 	}
 }
 
-func TestNoOpenListenerWithoutAToken(t *testing.T) {
+func TestListenerForOtherMachinesNeedsAToken(t *testing.T) {
 	_, err := agent.Start(agent.WithListen("0.0.0.0:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	for _, fix := range []string{"GMPULSE_TOKEN", "GMPULSE_OPEN", "GMPULSE_INSECURE=true"} {
 		if err == nil || !strings.Contains(err.Error(), fix) {
@@ -77,7 +77,7 @@ func TestNoOpenListenerWithoutAToken(t *testing.T) {
 	}
 }
 
-// openURL is the address of a listener on all interfaces, by way of this machine.
+// openURL returns a loopback URL of an agent that listens on all interfaces.
 func openURL(t *testing.T, a *agent.Agent) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/"))
@@ -87,7 +87,7 @@ func openURL(t *testing.T, a *agent.Agent) string {
 	return "http://127.0.0.1:" + port + "/"
 }
 
-func TestAccess(t *testing.T) {
+func TestAccessOfListenerOnAllInterfaces(t *testing.T) {
 	bearer := func(v string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+v) }
 	}
@@ -133,8 +133,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// A token is asked for by the handler too, wherever it is mounted, and on the
-// loopback address.
+// The token is also required on the loopback address and by Agent.Handler.
 func TestTokenOnHandlerAndLoopback(t *testing.T) {
 	a, _ := start(t, agent.WithAccess(agent.Access{Token: token}))
 	if code, _ := ask(t, http.MethodGet, a.URL()+"debug/gmpulse/", nil); code != http.StatusUnauthorized {
@@ -145,8 +144,8 @@ func TestTokenOnHandlerAndLoopback(t *testing.T) {
 	}
 }
 
-// A foreign page cannot make the agent capture anything.
-func TestCapturesAreNotForOtherSites(t *testing.T) {
+// The agent refuses captures that a page of another site requests.
+func TestCapturesRefuseCrossSiteRequests(t *testing.T) {
 	a, _ := start(t)
 	post := func(change func(*http.Request)) int {
 		code, _ := ask(t, http.MethodPost, a.URL()+"debug/gmpulse/api/v1/captures", change)
@@ -159,11 +158,11 @@ func TestCapturesAreNotForOtherSites(t *testing.T) {
 		t.Errorf("foreign origin: %d", code)
 	}
 	if code := post(nil); code != http.StatusNotImplemented {
-		t.Errorf("our own: %d, want 501: captures are off", code)
+		t.Errorf("same site: %d, want 501, because captures are off", code)
 	}
 }
 
-// fromHere is a request as a client on this machine sends it.
+// fromHere returns a request of a client on this machine.
 func fromHere(method, path string) *http.Request {
 	r := httptest.NewRequest(method, path, http.NoBody)
 	r.Host, r.RemoteAddr = "localhost:8080", "127.0.0.1:40000"
@@ -177,9 +176,8 @@ func serve(t *testing.T, h http.Handler, path string) int {
 	return w.Code
 }
 
-// The handler in the application's own server shows itself to those on this machine,
-// unless it has a token or is told otherwise.
-func TestHandlerIsNotForStrangers(t *testing.T) {
+// Agent.Handler admits only requests from this machine, unless Access allows more.
+func TestAccessOfHandler(t *testing.T) {
 	remote := func(r *http.Request) { r.RemoteAddr = "10.1.2.3:40000" }
 	foreign := func(r *http.Request) { r.Host = "evil.example" }
 	forwarded := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.2.3") }
@@ -196,7 +194,7 @@ func TestHandlerIsNotForStrangers(t *testing.T) {
 		want   int
 	}{
 		{"from here", agent.Access{}, page, nil, 200},
-		{"from here", agent.Access{}, captures, nil, 501}, // they are off
+		{"from here", agent.Access{}, captures, nil, 501}, // captures are off
 		{"from here, IPv6", agent.Access{}, page, ipv6, 200},
 		{"remote", agent.Access{}, page, remote, 403},
 		{"remote", agent.Access{}, captures, remote, 403},
@@ -230,7 +228,7 @@ func TestHandlerIsNotForStrangers(t *testing.T) {
 	}
 }
 
-// The first refusal says what to set; more of them say nothing.
+// The handler logs a warning only for the first request that it refuses.
 func TestHandlerWarnsOnce(t *testing.T) {
 	a, log := start(t, agent.WithListen("off"))
 	for range 3 {

@@ -1,31 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agent watches a Go service from inside. One line starts it:
+// Package agent provides runtime telemetry of a Go service from within its process.
 //
 //	a, err := agent.Start()
+//	...
+//	err = a.Stop(ctx) // at the end of the program
 //
-// and one ends it, where the program has caught SIGTERM, see the example of [Start]:
+// The agent samples the scheduler, memory, process, container and host every second,
+// associates the samples with the active OpenTelemetry spans, and serves them at
+// http://127.0.0.1:9464/metrics for Prometheus and on a live page. It groups the goroutines
+// by where they wait, and reports the groups that leak or hang, see [Agent.Goroutines]. It
+// learns the expected range of each signal and reports anomalies, see [Agent.Anomalies].
 //
-//	err = a.Stop(ctx)
+// The example of [Start] shows a program that stops the agent on SIGTERM.
 //
-// In between it samples the scheduler, memory, process, container and host
-// each second, ties the samples to the OpenTelemetry spans that are active, and
-// serves them at http://127.0.0.1:9464/metrics for Prometheus. It groups the
-// goroutines, records execution traces for a few seconds while a group is suspicious,
-// and reports the groups that leak or hang, see [Agent.Goroutines]. The environment
-// adds a stream to Fluentd, whose records wait on disk if they are to outlive the
-// process, and moves or closes the listener, see [Variables]; options do the same
-// in code and overrule it.
+// # Spans
 //
-// Spans are seen as soon as the application has set a global TracerProvider of
-// the OpenTelemetry SDK, before or after Start. Where it keeps its provider to
-// itself, register [Agent.SpanProcessor] with it. A program without spans wraps its
-// HTTP handler with [Agent.Middleware] and its jobs with [Agent.Do].
+// The agent finds the spans of the global TracerProvider if that is the OpenTelemetry
+// SDK's, whether the application sets it before or after Start. For another TracerProvider,
+// register [Agent.SpanProcessor]. A program without OpenTelemetry wraps its HTTP handler
+// with [Agent.Middleware] and its jobs with [Agent.Do].
 //
-// Package agent links the clients of Prometheus and Fluentd. A program that
-// cannot afford that (fluent-logger-golang registers a msgpack extension when it
-// is initialised, which panics beside another library that does the same)
-// assembles what it needs with package engine.
+// # Configuration
+//
+// Start reads environment variables, which docs/configuration.md lists. Each has an option
+// of the same meaning. Options override the environment.
+//
+// # Switching parts off
+//
+// The variable of a part that can be off accepts off, false or 0 to switch it off. The
+// option of such a part switches it off with the zero value of its argument: false, nil or an
+// empty Config. Only [WithListen] takes "off", because an empty address means the default.
+// [WithEnabled] switches the whole agent off.
+//
+// # Cost
+//
+// In an otherwise idle process, the agent with all its parts uses 0.25 % of a core at the
+// default interval. docs/cost.md lists the cost of each part.
+//
+// # Dependencies
+//
+// Package agent links the clients of Prometheus and Fluentd. fluent-logger-golang registers
+// a msgpack extension when it is initialized, which panics if another library registers the
+// same extension. A program that must not link these clients uses package engine.
 package agent
 
 import (
@@ -51,42 +68,42 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// running guards against two agents in one process: they would double every
-// series and every record.
-var running atomic.Bool //nolint:gochecknoglobals // the process is what there may be one of
+// running reports whether the process has a running agent. Two agents would publish every
+// series and every record twice.
+var running atomic.Bool //nolint:gochecknoglobals // it is a property of the process
 
-// Agent is a running agent. Make one with [Start]. All methods may be called
-// from any goroutine.
+// Agent is an agent that [Start] returned. Its methods are safe for concurrent use. They do
+// no harm if the agent is disabled, did not start, or has stopped.
 type Agent struct {
 	service   string
 	logger    *slog.Logger
-	engine    *engine.Engine // nil when it does nothing
+	engine    *engine.Engine // nil if the agent is disabled or did not start
 	processor *tracectx.Processor
 	history   *tracectx.History
 	enrich    tracectx.Enrichment  // zero when off
-	spans     *globalSpans         // nil when it does nothing
-	detector  *goroutines.Detector // nil when it does nothing
+	spans     *globalSpans         // nil like engine
+	detector  *goroutines.Detector // nil like engine
 	baselines *baseline.Watch      // nil when off
 	evidence  *evidence.Store      // nil when off
 	handler   http.Handler
 	server    *server // nil when off
 	dirCheck  *dirCheck
-	failure   error // why it did not start, nil if it did or was not to
+	failure   error // the error of Start
 
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when the agent has stopped
 	stopErr  error         // set before stopped is closed
 }
 
-// Start starts the agent and returns at once: it opens no connection and waits for
-// nothing. It returns an error on misconfiguration, and if an agent runs in this process
-// already, but never because a backend cannot be reached. The error joins all problems.
-// A malformed value of an environment variable that is [Variable.Optional] is only logged
-// as a warning, and the default is used.
+// Start starts the agent. It does not wait for the first sample and opens no connection.
 //
-// With GMPULSE_DISABLED=true, and with OTEL_SDK_DISABLED=true, it returns an agent that
-// does nothing. It returns such an agent with an error, too: a service may log the error
-// and run without the agent.
+// Start returns an error if the configuration is invalid, or if an agent runs in this
+// process already, but not because a backend is unreachable. The error joins all problems.
+// For a malformed environment variable that cannot open a port or lose data, Start only logs
+// a warning and uses the default.
+//
+// Start never returns a nil Agent. With an error, or if the agent is disabled, it returns an
+// agent that does nothing, so that a service can log the error and run without the agent.
 func Start(opts ...Option) (*Agent, error) {
 	s := fromEnvironment(os.Getenv)
 	for _, o := range opts {
@@ -95,19 +112,19 @@ func Start(opts ...Option) (*Agent, error) {
 		}
 	}
 	s.logger = guard.Logger(s.logger)
-	s.warnOfPointless()
+	s.warnUnused()
 	for _, w := range s.warnings {
-		s.logger.LogAttrs(context.Background(), slog.LevelWarn, w.message, w.attrs...) //nolint:sloglint // one of the messages in environment.go
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, w.message, w.attrs...) //nolint:sloglint // the messages are constants in settings.go and environment.go
 	}
 	if names := unread(os.Environ()); len(names) > 0 {
-		s.logger.Warn("gmpulse: environment variables that nothing reads; docs/configuration.md lists those that are read", slog.Any("names", names))
+		s.logger.Warn("gmpulse: unknown environment variables; docs/configuration.md lists the known ones", slog.Any("names", names))
 	}
 	if s.disabledBy != "" {
 		s.logger.Info("gmpulse: disabled", slog.String("by", s.disabledBy))
 		return idle(&s, nil)
 	}
 	if !running.CompareAndSwap(false, true) {
-		return idle(&s, errors.New("agent: an agent runs in this process already; keep the one that Start returned, or Stop it first"))
+		return idle(&s, errors.New("agent: an agent runs in this process already; use that one, or stop it first"))
 	}
 	a, err := start(&s)
 	if err != nil {
@@ -117,11 +134,11 @@ func Start(opts ...Option) (*Agent, error) {
 	return a, nil
 }
 
-// idle returns an agent that does nothing, and why.
+// idle returns an agent that does nothing, and why, which is the error of Start or nil.
 func idle(s *settings, why error) (*Agent, error) {
 	p, err := tracectx.New(tracectx.Config{})
 	if err != nil {
-		return nil, err // which it does not: the configuration is empty
+		return nil, err // impossible: the configuration is empty
 	}
 	a := &Agent{logger: s.logger, processor: p, failure: why}
 	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
@@ -133,9 +150,9 @@ func start(s *settings) (*Agent, error) {
 	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
 	if err := a.begin(s, resource); err != nil {
 		a.stopping.Store(true)
-		if a.processor != nil { // an agent that did not start leaves no trace
+		if a.processor != nil {
 			var q guard.Poller[bool]
-			_, _ = q.Poll(attachWait, func() bool { a.processor.Detach(); return true }) // err is why it did not start
+			_, _ = q.Poll(attachWait, func() bool { a.processor.Detach(); return true }) // the caller gets err
 		}
 		return nil, err
 	}
@@ -143,7 +160,7 @@ func start(s *settings) (*Agent, error) {
 	return a, nil
 }
 
-// begin assembles the agent, listens, and starts to sample.
+// begin assembles the agent, opens its listener and starts its engine.
 func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 	p, err := a.assemble(s, resource)
 	if err != nil {
@@ -162,10 +179,10 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 	if s.evidence != nil && s.evidence.Dir != "" {
 		a.dirCheck = checkDir(s.evidence.Dir, a.logger)
 	}
-	return a.engine.Start(context.Background()) // which does not fail: it is new
+	return a.engine.Start(context.Background()) // nil, because the engine is new
 }
 
-// announce logs the effective configuration, once.
+// announce logs the effective configuration.
 func (a *Agent) announce(s *settings) {
 	attrs := []slog.Attr{slog.String("service", a.service), slog.Duration("interval", a.engine.Stats().Interval)}
 	if a.server != nil {
@@ -184,17 +201,20 @@ func spoolPlace(s *settings) string {
 	return s.spool.Dir
 }
 
-// Stop takes a last sample, delivers it, shuts the exporters and the listener
-// down and leaves the TracerProvider. It returns by the deadline of ctx, 20 ms later at
-// the most, with what kept it, whatever exporters and log handlers do. Calling it again waits for the same end and returns the same error.
+// Stop takes a last sample, delivers it, shuts down the exporters and the server, and
+// detaches from the TracerProvider.
+//
+// Stop returns at most 20 ms after the deadline of ctx, even if an exporter or a log handler
+// hangs; the error then names what is still busy. Further calls wait for the same shutdown
+// and return its error.
 func (a *Agent) Stop(ctx context.Context) error {
 	if a.engine == nil {
 		return nil
 	}
 	if a.stopping.CompareAndSwap(false, true) {
-		go func() { // waited for below: a log handler that hangs must not keep the caller
+		go func() { // on a goroutine, because a log handler may hang
 			a.stopErr = a.stop(ctx)
-			a.logStopped() //nolint:contextcheck // a log line needs none
+			a.logStopped() //nolint:contextcheck // a log line needs no context
 			running.Store(false)
 			close(a.stopped)
 		}()
@@ -207,26 +227,26 @@ func (a *Agent) Stop(ctx context.Context) error {
 	return a.late(ctx)
 }
 
-// Shutdown is [Agent.Stop] under the name that the providers of OpenTelemetry use.
+// Shutdown calls [Agent.Stop]. It has the name that OpenTelemetry uses.
 func (a *Agent) Shutdown(ctx context.Context) error { return a.Stop(ctx) }
 
-// stopGrace is how long Stop waits, beyond its deadline, for the account of the end:
-// everything that it waits for has the same deadline.
+// stopGrace is how long Stop waits after its deadline for stop to return. Everything that
+// stop waits for has the same deadline, so it usually returns then with a better error.
 const stopGrace = 20 * time.Millisecond
 
-// late returns the error of a Stop whose deadline is over.
+// late returns the error of Stop after its deadline.
 func (a *Agent) late(ctx context.Context) error {
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
 	select {
-	case <-a.stopped: // both at once: the end is what counts
+	case <-a.stopped:
 		return a.stopErr
 	case <-t.C:
 		return fmt.Errorf("agent: stop: %w", context.Cause(ctx))
 	}
 }
 
-// stop is the work of the first Stop.
+// stop does the work of the first call of Stop.
 func (a *Agent) stop(ctx context.Context) error {
 	errs := []error{a.engine.Stop(ctx), a.dirCheck.wait(ctx)}
 	if a.server != nil {
@@ -234,7 +254,7 @@ func (a *Agent) stop(ctx context.Context) error {
 	}
 	done := make(chan struct{})
 	var failed error
-	go func() { // detaching may wait for a lock of the provider
+	go func() { // on a goroutine, because the provider may hold a lock for long
 		defer close(done)
 		failed = guard.Do(func() error {
 			a.processor.Detach()
@@ -265,15 +285,16 @@ func (a *Agent) logStopped() {
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: stopped", attrs...)
 }
 
-// Handler serves /metrics, /healthz, the live page at /debug/gmpulse/, and an
-// index of them. It works without the agent's own listener too: mount it at
-// /debug/gmpulse/ of your own mux for the page alone, or anywhere with http.StripPrefix
-// for all of it. Its answers contain the names of functions and spans, so it requires the
-// token of [Access]. Without a token it answers only requests from this machine, and logs
-// the first that it refuses.
+// Handler returns a handler for the application's own server. It serves /metrics, /healthz,
+// the live page at /debug/gmpulse/ and an index of these. Mount it at /debug/gmpulse/ for the
+// page alone, or at any path with [http.StripPrefix] for everything.
+//
+// Responses contain names of functions and spans, so the handler requires the token of
+// [Access]. Without a token it answers only requests from this machine, and logs the first
+// request that it refuses. The handler of a disabled agent serves only /healthz and the index.
 func (a *Agent) Handler() http.Handler { return a.handler }
 
-// URL returns the address of the agent's own server, or "" when it is off.
+// URL returns the address of the agent's server, or "" if the server is off.
 func (a *Agent) URL() string {
 	if a.server == nil {
 		return ""
@@ -281,13 +302,14 @@ func (a *Agent) URL() string {
 	return a.server.url("/")
 }
 
-// SpanProcessor returns the processor that tells the agent of spans, for a
-// TracerProvider that is not the global one:
+// SpanProcessor returns the agent's span processor, for a TracerProvider that is not the
+// global one:
 //
 //	sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()), ...)
 func (a *Agent) SpanProcessor() sdktrace.SpanProcessor { return a.processor }
 
-// Snapshot returns the newest snapshot, or nil before the first or when disabled.
+// Snapshot returns the newest snapshot. It returns nil before the first sample and if the
+// agent is disabled. The caller must not change the snapshot.
 func (a *Agent) Snapshot() *runtimeinfo.Snapshot {
 	if a.engine == nil {
 		return nil
@@ -295,8 +317,8 @@ func (a *Agent) Snapshot() *runtimeinfo.Snapshot {
 	return a.engine.Snapshot()
 }
 
-// Goroutines returns the last survey of all goroutines in groups and the current verdicts,
-// worst first. It is empty before the first survey and when disabled.
+// Goroutines returns the groups of the last goroutine survey and the current verdicts, the
+// worst first. The report is empty before the first survey and if the agent is disabled.
 func (a *Agent) Goroutines() goroutines.Report {
 	if a.detector == nil {
 		return goroutines.Report{}
@@ -304,8 +326,8 @@ func (a *Agent) Goroutines() goroutines.Report {
 	return a.detector.Report()
 }
 
-// Anomalies returns the bands of the signals that are beyond what is normal now,
-// in no order; none when baselines are off.
+// Anomalies returns the band of each signal whose value is outside its expected range now,
+// in no particular order. There are none if baselines are off.
 func (a *Agent) Anomalies() []runtimeinfo.Band {
 	s := a.Snapshot()
 	if s == nil {
@@ -314,7 +336,8 @@ func (a *Agent) Anomalies() []runtimeinfo.Band {
 	return slices.DeleteFunc(slices.Clone(s.Bands), func(b runtimeinfo.Band) bool { return b.Since.IsZero() })
 }
 
-// Stats returns the agent's account of itself, zero when disabled.
+// Stats returns statistics of the agent and its exporters. They are zero if the agent is
+// disabled.
 func (a *Agent) Stats() engine.Stats {
 	if a.engine == nil {
 		return engine.Stats{}
@@ -322,12 +345,13 @@ func (a *Agent) Stats() engine.Stats {
 	return a.engine.Stats()
 }
 
-// Gauge adds a number of the application, see [engine.Engine.Gauge]. A disabled agent
-// returns nil and never calls f. An agent that did not start returns the error of Start.
+// Gauge adds a gauge of the application to every snapshot, see [engine.Engine.Gauge]. A
+// disabled agent returns nil and never calls f. An agent that did not start returns the
+// error of Start.
 func (a *Agent) Gauge(name, unit, help string, f func() float64) error {
 	if a.engine == nil {
 		if a.failure != nil {
-			return fmt.Errorf("agent: the gauge %s is not published, because the agent did not start: %w", name, a.failure)
+			return fmt.Errorf("agent: gauge %s is not published, because the agent did not start: %w", name, a.failure)
 		}
 		return nil
 	}

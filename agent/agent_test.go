@@ -12,11 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +36,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// lines is a logger's output.
+// lines is the output of a logger.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -57,7 +54,7 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// start starts an agent that ticks fast and stops with the test.
+// start starts an agent with a short interval and stops it at the end of the test.
 func start(t *testing.T, opts ...agent.Option) (*agent.Agent, *lines) {
 	t.Helper()
 	log := new(lines)
@@ -102,9 +99,9 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestStartServes(t *testing.T) {
+func TestServerAnswersAllRoutes(t *testing.T) {
 	a, log := start(t)
-	testutil.Eventually(t, "/metrics has ours", func() bool {
+	testutil.Eventually(t, "/metrics has the metrics of the agent", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, "gmpulse_goroutine_user ") && strings.Contains(body, "\ngo_goroutines ")
 	})
@@ -134,20 +131,20 @@ func TestStartServes(t *testing.T) {
 		t.Errorf("/debug/pprof/ answers %d", code)
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), a.URL()+"metrics") {
-		t.Errorf("want one line with the address, log:\n%s", log)
+		t.Errorf("want one line with the address of /metrics, log:\n%s", log)
 	}
 	stop(t, a)
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "prometheus.accepted=") {
-		t.Errorf("want a closing line with the account, log:\n%s", log)
+		t.Errorf("want a last line with the statistics of exporters, log:\n%s", log)
 	}
 }
 
-// A service that goes on without the agent is not restarted for it.
+// /healthz of a stopped agent answers 200, because the service may continue without the agent.
 func TestHealthWhenStopped(t *testing.T) {
 	a, _ := start(t)
 	testutil.Eventually(t, "the first tick", func() bool { return a.Snapshot() != nil })
 	stop(t, a)
-	time.Sleep(2*time.Second + 100*time.Millisecond) // it would have stalled
+	time.Sleep(2*time.Second + 100*time.Millisecond) // longer than the limit of Stats.Stalled
 	w := httptest.NewRecorder()
 	a.Handler().ServeHTTP(w, fromHere(http.MethodGet, "/healthz"))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"status": "stopped"`) {
@@ -155,13 +152,13 @@ func TestHealthWhenStopped(t *testing.T) {
 	}
 }
 
-func TestSecondStart(t *testing.T) {
+func TestSecondStartIsAnError(t *testing.T) {
 	a, _ := start(t)
 	if _, err := agent.Start(agent.WithListen("off")); err == nil || !strings.Contains(err.Error(), "an agent runs in this process already") {
 		t.Errorf("second Start: %v", err)
 	}
 	stop(t, a)
-	stop(t, a) // again does no harm
+	stop(t, a) // has no effect
 	b, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatalf("Start after Stop: %v", err)
@@ -169,9 +166,8 @@ func TestSecondStart(t *testing.T) {
 	stop(t, b)
 }
 
-// The application installs its provider before Start, after Start, and another
-// one later.
-func TestAttachesToTheGlobalProvider(t *testing.T) {
+// The agent sees the spans of a provider set before Start, and of another one set later.
+func TestAttachesToEachGlobalProvider(t *testing.T) {
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	before := sdktrace.NewTracerProvider()
@@ -192,14 +188,14 @@ func TestAttachesToTheGlobalProvider(t *testing.T) {
 	}
 }
 
-// An agent that does not start leaves the provider alone.
+// Start unregisters its span processor if it returns an error.
 func TestFailedStartDetaches(t *testing.T) {
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	p := &countingProvider{TracerProvider: sdktrace.NewTracerProvider()}
 	otel.SetTracerProvider(p)
 	if _, err := agent.Start(agent.WithListen("256.0.0.1:1"), agent.WithLogger(slog.New(slog.DiscardHandler))); err == nil {
-		t.Fatal("started on an address that is none")
+		t.Fatal("no error for an invalid address")
 	}
 	if p.registered != 1 || p.unregistered != 1 {
 		t.Errorf("registered %d times, unregistered %d times", p.registered, p.unregistered)
@@ -221,17 +217,17 @@ func (p *countingProvider) UnregisterSpanProcessor(sp sdktrace.SpanProcessor) {
 	p.TracerProvider.UnregisterSpanProcessor(sp)
 }
 
-// A provider that is not the global one.
-func TestSpanProcessor(t *testing.T) {
+// SpanProcessor reports the spans of a provider that is not the global one.
+func TestSpanProcessorOfOtherProvider(t *testing.T) {
 	a, _ := start(t)
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor()))
 	_, span := tp.Tracer("t").Start(t.Context(), "job")
 	testutil.Eventually(t, "the span is seen", func() bool { return active(t, a, "job") == 1 })
 	span.End()
-	testutil.Eventually(t, "its end is seen", func() bool { return active(t, a, "job") == 0 })
+	testutil.Eventually(t, "the end of the span is seen", func() bool { return active(t, a, "job") == 0 })
 }
 
-// active waits for the next snapshot and returns how many spans of a name it has.
+// active waits for the next snapshot and returns its number of active spans of a name.
 func active(t *testing.T, a *agent.Agent, name string) (n int) {
 	t.Helper()
 	var seen uint64
@@ -258,9 +254,9 @@ func TestGaugeReachesMetrics(t *testing.T) {
 	})
 }
 
-// A signal of the application's own that reaches its ceiling is an anomaly in
-// the snapshot, in the metrics and in an event.
-func TestBaselines(t *testing.T) {
+// A gauge of the application that reaches its ceiling is an anomaly in the snapshot, in the
+// metrics and in an event.
+func TestGaugeAtItsCeilingIsAnAnomaly(t *testing.T) {
 	events := make(chan runtimeinfo.Event, 1)
 	a, _ := start(t,
 		agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 40}}}),
@@ -313,21 +309,21 @@ func TestHandlerWithoutListener(t *testing.T) {
 	}
 }
 
-func TestListen(t *testing.T) {
+func TestAddressInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
 	if _, err := agent.Start(agent.WithListen(taken.Addr().String())); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "GMPULSE_LISTEN") {
-		t.Errorf("a taken address: %v", err)
+		t.Errorf("a configured address that is in use: %v", err)
 	}
 
-	// The default moves on: two services on one machine.
+	// The agent uses another port if the default one is in use.
 	block, err := net.Listen("tcp", "127.0.0.1:9464")
 	if err == nil {
 		defer block.Close()
-	} // else someone else has it, which serves as well
+	} // else another process uses the port
 	log := new(lines)
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 	if err != nil {
@@ -345,23 +341,22 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// An address that a configuration leaves out switches nothing off.
+// "off" switches the server off, "" does not.
 func TestListenForms(t *testing.T) {
-	for address, listens := range map[string]bool{"": true, "off": false, "OFF": false} {
+	for address, listens := range map[string]bool{"": true, "off": false, "OFF": false, "false": false} {
 		a, err := agent.Start(agent.WithListen(address), agent.WithLogger(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatalf("%q: %v", address, err)
 		}
 		if got := a.URL() != ""; got != listens {
-			t.Errorf("WithListen(%q): it listens: %v, want %v", address, got, listens)
+			t.Errorf("WithListen(%q): the server is on: %v, want %v", address, got, listens)
 		}
 		stop(t, a)
 	}
 }
 
-// A service that only logs the error of Start, as the README does, runs without the
-// agent: what Start returns beside the error does nothing, and no harm.
-func TestFailedStartDoesNoHarm(t *testing.T) {
+// All methods of the agent that Start returns with an error can be called.
+func TestFailedStartReturnsAnIdleAgent(t *testing.T) {
 	t.Setenv("GMPULSE_LISTEN", "nowhere")
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err == nil {
@@ -379,12 +374,12 @@ func TestFailedStartDoesNoHarm(t *testing.T) {
 	_, span := a.WrapTracerProvider(provider).Tracer("test").Start(t.Context(), "GET /")
 	span.End()
 	if a.Snapshot() != nil || a.URL() != "" || a.Stats().Ticks != 0 || len(a.Anomalies()) != 0 || a.Evidence() != nil {
-		t.Error("it does something")
+		t.Error("an agent that did not start is active")
 	}
 	if err := a.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	t.Run("switched off", func(t *testing.T) { // whatever else is wrong
+	t.Run("disabled", func(t *testing.T) { // malformed variables do not matter then
 		t.Setenv("OTEL_SDK_DISABLED", "true")
 		if _, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
 			t.Error(err)
@@ -392,14 +387,14 @@ func TestFailedStartDoesNoHarm(t *testing.T) {
 	})
 }
 
-func TestDisabled(t *testing.T) {
+func TestOtelSDKDisabledDisablesTheAgent(t *testing.T) {
 	t.Setenv("OTEL_SDK_DISABLED", "TRUE")
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a.URL() != "" || a.Snapshot() != nil || a.Stats().Ticks != 0 || a.Gauge("x", "", "X.", nil) != nil {
-		t.Error("a disabled agent does something")
+		t.Error("a disabled agent is active")
 	}
 	srv := httptest.NewServer(a.Handler())
 	defer srv.Close()
@@ -412,9 +407,9 @@ func TestDisabled(t *testing.T) {
 	stop(t, a)
 }
 
-// A typing error in the name of a variable is told, what Kubernetes makes is none, and
-// what OpenTelemetry forgives is forgiven.
-func TestTheEnvironmentOfOthers(t *testing.T) {
+// Start warns about unknown GMPULSE_ variables, except those that Kubernetes sets for a service
+// named gmpulse, and accepts empty elements in OTEL_RESOURCE_ATTRIBUTES.
+func TestWarnsAboutUnknownVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_INTERVALL":               "1s",
 		"GMPULSE_TOKN":                    "secret",
@@ -422,7 +417,7 @@ func TestTheEnvironmentOfOthers(t *testing.T) {
 		"GMPULSE_PORT":                    "tcp://10.0.0.1:9464",
 		"GMPULSE_PORT_9464_TCP_ADDR":      "10.0.0.1",
 		"GMPULSE_DEMO_SERVICE_PORT_PAGES": "9464",
-		"OTEL_RESOURCE_ATTRIBUTES":        "team=shop, ,",
+		"OTEL_RESOURCE_ATTRIBUTES":        "team=checkout, ,",
 	} {
 		t.Setenv(name, value)
 	}
@@ -432,11 +427,11 @@ func TestTheEnvironmentOfOthers(t *testing.T) {
 	}
 }
 
-// option > GMPULSE_* > OTEL_* > default.
-func TestPrecedence(t *testing.T) {
+// Options override GMPULSE_*, which override OTEL_*, which override defaults.
+func TestPrecedenceOfSettings(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "from-otel")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=never,deployment.environment.name=a%20b,team=x")
-	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "1") // cannot be had
+	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "1") // a privileged port
 	t.Setenv("GMPULSE_LISTEN", "127.0.0.1:0")
 	t.Setenv("GMPULSE_INTERVAL", "1h")
 	var first *runtimeinfo.Snapshot
@@ -463,7 +458,7 @@ func TestPrecedence(t *testing.T) {
 	attrs := map[string]string{}
 	for _, r := range first.Resource {
 		if _, twice := attrs[r.Key]; twice {
-			t.Errorf("%s twice", r.Key)
+			t.Errorf("%s appears twice", r.Key)
 		}
 		attrs[r.Key] = r.Value
 	}
@@ -477,7 +472,8 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// Nobody is there: Start does not wait, Stop ends in time, and the log says it once.
+// If Fluentd refuses connections, Start does not wait, Stop returns in time, and the agent logs
+// one line.
 func TestUnreachableFluentd(t *testing.T) {
 	begin := time.Now()
 	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://127.0.0.1:1"}))
@@ -493,7 +489,7 @@ func TestUnreachableFluentd(t *testing.T) {
 		return false
 	})
 	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
-		t.Errorf("%d lines about it, want 1:\n%s", n, log)
+		t.Errorf("%d lines about the failure, want 1:\n%s", n, log)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -502,21 +498,20 @@ func TestUnreachableFluentd(t *testing.T) {
 	}
 }
 
-// An agent that has stopped says so, whatever became of the context meanwhile.
-func TestStopAgain(t *testing.T) {
+// Stop of a stopped agent returns nil even if its context is done.
+func TestStopOfStoppedAgentIgnoresItsContext(t *testing.T) {
 	a, _ := start(t)
 	stop(t, a)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 64 { // a select among two that are ready takes either
+	for range 64 { // select chooses at random among ready cases
 		if err := a.Stop(over); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// Somebody who looks at the page does not hold up the end of the service, not even
-// where the caller of Stop has all the time in the world.
+// A request that hangs does not delay Stop, even if its context has no deadline.
 func TestStopWhileARequestHangs(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	a, _ := start(t, agent.WithPage(live.Config{Capture: func(context.Context, string) (string, error) {
@@ -534,7 +529,7 @@ func TestStopWhileARequestHangs(t *testing.T) {
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			resp.Body.Close()
-			t.Error("the request was not cut off")
+			t.Error("the connection was not closed")
 		}
 	}()
 	<-begun
@@ -546,14 +541,14 @@ func TestStopWhileARequestHangs(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("Stop waits for it")
+		t.Error("Stop waits for the request")
 	}
 	close(release)
 	<-answered
 }
 
-// Stop by two goroutines: both return by their own deadline.
-func TestStopTwiceAtOnce(t *testing.T) {
+// Two concurrent calls of Stop both return by their own deadline.
+func TestConcurrentStop(t *testing.T) {
 	release := make(chan struct{})
 	a, err := agent.Start(
 		agent.WithListen("off"),
@@ -574,48 +569,31 @@ func TestStopTwiceAtOnce(t *testing.T) {
 	go func() { done <- a.Stop(long) }()
 	begin := time.Now()
 	if err := a.Stop(short); err == nil {
-		t.Error("Stop did not say that it ran out of time")
+		t.Error("Stop returned nil after its deadline")
 	}
 	if first := time.Since(begin); first > 2500*time.Millisecond {
 		t.Errorf("took %v", first)
 	}
-	// On a busy machine the short one may come first, and ends in the middle of it.
+	// If the call with the short deadline was first, the other one returns its error.
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "stuck") && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Stop: %v", err)
 	}
 }
 
-func ExampleStart() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		slog.Error("gmpulse", slog.Any("error", err)) // the service runs without it
-	}
-
-	stop() // in place of the signal: the service runs until ctx is done
-	<-ctx.Done()
-
-	end, cancel := context.WithTimeout(context.Background(), 5*time.Second) // not ctx, which is done
-	defer cancel()
-	_ = a.Stop(end) // delivers the last sample
-	// Output:
-}
-
-// Options that are nil are ignored, WithDisabled overrides the environment in both
-// directions, and Shutdown is Stop.
-func TestOptionsThatAreNil(t *testing.T) {
+// Start ignores nil options, WithEnabled overrides the environment in both directions, and
+// Shutdown can be called again.
+func TestNilOptionsAndWithEnabled(t *testing.T) {
 	t.Setenv("GMPULSE_DISABLED", "on")
-	a, _ := start(t, nil, agent.WithDisabled(false), agent.WithLabels(false), nil)
-	testutil.Eventually(t, "it ticks", func() bool { return a.Stats().Ticks > 0 })
+	a, _ := start(t, nil, agent.WithEnabled(true), agent.WithLabels(false), nil)
+	testutil.Eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 0 })
 	for range 2 {
 		if err := a.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
 	t.Setenv("GMPULSE_DISABLED", "off")
-	b, _ := start(t, agent.WithDisabled(true))
+	b, _ := start(t, agent.WithEnabled(false))
 	if b.Snapshot() != nil || b.URL() != "" {
-		t.Error("WithDisabled(true) starts the agent")
+		t.Error("WithEnabled(false) starts the agent")
 	}
 }

@@ -28,8 +28,8 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// assemble makes the engine with everything that the settings ask for, and
-// returns what there is to serve. The error joins everything that is wrong.
+// assemble makes the engine with its analyzers and exporters, and returns the handlers of the
+// exporters that serve pages. The error joins all problems.
 func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
 	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
@@ -46,7 +46,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	a.detector = newDetector(s, p)
 	a.spans = &globalSpans{processor: p, logger: s.logger}
 	onFirstProvider(a.attachFirst)
-	a.spans.attach() // now, for spans that start before the first tick
+	a.spans.attach() // before the first tick, for spans that start before it
 	opts := []engine.Option{
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
@@ -62,7 +62,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithAnalyzer("capacity", capacity.New(p.Inner)),
 	)
 	errs := []error{s.wrong, s.access.validate()}
-	served, more, err := a.standard(s)
+	served, more, err := a.standardParts(s)
 	opts, errs = append(opts, more...), append(errs, err)
 	for _, x := range s.exporters {
 		if x.queue != nil {
@@ -75,8 +75,8 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	return served, errors.Join(append(errs, err)...)
 }
 
-// standard makes the exporters of the agent's own, and the baselines.
-func (a *Agent) standard(s *settings) (served pages, opts []engine.Option, _ error) {
+// standardParts makes the standard exporters and the baselines.
+func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, _ error) {
 	var errs []error
 	add := func(err error, o func() engine.Option) {
 		if errs = append(errs, err); err == nil {
@@ -103,8 +103,8 @@ func (a *Agent) standard(s *settings) (served pages, opts []engine.Option, _ err
 		}
 	}
 	if s.fluentd.URL != "" {
-		stream, err := newStream(s, a.service)
-		add(err, func() engine.Option { return engine.WithQueue("fluentd", stream, stream.ExporterStats) })
+		x, err := newFluentd(s, a.service)
+		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats) })
 	}
 	if a.evidence != nil {
 		opts = append(opts, engine.WithExporter("evidence", a.evidence), engine.WithAnalyzer("evidence", a.evidence))
@@ -112,7 +112,7 @@ func (a *Agent) standard(s *settings) (served pages, opts []engine.Option, _ err
 	return served, opts, errors.Join(errs...)
 }
 
-// makeRecorder makes the default recorder, unless there is one or there is to be none.
+// makeRecorder makes the default recorder, unless an option has set one or recording is off.
 func (s *settings) makeRecorder() error {
 	if s.recorder != nil || s.noRecorder {
 		return nil
@@ -125,9 +125,9 @@ func (s *settings) makeRecorder() error {
 	return nil
 }
 
-// attachFirst attaches to the provider that the application makes global first, while
-// the agent runs: to the SDK's. Another kind may block the application meanwhile, so
-// that one is left to the next tick.
+// attachFirst attaches to the first global TracerProvider, if it is the SDK's. It is called
+// within otel.SetTracerProvider. A provider of another type may block that call, so the next
+// tick attaches to it.
 func (a *Agent) attachFirst(tp trace.TracerProvider) {
 	if sdk, ok := tp.(*sdktrace.TracerProvider); ok && !a.stopping.Load() {
 		a.processor.Attach(sdk)
@@ -148,10 +148,10 @@ func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 }
 
 // acceptedConnections returns how many connections the process has accepted and not
-// closed. It costs about a microsecond for each descriptor.
+// closed. It costs about a microsecond per descriptor.
 func acceptedConnections() (int, error) {
-	const most = 100_000 // descriptors
-	c, err := host.CountConnections(most)
+	const maxDescriptors = 100_000
+	c, err := host.CountConnections(maxDescriptors)
 	return c.Accepted, err
 }
 
@@ -161,7 +161,7 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 		c.Logger = s.logger
 	}
 	for _, name := range unknownCeilings(&c) {
-		s.logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists them", slog.String("signal", name))
+		s.logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists the signals", slog.String("signal", name))
 	}
 	w, err := baseline.New(c)
 	if err != nil {
@@ -170,9 +170,9 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 	return w, nil
 }
 
-// unknownCeilings returns the names in c.Ceilings that no signal has. Signals of root
-// spans are added later. baseline.New refuses a signal with the name of a default one: that
-// tells which names are known.
+// unknownCeilings returns the names in c.Ceilings that no signal has, except the names of
+// root span signals, which the agent adds later. It finds the default signals with baseline.New, which
+// returns an error if a signal has the name of a default one.
 func unknownCeilings(c *baseline.Config) (unknown []string) {
 	for name := range c.Ceilings {
 		own := slices.ContainsFunc(c.Signals, func(s baseline.Signal) bool { return s.Metric == name })
@@ -197,7 +197,7 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 		c.NoSpans = a.spans.none.Load
 	}
 	if c.Resolution == 0 {
-		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // the engine refuses what is more
+		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // engine.New reports a longer interval
 	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
@@ -209,8 +209,8 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	return e, nil
 }
 
-// newStream makes the exporter to Fluentd behind its spool.
-func newStream(s *settings, service string) (*spool.Exporter, error) {
+// newFluentd makes the Fluentd exporter and its spool.
+func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	c := s.fluentd
 	if c.Tag == "" {
 		c.Tag = "gmpulse"

@@ -10,27 +10,26 @@ import (
 	"sync"
 )
 
-// maxConnections is how many connections the agent's own listener keeps at a time: 128
-// streams of the page and 64 for everything else. Each takes a file descriptor of the
-// application.
+// maxConnections is the maximum number of connections of the agent's server: 128 for streams
+// of the page and 64 for everything else. Each uses a file descriptor of the application.
 const maxConnections = 192
 
-// connections are the open connections of the agent's listener. When there are too many,
-// the one that has waited longest without an authorized request is closed. So clients
-// without a token displace each other, but neither a scraper nor a viewer.
+// connections holds the open connections of the agent's server. If there are too many, it
+// closes the one that has waited longest without an authorized request. So clients without a
+// token disconnect each other, but neither scrapers nor viewers of the page.
 type connections struct {
 	mu   sync.Mutex
-	open []*connection // the one that has waited longest comes first
+	open []*connection // the one that has waited longest is first
 }
 
-// connection is one of them.
+// connection is one open connection.
 type connection struct {
 	net.Conn
 	all  *connections
 	busy bool // guarded by all.mu
 }
 
-// limit returns a listener whose connections are bounded.
+// limit returns a listener with at most maxConnections open connections.
 func limit(l net.Listener) net.Listener { return &limited{l, new(connections)} }
 
 type limited struct {
@@ -38,7 +37,7 @@ type limited struct {
 	all *connections
 }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection. It closes connections for which there is no room.
 func (l *limited) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -48,11 +47,11 @@ func (l *limited) Accept() (net.Conn, error) {
 		if kept := l.all.add(c); kept != nil {
 			return kept, nil
 		}
-		_ = c.Close() // the error has no reader
+		_ = c.Close() // nothing to do about an error
 	}
 }
 
-// add makes room for a connection. It returns nil where all are busy.
+// add adds a connection and closes another one if necessary. It returns nil if all are busy.
 func (a *connections) add(c net.Conn) *connection {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -61,7 +60,7 @@ func (a *connections) add(c net.Conn) *connection {
 		if i < 0 {
 			return nil
 		}
-		_ = a.open[i].Conn.Close() // its goroutine of the server ends by that
+		_ = a.open[i].Conn.Close() // which ends its goroutine in the server
 		a.open = slices.Delete(a.open, i, i+1)
 	}
 	kept := &connection{Conn: c, all: a}
@@ -69,7 +68,7 @@ func (a *connections) add(c net.Conn) *connection {
 	return kept
 }
 
-// Close closes the connection and forgets it.
+// Close closes the connection and removes it from the list.
 func (c *connection) Close() error {
 	c.all.mu.Lock()
 	c.remove()
@@ -77,15 +76,15 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// remove takes c off the list. The list is locked.
+// remove removes c from the list. c.all.mu is held.
 func (c *connection) remove() {
 	if i := slices.Index(c.all.open, c); i >= 0 {
 		c.all.open = slices.Delete(c.all.open, i, i+1)
 	}
 }
 
-// setBusy notes whether a request is being answered on c that must not be cut off. A
-// connection that is no longer busy has waited for no time.
+// setBusy records whether an authorized request is in progress on c. A connection that is no
+// longer busy starts to wait and moves to the end of the list.
 func (c *connection) setBusy(busy bool) {
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
@@ -97,12 +96,12 @@ func (c *connection) setBusy(busy bool) {
 
 type connectionKey struct{}
 
-// withConnection lets handlers find the connection of a request.
+// withConnection stores the connection of a request in its context.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// whileBusy serves a request whose connection must not be cut off meanwhile.
+// whileBusy calls next and marks the connection as busy for that time.
 func whileBusy(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 		c.setBusy(true)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pipe returns a connection and whether its other end was closed.
+// pipe returns a connection and a function that reports whether it was closed.
 func pipe(t *testing.T) (c net.Conn, closed func() bool) {
 	t.Helper()
 	near, far := net.Pipe()
@@ -26,8 +26,7 @@ func pipe(t *testing.T) (c net.Conn, closed func() bool) {
 	}
 }
 
-// The connections that are kept are the newest, and those on which somebody who may see
-// everything is answered.
+// The list keeps the newest connections and those that are busy.
 func TestConnectionsAreBounded(t *testing.T) {
 	var all connections
 	var kept []*connection
@@ -47,21 +46,21 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatalf("connection %d is closed: %v, want %v", i, !want, want)
 		}
 	}
-	// The first has been answered: it is the one that has waited least now.
+	// The first is no longer busy, so it has waited least.
 	kept[0].setBusy(false)
 	if all.open[len(all.open)-1] != kept[0] {
-		t.Error("a connection that was busy is taken for one that waits")
+		t.Error("a connection that was busy is not the last in the list")
 	}
 	if err := kept[0].Close(); err != nil || slices.Contains(all.open, kept[0]) || len(all.open) != maxConnections-1 {
 		t.Errorf("a closed connection still counts: %v", err)
 	}
-	kept[0].setBusy(false) // its request ended afterwards
+	kept[0].setBusy(false) // a request that ends after Close
 	if slices.Contains(all.open, kept[0]) {
-		t.Error("a closed connection counts again")
+		t.Error("a closed connection was added again")
 	}
 }
 
-// Where all are busy, a new one is turned away.
+// A new connection is refused if all are busy.
 func TestBusyConnectionsAreKept(t *testing.T) {
 	var all connections
 	for range maxConnections {
@@ -70,6 +69,6 @@ func TestBusyConnectionsAreKept(t *testing.T) {
 	}
 	c, _ := pipe(t)
 	if all.add(c) != nil {
-		t.Error("a connection was closed while it was answered")
+		t.Error("a busy connection was closed")
 	}
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
-// Wrong values of optional settings: a warning for each that names variable, value and
-// form, and everything else runs.
-func TestOptionalJunkIsAWarning(t *testing.T) {
-	junk := map[string]string{
+// A malformed value of an optional variable is ignored with a warning that names the variable,
+// the value and the accepted form.
+func TestMalformedOptionalVariableIsAWarning(t *testing.T) {
+	malformed := map[string]string{
 		"GMPULSE_INTERVAL":         "soon",
 		"GMPULSE_HOST_INTERVAL":    "2h",
 		"GMPULSE_SPOOL_MAX_BYTES":  "12",
@@ -39,7 +39,7 @@ func TestOptionalJunkIsAWarning(t *testing.T) {
 		"OTEL_SDK_DISABLED":        "1",
 		"OTEL_RESOURCE_ATTRIBUTES": "a=b,novalue",
 	}
-	for name, value := range junk {
+	for name, value := range malformed {
 		t.Setenv(name, value)
 	}
 	log := new(lines)
@@ -51,27 +51,23 @@ func TestOptionalJunkIsAWarning(t *testing.T) {
 	if got := a.Stats().Interval; got != time.Second {
 		t.Errorf("interval %v, want the default", got)
 	}
-	for _, v := range agent.Variables() {
-		value, wrong := junk[v.Name]
-		if wrong != v.Optional && wrong {
-			t.Errorf("%s is not optional", v.Name)
-		}
-		if !wrong {
-			continue
+	optional := agent.Variables()
+	for name, value := range malformed {
+		if !optional[name] {
+			t.Errorf("%s is not optional", name)
 		}
 		found := false
 		for line := range strings.Lines(log.String()) {
-			found = found || strings.Contains(line, "level=WARN") && strings.Contains(line, "variable="+v.Name+" ") && strings.Contains(line, value) && strings.Contains(line, "want=")
+			found = found || strings.Contains(line, "level=WARN") && strings.Contains(line, "variable="+name+" ") && strings.Contains(line, value) && strings.Contains(line, "want=")
 		}
 		if !found {
-			t.Errorf("no warning names %s, %q and the accepted form:\n%s", v.Name, value, log)
+			t.Errorf("no warning names %s, %q and the accepted form:\n%s", name, value, log)
 		}
 	}
 }
 
-// What says where to listen, whom to admit and where records go has to be right: one
-// error names everything that is wrong, and options with it.
-func TestRequiredJunkIsOneError(t *testing.T) {
+// Malformed variables that are not optional, and invalid options, are joined in one error.
+func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_LISTEN":                "nowhere",
 		"OTEL_EXPORTER_PROMETHEUS_PORT": "99999",
@@ -95,7 +91,7 @@ func TestRequiredJunkIsOneError(t *testing.T) {
 		`GMPULSE_FLUENTD_TAG="a b"`, "WithInterval: 24h0m0s", "Config.TraceURL", "AlertsPerWeek",
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %s:\n%v", want, err)
+			t.Errorf("the error does not contain %s:\n%v", want, err)
 		}
 	}
 	for _, bad := range []string{"udp://host:1", "tcp://", "tcp://h:port", "%zz"} {
@@ -106,35 +102,35 @@ func TestRequiredJunkIsOneError(t *testing.T) {
 	}
 }
 
-// An interval that is too long is not blamed on something else.
-func TestALongIntervalIsNamed(t *testing.T) {
+// The error about an interval that is too long names WithInterval and no other setting.
+func TestErrorOfLongIntervalNamesTheOption(t *testing.T) {
 	_, err := agent.Start(agent.WithInterval(24*time.Hour), agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err == nil || !strings.Contains(err.Error(), "WithInterval") || strings.Contains(err.Error(), "TRACE_URL") || strings.Contains(err.Error(), "Resolution") {
 		t.Errorf("%v", err)
 	}
 }
 
-// No secret of an address stands in an error or in the log, whatever is wrong with it
-// and wherever it was put.
-func TestNoSecretIsTold(t *testing.T) {
+// Neither errors nor the log contain the secrets of a malformed address, whichever variable has
+// it.
+func TestErrorsContainNoSecrets(t *testing.T) {
 	for _, value := range []string{
 		"tcp://me:hunter2@host:port", "tcp://me:hunter2@host:1", "http://me:hunter2@[jaeger/{trace_id", "me:hunter2@host:80", "me:hunter2@host",
 		"x://me:hun ter2hunter2@h", "http://me:%zzhunter2@jaeger/", "ftp://jaeger/?token=hunter2", "127.0.0.1:hunter2@1", "unix://me:hunter2@/path",
 	} {
 		t.Run(value, func(t *testing.T) {
-			for _, v := range agent.Variables() {
-				if v.Name != "OTEL_SERVICE_NAME" && !strings.HasSuffix(v.Name, "_DIR") && !strings.HasSuffix(v.Name, "_FILE") { // any text is right there
-					t.Setenv(v.Name, value)
+			for name := range agent.Variables() {
+				if name != "OTEL_SERVICE_NAME" && !strings.HasSuffix(name, "_DIR") && !strings.HasSuffix(name, "_FILE") { // these accept any text
+					t.Setenv(name, value)
 				}
 			}
 			log := new(lines)
 			_, err := agent.Start(agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 			if err == nil {
-				t.Fatal("it started")
+				t.Fatal("no error")
 			}
 			text := err.Error() + log.String()
 			if strings.Contains(text, "hunter2") {
-				t.Errorf("the secret is told: %s", text)
+				t.Errorf("the secret is in: %s", text)
 			}
 			for _, name := range []string{"GMPULSE_FLUENTD", "GMPULSE_OPEN", "GMPULSE_INTERVAL"} {
 				if !strings.Contains(text, name) {
@@ -145,8 +141,8 @@ func TestNoSecretIsTold(t *testing.T) {
 	}
 }
 
-// All switches take the same words.
-func TestSwitches(t *testing.T) {
+// All switches accept the same words.
+func TestSwitchVariablesAcceptTheSameWords(t *testing.T) {
 	for value, want := range map[string]bool{"on": true, "ON": true, "true": true, "1": true, "off": false, "False": false, "0": false} {
 		t.Run(value, func(t *testing.T) {
 			for _, name := range []string{"GMPULSE_BASELINES", "GMPULSE_LABELS", "GMPULSE_ENRICH", "GMPULSE_INSECURE"} {
@@ -158,24 +154,24 @@ func TestSwitches(t *testing.T) {
 			}
 			testutil.Eventually(t, "a snapshot", func() bool { return a.Snapshot() != nil })
 			if got := len(a.Snapshot().Bands) > 0; got != want {
-				t.Errorf("there are bands: %v, want %v", got, want)
+				t.Errorf("the snapshot has bands: %v, want %v", got, want)
 			}
 			if refused := serve(t, a.Handler(), "/healthz") == 403; refused == want {
-				t.Errorf("a stranger is refused: %v", refused)
+				t.Errorf("a client on another machine is refused: %v", refused)
 			}
 			stop(t, a)
 		})
 	}
 }
 
-// GMPULSE_DISABLED turns the agent off and leaves tracing alone.
-func TestDisabledByItsOwnVariable(t *testing.T) {
+// GMPULSE_DISABLED disables the agent, whatever else is malformed, and not tracing.
+func TestGmpulseDisabledKeepsTracing(t *testing.T) {
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	p := &countingProvider{TracerProvider: sdktrace.NewTracerProvider()}
 	otel.SetTracerProvider(p)
 	t.Setenv("GMPULSE_DISABLED", "1")
-	t.Setenv("GMPULSE_LISTEN", "nowhere") // whatever else is wrong
+	t.Setenv("GMPULSE_LISTEN", "nowhere")
 	log := new(lines)
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 	if err != nil {
@@ -187,13 +183,13 @@ func TestDisabledByItsOwnVariable(t *testing.T) {
 	_, span := otel.Tracer("t").Start(t.Context(), "GET /")
 	defer span.End()
 	if !span.IsRecording() {
-		t.Error("tracing is off")
+		t.Error("the span is not recorded")
 	}
 	stop(t, a)
 }
 
-// Settings that do nothing are told at the start.
-func TestSettingsWithoutEffectAreTold(t *testing.T) {
+// Start logs a warning for each setting that has no effect.
+func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -201,16 +197,16 @@ func TestSettingsWithoutEffectAreTold(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		opts []agent.Option
-		want string // in a warning; empty for none
+		want string // text in a warning; "" if there must be none
 	}{
-		"a directory that cannot be made": {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(file, "below")}, want: "GMPULSE_CAPTURE_DIR"},
-		"a directory that can":            {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(t.TempDir(), "new", "one")}},
-		"a spool without a stream":        {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
-		"a spool as an option":            {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
-		"a tag without a stream":          {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
-		"a spool with a stream":           {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
-		"state without baselines":         {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
-		"a misspelt ceiling":              {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
+		"a directory that cannot be created": {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(file, "below")}, want: "GMPULSE_CAPTURE_DIR"},
+		"a new directory":                    {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(t.TempDir(), "new", "one")}},
+		"a spool without Fluentd":            {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
+		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
+		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
+		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
+		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
 		"ceilings": {opts: []agent.Option{agent.WithBaselines(&baseline.Config{
 			Ceilings: map[string]float64{"goroutines": 1e9, "root_span.p99 GET /cart": 1, "mine": 1e9}, Signals: []baseline.Signal{{Metric: "mine"}},
 		})}},

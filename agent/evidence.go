@@ -15,7 +15,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// newEvidence makes the store of bundles, nil if there is to be none.
+// newEvidence makes the evidence store. It returns nil if evidence is off.
 func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	if s.evidence == nil {
 		return nil, nil //nolint:nilnil // off
@@ -40,25 +40,25 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	return store, nil
 }
 
-// dirCheck checks that the directory of the evidence can be written to. The check may hang
-// on a network mount: only Stop waits for it, until its deadline.
+// dirCheck is a check of the evidence directory on a goroutine of its own, because it may hang
+// on a network mount. Only Stop waits for it.
 type dirCheck struct{ done chan struct{} }
 
-// checkDir logs a warning when no evidence can be written to dir: at the start, not only
-// when there is an incident.
+// checkDir starts a check that logs a warning if dir is not writable, so that the problem is
+// known before the first incident.
 func checkDir(dir string, logger *slog.Logger) *dirCheck {
 	c := &dirCheck{make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		if err := tryDir(dir); err != nil {
-			logger.Warn("gmpulse: no evidence of incidents can be kept: the directory of GMPULSE_CAPTURE_DIR or WithEvidence cannot be written to",
+			logger.Warn("gmpulse: the evidence directory of GMPULSE_CAPTURE_DIR or WithEvidence is not writable",
 				slog.String("dir", dir), slog.Any("error", err))
 		}
 	}()
 	return c
 }
 
-// tryDir makes the directory, and a file in it, and removes the file.
+// tryDir creates the directory and a file in it, and removes the file.
 func tryDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -70,7 +70,7 @@ func tryDir(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// wait waits for the end of the check, if there is one.
+// wait waits until the check has ended or ctx is done. c may be nil.
 func (c *dirCheck) wait(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -79,15 +79,17 @@ func (c *dirCheck) wait(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("agent: stop: the directory of the evidence does not answer: %w", context.Cause(ctx))
+		return fmt.Errorf("agent: stop: the check of the evidence directory hangs: %w", context.Cause(ctx))
 	}
 }
 
-// errNoEvidence is the error of Capture where no evidence is kept.
-var errNoEvidence = errors.New("agent: no evidence is kept; set GMPULSE_CAPTURE_DIR or give WithEvidence")
+// errNoEvidence is the error of Capture if evidence is off.
+var errNoEvidence = errors.New("agent: evidence is off; set GMPULSE_CAPTURE_DIR or use WithEvidence")
 
-// Capture makes a bundle of evidence now, with a CPU profile, and returns the name of its
-// directory, see [Agent.Evidence]. It takes about five seconds.
+// Capture creates a bundle of evidence with a CPU profile and returns its directory in
+// [Agent.Evidence]. It takes about five seconds. It returns an error if evidence is off, if
+// another capture is in progress, or if the bundle cannot be created, see
+// [evidence.Store.Capture].
 func (a *Agent) Capture(ctx context.Context, reason string) (id string, err error) {
 	if a.evidence == nil {
 		return "", errNoEvidence
@@ -95,7 +97,8 @@ func (a *Agent) Capture(ctx context.Context, reason string) (id string, err erro
 	return a.evidence.Capture(ctx, reason)
 }
 
-// Evidence returns the bundles, a directory for each; nil where none are kept.
+// Evidence returns a file system with a directory for each bundle of evidence. It returns nil
+// if evidence is off.
 func (a *Agent) Evidence() fs.FS {
 	if a.evidence == nil {
 		return nil
@@ -103,7 +106,7 @@ func (a *Agent) Evidence() fs.FS {
 	return a.evidence
 }
 
-// slowTrigger makes evidence of a slow span.
+// slowTrigger returns the trigger of a bundle about a slow span.
 func slowTrigger(e runtimeinfo.Event, recorded []byte) evidence.Trigger {
 	t := evidence.Trigger{Cause: e.Name, Reason: e.Message, Minor: true, CPU: true, Event: &e, Trace: recorded}
 	for _, attr := range e.Attrs {

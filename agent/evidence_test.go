@@ -23,18 +23,34 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-func TestNoEvidenceUnlessAsked(t *testing.T) {
+func TestEvidenceIsOffByDefault(t *testing.T) {
 	a, _ := start(t)
 	if _, err := a.Capture(t.Context(), "test"); err == nil || a.Evidence() != nil {
 		t.Errorf("captures: %v", err)
 	}
 }
 
-// The environment switches evidence on, and the page shows it and asks for it.
-func TestEvidence(t *testing.T) {
+// WithEvidence(nil) and GMPULSE_CAPTURE_DIR=off switch evidence off.
+func TestEvidenceCanBeSwitchedOff(t *testing.T) {
+	for value, opt := range map[string]agent.Option{
+		t.TempDir(): agent.WithEvidence(nil),
+		"off":       nil,
+		"False":     nil,
+	} {
+		t.Setenv("GMPULSE_CAPTURE_DIR", value)
+		a, _ := start(t, opt)
+		if a.Evidence() != nil {
+			t.Errorf("GMPULSE_CAPTURE_DIR=%s: evidence is on", value)
+		}
+		stop(t, a)
+	}
+}
+
+// A capture is in Agent.Evidence, in the metrics and on the page.
+func TestCapture(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("GMPULSE_CAPTURE_DIR", dir)
-	a, _ := start(t, agent.WithEvidence(evidence.Config{Dir: dir, MinFree: 1, ProfileFor: 10 * time.Millisecond}))
+	a, _ := start(t, agent.WithEvidence(&evidence.Config{Dir: dir, MinFree: 1, ProfileFor: 10 * time.Millisecond}))
 	testutil.Eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
 	id, err := a.Capture(t.Context(), "a test")
 	if err != nil {
@@ -47,7 +63,7 @@ func TestEvidence(t *testing.T) {
 	if m, err := evidence.ReadManifest(sub); err != nil || m.Reason != "a test" || len(m.Files) < 6 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
-	testutil.Eventually(t, "/metrics counts it", func() bool {
+	testutil.Eventually(t, "/metrics counts the bundle", func() bool {
 		_, body := get(t, a.URL()+"metrics")
 		return strings.Contains(body, `gmpulse_captures_total{outcome="made"} 1`)
 	})
@@ -57,14 +73,14 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-// A slow span: told on the span itself, as an event, and with evidence.
-func TestRecorder(t *testing.T) {
+// A slow span gets attributes, an event, metrics and a bundle of evidence.
+func TestSlowSpanIsAnalyzed(t *testing.T) {
 	r, err := exectrace.New(exectrace.Config{Mode: exectrace.Always, Every: 200 * time.Millisecond, MaxShare: 1e6, MaxRate: 1 << 40, SlowerThan: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	slow := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t, agent.WithRecorder(r), agent.WithEvidence(evidence.Config{ProfileFor: 10 * time.Millisecond}),
+	a, _ := start(t, agent.WithRecorder(r), agent.WithEvidence(&evidence.Config{ProfileFor: 10 * time.Millisecond}),
 		agent.WithExporter("test", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {
 				if e.Name == "span.slow" {
@@ -73,7 +89,7 @@ func TestRecorder(t *testing.T) {
 			}
 			return nil
 		})))
-	testutil.Eventually(t, "it records", func() bool { return r.Window() != nil })
+	testutil.Eventually(t, "a recorded window", func() bool { return r.Window() != nil })
 	old := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(old)
 	exported := tracetest.NewInMemoryExporter()
@@ -91,7 +107,7 @@ func TestRecorder(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Errorf("the slow span does not say that it slept: %+v", exported.GetSpans())
+		t.Errorf("the slow span has no attribute for its sleep: %+v", exported.GetSpans())
 	}
 	select {
 	case e := <-slow:
@@ -106,6 +122,12 @@ func TestRecorder(t *testing.T) {
 		return strings.Contains(body, `gmpulse_root_span_exact_time_seconds_total{span_name="GET /slow",state="blocked"}`) &&
 			strings.Contains(body, `gmpulse_slow_spans_total{outcome="explained"} 1`)
 	})
+	checkSlowSpanBundle(t, a)
+}
+
+// checkSlowSpanBundle waits for a bundle about the slow span.
+func checkSlowSpanBundle(t *testing.T, a *agent.Agent) {
+	t.Helper()
 	testutil.Eventually(t, "a bundle", func() bool {
 		entries, err := fs.ReadDir(a.Evidence(), ".")
 		return err == nil && len(entries) == 1
@@ -124,7 +146,7 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// keep is an exporter that keeps its spans over a shutdown.
+// keep is an exporter whose Shutdown does not delete its spans.
 type keep struct{ *tracetest.InMemoryExporter }
 
 func (keep) Shutdown(context.Context) error { return nil }

@@ -11,26 +11,26 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// onFirstProvider has f called with the TracerProvider that the application makes
-// global first, before otel.SetTracerProvider returns: spans that begin right after are
-// seen. It does nothing if one is global already, and with a version of OpenTelemetry
-// that works differently; ticks find the provider then, as they find every later one.
+// onFirstProvider makes the first call of otel.SetTracerProvider call f with the new provider
+// before it returns, so that the agent sees all spans. It does nothing if the application has
+// set a provider already, or with a version of OpenTelemetry that works differently. The next
+// tick finds the provider in these cases, as it finds every later provider.
 //
-// OpenTelemetry has no hook for that. But until there is a provider, its stand-in
-// remembers the tracers that it was asked for, with their options, and when it gets the
-// provider asks that for the same. An option is a function, so one that we make is
-// called then; which provider it is says the stand-in's field "delegate".
+// OpenTelemetry has no hook for this. Its initial global provider records the tracers that it
+// created, with their options. otel.SetTracerProvider stores the new provider in the field
+// "delegate" of the initial one, which then creates each tracer again with the same options.
+// An option is a function, so onFirstProvider creates a tracer with an option that calls f.
 func onFirstProvider(f func(trace.TracerProvider)) {
-	standIn := reflect.ValueOf(otel.GetTracerProvider())
-	if standIn.Kind() != reflect.Pointer || standIn.Elem().Kind() != reflect.Struct {
+	initial := reflect.ValueOf(otel.GetTracerProvider())
+	if initial.Kind() != reflect.Pointer || initial.Elem().Kind() != reflect.Struct {
 		return
 	}
-	field := standIn.Elem().FieldByName("delegate")
+	field := initial.Elem().FieldByName("delegate")
 	if !field.IsValid() || field.Type() != reflect.TypeFor[trace.TracerProvider]() {
 		return
 	}
-	// Reading it is safe when the option is called: by the goroutine that has set it
-	// and holds the stand-in's lock. The stand-in also calls the option once at first.
+	// The option may read the field: the goroutine that has set it calls the option and holds
+	// the lock of the initial provider. The first call of the option, by Tracer below, finds nil.
 	delegate := reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
 	option, ok := optionOf(func() {
 		if tp, ok := reflect.TypeAssert[trace.TracerProvider](delegate); ok && tp != nil {
@@ -38,15 +38,14 @@ func onFirstProvider(f func(trace.TracerProvider)) {
 		}
 	})
 	if ok {
-		// The version distinguishes the tracer from the one of an earlier agent.
+		// The version distinguishes this tracer from the one that an earlier agent created.
 		unique := trace.WithInstrumentationVersion(strconv.FormatInt(time.Now().UnixNano(), 36))
 		otel.GetTracerProvider().Tracer("github.com/gmpulse/gmpulse/agent", unique, option)
 	}
 }
 
-// optionOf returns an option of a tracer that changes nothing and calls f when it is
-// applied. Package trace has no exported function that makes one, but options are
-// functions, and package reflect makes functions of any type.
+// optionOf returns a tracer option that calls f when it is applied and changes nothing. The
+// type of options is not exported, so optionOf creates the function with package reflect.
 func optionOf(f func()) (option trace.TracerOption, ok bool) {
 	like := reflect.TypeOf(trace.WithInstrumentationVersion(""))
 	if like.Kind() != reflect.Func || like.NumIn() != 1 || like.NumOut() != 1 || like.In(0) != like.Out(0) {
@@ -59,7 +58,7 @@ func optionOf(f func()) (option trace.TracerOption, ok bool) {
 	return reflect.TypeAssert[trace.TracerOption](made)
 }
 
-// call calls f within a call of the application's, which must not panic for it.
+// call calls f and recovers its panics, because it runs within a call of the application.
 func call(f func()) {
 	defer func() { _ = recover() }()
 	f()

@@ -18,16 +18,16 @@ import (
 // firstProviderChild is set in the process that sets its first provider.
 const firstProviderChild = "AGENT_TEST_FIRST_PROVIDER"
 
-// A span that begins right after the application has set its first provider is seen,
-// although the next tick is an hour away.
+// The agent sees a span that begins immediately after the application has set its first
+// provider, before the next tick.
 func TestFirstProvider(t *testing.T) {
 	if os.Getenv(firstProviderChild) != "" {
-		t.Skip("this is the child, which runs another test")
+		t.Skip("the child process runs another test")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, wrap := range []string{"plain", "wrapped"} {
-		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFirstProviderInItsOwnProcess$", "-test.v") //nolint:gosec // ourselves
+		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFirstProviderInItsOwnProcess$", "-test.v") //nolint:gosec // the test binary
 		cmd.Env = append(os.Environ(), firstProviderChild+"="+wrap)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", wrap, err, out)
@@ -38,10 +38,10 @@ func TestFirstProvider(t *testing.T) {
 func TestFirstProviderInItsOwnProcess(t *testing.T) {
 	how := os.Getenv(firstProviderChild)
 	if how == "" {
-		t.Skip("TestFirstProvider runs it: OpenTelemetry takes a first provider once per process")
+		t.Skip("run by TestFirstProvider, because a process sets its first provider once")
 	}
 	early := otel.Tracer("early")
-	stopped, _ := start(t, agent.WithInterval(time.Hour)) // an agent that is gone must not be in the way
+	stopped, _ := start(t, agent.WithInterval(time.Hour)) // a stopped agent must not receive the provider
 	stop(t, stopped)
 	a, _ := start(t, agent.WithInterval(time.Hour))
 	tp := sdktrace.NewTracerProvider()
@@ -56,14 +56,13 @@ func TestFirstProviderInItsOwnProcess(t *testing.T) {
 		_, span = otel.Tracer("late").Start(t.Context(), "GET /late")
 		span.End()
 	}
-	if s := stopAndLook(t, a); s["GET /early"] != 2 || s["GET /late"] != 2 {
+	if s := stopAndCount(t, a); s["GET /early"] != 2 || s["GET /late"] != 2 {
 		t.Errorf("ended: %v", s)
 	}
 }
 
-// stopAndLook stops an agent, which then takes a last sample, and returns how many
-// spans of each name have ended.
-func stopAndLook(t *testing.T, a *agent.Agent) map[string]uint64 {
+// stopAndCount stops an agent and returns how many spans of each name have ended.
+func stopAndCount(t *testing.T, a *agent.Agent) map[string]uint64 {
 	t.Helper()
 	stop(t, a)
 	ended := map[string]uint64{}

@@ -13,15 +13,15 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 )
 
-// pagePath is where the live page is.
+// pagePath is the path of the live page.
 const pagePath = "/debug/gmpulse/"
 
-// pages are what exporters serve.
+// pages are the handlers of exporters.
 type pages struct {
 	metrics, live http.Handler
 }
 
-// newHandler routes the agent's pages.
+// newHandler returns the handler of all routes of the agent.
 func newHandler(a *Agent, p pages) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", p.metrics)
@@ -34,7 +34,7 @@ func newHandler(a *Agent, p pages) http.Handler {
 	})
 }
 
-// health is the answer of /healthz.
+// health is the response of /healthz.
 type health struct {
 	Status    string           `json:"status"` // "starting", "ok", "stalled", "stopped" or "disabled"
 	Service   string           `json:"service,omitempty"`
@@ -65,15 +65,15 @@ type spoolHealth struct {
 
 type accountHealth struct {
 	Accepted  uint64            `json:"accepted"`
-	Recovered uint64            `json:"recovered,omitempty"` // of accepted: left by an earlier process
+	Recovered uint64            `json:"recovered,omitempty"` // part of accepted: from an earlier process
 	Delivered uint64            `json:"delivered"`
 	Pending   uint64            `json:"pending"`
 	Dropped   map[string]uint64 `json:"dropped,omitempty"`
 }
 
-// serveHealth answers 200 while the loop runs, whatever exporters do: restarting
-// the service does not mend a backend. A stalled loop answers 503, one that was
-// stopped does not: the service may go on without the agent.
+// serveHealth answers 503 only if the engine has stalled. Exporters that fail do not change
+// the status, because a restart of the service does not help their backend. Neither does Stop,
+// because the service may continue without the agent.
 func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	h, code := a.health(time.Now())
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -81,7 +81,7 @@ func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(h) // an error means that the client is gone
+	_ = enc.Encode(h) // an error means that the client has disconnected
 }
 
 func (a *Agent) health(now time.Time) (health, int) {
@@ -143,9 +143,8 @@ func accountOf(a *exporters.Account) accountHealth {
 	return h
 }
 
-// indexPage links with relative addresses, so that it works under any prefix.
-// It is no template: text/template makes the linker keep every exported method
-// of the program.
+// indexPage has relative links, so that it works under any prefix. It is a format string,
+// because text/template makes the linker keep every exported method of the program.
 const indexPage = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -170,5 +169,5 @@ func (a *Agent) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval, html.EscapeString(verdict)) // an error means that the client is gone
+	_, _ = fmt.Fprintf(w, indexPage, html.EscapeString(h.Service), h.Status, h.Ticks, h.Interval, html.EscapeString(verdict)) // an error means that the client has disconnected
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The loop stalls: that is what orchestrators restart for. Nothing that a test could
-// give the agent stalls it, so the clock runs ahead here.
+// /healthz answers 503 if the last tick is too old. The test passes a time in the future,
+// because it cannot stall the engine.
 func TestHealthWhenStalled(t *testing.T) {
 	a, err := Start(WithListen("off"), WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// Do calls f as one unit of work that counts and is labelled like a local root span,
-// for jobs that have no span of OpenTelemetry, see [tracectx.Processor.Do]:
+// Do calls f and treats the call like a local root span, for jobs without an OpenTelemetry
+// span: it is counted under name, and its goroutines are labelled. See
+// [tracectx.Processor.Do].
 //
 //	a.Do(ctx, "refresh prices", func(ctx context.Context) { ... })
 //
@@ -24,21 +25,21 @@ func (a *Agent) Do(ctx context.Context, name string, f func(ctx context.Context)
 	a.processor.Do(ctx, name, f)
 }
 
-// Middleware returns a handler that shows the agent every request that next serves,
-// for servers without OpenTelemetry:
+// Middleware returns a handler that calls next and reports every request to the agent, for
+// servers without OpenTelemetry:
 //
 //	http.ListenAndServe(":8080", a.Middleware(mux))
 //
-// A request counts and is labelled like a local root span, under its method and the
-// pattern of its route: "GET /users/{id}", or the method alone where there is no
-// pattern. If next is an *http.ServeMux, or has its method Handler, the pattern is
-// known before the request is served, and all goroutines that it starts carry it; else
-// as soon as next has set it in the request that it was given.
+// The agent treats a request like a local root span. Its name is the method and the pattern
+// of the route, such as "GET /users/{id}", or the method alone if there is no pattern. If next
+// is an [http.ServeMux] or has its Handler method, the pattern is known before next serves the
+// request, and all goroutines of the request are labelled with it. Otherwise the pattern is
+// known only when next has set it in the request.
 //
-// Beside otelhttp, inside or outside, each request counts once: the outer one names
-// it. The handler passes the ResponseWriter on as it is, so flushing, hijacking and
-// the rest work, and a panic goes on after the request has been counted as ended. It
-// costs about a microsecond. A disabled agent returns next.
+// Middleware and otelhttp can be combined in either order: a request is counted once, under
+// the name of the outer one. The handler passes the ResponseWriter unchanged, so that next can
+// flush and hijack, and does not recover panics. It costs about a microsecond per request. A
+// disabled agent returns next.
 func (a *Agent) Middleware(next http.Handler) http.Handler {
 	if a.engine == nil {
 		return next
@@ -52,11 +53,11 @@ func (a *Agent) Middleware(next http.Handler) http.Handler {
 		a.processor.Do(r.Context(), routeName(method, pattern), func(ctx context.Context) {
 			r := r.WithContext(ctx)
 			if pattern != "" {
-				tracectx.SetName(ctx, routeName(method, pattern)) // of a middleware outside
+				tracectx.SetName(ctx, routeName(method, pattern)) // for an outer Middleware without the pattern
 				next.ServeHTTP(w, r)
 				return
 			}
-			defer func() { // also when next panics
+			defer func() { // deferred, because next may panic
 				if r.Pattern != "" {
 					tracectx.SetName(ctx, routeName(method, r.Pattern))
 				}
@@ -66,13 +67,12 @@ func (a *Agent) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// router is the part of an http.ServeMux that tells the pattern of a request.
+// router is the method of http.ServeMux that returns the pattern of a request.
 type router interface {
 	Handler(r *http.Request) (h http.Handler, pattern string)
 }
 
-// routeName is the name of requests of a method and pattern. A pattern may have a method
-// of its own.
+// routeName returns the name of a request. The pattern may include a method.
 func routeName(method, pattern string) string {
 	if pattern == "" {
 		return method
@@ -83,8 +83,8 @@ func routeName(method, pattern string) string {
 	return method + " " + pattern
 }
 
-// methodOf returns the method of a request, or HTTP for one that the client made up:
-// names are bounded.
+// methodOf returns the method of a request, or HTTP if it is not a standard one. This bounds
+// the number of names.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

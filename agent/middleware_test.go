@@ -37,7 +37,7 @@ func fetched(t *testing.T, url string) string {
 	return string(b)
 }
 
-// routes is a mux with routes of all kinds.
+// routes returns a mux with several kinds of routes.
 func routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "user") })
@@ -54,17 +54,17 @@ func routes() *http.ServeMux {
 			return
 		}
 		defer c.Close()
-		fmt.Fprint(rw, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntaken")
+		fmt.Fprint(rw, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nraw: ")
 		rw.Flush()
 	})
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return mux
 }
 
-// hidden hides that a handler is a mux.
+// hidden returns h as a handler that is not a ServeMux.
 func hidden(h http.Handler) http.Handler { return http.HandlerFunc(h.ServeHTTP) }
 
-func TestMiddleware(t *testing.T) {
+func TestMiddlewareCountsRequestsByRoute(t *testing.T) {
 	for name, handler := range map[string]func(a *agent.Agent) http.Handler{
 		"around a mux":         func(a *agent.Agent) http.Handler { return a.Middleware(routes()) },
 		"around a hidden mux":  func(a *agent.Agent) http.Handler { return a.Middleware(hidden(routes())) },
@@ -74,21 +74,21 @@ func TestMiddleware(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, _ := start(t, agent.WithInterval(time.Hour))
 			h := handler(a)
-			var served sync.WaitGroup // the server does not wait for one that hijacks
+			var served sync.WaitGroup // the server does not wait for hijacked connections
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				served.Add(1)
 				defer served.Done()
 				h.ServeHTTP(w, r)
 			}))
 			defer server.Close()
-			for path, want := range map[string]string{"/users/7": "user", "/any/8": "8", "/flush": "", "/hijack": "taken", "/panic": "EOF", "/nothing": "404 page not found\n"} {
+			for path, want := range map[string]string{"/users/7": "user", "/any/8": "8", "/flush": "", "/hijack": "raw: ", "/panic": "EOF", "/nothing": "404 page not found\n"} {
 				if got := fetched(t, server.URL+path); got != want && (want != "EOF" || !strings.Contains(got, "EOF")) {
 					t.Errorf("%s: %q", path, got)
 				}
 			}
 			server.Close()
 			served.Wait()
-			got := stopAndLook(t, a)
+			got := stopAndCount(t, a)
 			for _, want := range []string{"GET /users/{id}", "GET /any/{id}", "GET /flush", "GET /hijack", "GET /panic", "GET"} {
 				if got[want] != 1 {
 					t.Errorf("ended: %v", got)
@@ -102,9 +102,9 @@ func TestMiddleware(t *testing.T) {
 	}
 }
 
-// A request counts once, whether the root span of OpenTelemetry begins inside the
-// middleware or outside.
-func TestMiddlewareBesideOpenTelemetry(t *testing.T) {
+// A request is counted once, whether its OpenTelemetry span begins inside or outside the
+// middleware.
+func TestMiddlewareWithOpenTelemetry(t *testing.T) {
 	for name, wrapped := range map[string]bool{"registered": false, "wrapped": true} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := start(t, agent.WithInterval(time.Hour))
@@ -129,7 +129,7 @@ func TestMiddlewareBesideOpenTelemetry(t *testing.T) {
 				_, span := tp.Tracer("").Start(ctx, "part of the job")
 				span.End()
 			})
-			if got := stopAndLook(t, a); got["span"] != 1 || got["GET"] != 1 || got["job"] != 1 || len(got) != 3 {
+			if got := stopAndCount(t, a); got["span"] != 1 || got["GET"] != 1 || got["job"] != 1 || len(got) != 3 {
 				t.Errorf("ended: %v", got)
 			}
 		})
@@ -146,6 +146,6 @@ func TestDisabledMiddleware(t *testing.T) {
 	called := false
 	a.Do(t.Context(), "job", func(context.Context) { called = true })
 	if !called {
-		t.Error("a disabled agent does not call")
+		t.Error("a disabled agent does not call the job")
 	}
 }

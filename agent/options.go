@@ -4,7 +4,6 @@ package agent
 
 import (
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -17,27 +16,29 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// Option configures [Start]. Options override the environment. A nil Option is ignored.
+// Option configures [Start]. Options override the environment, and a later option overrides
+// an earlier one. A nil Option is ignored. The package documentation describes how options
+// switch parts of the agent off.
 type Option func(*settings)
 
-// WithListen sets the address of the agent's own server, as GMPULSE_LISTEN does:
-// host:port, port 0 for any free one, or "off". Default 127.0.0.1:9464, or the
-// next free port on the loopback address when that is taken. An address beyond
-// the loopback one needs [WithAccess]. Empty leaves it as it is.
+// WithListen sets the address of the agent's server, like GMPULSE_LISTEN: host:port, or
+// "off". Port 0 means any free port. The default, and the meaning of "", is 127.0.0.1:9464,
+// or the next free port if that one is in use; if the environment sets an address, "" keeps
+// it. An address that other machines can reach needs [WithAccess].
 func WithListen(address string) Option {
 	return func(s *settings) {
 		if address == "" {
 			return
 		}
 		s.listen, s.listenFixed = address, true
-		if strings.EqualFold(address, "off") {
+		if isOff(address) {
 			s.listen = ""
 		}
 	}
 }
 
-// WithInterval sets the time between two samples: 10 ms to one hour, default one
-// second. Zero leaves it as it is.
+// WithInterval sets the time between two samples, like GMPULSE_INTERVAL: 10 ms to one hour.
+// The default is one second. Zero keeps the value of the environment or the default.
 func WithInterval(d time.Duration) Option {
 	return func(s *settings) {
 		if d != 0 {
@@ -46,8 +47,9 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithHostInterval sets the time between two looks at process, container and
-// machine: 100 ms to one hour, default ten seconds. Zero leaves it as it is.
+// WithHostInterval sets the time between two readings of process, container and host, like
+// GMPULSE_HOST_INTERVAL: 100 ms to one hour. The default is ten seconds. Zero keeps the
+// value of the environment or the default.
 func WithHostInterval(d time.Duration) Option {
 	return func(s *settings) {
 		if d != 0 {
@@ -56,9 +58,9 @@ func WithHostInterval(d time.Duration) Option {
 	}
 }
 
-// WithResource adds attributes that describe the process in every snapshot. The
-// attribute service.name sets the name of the service. Attributes override those with the
-// same key from the environment.
+// WithResource adds attributes that describe the process in every snapshot, like
+// OTEL_RESOURCE_ATTRIBUTES. The attribute service.name sets the name of the service. An
+// attribute overrides one with the same key from the environment.
 func WithResource(attrs ...runtimeinfo.Attr) Option {
 	return func(s *settings) {
 		for _, a := range attrs {
@@ -71,64 +73,69 @@ func WithResource(attrs ...runtimeinfo.Attr) Option {
 	}
 }
 
-// WithFluentd streams every sample and event to a server that speaks Fluentd's
-// Forward protocol, as GMPULSE_FLUENTD does. The default of Tag is "gmpulse", of Service
-// the agent's service name. An empty URL turns the stream off.
+// WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like
+// GMPULSE_FLUENTD. Tag defaults to "gmpulse" and Service to the name of the service. The
+// zero Config, and any other without a URL, switches the exporter off. It is off by default.
 func WithFluentd(c fluentd.Config) Option {
 	return func(s *settings) { s.fluentd = c }
 }
 
-// WithSpool sets where records of the stream to Fluentd wait while the server is
-// away, as GMPULSE_SPOOL_DIR and its sisters do: in memory without a Dir. Name and
-// Logger are the agent's. An exporter of your own is wrapped with [spool.New].
+// WithSpool configures the queue of records that wait for Fluentd, like GMPULSE_SPOOL_DIR,
+// GMPULSE_SPOOL_MAX_BYTES and GMPULSE_SPOOL_MAX_AGE. Without a Dir the queue is in memory.
+// The agent sets Name and Logger. To put another exporter behind a queue, use [spool.New]
+// and [WithQueue].
 func WithSpool(c spool.Config) Option {
 	return func(s *settings) { s.spool = c }
 }
 
-// WithAccess sets who may ask the agent's server, as GMPULSE_TOKEN, GMPULSE_OPEN
-// and GMPULSE_INSECURE do. A Token is asked for by [Agent.Handler] too.
+// WithAccess sets which clients the agent's server and [Agent.Handler] answer, like
+// GMPULSE_TOKEN, GMPULSE_OPEN and GMPULSE_INSECURE. The zero Access admits only requests
+// from this machine; that is the default.
 func WithAccess(a Access) Option {
 	return func(s *settings) { s.access = a }
 }
 
-// WithPage configures the live page: where it links traces to, as
-// GMPULSE_TRACE_URL does, and captures. The default of Goroutines is [Agent.Goroutines],
-// of Resolution the interval of the samples, at least a second.
+// WithPage configures the live page. TraceURL is like GMPULSE_TRACE_URL. Goroutines
+// defaults to [Agent.Goroutines], Resolution to the interval of the samples but at least a
+// second, and Bundles and Capture to the store of [WithEvidence].
 func WithPage(c page.Config) Option {
 	return func(s *settings) { s.page = c }
 }
 
-// WithEnrichment false leaves spans as they are, as GMPULSE_ENRICH=off does: no
-// gmpulse.process.* attributes, no gmpulse.runtime.sample events on long ones. Default true.
+// WithEnrichment switches the enrichment of spans on or off, like GMPULSE_ENRICH: the
+// gmpulse.process.* attributes and, on long spans, the gmpulse.runtime.sample events. It is
+// on by default.
 func WithEnrichment(on bool) Option {
 	return func(s *settings) { s.noEnrichment = !on }
 }
 
-// WithLabels false leaves goroutines without profiler labels, as GMPULSE_LABELS=off does:
-// leaks are found, but not under which root span they were created. Default true.
+// WithLabels switches profiler labels on or off, like GMPULSE_LABELS. Without them, leaks
+// are not attributed to the root spans under which their goroutines were created. Labels
+// are on by default.
 func WithLabels(on bool) Option {
 	return func(s *settings) { s.noLabels = !on }
 }
 
-// WithDisabled true makes [Start] return an agent that does nothing, as
-// GMPULSE_DISABLED=on does; false overrides that variable and OTEL_SDK_DISABLED.
-func WithDisabled(disabled bool) Option {
+// WithEnabled switches the whole agent on or off. It overrides GMPULSE_DISABLED and
+// OTEL_SDK_DISABLED. If the agent is off, [Start] returns an agent that does nothing. It is
+// on by default.
+func WithEnabled(on bool) Option {
 	return func(s *settings) {
-		if s.disabledBy = ""; disabled {
-			s.disabledBy = "WithDisabled"
+		if s.disabledBy = ""; !on {
+			s.disabledBy = "WithEnabled"
 		}
 	}
 }
 
-// WithExporter adds an exporter under a name that tells it from others in
-// metrics and logs. "prometheus", "page",
-// "fluentd" and "evidence" are taken.
+// WithExporter adds an exporter. The name identifies it in metrics and logs and must be
+// unique; the agent uses the names "prometheus", "page", "fluentd" and "evidence" itself.
+// The agent shuts the exporter down when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
 }
 
-// WithQueue adds an exporter with a queue of its own, see [engine.WithQueue]. An exporter
-// behind a spool is one:
+// WithQueue adds an exporter that has a queue, see [engine.WithQueue]. An exporter behind a
+// spool is one:
 //
 //	x, err := spool.New(next, spool.Config{Name: "otlp", Dir: dir})
 //	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats))
@@ -136,9 +143,10 @@ func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) 
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e, stats}) }
 }
 
-// WithBaselines sets the signals that are watched in addition to the default ones, the
-// target number of false alarms, and the state file, as GMPULSE_ALERTS_PER_WEEK and
-// GMPULSE_STATE_FILE do. The default of Logger is the agent's. Nil turns baselines off.
+// WithBaselines configures the baselines: signals in addition to the default ones, ceilings,
+// the target number of false alarms (GMPULSE_ALERTS_PER_WEEK) and the state file
+// (GMPULSE_STATE_FILE). Logger defaults to the agent's. Baselines are on by default; nil
+// switches them off, like GMPULSE_BASELINES=off.
 func WithBaselines(c *baseline.Config) Option {
 	return func(s *settings) {
 		if s.noBaselines = c == nil; c != nil {
@@ -147,35 +155,42 @@ func WithBaselines(c *baseline.Config) Option {
 	}
 }
 
-// WithEvidence keeps a bundle of evidence of each incident, as GMPULSE_CAPTURE_DIR
-// does: profiles, samples and spans, that go tool pprof opens. Without a Dir the last two
-// are kept in memory. Trace, Goroutines, Record and Logger, where nil, are the agent's.
-func WithEvidence(c evidence.Config) Option {
-	return func(s *settings) { s.evidence = &c }
+// WithEvidence stores a bundle of evidence for each incident, like GMPULSE_CAPTURE_DIR:
+// profiles, samples and spans. Without a Dir, the last two bundles are kept in memory. If
+// Trace, Goroutines, Record or Logger is nil, the agent sets it. Evidence is off by default;
+// nil switches it off.
+func WithEvidence(c *evidence.Config) Option {
+	return func(s *settings) {
+		if s.evidence = nil; c != nil {
+			own := *c
+			s.evidence = &own
+		}
+	}
 }
 
-// WithRecorder replaces the recorder of execution traces that Start makes, for
-// example by one that also looks into slow spans:
+// WithRecorder replaces the recorder of execution traces, for example by one that also
+// analyzes slow spans:
 //
 //	r, err := exectrace.New(exectrace.Config{Mode: exectrace.DutyCycle})
 //	a, err := agent.Start(agent.WithRecorder(r))
 //
-// While a group of goroutines is suspicious the agent records for five seconds now and
-// then, to see whether its members run; bundles of evidence have an execution trace. The
-// agent runs the recorder until Stop, if it can be run ([exectrace.Recorder.Run]), and
-// reports the slow spans that it looked into.
+// While a group of goroutines is suspicious, the agent records traces of five seconds to see
+// whether its members run. It adds a trace to each bundle of evidence and publishes the slow
+// spans that the recorder has analyzed. The agent runs the recorder ([exectrace.Recorder.Run])
+// until Stop.
 //
-// Nil turns recordings off, as GMPULSE_RECORDER=off does: then no group is reported as a
-// leak unless the garbage collector proves it.
+// The default recorder records only while a group is suspicious. Nil switches recording off,
+// like GMPULSE_RECORDER=off. The agent then reports a group as leaked only if the garbage
+// collector proves it.
 //
 // [exectrace.Recorder.Run]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder.Run
 func WithRecorder(r *exectrace.Recorder) Option {
 	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }
 
-// WithLogger sets where the agent logs: one line at start, one at stop, and one
-// for each change of state such as an exporter that begins to fail. Default, and
-// nil, is slog.Default().
+// WithLogger sets the agent's logger. The agent logs one line when it starts, one when it
+// stops, and one for each change of state, such as an exporter that begins to fail. The
+// default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) {
 		if l != nil {

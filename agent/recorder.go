@@ -11,7 +11,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
-// recorderOptions returns the options that make a recorder an analyzer.
+// recorderOptions returns the options that add a recorder to the engine.
 func recorderOptions(r *exectrace.Recorder) []engine.Option {
 	if r == nil {
 		return nil
@@ -22,7 +22,7 @@ func recorderOptions(r *exectrace.Recorder) []engine.Option {
 	}
 }
 
-// keepSlow triggers a bundle of evidence for each slow span that the recorder explains.
+// keepSlow makes the store create a bundle for each slow span that the recorder analyzes.
 func keepSlow(r *exectrace.Recorder, store *evidence.Store) {
 	if r == nil || store == nil {
 		return

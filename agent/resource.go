@@ -15,11 +15,11 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// describe returns the resource of this process by OpenTelemetry's conventions.
-// What the user gave overrules what can be found out; of two values for one key
-// the later wins.
+// describe returns the resource of this process with the names of OpenTelemetry's semantic
+// conventions. Given attributes override detected ones; a later attribute overrides an earlier
+// one with the same key.
 func describe(service string, given []runtimeinfo.Attr) []runtimeinfo.Attr {
-	hostname, _ := os.Hostname() // absent where unknown
+	hostname, _ := os.Hostname() // empty if unknown
 	if service == "" {
 		service = programName()
 	}
@@ -53,7 +53,8 @@ func put(attrs []runtimeinfo.Attr, g runtimeinfo.Attr) []runtimeinfo.Attr {
 	return append(attrs, g)
 }
 
-// programName is the last part of the main package's path, else of the executable.
+// programName returns the last element of the path of the main package or, without build
+// information, of the executable.
 func programName() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" && info.Path != "command-line-arguments" {
 		return path.Base(info.Path)
@@ -61,7 +62,7 @@ func programName() string {
 	return filepath.Base(os.Args[0])
 }
 
-// version returns the version of the main module or, without one, its revision.
+// version returns the version of the main module or, if it has none, its revision.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -78,8 +79,8 @@ func version() string {
 	return ""
 }
 
-// instanceID tells this run of the process from every other: a random UUID, as
-// the convention for service.instance.id asks.
+// instanceID returns a random UUID, as the semantic convention of service.instance.id
+// recommends.
 func instanceID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails, by its documentation

@@ -17,14 +17,15 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine"
 )
 
-// server is the agent's own listener.
+// server is the agent's HTTP server.
 type server struct {
 	http     *http.Server
 	listener net.Listener
 	wg       sync.WaitGroup
 }
 
-// listen opens the listener, where the settings let it be open.
+// listen opens the listener. It returns an error if other machines can reach it and the
+// settings do not allow that.
 func listen(s *settings) (net.Listener, error) {
 	l, err := bind(s)
 	if err != nil {
@@ -36,8 +37,8 @@ func listen(s *settings) (net.Listener, error) {
 	return l, nil
 }
 
-// bind takes the address. An address that was asked for is taken or refused;
-// the default one moves on to the next free port, for two services on one machine.
+// bind listens on the configured address. If the address is the default one and in use, bind
+// uses the next free port, so that several services can run on one machine.
 func bind(s *settings) (net.Listener, error) {
 	var lc net.ListenConfig
 	ctx := context.Background() // binding a socket does not block
@@ -59,36 +60,36 @@ func bind(s *settings) (net.Listener, error) {
 	const tries = 16
 	for p := first; p < first+tries; p++ {
 		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
-			warnOfHop(s, l)
+			warnOtherPort(s, l)
 			return l, nil
 		}
 	}
 	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Handler yourself", host, err)
+		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Agent.Handler in your own server", host, err)
 	}
-	warnOfHop(s, l)
+	warnOtherPort(s, l)
 	return l, nil
 }
 
-// warnOfHop logs that the agent is not where scrapers and people look for it.
-func warnOfHop(s *settings, l net.Listener) {
+// warnOtherPort logs a warning if the agent does not listen on the default address.
+func warnOtherPort(s *settings, l net.Listener) {
 	if got := l.Addr().String(); got != s.listen {
-		s.logger.Warn("gmpulse: the default address is taken, by another agent perhaps; scrapers that ask there get another process: set GMPULSE_LISTEN",
+		s.logger.Warn("gmpulse: the default address is in use, perhaps by another agent, so the agent listens on another one; set GMPULSE_LISTEN",
 			slog.String("wanted", s.listen), slog.String("got", got))
 	}
 }
 
 const (
-	// idleTimeout is longer than most scrape intervals, so that scrapers may keep
-	// their connections.
+	// idleTimeout is longer than most scrape intervals, so that scrapers can reuse their
+	// connections.
 	idleTimeout = 35 * time.Second
-	// maxHeaderBytes has room for the cookies that browsers send to localhost, whatever
-	// the port.
+	// maxHeaderBytes has room for cookies: a browser sends the cookies of all servers on
+	// localhost.
 	maxHeaderBytes = 32 << 10
 )
 
-// serve answers until shutdown.
+// serve starts a server on l.
 func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 	s := &server{
 		listener: l,
@@ -101,31 +102,31 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 			MaxHeaderBytes:    maxHeaderBytes,
 			ConnContext:       withConnection,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-			// It would answer OPTIONS * without a look at the token.
+			// The general handler would answer OPTIONS * without a token.
 			DisableGeneralOptionsHandler: true,
 		},
 	}
-	s.wg.Go(func() { // labelled as the agent's, and so are the goroutines of its connections
+	s.wg.Go(func() {
+		// The goroutines of connections inherit the label.
 		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
 			if err := s.http.Serve(limit(l)); !errors.Is(err, http.ErrServerClosed) {
-				logger.Error("gmpulse: server ended", slog.Any("error", err))
+				logger.Error("gmpulse: the server has stopped", slog.Any("error", err))
 			}
 		})
 	})
 	return s
 }
 
-// lastRequests is how long requests under way have to end: a service that ends does
-// not wait for those who look at it.
-const lastRequests = 2 * time.Second
+// shutdownTimeout limits how long shutdown waits for requests in progress.
+const shutdownTimeout = 2 * time.Second
 
-// shutdown lets requests under way finish for a while, or until ctx is done, then cuts
-// them off.
+// shutdown waits for requests in progress until shutdownTimeout has passed or ctx is done,
+// then closes their connections.
 func (s *server) shutdown(ctx context.Context) error {
-	patience, cancel := context.WithTimeout(ctx, lastRequests)
+	graceful, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	var err error
-	if s.http.Shutdown(patience) != nil {
+	if s.http.Shutdown(graceful) != nil {
 		err = s.http.Close()
 	}
 	if ctx.Err() != nil {
@@ -134,11 +135,11 @@ func (s *server) shutdown(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("agent: server: %w", err)
 	}
-	s.wg.Wait() // Serve returns at once after Shutdown
+	s.wg.Wait() // Serve returns immediately after Shutdown
 	return err
 }
 
-// url is the address of a page of the server, for people to click on.
+// url returns the address of a page of the server.
 func (s *server) url(path string) string {
 	host, port, err := net.SplitHostPort(s.listener.Addr().String())
 	if err != nil {

@@ -15,22 +15,21 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// globalSpans watches the spans of the global TracerProvider. Applications set
-// it at any time, often after Start: the first is known at once (onFirstProvider), and
-// each tick looks whether there is another.
+// globalSpans reads the spans of the global TracerProvider. Applications often set it after
+// Start. onFirstProvider finds the first one immediately; each tick checks for another.
 type globalSpans struct {
 	processor *tracectx.Processor
 	logger    *slog.Logger
 	attaching guard.Poller[bool]
 	broken    atomic.Bool // attaching has panicked
 
-	begin time.Time   // of observing
-	none  atomic.Bool // noSpansAfter has passed, and no span was seen
-	told  bool
+	begin  time.Time   // time of the first tick
+	none   atomic.Bool // noSpansAfter has passed without a span
+	logged bool        // the absence of spans
 }
 
-// noSpansAfter is how long a program may take to set a provider or to begin a span
-// before the agent says that it sees none.
+// noSpansAfter is how long the agent waits for a provider or a span before it logs that there
+// is none.
 const noSpansAfter = time.Minute
 
 var _ engine.Analyzer = (*globalSpans)(nil)
@@ -38,28 +37,27 @@ var _ engine.Analyzer = (*globalSpans)(nil)
 // Metrics returns the metrics of the processor.
 func (g *globalSpans) Metrics() []*runtimeinfo.Metric { return g.processor.Metrics() }
 
-// Analyze attaches to the current provider, if that is possible, and adds the spans.
+// Analyze attaches to the current provider and adds the spans.
 func (g *globalSpans) Analyze(d *runtimeinfo.Draft) {
 	g.attach()
 	g.processor.Analyze(d)
-	g.notice(d.Snapshot().Time)
+	g.checkNone(d.Snapshot().Time)
 }
 
-// notice takes note of whether spans are seen at all, and logs it once if not.
-func (g *globalSpans) notice(now time.Time) {
+// checkNone sets g.none and logs a line the first time that it becomes true.
+func (g *globalSpans) checkNone(now time.Time) {
 	if g.begin.IsZero() {
 		g.begin = now
 	}
 	none := now.Sub(g.begin) >= noSpansAfter && !g.processor.Attached()
 	g.none.Store(none)
-	if none && !g.told {
-		g.told = true
-		g.logger.Info("gmpulse: no spans seen: the program has set no TracerProvider of the OpenTelemetry SDK. Leaks are found without them, but not under which requests; wrap the handler with Agent.Middleware and jobs with Agent.Do, or set a provider (docs/spans.md)")
+	if none && !g.logged {
+		g.logged = true
+		g.logger.Info("gmpulse: no spans seen: the program has set no TracerProvider of the OpenTelemetry SDK, so leaks are not attributed to requests; set a provider, or wrap the handler with Agent.Middleware and jobs with Agent.Do (docs/spans.md)")
 	}
 }
 
-// attach attaches to the provider of the moment. The provider is foreign code: it may
-// hold a lock for long, and panic.
+// attach attaches to the current global provider, which may hold a lock for long or panic.
 func (g *globalSpans) attach() {
 	if g.broken.Load() {
 		return
@@ -67,10 +65,10 @@ func (g *globalSpans) attach() {
 	_, err := g.attaching.Poll(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
 	if p := guard.Panicked(err); p != nil {
 		g.broken.Store(true)
-		g.logger.Error("gmpulse: the TracerProvider panicked when a span processor was registered; its spans are not seen",
+		g.logger.Error("gmpulse: the TracerProvider panicked when the agent registered its span processor; the agent does not see its spans",
 			slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	}
 }
 
-// attachWait is how long Start, and a tick, wait for the provider.
+// attachWait is how long Start and each tick wait for the provider.
 const attachWait = 50 * time.Millisecond

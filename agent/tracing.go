@@ -11,24 +11,24 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// WrapExporter returns an exporter that adds to spans what the process went
-// through while they ran, see [tracectx.WrapExporter]:
+// WrapExporter returns an exporter that adds the state of the process to each span, see
+// [tracectx.WrapExporter]:
 //
 //	sdktrace.NewTracerProvider(sdktrace.WithBatcher(a.WrapExporter(otlpExporter)))
 //
-// A disabled agent, and one with GMPULSE_ENRICH=off, returns next.
+// It returns next if the agent is disabled or enrichment is off.
 func (a *Agent) WrapExporter(next sdktrace.SpanExporter) sdktrace.SpanExporter {
 	return tracectx.WrapExporter(next, a.enrich)
 }
 
-// WrapProcessor is [Agent.WrapExporter] for a span processor, see
+// WrapProcessor is like [Agent.WrapExporter] for a span processor, see
 // [tracectx.WrapProcessor].
 func (a *Agent) WrapProcessor(next sdktrace.SpanProcessor) sdktrace.SpanProcessor {
 	return tracectx.WrapProcessor(next, a.enrich)
 }
 
-// WrapTracerProvider shows the agent every request, also those that the sampler
-// drops, see [tracectx.Processor.WrapTracerProvider]:
+// WrapTracerProvider returns a provider that reports every span to the agent, including
+// those that the sampler drops, see [tracectx.Processor.WrapTracerProvider]:
 //
 //	otel.SetTracerProvider(a.WrapTracerProvider(tp))
 //
@@ -40,8 +40,8 @@ func (a *Agent) WrapTracerProvider(tp trace.TracerProvider) trace.TracerProvider
 	return a.processor.WrapTracerProvider(tp)
 }
 
-// LogHandler adds to the application's own logs what they have in common with
-// traces and metrics, see [tracectx.NewLogHandler]:
+// LogHandler returns a handler that adds the trace and the state of the process to each log
+// record, see [tracectx.NewLogHandler]:
 //
 //	slog.SetDefault(slog.New(a.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
 //

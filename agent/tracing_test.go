@@ -17,9 +17,9 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-// A span that lasts for some ticks tells of them, one that a sampler drops is in
-// flight, and a line of the log has the goroutines of the last tick.
-func TestSpansAndTicks(t *testing.T) {
+// A span that lasts for several ticks gets attributes of them, a span that the sampler drops is
+// in the snapshot, and a log record has the goroutine count of the last tick.
+func TestSpansAndLogsAreEnriched(t *testing.T) {
 	a, _ := start(t, agent.WithInterval(10*time.Millisecond))
 	out := tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(a.WrapExporter(out)))
@@ -36,7 +36,7 @@ func TestSpansAndTicks(t *testing.T) {
 	defer dropped.End()
 	awaitTicks(t, a, 2)
 	if spans := a.Snapshot().Spans; len(spans) != 1 || spans[0].Name != "dropped" || spans[0].Sampled {
-		t.Errorf("in flight: %+v", spans)
+		t.Errorf("active spans: %+v", spans)
 	}
 
 	var text strings.Builder
@@ -59,13 +59,13 @@ func TestEnrichmentOff(t *testing.T) {
 			a, _ := start(t, opt(t))
 			var next sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 			if a.WrapExporter(next) != next {
-				t.Error("wrapped although it is off")
+				t.Error("WrapExporter wraps although enrichment is off")
 			}
 		})
 	}
 }
 
-func TestDisabledLeavesTracingAlone(t *testing.T) {
+func TestDisabledAgentWrapsNothing(t *testing.T) {
 	t.Setenv("OTEL_SDK_DISABLED", "true")
 	a, err := agent.Start(agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -15,34 +15,36 @@ import (
 
 // Analyzer adds values, spans and events to every snapshot.
 type Analyzer interface {
-	// Metrics returns the metrics that Analyze may add. [New] calls it once; the
-	// metrics must not change afterwards.
+	// Metrics returns the metrics that Analyze may add. [New] calls it once. The metrics
+	// must not change afterwards.
 	Metrics() []*runtimeinfo.Metric
-	// Analyze is called once a tick, from one goroutine at a time, after the sampler,
-	// the application's gauges and the analyzers before it. It must not block: the tick
-	// waits 100 ms for it. Of a call that takes longer only the events are used, with
-	// the next snapshot, and it is not called again until it has returned. An analyzer
-	// that panics is not called again.
+	// Analyze adds to the snapshot of a tick. The engine calls it once per tick, from one
+	// goroutine at a time, after the sampler, the gauges of the application and earlier
+	// analyzers. d must not be used after Analyze has returned.
+	//
+	// The tick waits 100 ms for Analyze. If a call takes longer, the snapshot lacks its
+	// values, its events are added to the next snapshot, and the engine does not call
+	// Analyze again until it has returned. An analyzer that panics is not called again.
 	Analyze(d *runtimeinfo.Draft)
 }
 
-// analyzeTimeout is how long a tick waits for one analyzer.
+// analyzeTimeout is how long a tick waits for each analyzer.
 const analyzeTimeout = 100 * time.Millisecond
 
-// task is foreign code that adds to each snapshot: an analyzer or a gauge.
+// task is a function that adds to each snapshot: an analyzer or a gauge.
 type task struct {
 	name string
 	call func(*runtimeinfo.Draft)
 
-	busy     atomic.Bool // it was called and has not returned
+	busy     atomic.Bool // a call has not returned
 	panicked atomic.Bool
-	late     atomic.Pointer[runtimeinfo.Draft] // of a call that returned after its tick
+	late     atomic.Pointer[runtimeinfo.Draft] // result of a call that returned after its tick
 
 	timeouts, panics atomic.Uint64
-	overdue          bool // the last call was late; only the tick uses it
+	overdue          bool // the last call was late; used only by tick
 }
 
-// round calls tasks one after another on a goroutine of its own.
+// round calls tasks one after another on a goroutine.
 type round struct {
 	tasks   []*task
 	failed  func(*task, error) // called when a task panicked
@@ -50,11 +52,11 @@ type round struct {
 	done    chan struct{}
 
 	mu     sync.Mutex
-	next   int // index of the task under way
+	next   int // index of the current task
 	closed bool
 }
 
-// startRound starts to call tasks; wg waits for the goroutine.
+// startRound starts the goroutine of a round. It adds the goroutine to wg.
 func startRound(wg *sync.WaitGroup, tasks []*task, b *runtimeinfo.Builder, failed func(*task, error)) *round {
 	r := &round{tasks: tasks, failed: failed, builder: b, done: make(chan struct{})}
 	wg.Go(r.run)
@@ -82,10 +84,10 @@ func (r *round) run() {
 	}
 }
 
-// call calls one task and reports whether the round goes on.
+// call calls one task and reports whether the round continues.
 func (r *round) call(t *task) bool {
 	if !t.busy.CompareAndSwap(false, true) {
-		return r.end(nil) // it hangs since an earlier tick
+		return r.end(nil) // a call of an earlier tick has not returned
 	}
 	d := r.builder.Draft()
 	t.call(d)
@@ -98,8 +100,8 @@ func (r *round) call(t *task) bool {
 	return true
 }
 
-// end merges the draft of the task under way and moves on to the next. It reports false
-// when the tick has given up waiting.
+// end merges the draft of the current task and moves on to the next task. It reports false if
+// the tick no longer waits for the round.
 func (r *round) end(d *runtimeinfo.Draft) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,9 +118,9 @@ func (r *round) end(d *runtimeinfo.Draft) bool {
 	return true
 }
 
-// wait waits until all tasks have returned, or until the timeout. In the second case it
-// returns the index of the task that is late, and a builder that the goroutine of the
-// round does not use.
+// wait waits until all tasks have returned or the timeout has passed. After a timeout it returns
+// the index of the task that is late and a copy of the builder, because the goroutine of the
+// round may still use the original.
 func (r *round) wait(timeout time.Duration) (late int, b *runtimeinfo.Builder, ok bool) {
 	t := time.NewTimer(timeout)
 	defer t.Stop()
@@ -142,7 +144,7 @@ func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
 	for _, t := range e.analyzers {
 		switch {
 		case t.panicked.Load():
-		case t.busy.Load(): // since an earlier tick
+		case t.busy.Load(): // a call of an earlier tick has not returned
 		default:
 			rest = append(rest, t)
 		}
@@ -175,18 +177,18 @@ func (e *Engine) analyzerLate(t *task) {
 	t.timeouts.Add(1)
 	if !t.overdue {
 		t.overdue = true
-		e.config.logger.Warn("gmpulse: analyzer does not return in time; snapshots lack its values",
+		e.config.logger.Warn("gmpulse: analyzer did not return in time; snapshots lack its values",
 			slog.String("analyzer", t.name), slog.Duration("timeout", analyzeTimeout))
 	}
 }
 
-// analyzerPanicked leaves an analyzer out from now on.
+// analyzerPanicked disables an analyzer.
 func (e *Engine) analyzerPanicked(t *task, err error) {
 	t.panicked.Store(true)
 	e.logPanic(t.name, err)
 }
 
-// background runs the background work of a part of the agent and recovers its panics.
+// background calls a function of WithBackground and recovers its panics.
 func (e *Engine) background(ctx context.Context, w work) {
 	err := guard.Do(func() error {
 		w.run(ctx)

@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine takes samples, has analyzers complete them and delivers them to exporters.
-// It links no client of a backend.
+// Package engine samples the process at an interval, calls analyzers that add to each sample,
+// and delivers the resulting snapshots to exporters.
 //
-//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-//	defer stop()
 //	e, err := engine.New(engine.WithExporter("log", exporters.Log(nil)))
-//	if err != nil { ... }
-//	if err := e.Start(ctx); err != nil { ... }
-//	serve(ctx) // the program, until ctx is done
-//	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-//	defer cancel()
-//	err = e.Stop(end)
+//	...
+//	err = e.Run(ctx) // until ctx is done
 //
-// When ctx is done, the engine takes and delivers a last sample. Stop waits for that; it
-// needs a context of its own, because ctx is done.
+// Most programs use package agent, which combines an engine with the standard analyzers and
+// exporters. Use this package directly to choose them, or to avoid linking the clients of
+// Prometheus and Fluentd: this package links no client of a backend.
 //
-// Most programs call agent.Start, which is New with the standard exporters and
-// what the environment asks for. Use this package where binary size or init-time
-// side effects of client libraries matter.
+// An exporter implements [exporters.Exporter] and is added with [WithExporter]. An analyzer
+// implements [Analyzer] and is added with [WithAnalyzer]. An exporter that is slow, hangs or panics
+// delays neither the samples nor other exporters. An analyzer that hangs delays one tick by 100 ms.
 //
 // # Cost
 //
-// At the default interval of one second the engine uses a few microseconds for
-// the sample, eleven looks at the scheduler of some 0.2 µs each and, every ten
-// seconds, a host pass of less than a millisecond on a goroutine of its own.
+// At the default interval the engine uses a few microseconds per second for the sample and
+// 0.2 µs for each of eleven readings of the scheduler. A host pass every ten seconds takes
+// less than a millisecond on its own goroutine.
 package engine
 
 import (
@@ -43,20 +38,19 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// ErrStopped is what Run and Start return when the engine was stopped before it ran, or
-// runs, or ran before.
-var ErrStopped = errors.New("engine: it was stopped, runs, or ran already; an engine runs once, make a new one")
+// ErrStopped is the error of [Engine.Run] and [Engine.Start] if the engine runs or was stopped
+// already.
+var ErrStopped = errors.New("engine: the engine runs or was stopped already; an engine runs once, so make a new one")
 
-// ProfilerLabel is the pprof label of every goroutine that the agent starts. It separates
-// the cost of the agent from the application's.
+// ProfilerLabel is the key of the pprof label of every goroutine that the agent starts. It
+// separates the cost of the agent from the cost of the application in profiles.
 const ProfilerLabel = delivery.ProfilerLabel
 
-// shutdownTimeout limits the shutdown when the context of Run is cancelled and Stop is not
-// called.
+// shutdownTimeout limits the shutdown if the context of Run is done and Stop was not called.
 const shutdownTimeout = 5 * time.Second
 
-// Engine samples the process and hands the snapshots to exporters. Make one
-// with [New]; it runs once. All methods may be called from any goroutine.
+// Engine samples the process and delivers the snapshots to exporters. [New] makes one. It runs
+// once. Its methods are safe for concurrent use.
 type Engine struct {
 	config     config
 	start      time.Time
@@ -68,8 +62,8 @@ type Engine struct {
 	calls      sync.WaitGroup // goroutines that call gauges and analyzers
 	catalogue  atomic.Pointer[runtimeinfo.Catalogue]
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
-	builder    *runtimeinfo.Builder // of the last snapshot; only the tick uses it
-	span       *runtimeinfo.Span    // the oldest sampled one of the last snapshot; only the tick uses it
+	builder    *runtimeinfo.Builder // of the last snapshot; used only by tick
+	span       *runtimeinfo.Span    // the oldest sampled span of the last snapshot; used only by tick
 
 	ticks        atomic.Uint64
 	missed       atomic.Uint64
@@ -78,14 +72,14 @@ type Engine struct {
 
 	stopOnce sync.Once
 	stop     chan struct{}   // closed by Stop
-	stopCtx  context.Context //nolint:containedctx // the deadline of Stop, which Run's goroutine obeys; set before stop is closed
+	stopCtx  context.Context //nolint:containedctx // passes the deadline of Stop to the goroutine of Run; set before stop is closed
 	started  atomic.Bool
 	done     chan struct{} // closed when Run has returned
-	err      error         // of Run; set before done is closed
+	err      error         // the result of Run; set before done is closed
 }
 
-// New checks the options and assembles an engine. It starts nothing and opens
-// nothing. The error joins everything that is wrong.
+// New returns an engine. It starts no goroutine and opens no file or connection. Its error
+// joins all invalid options. A nil Option is ignored.
 func New(opts ...Option) (*Engine, error) {
 	c := defaultConfig()
 	for _, o := range opts {
@@ -121,9 +115,9 @@ func New(opts ...Option) (*Engine, error) {
 	return e, nil
 }
 
-// Run samples until Stop is called or ctx is done; then it takes a last sample,
-// delivers it, and shuts the exporters down. It blocks meanwhile and returns
-// what kept it from ending in time, if anything.
+// Run samples until [Engine.Stop] is called or ctx is done. Then it takes a last sample,
+// delivers it and shuts down the exporters. If Stop was not called, the shutdown takes at most
+// five seconds. Run returns an error if an exporter or another part did not end in time.
 func (e *Engine) Run(ctx context.Context) error {
 	if !e.started.CompareAndSwap(false, true) {
 		return ErrStopped
@@ -132,7 +126,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	return e.err
 }
 
-// Start is Run on a goroutine of its own, which Stop waits for.
+// Start calls [Engine.Run] on a new goroutine. Stop waits for it and returns its error.
 func (e *Engine) Start(ctx context.Context) error {
 	if !e.started.CompareAndSwap(false, true) {
 		return ErrStopped
@@ -141,17 +135,17 @@ func (e *Engine) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends Run or Start: a last sample is taken and delivered, and the exporters are
-// shut down. It returns by the deadline of ctx even if an exporter hangs; the error then
-// names that exporter. Further calls wait for the same shutdown. On an engine that never
-// ran, Stop takes no sample but shuts the exporters down.
+// Stop makes Run take and deliver a last sample and shut down the exporters, and waits for it.
+// It returns by the deadline of ctx even if an exporter hangs; the error then names that
+// exporter. ctx must not be the context of Run, which may be done already. Further calls wait
+// for the same shutdown. If the engine never ran, Stop only shuts down the exporters.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.stopOnce.Do(func() {
 		e.stopCtx = ctx
 		close(e.stop)
 	})
 	if e.started.CompareAndSwap(false, true) {
-		go e.dismiss(ctx) // e.done is waited for below
+		go e.dismiss(ctx)
 	}
 	select {
 	case <-e.done:
@@ -159,17 +153,18 @@ func (e *Engine) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	select {
-	case <-e.done: // both at once: the end is what counts
+	case <-e.done:
 		return e.err
 	default:
 		return fmt.Errorf("engine: stop: %w", context.Cause(ctx))
 	}
 }
 
-// Snapshot returns the newest snapshot, or nil before the first tick.
+// Snapshot returns the newest snapshot, or nil before the first tick. The caller must not
+// change it.
 func (e *Engine) Snapshot() *runtimeinfo.Snapshot { return e.latest.Load() }
 
-// work is the life of the engine, under its profiler label.
+// work calls run under the profiler label and closes e.done.
 func (e *Engine) work(ctx context.Context) {
 	defer close(e.done)
 	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "tick"), func(ctx context.Context) { e.err = e.run(ctx) })
@@ -199,8 +194,7 @@ func (e *Engine) run(ctx context.Context) error {
 	return errors.Join(err, waitFor(shutdown, &wg))
 }
 
-// dismiss shuts the exporters of an engine down that never ran: they may hold
-// something since they were made.
+// dismiss shuts down the exporters of an engine that never ran.
 func (e *Engine) dismiss(ctx context.Context) {
 	defer close(e.done)
 	var wg sync.WaitGroup
@@ -212,7 +206,7 @@ func (e *Engine) dismiss(ctx context.Context) {
 	e.err = errors.Join(e.stopDeliveries(shutdown, nil), waitFor(shutdown, &wg))
 }
 
-// sample ticks until it is time to stop. The first tick is immediate.
+// sample ticks until Stop is called or ctx is done. The first tick is immediate.
 func (e *Engine) sample(ctx context.Context) {
 	ticker := time.NewTicker(e.config.interval)
 	defer ticker.Stop()
@@ -233,10 +227,10 @@ func (e *Engine) sample(ctx context.Context) {
 	}
 }
 
-// pulse looks at the scheduler between ticks.
+// pulse reads the gauges of the scheduler between ticks.
 func (e *Engine) pulse(ctx context.Context) {
 	if e.config.interval <= pulseInterval {
-		return // every tick is a pulse
+		return // the ticks are frequent enough
 	}
 	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "pulse"), func(ctx context.Context) {
 		ticker := time.NewTicker(pulseInterval)
@@ -254,7 +248,7 @@ func (e *Engine) pulse(ctx context.Context) {
 	})
 }
 
-// tick takes a sample, completes it and makes it the newest snapshot.
+// tick takes a sample, calls gauges and analyzers, and stores the newest snapshot.
 func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapshot {
 	all, catalogue := e.list()
 	pass := e.host.last.Load()
@@ -284,20 +278,20 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 	return s
 }
 
-// post gives a snapshot to every exporter. It waits for none.
+// post hands a snapshot to every exporter without waiting.
 func (e *Engine) post(s *runtimeinfo.Snapshot) {
 	for _, d := range e.deliveries {
 		d.Post(s)
 	}
 }
 
-// shutdownContext returns the context of the shutdown. Its deadline is a little before
-// that of Stop, so that Stop can name the exporter that is still busy.
+// shutdownContext returns the context of the shutdown. Its deadline is slightly before the
+// deadline of Stop, so that Stop can return an error that names the busy exporter.
 func (e *Engine) shutdownContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	select {
 	case <-e.stop:
 	default:
-		return context.WithTimeoutCause(context.WithoutCancel(ctx), shutdownTimeout, errors.New("engine: shutdown took longer than 5 s"))
+		return context.WithTimeoutCause(context.WithoutCancel(ctx), shutdownTimeout, errors.New("engine: the shutdown took longer than 5 s"))
 	}
 	deadline, ok := e.stopCtx.Deadline()
 	if !ok {
@@ -307,20 +301,20 @@ func (e *Engine) shutdownContext(ctx context.Context) (context.Context, context.
 	return context.WithDeadline(e.stopCtx, deadline.Add(-margin))
 }
 
-// stopDeliveries stops all exporters at once. Each gets last, nil for nothing, after
-// what it has not read yet.
+// stopDeliveries stops all exporters concurrently. Each receives last, if it is not nil, after
+// its pending snapshot.
 func (e *Engine) stopDeliveries(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	errs := make([]error, len(e.deliveries))
 	var wg sync.WaitGroup
 	for i, d := range e.deliveries {
 		wg.Go(func() { errs[i] = d.Stop(ctx, last) })
 	}
-	wg.Wait() // bounded: each returns when ctx is done
+	wg.Wait() // each returns when ctx is done
 	return errors.Join(errs...)
 }
 
-// waitFor waits for the engine's goroutines, but not longer than ctx: one may be
-// inside an exporter or a host library that does not return.
+// waitFor waits for wg until ctx is done. A goroutine may be in a call of an exporter or a host
+// library that does not return.
 func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {

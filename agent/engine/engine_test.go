@@ -6,15 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
-	"os"
-	"os/signal"
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var quiet = engine.WithLogger(slog.New(slog.DiscardHandler))
 
-// collect is an exporter that keeps what it gets.
+// collect is an exporter that stores the snapshots it receives.
 type collect struct {
 	got  []*runtimeinfo.Snapshot
 	shut int
@@ -46,7 +42,7 @@ func (c *collect) Shutdown(context.Context) error {
 	return nil
 }
 
-// run starts an engine in its own goroutine; stop ends it within d.
+// run starts an engine; stop calls Stop with a timeout.
 func run(t *testing.T, opts ...engine.Option) (e *engine.Engine, stop func(d time.Duration) error) {
 	t.Helper()
 	e, err := engine.New(append([]engine.Option{quiet}, opts...)...)
@@ -63,8 +59,8 @@ func run(t *testing.T, opts ...engine.Option) (e *engine.Engine, stop func(d tim
 	}
 }
 
-// A healthy exporter receives every snapshot while one neighbour hangs until
-// its deadline each time and another panics each time.
+// An exporter receives every snapshot while another one times out at every call and a third one
+// panics at every call.
 func TestExportersAreIsolated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		healthy := &collect{}
@@ -83,7 +79,7 @@ func TestExportersAreIsolated(t *testing.T) {
 		}
 		// 60 ticks from 0 s to 59 s, and the last one by Stop.
 		if len(healthy.got) != 61 {
-			t.Errorf("the healthy exporter received %d snapshots, want 61", len(healthy.got))
+			t.Errorf("the first exporter received %d snapshots, want 61", len(healthy.got))
 		}
 		for i, s := range healthy.got {
 			if s.Seq != uint64(i+1) {
@@ -121,8 +117,8 @@ func TestFirstSampleIsImmediate(t *testing.T) {
 	})
 }
 
-// The host pass has its own pace, and its values stay in between.
-func TestHostPass(t *testing.T) {
+// Snapshots between two host passes have the values of the last one.
+func TestHostValuesStayBetweenPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
 		_, stop := run(t, engine.WithExporter("c", c), engine.WithHostInterval(10*time.Second))
@@ -142,14 +138,14 @@ func TestHostPass(t *testing.T) {
 	})
 }
 
-// Looks at the scheduler every 87 ms, and the tick's own.
-func TestPulse(t *testing.T) {
+// The engine reads the scheduler every 87 ms and at every tick.
+func TestPulseInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, stop := run(t)
 		time.Sleep(10*time.Second + 50*time.Millisecond)
-		looks := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
-		if looks < 125 || looks > 127 {
-			t.Errorf("%d looks in 10.05 s, want 115 pulses and 11 ticks, give or take the one at the same moment", looks)
+		readings := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
+		if readings < 125 || readings > 127 {
+			t.Errorf("%d readings in 10.05 s, want 126: 115 pulses and 11 ticks", readings)
 		}
 		if err := stop(time.Second); err != nil {
 			t.Error(err)
@@ -157,110 +153,114 @@ func TestPulse(t *testing.T) {
 	})
 }
 
-func TestStop(t *testing.T) {
-	t.Run("again", func(t *testing.T) {
-		_, stop := run(t)
-		for range 3 {
-			if err := stop(time.Second); err != nil {
-				t.Error(err)
-			}
+func TestStopTwice(t *testing.T) {
+	_, stop := run(t)
+	for range 3 {
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
 		}
-	})
-	t.Run("before Run", func(t *testing.T) {
-		e, err := engine.New(quiet)
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+func TestRunAfterStop(t *testing.T) {
+	e, err := engine.New(quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+		t.Errorf("Run after Stop: %v", err)
+	}
+}
+
+func TestStopOfStoppedEngineIgnoresItsContext(t *testing.T) {
+	e, stop := run(t)
+	if err := stop(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 { // select chooses at random among ready cases
+		if err := e.Stop(over); err != nil {
+			t.Fatalf("Stop of a stopped engine: %v", err)
 		}
+	}
+}
+
+func TestStopBeforeRunShutsDownExporters(t *testing.T) {
+	c := &collect{}
+	e, err := engine.New(quiet, engine.WithExporter("c", c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
 		if err := e.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
-			t.Errorf("Run after Stop: %v", err)
-		}
-	})
-	t.Run("again, when the time is over", func(t *testing.T) {
-		e, stop := run(t)
-		if err := stop(time.Second); err != nil {
-			t.Fatal(err)
-		}
-		over, cancel := context.WithCancel(t.Context())
-		cancel()
-		for range 64 { // a select among two that are ready takes either
-			if err := e.Stop(over); err != nil {
-				t.Fatalf("it has stopped, and says %v", err)
-			}
-		}
-	})
-	t.Run("before Run shuts the exporters down", func(t *testing.T) {
+	}
+	if c.shut != 1 || len(c.got) != 0 {
+		t.Errorf("%d Shutdowns and %d snapshots, want 1 and 0", c.shut, len(c.got))
+	}
+}
+
+func TestEngineRunsOnce(t *testing.T) {
+	e, stop := run(t)
+	for e.Snapshot() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
+		t.Errorf("second Run: %v", err)
+	}
+	if err := stop(time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunReturnsWhenItsContextIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
 		e, err := engine.New(quiet, engine.WithExporter("c", c))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
-			if err := e.Stop(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-		if c.shut != 1 || len(c.got) != 0 {
-			t.Errorf("%d Shutdowns and %d snapshots, want 1 and 0", c.shut, len(c.got))
-		}
-	})
-	t.Run("runs once", func(t *testing.T) {
-		e, stop := run(t)
-		for e.Snapshot() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		if err := e.Run(t.Context()); !errors.Is(err, engine.ErrStopped) {
-			t.Errorf("second Run: %v", err)
-		}
-		if err := stop(time.Second); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		if err := e.Run(ctx); err != nil {
 			t.Error(err)
 		}
-	})
-	t.Run("by the context of Run", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := &collect{}
-			e, err := engine.New(quiet, engine.WithExporter("c", c))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
-			defer cancel()
-			if err := e.Run(ctx); err != nil {
-				t.Error(err)
-			}
-			if len(c.got) != 5 { // at 0, 1, 2, 3 s and the last one
-				t.Errorf("%d snapshots, want 5", len(c.got))
-			}
-		})
-	})
-	t.Run("with an exporter that hangs", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			release := make(chan struct{})
-			e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
-				<-release // ignores its context
-				return nil
-			})))
-			time.Sleep(time.Second)
-			begin := time.Now()
-			err := stop(2 * time.Second)
-			if took := time.Since(begin); took > 2*time.Second {
-				t.Errorf("Stop took %v", took)
-			}
-			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "exporter stuck is still busy") {
-				t.Errorf("Stop: %v", err)
-			}
-			synctest.Wait()
-			if a := e.Stats().Exporters[0].Snapshots; a.Pending != 0 || a.Accepted != a.Delivered+a.Lost() {
-				t.Errorf("account %+v", a)
-			}
-			close(release)
-		})
+		if len(c.got) != 5 { // at 0, 1, 2, 3 s and the last one
+			t.Errorf("%d snapshots, want 5", len(c.got))
+		}
 	})
 }
 
-func TestGauge(t *testing.T) {
+func TestStopReturnsByItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+			<-release // ignores its context
+			return nil
+		})))
+		time.Sleep(time.Second)
+		begin := time.Now()
+		err := stop(2 * time.Second)
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("Stop took %v", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "exporter stuck is still busy") {
+			t.Errorf("Stop: %v", err)
+		}
+		synctest.Wait()
+		if a := e.Stats().Exporters[0].Snapshots; a.Pending != 0 || a.Accepted != a.Delivered+a.Lost() {
+			t.Errorf("statistics %+v", a)
+		}
+		close(release)
+	})
+}
+
+func TestGaugeIsReadOncePerTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, stop := run(t)
 		synctest.Wait()
@@ -274,7 +274,7 @@ func TestGauge(t *testing.T) {
 			}
 		}
 		if err := e.Gauge("test.nil", "", "A test.", nil); err == nil {
-			t.Error("a nil function was taken")
+			t.Error("a nil function was accepted")
 		}
 		time.Sleep(3*time.Second + 500*time.Millisecond)
 		s := e.Snapshot()
@@ -301,37 +301,37 @@ func TestGaugeNames(t *testing.T) {
 	add := func(name, help string) error { return e.Gauge(name, "", help, func() float64 { return 1 }) }
 	for _, bad := range []string{"", "Queue", "queue depth", "queue..depth", ".queue", "9queue", "go.goroutine.count", "go.goroutine", "go.goroutine.count.mine", "go_goroutine_count", "gmpulse.threads"} {
 		if err := add(bad, "Help."); err == nil {
-			t.Errorf("the name %q was taken", bad)
+			t.Errorf("the name %q was accepted", bad)
 		}
 	}
-	for _, reserved := range []string{"id", "seq", "spans", "message", "resource", "resource.shop", "event.name", "severity", "attributes.size", "record"} {
+	for _, reserved := range []string{"id", "seq", "spans", "message", "resource", "resource.service", "event.name", "severity", "attributes.size", "record"} {
 		if err := add(reserved, "Help."); err == nil || !strings.Contains(err.Error(), "a field") || !strings.Contains(err.Error(), "app."+reserved) {
 			t.Errorf("the name %q: %v", reserved, err)
 		}
 	}
 	if err := add("queue.depth", ""); err == nil {
-		t.Error("a gauge without help was taken")
+		t.Error("a gauge without help was accepted")
 	}
 	if err := add("queue.depth", "Items that wait."); err != nil {
 		t.Fatal(err)
 	}
 	if err := add("queue.depth", "Again."); err == nil {
-		t.Error("a name was taken twice")
+		t.Error("a name was accepted twice")
 	}
 	if err := add("pool.idle", "Idle workers."); err != nil {
 		t.Fatal(err)
 	}
-	for n := 2; n < engine.MaxGauges; n++ {
+	for n := 2; n < 256; n++ {
 		if err := add(fmt.Sprintf("g%d", n), "Help."); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := add("one.too.many", "Help."); err == nil {
-		t.Error("more gauges than MaxGauges were taken")
+		t.Error("gauge 257 was accepted")
 	}
 }
 
-// A gauge that blocks costs each tick its patience once, and the tick goes on.
+// A gauge that blocks is absent until it returns and does not stop the ticks.
 func TestGaugeThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, stop := run(t)
@@ -344,7 +344,7 @@ func TestGaugeThatBlocks(t *testing.T) {
 			t.Errorf("%d ticks, want 11", n)
 		}
 		if _, ok := e.Snapshot().Number("test.blocks"); ok {
-			t.Error("a value from nowhere")
+			t.Error("the gauge has a value before it has returned")
 		}
 		close(release)
 		time.Sleep(2 * time.Second)
@@ -357,8 +357,8 @@ func TestGaugeThatBlocks(t *testing.T) {
 	})
 }
 
-// One gauge that hangs, or is slow each time, costs the others one tick at most, and
-// whoever panics is named, whatever went wrong before.
+// Gauges that hang, are slow, panic or return NaN are absent and do not affect another gauge. The
+// log names the one that panics.
 func TestGaugesAreIsolated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -371,7 +371,7 @@ func TestGaugesAreIsolated(t *testing.T) {
 			{"test.nan", func() float64 { return math.NaN() }},
 			{"test.hangs", func() float64 { <-release; return 1 }},
 			{"test.slow", func() float64 { time.Sleep(20 * time.Millisecond); return 2 }},
-			{"test.well", func() float64 { return 3 }},
+			{"test.ok", func() float64 { return 3 }},
 			{"test.panics", func() float64 { panic("oh") }},
 		} {
 			if err := e.Gauge(g.name, "", "A test.", g.f); err != nil {
@@ -379,7 +379,7 @@ func TestGaugesAreIsolated(t *testing.T) {
 			}
 		}
 		time.Sleep(10*time.Second + 500*time.Millisecond)
-		for name, want := range map[string]bool{"test.nan": false, "test.hangs": false, "test.slow": false, "test.well": true, "test.panics": false} {
+		for name, want := range map[string]bool{"test.nan": false, "test.hangs": false, "test.slow": false, "test.ok": true, "test.panics": false} {
 			if _, ok := e.Snapshot().Number(name); ok != want {
 				t.Errorf("%s: %v, want %v", name, ok, want)
 			}
@@ -397,7 +397,7 @@ func TestGaugesAreIsolated(t *testing.T) {
 // started is the metric of panicky.
 var started = &runtimeinfo.Metric{Name: "test.started", Kind: runtimeinfo.KindCounter, Help: "A test."}
 
-// panicky is an analyzer that works twice.
+// panicky is an analyzer that panics at its third call.
 type panicky struct{ calls int }
 
 func (*panicky) Metrics() []*runtimeinfo.Metric { return []*runtimeinfo.Metric{started} }
@@ -415,20 +415,20 @@ func (p *panicky) Analyze(d *runtimeinfo.Draft) {
 	d.AddEvents(runtimeinfo.Event{Name: "span.never_ended"})
 }
 
-// analyzer is a function that adds to snapshots.
+// analyzer is a function that implements Analyzer without metrics.
 type analyzer func(*runtimeinfo.Draft)
 
 func (analyzer) Metrics() []*runtimeinfo.Metric { return nil }
 func (f analyzer) Analyze(d *runtimeinfo.Draft) { f(d) }
 
-// Analyzers and background work that panic end neither the process nor the loop, and are
-// logged once.
-func TestPartsThatPanic(t *testing.T) {
+// Analyzers and background functions that panic are logged once and stop neither the process nor
+// the ticks.
+func TestPanicsOfAnalyzersAreRecovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		c := &collect{}
 		_, stop := run(t, engine.WithExporter("c", c),
-			engine.WithAnalyzer("unwell", analyzer(func(*runtimeinfo.Draft) { panic("oh") })),
+			engine.WithAnalyzer("panics", analyzer(func(*runtimeinfo.Draft) { panic("oh") })),
 			engine.WithAnalyzer("goexits", analyzer(func(*runtimeinfo.Draft) { runtime.Goexit() })),
 			engine.WithBackground("background", func(context.Context) { panic("oh") }),
 			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -439,13 +439,13 @@ func TestPartsThatPanic(t *testing.T) {
 		if len(c.got) != 5 {
 			t.Errorf("%d snapshots, want 5", len(c.got))
 		}
-		for _, part := range []string{"unwell", "goexits", "background"} {
+		for _, part := range []string{"panics", "goexits", "background"} {
 			if n := strings.Count(log.String(), "part="+part); n != 1 {
-				t.Errorf("%s is named %d times", part, n)
+				t.Errorf("%s is in %d log lines, want 1", part, n)
 			}
 		}
 		last := c.got[len(c.got)-1]
-		if n := analyzerFailures(last, "unwell", "panic"); n != 1 {
+		if n := analyzerFailures(last, "panics", "panic"); n != 1 {
 			t.Errorf("%v panics counted, want 1", n)
 		}
 	})
@@ -461,29 +461,29 @@ func analyzerFailures(s *runtimeinfo.Snapshot, name, reason string) float64 {
 	return -1
 }
 
-// An analyzer that hangs delays one tick by 100 ms. Other analyzers are called, the hang
-// is counted and logged, and the analyzer is called again once it has returned. The events
-// of the late call are not lost.
+// An analyzer that hangs delays one tick by 100 ms. The engine calls the other analyzers, counts
+// and logs the timeout, and calls the analyzer again after it has returned. The next snapshot has
+// the events of the late call.
 func TestAnalyzerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		release := make(chan struct{})
-		calls := 0
+		var calls atomic.Int64
 		c := &collect{}
 		e, stop := run(t, engine.WithExporter("c", c),
 			engine.WithAnalyzer("hangs", analyzer(func(d *runtimeinfo.Draft) {
-				calls++
-				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", calls)})
+				n := calls.Add(1)
+				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", n)})
 				<-release
 			})),
-			engine.WithAnalyzer("well", analyzer(func(d *runtimeinfo.Draft) { d.AddEvents(runtimeinfo.Event{Name: "well"}) })),
+			engine.WithAnalyzer("ok", analyzer(func(d *runtimeinfo.Draft) { d.AddEvents(runtimeinfo.Event{Name: "ok"}) })),
 			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		time.Sleep(5*time.Second + 500*time.Millisecond)
 		if n := e.Stats().Ticks; n != 6 {
 			t.Errorf("%d ticks, want 6", n)
 		}
-		if calls != 1 {
-			t.Errorf("called %d times while it hangs", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("called %d times while it hangs", n)
 		}
 		close(release)
 		time.Sleep(2 * time.Second)
@@ -496,14 +496,14 @@ func TestAnalyzerThatHangs(t *testing.T) {
 				events = append(events, fmt.Sprint(i, " ", v.Name))
 			}
 		}
-		want := "[0 well 1 well 2 well 3 well 4 well 5 well 6 call 1 6 call 2 6 well 7 call 3 7 well 8 call 4 8 well]"
+		want := "[0 ok 1 ok 2 ok 3 ok 4 ok 5 ok 6 call 1 6 call 2 6 ok 7 call 3 7 ok 8 call 4 8 ok]"
 		if got := fmt.Sprint(events); got != want {
 			t.Errorf("events %s, want %s", got, want)
 		}
 		if n := analyzerFailures(c.got[6], "hangs", "timeout"); n != 1 {
 			t.Errorf("%v timeouts counted, want 1", n)
 		}
-		if got := log.String(); strings.Count(got, "does not return in time") != 1 || strings.Count(got, "works again") != 1 {
+		if got := log.String(); strings.Count(got, "did not return in time") != 1 || strings.Count(got, "works again") != 1 {
 			t.Errorf("log:\n%s", got)
 		}
 	})
@@ -523,18 +523,18 @@ func TestStopWhileAnAnalyzerHangs(t *testing.T) {
 	})
 }
 
-// noLogger is a handler that panics.
-type noLogger struct{ slog.Handler }
+// panickingHandler is a log handler that panics.
+type panickingHandler struct{ slog.Handler }
 
-func (noLogger) Enabled(context.Context, slog.Level) bool  { return true }
-func (noLogger) WithAttrs([]slog.Attr) slog.Handler        { return noLogger{} }
-func (noLogger) Handle(context.Context, slog.Record) error { panic("oh") }
+func (panickingHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (panickingHandler) WithAttrs([]slog.Attr) slog.Handler        { return panickingHandler{} }
+func (panickingHandler) Handle(context.Context, slog.Record) error { panic("oh") }
 
-// A logger that panics does so on the goroutine of whoever had something to say.
-func TestLoggerThatPanics(t *testing.T) {
+// A log handler that panics does not stop the ticks.
+func TestLogHandlerThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") })
-		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithAnalyzer("spans", &panicky{}), engine.WithLogger(slog.New(noLogger{})))
+		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithAnalyzer("spans", &panicky{}), engine.WithLogger(slog.New(panickingHandler{})))
 		time.Sleep(5*time.Second + 500*time.Millisecond)
 		if n := e.Stats().Ticks; n != 6 {
 			t.Errorf("%d ticks, want 6", n)
@@ -545,7 +545,7 @@ func TestLoggerThatPanics(t *testing.T) {
 	})
 }
 
-func TestAnalyzer(t *testing.T) {
+func TestAnalyzerAddsToSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
 		_, stop := run(t, engine.WithExporter("c", c), engine.WithAnalyzer("spans", &panicky{}))
@@ -554,7 +554,7 @@ func TestAnalyzer(t *testing.T) {
 			t.Error(err)
 		}
 		if len(c.got) != 5 {
-			t.Fatalf("%d snapshots, want 5: a panic of an analyzer must not end the loop", len(c.got))
+			t.Fatalf("%d snapshots, want 5: a panic of an analyzer must not stop the ticks", len(c.got))
 		}
 		s := c.got[1]
 		if len(s.Spans) != 1 || len(s.Events) != 1 {
@@ -564,12 +564,12 @@ func TestAnalyzer(t *testing.T) {
 			t.Errorf("started %v, %v", v, ok)
 		}
 		if _, ok := c.got[3].Number("test.started"); ok {
-			t.Error("an analyzer that panicked still adds numbers")
+			t.Error("an analyzer that panicked still adds values")
 		}
 	})
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewReturnsAllErrors(t *testing.T) {
 	f := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return nil })
 	_, err := engine.New(
 		engine.WithInterval(time.Millisecond),
@@ -587,11 +587,11 @@ func TestNewRefuses(t *testing.T) {
 		"engine: WithHostInterval: -1s is not between",
 		"engine: WithExportTimeout: 24h0m0s is not between",
 		"the name is empty",
-		`the name "a" is taken`,
+		`the name "a" is used twice`,
 		`the exporter "b" is nil`,
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q:\n%v", want, err)
+			t.Errorf("the error does not contain %q:\n%v", want, err)
 		}
 	}
 }
@@ -610,50 +610,4 @@ func TestStalled(t *testing.T) {
 	if s := (engine.Stats{Interval: time.Second}); s.Stalled(now) {
 		t.Error("stalled before the first tick")
 	}
-}
-
-func ExampleNew() {
-	e, err := engine.New(
-		engine.WithInterval(time.Second),
-		engine.WithExporter("log", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
-			for p := range s.Points() {
-				_, _ = io.Discard.Write([]byte(p.Metric.Key()))
-			}
-			return nil
-		})))
-	if err != nil {
-		panic(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	if err := e.Run(ctx); err != nil {
-		panic(err)
-	}
-	// Output:
-}
-
-// A service that ends by a signal delivers its last snapshot.
-func ExampleEngine_Stop() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var last uint64
-	e, err := engine.New(engine.WithExporter("last", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
-		last = s.Seq
-		return nil
-	})))
-	if err != nil {
-		panic(err)
-	}
-	if err := e.Start(ctx); err != nil {
-		panic(err)
-	}
-	stop() // in place of the signal: the service runs until ctx is done
-	<-ctx.Done()
-	end, cancel := context.WithTimeout(context.Background(), 5*time.Second) // not ctx, which is done
-	defer cancel()
-	if err := e.Stop(end); err != nil {
-		panic(err)
-	}
-	fmt.Println("the last snapshot was delivered:", last == e.Snapshot().Seq)
-	// Output: the last snapshot was delivered: true
 }

@@ -16,55 +16,56 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// MaxGauges is how many gauges an application may add. Each is a series in
-// every backend: for more than a few hundred a metrics library is the right tool.
-const MaxGauges = 256
+// maxGauges is the maximum number of gauges. A program with more metrics needs a metrics
+// library.
+const maxGauges = 256
 
 // gaugeTimeout is how long a tick waits for all gauges together.
 const gaugeTimeout = 10 * time.Millisecond
 
-// gauges are the application's own functions.
+// gauges holds the gauges of the application.
 type gauges struct {
 	failures atomic.Uint64
 
 	mu    sync.Mutex // held while the catalogue changes
 	all   []*gauge
-	order []*task // of the calls in a tick; only the tick uses it
+	order []*task // order of the calls in a tick; used only by tick
 }
 
-// gauge is one function of the application.
+// gauge is one gauge of the application.
 type gauge struct {
 	task
 
 	metric *runtimeinfo.Metric
 }
 
-// Gauge adds a number of the application to every snapshot from the next tick on.
-// The unit is UCUM, as in [runtimeinfo.Metric]; "" for none. f is called once a tick on
-// another goroutine and must not block: the tick waits 10 ms for all gauges together.
-// A gauge that takes longer, panics or returns NaN or an infinite number is absent and
-// counted in gmpulse.callbacks.failed.
+// Gauge adds a gauge of the application to every snapshot, starting with the next tick. The name
+// consists of lower-case words joined by dots or underscores. The unit is a UCUM unit, see
+// [runtimeinfo.Metric], or "" for none. help says in one sentence what the gauge measures.
 //
-// Gauge returns an error if f is nil, help is empty, the name is not lower-case words
-// joined by dots or underscores, if it clashes with another metric or with a field of the
-// records of exporters such as id, seq, spans and message, or if there are [MaxGauges]
-// gauges. Gauge may be called at any time from any goroutine.
+// The engine calls f once per tick on another goroutine. The tick waits 10 ms for all gauges
+// together. If f takes longer, panics, or returns NaN or an infinite number, the snapshot lacks
+// the gauge, and the metric gmpulse.callbacks.failed counts it.
+//
+// Gauge returns an error if f is nil, if help is empty, if the name is malformed, the name of
+// another metric or of a field in the records of exporters (such as id, seq, spans and
+// message), or if there are 256 gauges already. Gauge may be called at any time.
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	e.gauges.mu.Lock()
 	defer e.gauges.mu.Unlock()
 	switch {
 	case f == nil:
 		return fmt.Errorf("engine: gauge %q: the function is nil", name)
-	case len(e.gauges.all) >= MaxGauges:
-		return fmt.Errorf("engine: gauge %q: there are %d gauges already, the most allowed", name, MaxGauges)
+	case len(e.gauges.all) >= maxGauges:
+		return fmt.Errorf("engine: gauge %q: there are %d gauges already, which is the maximum", name, maxGauges)
 	case !regexp.MustCompile(gaugeName).MatchString(name):
-		return fmt.Errorf("engine: gauge %q: a name is lower-case words joined by dots or underscores, like queue.depth", name)
+		return fmt.Errorf("engine: gauge %q: a name consists of lower-case words joined by dots or underscores, like queue.depth", name)
 	case help == "":
-		return errors.New("engine: gauge " + name + ": help is empty; say in one sentence what it measures")
+		return errors.New("engine: gauge " + name + ": help is empty; state in one sentence what the gauge measures")
 	}
 	for _, field := range recordFields() {
 		if name == field || strings.HasPrefix(name, field+".") {
-			return fmt.Errorf("engine: gauge %q: the records of exporters have a field %s of their own; choose another name, like app.%s", name, field, name)
+			return fmt.Errorf("engine: gauge %q: the records of exporters have a field %s; choose another name, like app.%s", name, field, name)
 		}
 	}
 	m := runtimeinfo.NewMetric(runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: help, Subsystem: runtimeinfo.SubsystemUser})
@@ -79,23 +80,22 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	return nil
 }
 
-// gaugeName is what a gauge may be called: lower-case words joined by dots and
-// underscores. It is legal as an OpenTelemetry name and, by rule, as a Prometheus one.
+// gaugeName matches names that are valid in OpenTelemetry and can be converted to Prometheus
+// names.
 const gaugeName = `^[a-z][a-z0-9]*([._][a-z0-9]+)*$`
 
-// recordFields returns the fields, beside the metrics, that a record of a snapshot or an
-// event has or gets on its way into a store. A gauge of that name would replace them, or
-// be of another type than they are.
+// recordFields returns the names of fields, other than metrics, in the records of snapshots and
+// events. A gauge with such a name would replace the field or have another type.
 func recordFields() []string {
 	return []string{
 		"id", "seq", "resource", "spans", // exporters.Record
 		"event", "severity", "message", "attributes", // exporters.EventRecord
-		"record", "time", "timestamp", "tag", // jsonl, and what collectors of logs add
+		"record", "time", "timestamp", "tag", // jsonl and log collectors
 	}
 }
 
-// readGauges adds the values of those gauges that are in the catalogue of b. Gauges that
-// were late at the last tick are called last.
+// readGauges adds the values of the gauges to b. It calls the gauges that were late at the last
+// tick after the others.
 func (e *Engine) readGauges(b *runtimeinfo.Builder, all []*gauge) *runtimeinfo.Builder {
 	if len(all) == 0 {
 		return b
@@ -129,7 +129,7 @@ func (e *Engine) gaugePanicked(t *task, err error) {
 	}
 }
 
-// list returns the gauges and the catalogue that has them.
+// list returns the gauges and the catalogue that contains them.
 func (e *Engine) list() ([]*gauge, *runtimeinfo.Catalogue) {
 	e.gauges.mu.Lock()
 	defer e.gauges.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
-// hostLoop makes host passes on a goroutine of its own: reading the machine's
-// files takes longer than a tick may, and can hang with the machine.
+// hostLoop reads process, container and host at an interval. It uses its own goroutine, because
+// a pass can take longer than a tick and can hang.
 type hostLoop struct {
 	reader   *host.Reader
 	interval time.Duration
@@ -21,7 +21,7 @@ type hostLoop struct {
 	last     atomic.Pointer[hostPass]
 }
 
-// hostPass is the result of one pass.
+// hostPass is the result of one host pass.
 type hostPass struct {
 	sample   *host.Sample
 	at       time.Time
@@ -45,7 +45,7 @@ func (h *hostLoop) run(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				if err := h.reader.Close(); err != nil {
-					h.logger.Warn("gmpulse: host reader did not close", slog.Any("error", err))
+					h.logger.Warn("gmpulse: the host reader could not be closed", slog.Any("error", err))
 				}
 				return
 			case <-ticker.C:

@@ -11,31 +11,31 @@ import (
 
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
-	// The agent reports its own cost.
+	// The cost and the health of the agent itself.
 	ticksMetric        = &runtimeinfo.Metric{Name: "gmpulse.ticks", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Samples taken."}
-	ticksMissedMetric  = &runtimeinfo.Metric{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Ticks left out because the one before took too long."}
+	ticksMissedMetric  = &runtimeinfo.Metric{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Ticks that were skipped because an earlier one took too long."}
 	tickDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.tick.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the previous tick took."}
 	hostDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.host.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the last host pass took; absent before the first."}
-	// Stale host values look like a calm machine.
+	// Distinguishes stale host values from constant ones.
 	hostAgeMetric       = &runtimeinfo.Metric{Name: "gmpulse.host.age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the host values in this snapshot; absent before the first host pass."}
 	hostFailuresMetric  = &runtimeinfo.Metric{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Host sources that failed or panicked."}
-	gaugeFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of the application's own gauges that panicked, took too long or returned no finite number."}
-	// A missing part of the agent must not look like health.
+	gaugeFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of gauges of the application that panicked, took too long or returned no finite number."}
+	// Shows that values are absent because an analyzer failed.
 	analyzerFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.analyzer.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an analyzer that did not return in time or panicked, by reason.", Keys: []string{"analyzer", "reason"}}
-	// accepted = delivered + dropped + pending, at every moment, for snapshots and for events.
+	// accepted = delivered + dropped + pending holds at any time, for snapshots and for events.
 	acceptedMetric  = &runtimeinfo.Metric{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events handed to an exporter.", Keys: []string{"exporter", "record"}}
 	deliveredMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter delivered.", Keys: []string{"exporter", "record"}}
 	droppedMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}}
 	pendingMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that wait for an exporter.", Keys: []string{"exporter", "record"}}
-	// One dead backend must be visible at all the others.
+	// Shows at one backend that another one is down.
 	failuresMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}}
 	upMetric       = &runtimeinfo.Metric{Name: "gmpulse.exporter.up", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}}
-	// An outage of the backend in hours and bytes, and whether a restart would lose it.
-	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Bytes that wait in the spool of an exporter.", Keys: []string{"exporter"}}
-	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "How long the oldest record in the spool of an exporter has waited; 0 when none waits.", Keys: []string{"exporter"}}
-	spoolOnDiskMetric    = &runtimeinfo.Metric{Name: "gmpulse.spool.on_disk", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when what waits in the spool of an exporter survives the process, 0 when it is in memory only.", Keys: []string{"exporter"}}
-	// What a SIGKILL would lose. It stays above zero where fsync is slower than the ticks.
-	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are to be on disk and are in memory only yet: what a kill would lose. 0 without a directory.", Keys: []string{"exporter"}}
+	// The length and size of an outage of the backend, and whether a restart would lose records.
+	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Size of the records in the spool of an exporter.", Keys: []string{"exporter"}}
+	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the oldest record in the spool of an exporter; 0 if the spool is empty.", Keys: []string{"exporter"}}
+	spoolOnDiskMetric    = &runtimeinfo.Metric{Name: "gmpulse.spool.on_disk", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 if the spool of an exporter is on disk and survives the process, 0 if it is only in memory.", Keys: []string{"exporter"}}
+	// Snapshots that a SIGKILL would lose. It stays above zero if fsync takes longer than a tick.
+	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are not yet written to disk; a kill would lose them. 0 if the spool has no directory.", Keys: []string{"exporter"}}
 )
 
 // Metrics returns the metrics that every engine adds about its own work and its exporters.
@@ -47,7 +47,7 @@ func Metrics() []*runtimeinfo.Metric {
 	}
 }
 
-// addOwn adds the metrics of the engine to a snapshot.
+// addOwn adds the metrics of the engine and its exporters to a snapshot.
 func (e *Engine) addOwn(d *runtimeinfo.Draft, now time.Time, pass *hostPass) {
 	d.Add(ticksMetric, float64(e.ticks.Load()))
 	d.Add(ticksMissedMetric, float64(e.missed.Load()))
@@ -68,7 +68,7 @@ func (e *Engine) addOwn(d *runtimeinfo.Draft, now time.Time, pass *hostPass) {
 	}
 }
 
-// addExporter adds the account of one exporter.
+// addExporter adds the statistics of one exporter.
 func addExporter(d *runtimeinfo.Draft, s *exporters.Stats) {
 	addAccount(d, s.Name, "snapshot", &s.Snapshots, snapshotDrops(s))
 	addAccount(d, s.Name, "event", &s.Events, eventDrops(s))
@@ -80,7 +80,7 @@ func addExporter(d *runtimeinfo.Draft, s *exporters.Stats) {
 		d.Add(upMetric, 1, s.Name)
 	case exporters.StateFailing:
 		d.Add(upMetric, 0, s.Name)
-	case exporters.StateIdle, exporters.StateStopped: // nothing is known: absent
+	case exporters.StateIdle, exporters.StateStopped: // unknown, so absent
 	}
 	if q := s.Spool; q != nil {
 		onDisk := 0.0
@@ -103,8 +103,8 @@ func addAccount(d *runtimeinfo.Draft, exporter, record string, a *exporters.Acco
 	}
 }
 
-// snapshotDrops and eventDrops return the reasons that are possible. Each is a series from
-// the start, at zero, as rates need it.
+// snapshotDrops and eventDrops return the reasons for which an exporter can drop. Each has a
+// series from the first snapshot, because rate() needs the value before the first drop.
 func snapshotDrops(s *exporters.Stats) []exporters.DropReason {
 	if s.Spool != nil {
 		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}

@@ -16,26 +16,25 @@ import (
 )
 
 const (
-	// DefaultInterval is the time between two ticks.
-	DefaultInterval = time.Second
-	// MinInterval is the shortest interval: a tick costs about 40 µs of CPU with
-	// cold caches, so that 10 ms is 0.4 % of a core.
+	// MinInterval is the minimum of [WithInterval]. A tick takes about 40 µs of CPU time with
+	// cold caches, which is 0.4 % of a core at this interval.
 	MinInterval = 10 * time.Millisecond
-	// DefaultHostInterval is the time between two host passes.
-	DefaultHostInterval = 10 * time.Second
-	// MinHostInterval is the shortest: a pass costs up to a millisecond.
+	// MinHostInterval is the minimum of [WithHostInterval]. A host pass takes up to a
+	// millisecond of CPU time.
 	MinHostInterval = 100 * time.Millisecond
-	// MaxInterval is the longest of both.
+	// MaxInterval is the maximum of both intervals.
 	MaxInterval = time.Hour
-	// DefaultExportTimeout bounds each call of an exporter.
-	DefaultExportTimeout = 5 * time.Second
 
-	// pulseInterval differs from 100 ms, the period in which the kernel enforces CPU quotas: a
-	// pulse in step with that period would always wake in the part in which the process runs.
+	defaultInterval      = time.Second
+	defaultHostInterval  = 10 * time.Second
+	defaultExportTimeout = 5 * time.Second
+
+	// pulseInterval differs from 100 ms, the period of CPU quotas in Linux. A ticker in step
+	// with that period would fire only in the part of each period in which the process runs.
 	pulseInterval = 87 * time.Millisecond
 )
 
-// Option configures an engine, see [New].
+// Option configures an engine, see [New]. A later option overrides an earlier one.
 type Option func(*config)
 
 type config struct {
@@ -52,7 +51,7 @@ type config struct {
 type namedExporter struct {
 	name     string
 	exporter exporters.Exporter
-	queue    func() exporters.Stats // nil for none
+	queue    func() exporters.Stats // nil if the exporter has no queue
 }
 
 type namedAnalyzer struct {
@@ -60,7 +59,7 @@ type namedAnalyzer struct {
 	analyzer Analyzer
 }
 
-// work is background work of a part of the agent.
+// work is a function of WithBackground.
 type work struct {
 	name string
 	run  func(context.Context)
@@ -68,66 +67,67 @@ type work struct {
 
 func defaultConfig() config {
 	return config{
-		interval:      DefaultInterval,
-		hostInterval:  DefaultHostInterval,
-		exportTimeout: DefaultExportTimeout,
+		interval:      defaultInterval,
+		hostInterval:  defaultHostInterval,
+		exportTimeout: defaultExportTimeout,
 		logger:        slog.Default(),
 	}
 }
 
-// WithInterval sets the time between two ticks. Default [DefaultInterval]; from
-// [MinInterval] to one hour. Zero means the default.
+// WithInterval sets the time between two ticks, from [MinInterval] to [MaxInterval]. Zero means
+// the default of one second.
 func WithInterval(d time.Duration) Option {
 	return func(c *config) { set(&c.interval, d) }
 }
 
-// WithHostInterval sets the time between two host passes. Default
-// [DefaultHostInterval]; from [MinHostInterval] to one hour. Zero means the default.
+// WithHostInterval sets the time between two host passes, which read process, container and
+// host, from [MinHostInterval] to [MaxInterval]. Zero means the default of ten seconds.
 func WithHostInterval(d time.Duration) Option {
 	return func(c *config) { set(&c.hostInterval, d) }
 }
 
-// WithExportTimeout bounds each call of an exporter. Default
-// [DefaultExportTimeout]; from 1 ms to one hour. Zero means the default.
+// WithExportTimeout sets the timeout of each call of an exporter, from 1 ms to one hour. Zero
+// means the default of five seconds.
 func WithExportTimeout(d time.Duration) Option {
 	return func(c *config) { set(&c.exportTimeout, d) }
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
-// unique. The engine shuts the exporter down when it stops.
+// unique. The engine calls Shutdown of the exporter when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name: name, exporter: e}) }
 }
 
-// WithQueue adds an exporter that accepts snapshots at once and delivers them later, as
-// package spool does. stats returns the statistics of its queue; the engine merges them
-// with the statistics of its own mailbox. The engine calls stats once a tick and waits
-// 10 ms for it. While stats hangs, and after it has panicked, the last result is used.
+// WithQueue adds an exporter that stores snapshots in a queue and delivers them later, such as
+// the exporter of package spool. stats returns the statistics of the queue. The engine adds
+// them to the exporter's statistics. It calls stats once per tick and waits at most 10 ms. While
+// stats hangs, and after a call that panicked, the engine uses the last result.
 func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
 	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name, e, stats}) }
 }
 
-// WithAnalyzer adds an analyzer under a name that metrics and logs use. Analyzers are
-// called in the order of the options: each sees what those before it have added.
+// WithAnalyzer adds an analyzer. The name identifies it in metrics and logs. The engine calls
+// analyzers in the order of the options. Each sees what earlier analyzers have added.
 func WithAnalyzer(name string, a Analyzer) Option {
 	return func(c *config) { c.analyzers = append(c.analyzers, namedAnalyzer{name, a}) }
 }
 
-// WithBackground has the engine call run on a goroutine of its own while the engine
-// runs. run must return when ctx is done: Stop waits for it until its deadline. A panic
-// is logged and not repeated. It is for analyzers that work between ticks.
+// WithBackground adds a function that the engine calls on its own goroutine when the engine
+// starts, for analyzers that work between ticks. run must return when ctx is done; Stop waits
+// for it until its deadline. If run panics, the engine logs the panic and does not call it
+// again. The name identifies the function in logs.
 func WithBackground(name string, run func(ctx context.Context)) Option {
 	return func(c *config) { c.background = append(c.background, work{name, run}) }
 }
 
 // WithResource sets the attributes that describe the process in every snapshot:
-// service.name, service.instance.id and so on. Default none.
+// service.name, service.instance.id and so on. The default is no attributes.
 func WithResource(attrs ...runtimeinfo.Attr) Option {
 	return func(c *config) { c.resource = slices.Clone(attrs) }
 }
 
-// WithLogger sets where the engine logs changes of state: an exporter begins to
-// fail, or works again. Default, and nil, is slog.Default().
+// WithLogger sets the logger. The engine logs changes of state, such as an exporter that begins
+// to fail or works again. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {
@@ -142,7 +142,7 @@ func set(to *time.Duration, d time.Duration) {
 	}
 }
 
-// validate joins everything that is wrong with the configuration.
+// validate returns an error that joins all invalid settings.
 func (c *config) validate() error {
 	errs := []error{
 		within("WithInterval", c.interval, MinInterval),
@@ -153,9 +153,9 @@ func (c *config) validate() error {
 	for _, x := range c.exporters {
 		switch {
 		case x.name == "":
-			errs = append(errs, errors.New("engine: WithExporter: the name is empty; give each exporter one of its own"))
+			errs = append(errs, errors.New("engine: WithExporter: the name is empty; each exporter needs a unique name"))
 		case seen[x.name]:
-			errs = append(errs, fmt.Errorf("engine: WithExporter: the name %q is taken; give each exporter one of its own", x.name))
+			errs = append(errs, fmt.Errorf("engine: WithExporter: the name %q is used twice; each exporter needs a unique name", x.name))
 		case guard.IsNil(x.exporter):
 			errs = append(errs, fmt.Errorf("engine: WithExporter: the exporter %q is nil (%T)", x.name, x.exporter))
 		}

@@ -8,29 +8,34 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 )
 
-// Stats is the engine's account of itself. Counts are cumulative.
+// Stats has statistics of an engine. Counts are cumulative.
 type Stats struct {
 	// Interval is the configured time between two ticks.
 	Interval time.Duration
-	// LastTick is when the newest snapshot was taken; zero before the first.
+	// LastTick is the time of the newest snapshot. It is zero before the first.
 	LastTick time.Time
-	// TickDuration is how long it took.
+	// TickDuration is the duration of the last tick.
 	TickDuration time.Duration
-	// Ticks were made, TicksMissed left out because the tick before took too long.
-	Ticks, TicksMissed uint64
-	// HostFailures counts failures and panics of host sources, GaugeFailures the calls of
-	// gauges that returned no value.
-	HostFailures, GaugeFailures uint64
-	// Exporters has the account of each exporter, in the order of the options.
+	// Ticks is the number of ticks.
+	Ticks uint64
+	// TicksMissed is the number of ticks that were skipped because an earlier one took too
+	// long.
+	TicksMissed uint64
+	// HostFailures is the number of failures and panics of host sources.
+	HostFailures uint64
+	// GaugeFailures is the number of calls of gauges that returned no value.
+	GaugeFailures uint64
+	// Exporters has the statistics of each exporter, in the order of the options.
 	Exporters []exporters.Stats
 }
 
-// Stalled reports whether no tick was made for so long that something is wrong.
+// Stalled reports whether the last tick is more than three intervals and two seconds before
+// now. It is false before the first tick.
 func (s *Stats) Stalled(now time.Time) bool {
 	return !s.LastTick.IsZero() && now.Sub(s.LastTick) > 3*s.Interval+2*time.Second
 }
 
-// Stats returns the account so far. It may be called from any goroutine.
+// Stats returns the current statistics. It waits at most 10 ms for each exporter with a queue.
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Interval:      e.config.interval,

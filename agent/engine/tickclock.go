@@ -4,16 +4,16 @@ package engine
 
 import "time"
 
-// tickClock compares the times at which a ticker's goroutine woke with the times at
-// which it should have woken. It uses monotonic time: the wall clock may jump.
+// tickClock measures how late the goroutine of a ticker wakes. It uses monotonic time, because
+// the wall clock may jump.
 type tickClock struct {
 	origin   time.Time
 	interval time.Duration
-	ticks    int64 // due so far
+	ticks    int64 // number of ticks that were due at the last wake-up
 }
 
-// wake takes the time of a wake-up. It returns how late the first tick due since the last
-// wake-up is, and how many further ticks were missed.
+// wake is called with the time of each wake-up. It returns the lateness of the first tick since
+// the last wake-up, and the number of further ticks that were due.
 func (c *tickClock) wake(now time.Time) (lateness time.Duration, missed uint64) {
 	since := now.Sub(c.origin)
 	next := c.ticks + 1

@@ -20,7 +20,7 @@ func TestTickClock(t *testing.T) {
 		{3 * time.Second, 0, 0},
 		{6*time.Second + 500*time.Millisecond, 2500 * time.Millisecond, 2}, // the ticks at 4 s, and at 5 and 6 s
 		{7 * time.Second, 0, 0},
-		{7*time.Second + 999*time.Millisecond, 0, 0}, // a hair early is on time
+		{7*time.Second + 999*time.Millisecond, 0, 0}, // slightly early
 		{9 * time.Second, 0, 0},
 	} {
 		lateness, missed := m.wake(origin.Add(c.at))

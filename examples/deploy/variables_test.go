@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/gmpulse/gmpulse/agent"
 )
 
 // Every environment variable in these files is one that the agent or the quick start
@@ -20,13 +18,14 @@ import (
 func TestVariablesExist(t *testing.T) {
 	seen := map[string]bool{}
 	app := read(t, "../quickstart/spans.go")
+	reference := read(t, "../../docs/configuration.md") // which a test of package agent generates
 	err := fs.WalkDir(os.DirFS("."), ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || !slices.Contains([]string{".yml", ".yaml", ".md", ".example"}, filepath.Ext(path)) {
 			return err
 		}
 		for _, name := range regexp.MustCompile(`\b(?:GMPULSE|OTEL)_[A-Z_]+\b`).FindAllString(read(t, path), -1) {
 			seen[name] = true
-			if !slices.ContainsFunc(agent.Variables(), func(v agent.Variable) bool { return v.Name == name }) && !strings.Contains(app, strconv.Quote(name)) {
+			if !strings.Contains(reference, "| `"+name+"` |") && !strings.Contains(app, strconv.Quote(name)) {
 				t.Errorf("%s: neither the agent nor the quick start reads %s", path, name)
 			}
 		}

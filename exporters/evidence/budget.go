@@ -8,61 +8,62 @@ import (
 )
 
 const (
-	// forgetAfter is when a cause is a new incident again.
+	// forgetAfter is the time after which the same cause is a new incident.
 	forgetAfter = time.Hour
 	maxCauses   = 1000
 )
 
-// budget decides whether a bundle may be made. It does not read the clock.
+// budget limits the number of bundles, by Config.Cooldown and Config.PerHour.
 type budget struct {
 	cooldown time.Duration
 	perHour  int
-	causes   map[string]taken
-	recent   []recent // of the last hour
+	causes   map[string]last
+	recent   []recent // bundles of the last hour
 }
 
-// recent is one of the last hour.
+// recent is a bundle of the last hour.
 type recent struct {
 	at    time.Time
 	minor bool
 }
 
-// taken is the last bundle of a cause.
-type taken struct {
+// last is the last bundle of a cause.
+type last struct {
 	at   time.Time
 	size float64
 }
 
 func newBudget(c Config) budget {
-	return budget{cooldown: c.Cooldown, perHour: c.PerHour, causes: map[string]taken{}}
+	return budget{cooldown: c.Cooldown, perHour: c.PerHour, causes: map[string]last{}}
 }
 
-// take says why not, or counts the bundle.
-func (b *budget) take(now time.Time, t *Trigger) (why string) {
-	last, known := b.causes[t.Cause]
-	doubled := t.Size > 0 && last.size > 0 && t.Size >= 2*last.size
-	if since := now.Sub(last.at); known && since < b.cooldown && !doubled {
-		return fmt.Sprintf("the last one for this cause was made %v ago, one is made in %v", since.Round(time.Second), b.cooldown)
+// reserve counts a bundle and returns "", or returns why there must be none.
+func (b *budget) reserve(now time.Time, t *Trigger) (why string) {
+	previous, known := b.causes[t.Cause]
+	doubled := t.Size > 0 && previous.size > 0 && t.Size >= 2*previous.size
+	if since := now.Sub(previous.at); known && since < b.cooldown && !doubled {
+		return fmt.Sprintf("the last bundle for this cause was created %v ago, and the cooldown is %v", since.Round(time.Second), b.cooldown)
 	}
 	b.forget(now)
 	if len(b.recent) >= b.perHour {
-		return fmt.Sprintf("%d were made in the last hour, no more are", len(b.recent))
+		return fmt.Sprintf("the limit is reached: %d bundles were created in the last hour", len(b.recent))
 	}
 	if n := b.minor(); t.Minor && n >= (b.perHour+1)/2 {
-		return fmt.Sprintf("%d of the minor kind were made in the last hour, the rest is for others", n)
+		return fmt.Sprintf("the limit of minor incidents is reached: they had %d bundles in the last hour", n)
 	}
 	b.recent = append(b.recent, recent{now, t.Minor})
-	b.causes[t.Cause] = taken{at: now, size: t.Size}
+	b.causes[t.Cause] = last{at: now, size: t.Size}
 	for _, cause := range t.Also {
-		b.causes[cause] = taken{at: now}
+		b.causes[cause] = last{at: now}
 	}
 	return ""
 }
 
-// isFirst reports whether a cause has had no bundle recently. Call it before take.
+// isFirst reports whether a cause has had no bundle in the last hour. It must be called before
+// reserve.
 func (b *budget) isFirst(now time.Time, cause string) bool {
-	last, known := b.causes[cause]
-	return !known || now.Sub(last.at) >= forgetAfter
+	previous, known := b.causes[cause]
+	return !known || now.Sub(previous.at) >= forgetAfter
 }
 
 // minor returns the number of minor bundles in the last hour.
@@ -75,6 +76,7 @@ func (b *budget) minor() (n int) {
 	return n
 }
 
+// forget removes what no longer counts.
 func (b *budget) forget(now time.Time) {
 	kept := b.recent[:0]
 	for _, r := range b.recent {
@@ -83,8 +85,8 @@ func (b *budget) forget(now time.Time) {
 		}
 	}
 	b.recent = kept
-	for cause, last := range b.causes {
-		if now.Sub(last.at) >= forgetAfter || len(b.causes) > maxCauses {
+	for cause, previous := range b.causes {
+		if now.Sub(previous.at) >= forgetAfter || len(b.causes) > maxCauses {
 			delete(b.causes, cause)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestBudgetOverTime(t *testing.T) {
+func TestBudgetLimitsBundles(t *testing.T) {
 	c, err := Config{}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -32,33 +32,33 @@ func TestBudgetOverTime(t *testing.T) {
 		{22 * time.Minute, "c", 0, false}, // a fifth within the hour
 		{time.Hour, "c", 0, true},
 	} {
-		if why := b.take(start.Add(step.after), &Trigger{Cause: step.cause, Size: step.size}); (why == "") != step.want {
+		if why := b.reserve(start.Add(step.after), &Trigger{Cause: step.cause, Size: step.size}); (why == "") != step.want {
 			t.Errorf("%s of size %v after %v: %q, want %v", step.cause, step.size, step.after, why, step.want)
 		}
 	}
 	minor := newBudget(c)
 	for i, want := range []bool{true, true, false} {
-		if why := minor.take(start, &Trigger{Cause: strconv.Itoa(i), Minor: true}); (why == "") != want {
+		if why := minor.reserve(start, &Trigger{Cause: strconv.Itoa(i), Minor: true}); (why == "") != want {
 			t.Errorf("minor %d: %q, want %v", i, why, want)
 		}
 	}
-	if why := minor.take(start, &Trigger{Cause: "major"}); why != "" {
-		t.Errorf("a major one after minor ones: %s", why)
+	if why := minor.reserve(start, &Trigger{Cause: "major"}); why != "" {
+		t.Errorf("a trigger that is not minor, after minor ones: %s", why)
 	}
 	if b.isFirst(start.Add(time.Hour), "a") || !b.isFirst(start.Add(3*time.Hour), "a") || !b.isFirst(start, "new") {
-		t.Error("what is the first of an incident")
+		t.Error("isFirst is wrong")
 	}
 	for i := range 10_000 {
-		b.take(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: "cause " + strconv.Itoa(i)})
+		b.reserve(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: "cause " + strconv.Itoa(i)})
 	}
 	if len(b.causes) > 10 {
-		t.Errorf("%d causes are remembered", len(b.causes))
+		t.Errorf("%d causes are stored", len(b.causes))
 	}
 }
 
-// Fast snapshots are thinned out to one a second, those with events stay, and
-// those older than 15 minutes go.
-func TestHistory(t *testing.T) {
+// The history has one snapshot per second, all snapshots with events, and none older than 15
+// minutes.
+func TestHistoryIsBounded(t *testing.T) {
 	var h history
 	start := time.Now()
 	for i := range 20 * 60 * 10 { // 20 minutes, ten a second
@@ -76,7 +76,7 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("%v after %v", s.Time, list[i-1].Time)
 		}
 	}
-	if covers := list[len(list)-1].Time.Sub(list[0].Time); len(list) > historySize || covers < 14*time.Minute || covers > historyLength || events != 9 && events != 8 {
-		t.Errorf("%d snapshots over %v with %d events", len(list), covers, events)
+	if span := list[len(list)-1].Time.Sub(list[0].Time); len(list) > historySize || span < 14*time.Minute || span > historyLength || events != 9 && events != 8 {
+		t.Errorf("%d snapshots over %v with %d events", len(list), span, events)
 	}
 }

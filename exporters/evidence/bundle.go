@@ -21,41 +21,42 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// bundle is one in the making: its files are in memory until it is written.
+// bundle is a bundle whose files are still in memory.
 type bundle struct {
 	manifest Manifest
 	files    []content
-	room     int64
+	room     int64 // bytes left for files
 }
 
+// content is a file of a bundle.
 type content struct {
 	name  string
 	bytes []byte
 }
 
 const (
-	// bundleNeeds is the memory for the files of a bundle, 32 MiB by default, and for making
-	// them. Traces and leak profiles are checked separately.
+	// bundleNeeds is the memory for creating a bundle without an execution trace and a leak
+	// profile: 32 MiB of files by default, and the same amount for creating them.
 	bundleNeeds = 64 << 20
-	// traceNeeds is the memory for an execution trace, or for the proof of a leak,
-	// which begins with a collection.
+	// traceNeeds is the memory for an execution trace or for a leak profile, which begins
+	// with a garbage collection.
 	traceNeeds = 128 << 20
 )
 
 // errFull is the reason for skipping a file that does not fit.
-var errFull = errors.New("the bundle would be larger than it may be")
+var errFull = errors.New("the bundle would be larger than the limit")
 
-// make collects the evidence, the cheapest and most useful first, and stores it.
-func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
+// collect creates the files of a bundle, the cheapest and most useful first, and stores it.
+func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) {
 	now := time.Now()
 	if err := s.bundles.ready(); err != nil {
 		return "", err
 	}
-	b := bundle{room: s.bundles.most()}
+	b := bundle{room: s.bundles.maxSize()}
 	report := s.config.Goroutines()
 
 	s.mu.Lock()
-	samples, base := s.history.list(), s.healthy.at(now)
+	samples, ref := s.history.list(), s.references.at(now)
 	b.manifest.SkippedCaptures, s.skipped = s.skipped, nil
 	s.mu.Unlock()
 	var last *runtimeinfo.Snapshot
@@ -66,7 +67,7 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	n := runtime.NumGoroutine()
 	s.addIfFits(ctx, &b, "goroutine.pb.gz", headroom.Goroutines(n), goroutineProfile)
 	b.manifest.Goroutines = n
-	s.addBase(ctx, &b, base)
+	s.addReference(ctx, &b, ref)
 	s.addTrace(ctx, &b, t)
 	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
@@ -75,13 +76,13 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	s.addIfFits(ctx, &b, "goroutineleak.pb.gz", traceNeeds+headroom.Goroutines(n), func(ctx context.Context, w io.Writer) error {
 		return s.writeLeakProfile(ctx, w, report.Survey)
 	})
-	s.addWatched(ctx, &b, t)
+	s.addTimedProfiles(ctx, &b, t)
 
 	m := &b.manifest
 	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.Also
 	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
-	if base != nil {
-		m.BaseTime, m.Groups = base.at, groupsOf(report.Survey, base.survey)
+	if ref != nil {
+		m.BaseTime, m.Groups = ref.at, groupsOf(report.Survey, ref.survey)
 	} else {
 		m.Groups = groupsOf(report.Survey, nil)
 	}
@@ -91,18 +92,18 @@ func (s *Store) make(ctx context.Context, t *Trigger) (id string, err error) {
 	return m.ID, s.bundles.put(&b)
 }
 
-// addBase adds the goroutines of a time when nothing was wrong.
-func (s *Store) addBase(ctx context.Context, b *bundle, healthy *base) {
+// addReference adds the goroutine profile from before the incident.
+func (s *Store) addReference(ctx context.Context, b *bundle, r *reference) {
 	b.add(ctx, "goroutine.base.pb.gz", func(_ context.Context, w io.Writer) error {
-		if healthy == nil {
-			return errors.New("there was no profile of a time when nothing was wrong")
+		if r == nil {
+			return errors.New("there is no profile from before the incident")
 		}
-		_, err := w.Write(healthy.profile)
+		_, err := w.Write(r.profile)
 		return err
 	})
 }
 
-// addTrace adds the trace that came with the trigger, or one of now.
+// addTrace adds the trace of the trigger or, if it has none, a new one.
 func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger) {
 	const name = "execution.trace"
 	switch {
@@ -112,45 +113,45 @@ func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger) {
 			return err
 		})
 	case s.config.Trace == nil:
-		b.leaveOut(name, errors.New("no recorder was given: see agent.WithRecorder"))
+		b.skip(name, errors.New("there is no recorder: see agent.WithRecorder"))
 	default:
 		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace.WriteTrace)
 	}
 }
 
-// addIfFits makes a file for which so many bytes of memory are needed, if there are.
-func (s *Store) addIfFits(ctx context.Context, b *bundle, name string, bytes int64, f func(context.Context, io.Writer) error) {
-	err := s.fits(bytes)
+// addIfFits adds a file if the memory that f needs is available.
+func (s *Store) addIfFits(ctx context.Context, b *bundle, name string, needs int64, f func(context.Context, io.Writer) error) {
+	err := s.fits(needs)
 	if err == nil {
 		b.add(ctx, name, f)
 		return
 	}
-	b.leaveOut(name, err)
+	b.skip(name, err)
 	s.mu.Lock()
-	s.stats.Refused++
+	s.stats.refused++
 	s.mu.Unlock()
-	s.config.Logger.Warn("gmpulse: a part of the evidence was not taken", slog.String("part", name), slog.Any("error", err))
+	s.config.Logger.Warn("gmpulse: a file of a bundle of evidence was not created", slog.String("file", name), slog.Any("error", err))
 }
 
-// addWatched adds what has to be watched for a while, both at once.
-func (s *Store) addWatched(ctx context.Context, b *bundle, t *Trigger) {
+// addTimedProfiles adds the CPU and mutex profiles, which it takes concurrently.
+func (s *Store) addTimedProfiles(ctx context.Context, b *bundle, t *Trigger) {
 	done := make(chan content)
 	var cpuErr error
 	start := time.Now()
-	buf := limited{room: b.room / 2} // the other half is for the other
+	buf := limited{room: b.room / 2} // the other half is for the mutex profile
 	go func() {
-		cpuErr = errors.New("only for what a CPU profile may explain")
+		cpuErr = errors.New("a CPU profile does not explain this cause")
 		if t.CPU {
 			cpuErr = guarded(ctx, s.cpuProfile, &buf)
 		}
 		done <- content{"cpu.pb.gz", buf.Bytes()}
 	}()
 	b.add(ctx, "mutex.pb.gz", s.mutexProfile)
-	cpu := <-done // it is over when ctx is, like the other
+	cpu := <-done // ends when ctx is done
 	b.put(cpu, time.Since(start), cpuErr)
 }
 
-// add makes a file, or notes why it is not there.
+// add adds the file that f writes, or records the error of f.
 func (b *bundle) add(ctx context.Context, name string, f func(context.Context, io.Writer) error) {
 	start := time.Now()
 	buf := limited{room: b.room}
@@ -158,12 +159,13 @@ func (b *bundle) add(ctx context.Context, name string, f func(context.Context, i
 	b.put(content{name, buf.Bytes()}, time.Since(start), err)
 }
 
+// put adds a file, or records err.
 func (b *bundle) put(c content, took time.Duration, err error) {
 	if err == nil && int64(len(c.bytes)) > b.room {
 		err = errFull
 	}
 	if err != nil {
-		b.leaveOut(c.name, err)
+		b.skip(c.name, err)
 		return
 	}
 	b.room -= int64(len(c.bytes))
@@ -171,12 +173,12 @@ func (b *bundle) put(c content, took time.Duration, err error) {
 	b.manifest.Files = append(b.manifest.Files, File{Name: c.name, Bytes: len(c.bytes), Seconds: took.Seconds()})
 }
 
-// leaveOut notes why a file is not there.
-func (b *bundle) leaveOut(name string, why error) {
+// skip records why the bundle lacks a file.
+func (b *bundle) skip(name string, why error) {
 	b.manifest.Skipped = append(b.manifest.Skipped, Skipped{What: name, Why: why.Error()})
 }
 
-// guarded calls f, which uses foreign code, unless it is too late.
+// guarded calls f, unless ctx is done, and recovers its panics.
 func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io.Writer) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -184,7 +186,7 @@ func guarded(ctx context.Context, f func(context.Context, io.Writer) error, w io
 	return guard.Do(func() error { return f(ctx, w) })
 }
 
-// limited is a buffer with an end.
+// limited is a buffer with a maximum size.
 type limited struct {
 	bytes.Buffer
 	room int64
@@ -197,17 +199,17 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// idTime is how the name of a bundle begins, so that they sort by time.
+// idTime is the time format at the beginning of an ID, so that IDs sort by time.
 const idTime = "20060102T150405.000Z"
 
-// newID makes the name of a bundle.
+// newID returns the ID of a new bundle.
 func newID(now time.Time, cause string) string {
 	var random [3]byte
 	_, _ = rand.Read(random[:]) // never fails
 	return now.UTC().Format(idTime) + "-" + hex.EncodeToString(random[:]) + "-" + slug(cause)
 }
 
-// isID tells a name that newID may have made.
+// isID reports whether name has the form of an ID.
 func isID(name string) bool {
 	at, rest, _ := strings.Cut(name, "-")
 	random, _, found := strings.Cut(rest, "-")
@@ -216,10 +218,9 @@ func isID(name string) bool {
 	return found && noTime == nil && noHex == nil && fs.ValidPath(name)
 }
 
-// slug makes a part of a file name of a cause: its first word, and nothing that
-// a shell or a file system takes for something else.
+// slug returns the first word of a cause with only letters, digits and hyphens.
 func slug(cause string) string {
-	const most = 40
+	const maxLength = 40
 	word, _, _ := strings.Cut(cause, " ")
 	word = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
@@ -227,17 +228,17 @@ func slug(cause string) string {
 		}
 		return '-'
 	}, word)
-	return word[:min(len(word), most)]
+	return word[:min(len(word), maxLength)]
 }
 
-// writeLeakProfile writes a leak profile, unless the last one was taken within the hour.
+// writeLeakProfile writes a leak profile, unless the last one is less than an hour old.
 func (s *Store) writeLeakProfile(ctx context.Context, w io.Writer, last *goroutines.Survey) error {
 	const cooldown = time.Hour
 	s.mu.Lock()
 	tooSoon := !s.leaks.IsZero() && time.Since(s.leaks) < cooldown
 	s.mu.Unlock()
 	if tooSoon {
-		return errors.New("evidence: too soon for another leak profile")
+		return errors.New("evidence: the last leak profile is less than an hour old")
 	}
 	err := goroutines.WriteLeakProfile(ctx, w, last)
 	if err == nil {

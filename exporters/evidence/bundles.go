@@ -18,26 +18,27 @@ import (
 
 const (
 	temporary = ".tmp-"
-	// A temporary or damaged directory that is older was left behind by a process that died.
-	abandoned = time.Hour
+	// abandonedAfter is the age at which a temporary or damaged directory is removed. The
+	// process that created it has probably died.
+	abandonedAfter = time.Hour
 )
 
-// bundleStore holds the bundles: on disk, or the last ones in memory.
+// bundleStore stores bundles on disk or, if that is not possible, the last ones in memory.
 type bundleStore struct {
 	config Config
 	logger *slog.Logger
 
 	mu     sync.Mutex
 	memory memory
-	inRAM  bool // the last bundle is in memory, and so is what Open shows
-	full   bool // what should have gone could not be removed: said already
+	inRAM  bool // the last bundle is in memory, so Open opens files there
+	full   bool // the last prune has failed
 }
 
 func newBundleStore(c Config) bundleStore {
 	return bundleStore{config: c, logger: c.Logger, inRAM: c.Dir == ""}
 }
 
-// ready returns an error if no bundle must be written to disk now.
+// ready returns an error if the disk has too little space for a bundle.
 func (s *bundleStore) ready() error {
 	if s.config.Dir == "" {
 		return nil
@@ -48,17 +49,16 @@ func (s *bundleStore) ready() error {
 	}
 	free, whole, err := diskSpace(s.config.Dir)
 	if err != nil || whole == 0 {
-		return nil //nolint:nilerr // where the system does not tell, writing will
+		return nil //nolint:nilerr // the space is unknown, so only writing shows whether it suffices
 	}
-	const part = 20
-	if least := max(s.config.MinFree, whole/part); free-least < s.config.MaxBundle {
-		return fmt.Errorf("the disk is short: %d bytes are free in %s, %d stay free", free, s.config.Dir, least)
+	if minFree := max(s.config.MinFree, whole/20); free-minFree < s.config.MaxBundle {
+		return fmt.Errorf("disk space is short: %d bytes are free in %s, %d must stay free", free, s.config.Dir, minFree)
 	}
 	return nil
 }
 
-// most is how large a bundle may be.
-func (s *bundleStore) most() int64 {
+// maxSize returns the maximum size of a bundle.
+func (s *bundleStore) maxSize() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inRAM {
@@ -67,7 +67,7 @@ func (s *bundleStore) most() int64 {
 	return s.config.MaxBundle
 }
 
-// put puts a bundle on disk, or in memory if that does not work.
+// put stores a bundle on disk or, if that fails, in memory.
 func (s *bundleStore) put(b *bundle) error {
 	text, err := json.MarshalIndent(&b.manifest, "", "  ")
 	if err != nil {
@@ -89,17 +89,17 @@ func (s *bundleStore) put(b *bundle) error {
 	return s.memory.put(b)
 }
 
-// toMemory says once that the disk does not work.
+// toMemory makes Open use memory, and logs that once.
 func (s *bundleStore) toMemory(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.inRAM {
 		s.inRAM = true
-		s.logger.Warn("gmpulse: evidence is kept in memory, the directory cannot be written to", slog.String("dir", s.config.Dir), slog.Any("error", why))
+		s.logger.Warn("gmpulse: bundles of evidence are kept in memory, because the directory is not writable", slog.String("dir", s.config.Dir), slog.Any("error", why))
 	}
 }
 
-// write makes the directory of a bundle: whole, or not at all.
+// write writes the directory of a bundle. The directory gets its final name when it is complete.
 func (s *bundleStore) write(b *bundle) (err error) {
 	dir := filepath.Join(s.config.Dir, temporary+b.manifest.ID)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -118,8 +118,8 @@ func (s *bundleStore) write(b *bundle) (err error) {
 	return os.Rename(dir, filepath.Join(s.config.Dir, b.manifest.ID))
 }
 
-// place tells people where a bundle is.
-func (s *bundleStore) place(id string) string {
+// location returns where a bundle is, for log lines.
+func (s *bundleStore) location(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inRAM {
@@ -135,26 +135,27 @@ type stored struct {
 	first bool
 }
 
-// makeRoom prunes, and says once when that fails: the new bundle is there all the same.
+// makeRoom removes old bundles. It only logs an error, and only the first of a series, because
+// the new bundle is stored already.
 func (s *bundleStore) makeRoom(newest string) {
 	err := s.prune(newest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && !s.full {
-		s.logger.Warn("gmpulse: old evidence cannot be removed", slog.String("dir", s.config.Dir), slog.Any("error", err))
+		s.logger.Warn("gmpulse: old bundles of evidence cannot be removed", slog.String("dir", s.config.Dir), slog.Any("error", err))
 	}
 	s.full = err != nil
 }
 
-// prune removes the oldest bundles until the rest fits, the first of an incident
-// last of all and the newest never, and what dead processes left behind. What cannot
-// be removed stays, and others go in its place.
+// prune removes bundles until the rest fits into MaxBytes: the oldest first, the first bundle of
+// each incident after all others, and never the newest bundle. It skips bundles that cannot be
+// removed.
 func (s *bundleStore) prune(newest string) error {
 	all, total, err := s.list()
 	if err != nil {
 		return err
 	}
-	sort.SliceStable(all, func(i, j int) bool { return !all[i].first && all[j].first }) // those to go first, first
+	sort.SliceStable(all, func(i, j int) bool { return !all[i].first && all[j].first })
 	var errs []error
 	for _, b := range all {
 		if total <= s.config.MaxBytes {
@@ -172,14 +173,14 @@ func (s *bundleStore) prune(newest string) error {
 	return errors.Join(errs...)
 }
 
-// list returns the bundles on disk, oldest first, and their size, and removes what
-// dead processes left behind.
+// list returns the bundles on disk, oldest first, and their total size. It removes directories
+// that dead processes have left.
 func (s *bundleStore) list() (all []stored, total int64, err error) {
 	entries, err := os.ReadDir(s.config.Dir)
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, e := range entries { // sorted by name, so by time
+	for _, e := range entries { // sorted by name and therefore by time
 		if !e.IsDir() {
 			continue
 		}
@@ -191,14 +192,14 @@ func (s *bundleStore) list() (all []stored, total int64, err error) {
 			all = append(all, b)
 			total += b.size
 		} else if s.isBundle(e.Name()) {
-			s.removeAbandoned(e) // its manifest did not survive a crash of the machine
+			s.removeAbandoned(e) // its manifest was damaged by a crash of the machine
 		}
 	}
 	return all, total, nil
 }
 
-// stored measures a bundle. A directory without a manifest belongs to another program and
-// is not removed.
+// stored returns the bundle with an ID. A directory without a valid manifest is not a bundle: it
+// may belong to another program.
 func (s *bundleStore) stored(id string) (b stored, ok bool) {
 	dir := filepath.Join(s.config.Dir, id)
 	m, err := ReadManifest(os.DirFS(dir))
@@ -219,7 +220,7 @@ func (s *bundleStore) stored(id string) (b stored, ok bool) {
 }
 
 func (s *bundleStore) removeAbandoned(e fs.DirEntry) {
-	if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
-		_ = os.RemoveAll(filepath.Join(s.config.Dir, e.Name())) // again next time
+	if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > abandonedAfter {
+		_ = os.RemoveAll(filepath.Join(s.config.Dir, e.Name())) // retried after the next bundle
 	}
 }

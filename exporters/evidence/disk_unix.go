@@ -6,7 +6,7 @@ package evidence
 
 import "syscall"
 
-// diskSpace returns the bytes that are free for us on the file system of dir, and all.
+// diskSpace returns the bytes of the file system of dir: those available to this process, and all.
 func diskSpace(dir string) (free, whole int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

@@ -5,16 +5,18 @@ package evidence_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// A store takes snapshots as any exporter does.
+// A Store is an exporter and an analyzer of an engine.
 func ExampleNew() {
 	dir, err := os.MkdirTemp("", "evidence")
 	if err != nil {
@@ -25,7 +27,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	e, err := engine.New(engine.WithExporter("evidence", s))
+	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -34,4 +36,29 @@ func ExampleNew() {
 	}
 	fmt.Println(e.Stop(context.Background()))
 	// Output: <nil>
+}
+
+// Capture creates a bundle on request. ReadManifest reads its description.
+func ExampleStore_Capture() {
+	s, err := evidence.New(evidence.Config{ProfileFor: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	id, err := s.Capture(context.Background(), "requests are slow")
+	if err != nil {
+		log.Fatal(err)
+	}
+	bundle, err := fs.Sub(s, id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := evidence.ReadManifest(bundle)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(m.Reason)
+	fmt.Println(s.Shutdown(context.Background()))
+	// Output:
+	// requests are slow
+	// <nil>
 }

@@ -9,13 +9,23 @@ import (
 	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
-// WaitHealthy waits for the profile of a time when nothing was wrong.
-func (s *Store) WaitHealthy(t *testing.T) {
-	t.Helper()
-	s.waitFor(t, func() bool { return s.healthy.last != nil })
+// Stats has cumulative numbers of bundles.
+type Stats struct{ Made, Failed, Skipped, Refused uint64 }
+
+// Stats returns the numbers that Analyze publishes.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{s.stats.made, s.stats.failed, s.stats.skipped, s.stats.refused}
 }
 
-// WaitIdle waits for the capture that is being made.
+// WaitReference waits for the first reference profile.
+func (s *Store) WaitReference(t *testing.T) {
+	t.Helper()
+	s.waitFor(t, func() bool { return s.references.last != nil })
+}
+
+// WaitIdle waits until no capture is in progress.
 func (s *Store) WaitIdle(t *testing.T) {
 	t.Helper()
 	s.waitFor(t, func() bool { return !s.busy })
@@ -31,13 +41,13 @@ func (s *Store) waitFor(t *testing.T, ok func() bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("not so after 20 s")
+			t.Fatal("not true after 20 s")
 		}
 	}
 }
 
-// Room has the store believe that so many bytes of memory are left.
-func (s *Store) Room(bytes int64) {
+// SetFreeMemory makes the store assume that so many bytes of memory are available.
+func (s *Store) SetFreeMemory(bytes int64) {
 	s.fits = func(need int64) error {
 		if need <= bytes {
 			return nil

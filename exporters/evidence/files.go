@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// open opens a file of a bundle, a bundle, or "." with all of them.
+// open implements Store.Open.
 func (s *bundleStore) open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -31,8 +31,8 @@ func (s *bundleStore) open(name string) (fs.File, error) {
 	return f, err
 }
 
-// isBundle reports whether a name is that of a complete bundle. A client that may read
-// evidence must not read other files of the directory.
+// isBundle reports whether id is the ID of a complete bundle. Open must not return other files of
+// the directory, because they may be secret.
 func (s *bundleStore) isBundle(id string) bool {
 	if !isID(id) {
 		return false
@@ -41,13 +41,13 @@ func (s *bundleStore) isBundle(id string) bool {
 	return err == nil
 }
 
-// bundles is the directory, with nothing in it but bundles.
+// bundles is the directory with only its bundles.
 type bundles struct {
 	fs.ReadDirFile
 	store *bundleStore
 }
 
-// ReadDir may return fewer than n entries before the end, but not none.
+// ReadDir may return fewer than n entries before the end, but at least one.
 func (b *bundles) ReadDir(n int) (kept []fs.DirEntry, err error) {
 	for {
 		all, err := b.ReadDirFile.ReadDir(n)
@@ -64,6 +64,6 @@ func (b *bundles) ReadDir(n int) (kept []fs.DirEntry, err error) {
 
 var _ fs.FS = (*Store)(nil)
 
-// Open opens a file of a bundle by "ID/NAME", a bundle by its ID, or "." with all of
-// them, as [fs.FS] has it.
+// Open implements [fs.FS]. It opens a file of a bundle by "ID/NAME", the directory of a bundle by
+// "ID", and the directory of all bundles by ".".
 func (s *Store) Open(name string) (fs.File, error) { return s.bundles.open(name) }

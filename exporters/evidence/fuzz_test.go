@@ -10,8 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// Whatever stands in a manifest, reading it ends, and what was read can be written and
-// read again without a difference.
+// ReadManifest returns an error or a manifest that is equal after it is written and read again.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(manifest1))
 	f.Add([]byte(`{"event":{"attrs":{"a":[1e308,null,{"b":"\ud800"}]},"spans":[{"age_seconds":-0}]},"resource":[{"Key":"k"}]}`))
@@ -23,7 +22,7 @@ func FuzzManifest(f *testing.F) {
 		}
 		first, err := json.Marshal(m)
 		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+			t.Fatalf("the manifest cannot be written: %v", err)
 		}
 		again, err := evidence.ReadManifest(fstest.MapFS{evidence.ManifestFile: {Data: first}})
 		if err != nil {

@@ -11,26 +11,25 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// manifest1 is a manifest as the first release wrote it.
+// manifest1 is a manifest of the first release.
 const manifest1 = `{
   "id": "20260102T030405.678Z-abcdef-request",
   "time": "2026-01-02T03:04:05.678Z",
-  "reason": "asked for",
+  "reason": "requested",
   "cause": "request",
   "first": true,
-  "verdicts": [{"kind": "leak", "wait": "chan send", "site": "shop.notify", "entry": "shop.notify", "count": 4012}],
+  "verdicts": [{"kind": "leak", "wait": "chan send", "site": "checkout.notify", "entry": "checkout.notify", "count": 4012}],
   "goroutines": 4100,
   "files": [{"name": "goroutine.pb.gz", "bytes": 3121, "seconds": 0.012}],
-  "skipped": [{"what": "execution.trace", "why": "no recorder was given"}],
+  "skipped": [{"what": "execution.trace", "why": "there is no recorder"}],
   "go_version": "go1.26.0"
 }`
 
-// Manifests of earlier versions are read, and so are those of later ones, without what
-// is new in them.
-func TestManifestsOfOtherVersions(t *testing.T) {
+// ReadManifest reads manifests of earlier versions and ignores unknown fields of later ones.
+func TestReadManifestOfOtherVersions(t *testing.T) {
 	for name, text := range map[string]string{
-		"the first": manifest1,
-		"a later":   strings.Replace(manifest1, `"first": true,`, `"first": true, "weather": {"rain": [1, 2]},`, 1),
+		"first version": manifest1,
+		"later version": strings.Replace(manifest1, `"first": true,`, `"first": true, "new": {"field": [1, 2]},`, 1),
 	} {
 		m, err := evidence.ReadManifest(fstest.MapFS{evidence.ManifestFile: {Data: []byte(text)}})
 		if err != nil {
@@ -43,11 +42,11 @@ func TestManifestsOfOtherVersions(t *testing.T) {
 	}
 }
 
-// Whatever part of a manifest reached the disk, reading it ends with an error.
-func TestTornManifests(t *testing.T) {
+// ReadManifest returns an error for a truncated manifest.
+func TestReadManifestRefusesTruncatedFiles(t *testing.T) {
 	for n := range len(manifest1) - 1 {
 		if _, err := evidence.ReadManifest(fstest.MapFS{evidence.ManifestFile: {Data: []byte(manifest1[:n])}}); err == nil {
-			t.Fatalf("the first %d of %d bytes are taken for a manifest", n, len(manifest1))
+			t.Fatalf("the first %d of %d bytes were accepted", n, len(manifest1))
 		}
 	}
 }

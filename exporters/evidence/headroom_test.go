@@ -15,17 +15,17 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// With too little memory left there is no bundle, asked for or not: it is counted and
-// logged, and does not use up the bundles of the hour.
-func TestNoBundleWithoutHeadroom(t *testing.T) {
+// If memory is short, no bundle is created. This is counted and logged and does not count against
+// the limit per hour.
+func TestNoBundleIfMemoryIsShort(t *testing.T) {
 	var log bytes.Buffer
 	s := newStore(t, evidence.Config{PerHour: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s.Room(1 << 20)
+	s.SetFreeMemory(1 << 20)
 	if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "memory is short") {
 		t.Errorf("Capture: %v", err)
 	}
-	take := snapshots()
-	if err := s.Export(t.Context(), take(leakEvent("shop.go:1", 100))); err != nil {
+	next := snapshots()
+	if err := s.Export(t.Context(), next(leakEvent("checkout.go:1", 100))); err != nil {
 		t.Error(err)
 	}
 	s.WaitIdle(t)
@@ -35,22 +35,22 @@ func TestNoBundleWithoutHeadroom(t *testing.T) {
 	if !strings.Contains(log.String(), "memory is short") {
 		t.Errorf("log:\n%s", log.String())
 	}
-	s.Room(1 << 40)
-	if err := s.Export(t.Context(), take(leakEvent("shop.go:1", 100))); err != nil {
+	s.SetFreeMemory(1 << 40)
+	if err := s.Export(t.Context(), next(leakEvent("checkout.go:1", 100))); err != nil {
 		t.Error(err)
 	}
 	s.WaitIdle(t)
 	if c := s.Stats(); c.Made != 1 {
-		t.Errorf("once there is room: %+v", c)
+		t.Errorf("with enough memory: %+v", c)
 	}
 }
 
-// What takes memory in proportion to the goroutines is left out of a bundle, named,
-// counted and logged.
-func TestBundleWithLittleHeadroom(t *testing.T) {
+// A bundle lacks the profiles that need too much memory for the number of goroutines. This is
+// counted, logged and recorded in the manifest.
+func TestBundleSkipsFilesIfMemoryIsShort(t *testing.T) {
 	var log bytes.Buffer
 	s := newStore(t, evidence.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s.Room(65 << 20)
+	s.SetFreeMemory(65 << 20)
 	release := make(chan struct{})
 	for range 60_000 {
 		go func() { <-release }()
@@ -68,24 +68,24 @@ func TestBundleWithLittleHeadroom(t *testing.T) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	left := map[string]string{}
+	skipped := map[string]string{}
 	for _, x := range m.Skipped {
-		left[x.What] = x.Why
+		skipped[x.What] = x.Why
 	}
-	if !strings.Contains(left["goroutine.pb.gz"], "memory is short") || !strings.Contains(left["goroutineleak.pb.gz"], "memory is short") {
-		t.Errorf("left out: %v", left)
+	if !strings.Contains(skipped["goroutine.pb.gz"], "memory is short") || !strings.Contains(skipped["goroutineleak.pb.gz"], "memory is short") {
+		t.Errorf("skipped %v", skipped)
 	}
 	if c := s.Stats(); c.Refused != 2 || c.Made != 1 {
 		t.Errorf("%+v", c)
 	}
-	if n := strings.Count(log.String(), "a part of the evidence was not taken"); n != 2 {
+	if n := strings.Count(log.String(), "a file of a bundle of evidence was not created"); n != 2 {
 		t.Errorf("log:\n%s", log.String())
 	}
 }
 
-// An application that sets its mutex profile fraction during a capture keeps it,
-// whatever it is, and one that sets none has none afterwards.
-func TestMutexFractionOfTheApplication(t *testing.T) {
+// A capture keeps the mutex profile fraction that the application sets meanwhile. If it sets none,
+// mutex profiling is disabled afterwards.
+func TestCaptureKeepsTheMutexProfileFraction(t *testing.T) {
 	defer runtime.SetMutexProfileFraction(runtime.SetMutexProfileFraction(-1))
 	for _, fraction := range []int{0, 1, 5, 10, 100} {
 		runtime.SetMutexProfileFraction(0)

@@ -15,18 +15,18 @@ const (
 	historySize   = int(historyLength / historyStep)
 )
 
-// history is the snapshots of the last 15 minutes, one a second: more often ones
-// are thinned out, so that it is bounded. Those with events stay.
+// history holds the snapshots of the last 15 minutes. If there are more than one per second, it
+// drops those without events in between.
 type history struct {
 	ring [historySize]*runtimeinfo.Snapshot
-	n    int // added so far
+	n    int // number of snapshots added
 }
 
 func (h *history) add(s *runtimeinfo.Snapshot) {
 	if last := h.last(); last != nil && len(last.Events) == 0 {
 		const jitter = historyStep / 20
 		if h.n > 1 && last.Time.Sub(h.at(h.n-2).Time) < historyStep-jitter {
-			h.n-- // it takes the place of the one before
+			h.n-- // s replaces last
 		}
 	}
 	h.ring[h.n%historySize] = s
@@ -52,7 +52,7 @@ func (h *history) list() (all []*runtimeinfo.Snapshot) {
 	return all
 }
 
-// numbers returns the default fields of a sample: its numbers.
+// numbers is the default of Config.Record. It returns the metrics without labels.
 func numbers(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		for p := range s.Points() {

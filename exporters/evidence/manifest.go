@@ -20,33 +20,38 @@ const ManifestFile = "manifest.json"
 
 // Manifest describes the incident and the files of a bundle.
 type Manifest struct {
-	ID     string    `json:"id"`
-	Time   time.Time `json:"time"`
-	Reason string    `json:"reason"`
-	Cause  string    `json:"cause"`
-	// First tells the first bundle of an incident, which is kept longest.
+	// ID is the name of the bundle's directory.
+	ID string `json:"id"`
+	// Time is the time of the trigger.
+	Time time.Time `json:"time"`
+	// Reason, Cause and Also are copied from the [Trigger].
+	Reason string `json:"reason"`
+	Cause  string `json:"cause"`
+	// First reports whether this is the first bundle of its incident.
 	First bool     `json:"first,omitempty"`
 	Also  []string `json:"also,omitempty"`
 
 	Event    *Event    `json:"event,omitempty"`
 	Verdicts []Verdict `json:"verdicts,omitempty"`
-	// Groups are the largest groups of goroutines, those that grew most since the
-	// base first.
-	Groups     []Group   `json:"groups,omitempty"`
-	Goroutines int       `json:"goroutines"`
-	BaseTime   time.Time `json:"base_time,omitzero"`
+	// Groups are at most 20 groups of goroutines: first those that have grown most since
+	// BaseTime, then the largest.
+	Groups []Group `json:"groups,omitempty"`
+	// Goroutines is the number of goroutines.
+	Goroutines int `json:"goroutines"`
+	// BaseTime is the time of the reference profile, zero if there is none.
+	BaseTime time.Time `json:"base_time,omitzero"`
 
 	Files []File `json:"files"`
-	// Skipped are the files that the bundle lacks, with the reasons.
+	// Skipped lists the files that the bundle lacks.
 	Skipped []Skipped `json:"skipped,omitempty"`
-	// SkippedCaptures are the bundles that were not made since the previous one.
+	// SkippedCaptures lists the bundles that were not created since the previous one.
 	SkippedCaptures []SkippedCapture `json:"skipped_captures,omitempty"`
 
 	GoVersion string             `json:"go_version"`
 	Resource  []runtimeinfo.Attr `json:"resource,omitempty"`
 }
 
-// Event is what happened.
+// Event is the event that triggered a bundle.
 type Event struct {
 	Time     time.Time      `json:"time"`
 	Name     string         `json:"name"`
@@ -65,7 +70,7 @@ type Span struct {
 	Age     float64   `json:"age_seconds"`
 }
 
-// Verdict is one on a group of goroutines.
+// Verdict is a verdict on a group of goroutines, see [goroutines.Verdict].
 type Verdict struct {
 	Kind      string  `json:"kind"`
 	Wait      string  `json:"wait"`
@@ -80,13 +85,13 @@ type Verdict struct {
 	Hint      string  `json:"hint,omitempty"`
 }
 
-// Root is a root span name that goroutines were created under.
+// Root is the name of a root span and the number of goroutines that were created under it.
 type Root struct {
 	Name  string `json:"name"`
 	Count int    `json:"count"`
 }
 
-// Group is a group of goroutines now and at the time of the base.
+// Group is a group of goroutines: its size now and at BaseTime of the manifest.
 type Group struct {
 	Wait  string `json:"wait"`
 	Site  string `json:"site"`
@@ -99,35 +104,35 @@ type Group struct {
 type File struct {
 	Name    string  `json:"name"`
 	Bytes   int     `json:"bytes"`
-	Seconds float64 `json:"seconds"` // that it took to make
+	Seconds float64 `json:"seconds"` // time to create it
 }
 
-// Skipped is one that is not there.
+// Skipped is a file that a bundle lacks.
 type Skipped struct {
 	What string `json:"what"`
 	Why  string `json:"why"`
 }
 
-// SkippedCapture is a bundle that was not made.
+// SkippedCapture is a bundle that was not created.
 type SkippedCapture struct {
 	Time  time.Time `json:"time"`
 	Cause string    `json:"cause"`
 	Why   string    `json:"why"`
 }
 
-// maxManifest is more than a manifest ever has.
+// maxManifest is larger than any manifest of a Store.
 const maxManifest = 4 << 20
 
-// ReadManifest reads the manifest of a bundle, whose directory is the root of
-// files. It opens only a regular file of at most 4 MiB. It ignores unknown fields of a
-// later version.
+// ReadManifest reads the manifest of the bundle whose directory is the root of files, such as
+// [fs.Sub] of a [Store]. It returns an error if the manifest is not a regular file of at most
+// 4 MiB. It ignores unknown fields, which a later version may write.
 func ReadManifest(files fs.FS) (*Manifest, error) {
 	info, err := fs.Stat(files, ManifestFile)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("evidence: %w", err)
 	case !info.Mode().IsRegular() || info.Size() > maxManifest:
-		return nil, fmt.Errorf("evidence: %s is no regular file of at most %d bytes", ManifestFile, maxManifest)
+		return nil, fmt.Errorf("evidence: %s is not a regular file of at most %d bytes", ManifestFile, maxManifest)
 	}
 	text, err := fs.ReadFile(files, ManifestFile)
 	if err != nil {
@@ -143,7 +148,7 @@ func ReadManifest(files fs.FS) (*Manifest, error) {
 const (
 	maxVerdicts = 20
 	maxGroups   = 20
-	maxListed   = 10 // roots of a verdict, spans of an event
+	maxListed   = 10 // for roots of a verdict and spans of an event
 )
 
 func verdictsOf(r *goroutines.Report) (all []Verdict) {
@@ -161,7 +166,7 @@ func verdictsOf(r *goroutines.Report) (all []Verdict) {
 	return all
 }
 
-// groupsOf lists what grew most, and of what did not the largest.
+// groupsOf returns the groups that have grown most since base, then the largest. Both may be nil.
 func groupsOf(now, base *goroutines.Survey) (all []Group) {
 	if now == nil {
 		return nil

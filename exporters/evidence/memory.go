@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// keptInMemory is how many bundles are kept where there is no disk.
-	keptInMemory = 2
-	maxInMemory  = 8 << 20
+	keptInMemory = 2       // bundles
+	maxInMemory  = 8 << 20 // bytes per bundle
 )
 
-// memory keeps the last bundles as one archive: that is a file system already.
+// memory keeps the last bundles in a zip archive, because zip.Reader is an fs.FS.
 type memory struct {
 	kept  []*bundle
-	files *zip.Reader // nil: none
+	files *zip.Reader // nil before the first bundle
 }
 
+// put adds a bundle and removes the oldest one if necessary.
 func (m *memory) put(b *bundle) error {
 	if m.kept = append(m.kept, b); len(m.kept) > keptInMemory {
 		m.kept = append(m.kept[:0], m.kept[1:]...)
@@ -45,7 +45,7 @@ func (m *memory) put(b *bundle) error {
 	return err
 }
 
-// openMemory opens a file of the archive, which no later put changes.
+// openMemory opens a file of an archive. put creates a new archive, so it needs no lock.
 func openMemory(files *zip.Reader, name string) (fs.File, error) {
 	if files == nil {
 		files = new(zip.Reader)

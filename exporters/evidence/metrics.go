@@ -6,17 +6,16 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
-	// Tells why a bundle is missing when it is wanted: the disk, or the limit for an hour.
-	captures = &runtimeinfo.Metric{Name: "gmpulse.captures", Unit: "{bundle}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a bound, or refused because memory was short (also a profile within a bundle).", Keys: []string{"outcome"}}
+	// Shows why an incident has no bundle.
+	captures = &runtimeinfo.Metric{Name: "gmpulse.captures", Unit: "{bundle}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a limit, or refused because memory was short. Refused also counts profiles within bundles.", Keys: []string{"outcome"}}
 )
 
-// Stats counts bundles, cumulative.
-type Stats struct {
-	// Made were kept, Failed could not be, Skipped were not because of a bound.
-	Made, Failed, Skipped uint64
-	// Refused are bundles, and profiles within bundles, that were not taken because
-	// the memory was short.
-	Refused uint64
+// stats has cumulative numbers of bundles.
+type stats struct {
+	made    uint64
+	failed  uint64 // could not be created
+	skipped uint64 // not created because of the cooldown, the limit per hour or another capture
+	refused uint64 // bundles, and profiles within bundles, not created because memory was short
 }
 
 // Metrics returns the metrics that Analyze adds.
@@ -24,9 +23,11 @@ func (*Store) Metrics() []*runtimeinfo.Metric { return []*runtimeinfo.Metric{cap
 
 // Analyze adds the numbers of bundles to a snapshot.
 func (s *Store) Analyze(d *runtimeinfo.Draft) {
-	c := s.Stats()
-	d.Add(captures, float64(c.Made), "made")
-	d.Add(captures, float64(c.Failed), "failed")
-	d.Add(captures, float64(c.Skipped), "skipped")
-	d.Add(captures, float64(c.Refused), "refused")
+	s.mu.Lock()
+	n := s.stats
+	s.mu.Unlock()
+	d.Add(captures, float64(n.made), "made")
+	d.Add(captures, float64(n.failed), "failed")
+	d.Add(captures, float64(n.skipped), "skipped")
+	d.Add(captures, float64(n.refused), "refused")
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// A pipe or a huge file in the place of a manifest costs neither time nor memory.
-func TestPlantedManifests(t *testing.T) {
+// ReadManifest opens neither a pipe nor a huge file.
+func TestReadManifestRefusesPipesAndHugeFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, evidence.ManifestFile)
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := evidence.ReadManifest(os.DirFS(dir)); err == nil {
-		t.Error("a pipe is taken for a manifest")
+		t.Error("a pipe was accepted")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -31,6 +31,6 @@ func TestPlantedManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := evidence.ReadManifest(os.DirFS(dir)); err == nil {
-		t.Error("a terabyte is taken for a manifest")
+		t.Error("a file of a terabyte was accepted")
 	}
 }

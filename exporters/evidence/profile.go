@@ -17,11 +17,11 @@ import (
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
-// profileTo writes one of the runtime's profiles, in the form that go tool pprof
-// opens. Never debug=2: it stops the world for 8 µs for each goroutine.
+// profileTo writes a profile of the runtime in the format of go tool pprof. It does not use
+// debug=2, which stops the world for 8 µs per goroutine.
 func profileTo(name string, w io.Writer) (err error) {
-	// Corrupt labels make the profiler panic (timandy/routine#4): that must not
-	// take the application along.
+	// The profiler panics if a library has corrupted the labels of a goroutine
+	// (timandy/routine#4).
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the profiler panicked: %v", r)
@@ -29,23 +29,23 @@ func profileTo(name string, w io.Writer) (err error) {
 	}()
 	p := pprof.Lookup(name)
 	if p == nil {
-		return errors.New("this runtime has none")
+		return errors.New("the runtime has no such profile")
 	}
 	return p.WriteTo(w, 0)
 }
 
-// maxProfiled is the maximum number of goroutines for a goroutine profile: it takes 3.5 µs
-// of CPU time and 0.8 KB of memory for each.
+// maxProfiled is the maximum number of goroutines for a goroutine profile, which takes 3.5 µs of
+// CPU time and 0.8 KB of memory per goroutine.
 const maxProfiled = 500_000
 
 func goroutineProfile(_ context.Context, w io.Writer) error {
 	if n := runtime.NumGoroutine(); n > maxProfiled {
-		return fmt.Errorf("%d goroutines, the cap is %d", n, maxProfiled)
+		return fmt.Errorf("there are %d goroutines, and the limit is %d", n, maxProfiled)
 	}
 	return profileTo("goroutine", w)
 }
 
-// cpuProfile profiles the CPU for a while, unless a profile is being made already.
+// cpuProfile writes a CPU profile. It returns an error if another one is in progress.
 func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("busy: %w", err)
@@ -54,8 +54,8 @@ func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 	return s.wait(ctx, s.config.ProfileFor)
 }
 
-// mutexProfile writes the contention of locks within a while. Where the program
-// has not switched that profile on, it is on for that while.
+// mutexProfile writes a profile of lock contention during Config.ProfileFor. If the application
+// has not enabled mutex profiling, mutexProfile enables it for this time.
 func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 	if runtime.SetMutexProfileFraction(-1) == 0 {
 		runtime.SetMutexProfileFraction(mutexFraction)
@@ -82,21 +82,22 @@ func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 	return delta.Write(w)
 }
 
-// mutexFraction is the rate of a capture, one of so many events. It is a number that
-// no application chooses: one that sets its own rate meanwhile is told by it.
+// mutexFraction is the mutex profile fraction during a capture. It is an unusual number, so that
+// mutexProfileOff can detect whether the application has set another one.
 const mutexFraction = 13
 
-// mutexProfileOff switches the profile off, unless the application has set a rate of
-// its own since the capture began.
+// mutexProfileOff disables mutex profiling, unless the application has set the fraction since the
+// capture began.
 func mutexProfileOff() {
 	if runtime.SetMutexProfileFraction(-1) != mutexFraction {
 		return
 	}
-	if now := runtime.SetMutexProfileFraction(0); now != mutexFraction { // set just now
+	if now := runtime.SetMutexProfileFraction(0); now != mutexFraction { // the application has just set it
 		runtime.SetMutexProfileFraction(now)
 	}
 }
 
+// parsed takes a profile of the runtime and parses it.
 func parsed(name string) (*profile.Profile, error) {
 	var b bytes.Buffer
 	if err := profileTo(name, &b); err != nil {
@@ -105,15 +106,14 @@ func parsed(name string) (*profile.Profile, error) {
 	return profiles.Decode(b.Bytes())
 }
 
-// wait waits, but not longer than until Shutdown: a shorter profile is better than
-// none.
+// wait waits for d. It returns early at Shutdown, because a shorter profile is better than none.
 func (s *Store) wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-s.hurry:
+	case <-s.closing:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
-// unremovable makes a directory that nobody can remove, root neither.
+// unremovable makes a directory unremovable, for root too.
 func unremovable(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -25,7 +25,7 @@ func unremovable(t *testing.T, dir string) {
 		return
 	}
 	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND, ""); err != nil {
-		t.Skipf("root must be allowed to mount: %v; or run the test as somebody else", err)
+		t.Skipf("root cannot mount here: %v; run the test as another user", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -37,15 +37,14 @@ func unremovable(t *testing.T, dir string) {
 	}
 }
 
-// A bundle that cannot be removed is no reason to keep all others, nor to call one
-// that was written a failure.
-func TestPruneGoesOn(t *testing.T) {
+// If a bundle cannot be removed, the store removes others, and new bundles count as created.
+func TestPruneSkipsUnremovableBundles(t *testing.T) {
 	dir := t.TempDir()
 	var log strings.Builder
 	s := newStore(t, evidence.Config{Dir: dir, MaxBytes: 250_000, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	var ids []string
 	for i := range 6 {
-		id, err := s.Capture(t.Context(), strings.Repeat("asked for, at length; ", 5_000))
+		id, err := s.Capture(t.Context(), strings.Repeat("a long reason; ", 8_000))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,12 +55,12 @@ func TestPruneGoesOn(t *testing.T) {
 	}
 	all := bundles(t, s)
 	if !slices.Contains(all, ids[0]) || !slices.Contains(all, ids[5]) || len(all) > 3 {
-		t.Errorf("%v were made, %v are there", ids, all)
+		t.Errorf("%v were created, %v are stored", ids, all)
 	}
 	if c := s.Stats(); c.Made != 6 || c.Failed != 0 {
 		t.Errorf("%+v", c)
 	}
 	if n := strings.Count(log.String(), "cannot be removed"); n != 1 {
-		t.Errorf("said %d times:\n%s", n, log.String())
+		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// writeSamples writes one JSON object a line for each snapshot, oldest first,
-// compressed.
+// writeSamples writes one JSON object per line and snapshot, the oldest first, compressed with
+// gzip.
 func (s *Store) writeSamples(w io.Writer, all []*runtimeinfo.Snapshot) error {
 	z := gzip.NewWriter(w)
 	enc := json.NewEncoder(z)
@@ -39,7 +39,7 @@ func (s *Store) writeSamples(w io.Writer, all []*runtimeinfo.Snapshot) error {
 	return z.Close()
 }
 
-// writeSpans writes the spans in flight, the oldest by name and all of them counted.
+// writeSpans writes the active spans in s, their groups, and the spans of the event.
 func writeSpans(w io.Writer, s *runtimeinfo.Snapshot, e *runtimeinfo.Event) error {
 	type group struct {
 		Name   string  `json:"name"`
@@ -71,8 +71,8 @@ func writeSpans(w io.Writer, s *runtimeinfo.Snapshot, e *runtimeinfo.Event) erro
 	return indented(w, out)
 }
 
-// writeBuild writes what the program was built from and runs with. Of the
-// environment only what the runtime goes by: the rest may hold secrets.
+// writeBuild writes the build information and the settings of the runtime. Of the environment it
+// writes only GODEBUG, because other variables may be secret.
 func writeBuild(w io.Writer) error {
 	type module struct {
 		Path    string `json:"path"`
@@ -119,7 +119,7 @@ func indented(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// finite makes numbers that JSON lacks absent.
+// finite returns f, or nil if JSON cannot represent it.
 func finite(f float64) any {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return nil

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package evidence stores a bundle for each incident: a directory with profiles, an
-// execution trace, the samples of the last minutes and the active spans. go tool pprof
-// and go tool trace open them.
+// Package evidence stores a bundle for each incident. A bundle is a directory with profiles for
+// go tool pprof, an execution trace for go tool trace, the samples of the last 15 minutes, the
+// active spans, and a manifest that describes them.
 //
 //	s, err := evidence.New(evidence.Config{Dir: "/var/lib/checkout/evidence"})
 //	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s), ...)
 //
-// A [Store] is an exporter. It makes a bundle when a snapshot has a serious event: a verdict
-// on goroutines or an anomaly, of severity warning or above. [Store.Capture] makes one on
-// request. As an analyzer a Store adds the numbers of its bundles to snapshots.
+// A [Store] is an exporter. It creates a bundle if a snapshot has a verdict on goroutines or an
+// anomaly of severity warning or above. [Store.Capture] creates one on request. A Store is also
+// an analyzer that publishes how many bundles it has created. It is an [fs.FS] of its bundles.
 //
 // # Cost
 //
-// Without an incident: the snapshots of the last 15 minutes, one a second (5 to 10 MB), and
-// a goroutine profile every five minutes for comparison, which uses at most 0.05 % of a
-// core. A bundle takes five seconds on a goroutine of its own, about 0.2 s of CPU time, and
-// 100 to 300 KB on disk.
+// Without an incident, a Store keeps 5 to 10 MB of snapshots, one per second, and takes a
+// goroutine profile every five minutes, which uses at most 0.05 % of a core. Creating a bundle
+// takes five seconds on a separate goroutine and about 0.2 s of CPU time. A bundle has 100 to
+// 300 KB.
 package evidence
 
 import (
@@ -38,47 +38,48 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// TraceSource makes execution traces; exectrace.Recorder is one.
+// TraceSource is a source of execution traces, such as exectrace.Recorder.
 type TraceSource interface {
-	// WriteTrace writes an execution trace that includes the present. It returns an error
-	// if there is none, for example because another user holds the recorder.
+	// WriteTrace writes an execution trace of the last seconds. It returns an error if
+	// there is none, for example because another recording is in progress.
 	WriteTrace(ctx context.Context, w io.Writer) error
 }
 
-// Config configures a [Store]. The zero value keeps the last two bundles in memory.
+// Config configures a [Store]. The zero Config keeps the last two bundles in memory.
 type Config struct {
-	// Dir is the directory of the bundles. It is created if necessary; several processes
-	// may share it. If it is empty, or cannot be written to, the last two bundles are kept
-	// in memory, with at most 8 MiB each.
+	// Dir is the directory of the bundles. The Store creates it if necessary. Several
+	// processes may share it. If Dir is empty or not writable, the last two bundles are
+	// kept in memory, with at most 8 MiB each.
 	Dir string
-	// MaxBundle is the maximum size of a bundle in bytes. Files that do not fit are skipped
-	// and named in the manifest. Zero means 32 MiB.
+	// MaxBundle is the maximum size of a bundle in bytes. The manifest lists the files that
+	// did not fit. Zero means 32 MiB.
 	MaxBundle int64
-	// MaxBytes is the maximum size of all bundles in bytes. The oldest are removed, the
-	// first bundles of incidents last. Zero means 256 MiB.
+	// MaxBytes is the maximum size of all bundles in bytes. The Store removes the oldest
+	// ones, and the first bundle of each incident only after all others. Zero means 256 MiB.
 	MaxBytes int64
-	// MinFree is the minimum free space of the file system in bytes. Below it, or below 5 %
-	// of the file system, nothing is written. Zero means 1 GiB.
+	// MinFree is the minimum free space of the file system in bytes. If a bundle could leave
+	// less, or less than 5 % of the file system, it is not created. Zero means 1 GiB.
 	MinFree int64
-	// Cooldown is the minimum time between two bundles of one cause, unless its size has
-	// doubled. Zero means ten minutes.
+	// Cooldown is the minimum time between two bundles with the same cause. It does not apply
+	// if the size of the incident has doubled. Zero means ten minutes.
 	Cooldown time.Duration
-	// PerHour is the maximum number of bundles in an hour, without those on request. Zero
-	// means 4.
+	// PerHour is the maximum number of bundles per hour. Bundles on request do not count.
+	// Zero means 4.
 	PerHour int
-	// ProfileFor is how long the CPU and the contention of locks are profiled, at
-	// most 15 seconds. Zero means five.
+	// ProfileFor is the duration of the CPU and mutex profiles, at most 15 seconds. Zero
+	// means five seconds.
 	ProfileFor time.Duration
 
-	// Trace makes execution traces. Nil: bundles have none.
+	// Trace is the source of execution traces. If it is nil, bundles have none.
 	Trace TraceSource
-	// Goroutines returns the last survey and the verdicts. Nil: nothing is known.
+	// Goroutines returns the last goroutine survey and the verdicts. If it is nil, bundles
+	// have none.
 	Goroutines func() goroutines.Report
-	// Record turns a snapshot into the fields of one line; exporters.Record does.
-	// Nil: numbers only.
+	// Record returns the fields of a snapshot for the file of samples, such as
+	// exporters.Record. If it is nil, samples have only the metrics without labels.
 	Record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
-	// Logger gets one line for each bundle, and for each change of state. Default
-	// slog.Default().
+	// Logger receives one line for each bundle and for each change of state. Nil means
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -96,14 +97,14 @@ func (c Config) withDefaults() (Config, error) {
 		{"ProfileFor", int64(c.ProfileFor)},
 	} {
 		if f.value < 0 {
-			errs = append(errs, fmt.Errorf("evidence: Config.%s is below zero: set it above, or to 0 for the default", f.name))
+			errs = append(errs, fmt.Errorf("evidence: Config.%s is negative: want a positive value, or 0 for the default", f.name))
 		}
 	}
 	if c.Trace != nil && guard.IsNil(c.Trace) {
-		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it out for none", c.Trace))
+		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it nil for no traces", c.Trace))
 	}
 	if c.ProfileFor > maxProfileFor {
-		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: set it to at most %v, or to 0 for 5s", c.ProfileFor, maxProfileFor))
+		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: want at most %v, or 0 for 5s", c.ProfileFor, maxProfileFor))
 	}
 	c.MaxBundle = cmp.Or(c.MaxBundle, 32<<20)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
@@ -122,64 +123,54 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 const (
-	// captureTimeout bounds the making of a bundle.
+	// captureTimeout limits the time for creating a bundle.
 	captureTimeout = 20 * time.Second
 	maxProfileFor  = 15 * time.Second
 )
 
-// ErrBusy is the error of a capture while another is being made.
-var ErrBusy = errors.New("evidence: another capture is being made")
+// ErrBusy is the error of [Store.Capture] while another capture is in progress.
+var ErrBusy = errors.New("evidence: another capture is in progress")
 
-// Store keeps bundles. Make one with [New]. All methods may be called from any
-// goroutine. It is an [fs.FS] of the bundles, with a directory for each.
+// Store creates and stores bundles. [New] makes one. Its methods are safe for concurrent use.
+// A Store is an [fs.FS] with a directory for each bundle.
 type Store struct {
 	config  Config
 	bundles bundleStore
 	fits    func(bytes int64) error // headroom.Check
 
-	hurry chan struct{} // closed by Shutdown
-	work  sync.WaitGroup
+	closing  chan struct{}  // closed by Shutdown; ends profiles early
+	captures sync.WaitGroup // also goroutines of takeReference
 
-	mu      sync.Mutex
-	history history
-	budget  budget
-	healthy healthy
-	busy    bool
-	shut    bool
-	leaks   time.Time // when the last leak profile was taken
-	stats   Stats
-	skipped []SkippedCapture // since the last bundle
+	mu         sync.Mutex
+	history    history
+	budget     budget
+	references references
+	busy       bool
+	shut       bool
+	leaks      time.Time // time of the last leak profile
+	stats      stats
+	skipped    []SkippedCapture // since the last bundle
 }
 
-// New returns a Store. It touches no file. The error names every field of config
-// that makes no sense.
+// New returns a Store. It opens no file. Its error joins all invalid fields of config.
 func New(config Config) (*Store, error) {
 	config, err := config.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	return &Store{
-		config:  config,
-		bundles: newBundleStore(config),
-		fits:    headroom.Check,
-		hurry:   make(chan struct{}),
-		budget:  newBudget(config),
-		healthy: newHealthy(),
+		config:     config,
+		bundles:    newBundleStore(config),
+		fits:       headroom.Check,
+		closing:    make(chan struct{}),
+		budget:     newBudget(config),
+		references: newReferences(),
 	}, nil
 }
 
-// Stats returns how many bundles were made and how many were not, because they could
-// not be, or because of the cooldown, the limit for an hour, or one that was being made,
-// or because the memory was short.
-// The engine publishes it.
-func (s *Store) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stats
-}
-
-// Export remembers the snapshot and makes a bundle of what its events tell, if
-// that is worth one. It does not wait for it.
+// Export stores the snapshot for later bundles. If the snapshot has a serious event, Export
+// starts the creation of a bundle and does not wait for it. After Shutdown it returns
+// [exporters.ErrShutdown].
 func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error {
 	s.mu.Lock()
 	if s.shut {
@@ -188,69 +179,73 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 	}
 	s.history.add(snapshot)
 	s.mu.Unlock()
-	if t, ok := worth(snapshot.Events); ok {
+	if t, ok := triggerFor(snapshot.Events); ok {
 		s.Trigger(t) //nolint:contextcheck // it outlives the call
 	} else {
-		s.compare(snapshot.Time) //nolint:contextcheck // it outlives the call
+		s.takeReference(snapshot.Time) //nolint:contextcheck // it outlives the call
 	}
 	return nil
 }
 
-// Trigger makes a bundle, unless there was one for the same cause a short while ago,
-// there were too many within the hour, another is being made, or the memory is short;
-// it does not wait for it.
+// Trigger starts the creation of a bundle and does not wait for it. It only logs and counts the
+// trigger if the cooldown of the cause or the limit per hour applies, if another capture is in
+// progress, or if memory is short.
 func (s *Store) Trigger(t Trigger) {
-	if why := s.begin(&t); why != "" { // logged without the lock: a logger may be slow, and the tick wants the account
-		s.config.Logger.Info("gmpulse: no evidence was taken", slog.String("cause", t.Cause), slog.String("why", why))
+	if why := s.begin(&t); why != "" { // logged without holding mu, because a logger may be slow
+		s.config.Logger.Info("gmpulse: no bundle of evidence was created", slog.String("cause", t.Cause), slog.String("why", why))
 	}
 }
 
-// begin begins the making of a bundle, or says why there will be none.
+// begin starts the creation of a bundle, or returns why it does not.
 func (s *Store) begin(t *Trigger) (why string) {
-	short := s.fits(bundleNeeds) // it reads files: not under the lock
+	short := s.fits(bundleNeeds) // before locking mu, because it reads files
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if why = s.refuses(now, t, short); why != "" {
 		if short == nil || s.shut || s.busy {
-			s.stats.Skipped++
+			s.stats.skipped++
 		}
 		s.skip(SkippedCapture{Time: now, Cause: t.Cause, Why: why})
 		return why
 	}
 	s.busy = true
-	s.work.Go(func() { _, _ = s.take(t) }) // logged there
+	s.captures.Go(func() { _, _ = s.capture(t) }) // which logs the result
 	return ""
 }
 
-// refuses says why there will be no bundle, or reserves the place for one.
+// refuses returns why no bundle can be created, or counts one against the budget and returns "".
 func (s *Store) refuses(now time.Time, t *Trigger, short error) (why string) {
 	switch {
 	case s.shut:
 		return "the store is shut down"
 	case s.busy:
-		return "another capture was being made"
+		return "another capture was in progress"
 	case short != nil:
-		s.stats.Refused++
+		s.stats.refused++
 		return short.Error()
 	default:
 		t.first = s.budget.isFirst(now, t.Cause)
-		return s.budget.take(now, t)
+		return s.budget.reserve(now, t)
 	}
 }
 
-// skip remembers what was not captured, for the next manifest.
+// skip stores a capture that was skipped, for the manifest of the next bundle. mu is held.
 func (s *Store) skip(c SkippedCapture) {
-	const most = 20
-	if len(s.skipped) == most {
+	const maxSkipped = 20
+	if len(s.skipped) == maxSkipped {
 		s.skipped = append(s.skipped[:0], s.skipped[1:]...)
 	}
 	s.skipped = append(s.skipped, c)
 }
 
-// Capture makes a bundle on request, without a cooldown, waits for it and returns the name
-// of its directory. It returns [ErrBusy], [exporters.ErrShutdown], or an error if memory is
-// short or the bundle cannot be written. The bundle is made even when ctx is done.
+// Capture creates a bundle with a CPU profile, waits for it and returns the name of its
+// directory. Neither the cooldown nor the limit per hour applies. Capture takes slightly longer
+// than Config.ProfileFor.
+//
+// Capture returns [ErrBusy] if another capture is in progress, [exporters.ErrShutdown] after
+// Shutdown, and an error if memory or disk space is short or the bundle cannot be written. If ctx
+// is done, Capture returns its error, and the bundle is created nevertheless.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
 	type result struct {
 		id  string
@@ -264,9 +259,9 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 		return "", err
 	}
 	s.busy = true
-	done := make(chan result, 1) // capacity 1: the caller may have returned
-	s.work.Go(func() {           //nolint:contextcheck // it outlives the call
-		id, err := s.take(&t)
+	done := make(chan result, 1) // capacity 1, because Capture may have returned
+	s.captures.Go(func() {       //nolint:contextcheck // it outlives the call
+		id, err := s.capture(&t)
 		done <- result{id, err}
 	})
 	s.mu.Unlock()
@@ -278,7 +273,7 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 	}
 }
 
-// unable returns why no capture can begin now, nil if one can. mu is held.
+// unable returns the error of Capture if no capture can begin now. mu is held.
 func (s *Store) unable(short error) error {
 	switch {
 	case s.shut:
@@ -286,57 +281,57 @@ func (s *Store) unable(short error) error {
 	case s.busy:
 		return ErrBusy
 	case short != nil:
-		s.stats.Refused++
+		s.stats.refused++
 		return fmt.Errorf("evidence: no capture: %w", short)
 	default:
 		return nil
 	}
 }
 
-// take makes a bundle. The place is taken, and is given back.
-func (s *Store) take(t *Trigger) (id string, err error) {
+// capture creates a bundle and clears s.busy, which the caller has set.
+func (s *Store) capture(t *Trigger) (id string, err error) {
 	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
-		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took too long"))
+		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took longer than 20 s"))
 		defer cancel()
-		err = guard.Do(func() (err error) { // Goroutines and Trace are foreign code
-			id, err = s.make(ctx, t)
+		err = guard.Do(func() (err error) { // Goroutines may panic
+			id, err = s.collect(ctx, t)
 			return err
 		})
 	})
 	if err != nil {
-		s.config.Logger.Warn("gmpulse: evidence could not be kept", slog.String("cause", t.Cause), slog.Any("error", err))
+		s.config.Logger.Warn("gmpulse: a bundle of evidence could not be created", slog.String("cause", t.Cause), slog.Any("error", err))
 	} else {
-		s.config.Logger.Info("gmpulse: evidence taken", slog.String("cause", t.Cause), slog.String("bundle", s.bundles.place(id)))
+		s.config.Logger.Info("gmpulse: a bundle of evidence was created", slog.String("cause", t.Cause), slog.String("bundle", s.bundles.location(id)))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy = false
 	if err != nil {
-		s.stats.Failed++
+		s.stats.failed++
 		return "", err
 	}
-	s.stats.Made++
+	s.stats.made++
 	return id, nil
 }
 
-// Shutdown ends the making of bundles: it waits for the one in progress, whose profiles
-// are cut short, which takes less than a second. The bundles stay.
+// Shutdown ends the profiles of the capture in progress and waits until its bundle is stored or
+// ctx is done. This takes less than a second. The bundles remain readable.
 func (s *Store) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.shut {
 		s.shut = true
-		close(s.hurry)
+		close(s.closing)
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
-		s.work.Wait()
+		s.captures.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("evidence: a capture is still being made: %w", context.Cause(ctx))
+		return fmt.Errorf("evidence: a capture is still in progress: %w", context.Cause(ctx))
 	}
 }

@@ -39,7 +39,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newStore returns a store that ends with the test.
+// newStore returns a store that the test shuts down at its end.
 func newStore(t *testing.T, c evidence.Config) *evidence.Store {
 	t.Helper()
 	c.MinFree = 1
@@ -61,9 +61,9 @@ func newStore(t *testing.T, c evidence.Config) *evidence.Store {
 	return s
 }
 
-// snapshots makes snapshots of this process, with events if any.
+// snapshots returns a function that returns snapshots of this process with events.
 func snapshots() func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
-	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}}})
+	r := sampler.NewReader(sampler.Config{Resource: []runtimeinfo.Attr{{Key: "service.name", Value: "checkout"}}})
 	return func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
 		r.Read(sampler.Tick{Time: time.Now()})
 		return r.Snapshot().WithEvents(events)
@@ -72,7 +72,7 @@ func snapshots() func(events ...runtimeinfo.Event) *runtimeinfo.Snapshot {
 
 func leakEvent(site string, n int) runtimeinfo.Event {
 	return runtimeinfo.Event{
-		Time: time.Now(), Name: "goroutine.verdict.opened", Severity: slog.LevelError, Message: "leak: they do not end",
+		Time: time.Now(), Name: "goroutine.verdict.opened", Severity: slog.LevelError, Message: "leak: the goroutines do not end",
 		Attrs: []slog.Attr{slog.String("site", site), slog.Int("goroutines", n), slog.Float64("nan", nan())},
 		Spans: []runtimeinfo.Span{{Name: "GET /cart", TraceID: [16]byte{1}, SpanID: [8]byte{2}, Start: time.Now()}},
 	}
@@ -80,7 +80,7 @@ func leakEvent(site string, n int) runtimeinfo.Event {
 
 func nan() float64 { z := 0.0; return z / z }
 
-// bundles lists the ids.
+// bundles returns the IDs of all bundles.
 func bundles(t *testing.T, s *evidence.Store) (ids []string) {
 	t.Helper()
 	entries, err := fs.ReadDir(s, ".")
@@ -108,23 +108,22 @@ func manifest(t *testing.T, s *evidence.Store, id string) *evidence.Manifest {
 
 func leak(stop <-chan struct{}) { <-stop }
 
-// A real incident in a real process: every file of its bundle opens with the
-// tools that people have.
-func TestBundleOpensWithTheTools(t *testing.T) {
+// go tool pprof and go tool trace open the files of a bundle.
+func TestBundleOpensWithGoTools(t *testing.T) {
 	recorder, err := exectrace.New(exectrace.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	detective := goroutines.NewDetector(goroutines.DetectorConfig{})
+	detector := goroutines.NewDetector(goroutines.DetectorConfig{})
 	dir := filepath.Join(t.TempDir(), "evidence")
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder, Goroutines: detective.Report, Record: exporters.Record, ProfileFor: 100 * time.Millisecond})
-	take := snapshots()
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder, Goroutines: detector.Report, Record: exporters.Record, ProfileFor: 100 * time.Millisecond})
+	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		detective.Evaluate(got, nil)
+		detector.Evaluate(got, nil)
 		for i := range got.Groups {
 			if strings.HasSuffix(got.Groups[i].Site.Function, "evidence_test.leak") {
 				waiting += got.Groups[i].Count
@@ -133,10 +132,10 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 		return waiting
 	}
 	survey()
-	if err := s.Export(t.Context(), take()); err != nil {
+	if err := s.Export(t.Context(), next()); err != nil {
 		t.Fatal(err)
 	}
-	s.WaitHealthy(t)
+	s.WaitReference(t)
 
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -145,10 +144,10 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	}
 	defer wg.Wait()
 	defer close(stop)
-	testutil.Eventually(t, "they wait", func() bool { return survey() == 300 })
-	e := leakEvent("shop.leak", 300)
+	testutil.Eventually(t, "the goroutines wait", func() bool { return survey() == 300 })
+	e := leakEvent("checkout.leak", 300)
 	e.Attrs = append(e.Attrs, slog.String("signal", "cpu"))
-	if err := s.Export(t.Context(), take(e)); err != nil {
+	if err := s.Export(t.Context(), next(e)); err != nil {
 		t.Fatal(err)
 	}
 	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
@@ -156,7 +155,12 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 	m := manifest(t, s, id)
 	checkManifest(t, m, id)
 	checkModes(t, dir)
-	path := filepath.Join(dir, id)
+	checkFiles(t, filepath.Join(dir, id), m)
+}
+
+// checkFiles asserts that the tools open the files of a bundle and show the leaked goroutines.
+func checkFiles(t *testing.T, path string, m *evidence.Manifest) {
+	t.Helper()
 	for _, f := range m.Files {
 		info, err := os.Stat(filepath.Join(path, f.Name))
 		if err != nil || info.Size() != int64(f.Bytes) {
@@ -167,12 +171,12 @@ func TestBundleOpensWithTheTools(t *testing.T) {
 			tool(t, "pprof", "-top", filepath.Join(path, f.Name))
 		case strings.HasSuffix(f.Name, ".trace"):
 			if out := tool(t, "trace", "-d=parsed", filepath.Join(path, f.Name)); !strings.Contains(out, "evidence_test.leak") {
-				t.Error("the trace does not have the goroutines that leak")
+				t.Error("the trace does not contain the leaked goroutines")
 			}
 		}
 	}
 	if out := tool(t, "pprof", "-top", "-diff_base="+filepath.Join(path, "goroutine.base.pb.gz"), filepath.Join(path, "goroutine.pb.gz")); !strings.Contains(out, "300") {
-		t.Errorf("the difference to the base does not show what leaks:\n%s", out)
+		t.Errorf("the difference to the reference profile does not show the leaked goroutines:\n%s", out)
 	}
 	checkSamples(t, filepath.Join(path, "samples.ndjson.gz"))
 }
@@ -191,15 +195,15 @@ func checkManifest(t *testing.T, m *evidence.Manifest, id string) {
 	if !slices.Equal(names, want) {
 		t.Errorf("files %v, want %v; skipped %+v", names, want, m.Skipped)
 	}
-	if m.ID != id || !m.First || m.Event == nil || m.Event.Spans[0].Name != "GET /cart" || m.Cause != "goroutine.verdict cpu" || m.BaseTime.IsZero() || m.Resource[0].Value != "shop" {
+	if m.ID != id || !m.First || m.Event == nil || m.Event.Spans[0].Name != "GET /cart" || m.Cause != "goroutine.verdict cpu" || m.BaseTime.IsZero() || m.Resource[0].Value != "checkout" {
 		t.Errorf("manifest %+v", m)
 	}
 	if len(m.Groups) == 0 || m.Groups[0].Count != 300 || m.Groups[0].Base != 0 || !strings.Contains(m.Groups[0].Site, "evidence_test.leak") {
-		t.Errorf("the group that grew most: %+v", m.Groups)
+		t.Errorf("the group that has grown most: %+v", m.Groups)
 	}
 }
 
-// Nobody else may read what may be secret.
+// checkModes asserts that only the owner can read the files.
 func checkModes(t *testing.T, dir string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -267,15 +271,15 @@ func tool(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func TestCooldown(t *testing.T) {
+func TestCooldownAndLimitPerHour(t *testing.T) {
 	var log bytes.Buffer
 	s := newStore(t, evidence.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	take := snapshots()
+	next := snapshots()
 	n := uint64(0)
 	trigger := func(what string, e runtimeinfo.Event, want bool) {
 		t.Helper()
 		before := s.Stats()
-		if err := s.Export(t.Context(), take(e)); err != nil {
+		if err := s.Export(t.Context(), next(e)); err != nil {
 			t.Fatal(err)
 		}
 		testutil.Eventually(t, what, func() bool { now := s.Stats(); return now.Made+now.Skipped > before.Made+before.Skipped })
@@ -285,36 +289,36 @@ func TestCooldown(t *testing.T) {
 		s.WaitIdle(t)
 		n++
 	}
-	trigger("the first", leakEvent("a", 100), true)
-	trigger("the same again", leakEvent("a", 199), false)
-	trigger("another", leakEvent("b", 100), true)
-	trigger("the first, doubled", leakEvent("a", 200), true)
-	trigger("a fourth", leakEvent("c", 1), true)
-	trigger("a fifth within the hour", leakEvent("d", 1), false)
-	if _, err := s.Capture(t.Context(), "I want to know"); err != nil {
-		t.Errorf("somebody asks: %v", err)
+	trigger("first trigger", leakEvent("a", 100), true)
+	trigger("same cause again", leakEvent("a", 199), false)
+	trigger("other cause", leakEvent("b", 100), true)
+	trigger("same cause with twice the size", leakEvent("a", 200), true)
+	trigger("fourth bundle", leakEvent("c", 1), true)
+	trigger("fifth bundle within the hour", leakEvent("d", 1), false)
+	if _, err := s.Capture(t.Context(), "on request"); err != nil {
+		t.Errorf("Capture: %v", err)
 	}
 	ids := bundles(t, s)
 	m := manifest(t, s, ids[len(ids)-1])
-	if m.Reason != "I want to know" || m.Cause != "request" {
+	if m.Reason != "on request" || m.Cause != "request" {
 		t.Errorf("manifest %+v", m)
 	}
 	if len(m.SkippedCaptures) != 1 || !strings.Contains(m.SkippedCaptures[0].Why, "last hour") {
 		t.Errorf("skipped %+v", m.SkippedCaptures)
 	}
-	if !strings.Contains(log.String(), "no evidence was taken") {
+	if !strings.Contains(log.String(), "no bundle of evidence was created") {
 		t.Errorf("log:\n%s", log.String())
 	}
 }
 
-// Events that are not worth a bundle.
-func TestWhatIsNotWorthABundle(t *testing.T) {
+// Events of low severity and other events than verdicts and anomalies trigger no bundle.
+func TestOtherEventsTriggerNoBundle(t *testing.T) {
 	s := newStore(t, evidence.Config{})
-	take := snapshots()
+	next := snapshots()
 	quiet := leakEvent("a", 1)
 	quiet.Severity = slog.LevelInfo
 	for _, e := range []runtimeinfo.Event{quiet, {Name: "span.never_ended", Severity: slog.LevelWarn}} {
-		if err := s.Export(t.Context(), take(e)); err != nil {
+		if err := s.Export(t.Context(), next(e)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -322,9 +326,9 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st := s.Stats(); st != (evidence.Stats{}) {
-		t.Errorf("account %+v", st)
+		t.Errorf("stats %+v", st)
 	}
-	if err := s.Export(t.Context(), take()); !errors.Is(err, exporters.ErrShutdown) {
+	if err := s.Export(t.Context(), next()); !errors.Is(err, exporters.ErrShutdown) {
 		t.Errorf("Export after Shutdown: %v", err)
 	}
 	if _, err := s.Capture(t.Context(), ""); !errors.Is(err, exporters.ErrShutdown) {
@@ -332,8 +336,8 @@ func TestWhatIsNotWorthABundle(t *testing.T) {
 	}
 }
 
-// Without a disk the last two bundles are in memory, and are files all the same.
-func TestInMemory(t *testing.T) {
+// If the store has no writable directory, it is a file system of the last two bundles.
+func TestBundlesInMemory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -357,14 +361,14 @@ func TestInMemory(t *testing.T) {
 			if err := fstest.TestFS(s, last+"/"+evidence.ManifestFile, last+"/goroutine.pb.gz"); err != nil {
 				t.Error(err)
 			}
-			if got := strings.Count(log.String(), "cannot be written to"); (got == 1) != (dir != "") {
-				t.Errorf("%d complaints:\n%s", got, log.String())
+			if got := strings.Count(log.String(), "is not writable"); (got == 1) != (dir != "") {
+				t.Errorf("%d log lines:\n%s", got, log.String())
 			}
 		})
 	}
 }
 
-func TestFilesOnDisk(t *testing.T) {
+func TestStoreIsAFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, evidence.Config{Dir: dir})
 	if ids := bundles(t, s); len(ids) != 0 {
@@ -378,21 +382,21 @@ func TestFilesOnDisk(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := s.Open("../secret"); err == nil {
-		t.Error("a file outside")
+		t.Error("Open opens a file outside the directory")
 	}
 }
 
-// The oldest go, and the first of an incident last; strangers' files stay, and
-// what a dead process left is removed.
-func TestPrune(t *testing.T) {
+// The store removes the oldest bundles, but the first one of an incident last, and old directories
+// of dead processes, but no directories of other programs.
+func TestPruneRemovesOldestBundles(t *testing.T) {
 	dir := t.TempDir()
-	stranger, dead, damaged := filepath.Join(dir, "notes"), filepath.Join(dir, ".tmp-x"), filepath.Join(dir, "20251124T100000.000Z-abcdef-request")
+	foreign, dead, damaged := filepath.Join(dir, "notes"), filepath.Join(dir, ".tmp-x"), filepath.Join(dir, "20251124T100000.000Z-abcdef-request")
 	old := time.Now().Add(-2 * time.Hour)
-	for _, d := range []string{stranger, dead, damaged} {
+	for _, d := range []string{foreign, dead, damaged} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(d, evidence.ManifestFile), nil, 0o600); err != nil { // as a crash of the machine leaves it
+		if err := os.WriteFile(filepath.Join(d, evidence.ManifestFile), nil, 0o600); err != nil { // like after a crash of the machine
 			t.Fatal(err)
 		}
 		if err := os.Chtimes(d, old, old); err != nil {
@@ -400,12 +404,12 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	s := newStore(t, evidence.Config{Dir: dir, MaxBytes: 600_000, PerHour: 100, Cooldown: 1})
-	take := snapshots()
+	next := snapshots()
 	for i := range 12 {
 		s.Trigger(evidence.Trigger{Cause: "incident", Reason: "again", Trace: make([]byte, 100_000)})
 		testutil.Eventually(t, "a bundle", func() bool { st := s.Stats(); return st.Made == uint64(i+1) })
 		s.WaitIdle(t)
-		if err := s.Export(t.Context(), take()); err != nil {
+		if err := s.Export(t.Context(), next()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -422,30 +426,30 @@ func TestPrune(t *testing.T) {
 			size += int64(f.Bytes)
 		}
 	}
-	if size > 600_000 || len(ids) < 3 || len(ids) > 5 { // all but the trace take less than half of it
+	if size > 600_000 || len(ids) < 3 || len(ids) > 5 { // other files take less than half of a bundle
 		t.Errorf("%d bundles, %d bytes; want as many as fit into 600,000", len(ids), size)
 	}
 	if first != 1 || !manifest(t, s, ids[0]).First {
-		t.Errorf("the first of the incident is gone: %v", ids)
+		t.Errorf("the first bundle of the incident was removed: %v", ids)
 	}
-	if _, err := os.Stat(stranger); err != nil {
+	if _, err := os.Stat(foreign); err != nil {
 		t.Error(err)
 	}
 	for _, d := range []string{dead, damaged} {
 		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s, which nobody will ever finish, is there: %v", d, err)
+			t.Errorf("%s was not removed: %v", d, err)
 		}
 	}
 }
 
-// The directory may be one that others use as well: the page shows bundles only.
-func TestStrangersAreNotShown(t *testing.T) {
+// Open opens only bundles, even if the directory has other files.
+func TestOpenRefusesOtherFiles(t *testing.T) {
 	dir := t.TempDir()
-	for _, stranger := range []string{"conf", "20261124T100000.000Z-abcdef-no-manifest", ".tmp-20261124T100000.000Z-half"} {
-		if err := os.Mkdir(filepath.Join(dir, stranger), 0o700); err != nil {
+	for _, foreign := range []string{"conf", "20261124T100000.000Z-abcdef-no-manifest", ".tmp-20261124T100000.000Z-half"} {
+		if err := os.Mkdir(filepath.Join(dir, foreign), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, stranger, "secret"), []byte("x"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, foreign, "secret"), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -453,12 +457,12 @@ func TestStrangersAreNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(t, evidence.Config{Dir: dir})
-	id, err := s.Capture(t.Context(), "asked for")
+	id, err := s.Capture(t.Context(), "on request")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if all := bundles(t, s); !slices.Equal(all, []string{id}) {
-		t.Errorf("shows %v", all)
+		t.Errorf("the directory has %v", all)
 	}
 	for _, name := range []string{"secret", "conf", "conf/secret", "20261124T100000.000Z-abcdef-no-manifest/secret", ".tmp-20261124T100000.000Z-half/secret"} {
 		if _, err := s.Open(name); !errors.Is(err, fs.ErrNotExist) {
@@ -472,57 +476,56 @@ func TestStrangersAreNotShown(t *testing.T) {
 	defer d.Close()
 	one, err := d.(fs.ReadDirFile).ReadDir(1)
 	if err != nil || len(one) != 1 || one[0].Name() != id {
-		t.Errorf("one by one: %v, %v", one, err)
+		t.Errorf("ReadDir(1): %v, %v", one, err)
 	}
 	if rest, err := d.(fs.ReadDirFile).ReadDir(1); len(rest) != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("then: %v, %v", rest, err)
+		t.Errorf("second ReadDir(1): %v, %v", rest, err)
 	}
 }
 
-// A bundle that somebody asked for is there when they are told of it, also where
-// all others are the first of their incident and fill the store.
-func TestWhatWasAskedForStays(t *testing.T) {
+// The newest bundle is not removed, even if all others are the first ones of their incidents.
+func TestNewestBundleIsKept(t *testing.T) {
 	s := newStore(t, evidence.Config{Dir: t.TempDir(), MaxBytes: 300_000, PerHour: 100})
 	for i := range 4 {
 		s.Trigger(evidence.Trigger{Cause: "incident " + strconv.Itoa(i), Trace: make([]byte, 100_000)})
 		testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == uint64(i+1) })
 		s.WaitIdle(t)
 	}
-	id, err := s.Capture(t.Context(), strings.Repeat("asked for, at length; ", 10_000))
+	id, err := s.Capture(t.Context(), strings.Repeat("a long reason; ", 15_000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if all := bundles(t, s); !slices.Contains(all, id) || len(all) > 2 {
-		t.Errorf("%s was taken, there are %v", id, all)
+		t.Errorf("%s was created, stored are %v", id, all)
 	}
 }
 
-// idler is a trace source that takes its time.
-type idler struct{ called chan struct{} }
+// slowTrace is a trace source that takes 100 ms.
+type slowTrace struct{ called chan struct{} }
 
-func (i idler) WriteTrace(context.Context, io.Writer) error {
+func (i slowTrace) WriteTrace(context.Context, io.Writer) error {
 	close(i.called)
-	time.Sleep(100 * time.Millisecond) // the race detector must see no order between the two ends
+	time.Sleep(100 * time.Millisecond) // so that the race detector sees no order between this and Capture
 	return nil
 }
 
-// Who asks for a bundle and goes away shares nothing with its making: for -race.
-func TestCaptureThatNobodyWaitsFor(t *testing.T) {
-	trace := idler{make(chan struct{})}
+// A capture continues without a data race after its caller has returned.
+func TestCaptureContinuesAfterItsContextIsDone(t *testing.T) {
+	trace := slowTrace{make(chan struct{})}
 	s := newStore(t, evidence.Config{Trace: trace})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-trace.called
 		cancel()
 	}()
-	if id, err := s.Capture(ctx, "asked for"); !errors.Is(err, context.Canceled) || id != "" {
+	if id, err := s.Capture(ctx, "on request"); !errors.Is(err, context.Canceled) || id != "" {
 		t.Errorf("%q, %v", id, err)
 	}
 	time.Sleep(500 * time.Millisecond) // for the same reason
 	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
 }
 
-func TestTooLargeIsLeftOut(t *testing.T) {
+func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 	s := newStore(t, evidence.Config{MaxBundle: 20_000})
 	s.Trigger(evidence.Trigger{Cause: "x", Trace: make([]byte, 20_001)})
 	testutil.Eventually(t, "a bundle", func() bool { return s.Stats().Made == 1 })
@@ -541,9 +544,9 @@ func TestTooLargeIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestShortDisk(t *testing.T) {
+func TestNoBundleIfDiskSpaceIsShort(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("the system does not tell")
+		t.Skip("the free space is unknown on this system")
 	}
 	for _, free := range []int64{1 << 60, math.MaxInt64} {
 		dir := t.TempDir()
@@ -551,20 +554,20 @@ func TestShortDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "the disk is short") {
-			t.Errorf("%d bytes are to stay free, Capture: %v", free, err)
+		if _, err := s.Capture(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "disk space is short") {
+			t.Errorf("MinFree %d, Capture: %v", free, err)
 		}
 		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 			t.Errorf("%d entries", len(entries))
 		}
 		if s.Stats().Failed != 1 {
-			t.Errorf("account %+v", s.Stats())
+			t.Errorf("stats %+v", s.Stats())
 		}
 	}
 }
 
-// What is process-wide and held by somebody else is named, never fought over.
-func TestBusy(t *testing.T) {
+// A bundle lacks the profiles that the application takes at the same time.
+func TestBusyProfilesAreSkipped(t *testing.T) {
 	if err := pprof.StartCPUProfile(io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -573,7 +576,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 10 { // too many for ten times one
+	for range 10 { // more than ten times MaxGoroutines, with the others
 		stop := make(chan struct{})
 		defer close(stop)
 		go leak(stop)
@@ -592,21 +595,21 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Sampling goes on while a bundle is made. Shutdown cuts its profiles short, and it has
-// them all the same.
-func TestExportDoesNotWait(t *testing.T) {
+// Export does not wait for a capture. Shutdown ends the profiles of the capture early, and the
+// bundle contains them.
+func TestExportDoesNotWaitForCaptures(t *testing.T) {
 	s := newStore(t, evidence.Config{ProfileFor: 15 * time.Second})
-	take := snapshots()
-	if err := s.Export(t.Context(), take(leakEvent("a", 1))); err != nil {
+	next := snapshots()
+	if err := s.Export(t.Context(), next(leakEvent("a", 1))); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
-		if err := s.Export(t.Context(), take()); err != nil {
+		if err := s.Export(t.Context(), next()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := s.Capture(t.Context(), "test"); !errors.Is(err, evidence.ErrBusy) {
-		t.Errorf("Capture meanwhile: %v", err)
+		t.Errorf("Capture during a capture: %v", err)
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
@@ -619,8 +622,8 @@ func TestExportDoesNotWait(t *testing.T) {
 	}
 }
 
-// Foreign code that panics costs a file, or the bundle, and never the process.
-func TestForeignPanics(t *testing.T) {
+// A panic of Record skips a file and a panic of Goroutines fails the bundle.
+func TestPanicsAreRecovered(t *testing.T) {
 	s := newStore(t, evidence.Config{Record: func(*runtimeinfo.Snapshot) iter.Seq2[string, any] { panic("oh") }})
 	if err := s.Export(t.Context(), snapshots()()); err != nil {
 		t.Fatal(err)
@@ -637,11 +640,11 @@ func TestForeignPanics(t *testing.T) {
 		t.Errorf("Capture: %v", err)
 	}
 	if c := s.Stats(); c.Failed != 1 {
-		t.Errorf("account %+v", c)
+		t.Errorf("stats %+v", c)
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewReturnsAllErrors(t *testing.T) {
 	_, err := evidence.New(evidence.Config{MaxBundle: -1, PerHour: -1, ProfileFor: time.Minute})
 	if err == nil || !strings.Contains(err.Error(), "MaxBundle") || !strings.Contains(err.Error(), "PerHour") || !strings.Contains(err.Error(), "ProfileFor") {
 		t.Errorf("%v", err)

@@ -10,33 +10,34 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Trigger is a reason to make a bundle.
+// Trigger is a reason to create a bundle.
 type Trigger struct {
-	// Cause tells incidents apart: the cooldown goes by it. Low in cardinality.
+	// Cause identifies the incident. The cooldown applies to triggers with the same cause.
 	Cause string
-	// Reason says in one sentence what happened.
+	// Reason describes the incident in one sentence.
 	Reason string
-	// Size is how large it is, in whatever unit: twice that of the last bundle of
-	// the cause is worth another. Zero is unknown.
+	// Size is the size of the incident in any unit, such as a number of goroutines. If it
+	// is twice the size at the last bundle, the cooldown does not apply. Zero means unknown.
 	Size float64
-	// CPU asks for a profile of the CPU.
+	// CPU adds a CPU profile to the bundle.
 	CPU bool
-	// Minor is for what happens all the time, such as a slow span: it gets at most
-	// half of the bundles of an hour.
+	// Minor marks frequent incidents, such as slow spans. They get at most half of the
+	// bundles per hour.
 	Minor bool
-	// Also are other causes of the same moment.
+	// Also lists other causes at the same time. Their cooldown begins too.
 	Also []string
-	// Event is what happened, if there is one.
+	// Event is the event that describes the incident. It may be nil.
 	Event *runtimeinfo.Event
-	// Trace is an execution trace that has the incident in it. Nil: one is made.
+	// Trace is an execution trace of the incident. If it is nil, the Store uses
+	// Config.Trace.
 	Trace []byte
 
-	first bool // the incident is new
+	first bool // the first trigger of its incident
 }
 
-// worth makes a trigger of the events of a snapshot, of the gravest first. ok is
-// false when none is worth a bundle.
-func worth(events []runtimeinfo.Event) (t Trigger, ok bool) {
+// triggerFor returns a trigger for the most severe of the serious events. ok is false if there
+// is none.
+func triggerFor(events []runtimeinfo.Event) (t Trigger, ok bool) {
 	for i := range events {
 		e := &events[i]
 		if !serious(e) {
@@ -56,14 +57,14 @@ func worth(events []runtimeinfo.Event) (t Trigger, ok bool) {
 	return t, ok
 }
 
-// serious tells the events that are worth a bundle.
+// serious reports whether an event triggers a bundle.
 func serious(e *runtimeinfo.Event) bool {
 	return e.Severity >= slog.LevelWarn &&
 		(strings.HasPrefix(e.Name, "goroutine.verdict.") || strings.HasPrefix(e.Name, "baseline.anomaly."))
 }
 
-// triggerOf makes a trigger of one event. Its last word ("opened", "doubled") is
-// a stage of the incident and not part of the cause.
+// triggerOf returns the trigger for one event. The last word of the event's name, such as
+// "opened" or "doubled", is the stage of the incident and not part of the cause.
 func triggerOf(e *runtimeinfo.Event) Trigger {
 	attrs := attrsOf(e)
 	what := e.Name[:max(0, strings.LastIndexByte(e.Name, '.'))]
@@ -78,7 +79,7 @@ func triggerOf(e *runtimeinfo.Event) Trigger {
 	}
 }
 
-// aboutTime tells the signals that a CPU profile may explain.
+// aboutTime reports whether a CPU profile may explain an anomaly of a signal.
 func aboutTime(signal string) bool {
 	for _, word := range []string{"cpu", "latenc", "runnable", "sched", "duration"} {
 		if strings.Contains(strings.ToLower(signal), word) {

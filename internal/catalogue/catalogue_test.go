@@ -25,7 +25,7 @@ func keys(metrics []*runtimeinfo.Metric) (all []string) {
 
 // The list is what an agent publishes, in the same order.
 func TestAllIsWhatAnAgentPublishes(t *testing.T) {
-	a, err := agent.Start(agent.WithListen("off"), agent.WithEvidence(evidence.Config{}), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	a, err := agent.Start(agent.WithListen("off"), agent.WithEvidence(&evidence.Config{}), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package delivery calls one exporter: on a goroutine of its own, from a mailbox that never
-// blocks the sampler, with a deadline for each call, with recovery of panics, and with
-// statistics that balance.
+// Package delivery calls one exporter on its own goroutine. It takes snapshots from a mailbox, so
+// that the exporter does not block the sampler, limits the duration of each call, recovers
+// panics, and counts every snapshot and event.
 package delivery
 
 import (
@@ -23,47 +23,47 @@ import (
 // ProfilerLabel is the pprof label of every goroutine that the agent starts.
 const ProfilerLabel = "gmpulse"
 
-// MaxEvents is the maximum number of events that wait for a failing exporter. When there
-// are more, the oldest are dropped and counted. Events are rare: these last for hours.
+// MaxEvents is the maximum number of events that wait for a failing exporter. If there are more,
+// the oldest are dropped and counted. Events are rare, so the limit is reached only after hours.
 const MaxEvents = 1024
 
-// accountWait is how long the agent waits for the statistics of an exporter's queue.
-const accountWait = 10 * time.Millisecond
+// queueStatsWait is how long Stats waits for the statistics of an exporter's queue.
+const queueStatsWait = 10 * time.Millisecond
 
-// Delivery hands snapshots to one exporter. Make one with [New].
+// Delivery delivers snapshots to one exporter. [New] makes one.
 type Delivery struct {
 	exporter exporters.Exporter
-	account  func() exporters.Stats // of the exporter's own queue, nil if it has none
-	asking   sync.Mutex             // before mu
-	question guard.Poller[exporters.Stats]
+	poll     func() exporters.Stats // returns the statistics of the exporter's queue; nil if it has none
+	polling  sync.Mutex             // held during a poll; locked before mu
+	poller   guard.Poller[exporters.Stats]
 	timeout  time.Duration
 	logger   *slog.Logger
-	wake     chan struct{}  // capacity 1: something changed
+	wake     chan struct{}  // capacity 1: the mailbox or closing has changed
 	stopped  chan struct{}  // closed when Run has returned
-	telling  sync.WaitGroup // of a call that does not return; Run waits for it
+	logging  sync.WaitGroup // goroutines of noticeOverdue; Run waits for them
 
-	mu       sync.Mutex
-	mailbox  *runtimeinfo.Snapshot
-	last     *runtimeinfo.Snapshot // of Stop: it waits for the one in the mailbox
-	queued   exporters.Stats       // the last account of the queue
-	broken   bool                  // asking for it has panicked
-	slow     bool                  // the last call ended with a timeout
-	events   []runtimeinfo.Event   // to go with the next snapshot
-	inFlight int                   // events with the call under way
-	calling  time.Time             // start of the call under way, else zero
-	overdue  bool                  // the call under way is past its deadline
-	closing  context.Context       //nolint:containedctx // how long the caller of Stop waits; Run needs it for its last calls
-	given    bool                  // Stop gave up: later results no longer count
-	cancel   context.CancelFunc    // ends the call under way
-	stats    exporters.Stats
+	mu         sync.Mutex
+	mailbox    *runtimeinfo.Snapshot
+	last       *runtimeinfo.Snapshot // passed to Stop; delivered after the one in the mailbox
+	queueStats exporters.Stats       // the last result of poll
+	broken     bool                  // poll has panicked
+	slow       bool                  // the last call ended with a timeout
+	events     []runtimeinfo.Event   // wait for the next call
+	inFlight   int                   // number of events in the current call
+	calling    time.Time             // start of the current call; zero if there is none
+	overdue    bool                  // the current call has exceeded the timeout
+	closing    context.Context       //nolint:containedctx // passes the context of Stop to Run, which uses it for its last calls
+	abandoned  bool                  // Stop has counted everything; later results are ignored
+	cancel     context.CancelFunc    // cancels the current call
+	stats      exporters.Stats
 }
 
-// New returns a Delivery. Each call of the exporter may take up to timeout. queue returns
-// the account of the exporter's own queue; it is nil if it has none.
+// New returns a Delivery. timeout limits each call of the exporter. queue returns the statistics
+// of the exporter's queue; it is nil if the exporter has none.
 func New(name string, e exporters.Exporter, queue func() exporters.Stats, timeout time.Duration, logger *slog.Logger) *Delivery {
 	return &Delivery{
 		exporter: e,
-		account:  queue,
+		poll:     queue,
 		timeout:  timeout,
 		logger:   logger.With(slog.String("exporter", name)),
 		wake:     make(chan struct{}, 1),
@@ -72,8 +72,8 @@ func New(name string, e exporters.Exporter, queue func() exporters.Stats, timeou
 	}
 }
 
-// Post puts a snapshot into the mailbox. An unread one is replaced and the drop
-// counted; its events are carried over. Post never blocks on the exporter.
+// Post puts a snapshot into the mailbox. If the mailbox holds one, Post replaces it, counts it as
+// dropped and keeps its events. Post does not wait for the exporter.
 func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,19 +89,19 @@ func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 	d.signal()
 }
 
-// accept counts a snapshot and takes its events. mu is held.
+// accept counts a snapshot and queues its events. mu is held.
 func (d *Delivery) accept(s *runtimeinfo.Snapshot) {
 	d.stats.Snapshots.Accepted++
 	d.stats.Events.Accepted += uint64(len(s.Events))
 	d.queue(s.Events)
 }
 
-// Run calls the exporter until Stop, then with what is left, and shuts it down. The
-// caller must wait for it.
+// Run calls the exporter until Stop is called. Then it delivers what is pending and shuts down
+// the exporter. The caller must wait for Run to return.
 func (d *Delivery) Run(ctx context.Context) {
 	defer close(d.stopped)
-	defer d.telling.Wait()
-	defer d.question.Wait()
+	defer d.logging.Wait()
+	defer d.poller.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.mu.Lock()
@@ -115,7 +115,7 @@ func (d *Delivery) Run(ctx context.Context) {
 				continue
 			}
 			if !d.timedOut() {
-				d.deliver(closing) //nolint:contextcheck // the last calls have as long as the caller of Stop waits
+				d.deliver(closing) //nolint:contextcheck // the last calls use the context of Stop
 			}
 			d.advance()
 			d.deliver(closing)  //nolint:contextcheck // see above
@@ -125,10 +125,10 @@ func (d *Delivery) Run(ctx context.Context) {
 	})
 }
 
-// Stop ends Run after delivering what waits and then last, nil for nothing: last does
-// not replace an unread snapshot, unless the last call timed out. Stop returns when the exporter is shut down or when ctx
-// is done; then what was not delivered is counted as dropped. Run must have been
-// started, and Stop be called once.
+// Stop makes Run deliver the pending snapshot and then last, which may be nil, and shut down the
+// exporter. If the previous call has timed out, last replaces the pending snapshot. Stop returns
+// when Run has returned or ctx is done, and counts undelivered snapshots and events as dropped.
+// Run must have been started. Stop must be called once.
 func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	d.mu.Lock()
 	d.closing = ctx
@@ -147,8 +147,7 @@ func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	return err
 }
 
-// Stats returns the account so far. It waits 10 ms at most for an exporter that keeps
-// an account of its own.
+// Stats returns the current statistics. It waits at most 10 ms for the statistics of a queue.
 func (d *Delivery) Stats() exporters.Stats {
 	d.pollQueue()
 	d.mu.Lock()
@@ -164,25 +163,25 @@ func (d *Delivery) Stats() exporters.Stats {
 	if !d.calling.IsZero() {
 		s.Snapshots.Pending++
 	}
-	if d.account != nil {
-		return merge(s, d.queued)
+	if d.poll != nil {
+		return merge(s, d.queueStats)
 	}
 	return s
 }
 
-// pollQueue gets the statistics of the exporter's queue, without holding mu: the function
-// is foreign code.
+// pollQueue updates the statistics of the exporter's queue. It calls poll without holding mu,
+// because poll may hang.
 func (d *Delivery) pollQueue() {
-	if d.account == nil {
+	if d.poll == nil {
 		return
 	}
-	d.asking.Lock() // an older account must not take the place of a newer one
-	defer d.asking.Unlock()
-	queued, err := d.question.Poll(accountWait, d.account)
+	d.polling.Lock() // so that an older result does not replace a newer one
+	defer d.polling.Unlock()
+	stats, err := d.poller.Poll(queueStatsWait, d.poll)
 	p := guard.Panicked(err)
 	d.mu.Lock()
 	if err == nil {
-		d.queued = queued
+		d.queueStats = stats
 	}
 	first := p != nil && !d.broken
 	if first {
@@ -192,11 +191,11 @@ func (d *Delivery) pollQueue() {
 	}
 	d.mu.Unlock()
 	if first {
-		d.logger.Error("gmpulse: the account of an exporter panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
+		d.logger.Error("gmpulse: the statistics function of an exporter panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	}
 }
 
-// merge adds the statistics of a queue to those of the mailbox.
+// merge adds the statistics of a queue to the statistics of the mailbox.
 func merge(s, queue exporters.Stats) exporters.Stats {
 	s.Snapshots, s.Events = add(s.Snapshots, queue.Snapshots), add(s.Events, queue.Events)
 	s.Errors += queue.Errors
@@ -204,7 +203,7 @@ func merge(s, queue exporters.Stats) exporters.Stats {
 	s.Panics += queue.Panics
 	s.Spool, s.LastSuccess, s.LastDuration = queue.Spool, queue.LastSuccess, queue.LastDuration
 	if s.State == exporters.StateOK || s.State == exporters.StateIdle {
-		s.State = queue.State // the mailbox is well: it is the backend that counts
+		s.State = queue.State // the queue knows the state of the backend
 	}
 	if queue.LastError != "" {
 		s.LastError = queue.LastError
@@ -212,9 +211,9 @@ func merge(s, queue exporters.Stats) exporters.Stats {
 	return s
 }
 
-// add sums up both accounts. What the mailbox counts as delivered is what the
-// queue has accepted, less what is being handed over at this moment and counted
-// by both: so what is pending is taken as the difference.
+// add returns the counts of the mailbox and the queue together. A snapshot that the mailbox has
+// delivered is one that the queue has accepted. During a call both count it as pending, so add
+// computes the pending number as a difference.
 func add(a, queue exporters.Account) exporters.Account {
 	a.Recovered = queue.Recovered
 	a.Accepted += queue.Recovered
@@ -223,7 +222,7 @@ func add(a, queue exporters.Account) exporters.Account {
 		a.Drop(r, queue.Dropped(r))
 	}
 	settled := a.Delivered + a.Lost()
-	a.Accepted = max(a.Accepted, settled) // foreign code: the account must balance
+	a.Accepted = max(a.Accepted, settled) // the statistics of the queue may be wrong
 	a.Pending = a.Accepted - settled
 	return a
 }
@@ -231,7 +230,7 @@ func add(a, queue exporters.Account) exporters.Account {
 func (d *Delivery) signal() {
 	select {
 	case d.wake <- struct{}{}:
-	default: // Run has not seen the last signal yet
+	default: // Run has not received the last signal yet
 	}
 }
 
@@ -241,7 +240,7 @@ func (d *Delivery) closingContext() context.Context {
 	return d.closing
 }
 
-// deliver makes one call of Export, if there is anything to deliver.
+// deliver calls Export if the mailbox holds a snapshot.
 func (d *Delivery) deliver(ctx context.Context) {
 	s, events := d.beginCall()
 	if s == nil {
@@ -254,7 +253,7 @@ func (d *Delivery) deliver(ctx context.Context) {
 	d.endCall(events, err)
 }
 
-// beginCall empties the mailbox and notes the start of a call.
+// beginCall empties the mailbox and records the start of a call.
 func (d *Delivery) beginCall() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -268,13 +267,13 @@ func (d *Delivery) beginCall() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 	return s, events
 }
 
-// endCall counts the result of a call and returns the events of a failed call to the front
-// of the queue.
+// endCall counts the result of a call. The events of a failed call wait for the next call, before
+// newer events.
 func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	d.mu.Lock()
 	took := time.Since(d.calling)
 	d.calling, d.inFlight = time.Time{}, 0
-	if d.given {
+	if d.abandoned {
 		d.mu.Unlock()
 		return
 	}
@@ -289,7 +288,7 @@ func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 		d.queue(newer)
 		guard.CountFailure(&d.stats, err)
 		if d.overdue && errors.Is(err, guard.ErrTimeout) {
-			d.stats.Timeouts-- // it was counted while it lasted
+			d.stats.Timeouts-- // noticeOverdue has counted it
 		}
 	}
 	d.overdue = false
@@ -297,7 +296,7 @@ func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	guard.LogChange(d.logger, was, err)
 }
 
-// queue appends events, dropping the oldest beyond the bound. mu is held.
+// queue appends events and drops the oldest if there are more than MaxEvents. mu is held.
 func (d *Delivery) queue(events []runtimeinfo.Event) {
 	if len(events) == 0 {
 		return
@@ -309,8 +308,9 @@ func (d *Delivery) queue(events []runtimeinfo.Event) {
 	}
 }
 
-// noticeOverdue counts and logs a call past its deadline while it lasts: the exporter may
-// ignore its context. mu is held. Another goroutine logs, because the logger may hang.
+// noticeOverdue counts and logs a call that has exceeded the timeout and has not returned, because
+// the exporter ignores its context. mu is held. It logs on another goroutine, because the logger
+// may hang.
 func (d *Delivery) noticeOverdue() {
 	if d.calling.IsZero() || d.overdue || time.Since(d.calling) <= d.timeout {
 		return
@@ -318,11 +318,11 @@ func (d *Delivery) noticeOverdue() {
 	d.overdue = true
 	was, err := d.stats.State, fmt.Errorf("%w: the call has not returned after %v", guard.ErrTimeout, d.timeout)
 	guard.CountFailure(&d.stats, err)
-	d.telling.Go(func() { guard.LogChange(d.logger, was, err) })
+	d.logging.Go(func() { guard.LogChange(d.logger, was, err) })
 }
 
-// shutdown may take as long as the caller of Stop waits: a queue uses the time to
-// deliver.
+// shutdown shuts down the exporter. The call may last until the deadline of Stop, so that a queue
+// can deliver its records.
 func (d *Delivery) shutdown(ctx context.Context) {
 	timeout := d.timeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -330,12 +330,12 @@ func (d *Delivery) shutdown(ctx context.Context) {
 	}
 	err := guard.Call(ctx, timeout, d.exporter.Shutdown)
 	if err != nil {
-		d.logger.Warn("gmpulse: exporter did not shut down", slog.Any("error", err))
+		d.logger.Warn("gmpulse: the shutdown of an exporter failed", slog.Any("error", err))
 	}
 }
 
-// timedOut reports whether the last call ended with a timeout. Then the last snapshot
-// replaces an unread one: delivering both could take two timeouts.
+// timedOut reports whether the last call ended with a timeout. Then the last snapshot replaces the
+// pending one, because delivering both could take two timeouts.
 func (d *Delivery) timedOut() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -355,42 +355,41 @@ func (d *Delivery) advance() {
 	d.mailbox, d.last = d.last, nil
 }
 
-// abandon counts everything that still waits as dropped.
+// abandon cancels the current call and counts everything undelivered as dropped.
 func (d *Delivery) abandon() {
 	d.mu.Lock()
 	if d.cancel != nil {
 		d.cancel()
 	}
 	d.mu.Unlock()
-	d.pollQueue() // the context of the call under way is done: a queue takes nothing more
+	d.pollQueue() // after cancel, so that the queue accepts nothing more
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.given = true
+	d.abandoned = true
 	d.stats.State = exporters.StateStopped
 	d.countAccepted()
 	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events) + d.inFlight))
 	d.events, d.inFlight = nil, 0
-	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
-		if waits {
+	for _, pending := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
+		if pending {
 			d.stats.Snapshots.Drop(exporters.DropShutdown, 1)
 		}
 	}
 	d.mailbox, d.last, d.calling = nil, nil, time.Time{}
 }
 
-// countAccepted counts as handed over what the queue accepted in the current call. mu is
-// held.
+// countAccepted counts as delivered what the queue has accepted in the current call. mu is held.
 func (d *Delivery) countAccepted() {
-	if d.account == nil || d.calling.IsZero() {
+	if d.poll == nil || d.calling.IsZero() {
 		return
 	}
-	q := d.queued
+	q := d.queueStats
 	if q.Snapshots.Accepted-q.Snapshots.Recovered > d.stats.Snapshots.Delivered {
 		d.stats.Snapshots.Delivered++
 		d.calling = time.Time{}
 	}
-	taken := int(q.Events.Accepted - q.Events.Recovered - d.stats.Events.Delivered)
-	taken = min(max(taken, 0), d.inFlight) // foreign code: the account must balance
-	d.stats.Events.Delivered += uint64(taken)
-	d.inFlight -= taken
+	accepted := int(q.Events.Accepted - q.Events.Recovered - d.stats.Events.Delivered)
+	accepted = min(max(accepted, 0), d.inFlight) // the statistics of the queue may be wrong
+	d.stats.Events.Delivered += uint64(accepted)
+	d.inFlight -= accepted
 }

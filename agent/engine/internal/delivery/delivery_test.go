@@ -26,8 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const timeout = 5 * time.Second
 
-// script is an exporter that does what the test says.
-type script struct {
+// fake is an exporter that calls export and stores the snapshots it receives.
+type fake struct {
 	export func(ctx context.Context, s *runtimeinfo.Snapshot) error
 
 	mu       sync.Mutex
@@ -35,7 +35,7 @@ type script struct {
 	shutdown int
 }
 
-func (e *script) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+func (e *fake) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if e.export != nil {
 		if err := e.export(ctx, s); err != nil {
 			return err
@@ -47,13 +47,13 @@ func (e *script) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-func (e *script) Shutdown(context.Context) error {
+func (e *fake) Shutdown(context.Context) error {
 	e.shutdown++
 	return nil
 }
 
 // events returns the messages of all events received, in order.
-func (e *script) events() string {
+func (e *fake) events() string {
 	var all []string
 	for _, s := range e.got {
 		for _, v := range s.Events {
@@ -71,8 +71,8 @@ func snapshot(events ...string) *runtimeinfo.Snapshot {
 	return s
 }
 
-// start runs a delivery; stop ends it within a second.
-func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, log *bytes.Buffer) {
+// start runs a delivery; stop calls Stop with a timeout of one second.
+func start(t *testing.T, e *fake) (d *delivery.Delivery, stop func() error, log *bytes.Buffer) {
 	t.Helper()
 	log = new(bytes.Buffer)
 	d = delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
@@ -86,7 +86,7 @@ func start(t *testing.T, e *script) (d *delivery.Delivery, stop func() error, lo
 	}, log
 }
 
-// balanced asserts the identity of both accounts.
+// balanced asserts that accepted = delivered + dropped + pending.
 func balanced(t *testing.T, d *delivery.Delivery) {
 	t.Helper()
 	s := d.Stats()
@@ -99,13 +99,13 @@ func balanced(t *testing.T, d *delivery.Delivery) {
 
 func TestDeliversInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{}
+		e := &fake{}
 		d, stop, log := start(t, e)
 		for i := range 10 {
 			d.Post(snapshot(strconv.Itoa(i)))
 			synctest.Wait()
 		}
-		d.Post(snapshot("last")) // is delivered by Stop
+		d.Post(snapshot("last")) // delivered by Stop
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
@@ -116,7 +116,7 @@ func TestDeliversInOrder(t *testing.T) {
 			t.Errorf("stats %+v, %d shutdowns", s, e.shutdown)
 		}
 		if log.Len() > 0 {
-			t.Errorf("a healthy exporter logged %s", log)
+			t.Errorf("log of an exporter that does not fail: %s", log)
 		}
 		d.Post(snapshot("too late"))
 		if s := d.Stats(); s.Snapshots.Accepted != 11 {
@@ -125,11 +125,11 @@ func TestDeliversInOrder(t *testing.T) {
 	})
 }
 
-// While the exporter is busy only the newest snapshot waits; events all do.
-func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
+// While the exporter is busy, a new snapshot replaces the pending one and its events are kept.
+func TestEventsOfReplacedSnapshotsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
 		}}
@@ -155,12 +155,12 @@ func TestReplacedSnapshotsLeaveTheirEvents(t *testing.T) {
 	})
 }
 
-// A failed call loses its snapshot, counted, and keeps its events, in order. The
-// log has one line when it begins to fail and one when it works again.
-func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
+// A failed call drops its snapshot and keeps its events in order. The log has one line when the
+// exporter begins to fail and one when it works again.
+func TestEventsOfFailedCallsAreDeliveredLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fail := true
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			if fail {
 				return errors.New("no route to host")
 			}
@@ -194,10 +194,10 @@ func TestEventsOfAFailedCallAreHandedOverAgain(t *testing.T) {
 	})
 }
 
-// What an exporter refuses for good is counted and not handed over again.
-func TestRejectedEventsAreNotHandedOverAgain(t *testing.T) {
+// Events that the exporter rejects are counted and not delivered again.
+func TestRejectedEventsAreNotDeliveredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			if len(s.Events) == 0 {
 				return nil
 			}
@@ -225,7 +225,7 @@ func TestRejectedEventsAreNotHandedOverAgain(t *testing.T) {
 
 func TestEventsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") }}
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") }}
 		d, stop, _ := start(t, e)
 		const n = delivery.MaxEvents + 100
 		for i := range n {
@@ -246,7 +246,7 @@ func TestEventsAreBounded(t *testing.T) {
 
 func TestPanicsAreRecovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") }}
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") }}
 		d, stop, log := start(t, e)
 		for range 3 {
 			d.Post(snapshot())
@@ -264,9 +264,9 @@ func TestPanicsAreRecovered(t *testing.T) {
 	})
 }
 
-func TestDeadlineOfACall(t *testing.T) {
+func TestCallHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
@@ -284,12 +284,12 @@ func TestDeadlineOfACall(t *testing.T) {
 	})
 }
 
-// An exporter that ignores its context cannot be stopped, but it is seen while
-// it hangs, counted once, and Stop returns all the same.
+// A call that ignores its context is counted as one timeout while it hangs, and Stop returns by
+// its deadline.
 func TestExporterThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
 		}}
@@ -313,24 +313,24 @@ func TestExporterThatHangs(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		if after := d.Stats(); after.Snapshots != s.Snapshots || after.Events != s.Events {
-			t.Errorf("a result after Stop counted: %+v", after)
+			t.Errorf("the result of a call was counted after Stop: %+v", after)
 		}
 	})
 }
 
-// An exporter that hangs is told of while it does, not when it ends; the exporter may
-// be the logger's own, and then the telling hangs too, but not the sampler.
-func TestExporterThatHangsIsTold(t *testing.T) {
+// The timeout of a call is logged before the call returns. Post returns even if the log handler
+// hangs with the exporter.
+func TestTimeoutIsLoggedWhileTheCallHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var stuck atomic.Bool
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			if stuck.Load() {
 				<-release
 			}
 			return nil
 		}}
-		log := &stuckLog{release: release}
+		log := &blockedWriter{release: release}
 		d := delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
 		go d.Run(t.Context())
 		stuck.Store(true)
@@ -356,8 +356,8 @@ func TestExporterThatHangsIsTold(t *testing.T) {
 	})
 }
 
-// stuckLog takes lines only once it is released.
-type stuckLog struct {
+// blockedWriter is a writer that blocks until release is closed.
+type blockedWriter struct {
 	release chan struct{}
 	begun   atomic.Int64
 
@@ -365,7 +365,7 @@ type stuckLog struct {
 	buf bytes.Buffer
 }
 
-func (l *stuckLog) Write(b []byte) (int, error) {
+func (l *blockedWriter) Write(b []byte) (int, error) {
 	l.begun.Add(1)
 	<-l.release
 	l.mu.Lock()
@@ -373,18 +373,18 @@ func (l *stuckLog) Write(b []byte) (int, error) {
 	return l.buf.Write(b)
 }
 
-func (l *stuckLog) String() string {
+func (l *blockedWriter) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
-// A call under way is cut off when Stop's time is over.
-func TestStopCancelsTheCallUnderWay(t *testing.T) {
+// Stop cancels the current call at its deadline.
+func TestStopCancelsTheCurrentCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		var ended time.Duration
-		e := &script{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(ctx context.Context, _ *runtimeinfo.Snapshot) error {
 			<-ctx.Done()
 			ended = time.Since(begin)
 			return ctx.Err()
@@ -393,7 +393,7 @@ func TestStopCancelsTheCallUnderWay(t *testing.T) {
 		d.Post(snapshot())
 		synctest.Wait()
 		if err := stop(); err == nil {
-			t.Error("Stop did not say that the exporter was busy")
+			t.Error("Stop returned nil although the exporter is busy")
 		}
 		synctest.Wait()
 		if ended != time.Second {

@@ -18,23 +18,22 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// The last snapshot waits for an unread one: neither is lost, however busy the exporter
-// was when Stop came.
-func TestLastSnapshotReplacesNone(t *testing.T) {
+// Stop delivers the pending snapshot and then the last one.
+func TestStopDeliversPendingAndLastSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			time.Sleep(10 * time.Millisecond)
 			return nil
 		}}
 		d, _, _ := start(t, e)
-		d.Post(snapshot("in the call"))
+		d.Post(snapshot("current"))
 		synctest.Wait()
-		d.Post(snapshot("unread"))
+		d.Post(snapshot("pending"))
 		if err := d.Stop(t.Context(), snapshot("last")); err != nil {
 			t.Error(err)
 		}
 		balanced(t, d)
-		if got := e.events(); got != "in the call unread last" || len(e.got) != 3 {
+		if got := e.events(); got != "current pending last" || len(e.got) != 3 {
 			t.Errorf("%d snapshots with events %q", len(e.got), got)
 		}
 		if s := d.Stats(); s.Snapshots.Delivered != 3 || s.Snapshots.Lost() != 0 || s.Events.Lost() != 0 {
@@ -43,22 +42,23 @@ func TestLastSnapshotReplacesNone(t *testing.T) {
 	})
 }
 
-// Stop returns by its deadline with the last snapshot and the one before it counted.
-func TestLastSnapshotOfAnExporterThatHangs(t *testing.T) {
+// If the exporter hangs, Stop returns by its deadline and counts the current, pending and last
+// snapshots as dropped.
+func TestStopCountsUndeliveredSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error {
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
 		}}
 		d, _, _ := start(t, e)
-		d.Post(snapshot("in the call"))
+		d.Post(snapshot("current"))
 		synctest.Wait()
-		d.Post(snapshot("unread"))
+		d.Post(snapshot("pending"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := d.Stop(ctx, snapshot("last")); err == nil {
-			t.Error("Stop did not say that the exporter was busy")
+			t.Error("Stop returned nil although the exporter is busy")
 		}
 		balanced(t, d)
 		if s := d.Stats(); s.Snapshots.Dropped(exporters.DropShutdown) != 3 || s.Events.Dropped(exporters.DropShutdown) != 3 {
@@ -70,10 +70,10 @@ func TestLastSnapshotOfAnExporterThatHangs(t *testing.T) {
 	})
 }
 
-// An exporter that ends its goroutine is a failing one, and is called again.
+// A call that ends with runtime.Goexit counts as a panic, and the exporter is called again.
 func TestExporterThatGoexits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &script{export: func(context.Context, *runtimeinfo.Snapshot) error { runtime.Goexit(); return nil }}
+		e := &fake{export: func(context.Context, *runtimeinfo.Snapshot) error { runtime.Goexit(); return nil }}
 		d, stop, _ := start(t, e)
 		for range 3 {
 			d.Post(snapshot("e"))
@@ -89,23 +89,23 @@ func TestExporterThatGoexits(t *testing.T) {
 	})
 }
 
-// An account that panics, hangs, ends its goroutine or makes no sense costs little
-// time, and what the agent says balances.
-func TestHostileAccounts(t *testing.T) {
+// The statistics balance, and a tick takes little time, if the function that returns the
+// statistics of the queue panics, hangs, calls runtime.Goexit or returns wrong values.
+func TestFaultyQueueStats(t *testing.T) {
 	release := make(chan struct{})
-	nonsense := exporters.Stats{}
-	nonsense.Snapshots = exporters.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
-	nonsense.Events.Drop(exporters.DropExpired, 77)
+	wrong := exporters.Stats{}
+	wrong.Snapshots = exporters.Account{Accepted: 1, Delivered: 1 << 40, Recovered: 5, Pending: 9}
+	wrong.Events.Drop(exporters.DropExpired, 77)
 	for name, stats := range map[string]func() exporters.Stats{
-		"panics":   func() exporters.Stats { panic("oh") },
-		"goexits":  func() exporters.Stats { runtime.Goexit(); return nonsense },
-		"nonsense": func() exporters.Stats { return nonsense },
-		"hangs":    func() exporters.Stats { <-release; return nonsense },
+		"panics":  func() exporters.Stats { panic("oh") },
+		"goexits": func() exporters.Stats { runtime.Goexit(); return wrong },
+		"wrong":   func() exporters.Stats { return wrong },
+		"hangs":   func() exporters.Stats { <-release; return wrong },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release = make(chan struct{})
-				d := delivery.New("test", &script{}, stats, timeout, slog.New(slog.DiscardHandler))
+				d := delivery.New("test", &fake{}, stats, timeout, slog.New(slog.DiscardHandler))
 				go d.Run(t.Context())
 				begin := time.Now()
 				for range 20 {
@@ -118,7 +118,7 @@ func TestHostileAccounts(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_ = d.Stop(ctx, snapshot("last")) // in time, or not: the account hangs
+				_ = d.Stop(ctx, snapshot("last")) // returns an error if the function hangs
 				balanced(t, d)
 				close(release)
 				synctest.Wait()
@@ -128,18 +128,18 @@ func TestHostileAccounts(t *testing.T) {
 	}
 }
 
-// TestModelOfTheAccount drives a delivery with random snapshots, failures, panics,
-// refusals, hangs and stops: the account balances at every moment, what the exporter
-// took is what is counted as delivered, and events arrive in order, each at most once.
-func TestModelOfTheAccount(t *testing.T) {
+// With random snapshots, failures, panics, rejections, hangs and stops, the statistics always
+// balance, the delivered count is the number of snapshots that the exporter accepted, and events
+// arrive in order and at most once.
+func TestStatsBalanceUnderRandomFaults(t *testing.T) {
 	for seed := range uint64(200) {
-		synctest.Test(t, func(t *testing.T) { modelOf(t, rand.New(rand.NewPCG(seed, 16))) }) //nolint:gosec // a test
+		synctest.Test(t, func(t *testing.T) { deliverAtRandom(t, rand.New(rand.NewPCG(seed, 16))) }) //nolint:gosec // a test
 	}
 }
 
-func modelOf(t *testing.T, r *rand.Rand) {
+func deliverAtRandom(t *testing.T, r *rand.Rand) {
 	t.Helper()
-	e := &taker{r: rand.New(rand.NewPCG(r.Uint64(), 16))} //nolint:gosec // a test
+	e := &randomExporter{r: rand.New(rand.NewPCG(r.Uint64(), 16))} //nolint:gosec // a test
 
 	d := delivery.New("test", e, nil, timeout, slog.New(slog.DiscardHandler))
 	go d.Run(t.Context())
@@ -161,24 +161,24 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(20))*time.Second)
 	defer cancel()
-	_ = d.Stop(ctx, next()) // some exporters are busy then
+	_ = d.Stop(ctx, next()) // returns an error if the exporter is busy
 	at := d.Stats()
-	time.Sleep(time.Hour) // what hung has returned
+	time.Sleep(time.Hour) // until calls that hang have returned
 	s := d.Stats()
 	if s.Snapshots != at.Snapshots || s.Events != at.Events {
-		t.Errorf("the account changed after Stop: %+v, then %+v", at, s)
+		t.Errorf("the statistics changed after Stop: %+v, then %+v", at, s)
 	}
 	if s.Snapshots.Accepted != posted || s.Events.Accepted != uint64(events) || s.Snapshots.Pending+s.Events.Pending != 0 {
 		t.Errorf("%d snapshots with %d events were posted: %+v", posted, events, s)
 	}
 	balanced(t, d)
-	// A call that ended after Stop has given up is counted as dropped.
+	// A call that succeeds after the deadline of Stop is counted as dropped.
 	late := uint64(0)
 	if s.Snapshots.Dropped(exporters.DropShutdown) > 0 {
 		late = 1
 	}
 	if e.snapshots < s.Snapshots.Delivered || e.snapshots > s.Snapshots.Delivered+late {
-		t.Errorf("the exporter took %d snapshots, counted are %d", e.snapshots, s.Snapshots.Delivered)
+		t.Errorf("the exporter accepted %d snapshots, Stats has %d", e.snapshots, s.Snapshots.Delivered)
 	}
 	last := -1
 	for _, n := range e.events {
@@ -189,14 +189,14 @@ func modelOf(t *testing.T, r *rand.Rand) {
 	}
 }
 
-// taker takes snapshots, fails, panics, refuses, waits and hangs at random.
-type taker struct {
+// randomExporter accepts snapshots, fails, panics, rejects, waits and hangs at random.
+type randomExporter struct {
 	r         *rand.Rand
 	snapshots uint64
 	events    []int
 }
 
-func (e *taker) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
+func (e *randomExporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	switch e.r.IntN(8) {
 	case 0:
 		return errors.New("down")
@@ -220,4 +220,4 @@ func (e *taker) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-func (*taker) Shutdown(context.Context) error { return nil }
+func (*randomExporter) Shutdown(context.Context) error { return nil }

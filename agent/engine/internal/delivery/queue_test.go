@@ -15,9 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// queue is an exporter that takes everything and delivers what the test says.
+// queue is an exporter that accepts every snapshot and delivers when the test calls deliver.
 type queue struct {
-	hold chan struct{} // if set: Export returns when it is closed
+	hold chan struct{} // if not nil, Export waits until it is closed
 
 	mu    sync.Mutex
 	stats exporters.Stats
@@ -58,11 +58,11 @@ func (q *queue) deliver(events uint64) {
 
 var _ exporters.Exporter = (*queue)(nil)
 
-// The account of an exporter with a queue is that of both together.
-func TestQueue(t *testing.T) {
+// The statistics of an exporter with a queue are the sum of mailbox and queue.
+func TestStatsIncludeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{stats: exporters.Stats{State: exporters.StateFailing, LastError: "down"}}
-		q.stats.Snapshots = exporters.Account{Accepted: 5, Recovered: 5, Pending: 5} // of an earlier process
+		q.stats.Snapshots = exporters.Account{Accepted: 5, Recovered: 5, Pending: 5} // from an earlier process
 		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
 		go d.Run(t.Context())
 		for range 3 {
@@ -84,14 +84,14 @@ func TestQueue(t *testing.T) {
 		}
 		balanced(t, d)
 		if s := d.Stats(); s.Snapshots.Pending != 6 || s.Snapshots.Lost() != 0 || s.State != exporters.StateStopped {
-			t.Errorf("what is left in the queue is no loss: %+v", s)
+			t.Errorf("what is left in the queue counts as pending: %+v", s)
 		}
 	})
 }
 
-// A snapshot that the queue has taken, in a call that does not return, is the
-// queue's: counted once, and not as lost.
-func TestQueueThatHangs(t *testing.T) {
+// A snapshot that the queue has accepted in a call that does not return is counted once, and not
+// as dropped.
+func TestCallThatHangsAfterTheQueueHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{hold: make(chan struct{})}
 		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
@@ -100,13 +100,13 @@ func TestQueueThatHangs(t *testing.T) {
 		synctest.Wait()
 		balanced(t, d)
 		if s := d.Stats(); s.Snapshots.Pending != 1 || s.Events.Pending != 1 {
-			t.Errorf("counted by both: %+v", s)
+			t.Errorf("while Export hangs: %+v", s)
 		}
 		d.Post(snapshot("f"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := d.Stop(ctx, nil); err == nil {
-			t.Error("Stop did not say that the exporter was busy")
+			t.Error("Stop returned nil although the exporter is busy")
 		}
 		balanced(t, d)
 		s := d.Stats()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent_test
+package agent
 
 import (
 	"bytes"
@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"os"
 	"testing"
-
-	"github.com/gmpulse/gmpulse/agent"
 )
 
-var update = flag.Bool("update", false, "write the generated files anew")
+var update = flag.Bool("update", false, "write the generated files")
 
-// listenerLimits is what docs/configuration.md says of the agent's own listener.
+// listenerLimits is the part of docs/configuration.md about the agent's server.
 const listenerLimits = `
 ## The agent's own listener
 
@@ -34,25 +32,25 @@ for localhost, that no proxy has forwarded. It answers the routes that GMPULSE_O
 answers all routes to every client. The agent logs a warning for the first request that it refuses.
 `
 
-// The reference of the environment is generated from the table in the code.
+// docs/configuration.md is generated from the table of variables.
 func TestConfigurationReference(t *testing.T) {
 	const file = "../docs/configuration.md"
 	var b bytes.Buffer
 	b.WriteString("# Which environment variables does the agent read?\n\n" +
-		"`go test ./agent -update` generates this file from `agent.Variables`. Each variable has an option of the same meaning\n" +
-		"in package `agent`. Options override `GMPULSE_*`, which override `OTEL_*`, which override defaults. An empty\n" +
+		"`go test ./agent -update` generates this file from the table in agent/environment.go. Each variable has an option of\n" +
+		"the same meaning in package `agent`. Options override `GMPULSE_*`, which override `OTEL_*`, which override defaults. An empty\n" +
 		"variable counts as unset.\n\n" +
-		"The last column describes what happens if a value does not have the accepted form. For a *warning*, the agent logs the\n" +
-		"variable and the accepted form, ignores the value, and uses the default. An *error* is part of the error that `Start` returns;\n" +
+		"The last column describes what happens if a value is malformed. For a *warning*, the agent logs the variable and\n" +
+		"the accepted form, ignores the value, and uses the default. An *error* is part of the error that `Start` returns;\n" +
 		"`Start` joins all errors. Variables for addresses, access and the destination of records are errors, because a default would\n" +
 		"open a port to the wrong clients or lose data.\n\n" +
-		"| variable | accepted form | default | meaning | if wrong |\n| --- | --- | --- | --- | --- |\n")
-	for _, v := range agent.Variables() {
-		wrong := "error"
-		if v.Optional {
-			wrong = "warning"
+		"| variable | accepted form | default | meaning | if malformed |\n| --- | --- | --- | --- | --- |\n")
+	for _, v := range variables() {
+		malformed := "error"
+		if v.optional {
+			malformed = "warning"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", v.Name, v.Form, v.Default, v.Help, wrong)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", v.name, v.form, v.defaultText, v.help, malformed)
 	}
 	b.WriteString(listenerLimits)
 	if *update {
@@ -65,6 +63,6 @@ func TestConfigurationReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, b.Bytes()) {
-		t.Errorf("%s is not what the code says: go test ./agent -update", file)
+		t.Errorf("%s is out of date: run go test ./agent -update", file)
 	}
 }

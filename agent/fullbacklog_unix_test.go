@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// deaf listens with the shortest queue there is and accepts nothing.
-func deaf(t *testing.T) string {
+// listenWithoutBacklog returns the address of a socket with the smallest backlog on which no
+// connection is accepted.
+func listenWithoutBacklog(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {

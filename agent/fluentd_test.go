@@ -28,13 +28,14 @@ import (
 	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
-// stream is the account of the stream to Fluentd.
-func stream(t testing.TB, s engine.Stats) exporters.Stats {
+// fluentdStats returns the statistics of the Fluentd exporter.
+func fluentdStats(t testing.TB, s engine.Stats) exporters.Stats {
 	t.Helper()
-	return account(t, s, "fluentd")
+	return statsOf(t, s, "fluentd")
 }
 
-func account(t testing.TB, s engine.Stats, exporter string) exporters.Stats {
+// statsOf returns the statistics of an exporter.
+func statsOf(t testing.TB, s engine.Stats, exporter string) exporters.Stats {
 	t.Helper()
 	for _, e := range s.Exporters {
 		if e.Name == exporter {
@@ -45,8 +46,8 @@ func account(t testing.TB, s engine.Stats, exporter string) exporters.Stats {
 	return exporters.Stats{}
 }
 
-// watch asserts the identity of all accounts, again and again, until the test
-// calls what it returns.
+// watch asserts every millisecond that the statistics of all exporters balance, until the test
+// calls end.
 func watch(t *testing.T, stats func() engine.Stats) (end func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -75,11 +76,10 @@ func watch(t *testing.T, stats func() engine.Stats) (end func()) {
 	}
 }
 
-// The server accepts connections and never reads. Nobody notices: an engine with
-// such a stream ticks as often as the one beside it that has none; 20 scrapes at
-// once are answered; the accounts balance at every moment; Stop keeps to its
-// deadline.
-func TestHungServer(t *testing.T) {
+// If the Fluentd server accepts connections and never reads, the engine ticks as often as one
+// without Fluentd, answers 20 concurrent scrapes, keeps its statistics balanced, and Stop
+// returns by its deadline.
+func TestFluentdThatNeverReads(t *testing.T) {
 	p := forward.New(t, forward.Hang)
 	var log lines
 	logger := slog.New(slog.NewTextHandler(&log, nil))
@@ -100,44 +100,44 @@ func TestHungServer(t *testing.T) {
 	if err := plain.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d ticks beside %d of an engine without a stream, %d scrapes", ticks, plainTicks, answered)
+	t.Logf("%d ticks, %d of an engine without Fluentd, %d scrapes", ticks, plainTicks, answered)
 	if ticks*10 < plainTicks*6 {
-		t.Errorf("%d ticks, an engine without a stream had %d", ticks, plainTicks)
+		t.Errorf("%d ticks, an engine without Fluentd had %d", ticks, plainTicks)
 	}
-	s := stream(t, hung.Stats())
+	s := fluentdStats(t, hung.Stats())
 	if s.State != exporters.StateFailing || s.Snapshots.Delivered != 0 || s.Spool == nil || !s.Spool.OnDisk {
 		t.Errorf("%+v, %+v", s, s.Spool)
 	}
-	// On a machine as busy as this, goroutines of exporters that do nothing come late
-	// too: Prometheus' is one.
-	pull := account(t, hung.Stats(), "prometheus").Snapshots
+	// On a busy machine the goroutine of every exporter is late, so the limit depends on the
+	// Prometheus exporter, which does nothing.
+	pull := statsOf(t, hung.Stats(), "prometheus").Snapshots
 	if n, m := s.Snapshots.Dropped(exporters.DropReplaced), pull.Dropped(exporters.DropReplaced); n > m+s.Snapshots.Accepted/5 {
-		t.Errorf("%d of %d snapshots were replaced, %d of Prometheus': the spool is slow", n, s.Snapshots.Accepted, m)
+		t.Errorf("%d of %d snapshots were replaced, %d of the Prometheus exporter: the spool is slow", n, s.Snapshots.Accepted, m)
 	}
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if err := hung.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) { // which a busy machine may make of it
+	if err := hung.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) { // possible on a busy machine
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > 2500*time.Millisecond {
 		t.Errorf("Stop took %v", took)
 	}
 	unwatch()
-	if s := stream(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped(exporters.DropShutdown) > 2 { // the last ones, if Stop ran out of time
-		t.Errorf("what was not delivered is not on disk: %+v", s)
+	if s := fluentdStats(t, hung.Stats()); s.Snapshots.Pending == 0 || s.Snapshots.Dropped(exporters.DropShutdown) > 2 { // the last ones, if Stop reached its deadline
+		t.Errorf("undelivered snapshots are not on disk: %+v", s)
 	}
 	if n := strings.Count(log.String(), "exporter fails"); n != 1 {
-		t.Errorf("%d lines about it, want 1:\n%s", n, log.String())
+		t.Errorf("%d lines about the failure, want 1:\n%s", n, log.String())
 	}
 	end, cancelEnd := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancelEnd()
-	if err := spooled.Shutdown(end); err != nil { // the rest of it, before the directory goes
+	if err := spooled.Shutdown(end); err != nil { // before the test removes the directory
 		t.Error(err)
 	}
 }
 
-// scraped is an engine that ticks a hundred times a second, and where to scrape it.
+// scraped starts an engine with an interval of 10 ms and returns the URL of its metrics.
 func scraped(t *testing.T, opts ...engine.Option) (e *engine.Engine, url string) {
 	t.Helper()
 	metrics, err := prom.New(prom.Config{})
@@ -159,7 +159,7 @@ func scraped(t *testing.T, opts ...engine.Option) (e *engine.Engine, url string)
 	return e, server.URL
 }
 
-// scrape asks from several goroutines at once until the time is over.
+// scrape sends requests from several clients for a while and returns the number of responses.
 func scrape(t *testing.T, url string, clients int, during time.Duration) (answered int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), during)
@@ -196,12 +196,11 @@ func scrape(t *testing.T, url string, clients int, during time.Duration) (answer
 	return answered
 }
 
-// Packets to the address vanish. Start does not dial, nor does anybody wait for
-// the one who does.
-func TestBlackHole(t *testing.T) {
-	const timeout = 20 * time.Second // of a dial: whoever dials is found out
+// If connections to Fluentd hang, Start, the ticks and Stop do not wait for them.
+func TestFluentdThatDoesNotAnswer(t *testing.T) {
+	const timeout = 20 * time.Second // of a dial; longer than the limits below
 	begin := time.Now()
-	a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://" + blackHole(t), Timeout: timeout}))
+	a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://" + unreachable(t), Timeout: timeout}))
 	if took := time.Since(begin); took > timeout/2 {
 		t.Errorf("Start took %v", took)
 	}
@@ -215,19 +214,19 @@ func TestBlackHole(t *testing.T) {
 	if took := time.Since(begin); took > 2500*time.Millisecond {
 		t.Errorf("Stop took %v", took)
 	}
-	s := stream(t, a.Stats())
+	s := fluentdStats(t, a.Stats())
 	if s.Snapshots.Dropped(exporters.DropShutdown) == 0 || s.Snapshots.Pending != 0 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// A server that wants a shared key is a wrong configuration: it is in /healthz and
-// in one line of the log, and nothing is thrown away until the time to stop.
-func TestSharedKeyServer(t *testing.T) {
+// If the Fluentd server requires a shared key, /healthz and one log line report it, and the
+// agent keeps the records.
+func TestFluentdThatRequiresASharedKey(t *testing.T) {
 	p := forward.New(t, forward.SharedKey)
 	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: p.URL()}))
 	defer watch(t, a.Stats)()
-	testutil.Eventually(t, "the error is known", func() bool { return stream(t, a.Stats()).Errors > 1 })
+	testutil.Eventually(t, "the error is counted", func() bool { return fluentdStats(t, a.Stats()).Errors > 1 })
 	var h struct {
 		Exporters []struct {
 			Name, State string
@@ -246,14 +245,14 @@ func TestSharedKeyServer(t *testing.T) {
 		}
 	}
 	if n := strings.Count(log.String(), "shared_key"); n != 1 {
-		t.Errorf("%d lines about it, want 1", n)
+		t.Errorf("%d lines about the failure, want 1", n)
 	}
-	if s := stream(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped(exporters.DropReplaced) {
+	if s := fluentdStats(t, a.Stats()); s.Snapshots.Lost() != s.Snapshots.Dropped(exporters.DropReplaced) {
 		t.Errorf("%+v", s)
 	}
-	p.Behave(forward.Ack) // somebody mended it
+	p.Behave(forward.Ack)
 	testutil.Eventually(t, "all is delivered", func() bool {
-		s := stream(t, a.Stats())
+		s := fluentdStats(t, a.Stats())
 		return s.Snapshots.Delivered > 0 && s.Snapshots.Pending <= 1
 	})
 }
@@ -277,48 +276,48 @@ func page(t *testing.T, url string) string {
 	return string(b)
 }
 
-// Two lives of an agent and a server that is away for all of the first: the second
-// one delivers what the first one left, before its own, and every snapshot once.
-func TestSecondLife(t *testing.T) {
+// An agent delivers the snapshots that an earlier agent left in the spool directory while the
+// server was down, and delivers every snapshot once.
+func TestSpoolOfAnEarlierAgentIsDelivered(t *testing.T) {
 	p := forward.New(t, forward.Ack)
 	url := p.URL()
 	p.Stop()
 	dir := filepath.Join(t.TempDir(), "spool")
 	var left exporters.Stats
-	for life := range 2 {
-		if life == 1 {
+	for turn := range 2 {
+		if turn == 1 {
 			p.Start(t)
 		}
 		a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: url}), agent.WithSpool(spool.Config{Dir: dir}))
 		testutil.Eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
-		ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{4 * time.Second, 30 * time.Second}[life])
+		ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{4 * time.Second, 30 * time.Second}[turn])
 		if err := a.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 		cancel()
-		s := stream(t, a.Stats())
-		if life == 0 {
+		s := fluentdStats(t, a.Stats())
+		if turn == 0 {
 			left = s
 			continue
 		}
 		if s.Snapshots.Recovered != left.Snapshots.Pending || s.Snapshots.Pending != 0 || s.Snapshots.Lost() != s.Snapshots.Dropped(exporters.DropReplaced) {
 			t.Errorf("left %+v, then %+v", left.Snapshots, s.Snapshots)
 		}
-		ids, lives := map[any]bool{}, map[any]bool{}
+		ids, runs := map[any]bool{}, map[any]bool{}
 		for _, e := range p.Received() {
-			ids[e.Record["id"]], lives[e.Record["resource.service.instance.id"]] = true, true
+			ids[e.Record["id"]], runs[e.Record["resource.service.instance.id"]] = true, true
 		}
-		if n := uint64(len(ids)); n != s.Snapshots.Delivered+s.Events.Delivered || len(lives) != 2 {
-			t.Errorf("%d records of %d lives arrived, %d were delivered", n, len(lives), s.Snapshots.Delivered)
+		if n := uint64(len(ids)); n != s.Snapshots.Delivered+s.Events.Delivered || len(runs) != 2 {
+			t.Errorf("%d records of %d agents arrived, %d were delivered", n, len(runs), s.Snapshots.Delivered)
 		}
 	}
 }
 
-// blackHole returns an address that nobody answers for: a listener whose queue of
-// connections is full.
-func blackHole(t *testing.T) string {
+// unreachable returns the address of a listener whose backlog is full, so that connections to
+// it hang.
+func unreachable(t *testing.T) string {
 	t.Helper()
-	address := deaf(t)
+	address := listenWithoutBacklog(t)
 	for range 20 {
 		c, err := (&net.Dialer{Timeout: 300 * time.Millisecond}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
@@ -326,6 +325,6 @@ func blackHole(t *testing.T) string {
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	t.Skip(fmt.Sprint("this system takes connections without end: ", address))
+	t.Skip(fmt.Sprint("this system accepts connections beyond the backlog: ", address))
 	return ""
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
-// maxOpen is what docs/configuration.md promises of the agent's own listener.
+// maxOpen is the maximum number of connections in docs/configuration.md.
 const maxOpen = 192
 
-// hostile is a client that keeps what it opens.
+// hostile is a client that keeps its connections open.
 type hostile struct {
 	t       *testing.T
 	address string
-	ended   chan struct{} // one for each connection that the agent closed
+	ended   chan struct{} // receives once for each connection that the agent closed
 }
 
 func newHostile(t *testing.T, a *agent.Agent) *hostile {
@@ -31,7 +31,7 @@ func newHostile(t *testing.T, a *agent.Agent) *hostile {
 	return &hostile{t, strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/"), make(chan struct{}, 4096)}
 }
 
-// dial opens a connection, writes text, and hands on what the agent answers.
+// dial opens a connection, writes text, and calls answer with the response.
 func (h *hostile) dial(text string, answer func(*bufio.Reader)) {
 	h.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", h.address)
@@ -47,12 +47,12 @@ func (h *hostile) dial(text string, answer func(*bufio.Reader)) {
 		if answer != nil {
 			answer(r)
 		}
-		_, _ = io.Copy(io.Discard, r) // until it is closed
+		_, _ = io.Copy(io.Discard, r) // until the agent closes it
 		h.ended <- struct{}{}
 	}()
 }
 
-// closed waits until the agent has closed so many connections.
+// closed waits until the agent has closed n connections.
 func (h *hostile) closed(n int) {
 	h.t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -65,7 +65,7 @@ func (h *hostile) closed(n int) {
 	}
 }
 
-// scrapes asserts that somebody with the token is served.
+// scrapes asserts that a client with the token is served.
 func scrapes(t *testing.T, a *agent.Agent) {
 	t.Helper()
 	for range 20 {
@@ -76,7 +76,7 @@ func scrapes(t *testing.T, a *agent.Agent) {
 	}
 }
 
-// Clients that are refused keep no connection, though they ask for that.
+// The agent closes the connection of a refused client although it asks for keep-alive.
 func TestRefusedClientsAreDisconnected(t *testing.T) {
 	a, _ := start(t, agent.WithAccess(agent.Access{Token: token}))
 	h := newHostile(t, a)
@@ -94,16 +94,15 @@ func TestRefusedClientsAreDisconnected(t *testing.T) {
 	}
 	h.closed(cap(codes))
 	for range cap(codes) {
-		if code := <-codes; code != http.StatusUnauthorized && code != 0 { // 0: it gave way to another
+		if code := <-codes; code != http.StatusUnauthorized && code != 0 { // 0: closed to make room
 			t.Fatalf("answered %d", code)
 		}
 	}
 	scrapes(t, a)
 }
 
-// Connections on which nothing is sent, or a request that never ends, give way to those
-// of others.
-func TestIdleConnectionsGiveWay(t *testing.T) {
+// The agent closes connections without a complete request when it needs room.
+func TestIdleConnectionsAreClosed(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing is sent":          "",
 		"slow headers":             "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
@@ -124,7 +123,7 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 	}
 }
 
-// A viewer that may see the page is not displaced by those who may not.
+// Clients without a token do not disconnect an authorized viewer of the page.
 func TestViewersStayConnected(t *testing.T) {
 	a, _ := start(t, agent.WithAccess(agent.Access{Token: token}))
 	h, viewer := newHostile(t, a), newHostile(t, a)
@@ -160,9 +159,8 @@ func TestViewersStayConnected(t *testing.T) {
 	}
 }
 
-// Clients that pipeline requests and read no answer take nothing from those who scrape
-// and from those who look at the page.
-func TestPipeliningClientsTakeNothing(t *testing.T) {
+// Clients that pipeline requests and read no response delay neither scrapes nor the page.
+func TestPipeliningClientsDelayNoOther(t *testing.T) {
 	a, _ := start(t)
 	testutil.Eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
 	address := strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/")
@@ -174,7 +172,7 @@ func TestPipeliningClientsTakeNothing(t *testing.T) {
 			}
 			written := make(chan struct{})
 			t.Cleanup(func() { _ = c.Close(); <-written })
-			go func() { // until the agent takes no more, or the test ends
+			go func() { // ends when the agent or the test closes the connection
 				defer close(written)
 				_, _ = io.WriteString(c, strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n", 2000))
 			}()

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/internal/redact"
+)
+
+// variable is one environment variable that Start reads.
+type variable struct {
+	name        string
+	form        string // the accepted form, as error messages state it
+	defaultText string // for docs/configuration.md
+	help        string
+	// optional reports how Start treats a malformed value: if true, Start logs a warning and
+	// uses the default, else it returns an error. Variables for addresses, access and the
+	// destination of records are not optional.
+	optional bool
+
+	set func(*settings, string) error
+}
+
+// variables returns every environment variable that Start reads. Start applies them in this
+// order: a later variable overrides an earlier one. An empty variable counts as unset.
+func variables() []variable {
+	return slices.Concat(generalvariables(), servervariables(), analyzervariables(), exportervariables())
+}
+
+func generalvariables() []variable {
+	return []variable{
+		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", true, setSDKDisabled},
+		{"GMPULSE_DISABLED", formSwitch, "off", "on: Start returns an agent that does nothing; tracing continues. off overrides OTEL_SDK_DISABLED.", true, setDisabled},
+		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", true, setResource},
+		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrides the one in OTEL_RESOURCE_ATTRIBUTES.", true, setService},
+		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", true, setInterval},
+		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two readings of process, container and host.", true, setHostInterval},
+	}
+}
+
+func servervariables() []variable {
+	return []variable{
+		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Host of /metrics.", false, setPrometheusHost},
+		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Port of /metrics.", false, setPrometheusPort},
+		{"GMPULSE_LISTEN", "host:port, port 0 for any free one, or off", "127.0.0.1:9464, else the next free port", "Address of the server with the live page, /metrics and /healthz.", false, setListen},
+		{"GMPULSE_TOKEN", "at least 16 characters", "none", "Token that requests must carry, as bearer token or as the password of basic authentication. Without a token, the agent answers only requests from this machine.", false, setToken},
+		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "Routes that need no token.", false, setOpen},
+		{"GMPULSE_INSECURE", formSwitch, "off", "on: the server and Agent.Handler answer every client on every route.", false, setInsecure},
+		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Link of the live page to a trace, such as http://localhost:16686/trace/{trace_id} for Jaeger.", true, setTraceURL},
+	}
+}
+
+func analyzervariables() []variable {
+	return []variable{
+		{"GMPULSE_LABELS", formSwitch, "on", "off: goroutines have no profiler label with the root span under which they were created, so leaks are not attributed to spans.", true, setLabels},
+		{"GMPULSE_ENRICH", formSwitch, "on", "off: spans get no gmpulse.process.* attributes and no gmpulse.runtime.sample events.", true, setEnrich},
+		{"GMPULSE_BASELINES", formSwitch, "on", "off: the agent learns no baselines and reports no anomalies.", true, setBaselines},
+		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "Target number of false alarms per week and group of signals.", true, setAlertsPerWeek},
+		{"GMPULSE_STATE_FILE", "a path", "", "File that keeps the baselines over a restart. If empty, every start learns them again.", true, setStateFile},
+		{"GMPULSE_RECORDER", formSwitch, "on", "off: the agent records no execution traces. It then reports a group of goroutines as leaked only if the garbage collector proves it.", true, setRecorder},
+	}
+}
+
+func exportervariables() []variable {
+	return []variable{
+		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
+		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
+		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
+		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},
+		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last.", true, setSpoolMaxBytes},
+		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record.", true, setSpoolMaxAge},
+	}
+}
+
+// formSwitch is the accepted form of every variable that switches something on or off.
+const formSwitch = "on or off (also true or false, 1 or 0)"
+
+const (
+	defaultListen = "127.0.0.1:9464"
+	defaultTag    = "gmpulse"
+)
+
+// fromEnvironment returns the settings that the variables in getenv ask for. A malformed
+// value changes no setting: it becomes a warning, or a part of settings.wrong.
+func fromEnvironment(getenv func(string) string) settings {
+	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: defaultTag}}
+	var errs []error
+	for _, v := range variables() {
+		value := strings.TrimSpace(getenv(v.name))
+		if value == "" {
+			continue
+		}
+		changed := s
+		err := v.set(&changed, value)
+		if err == nil {
+			s = changed
+			continue
+		}
+		shown := redact.URL(value)
+		if shown != value && !errors.As(err, new(clean)) {
+			err = errors.New("malformed") // the error may contain the secret
+		}
+		if v.optional {
+			s.warn("gmpulse: a malformed variable is ignored and the default is used",
+				slog.String("variable", v.name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.form))
+			continue
+		}
+		errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.name, shown, err, v.form))
+	}
+	s.wrong = errors.Join(errs...)
+	return s
+}
+
+// clean is an error whose text contains no secret of the value.
+type clean struct{ error }
+
+// unread returns the GMPULSE_ variables that Start does not read, such as misspelled ones.
+// It leaves out the variables that Kubernetes sets for each service whose name begins with
+// gmpulse.
+func unread(environ []string) (names []string) {
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		kubernetes := strings.Contains(name, "_SERVICE_") || strings.Contains(name+"_", "_PORT_")
+		if strings.HasPrefix(name, "GMPULSE_") && !kubernetes && !isVariable(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func isVariable(name string) bool {
+	return slices.ContainsFunc(variables(), func(v variable) bool { return v.name == name })
+}

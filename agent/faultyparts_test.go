@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent_test
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/testutil"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
+)
+
+// Start returns an error for an interface value that holds a nil pointer.
+func TestStartRefusesTypedNil(t *testing.T) {
+	for name, o := range map[string]agent.Option{
+		`the exporter "x" is nil (*evidence.Store)`:           agent.WithExporter("x", (*evidence.Store)(nil)),
+		`the exporter "x" is nil (exporters.Func)`:            agent.WithExporter("x", exporters.Func(nil)),
+		`the exporter "x" is nil (<nil>)`:                     agent.WithExporter("x", nil),
+		"Config.Trace is a nil *exectrace.Recorder: leave it": agent.WithEvidence(&evidence.Config{Trace: (*exectrace.Recorder)(nil)}),
+	} {
+		a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)), o)
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		stop(t, a)
+	}
+}
+
+// faultyProvider is a TracerProvider that calls register and unregister.
+type faultyProvider struct {
+	*sdktrace.TracerProvider
+	register, unregister func()
+}
+
+func (p *faultyProvider) RegisterSpanProcessor(sdktrace.SpanProcessor)   { p.register() }
+func (p *faultyProvider) UnregisterSpanProcessor(sdktrace.SpanProcessor) { p.unregister() }
+
+// faultyExporter is an exporter whose methods call end.
+type faultyExporter struct{ end func() }
+
+func (x faultyExporter) Export(context.Context, *runtimeinfo.Snapshot) error { x.end(); return nil }
+
+func (x faultyExporter) Shutdown(context.Context) error { x.end(); return nil }
+
+func (x faultyExporter) stats() exporters.Stats {
+	x.end()
+	return exporters.Stats{}
+}
+
+// faultyHandler is a log handler whose methods call end.
+type faultyHandler struct {
+	slog.Handler
+	end func()
+}
+
+func (h faultyHandler) Handle(context.Context, slog.Record) error { h.end(); return nil }
+func (h faultyHandler) WithAttrs([]slog.Attr) slog.Handler        { h.end(); return h }
+
+// The agent ticks and Stop returns by its deadline while an exporter, a log handler, a
+// TracerProvider or a gauge panics, calls runtime.Goexit or hangs in every method.
+func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
+	release := make(chan struct{})
+	var released sync.Once
+	unblock := func() { released.Do(func() { close(release) }) }
+	defer unblock()
+	old := otel.GetTracerProvider()
+	defer otel.SetTracerProvider(old)
+	for how, end := range map[string]func(){
+		"panics":  func() { panic("oh") },
+		"goexits": runtime.Goexit,
+		"hangs":   func() { <-release },
+	} {
+		parts := map[string]func() []agent.Option{
+			"exporter": func() []agent.Option {
+				x := faultyExporter{end}
+				return []agent.Option{agent.WithQueue("x", x, x.stats)}
+			},
+			"log handler": func() []agent.Option {
+				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{slog.DiscardHandler, end}))}
+			},
+			"provider": func() []agent.Option {
+				otel.SetTracerProvider(&faultyProvider{sdktrace.NewTracerProvider(), end, end})
+				return nil
+			},
+		}
+		for part, options := range parts {
+			t.Run(part+" "+how, func(t *testing.T) {
+				defer otel.SetTracerProvider(old)
+				begin := time.Now()
+				opts := append([]agent.Option{
+					agent.WithListen("off"), agent.WithInterval(20 * time.Millisecond), agent.WithLogger(slog.New(slog.DiscardHandler)),
+				}, options()...)
+				a, err := agent.Start(opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := a.Gauge("faulty", "", "A gauge without a value.", func() float64 { end(); return 1 }); err != nil {
+					t.Error(err)
+				}
+				testutil.Eventually(t, "the agent ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				stopping := time.Now()
+				if err := a.Stop(ctx); err != nil && how != "hangs" && part != "provider" {
+					t.Error(err)
+				}
+				if took := time.Since(stopping); took > 3*time.Second { // without a deadline it would never return
+					t.Errorf("Stop took %v, its deadline was 1 s", took)
+				}
+				t.Logf("the test took %v", time.Since(begin))
+				checkFaultyExporter(t, a.Stats(), how)
+			})
+		}
+	}
+	unblock()
+}
+
+// checkFaultyExporter asserts that statistics balance and that failures of the exporter are counted.
+func checkFaultyExporter(t *testing.T, stats engine.Stats, how string) {
+	t.Helper()
+	for _, x := range stats.Exporters {
+		if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
+			t.Errorf("%s: %+v", x.Name, s)
+		}
+		if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics == 0) {
+			t.Errorf("%+v", x)
+		}
+	}
+}

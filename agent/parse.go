@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
+	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// The functions below set what one variable configures, and return an error if its value is
+// malformed.
+
+// setSDKDisabled follows the specification of OpenTelemetry: a value that is neither true
+// nor false counts as false and is worth a warning.
+func setSDKDisabled(s *settings, v string) error {
+	if strings.EqualFold(v, "true") {
+		s.disabledBy = "OTEL_SDK_DISABLED"
+		return nil
+	}
+	if !strings.EqualFold(v, "false") {
+		return errors.New("neither true nor false, so it counts as false")
+	}
+	return nil
+}
+
+func setDisabled(s *settings, v string) error {
+	on, err := parseSwitch(v)
+	s.disabledBy = ""
+	if on {
+		s.disabledBy = "GMPULSE_DISABLED"
+	}
+	return err
+}
+
+// isOff reports whether v switches a part off. Variables whose value is an address or a
+// directory accept the same words as switches.
+func isOff(v string) bool {
+	on, err := parseSwitch(v)
+	return err == nil && !on
+}
+
+// parseSwitch parses a value of formSwitch.
+func parseSwitch(v string) (on bool, err error) {
+	switch strings.ToLower(v) {
+	case "on", "true", "1":
+		return true, nil
+	case "off", "false", "0":
+		return false, nil
+	default:
+		return false, errors.New("neither on nor off")
+	}
+}
+
+func setResource(s *settings, v string) error {
+	for pair := range strings.SplitSeq(v, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue // OpenTelemetry accepts a comma at the end
+		}
+		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		key = strings.TrimSpace(key)
+		if !ok || key == "" {
+			return fmt.Errorf("%q is not key=value", pair)
+		}
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if err != nil {
+			return err
+		}
+		if key == "service.name" {
+			s.service = value
+			continue
+		}
+		s.resource = append(s.resource, runtimeinfo.Attr{Key: key, Value: value})
+	}
+	return nil
+}
+
+func setService(s *settings, v string) error {
+	s.service = v
+	return nil
+}
+
+func setPrometheusHost(s *settings, v string) error {
+	if strings.ContainsAny(v, " /") {
+		return errors.New("not a host")
+	}
+	_, port, _ := net.SplitHostPort(s.listen)
+	s.listen, s.listenFixed = net.JoinHostPort(strings.Trim(v, "[]"), port), true
+	return nil
+}
+
+func setPrometheusPort(s *settings, v string) error {
+	if err := checkPort(v); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(s.listen)
+	s.listen, s.listenFixed = net.JoinHostPort(host, v), true
+	return nil
+}
+
+func setListen(s *settings, v string) error {
+	s.listenFixed = true
+	if isOff(v) {
+		s.listen = ""
+		return nil
+	}
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("not host:port")
+	}
+	s.listen = v
+	return checkPort(port)
+}
+
+func checkPort(port string) error {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("the port is not a number from 0 to 65535")
+	}
+	return nil
+}
+
+func setInterval(s *settings, v string) (err error) {
+	s.interval, err = interval(v, engine.MinInterval)
+	return err
+}
+
+func setHostInterval(s *settings, v string) (err error) {
+	s.hostInterval, err = interval(v, engine.MinHostInterval)
+	return err
+}
+
+func interval(v string, least time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && (d < least || d > engine.MaxInterval) {
+		err = fmt.Errorf("not between %v and %v", least, engine.MaxInterval)
+	}
+	return d, err
+}
+
+// duration parses a positive duration.
+func duration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && d <= 0 {
+		err = errors.New("not above zero")
+	}
+	return d, err
+}
+
+func setLabels(s *settings, v string) error { return setOff(&s.noLabels, v) }
+
+func setRecorder(s *settings, v string) error { return setOff(&s.noRecorder, v) }
+
+func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) }
+
+// setOff parses a switch that is on by default.
+func setOff(off *bool, v string) error {
+	on, err := parseSwitch(v)
+	*off = !on
+	return err
+}
+
+func setTraceURL(s *settings, v string) error {
+	s.page.TraceURL = v
+	if _, err := page.New(page.Config{TraceURL: v}); err != nil {
+		return errors.New("not an address of this form")
+	}
+	return nil
+}
+
+func setToken(s *settings, v string) error {
+	s.access.Token = v // Start validates it with the options
+	return nil
+}
+
+func setOpen(s *settings, v string) error {
+	s.access.Open = nil
+	for name := range strings.SplitSeq(v, ",") {
+		s.access.Open = append(s.access.Open, "/"+strings.Trim(name, " /"))
+	}
+	return nil
+}
+
+func setInsecure(s *settings, v string) (err error) {
+	s.access.Insecure, err = parseSwitch(v)
+	return err
+}
+
+func setBaselines(s *settings, v string) error { return setOff(&s.noBaselines, v) }
+
+func setAlertsPerWeek(s *settings, v string) error {
+	n, err := strconv.ParseFloat(v, 64)
+	if err == nil && !(n >= 0.01 && n <= 1000) {
+		err = errors.New("out of range")
+	}
+	s.baselines.AlertsPerWeek = n
+	return err
+}
+
+func setStateFile(s *settings, v string) error {
+	s.baselines.StateFile = v
+	return nil
+}
+
+func setFluentd(s *settings, v string) error {
+	if isOff(v) {
+		s.fluentd.URL = ""
+		return nil
+	}
+	s.fluentd.URL = v
+	if err := checkFluentd(fluentd.Config{URL: v}); err != nil {
+		return clean{err}
+	}
+	return nil
+}
+
+// checkFluentd returns the first error of c, without the accepted form.
+func checkFluentd(c fluentd.Config) error {
+	_, err := fluentd.New(c)
+	if err == nil {
+		return nil
+	}
+	why, _, _ := strings.Cut(err.Error(), ": want ")
+	return errors.New(why)
+}
+
+func setFluentdTag(s *settings, v string) error {
+	s.fluentd.Tag = v
+	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
+}
+
+func setCaptureDir(s *settings, v string) error {
+	if s.evidence = nil; !isOff(v) {
+		s.evidence = &evidence.Config{Dir: v}
+	}
+	return nil
+}
+
+func setSpoolDir(s *settings, v string) error {
+	s.spool.Dir = v
+	return nil
+}
+
+// setSpoolMaxBytes limits the spool on disk or in memory. GMPULSE_SPOOL_DIR is applied
+// before it.
+func setSpoolMaxBytes(s *settings, v string) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err == nil && n < 64<<10 {
+		err = errors.New("too small")
+	}
+	s.spool.MaxBytes = n
+	if s.spool.Dir == "" {
+		s.spool.MaxMemory = n
+	}
+	return err
+}
+
+func setSpoolMaxAge(s *settings, v string) (err error) {
+	s.spool.MaxAge, err = duration(v)
+	return err
+}
