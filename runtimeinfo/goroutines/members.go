@@ -151,13 +151,7 @@ func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Dur
 		case !ok:
 			delete(m.ids, id)
 			now.gone++
-			if last-x.first >= late {
-				m.latest[0] = max(m.latest[0], at-x.first)
-				slices.Sort(m.latest[:])
-			}
-			if at-x.first >= young {
-				m.keepExit(exit{x.first, last, at})
-			}
+			m.leave(exit{x.first, last, at}, young, late)
 		case r.keys[i] != key: // it waits somewhere else now
 			delete(m.ids, id)
 			now.old++
@@ -173,17 +167,40 @@ func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Dur
 			}
 		}
 	}
-	// Members with a waker each belong to objects that have a loop of their own: the timer woke
-	// them. One such goroutine that wakes many distributes work.
+	m.attribute(&now, &byTimer)
+	m.observations = appendBounded(m.observations, now, keptObservations)
+}
+
+// attribute decides what woke the members of a timerChain. Members with a waker each belong to
+// objects that have a loop of their own: the timer woke them. One such goroutine that wakes many
+// distributes work.
+func (m *members) attribute(now *observation, byTimer *timerChain) {
 	if n := len(byTimer.members); 2*len(byTimer.wakers) >= n {
 		now.woken -= n
 		now.timed += n
-	} else if at > m.since {
-		for _, id := range byTimer.members {
-			m.ids[id] = member{first: m.ids[id].first, ran: true, woken: true}
-		}
+		return
 	}
-	m.observations = appendBounded(m.observations, now, keptObservations)
+	if now.at == m.since {
+		return
+	}
+	for _, id := range byTimer.members {
+		m.ids[id] = member{first: m.ids[id].first, ran: true, woken: true}
+	}
+}
+
+// leave records an exit, unless the member was young.
+func (m *members) leave(e exit, young, late time.Duration) {
+	if e.last-e.first >= late {
+		m.latest[0] = max(m.latest[0], e.gone-e.first)
+		slices.Sort(m.latest[:])
+	}
+	if e.gone-e.first < young {
+		return
+	}
+	if len(m.exits) == keptExits {
+		m.lost = max(m.lost, m.exits[0].gone)
+	}
+	m.exits = appendBounded(m.exits, e, keptExits)
 }
 
 // timerChain counts members that were woken by goroutines that a timer had woken.
@@ -217,13 +234,6 @@ func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTime
 // longest returns the greatest age at which late members may have ended, 0 if none did. It ignores
 // two, which may have ended for another reason.
 func (m *members) longest() time.Duration { return m.latest[0] }
-
-func (m *members) keepExit(e exit) {
-	if len(m.exits) == keptExits {
-		m.lost = max(m.lost, m.exits[0].gone)
-	}
-	m.exits = appendBounded(m.exits, e, keptExits)
-}
 
 // join adds the members that are new in a recording.
 func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *program) {
