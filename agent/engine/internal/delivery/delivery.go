@@ -368,7 +368,7 @@ func (d *Delivery) abandon() {
 	d.given = true
 	d.stats.State = exporters.StateStopped
 	d.countAccepted()
-	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events) + d.inFlight))
+	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events)+d.inFlight))
 	d.events, d.inFlight = nil, 0
 	for _, waits := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
 		if waits {
