@@ -85,9 +85,9 @@ const (
 	DropExpired                      // it exceeded the maximum age of the spool
 	DropUnreadable                   // the spool could not read it
 	DropDeadLetter                   // the backend rejected it repeatedly and accepted others
-
-	numDropReasons int = iota
 )
+
+const numDropReasons = int(DropDeadLetter) + 1
 
 // DropReasons returns all reasons.
 func DropReasons() []DropReason {

@@ -4,19 +4,20 @@ package runtimeinfo
 
 import "time"
 
-// Band is what a baseline expects of one signal at a tick, beside what it saw.
+// Band has the value of one signal at a tick and the range that its baseline expects.
 type Band struct {
-	// Signal is the name of the watched signal, low in cardinality.
+	// Signal is the name of the signal. It has low cardinality.
 	Signal string
-	// Unit is UCUM, as in [Metric].
+	// Unit is a UCUM unit, as in [Metric].
 	Unit string
-	// Value was seen; Expected, within Lower and Upper, is what was to be seen.
+	// Value is the measured value. The expected value is Expected, the expected range Lower to
+	// Upper.
 	Value, Expected, Lower, Upper float64
-	// Since is when the anomaly under way began; zero while the signal is as expected.
+	// Since is the start of the present anomaly, zero without one.
 	Since time.Time
-	// Learning tells that too little is known yet to call anything an anomaly.
-	// Expected, Lower and Upper are then the value itself.
+	// Learning reports whether the baseline has too few values to detect anomalies. Expected,
+	// Lower and Upper are then equal to Value.
 	Learning bool
-	// Anomalies is how many began so far, the one under way included.
+	// Anomalies is the number of anomalies so far, including the present one.
 	Anomalies uint64
 }

@@ -9,17 +9,17 @@ import (
 	"sort"
 )
 
-// Builder collects the values of one snapshot. Make one with [NewBuilder]; it belongs to
-// one goroutine.
+// Builder makes a snapshot from drafts, see [Draft]. Use [NewBuilder] to make one. It is not safe for
+// concurrent use.
 type Builder struct {
 	s     *Snapshot
-	order []int  // of each of s.points, the index of its metric
+	order []int  // indexes of the metrics of s.points
 	draft *Draft // reused by Draft
 }
 
-// NewBuilder returns a Builder for a snapshot with the metrics of a catalogue, all of
-// them absent. The exported fields of s are those that the snapshot begins with. The
-// Builder takes over the memory of a previous one, which is nil or finished.
+// NewBuilder returns a Builder for a snapshot with the metrics of c and without values. The snapshot
+// has the exported fields of s. The Builder reuses the memory of previous, which may be nil and must not
+// be used afterwards. The snapshot of previous remains valid.
 func NewBuilder(c *Catalogue, s Snapshot, previous *Builder) *Builder {
 	points, labels := 0, 0
 	b := previous
@@ -42,15 +42,14 @@ func NewBuilder(c *Catalogue, s Snapshot, previous *Builder) *Builder {
 	return b
 }
 
-// Draft returns an empty draft for the next part of the snapshot. The draft before it
-// is no longer valid.
+// Draft returns an empty draft for the next part of the snapshot. It invalidates the previous draft.
 func (b *Builder) Draft() *Draft {
 	d := b.draft
 	*d = Draft{base: b.s, points: d.points[:0], labels: d.labels}
 	return d
 }
 
-// Merge adds the content of a draft that Draft returned.
+// Merge adds the content of d, which was returned by b.Draft.
 func (b *Builder) Merge(d *Draft) {
 	s := b.s
 	for i := range d.points {
@@ -70,20 +69,20 @@ func (b *Builder) Merge(d *Draft) {
 	s.Bands = append(slices.Clip(s.Bands), d.bands...)
 }
 
-// MergeEvents adds only the events of a draft, which may be one of another Builder.
+// MergeEvents adds only the events of d, which may belong to another Builder.
 func (b *Builder) MergeEvents(d *Draft) {
 	b.s.Events = append(slices.Clip(b.s.Events), d.events...)
 }
 
-// Fork returns a Builder with the same content that shares no memory with b. It serves
-// where a goroutine that reads a draft of b cannot be waited for.
+// Fork returns a copy of b that shares no memory with it. The engine uses it if an analyzer exceeds its
+// deadline and may still use a draft of b.
 func (b *Builder) Fork() *Builder {
 	s := *b.s
 	s.numbers, s.exemplars, s.points = slices.Clone(s.numbers), slices.Clone(s.exemplars), slices.Clone(s.points)
 	return &Builder{s: &s, order: slices.Clone(b.order), draft: new(Draft)}
 }
 
-// Snapshot returns the finished snapshot. The Builder serves only [NewBuilder] afterwards.
+// Snapshot returns the finished snapshot. Afterwards b may only be passed to [NewBuilder].
 func (b *Builder) Snapshot() *Snapshot {
 	if !slices.IsSorted(b.order) {
 		sort.Stable(byCatalogue(*b))
@@ -91,7 +90,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	return b.s
 }
 
-// byCatalogue orders the points of a builder as their metrics stand in the catalogue.
+// byCatalogue sorts the points of a builder by the order of the catalogue.
 type byCatalogue Builder
 
 func (o byCatalogue) Len() int           { return len(o.order) }
@@ -101,12 +100,12 @@ func (o byCatalogue) Swap(i, j int) {
 	o.s.points[i], o.s.points[j] = o.s.points[j], o.s.points[i]
 }
 
-// Draft is what one part of the agent adds to a snapshot: an analyzer gets one at each
-// tick. It belongs to the goroutine of the call and must not be kept.
+// Draft collects what one analyzer adds to a snapshot. The engine passes one to each analyzer at each
+// tick. A Draft is not safe for concurrent use and must not be used after the call.
 type Draft struct {
 	base     *Snapshot
 	points   []Point
-	labels   []string // of the points, in one block
+	labels   []string // of all points
 	events   []Event
 	spans    []Span
 	groups   []SpanGroup
@@ -114,12 +113,12 @@ type Draft struct {
 	bands    []Band
 }
 
-// Snapshot returns what the sampler and earlier analyzers put into the snapshot. It must
-// be neither changed nor kept, and its labelled values are in no order.
+// Snapshot returns the snapshot with the values of the sampler and of earlier analyzers. The caller
+// must not change or keep it. Values with labels are not in the order of the catalogue.
 func (d *Draft) Snapshot() *Snapshot { return d.base }
 
-// Add adds a value of a metric, with the values of its [Metric.Keys]. NaN and infinite
-// values are absent. It panics if the metric is not in the catalogue of the snapshot.
+// Add adds a value of m with the values of [Metric.Keys]. It ignores NaN and infinite values. It panics
+// if m is not in the catalogue of the snapshot or the number of labels is wrong.
 func (d *Draft) Add(m *Metric, v float64, labels ...string) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return
@@ -133,7 +132,7 @@ func (d *Draft) Add(m *Metric, v float64, labels ...string) {
 	d.AddPoint(p)
 }
 
-// AddPoint adds a value that may be a histogram and may have an exemplar.
+// AddPoint adds a point, which may be a histogram or have an exemplar. It panics like [Draft.Add].
 func (d *Draft) AddPoint(p Point) {
 	if _, ok := d.base.catalogue.index[p.Metric]; !ok || len(p.Labels) != len(p.Metric.Keys) {
 		panic(fmt.Sprintf("runtimeinfo: metric %s with %d labels is not declared", p.Metric.Key(), len(p.Labels)))
@@ -144,11 +143,11 @@ func (d *Draft) AddPoint(p Point) {
 // AddEvents adds events.
 func (d *Draft) AddEvents(events ...Event) { d.events = append(d.events, events...) }
 
-// AddBands adds what a baseline expects of signals.
+// AddBands adds the expected ranges of signals.
 func (d *Draft) AddBands(bands ...Band) { d.bands = append(d.bands, bands...) }
 
-// SetSpans sets the active local root spans and the groups of spans. The caller must not
-// change them afterwards.
+// SetSpans sets the active local root spans and the groups of spans. The caller must not change the
+// slices afterwards.
 func (d *Draft) SetSpans(active []Span, groups []SpanGroup) {
 	d.spans, d.groups, d.hasSpans = active, groups, true
 }

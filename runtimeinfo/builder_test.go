@@ -22,9 +22,8 @@ func catalogueOf(t *testing.T) (c *runtimeinfo.Catalogue, first, second, labelle
 	return c, first, second, labelled
 }
 
-// Labels come out of blocks of memory that Builders hand on to each other: no snapshot
-// changes afterwards.
-func TestLabelsOfManySnapshots(t *testing.T) {
+// Builders reuse memory of previous Builders. Earlier snapshots must not change.
+func TestReusedBuilderKeepsEarlierSnapshots(t *testing.T) {
 	c, _, _, labelled := catalogueOf(t)
 	var snapshots []*runtimeinfo.Snapshot
 	var b *runtimeinfo.Builder
@@ -48,15 +47,15 @@ func TestLabelsOfManySnapshots(t *testing.T) {
 				t.Errorf("snapshot %d: %v is %v", i, p.Labels, p.Number)
 			}
 			if cap(p.Labels) != len(p.Labels) {
-				t.Errorf("snapshot %d: an append to %v would change another's labels", i, p.Labels)
+				t.Errorf("snapshot %d: an append to %v would change the labels of another point", i, p.Labels)
 			}
 		}
 	}
 }
 
-// Drafts may add values in any order; the snapshot has them in the order of the
-// catalogue, those of one metric in the order in which they were added.
-func TestBuilderOrdersValues(t *testing.T) {
+// Drafts may add values in any order. The snapshot has them in the order of the catalogue, and the
+// values of one metric in the order of the calls.
+func TestBuilderSortsValues(t *testing.T) {
 	c, first, second, labelled := catalogueOf(t)
 	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil)
 	d := b.Draft()
@@ -65,7 +64,7 @@ func TestBuilderOrdersValues(t *testing.T) {
 	b.Merge(d)
 	d = b.Draft()
 	if v, ok := d.Snapshot().Number("second"); !ok || v != 2 {
-		t.Errorf("the second draft sees %v, %v", v, ok)
+		t.Errorf("in the second draft the value is %v, %v", v, ok)
 	}
 	d.Add(labelled, 11, "b", "x")
 	d.Add(first, 1)
@@ -79,8 +78,7 @@ func TestBuilderOrdersValues(t *testing.T) {
 	}
 }
 
-// A fork has what was merged before, and neither sees what the other adds later.
-func TestBuilderFork(t *testing.T) {
+func TestForkIsIndependentOfTheBuilder(t *testing.T) {
 	c, first, second, labelled := catalogueOf(t)
 	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil)
 	d := b.Draft()
@@ -102,7 +100,7 @@ func TestBuilderFork(t *testing.T) {
 	}
 }
 
-func TestDraftRefusesUndeclaredMetrics(t *testing.T) {
+func TestDraftRejectsUndeclaredMetrics(t *testing.T) {
 	c, _, _, labelled := catalogueOf(t)
 	other := &runtimeinfo.Metric{Name: "other", Kind: runtimeinfo.KindGauge}
 	for name, add := range map[string]func(*runtimeinfo.Draft){

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Event is something that happened once and that people should hear of: a
-// verdict, a span that never ended. Unlike metrics, events are never dropped in
-// favour of newer ones without being counted.
+// Event is something that happened at one time and that an operator should know, such as a goroutine
+// leak or a span that never ended. Events are delivered separately from the values of a snapshot, and
+// each event that is dropped is counted.
 type Event struct {
 	Time time.Time
-	// Name is dot-separated and low in cardinality: "span.never_ended".
+	// Name identifies the kind of event, such as "span.never_ended". It has low cardinality.
 	Name     string
 	Severity slog.Level
-	// Message says it in one sentence.
+	// Message describes the event in one sentence.
 	Message string
-	// Attrs are the details, as structured values.
+	// Attrs are the details.
 	Attrs []slog.Attr
-	// Spans are the spans concerned, if any.
+	// Spans are the spans that the event refers to, if any.
 	Spans []Span
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// A snapshot is read by the keys of the catalogue.
+// Number returns a value by the key of its metric.
 func ExampleSnapshot_Number() {
 	for _, m := range catalogue.All() {
 		if m.Key() == "gmpulse.goroutine.user" {

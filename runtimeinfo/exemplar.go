@@ -4,21 +4,20 @@ package runtimeinfo
 
 import "time"
 
-// Exemplar is one observation of a counter or a histogram together with a trace to
-// look into. The observation is the process's, not the span's: the span was
-// active when it was made, no more, which is why exporters mark exemplars with
-// [ExemplarRelation]. An Exemplar is immutable.
+// Exemplar is an observation of a counter or histogram with a span that was active at that time. The
+// observation refers to the whole process: the span did not necessarily cause it. Exporters therefore
+// add the label [ExemplarRelation]. An Exemplar is immutable.
 type Exemplar struct {
 	TraceID [16]byte
 	SpanID  [8]byte
-	// Value is what a counter gained in the tick, or an observation that lies
-	// within the bucket of a histogram that grew.
+	// Value is the increase of a counter since the previous tick, or a value within a bucket of
+	// a histogram that grew.
 	Value float64
-	// Time is the tick's.
+	// Time is the time of the tick.
 	Time time.Time
 }
 
-// Exporters add this label to the ids of an exemplar.
+// The label that exporters add to the ids of an exemplar.
 const (
 	ExemplarRelationKey = "relation"
 	ExemplarRelation    = "concurrent" // the span was active at the time

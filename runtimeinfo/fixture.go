@@ -4,9 +4,8 @@ package runtimeinfo
 
 import "math"
 
-// NewSnapshot makes a snapshot by hand, for testing an exporter without a live
-// runtime. Its catalogue is the metrics of the points, in the order given. Set the
-// exported fields afterwards.
+// NewSnapshot returns a snapshot of the given points, for tests of exporters. Its catalogue has the
+// metrics of the points, in the same order, and Seq is 1. The caller may set the exported fields.
 func NewSnapshot(points ...Point) *Snapshot {
 	var metrics []*Metric
 	known := map[*Metric]bool{}
@@ -21,5 +20,5 @@ func NewSnapshot(points ...Point) *Snapshot {
 	return b.Snapshot()
 }
 
-// Absent is the number that makes a point absent in [NewSnapshot].
+// Absent returns the number of a point that is absent from the snapshot of [NewSnapshot]: NaN.
 func Absent() float64 { return math.NaN() }

@@ -2,19 +2,19 @@
 
 package runtimeinfo
 
-// Histogram is a cumulative distribution with fixed buckets, as OpenTelemetry
-// and Prometheus know it. It is immutable once it is part of a [Snapshot].
+// Histogram is a cumulative histogram with fixed buckets, as in OpenTelemetry and Prometheus. It is
+// immutable once it is part of a [Snapshot].
 type Histogram struct {
-	// Bounds are the upper bounds of all buckets but the last, ascending. The
-	// last bucket has no upper bound. Shared between snapshots.
+	// Bounds are the ascending upper bounds of all buckets except the last, which has none.
+	// Snapshots share the slice.
 	Bounds []float64
-	// Counts has one number per bucket: len(Bounds)+1. Not cumulative over buckets.
+	// Counts has the number of observations in each bucket. Its length is len(Bounds)+1.
 	Counts []uint64
-	// Sum of all observations. The Go runtime keeps no sums: for what comes from
-	// runtime/metrics it is estimated from the middle of each runtime bucket.
+	// Sum is the sum of all observations. For histograms of runtime/metrics, which have no sums,
+	// it is estimated from the middle of each runtime bucket.
 	Sum float64
-	// Exemplars has the newest exemplar of each bucket, nil where there is none. It
-	// is as long as Counts, or empty.
+	// Exemplars has the newest exemplar of each bucket, or nil for a bucket without one. It is as
+	// long as Counts, or empty.
 	Exemplars []*Exemplar
 }
 

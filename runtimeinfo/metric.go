@@ -4,23 +4,22 @@ package runtimeinfo
 
 import "strings"
 
-// Kind tells how the values of a [Metric] behave over time. It names the
-// OpenTelemetry instrument of the same name.
+// Kind is the kind of a [Metric], named after the OpenTelemetry instrument.
 type Kind uint8
 
-// The four kinds. Prometheus knows no UpDownCounter: there it is a gauge.
+// The kinds. Prometheus has no UpDownCounter; there it is a gauge.
 const (
-	// KindGauge is a value that goes up and down and must not be summed over instances.
+	// KindGauge is a value whose sum over instances is not meaningful.
 	KindGauge Kind = iota + 1
-	// KindUpDownCounter goes up and down, and its sum over instances means something.
+	// KindUpDownCounter is a value that can be summed over instances.
 	KindUpDownCounter
-	// KindCounter is cumulative since the process or the host started and only rises.
+	// KindCounter is cumulative since the start of the process or host.
 	KindCounter
 	// KindHistogram is a cumulative distribution, see [Histogram].
 	KindHistogram
 )
 
-// String returns the kind in lower case, as the metric reference prints it.
+// String returns the kind in lower case.
 func (k Kind) String() string {
 	switch k {
 	case KindGauge:
@@ -36,8 +35,8 @@ func (k Kind) String() string {
 	}
 }
 
-// Subsystem is the part of the process or host that a [Metric] tells about.
-// The catalogue is ordered by it.
+// Subsystem is the part of the process or host that a [Metric] describes. Catalogues are ordered by
+// subsystem.
 type Subsystem string
 
 // The subsystems, in catalogue order.
@@ -57,47 +56,45 @@ const (
 	SubsystemUser      Subsystem = "user"
 )
 
-// Attr is one attribute: a key by OpenTelemetry's rules for names, and its value.
+// Attr is an attribute. The key follows the naming rules of OpenTelemetry.
 type Attr struct {
 	Key, Value string
 }
 
-// Metric is one row of the catalogue: everything an exporter needs to know to
-// publish a value. Rows that share a Name differ in Attr and are one family.
+// Metric describes a metric: everything that an exporter needs to publish its values. Metrics with the
+// same Name differ only in the value of Attr.
 //
-// A Metric is immutable and may be used by any number of goroutines.
+// A Metric must not be changed once it is part of a [Catalogue]. It is then safe for concurrent use.
 type Metric struct {
-	// Name is the OpenTelemetry semantic-convention name where one exists, else
-	// a name of ours that starts with "gmpulse.".
+	// Name is the name in OpenTelemetry's semantic conventions if there is one. Other names
+	// start with "gmpulse.".
 	Name string
 	// Unit is the UCUM unit: "s", "By", "1" for a ratio, "{thing}" for a count.
 	Unit string
 	Kind Kind
-	// Help is one sentence for people who read a dashboard.
+	// Help is one sentence for readers of a dashboard.
 	Help      string
 	Subsystem Subsystem
-	// Attr is the one attribute that every value of this row carries; its Key
-	// is empty where there is none.
+	// Attr is an attribute of all values. An empty Key means that there is none.
 	Attr Attr
-	// Keys are the attribute keys of a metric with several values a snapshot,
-	// one per exporter, say. [Point.Labels] has their values in the same order.
+	// Keys are the attribute keys of a metric with several values per snapshot, for example one
+	// per exporter. [Point.Labels] has the attribute values in the same order.
 	Keys []string
-	// Headline marks the few metrics that a person wants in a one-line summary.
+	// Headline reports whether the metric is part of a one-line summary, as of exporters.Log.
 	Headline bool
 
 	key string // cached Key
 }
 
-// NewMetric returns a copy of m that need not compose its Key again.
+// NewMetric returns a copy of m with a cached Key.
 func NewMetric(m Metric) *Metric {
 	m.key = m.makeKey()
 	return &m
 }
 
-// Key is Name with the value of Attr, if any, as a last part: unique in the
-// catalogue, and the key of the metric in flat records such as Fluentd's.
-// No Key is a dot-separated prefix of another, so that stores which turn dots
-// into objects, Elasticsearch among them, accept all of them together.
+// Key returns Name, followed by a dot and the value of Attr if there is one. It identifies the metric
+// in a catalogue, and is its key in flat records such as those for Fluentd. No Key in a catalogue is a
+// dot-separated prefix of another, because Elasticsearch and other stores convert dots to objects.
 func (m *Metric) Key() string {
 	if m.key != "" {
 		return m.key

@@ -21,30 +21,30 @@ import (
 	"time"
 )
 
-// Snapshot is the state of the process at one tick. It is immutable: any number
-// of goroutines may read it, for as long as they like.
+// Snapshot is the state of the process at one tick. A finished Snapshot is immutable and safe for
+// concurrent use. A [Builder] makes one; [NewSnapshot] makes one for tests.
 type Snapshot struct {
-	// Seq is 1 for the first snapshot of an agent and rises by one each tick.
+	// Seq is 1 for the first snapshot of an agent and increases by 1 at each tick.
 	Seq uint64
-	// Time is when the sample was taken.
+	// Time is the time of the tick.
 	Time time.Time
-	// Start is when this agent began to sample. Counters of the runtime and the
-	// host may have begun earlier, with the process or the machine.
+	// Start is the time at which the agent started. Counters of the runtime and the host may
+	// count since an earlier time, the start of the process or machine.
 	Start time.Time
-	// Resource describes the process: service.name, service.instance.id and so on.
+	// Resource describes the process, for example with service.name and service.instance.id.
 	Resource []Attr
 	// Spans are the oldest active local root spans, oldest first, at most [MaxSpans].
 	Spans []Span
-	// SpanGroups sum up the local root spans by name.
+	// SpanGroups has the local root spans summarized by name.
 	SpanGroups []SpanGroup
-	// Events are what happened since the previous snapshot.
+	// Events has the events since the previous snapshot.
 	Events []Event
-	// Bands are what the baselines expect, one for each signal that they watch.
+	// Bands has the expected range of each signal with a baseline.
 	Bands []Band
 
 	catalogue *Catalogue
-	numbers   []float64   // by the index of the metric in the catalogue; NaN is absent
-	exemplars []*Exemplar // likewise; may be shorter
+	numbers   []float64   // by the index of the metric in the catalogue; NaN if absent
+	exemplars []*Exemplar // by the same index; nil if there are none
 	points    []Point     // histograms and labelled values, in the order of the catalogue
 }
 
@@ -53,17 +53,16 @@ type Point struct {
 	Metric *Metric
 	// Labels are the values of Metric.Keys, in the same order.
 	Labels []string
-	// Number is the value of anything but a histogram. Always finite.
+	// Number is the value, which is finite. 0 for a histogram.
 	Number float64
 	// Histogram is the value of a [KindHistogram] metric, else nil.
 	Histogram *Histogram
-	// Exemplar is the newest one of a counter, nil for none. Those of a histogram
-	// are in the histogram.
+	// Exemplar is the newest exemplar of a counter, nil if there is none. A histogram has its
+	// own exemplars.
 	Exemplar *Exemplar
 }
 
-// Attrs iterates over the attributes of the point: the metric's own and the
-// labels. It does not allocate.
+// Attrs iterates over the attributes of the point: Metric.Attr and the labels. It does not allocate.
 func (p Point) Attrs() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if a := p.Metric.Attr; a.Key != "" && !yield(a.Key, a.Value) {
@@ -77,8 +76,8 @@ func (p Point) Attrs() iter.Seq2[string, string] {
 	}
 }
 
-// Points iterates over every value that is present, in catalogue order. What
-// the platform or the toolchain lacks is absent. It does not allocate.
+// Points iterates over all values in the order of the catalogue. Values that the platform or the
+// version of Go does not provide are absent. Points does not allocate.
 func (s *Snapshot) Points() iter.Seq[Point] {
 	return func(yield func(Point) bool) {
 		rest := s.points
@@ -97,12 +96,12 @@ func (s *Snapshot) Points() iter.Seq[Point] {
 	}
 }
 
-// Metrics returns the catalogue that this snapshot was read with, absent
-// metrics included. The slice must not be changed.
+// Metrics returns the metrics of the catalogue, including those without a value in s. The caller must
+// not change the slice.
 func (s *Snapshot) Metrics() []*Metric { return s.catalogue.Metrics() }
 
-// Number returns the value of the metric with the given [Metric.Key]. Where it
-// is absent, unknown, a histogram or has labels it returns 0 and false.
+// Number returns the value of the metric with the given [Metric.Key]. It returns 0 and false if the
+// value is absent, or the metric is unknown, a histogram, or has labels.
 func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	i, ok := s.catalogue.find(key)
 	if !ok || math.IsNaN(s.numbers[i]) {
@@ -111,11 +110,10 @@ func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	return s.numbers[i], true
 }
 
-// Value returns the value of one of [Snapshot.Metrics], where Number would look for
-// it by key.
+// Value returns s.Number(m.Key()).
 func (s *Snapshot) Value(m *Metric) (v float64, ok bool) { return s.Number(m.Key()) }
 
-// Histogram returns the histogram with the given [Metric.Key], or nil.
+// Histogram returns the histogram with the given [Metric.Key], or nil if it is absent.
 func (s *Snapshot) Histogram(key string) *Histogram {
 	if i, ok := s.catalogue.find(key); ok {
 		return s.histogram(s.catalogue.metrics[i])
@@ -123,7 +121,7 @@ func (s *Snapshot) Histogram(key string) *Histogram {
 	return nil
 }
 
-// histogram returns the histogram of a metric without labels, or nil.
+// histogram returns the histogram of m, or nil if it is absent or m has labels.
 func (s *Snapshot) histogram(m *Metric) *Histogram {
 	for i := range s.points {
 		if p := &s.points[i]; p.Metric == m && m.Keys == nil {
@@ -133,14 +131,14 @@ func (s *Snapshot) histogram(m *Metric) *Histogram {
 	return nil
 }
 
-// WithEvents returns a copy of the snapshot with other events.
+// WithEvents returns a copy of s with the given events instead of its own.
 func (s *Snapshot) WithEvents(events []Event) *Snapshot {
 	c := *s
 	c.Events = events
 	return &c
 }
 
-// exemplar returns the exemplar of a metric without labels that is no histogram.
+// exemplar returns the exemplar of a number, or nil.
 func (s *Snapshot) exemplar(i int) *Exemplar {
 	if i < len(s.exemplars) {
 		return s.exemplars[i]
@@ -158,8 +156,7 @@ func (s *Snapshot) setExemplar(i int, x *Exemplar) {
 	s.exemplars[i] = x
 }
 
-// Series iterates over the values of the metric with labels that has the given
-// [Metric.Key].
+// Series iterates over the values of a metric with labels, which has the given [Metric.Key].
 func (s *Snapshot) Series(key string) iter.Seq[Point] {
 	return func(yield func(Point) bool) {
 		i, ok := s.catalogue.find(key)

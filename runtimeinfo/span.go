@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// MaxSpans is the most active spans that a [Snapshot] names.
+// MaxSpans is the maximum number of spans in [Snapshot.Spans].
 const MaxSpans = 32
 
-// Span is one active local root span: a request in flight. It holds plain
-// bytes, so that this package needs no tracing library. Names and ids only: a
-// span's attributes may hold secrets and stay out of telemetry about the runtime.
+// Span is a local root span, such as a request. It does not have the attributes of the span, which may
+// contain secrets.
 type Span struct {
 	TraceID [16]byte
 	SpanID  [8]byte
 	Name    string
 	Start   time.Time
-	// Sampled tells that the trace is meant to be kept: a backend can find it.
+	// Sampled reports whether the trace is sampled, so that a backend should have it.
 	Sampled bool
 }
 
@@ -28,43 +27,42 @@ func (s *Span) TraceIDString() string { return hex.EncodeToString(s.TraceID[:]) 
 // SpanIDString returns the span id as 16 lower-case hex digits.
 func (s *Span) SpanIDString() string { return hex.EncodeToString(s.SpanID[:]) }
 
-// SpanAges is how many buckets of age a [SpanGroup] has: up to about nine hours.
+// SpanAges is the number of age buckets of a [SpanGroup], which reach up to about nine hours.
 const SpanAges = 16
 
-// SpanGroup sums up the local root spans of one name.
+// SpanGroup summarizes the local root spans with one name.
 type SpanGroup struct {
 	Name   string
 	Active int
-	Oldest time.Time // start of the oldest active one; zero when none is active
-	// Ages counts the active ones by age: index 0 those below a second, index i
-	// those from 2^(i-1) to 2^i seconds; the last one has no upper bound.
+	Oldest time.Time // start of the oldest active span; zero if none is active
+	// Ages counts the active spans by age. Index 0 counts spans below 1 s, index i spans from
+	// 2^(i-1) s to 2^i s. The last bucket has no upper bound.
 	Ages [SpanAges]int
-	// Ended counts those that ended under this name, cumulative. A name that a source
-	// has no more room for is absent; if it comes back, Ended begins at zero.
+	// Ended is the number of spans that ended with this name. It starts at 0 again if the
+	// source had to drop the name in between, because it has room for a limited number of names.
 	Ended uint64
-	// P50 and P99 are quantiles of the durations of those that ended in the last
-	// few minutes, to a quarter; zero when none did.
+	// P50 and P99 are quantiles of the duration of spans that ended in the last few minutes, with
+	// an error of at most a quarter. They are 0 if none ended.
 	P50, P99 time.Duration
-	// TickP50 and TickP99 are those of the ones that ended since the last tick.
+	// TickP50 and TickP99 are the same quantiles of spans that ended since the last tick.
 	TickP50, TickP99 time.Duration
 }
 
-// Origin is the time in which the local root spans of one name began whose
-// labels a goroutine inherited, and some of those spans.
+// Origin describes the local root spans under which goroutines were created, as far as their inherited
+// profiler labels identify them: all spans of one label that started within a period.
 type Origin struct {
 	From, To time.Time
-	// Names are those of the spans: labels are short, so that long names which begin
-	// alike share one. Empty: the label is the name.
+	// Names are the span names with this label. Labels are short, so that long names with the same
+	// beginning share one. Empty means that the label is the name.
 	Names    []string
 	Examples []Span
-	// Ended counts the spans by the name that they ended with, the largest count
-	// first: many begin as "GET" and get the name of their route later. Empty as long as
-	// every span of the label kept its name. Bounded by the source; what is beyond it
-	// counts as "other".
+	// Ended has the number of spans by their name at the end, highest number first. Many spans
+	// start as "GET" and are renamed to their route later. Empty means that no span was renamed.
+	// The source limits the number of names and counts the others as "other".
 	Ended []NameCount
 }
 
-// NameCount is how many spans have a name.
+// NameCount is the number of spans with a name.
 type NameCount struct {
 	Name  string
 	Count uint64

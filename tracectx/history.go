@@ -148,7 +148,7 @@ func (h *History) latest() (moment, bool) {
 // with the last tick before it, or with the oldest tick if start is older. It returns false if no
 // tick, or only the oldest one, is in that time.
 //
-// Times with a monotonic reading, such as those of the SDK's spans, are compared by it. Others
+// Times with a monotonic reading, such as the SDK sets in spans, are compared by it. Others
 // are compared with the wall clock at the newest tick.
 func (h *History) window(start, end time.Time) (w window, ok bool) {
 	newest := h.newest.Load()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package catalogue lists the metrics of all parts of gmpulse, for tests and fixtures.
+// Package catalogue lists the metrics of all packages of gmpulse, for tests.
 package catalogue
 
 import (

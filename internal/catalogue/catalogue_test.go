@@ -23,8 +23,8 @@ func keys(metrics []*runtimeinfo.Metric) (all []string) {
 	return all
 }
 
-// The list is what an agent publishes, in the same order.
-func TestAllIsWhatAnAgentPublishes(t *testing.T) {
+// All returns the metrics of an agent in the same order.
+func TestAllEqualsTheMetricsOfAnAgent(t *testing.T) {
 	a, err := agent.Start(agent.WithListen("off"), agent.WithEvidence(&evidence.Config{}), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestAllIsWhatAnAgentPublishes(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	if got, want := keys(a.Snapshot().Metrics()), keys(catalogue.All()); !slices.Equal(got, want) {
-		t.Errorf("the agent publishes\n%v\nthe list is\n%v", got, want)
+		t.Errorf("the agent publishes\n%v\nAll returns\n%v", got, want)
 	}
 	if err := a.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -46,8 +46,7 @@ func TestNamesDoNotClash(t *testing.T) {
 	}
 }
 
-// Metrics of one name stand together, and so do those of one subsystem.
-func TestOrder(t *testing.T) {
+func TestMetricsOfANameOrSubsystemAreAdjacent(t *testing.T) {
 	for what, group := range map[string]func(*runtimeinfo.Metric) string{
 		"name":      func(m *runtimeinfo.Metric) string { return m.Name },
 		"subsystem": func(m *runtimeinfo.Metric) string { return string(m.Subsystem) },
@@ -59,15 +58,14 @@ func TestOrder(t *testing.T) {
 				ended[last] = true
 			}
 			if ended[g] {
-				t.Errorf("%s: the metrics of one %s must stand together", m.Key(), what)
+				t.Errorf("%s: metrics of the same %s must be adjacent", m.Key(), what)
 			}
 			last = g
 		}
 	}
 }
 
-// Every metric is described completely and by the rules.
-func TestDescriptions(t *testing.T) {
+func TestDescriptionsAreComplete(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z][a-z0-9]*([._][a-z0-9]+)*$`)
 	unit := regexp.MustCompile(`^(s|By|1|%|\{[a-z_]+\}(/s)?)?$`)
 	for _, m := range catalogue.All() {

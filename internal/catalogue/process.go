@@ -10,8 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// Process makes snapshots as an agent does: the values of the sampler are those of this
-// process, the values of all other parts are what a test says.
+// Process makes snapshots like an agent. The sampler reads this process; a test sets all other values.
 type Process struct {
 	*sampler.Reader
 
@@ -31,7 +30,7 @@ func NewProcess(resource ...runtimeinfo.Attr) *Process {
 	return &Process{Reader: r, resource: resource, catalogue: c, start: time.Now()}
 }
 
-// Gauge adds a metric of the application's own.
+// Gauge adds a gauge of the application.
 func (p *Process) Gauge(name, unit string) error {
 	c, err := p.catalogue.With(runtimeinfo.NewMetric(runtimeinfo.Metric{
 		Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: "A gauge of the application.", Subsystem: runtimeinfo.SubsystemUser,
@@ -42,8 +41,7 @@ func (p *Process) Gauge(name, unit string) error {
 	return err
 }
 
-// Sample reads the process and returns a snapshot. Each function adds further values and
-// sees those that were added before.
+// Sample reads the process and returns a snapshot. The functions add more values, in order.
 func (p *Process) Sample(t sampler.Tick, add ...func(*Draft)) *runtimeinfo.Snapshot {
 	p.Read(t)
 	p.seq++
@@ -66,7 +64,7 @@ type Draft struct {
 	metrics []*runtimeinfo.Metric
 }
 
-// Set adds a value of the metric with a key.
+// Set adds a value of the metric with the given key.
 func (d *Draft) Set(key string, v float64, labels ...string) {
 	i := slices.IndexFunc(d.metrics, func(m *runtimeinfo.Metric) bool { return m.Key() == key })
 	if i < 0 {

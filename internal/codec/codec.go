@@ -101,8 +101,8 @@ func EncodedSize(ev *runtimeinfo.Event) int {
 	return w.size()
 }
 
-// updateSchema makes a new schema if the metrics or the bounds of s differ from those of the
-// previous snapshot.
+// updateSchema makes a new schema if the metrics or the bounds of s differ from
+// the previous snapshot.
 func (e *Encoder) updateSchema(s *runtimeinfo.Snapshot) {
 	if e.schema != nil && e.covers(s) {
 		return

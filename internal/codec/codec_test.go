@@ -25,8 +25,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// elsewhere decodes a snapshot as another process does, which has nothing but bytes.
-func elsewhere(t testing.TB, s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
+// roundTrip encodes s and decodes it with a new decoder.
+func roundTrip(t testing.TB, s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
 	t.Helper()
 	var enc codec.Encoder
 	record, err := enc.Append(nil, s)
@@ -47,8 +47,8 @@ func elsewhere(t testing.TB, s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
 	return got
 }
 
-// fill gives every exported field below v a value that is not zero, another one
-// for each: a field that the codec forgets comes back as zero.
+// fill sets every exported field of v, recursively, to a different value that is not zero. A field
+// that the codec does not encode is decoded as zero.
 func fill(v reflect.Value, n *int64) {
 	*n++
 	switch v.Interface().(type) {
@@ -85,16 +85,16 @@ func fill(v reflect.Value, n *int64) {
 	case reflect.Uint8, reflect.Uint64:
 		v.SetUint(uint64(*n) % 251)
 	default:
-		panic("teach fill about " + v.Type().String())
+		panic("fill does not support " + v.Type().String())
 	}
 }
 
-// Whoever adds a field to a snapshot adds it to the codec.
-func TestCodecForgetsNoField(t *testing.T) {
+// The test fails if a new field of a snapshot is missing in the codec.
+func TestCodecEncodesAllFields(t *testing.T) {
 	s := runtimeinfo.NewSnapshot()
 	var n int64
 	fill(reflect.ValueOf(s).Elem(), &n)
-	got := elsewhere(t, s)
+	got := roundTrip(t, s)
 	want, have := reflect.ValueOf(s).Elem(), reflect.ValueOf(got).Elem()
 	for i := range want.NumField() {
 		if f := want.Type().Field(i); f.IsExported() && !reflect.DeepEqual(have.Field(i).Interface(), want.Field(i).Interface()) {
@@ -105,7 +105,7 @@ func TestCodecForgetsNoField(t *testing.T) {
 	m := &runtimeinfo.Metric{}
 	fill(reflect.ValueOf(m).Elem(), &n)
 	p := runtimeinfo.Point{Metric: m, Labels: []string{"a", "b"}, Number: 1}
-	for q := range elsewhere(t, runtimeinfo.NewSnapshot(p)).Points() {
+	for q := range roundTrip(t, runtimeinfo.NewSnapshot(p)).Points() {
 		want, have := reflect.ValueOf(m).Elem(), reflect.ValueOf(q.Metric).Elem()
 		for i := range want.NumField() {
 			if f := want.Type().Field(i); f.IsExported() && !reflect.DeepEqual(have.Field(i).Interface(), want.Field(i).Interface()) {
@@ -115,7 +115,7 @@ func TestCodecForgetsNoField(t *testing.T) {
 	}
 }
 
-// samePoints compares everything that exporters see of the values.
+// samePoints compares the points of two snapshots.
 func samePoints(t *testing.T, got, want *runtimeinfo.Snapshot) {
 	t.Helper()
 	type value struct {
@@ -148,9 +148,8 @@ func samePoints(t *testing.T, got, want *runtimeinfo.Snapshot) {
 	}
 }
 
-// Exemplars of every form there is: on a counter, a series and a histogram, shared
-// origins and others.
-func TestCodecOfExemplars(t *testing.T) {
+// Counters, series and histograms have exemplars, some with the same origin.
+func TestCodecEncodesExemplars(t *testing.T) {
 	var n int64
 	exemplar := func() *runtimeinfo.Exemplar {
 		x := &runtimeinfo.Exemplar{}
@@ -171,22 +170,22 @@ func TestCodecOfExemplars(t *testing.T) {
 		runtimeinfo.Point{Metric: series, Number: 3, Labels: []string{"v"}, Exemplar: exemplar()},
 		runtimeinfo.Point{Metric: hist, Histogram: h},
 	)
-	samePoints(t, elsewhere(t, s), s)
+	samePoints(t, roundTrip(t, s), s)
 }
 
-// A snapshot of this process, with a gauge that is in nobody's catalogue.
-func TestCodecOfALiveSnapshot(t *testing.T) {
+// A snapshot of this process with a gauge of the application.
+func TestCodecEncodesLiveSnapshot(t *testing.T) {
 	s := live(t)
-	got := elsewhere(t, s)
+	got := roundTrip(t, s)
 	samePoints(t, got, s)
 	if v, ok := got.Number("queue.depth"); !ok || v != 2.5 {
-		t.Errorf("the application's own gauge came back as %v, %v", v, ok)
+		t.Errorf("the gauge of the application is %v, %v", v, ok)
 	}
 	if g, w := len(got.Metrics()), len(s.Metrics()); g != w {
-		t.Errorf("%d metrics, want %d: absent ones are part of the catalogue", g, w)
+		t.Errorf("%d metrics, want %d, including absent ones", g, w)
 	}
 	if !maps.EqualFunc(record(got), record(s), reflect.DeepEqual) {
-		t.Error("the wide record differs")
+		t.Error("the record differs")
 	}
 }
 
@@ -211,21 +210,21 @@ func live(t testing.TB) *runtimeinfo.Snapshot {
 
 func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.Record(s)) }
 
-type panicky struct{}
+type panics struct{}
 
-func (panicky) LogValue() slog.Value { panic("LogValue panics") }
+func (panics) LogValue() slog.Value { panic("LogValue panics") }
 
-// loop is a LogValuer that never ends: its value holds itself, twice.
+// loop is a LogValuer whose value contains itself twice.
 type loop struct{}
 
 func (l loop) LogValue() slog.Value { return slog.GroupValue(slog.Any("again", l), slog.Any("", l)) }
 
-// Events become the same records as before.
-func TestCodecOfEvents(t *testing.T) {
+// The records of decoded events are equal to the records of the events.
+func TestCodecEncodesEvents(t *testing.T) {
 	e := exporttest.Event()
-	awkward := e
-	awkward.Name, awkward.Message = "\xff", ""
-	awkward.Attrs = []slog.Attr{
+	unusual := e
+	unusual.Name, unusual.Message = "\xff", ""
+	unusual.Attrs = []slog.Attr{
 		slog.Float64("nan", math.NaN()), slog.Float64("inf", math.Inf(-1)), slog.Int64("least", math.MinInt64),
 		slog.Uint64("most", math.MaxUint64), slog.Any("nil", nil), slog.Any("bytes", []byte{0, 0xff}), slog.Any("error", errors.New("oh")),
 		slog.Any("complex", complex(1, math.NaN())), slog.Time("no_time", time.Time{}),
@@ -235,16 +234,16 @@ func TestCodecOfEvents(t *testing.T) {
 		{},
 		slog.Any("loop", loop{}),
 	}
-	awkward.Spans = []runtimeinfo.Span{{}, {Name: "future", Start: e.Time.Add(time.Hour)}}
-	timeless := runtimeinfo.Event{Name: "timeless", Attrs: []slog.Attr{slog.Any("valuer", panicky{})}}
-	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{e, awkward, timeless})
-	got := elsewhere(t, s)
+	unusual.Spans = []runtimeinfo.Span{{}, {Name: "future", Start: e.Time.Add(time.Hour)}}
+	timeless := runtimeinfo.Event{Name: "timeless", Attrs: []slog.Attr{slog.Any("valuer", panics{})}}
+	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{e, unusual, timeless})
+	got := roundTrip(t, s)
 	samePoints(t, got, s)
 	if len(got.Events) != 3 || !got.Events[2].Time.IsZero() || !got.Time.Equal(s.Time) {
 		t.Fatalf("events %+v", got.Events)
 	}
 	if v := got.Events[2].Attrs[0].Value.String(); !strings.Contains(v, "LogValue panicked") {
-		t.Errorf("a value that panics came back as %q", v)
+		t.Errorf("a value that panics is decoded as %q", v)
 	}
 	for i := range s.Events[:2] {
 		g, w := maps.Collect(exporters.EventRecord(got, &got.Events[i])), maps.Collect(exporters.EventRecord(s, &s.Events[i]))
@@ -254,18 +253,18 @@ func TestCodecOfEvents(t *testing.T) {
 	}
 }
 
-func TestCodecIsBounded(t *testing.T) {
+func TestCodecLimitsSizes(t *testing.T) {
 	long := strings.Repeat("é", 1<<20)
 	s := exporttest.Snapshot()
 	e := exporttest.Event()
 	e.Message = long
-	got := elsewhere(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message
+	got := roundTrip(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message
 	if len(got) != codec.MaxEncodedText || !strings.HasSuffix(got, "…(cut)") {
-		t.Errorf("a text of 2 MiB came back as %d bytes …%q", len(got), got[len(got)-12:])
+		t.Errorf("a string of 2 MiB is decoded as %d bytes …%q", len(got), got[len(got)-12:])
 	}
-	e.Message = "x" + long // the cut falls into a character
-	if got := elsewhere(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message; !utf8.ValidString(got) || !strings.HasSuffix(got, "é…(cut)") {
-		t.Errorf("cut within a character: …%q", got[len(got)-12:])
+	e.Message = "x" + long // the limit is inside a character
+	if got := roundTrip(t, s.WithEvents([]runtimeinfo.Event{e})).Events[0].Message; !utf8.ValidString(got) || !strings.HasSuffix(got, "é…(cut)") {
+		t.Errorf("truncated inside a character: …%q", got[len(got)-12:])
 	}
 	for range 40 {
 		e.Attrs = append(e.Attrs, slog.String("long", long))
@@ -285,8 +284,8 @@ func TestCodecIsBounded(t *testing.T) {
 	}
 }
 
-// A gauge that is added makes a new schema; a record without its own is refused.
-func TestCodecSchemas(t *testing.T) {
+// Other metrics result in another schema. A record cannot be decoded without its schema.
+func TestDecodeNeedsTheSchema(t *testing.T) {
 	var enc codec.Encoder
 	var dec codec.Decoder
 	var last codec.SchemaID
@@ -297,7 +296,7 @@ func TestCodecSchemas(t *testing.T) {
 		}
 		id, schema := enc.Schema()
 		if id == last {
-			t.Error("other metrics, the same schema")
+			t.Error("the schema is the same for other metrics")
 		}
 		last = id
 		if _, err := dec.Decode(b); !errors.Is(err, codec.ErrUnknownSchema) {
@@ -311,10 +310,10 @@ func TestCodecSchemas(t *testing.T) {
 		}
 		dec.Forget(id)
 		if _, err := dec.Decode(b); !errors.Is(err, codec.ErrUnknownSchema) {
-			t.Errorf("after it was forgotten: %v", err)
+			t.Errorf("after Forget: %v", err)
 		}
 		if _, err := dec.Learn(append([]byte{99}, schema[1:]...)); !errors.Is(err, codec.ErrMalformed) {
-			t.Errorf("a schema of the future: %v", err)
+			t.Errorf("a schema of a later version: %v", err)
 		}
 		if _, err := codec.SchemaOf(nil); !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("no record: %v", err)
@@ -322,7 +321,7 @@ func TestCodecSchemas(t *testing.T) {
 	}
 }
 
-// Whatever bytes a disk hands back, decoding them ends and does no harm.
+// FuzzDecode checks that decoding terminates without a panic for any input.
 func FuzzDecode(f *testing.F) {
 	var enc codec.Encoder
 	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{exporttest.Event()})
@@ -344,7 +343,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if len(record) >= 9 { // of this schema, or nothing would be decoded
+		if len(record) >= 9 { // otherwise the schema would be unknown
 			for i := range 8 {
 				record[1+i] = byte(id >> (8 * i))
 			}
@@ -356,8 +355,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		// What was decoded is a snapshot like any other: it can be exported, and it
-		// comes back again.
+		// The decoded snapshot can be exported and encoded.
 		for range exporters.Record(s) {
 		}
 		for i := range s.Events {
@@ -379,8 +377,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// A list that says to be long, and goes on with rubbish, is not made room for: at
-// whatever place of a record.
+// Decode does not allocate memory for the claimed length of a list that is longer than the input, at any
+// position of a record.
 func TestDecodeStopsAtTheFirstError(t *testing.T) {
 	var enc codec.Encoder
 	var dec codec.Decoder
@@ -391,9 +389,9 @@ func TestDecodeStopsAtTheFirstError(t *testing.T) {
 	if _, err := dec.Learn(second(enc.Schema())); err != nil {
 		t.Fatal(err)
 	}
-	rubbish := bytes.Repeat([]byte{0xff}, 64<<10)
+	garbage := bytes.Repeat([]byte{0xff}, 64<<10)
 	for i := 9; i < len(record); i++ {
-		damaged := append(binary.AppendUvarint(slices.Clone(record[:i]), uint64(len(rubbish)/3)), rubbish...)
+		damaged := append(binary.AppendUvarint(slices.Clone(record[:i]), uint64(len(garbage)/3)), garbage...)
 		if n := testing.AllocsPerRun(1, func() { _, _ = dec.Decode(damaged) }); n > 1000 {
 			t.Errorf("damaged at byte %d: %v allocations before the error", i, n)
 		}
@@ -402,7 +400,7 @@ func TestDecodeStopsAtTheFirstError(t *testing.T) {
 
 func second[T, U any](_ T, u U) U { return u }
 
-func TestCodecAllocs(t *testing.T) {
+func TestAppendDoesNotAllocate(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}

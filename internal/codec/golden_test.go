@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/codec1.*, which must not change: a new version gets new files")
 
-// TestCodecReadsVersion1 decodes what a release with version 1 of the codec has
-// written. Every later version must: a spool outlives an update.
+// TestCodecReadsVersion1 decodes a record of version 1. Every later version must read it, because
+// spools remain on disk when gmpulse is updated.
 func TestCodecReadsVersion1(t *testing.T) {
 	const recordFile, schemaFile, textFile = "testdata/codec1.record", "testdata/codec1.schema", "testdata/codec1.json"
 	if *update {
@@ -60,7 +60,7 @@ func TestCodecReadsVersion1(t *testing.T) {
 	}
 }
 
-// text returns all records of a snapshot as JSON, a line for each.
+// text returns all records of a snapshot as JSON.
 func text(t *testing.T, s *runtimeinfo.Snapshot) []byte {
 	t.Helper()
 	records := []map[string]any{record(s)}
@@ -74,8 +74,8 @@ func text(t *testing.T, s *runtimeinfo.Snapshot) []byte {
 	return append(b, '\n')
 }
 
-// An earlier version refuses what a later one wrote, and says that it is malformed.
-func TestCodecRefusesLaterVersions(t *testing.T) {
+// Records of later versions are malformed.
+func TestCodecRejectsLaterVersions(t *testing.T) {
 	b, err1 := os.ReadFile("testdata/codec1.record")
 	schema, err2 := os.ReadFile("testdata/codec1.schema")
 	if err := errors.Join(err1, err2); err != nil {

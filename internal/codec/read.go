@@ -197,16 +197,20 @@ func (r *reader) values(sch *schema) (points []runtimeinfo.Point) {
 				points = append(points, runtimeinfo.Point{Metric: m, Histogram: &h})
 			}
 		default:
-			p := runtimeinfo.Point{Metric: m, Number: r.float()}
-			if m.Kind == runtimeinfo.KindCounter {
-				p.Exemplar = r.exemplar()
-			}
-			if !math.IsNaN(p.Number) {
+			if p := r.number(m); !math.IsNaN(p.Number) {
 				points = append(points, p)
 			}
 		}
 	}
 	return points
+}
+
+func (r *reader) number(m *runtimeinfo.Metric) runtimeinfo.Point {
+	p := runtimeinfo.Point{Metric: m, Number: r.float()}
+	if m.Kind == runtimeinfo.KindCounter {
+		p.Exemplar = r.exemplar()
+	}
+	return p
 }
 
 func (r *reader) exemplar() *runtimeinfo.Exemplar {

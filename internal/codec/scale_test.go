@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// crowd makes a snapshot with so many spans, groups, bands and events.
-func crowd(n int) *runtimeinfo.Snapshot {
+// largeSnapshot returns a snapshot with n spans, groups, bands and events.
+func largeSnapshot(n int) *runtimeinfo.Snapshot {
 	s := runtimeinfo.NewSnapshot()
 	at := time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 	s.Seq, s.Time, s.Start = 1, at, at
@@ -27,14 +27,13 @@ func crowd(n int) *runtimeinfo.Snapshot {
 	return s
 }
 
-// A record of eight times the spans, groups, bands and events takes eight times the
-// bytes and allocations, no more, to write and to read.
-func TestRecordsAreLinear(t *testing.T) {
+// Size and allocations are proportional to the number of spans, groups, bands and events.
+func TestCostIsLinear(t *testing.T) {
 	if testutil.RaceEnabled {
-		t.Skip("the race detector allocates too")
+		t.Skip("the race detector allocates")
 	}
 	cost := func(n int) (bytes int, write, read float64) {
-		s := crowd(n)
+		s := largeSnapshot(n)
 		var enc codec.Encoder
 		b, err := enc.Append(nil, s)
 		if err != nil {

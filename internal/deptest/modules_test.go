@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// A program outside this repository imports each module that users import, and
-// builds. The module graph of one that imports only agent has no gRPC in it.
-func TestProgramsOfUsersBuildOutsideTheWorkspace(t *testing.T) {
+// Programs outside the workspace that import the modules can be built. The module graph of a program
+// that does not import otlphttp has no gRPC.
+func TestUserProgramsBuildOutsideTheWorkspace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds three programs")
 	}

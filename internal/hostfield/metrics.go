@@ -5,6 +5,8 @@ package hostfield
 import "github.com/gmpulse/gmpulse/runtimeinfo"
 
 // Metrics returns the metric of each field. The comments give the purpose of the metrics.
+//
+//nolint:funlen // a table
 func Metrics() [Count]runtimeinfo.Metric {
 	all := [Count]runtimeinfo.Metric{
 		// Measured by the kernel: unlike go.cpu.time it is current at all times and includes cgo.
@@ -139,10 +141,10 @@ const (
 	helpMachineIO     = "Time that tasks of the machine were stalled for I/O."
 )
 
-// gauge returns a metric of that kind, as upDown and counter do. attr is the key and the value
-// of its attribute, if it has one.
-func gauge(name, unit, help string, attr ...string) runtimeinfo.Metric {
-	return metric(runtimeinfo.KindGauge, name, unit, help, attr)
+// gauge returns a metric of that kind, as upDown and counter do. Their attr is the key and the value
+// of an attribute, if the metric has one.
+func gauge(name, unit, help string) runtimeinfo.Metric {
+	return metric(runtimeinfo.KindGauge, name, unit, help, nil)
 }
 
 func upDown(name, unit, help string, attr ...string) runtimeinfo.Metric {

@@ -13,13 +13,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestCatalogueOrder(t *testing.T) {
+func TestCatalogueIsOrderedBySubsystem(t *testing.T) {
 	order := []runtimeinfo.Subsystem{
 		runtimeinfo.SubsystemScheduler, runtimeinfo.SubsystemMemory, runtimeinfo.SubsystemGC, runtimeinfo.SubsystemCPU, runtimeinfo.SubsystemProcess,
 		runtimeinfo.SubsystemContainer, runtimeinfo.SubsystemSystem,
 	}
 	at := 0
-	closed := map[string]bool{} // families that ended
+	closed := map[string]bool{} // names that occurred before
 	last := ""
 	for _, m := range Metrics() {
 		i := slices.Index(order, m.Subsystem)
@@ -31,19 +31,19 @@ func TestCatalogueOrder(t *testing.T) {
 			closed[last] = true
 		}
 		if closed[m.Name] {
-			t.Errorf("%s: the rows of a family must stand together", m.Key())
+			t.Errorf("%s: rows with the same name must be adjacent", m.Key())
 		}
 		last = m.Name
 	}
 }
 
-func TestCatalogueRows(t *testing.T) {
+func TestCatalogueRowsAreComplete(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z][a-z0-9]*([._][a-z0-9]+)*$`)
 	units := []string{"s", "By", "1", "%", ""}
 	families := map[string]*runtimeinfo.Metric{}
 	for _, m := range Metrics() {
 		if !name.MatchString(m.Name) {
-			t.Errorf("%s: illegal name", m.Key())
+			t.Errorf("%s: invalid name", m.Key())
 		}
 		if !slices.Contains(units, m.Unit) && !regexp.MustCompile(`^\{[a-z_]+\}(/s)?$`).MatchString(m.Unit) {
 			t.Errorf("%s: unknown unit %q", m.Key(), m.Unit)
@@ -60,21 +60,20 @@ func TestCatalogueRows(t *testing.T) {
 			continue
 		}
 		if f.Help != m.Help || f.Unit != m.Unit || f.Kind != m.Kind || f.Attr.Key != m.Attr.Key || m.Attr.Key == "" {
-			t.Errorf("%s: differs from %s in more than the value of its attribute", m.Key(), f.Key())
+			t.Errorf("%s: differs from %s not only in the value of its attribute", m.Key(), f.Key())
 		}
 	}
 }
 
-// Elasticsearch turns dots into objects: a key must not be both a leaf and a parent.
-func TestCatalogueKeys(t *testing.T) {
+func TestCatalogueNamesDoNotClash(t *testing.T) {
 	if _, err := runtimeinfo.NewCatalogue(Metrics()...); err != nil {
 		t.Error(err)
 	}
 }
 
-// Each row has exactly one form of source, and every runtime/metrics key is
-// known to this toolchain with the kind and the way of accumulating the row says.
-func TestCatalogueSources(t *testing.T) {
+// Each row has exactly one kind of source. This version of Go has every runtime/metrics key, with the
+// kind and unit of the row.
+func TestCatalogueSourcesExist(t *testing.T) {
 	known := map[string]metrics.Description{}
 	for _, d := range metrics.All() {
 		known[d.Name] = d
@@ -88,15 +87,15 @@ func TestCatalogueSources(t *testing.T) {
 			}
 		}
 		if forms != 1 {
-			t.Errorf("%s: %d forms of source, want 1", m.Key(), forms)
+			t.Errorf("%s: %d kinds of source, want 1", m.Key(), forms)
 		}
 		if isHistogram := s.bounds != nil || s.pulses; isHistogram != (m.Kind == runtimeinfo.KindHistogram) {
-			t.Errorf("%s: kind %v does not fit its source", m.Key(), m.Kind)
+			t.Errorf("%s: kind %v does not match its source", m.Key(), m.Kind)
 		}
 		for _, k := range slices.Concat(s.add, s.sub, s.over) {
 			d, ok := known[k]
 			if !ok {
-				t.Errorf("%s: this toolchain has no %s", m.Key(), k)
+				t.Errorf("%s: this version of Go has no %s", m.Key(), k)
 			}
 			if s.sub == nil && d.Cumulative != (m.Kind == runtimeinfo.KindCounter) {
 				t.Errorf("%s: kind %v, but cumulative is %v for %s", m.Key(), m.Kind, d.Cumulative, k)
@@ -106,13 +105,12 @@ func TestCatalogueSources(t *testing.T) {
 			}
 		}
 		if s.histogram != "" && known[s.histogram].Kind != metrics.KindFloat64Histogram {
-			t.Errorf("%s: %s is no histogram of this toolchain", m.Key(), s.histogram)
+			t.Errorf("%s: %s is not a histogram in this version of Go", m.Key(), s.histogram)
 		}
 	}
 }
 
-// Every value that the host pass reads is published, once. The working set
-// serves the headroom too.
+// Every value of the host pass is published exactly once.
 func TestCatalogueHasEveryHostField(t *testing.T) {
 	var uses [hostfield.Count]int
 	for _, m := range table() {

@@ -9,7 +9,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// Read the process once.
+// Take one sample.
 func ExampleReader() {
 	r := sampler.NewReader(sampler.Config{})
 	r.Read(sampler.Tick{Time: time.Now()})

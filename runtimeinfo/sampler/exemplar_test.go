@@ -13,9 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// TestExemplars makes the process collect garbage and wait, and looks at what the
-// exemplars say of it.
-func TestExemplars(t *testing.T) {
+// After garbage collections and waits, the counters and histograms that grew have exemplars.
+func TestExemplarsOfGrowingMetrics(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	span := &runtimeinfo.Span{TraceID: [16]byte{2}, SpanID: [8]byte{2}, Name: "oldest", Sampled: true}
 	read := func(span *runtimeinfo.Span) *runtimeinfo.Snapshot {
@@ -27,24 +26,24 @@ func TestExemplars(t *testing.T) {
 		return r.Snapshot()
 	}
 	if s := read(span); counterExemplars(s) != 0 {
-		t.Error("what happened before the first tick has exemplars")
+		t.Error("there are exemplars of observations from before the first tick")
 	}
 	read(span)
 	before := read(nil)
 	s := read(span)
 	checkExemplars(t, s)
 	if n, h := counterExemplars(s), s.Histogram("go.memory.gc.pause.duration"); n < 5 || len(h.Exemplars) != len(h.Counts) {
-		t.Errorf("%d counters with exemplars, %d of the pauses", n, len(h.Exemplars))
+		t.Errorf("%d counters with exemplars, %d exemplars of the pauses", n, len(h.Exemplars))
 	}
 	if x := exemplar(s, "go.memory.gc.cycles"); x == nil || x.Value < 1 || !x.Time.Equal(s.Time) || x.TraceID != [16]byte{2} {
 		t.Errorf("%+v", x)
 	}
-	// Without a span there is nothing new, but the last remains.
+	// Without a span, the last exemplar remains.
 	if x := exemplar(before, "go.memory.gc.cycles"); x == nil || !x.Time.Before(before.Time) {
 		t.Errorf("%+v", x)
 	}
 	if x := exemplar(s, "gmpulse.agent.ticks"); x != nil {
-		t.Errorf("the agent's own ticks have an exemplar: %+v", x)
+		t.Errorf("the counter of the agent's ticks has an exemplar: %+v", x)
 	}
 }
 
@@ -66,7 +65,7 @@ func counterExemplars(s *runtimeinfo.Snapshot) (n int) {
 	return n
 }
 
-// checkExemplars wants each value within its bucket and none on a gauge.
+// checkExemplars fails unless each value is in its bucket and no gauge has an exemplar.
 func checkExemplars(t *testing.T, s *runtimeinfo.Snapshot) {
 	t.Helper()
 	for p := range s.Points() {
@@ -90,8 +89,7 @@ func checkExemplars(t *testing.T, s *runtimeinfo.Snapshot) {
 	}
 }
 
-// TestExemplarsStay: a snapshot's are not changed by later ones.
-func TestExemplarsStay(t *testing.T) {
+func TestLaterSnapshotsDoNotChangeExemplars(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	span := runtimeinfo.Span{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Sampled: true}
 	var all []*runtimeinfo.Snapshot
@@ -108,7 +106,7 @@ func TestExemplarsStay(t *testing.T) {
 	}
 }
 
-func TestExemplarsAllocations(t *testing.T) {
+func TestExemplarsAllocateLittle(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
@@ -120,7 +118,7 @@ func TestExemplarsAllocations(t *testing.T) {
 		r.Snapshot()
 	})
 	t.Logf("%v allocations", n)
-	if n > 6+3+2*12 { // beside the snapshot: all counters, all histograms, and one for each bucket that grew
+	if n > 6+3+2*12 { // the snapshot, all counters, all histograms, and one for each bucket that grew
 		t.Errorf("%v allocations with exemplars", n)
 	}
 }

@@ -18,13 +18,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
-// read takes one sample.
+// read takes a sample.
 func read(r *sampler.Reader) *runtimeinfo.Snapshot {
 	r.Read(sampler.Tick{Time: time.Now()})
 	return r.Snapshot()
 }
 
-// settled reads until it is so: new goroutines need a moment to run and block.
+// settled takes samples until the condition is true, because new goroutines need time to run and block.
 func settled(t *testing.T, r *sampler.Reader, ok func(*runtimeinfo.Snapshot) bool) *runtimeinfo.Snapshot {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -33,7 +33,7 @@ func settled(t *testing.T, r *sampler.Reader, ok func(*runtimeinfo.Snapshot) boo
 			return s
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("not so after 10 s")
+			t.Fatal("the condition is false after 10 s")
 		}
 		runtime.Gosched()
 	}
@@ -48,13 +48,12 @@ func number(t *testing.T, s *runtimeinfo.Snapshot, key string) float64 {
 	return v
 }
 
-// MemStats and our rows are read at two instants, so that they may differ by
-// what was allocated in between: the tolerance of each row, in bytes or
-// objects, is that. Zero means equal.
-func TestMemStats(t *testing.T) {
+// The rows and MemStats are not read at the same time. The tolerance of each row, in bytes or objects,
+// allows for allocations in between.
+func TestRowsEqualMemStats(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
-	read(r) // warm: what the first read allocates is there
+	read(r) // the first read allocates
 	runtime.GC()
 	var ms runtime.MemStats
 	runtime.ReadMemStats(&ms)
@@ -100,17 +99,16 @@ func TestMemStats(t *testing.T) {
 		{"GCCPUFraction", ms.GCCPUFraction, get("gmpulse.gc.cpu"), 1e-6},
 	} {
 		if math.Abs(row.got-row.want) > row.tolerance {
-			t.Errorf("%s: got %v, MemStats says %v, tolerance %v", row.field, row.got, row.want, row.tolerance)
+			t.Errorf("%s: got %v, MemStats has %v, tolerance %v", row.field, row.got, row.want, row.tolerance)
 		}
 		if row.field != "Frees" && row.want == 0 {
-			t.Errorf("%s: MemStats says 0: this row proves nothing", row.field)
+			t.Errorf("%s: MemStats has 0, so that the comparison is meaningless", row.field)
 		}
 	}
 }
 
-// A runtime.NumGoroutine of n more must show in the totals and, as the n are
-// blocked, among the waiting ones.
-func TestGoroutines(t *testing.T) {
+// n blocked goroutines increase the totals and the number of waiting goroutines.
+func TestGoroutineCountsGrow(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	before := read(r)
 	stop := make(chan struct{})
@@ -129,12 +127,12 @@ func TestGoroutines(t *testing.T) {
 		}
 	}
 	if total, user := number(t, after, "go.goroutine.count"), number(t, after, "gmpulse.goroutine.user"); total <= user {
-		t.Errorf("total %v is not above user %v: since Go 1.26 it has the runtime's own too", total, user)
+		t.Errorf("total %v is not greater than user %v, although it includes the goroutines of the runtime", total, user)
 	}
 }
 
-// The sum of the four states is not the total, and nobody must make it so.
-func TestStatesAreNotForced(t *testing.T) {
+// The four states are read at different times, so that their sum may differ from the total.
+func TestGoroutineStatesAreFinite(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	s := read(r)
 	rows := 0
@@ -155,13 +153,13 @@ func TestSentinelsAreAbsent(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	for _, key := range []string{"go.memory.limit", "gmpulse.memory.headroom.gomemlimit"} {
 		if v, ok := read(r).Number(key); ok {
-			t.Errorf("%s is %v without a limit", key, v)
+			t.Errorf("%s is %v without a limit, want absent", key, v)
 		}
 	}
 	t.Cleanup(func() { debug.SetGCPercent(100) })
 	old := debug.SetGCPercent(-1)
 	if v, ok := read(r).Number("go.config.gogc"); ok {
-		t.Errorf("go.config.gogc is %v when collection is off", v)
+		t.Errorf("go.config.gogc is %v when collection is off, want absent", v)
 	}
 	debug.SetGCPercent(old)
 	oldLimit := debug.SetMemoryLimit(1 << 40)
@@ -174,8 +172,7 @@ func TestSentinelsAreAbsent(t *testing.T) {
 	}
 }
 
-// runtime/metrics reuses a histogram's memory at the next read: a snapshot must
-// have its own.
+// runtime/metrics reuses the memory of histograms, so that a snapshot needs a copy.
 func TestSnapshotIsImmutable(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
@@ -216,9 +213,9 @@ func TestSnapshotIsImmutable(t *testing.T) {
 	}
 }
 
-// Our re-bucketed histogram has the runtime's count, and all of our bounds are
-// bounds of the runtime, so that no observation is misplaced.
-func TestHistogramsMatchTheRuntime(t *testing.T) {
+// A merged histogram has the count of the runtime's histogram, and its bounds are bounds of the
+// runtime's histogram.
+func TestHistogramsEqualTheRuntimeHistograms(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	runtime.GC()
 	s := read(r)
@@ -239,7 +236,7 @@ func TestHistogramsMatchTheRuntime(t *testing.T) {
 		}
 		for _, b := range h.Bounds {
 			if !slices.ContainsFunc(theirs.Buckets, func(x float64) bool { return math.Abs(x-b) < b*1e-9 }) {
-				t.Errorf("%s: bound %v is not one of the runtime's", ours, b)
+				t.Errorf("%s: bound %v is not a bound of the runtime", ours, b)
 			}
 		}
 		var cumulative uint64
@@ -258,8 +255,7 @@ func TestHistogramsMatchTheRuntime(t *testing.T) {
 	}
 }
 
-// Quantiles are those of the last tick, not those since the start.
-func TestQuantilesAreOfTheLastTick(t *testing.T) {
+func TestQuantilesCoverOnlyTheLastTick(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	read(r)
 	runtime.GC()
@@ -269,11 +265,11 @@ func TestQuantilesAreOfTheLastTick(t *testing.T) {
 		t.Errorf("p50 %v, max %v", p50, largest)
 	}
 	if v, ok := read(r).Number("gmpulse.gc.pause.max"); ok {
-		t.Errorf("a tick without a collection has a greatest pause of %v", v)
+		t.Errorf("the greatest pause of a tick without collection is %v, want absent", v)
 	}
 }
 
-func TestHostValues(t *testing.T) {
+func TestValuesOfTheHostPass(t *testing.T) {
 	r := sampler.NewReader(sampler.Config{})
 	if v, ok := read(r).Number("process.memory.usage"); ok {
 		t.Errorf("process.memory.usage is %v before the first host pass", v)
@@ -295,8 +291,7 @@ func TestHostValues(t *testing.T) {
 	}
 }
 
-// A peak between two ticks shows in the extremes and in the distribution.
-func TestPulseSeesPeakBetweenTicks(t *testing.T) {
+func TestPulseRecordsPeakBetweenTicks(t *testing.T) {
 	r, other := sampler.NewReader(sampler.Config{}), sampler.NewReader(sampler.Config{})
 	read(r)
 	stop := make(chan struct{})
@@ -322,14 +317,14 @@ func TestPulseSeesPeakBetweenTicks(t *testing.T) {
 		t.Errorf("mean lateness %v, want 0.003", v)
 	}
 	if n := s.Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count(); n != 3 {
-		t.Errorf("%d looks at the scheduler, want 3: two ticks and a pulse", n)
+		t.Errorf("%d readings of the scheduler, want 3: two ticks and a pulse", n)
 	}
 	if v := number(t, read(r), "gmpulse.pulse.goroutines.max.waiting"); v > most-n/2 {
-		t.Errorf("the peak of the tick before is still there: %v", v)
+		t.Errorf("the maximum includes the previous tick: %v", v)
 	}
 }
 
-func TestReadAllocates(t *testing.T) {
+func TestReadDoesNotAllocate(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A pure function: what Go 1.26 reports under churn cannot be made to order.
-func TestRepair(t *testing.T) {
+// The values that Go 1.26 reports by mistake cannot be provoked reliably.
+func TestRepairReplacesImpossibleValues(t *testing.T) {
 	const minus1, minus5 = math.MaxUint64, math.MaxUint64 - 4
 	for _, c := range []struct {
 		name                string
@@ -33,7 +33,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// Whatever the runtime says, no value is absurd.
+// For any input, all values are possible.
 func FuzzRepair(f *testing.F) {
 	f.Add(uint64(10), uint64(7), uint64(2), uint64(1), uint64(2), uint64(math.MaxUint64), uint64(0))
 	f.Fuzz(func(t *testing.T, total, user, procs, running, runnable, waiting, notInGo uint64) {
@@ -45,7 +45,7 @@ func FuzzRepair(f *testing.F) {
 			}
 		}
 		if s.states[stateRunning] > float64(procs) {
-			t.Errorf("%v run on %v Ps", s.states[stateRunning], procs)
+			t.Errorf("%v goroutines run on %v Ps", s.states[stateRunning], procs)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func TestWindowQuantile(t *testing.T) {
 	var w window
 	w.advance([]uint64{100, 100, 100, 100}, bounds) // before the agent started
 	if w.total != 0 || !math.IsNaN(w.quantile(0.5)) || !math.IsNaN(w.quantile(1)) {
-		t.Error("what happened before the first tick counts")
+		t.Error("observations from before the first tick are counted")
 	}
 	w.advance([]uint64{100, 110, 110, 100}, bounds) // 10 in [1,2), 10 in [2,4)
 	for q, want := range map[float64]float64{0.25: 1.5, 0.5: 2, 0.75: 3, 1: 4} {
@@ -25,15 +25,15 @@ func TestWindowQuantile(t *testing.T) {
 	}
 	w.advance([]uint64{101, 110, 110, 101}, bounds) // one in each open-ended bucket
 	if lo, hi := w.quantile(0.5), w.quantile(1); lo != 1 || hi != 4 {
-		t.Errorf("open-ended buckets give %v and %v, want their finite edges 1 and 4", lo, hi)
+		t.Errorf("open-ended buckets give %v and %v, want their finite bounds 1 and 4", lo, hi)
 	}
-	w.advance([]uint64{0, 0, 1, 0}, bounds) // counts that fall are a reset, not a negative delta
+	w.advance([]uint64{0, 0, 1, 0}, bounds) // decreasing counts have no observations
 	if w.total != 0 {
-		t.Errorf("a reset counts as %d observations", w.total)
+		t.Errorf("decreasing counts result in %d observations", w.total)
 	}
 }
 
-// FuzzRebucket: counts are conserved, bounds rise.
+// FuzzRebucket checks that no observation is lost and that bounds increase.
 func FuzzRebucket(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -66,7 +66,7 @@ func FuzzRebucket(f *testing.F) {
 	})
 }
 
-func TestObserve(t *testing.T) {
+func TestObserveCountsInItsBucket(t *testing.T) {
 	h := runtimeinfo.Histogram{Bounds: []float64{1, 2}, Counts: make([]uint64, 3)}
 	for _, v := range []float64{0.5, 1, 1.5, 2, 3, 4} {
 		observe(&h, v)

@@ -368,7 +368,7 @@ func (d *Delivery) abandon() {
 	d.abandoned = true
 	d.stats.State = exporters.StateStopped
 	d.countAccepted()
-	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events) + d.inFlight))
+	d.stats.Events.Drop(exporters.DropShutdown, uint64(len(d.events)+d.inFlight))
 	d.events, d.inFlight = nil, 0
 	for _, pending := range []bool{d.mailbox != nil, d.last != nil, !d.calling.IsZero()} {
 		if pending {
