@@ -20,6 +20,11 @@ type kind struct {
 	f          func(s *state)
 }
 
+// wakesItself reports whether the goroutines of the kind sleep and wake by themselves.
+// Such goroutines usually end by themselves too, so the detector observes them for eight
+// minutes, which is 96 slots, before it reports a leak.
+func (k kind) wakesItself() bool { return k.mark == "leakSleep" || k.mark == "leakSpin" }
+
 // state is what the requests of a kind share.
 type state struct {
 	peers

@@ -77,7 +77,11 @@ func scaled() watch.Config {
 func runWorkload(name string) error {
 	for _, k := range kinds() {
 		if k.name == name {
-			return encode(watch.Run(name, scaled(), leaking(k)))
+			c := scaled()
+			if k.wakesItself() {
+				c.Slots = 128
+			}
+			return encode(watch.Run(name, c, leaking(k)))
 		}
 	}
 	for _, b := range benigns() {
