@@ -28,8 +28,13 @@ type Analyzer interface {
 	Analyze(d *runtimeinfo.Draft)
 }
 
-// analyzeTimeout is how long a tick waits for each analyzer.
-const analyzeTimeout = 100 * time.Millisecond
+const (
+	// analyzeTimeout is how long a tick waits for each analyzer.
+	analyzeTimeout = 100 * time.Millisecond
+	// hangs is how long an analyzer must be late to be logged. In a process that gets no
+	// CPU, calls are late again and again; a metric counts these.
+	hangs = 3 * time.Second
+)
 
 // task is a function that adds to each snapshot: an analyzer or a gauge.
 type task struct {
@@ -41,7 +46,9 @@ type task struct {
 	late     atomic.Pointer[runtimeinfo.Draft] // result of a call that returned after its tick
 
 	timeouts, panics atomic.Uint64
-	overdue          bool // the last call was late; used only by tick
+	overdue          bool      // of a gauge: the last call was late; used only by tick
+	lateSince        time.Time // of an analyzer: when the last call became late, zero if it was in time
+	logged           bool      // of an analyzer: the log has that it hangs
 }
 
 // round calls tasks one after another on a goroutine.
@@ -145,6 +152,7 @@ func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
 		switch {
 		case t.panicked.Load():
 		case t.busy.Load(): // a call of an earlier tick has not returned
+			e.logHang(t)
 		default:
 			rest = append(rest, t)
 		}
@@ -158,8 +166,9 @@ func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
 			inTime = rest[:late]
 		}
 		for _, t := range inTime {
-			if t.overdue {
-				t.overdue = false
+			t.lateSince = time.Time{}
+			if t.logged {
+				t.logged = false
 				e.config.logger.Info("gmpulse: analyzer works again", slog.String("analyzer", t.name))
 			}
 		}
@@ -175,11 +184,17 @@ func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
 // analyzerLate counts a call that did not return in time.
 func (e *Engine) analyzerLate(t *task) {
 	t.timeouts.Add(1)
-	if !t.overdue {
-		t.overdue = true
-		e.config.logger.Warn("gmpulse: analyzer did not return in time; snapshots lack its values",
-			slog.String("analyzer", t.name), slog.Duration("timeout", analyzeTimeout))
+	t.lateSince = time.Now()
+}
+
+// logHang logs once that an analyzer hangs.
+func (e *Engine) logHang(t *task) {
+	if t.logged || t.lateSince.IsZero() || time.Since(t.lateSince) < hangs {
+		return
 	}
+	t.logged = true
+	e.config.logger.Warn("gmpulse: analyzer does not return; snapshots lack its values",
+		slog.String("analyzer", t.name), slog.Time("since", t.lateSince))
 }
 
 // analyzerPanicked disables an analyzer.

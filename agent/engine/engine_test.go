@@ -503,7 +503,28 @@ func TestAnalyzerThatHangs(t *testing.T) {
 		if n := analyzerFailures(c.got[6], "hangs", "timeout"); n != 1 {
 			t.Errorf("%v timeouts counted, want 1", n)
 		}
-		if got := log.String(); strings.Count(got, "did not return in time") != 1 || strings.Count(got, "works again") != 1 {
+		if got := log.String(); strings.Count(got, "analyzer does not return") != 1 || strings.Count(got, "works again") != 1 {
+			t.Errorf("log:\n%s", got)
+		}
+	})
+}
+
+// A process that gets no CPU has many late calls; the log must not have two lines for each.
+func TestLateAnalyzerIsCountedAndNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		c := &collect{}
+		_, stop := run(t, engine.WithExporter("c", c),
+			engine.WithAnalyzer("late", analyzer(func(*runtimeinfo.Draft) { time.Sleep(1500 * time.Millisecond) })),
+			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		time.Sleep(20*time.Second + 500*time.Millisecond)
+		if err := stop(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+		if n := analyzerFailures(c.got[19], "late", "timeout"); n < 8 {
+			t.Errorf("%v timeouts counted", n)
+		}
+		if got := log.String(); strings.Contains(got, "analyzer") {
 			t.Errorf("log:\n%s", got)
 		}
 	})
