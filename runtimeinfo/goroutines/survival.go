@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goroutines
+
+import (
+	"math"
+	"time"
+)
+
+// cohort counts the members that reached an age before the start of a period by what happened
+// to them in that period.
+type cohort struct {
+	stayed int // they exist
+	left   int // they ended
+	maybe  int // they ended, and had reached the age or were younger
+}
+
+// gone returns the number of members that may have ended.
+func (c cohort) gone() int { return c.left + c.maybe }
+
+// survival counts the members that reached an age and were observed for a period since. Members
+// that ran in a recording do not count as stayed, unless runners is true.
+func (m *members) survival(now, age, period time.Duration, runners bool) (c cohort) {
+	for _, x := range m.ids {
+		if (runners || !x.ran) && now-x.first >= age+period {
+			c.stayed++
+		}
+	}
+	for _, e := range m.exits {
+		switch {
+		case now-e.gone > period:
+		case e.last-e.first >= age:
+			c.left++
+		case e.gone-e.first >= age:
+			c.maybe++
+		}
+	}
+	if m.lost > 0 && now-m.lost <= period {
+		c.left += keptExits // at least
+	}
+	return c
+}
+
+// aged counts the members of at least the given age, how many of these never ran in a recording,
+// and how many the network or another goroutine woke in any recording.
+func (m *members) aged(now, age time.Duration) (all, silent, woken int) {
+	for _, x := range m.ids {
+		if now-x.first < age {
+			continue
+		}
+		all++
+		if !x.ran {
+			silent++
+		}
+		if x.woken {
+			woken++
+		}
+	}
+	return all, silent, woken
+}
+
+// works reports whether the network or other goroutines wake the members: a tenth of them in the
+// newest recordings, or a fifth of those of at least the given age in any recording. Members
+// that run once a minute are seen only in every twelfth recording of five seconds.
+func (m *members) works(now, age time.Duration) bool {
+	const few = 5 // members that are not conclusive
+	if a, n := m.activity(recentRecordings); n > 0 && a.old >= few && 10*a.woken >= a.old {
+		return true
+	}
+	all, _, woken := m.aged(now, age)
+	return all >= minCohort && 5*woken >= all
+}
+
+// activity returns the sum of the newest observations, and their number.
+func (m *members) activity(most int) (sum observation, n int) {
+	for i := len(m.observations) - 1; i >= 0 && n < most; i-- {
+		o := &m.observations[i]
+		if o.old == 0 {
+			continue
+		}
+		n++
+		sum.length += o.length
+		sum.old += o.old
+		sum.ran += o.ran
+		sum.woken += o.woken
+		sum.timed += o.timed
+	}
+	return sum, n
+}
+
+// perLoad returns how many members that stayed joined per unit of load, from the first
+// observation to the last but one, or 0 if unknown.
+func (m *members) perLoad() float64 {
+	n := len(m.observations)
+	if n < 4 || m.every > 1 {
+		return 0
+	}
+	first, last := &m.observations[0], &m.observations[n-2]
+	load := last.load - first.load
+	if load <= 0 {
+		return 0
+	}
+	joined := 0
+	for _, x := range m.ids {
+		if x.first > first.at && x.first <= last.at {
+			joined++
+		}
+	}
+	return float64(joined) / load
+}
+
+// recentLoad returns the load per second since the last observation but one, compared with all
+// observations, or 0 if unknown.
+func (m *members) recentLoad() float64 {
+	n := len(m.observations)
+	if n < 3 {
+		return 0
+	}
+	first, last, newest := &m.observations[0], &m.observations[n-2], &m.observations[n-1]
+	recent := (newest.load - last.load) / (newest.at - last.at).Seconds()
+	if all := (newest.load - first.load) / (newest.at - first.at).Seconds(); all > 0 {
+		return recent / all
+	}
+	return 0
+}
+
+// pace compares how many members that stayed joined per unit of load, or of time, in the newest
+// intervals between recordings and in all of them. Members that ran in a recording do not
+// count, unless runners is true. The newest interval does not count, because members that joined
+// in it may end soon. The result is NaN for too few intervals.
+func (m *members) pace(byLoad, runners bool) float64 {
+	n := len(m.observations)
+	if n < 4 {
+		return math.NaN()
+	}
+	joined := map[time.Duration]int{}
+	for _, x := range m.ids {
+		if runners || !x.ran {
+			joined[x.first]++
+		}
+	}
+	amount := func(from, to int) float64 { // of load or time between two observations
+		if byLoad {
+			return m.observations[to].load - m.observations[from].load
+		}
+		return (m.observations[to].at - m.observations[from].at).Seconds()
+	}
+	count := func(from, to int) (sum float64) {
+		for i := from + 1; i <= to; i++ {
+			sum += float64(joined[m.observations[i].at])
+		}
+		return sum
+	}
+	last := n - 2
+	first := max(0, last-2)
+	recent, all := amount(first, last), amount(0, last)
+	if recent <= 0 || all <= 0 || count(0, last) == 0 {
+		return math.NaN()
+	}
+	return count(first, last) / recent * all / count(0, last)
+}
