@@ -143,7 +143,8 @@ func plural(n int, what string) string {
 const busyMachine = 0.5
 
 // passed reports whether the results of a quick run are as wanted: gmpulse missed at most
-// one fault and raised no alert in the promotion. On a busy machine it must have found
+// one fault and raised no warning in the promotion. A quick run learns for ten minutes, and
+// the agent reports anomalies of the first half hour as INFO. On a busy machine it must have found
 // half of the faults, and may have raised alerts, because stalls of the machine are real.
 func passed(w io.Writer, phases []phase, all []*outcome) bool {
 	missed, faults, falseAlarms := 0, 0, 0
@@ -159,8 +160,8 @@ func passed(w io.Writer, phases []phase, all []*outcome) bool {
 					fmt.Fprintf(w, "not found: %s\n", p.name)
 					missed++
 				}
-			case found:
-				fmt.Fprintf(w, "alert in %s: %v\n", p.name, got.alerts[gmpulse])
+			case slices.ContainsFunc(got.alerts[gmpulse], func(a alert) bool { return a.warning }):
+				fmt.Fprintf(w, "warning in %s: %v\n", p.name, got.alerts[gmpulse])
 				falseAlarms++
 			}
 		}

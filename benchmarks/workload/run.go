@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -22,8 +23,9 @@ type options struct {
 
 // alert is an alert of gmpulse or of another rule.
 type alert struct {
-	second int // of its phase
-	why    string
+	second  int // of its phase
+	why     string
+	warning bool // the agent would report it as WARN, not as INFO
 }
 
 // piece is the result of a phase, or of the recovery time after it.
@@ -121,7 +123,7 @@ func (w *runner) evaluate(i int, s *runtimeinfo.Snapshot, p *piece) {
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":
-			p.alerts[gmpulse] = append(p.alerts[gmpulse], alert{i, e.Message})
+			p.alerts[gmpulse] = append(p.alerts[gmpulse], alert{i, e.Message, e.Severity >= slog.LevelWarn})
 			w.open = true
 		case "baseline.anomaly.reopened": // the same incident for gmpulse, but it may be caused by the next fault
 			p.again = append(p.again, i)
@@ -135,7 +137,7 @@ func (w *runner) evaluate(i int, s *runtimeinfo.Snapshot, p *piece) {
 	}
 	for _, a := range w.alerters {
 		if begun, signal := a.evaluate(bands); begun {
-			p.alerts[a.name] = append(p.alerts[a.name], alert{i, signal})
+			p.alerts[a.name] = append(p.alerts[a.name], alert{i, signal, true})
 		}
 		if a.up {
 			p.up[a.name]++
