@@ -65,7 +65,7 @@ func ExampleProcessor_Attach() {
 }
 
 func ExampleWrapExporter() {
-	history := tracectx.NewHistory(0) // the engine adds snapshots: engine.WithHistory
+	history := tracectx.NewHistory(0) // engine.WithAnalyzer registers it with an engine
 	var exporter sdktrace.SpanExporter = tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(
 		tracectx.WrapExporter(exporter, tracectx.Enrichment{History: history}),
@@ -95,7 +95,7 @@ func ExampleProcessor_WrapTracerProvider() {
 }
 
 func ExampleWrapProcessor() {
-	history := tracectx.NewHistory(0) // the engine adds snapshots: engine.WithHistory
+	history := tracectx.NewHistory(0) // engine.WithAnalyzer registers it with an engine
 	next := sdktrace.NewBatchSpanProcessor(tracetest.NewInMemoryExporter())
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(
 		tracectx.WrapProcessor(next, tracectx.Enrichment{History: history, Slow: 500 * time.Millisecond}),

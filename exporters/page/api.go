@@ -194,7 +194,7 @@ func (e *Exporter) eventsWithin(from, to int64) any {
 	defer e.store.mu.Unlock()
 	return struct {
 		Events   []event   `json:"events"`
-		Episodes []episode `json:"spells"`
+		Episodes []episode `json:"episodes"`
 	}{e.store.events.within(from, to), e.store.episodes.within(from, to)}
 }
 

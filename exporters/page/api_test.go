@@ -19,7 +19,7 @@ import (
 type moment struct {
 	From, To int64
 	Before   [2]int64
-	Spells   []struct {
+	Episodes []struct {
 		Source, Subject, Kind string
 		From, To              int64
 		Peak, Expected        float64
@@ -134,10 +134,10 @@ func TestMomentDescribesTheIncident(t *testing.T) {
 	if len(m.Spans) != 1 || m.Spans[0].Name != "POST /order" || m.Spans[0].Trace[:4] != "0700" {
 		t.Errorf("spans %+v", m.Spans)
 	}
-	if len(m.Spells) != 2 || len(m.Events) != 0 {
-		t.Errorf("episodes %+v, events %+v", m.Spells, m.Events)
+	if len(m.Episodes) != 2 || len(m.Events) != 0 {
+		t.Errorf("episodes %+v, events %+v", m.Episodes, m.Events)
 	}
-	for _, s := range m.Spells {
+	for _, s := range m.Episodes {
 		if s.Source == "band" && (s.Subject != "goroutines" || s.Peak < 500 || s.Expected != 10 || s.To != 0) ||
 			s.Source == "goroutines" && (s.Subject != "app.notify (cart.go:88)" || s.Kind != "leak") {
 			t.Errorf("episode %+v", s)
@@ -149,7 +149,7 @@ func TestMomentOfNormalOperationShowsNoGrowth(t *testing.T) {
 	e, _, _ := incident(t, page.Config{})
 	var m moment
 	call(t, e, "api/v1/moment"+query(second(100).Time, second(110).Time), &m)
-	if len(m.Spells) != 0 || len(m.Events) != 0 || len(m.Spans) != 1 && len(m.Spans) != 0 {
+	if len(m.Episodes) != 0 || len(m.Events) != 0 || len(m.Spans) != 1 && len(m.Spans) != 0 {
 		t.Errorf("%+v", m)
 	}
 	for _, g := range m.Groups {
@@ -164,19 +164,19 @@ func TestEpisodesEnd(t *testing.T) {
 	s := second(400)
 	export(t, e, s)
 	var log struct {
-		Spells []struct {
+		Episodes []struct {
 			Source string
 			To     int64
 		}
 	}
 	call(t, e, "api/v1/events", &log)
-	for _, sp := range log.Spells {
+	for _, sp := range log.Episodes {
 		if sp.Source == "band" && sp.To != s.Time.UnixMilli() {
 			t.Errorf("the episode ends at %d", sp.To)
 		}
 	}
-	if len(log.Spells) != 2 {
-		t.Errorf("%+v", log.Spells)
+	if len(log.Episodes) != 2 {
+		t.Errorf("%+v", log.Episodes)
 	}
 }
 

@@ -6,6 +6,7 @@ package testutil
 import (
 	"errors"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
@@ -49,7 +50,7 @@ func Retry(tb testing.TB, f func() error) {
 func HeapAlloc() int64 {
 	runtime.GC() //nolint:forbidigo // a test measures what stays reachable
 	runtime.GC() //nolint:forbidigo // the second one frees what finalizers and pools held
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m) //nolint:forbidigo // exact, and the test may stop the world
-	return int64(m.HeapAlloc)
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
 }

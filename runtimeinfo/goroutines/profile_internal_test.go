@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // profileOf returns a profile with one sample for each count. The stack of each sample is the
@@ -52,9 +54,9 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	p := profileOf(stack, counts)
 
-	before := heapInUse()
+	before := int(testutil.HeapAlloc())
 	s := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p)
-	held := heapInUse() - before
+	held := int(testutil.HeapAlloc()) - before
 	runtime.KeepAlive(p)
 
 	// 4,000 groups each of 1, 2 and 3 members; one has 100 instead of 3.
@@ -73,13 +75,6 @@ func TestGroupsAreBounded(t *testing.T) {
 	if perGroup := held / bound; perGroup > 2400 {
 		t.Errorf("a group holds %d bytes", perGroup)
 	}
-}
-
-func heapInUse() int {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }
 
 func TestOriginsAreBounded(t *testing.T) {

@@ -31,7 +31,7 @@ export class Data {
     this.events = [];
     this.episodes = new Map(); // by id
     this.spans = new Map(); // by span id: {name, trace, start, last}
-    this.now = {spans: [], spells: [], surveys: -1};
+    this.now = {spans: [], episodes: [], surveys: -1};
     this.id = '';
   }
 
@@ -47,7 +47,7 @@ export class Data {
     this.columns = new Map(Object.entries(history.columns));
     this.complete(0);
     this.events = log.events;
-    this.episodes = new Map(log.spells.map((s) => [s.id, s]));
+    this.episodes = new Map(log.episodes.map((s) => [s.id, s]));
     for (const s of spans.spans) this.spans.set(s.span, s);
     this.id = history.boot + '-' + history.seq;
     this.directory = this.meta.columns;
@@ -99,9 +99,9 @@ export class Data {
       if (known) known.last = t;
       else this.spans.set(s.span, {...s, first: t, last: t});
     }
-    const open = new Set(now.spells.map((s) => s.id));
+    const open = new Set(now.episodes.map((s) => s.id));
     for (const s of this.episodes.values()) if (!s.to && !open.has(s.id)) s.to = t;
-    for (const s of now.spells) this.episodes.set(s.id, s);
+    for (const s of now.episodes) this.episodes.set(s.id, s);
     if (this.spans.size > 4000) {
       for (const k of [...this.spans.keys()].slice(0, 1000)) this.spans.delete(k);
     }

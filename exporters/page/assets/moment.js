@@ -93,7 +93,7 @@ export class Moment {
   /** answers returns the verdicts and the signals outside their bands. */
   answers(m) {
     const list = m.groups.filter((g) => g.verdict && !['load', 'connections', 'pool'].includes(g.verdict.kind)).slice(0, 4);
-    const bands = m.spells.filter((s) => s.source === 'band').slice(0, 4);
+    const bands = m.episodes.filter((s) => s.source === 'band').slice(0, 4);
     if (!list.length && !bands.length) return h('section', {}, h('p', {class: 'answer calm'}, t('moment.nothing')));
     return h('section', {}, ...list.map((g) => this.answer(g)), ...bands.map((s) => h('article', {class: 'answer band'},
       h('p', {}, ...fill(t('moment.band'), {signal: h('b', {}, signal(s.subject)), value: h('b', {}, value(s.peak, s.unit)), expected: value(s.expected, s.unit), time: clock(s.from)})))));

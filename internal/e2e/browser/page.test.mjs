@@ -341,7 +341,7 @@ const longest = (kind) => async (page) => {
   await edit('goroutines', (g) => { g.verdicts = kind ? [group] : []; g.groups = [group]; });
   await edit('moment', (m) => { m.groups = [group]; m.spans = [{name: long.root, trace: 'a'.repeat(32), span: 'b'.repeat(16), start: now - 1e4, last: now}]; m.events = [{t: now, level: 'WARN', name: 'x', text: long.func}]; });
   await edit('captures', (c) => { c.captures = [{id: long.service, t: now, reason: long.func, files: [{name: 'g'.repeat(90) + '.pb.gz', size: 123456789, kind: 'profile', tool: 'go tool pprof -http=: '}]}]; });
-  await edit('events', (e) => { e.spells = [{id: 99, source: 'band', subject: 'root_span.p99 ' + long.root, from: now - 1e5, to: 0, peak: 1234.5, expected: 0.0123, unit: 's'}]; });
+  await edit('events', (e) => { e.episodes = [{id: 99, source: 'band', subject: 'root_span.p99 ' + long.root, from: now - 1e5, to: 0, peak: 1234.5, expected: 0.0123, unit: 's'}]; });
   if (!kind) for (const path of ['stream', 'samples']) await page.route(`**/api/v1/${path}*`, (route) => route.abort());
 };
 
