@@ -26,7 +26,7 @@ type frameJSON struct {
 
 type currentJSON struct {
 	Spans    []spanRef `json:"spans,omitempty"` // active, oldest first
-	Episodes []episode `json:"episodes"`          // that last
+	Episodes []episode `json:"episodes"`        // that last
 	Surveys  uint64    `json:"surveys"`         // number of surveys so far
 }
 

@@ -22,10 +22,10 @@ const (
 type momentJSON struct {
 	From     int64        `json:"from"`
 	To       int64        `json:"to"`
-	Before   [2]int64     `json:"before"`  // the range it is compared with
-	Episodes []episode    `json:"episodes"`  // that overlap it
-	Changes  []changeJSON `json:"changes"` // of every column, most significant first
-	Groups   []groupJSON  `json:"groups"`  // of goroutines, suspects and then the largest growth first
+	Before   [2]int64     `json:"before"`   // the range it is compared with
+	Episodes []episode    `json:"episodes"` // that overlap it
+	Changes  []changeJSON `json:"changes"`  // of every column, most significant first
+	Groups   []groupJSON  `json:"groups"`   // of goroutines, suspects and then the largest growth first
 	Survey   int64        `json:"survey,omitempty"`
 	Earlier  int64        `json:"survey_before,omitempty"`
 	Spans    []aliveJSON  `json:"spans"` // that were active, longest first

@@ -52,7 +52,7 @@ func parseCommand(dir, args string) (c command) {
 			c.bench = pattern
 		}
 	}
-	for _, word := range strings.Fields(args) {
+	for word := range strings.FieldsSeq(args) {
 		if strings.HasPrefix(word, "./") && !strings.Contains(word, "...") {
 			c.pkg = filepath.Join(dir, word)
 			break
