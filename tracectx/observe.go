@@ -38,7 +38,7 @@ const (
 // into the years 1678 to 2262; they may be in the future.
 //
 // Call Observe from one place, once per tick: each event is returned once. Observe
-// takes about 0.1 ms with 5,000 active spans and 1 µs with none, and allocates its
+// takes about 0.13 ms with 5,000 active spans and 2 µs with none, and allocates its
 // result only.
 func (p *Processor) Observe(now time.Time) Activity {
 	p.mu.Lock()
