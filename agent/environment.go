@@ -52,6 +52,7 @@ func servervariables() []variable {
 		{"GMPULSE_TOKEN", "at least 16 characters", "none", "Token that requests must carry, as bearer token or as the password of basic authentication. Without a token, the agent answers only requests from this machine.", false, setToken},
 		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "Routes that need no token.", false, setOpen},
 		{"GMPULSE_INSECURE", formSwitch, "off", "on: the server and Agent.Handler answer every client on every route.", false, setInsecure},
+		{"GMPULSE_PAGE_URL", "an http or https address", "the address of the agent's server", "Address at which people reach the live page, for the links in log lines and alerts.", true, setPageURL},
 		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Link of the live page to a trace, such as http://localhost:16686/trace/{trace_id} for Jaeger.", true, setTraceURL},
 	}
 }
@@ -69,6 +70,7 @@ func analyzervariables() []variable {
 
 func exportervariables() []variable {
 	return []variable{
+		{"GMPULSE_LOG_EVENTS", formSwitch, "on", "off: the agent logs no line when a leak, stuck requests or an anomaly is opened, worsened or closed.", true, setLogEvents},
 		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},

@@ -128,7 +128,8 @@ func WithEnabled(on bool) Option {
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
-// unique; the agent uses the names "prometheus", "page", "fluentd" and "evidence" itself.
+// unique; the agent uses the names "prometheus", "page", "fluentd", "evidence" and
+// "incident_log" itself.
 // The agent shuts the exporter down when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
@@ -188,9 +189,24 @@ func WithRecorder(r *exectrace.Recorder) Option {
 	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }
 
+// WithLogEvents switches the log lines about incidents on or off, like GMPULSE_LOG_EVENTS: one
+// line when a leak, stuck requests or an anomaly is opened, worsened or closed, see
+// [exporters.LogIncidents]. They are on by default, unless [WithExporter] adds an exporter of
+// [exporters.Log] or [exporters.LogIncidents], which logs them itself.
+func WithLogEvents(on bool) Option {
+	return func(s *settings) { s.logEvents = &on }
+}
+
+// WithPageURL sets the address at which people reach the live page, like GMPULSE_PAGE_URL, for
+// the links in log lines and alerts. The default, and the meaning of "", is the address of the
+// agent's server, which other machines may not reach.
+func WithPageURL(url string) Option {
+	return func(s *settings) { s.pageURL = url }
+}
+
 // WithLogger sets the agent's logger. The agent logs one line when it starts, one when it
-// stops, and one for each change of state, such as an exporter that begins to fail. The
-// default, and the meaning of nil, is [slog.Default].
+// stops, one for each change of state, such as an exporter that begins to fail, and those of
+// [WithLogEvents]. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) {
 		if l != nil {

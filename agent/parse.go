@@ -169,6 +169,20 @@ func setOff(off *bool, v string) error {
 	return err
 }
 
+func setPageURL(s *settings, v string) error {
+	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("not an address of this form")
+	}
+	s.pageURL = v
+	return nil
+}
+
+func setLogEvents(s *settings, v string) error {
+	on, err := parseSwitch(v)
+	s.logEvents = &on
+	return err
+}
+
 func setTraceURL(s *settings, v string) error {
 	s.page.TraceURL = v
 	if _, err := page.New(page.Config{TraceURL: v}); err != nil {

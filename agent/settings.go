@@ -39,6 +39,8 @@ type settings struct {
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
+	logEvents    *bool  // nil: on, unless an exporter logs incidents
+	pageURL      string // "": the address of the agent's server
 	exporters    []namedExporter
 	warnings     []warning
 }
