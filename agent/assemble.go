@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
-	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
@@ -72,9 +71,8 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		}
 		opts = append(opts, engine.WithExporter(x.name, x.exporter))
 	}
-	if s.logsIncidents() {
-		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, a.pageURL(s.pageURL))))
-	}
+	more, err = a.speakers(s)
+	opts, errs = append(opts, more...), append(errs, err)
 	a.engine, err = engine.New(opts...)
 	return served, errors.Join(append(errs, err)...)
 }

@@ -71,6 +71,9 @@ func analyzervariables() []variable {
 func exportervariables() []variable {
 	return []variable{
 		{"GMPULSE_LOG_EVENTS", formSwitch, "on", "off: the agent logs no line when a leak, stuck requests or an anomaly is opened, worsened or closed.", true, setLogEvents},
+		{"GMPULSE_ALERTMANAGER", "http://host:port, more of them separated by commas, or off", "off", "Addresses of all Alertmanagers of a cluster, to which the agent sends incidents as alerts.", false, setAlertmanager},
+		{"GMPULSE_WEBHOOK", "an https address, or slack+https://..., feishu+, dingtalk+, wecom+, or off", "off", "Address to which the agent posts each incident, as signed JSON or as a message of Slack, Feishu, DingTalk or WeCom.", false, setWebhook},
+		{"GMPULSE_WEBHOOK_SECRET", "text", "none", "Secret that signs the requests of GMPULSE_WEBHOOK.", false, setWebhookSecret},
 		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
@@ -105,7 +108,10 @@ func fromEnvironment(getenv func(string) string) settings {
 			continue
 		}
 		shown := redact.URL(value)
-		if shown != value && !errors.As(err, new(clean)) {
+		if errors.As(err, new(hidden)) {
+			shown = "xxxxx"
+		}
+		if shown != value && !errors.As(err, new(clean)) && !errors.As(err, new(hidden)) {
 			err = errors.New("malformed") // the error may contain the secret
 		}
 		if v.optional {
@@ -121,6 +127,9 @@ func fromEnvironment(getenv func(string) string) settings {
 
 // clean is an error whose text contains no secret of the value.
 type clean struct{ error }
+
+// hidden is a clean error about a value that is a secret altogether.
+type hidden struct{ clean }
 
 // unread returns the GMPULSE_ variables that Start does not read, such as misspelled ones.
 // It leaves out the variables that Kubernetes sets for each service whose name begins with

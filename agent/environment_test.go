@@ -77,6 +77,8 @@ func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 		"GMPULSE_OPEN":                  "debug",
 		"GMPULSE_FLUENTD":               "udp://fluentd:1",
 		"GMPULSE_FLUENTD_TAG":           "a b",
+		"GMPULSE_ALERTMANAGER":          "http://me:s3cret@am:9093,am2:9093",
+		"GMPULSE_WEBHOOK":               "slak+https://hooks.example/s3cret",
 	} {
 		t.Setenv(name, value)
 	}
@@ -88,11 +90,15 @@ func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 	for _, want := range []string{
 		`GMPULSE_LISTEN="nowhere"`, "want host:port", `OTEL_EXPORTER_PROMETHEUS_PORT="99999"`, `OTEL_EXPORTER_PROMETHEUS_HOST="a b"`,
 		`GMPULSE_INSECURE="maybe"`, "GMPULSE_TOKEN", "GMPULSE_OPEN", `GMPULSE_FLUENTD="udp://fluentd:1"`, "unknown scheme",
+		`GMPULSE_ALERTMANAGER="http://xxxxx@am:9093,am2:9093"`, `GMPULSE_WEBHOOK="xxxxx"`,
 		`GMPULSE_FLUENTD_TAG="a b"`, "WithInterval: 24h0m0s", "Config.TraceURL", "AlertsPerWeek",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not contain %s:\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the error contains a secret: %v", err)
 	}
 	for _, bad := range []string{"udp://host:1", "tcp://", "tcp://h:port", "%zz"} {
 		t.Setenv("GMPULSE_FLUENTD", bad)
@@ -205,6 +211,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"a secret without a webhook":         {env: map[string]string{"GMPULSE_WEBHOOK_SECRET": "s3cret"}, want: "GMPULSE_WEBHOOK is not set"},
 		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
 		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
 		"ceilings": {opts: []agent.Option{agent.WithBaselines(&baseline.Config{

@@ -3,10 +3,47 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 )
+
+// speakers makes the exporters that tell people of incidents.
+func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
+	var errs []error
+	page := a.pageURL(s.pageURL)
+	if s.logsIncidents() {
+		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page)))
+	}
+	if c := s.alertmanager; len(c.URLs) > 0 {
+		if c.PageURL == nil {
+			c.PageURL = page
+		}
+		x, err := alertmanager.New(c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("agent: WithAlertmanager: %w", err))
+		} else {
+			opts = append(opts, engine.WithExporter("alertmanager", x))
+		}
+	}
+	if c := s.webhook; c.URL != "" {
+		if c.PageURL == nil {
+			c.PageURL = page
+		}
+		x, err := webhook.New(c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("agent: WithWebhook: %w", err))
+		} else {
+			opts = append(opts, engine.WithExporter("webhook", x))
+		}
+	}
+	return opts, errors.Join(errs...)
+}
 
 // logsIncidents reports whether the agent logs incidents. By default it does unless an exporter of
 // the application does.

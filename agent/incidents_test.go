@@ -3,12 +3,18 @@
 package agent_test
 
 import (
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
@@ -53,5 +59,71 @@ func TestIncidentsAreLoggedOnce(t *testing.T) {
 				t.Errorf("the line lacks the signal or %s:\n%s", page, log)
 			}
 		})
+	}
+}
+
+// atCeiling starts an agent with an open incident.
+func atCeiling(t *testing.T) (*agent.Agent, *lines) {
+	t.Helper()
+	a, log := start(t, agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 100}}}))
+	if err := a.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 150 }); err != nil {
+		t.Fatal(err)
+	}
+	return a, log
+}
+
+// GMPULSE_ALERTMANAGER and GMPULSE_WEBHOOK receive an incident when it is opened and when the agent
+// stops.
+func TestIncidentsAreSent(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string][]string{}
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.URL.Path] = append(got[r.URL.Path], string(body))
+		if value := r.Header.Get(webhook.SignatureHeader); r.URL.Path == "/hook" && (err != nil || webhook.Verify("s3cret", value, body, time.Minute) != nil) {
+			t.Errorf("signature %q, %v", value, err)
+		}
+	}))
+	defer s.Close()
+	t.Setenv("GMPULSE_ALERTMANAGER", s.URL)
+	t.Setenv("GMPULSE_WEBHOOK", s.URL+"/hook")
+	t.Setenv("GMPULSE_WEBHOOK_SECRET", "s3cret")
+	a, log := atCeiling(t)
+	requests := func(path string) []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return got[path]
+	}
+	testutil.Eventually(t, "both receive the incident", func() bool {
+		return len(requests("/hook")) == 1 && len(requests("/api/v2/alerts")) == 1
+	})
+	stop(t, a)
+	hook, alerts := requests("/hook"), requests("/api/v2/alerts")
+	if len(hook) != 2 || !strings.Contains(hook[0], `"phase":"opened"`) || !strings.Contains(hook[1], `"phase":"closed"`) || !strings.Contains(hook[0], a.URL()+"debug/gmpulse/") {
+		t.Errorf("%q", hook)
+	}
+	if len(alerts) != 2 || !strings.Contains(alerts[0], `"alertname":"GmpulseCeilingReached"`) {
+		t.Errorf("%q\n%s", alerts, log)
+	}
+}
+
+// An Alertmanager that cannot be reached is one log line and a counter, without its password.
+func TestUnreachableAlertmanager(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	t.Setenv("GMPULSE_ALERTMANAGER", strings.Replace(s.URL, "://", "://me:s3cret@", 1))
+	a, log := atCeiling(t)
+	testutil.Eventually(t, "failures are counted", func() bool {
+		for _, x := range a.Stats().Exporters {
+			if x.Name == "alertmanager" && x.Errors > 2 {
+				return true
+			}
+		}
+		return false
+	})
+	if text := log.String(); strings.Count(text, "gmpulse: exporter fails") != 1 || strings.Contains(text, "s3cret") || !strings.Contains(text, "connection refused") {
+		t.Errorf("%s", text)
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -128,8 +130,8 @@ func WithEnabled(on bool) Option {
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
-// unique; the agent uses the names "prometheus", "page", "fluentd", "evidence" and
-// "incident_log" itself.
+// unique; the agent uses the names "prometheus", "page", "fluentd", "evidence",
+// "incident_log", "alertmanager" and "webhook" itself.
 // The agent shuts the exporter down when it stops.
 func WithExporter(name string, e exporters.Exporter) Option {
 	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
@@ -195,6 +197,21 @@ func WithRecorder(r *exectrace.Recorder) Option {
 // [exporters.Log] or [exporters.LogIncidents], which logs them itself.
 func WithLogEvents(on bool) Option {
 	return func(s *settings) { s.logEvents = &on }
+}
+
+// WithAlertmanager sends incidents as alerts to Prometheus Alertmanager, like GMPULSE_ALERTMANAGER.
+// PageURL defaults to the address of [WithPageURL]. The zero Config, and any other without URLs,
+// switches the exporter off. It is off by default.
+func WithAlertmanager(c alertmanager.Config) Option {
+	return func(s *settings) { s.alertmanager = c }
+}
+
+// WithWebhook sends incidents as messages to a webhook, a chat service for example, like
+// GMPULSE_WEBHOOK and GMPULSE_WEBHOOK_SECRET. Events that the service does not accept wait in
+// memory; to keep them over a restart, use [spool.New] and [WithQueue] instead. PageURL defaults to the address of [WithPageURL]. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
+func WithWebhook(c webhook.Config) Option {
+	return func(s *settings) { s.webhook = c }
 }
 
 // WithPageURL sets the address at which people reach the live page, like GMPULSE_PAGE_URL, for

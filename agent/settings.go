@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -40,6 +42,8 @@ type settings struct {
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
 	logEvents    *bool  // nil: on, unless an exporter logs incidents
+	alertmanager alertmanager.Config // without URLs it is off
+	webhook      webhook.Config      // URL "" is off
 	pageURL      string // "": the address of the agent's server
 	exporters    []namedExporter
 	warnings     []warning
@@ -70,6 +74,9 @@ func (s *settings) warnUnused() {
 	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))
+	}
+	if s.webhook.URL == "" && s.webhook.Secret != "" {
+		s.warn("gmpulse: the secret of the webhook is not used: GMPULSE_WEBHOOK is not set")
 	}
 	if s.noBaselines && (s.baselines.StateFile != "" || s.baselines.AlertsPerWeek != 0) {
 		s.warn("gmpulse: baselines are off: GMPULSE_STATE_FILE and GMPULSE_ALERTS_PER_WEEK have no effect")

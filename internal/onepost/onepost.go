@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package onepost sends HTTP requests that are minutes apart, each over a connection of its own. It
-// adds a tenth of what net/http's Client adds to the binary of every program that links the agent:
-// go test ./internal/onepost -run Size -v.
+// adds 82 KB to the binary of a program that links the agent; [http.Client] would add 446 KB.
 package onepost
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
 // MaxBody is how many bytes of an answer are read.
@@ -36,11 +35,11 @@ type Client struct {
 }
 
 // Do sends a request and returns the answer, whose body is in memory and need not be closed. Body is cut
-// at [MaxBody]. Errors contain no password of the address.
+// at [MaxBody]. Errors contain only the host of the address: the path of a webhook is a secret.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	resp, err := c.do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", req.Method, redact.URL(req.URL.String()), err)
+		return nil, fmt.Errorf("%s %s://%s: %w", req.Method, req.URL.Scheme, req.URL.Host, err)
 	}
 	return resp, nil
 }
@@ -65,6 +64,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	write := req.Write
 	if proxy != nil && req.URL.Scheme == "http" {
+		setProxyAuthorization(req.Header, proxy)
 		write = req.WriteProxy
 	}
 	resp, err := exchange(conn, req, write)
@@ -88,14 +88,16 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	conn = &bounded{conn, stop}
 	if proxy != nil && proxy.Scheme != "http" {
-		return nil, errors.Join(fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme), conn.Close())
+		conn.Close()
+		return nil, fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme)
 	}
 	if u.Scheme != "https" {
 		return conn, nil
 	}
 	if proxy != nil {
 		if err := tunnel(conn, u, proxy); err != nil {
-			return nil, errors.Join(err, conn.Close())
+			conn.Close()
+			return nil, err
 		}
 	}
 	config := c.TLS.Clone()
@@ -107,7 +109,8 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	}
 	t := tls.Client(conn, config)
 	if err := t.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close())
+		conn.Close()
+		return nil, err
 	}
 	return t, nil
 }
@@ -127,12 +130,7 @@ func (b *bounded) Close() error {
 // tunnel asks a proxy to connect to the server of u.
 func tunnel(conn net.Conn, u, proxy *url.URL) error {
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address(u)}, Host: address(u), Header: http.Header{}}
-	if proxy.User != nil {
-		password, _ := proxy.User.Password()
-		req.SetBasicAuth(proxy.User.Username(), password)
-		req.Header["Proxy-Authorization"] = req.Header["Authorization"]
-		delete(req.Header, "Authorization")
-	}
+	setProxyAuthorization(req.Header, proxy)
 	if err := req.Write(conn); err != nil {
 		return err
 	}
@@ -144,6 +142,15 @@ func tunnel(conn net.Conn, u, proxy *url.URL) error {
 		return fmt.Errorf("the proxy answers %s", resp.Status)
 	}
 	return nil
+}
+
+// setProxyAuthorization sets the user and password of a proxy, if it has any.
+func setProxyAuthorization(h http.Header, proxy *url.URL) {
+	if proxy == nil || proxy.User == nil {
+		return
+	}
+	password, _ := proxy.User.Password()
+	h.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password)))
 }
 
 // address returns the host and port of u.
@@ -159,16 +166,14 @@ func address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// exchange writes a request and reads the answer.
+// exchange writes a request and reads the answer, which may come before the end of the request.
 func exchange(conn net.Conn, req *http.Request, write func(io.Writer) error) (*http.Response, error) {
-	if err := write(conn); err != nil {
-		return nil, err
-	}
+	failed := write(conn)
 	r := bufio.NewReader(io.LimitReader(conn, 2*MaxBody)) // the header is limited too
 	for {
 		resp, err := http.ReadResponse(r, req)
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(failed, err)
 		}
 		if resp.StatusCode < http.StatusOK {
 			continue // 100 Continue and the like
