@@ -41,10 +41,10 @@ type settings struct {
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
-	logEvents    *bool  // nil: on, unless an exporter logs incidents
+	logEvents    *bool               // nil: on, unless an exporter logs incidents
 	alertmanager alertmanager.Config // without URLs it is off
 	webhook      webhook.Config      // URL "" is off
-	pageURL      string // "": the address of the agent's server
+	pageURL      string              // "": the address of the agent's server
 	exporters    []namedExporter
 	warnings     []warning
 }
