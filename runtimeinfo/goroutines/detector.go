@@ -178,12 +178,12 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Lock()
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
-	kinds := d.tracker.kinds()
+	verdictOf := d.tracker.judgements()
 	events := d.tracker.takeEvents()
 	d.work.Unlock()
 
 	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.find(d.config.Top, kinds)
+	found := report.find(d.config.Top, verdictOf)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
@@ -268,8 +268,8 @@ func (d *Detector) Report() Report {
 	return d.report
 }
 
-// find converts a report for snapshots. kinds is the verdict on each group.
-func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
+// find converts a report for snapshots: the largest groups, and as many more that are in an incident.
+func (r *Report) find(top int, verdictOf map[Key]judged) (f findings) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		f.Leaked += v.Leaked
@@ -278,12 +278,20 @@ func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
 		}
 	}
 	groups := r.Survey.Groups
-	for i := range groups[:min(len(groups), top)] {
+	for i := range groups {
 		g := &groups[i]
-		f.groups = append(f.groups, largeGroup{
+		v := verdictOf[g.Key]
+		if i >= top && (v.incident == nil || len(f.groups) >= 2*top) {
+			continue
+		}
+		large := largeGroup{
 			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
-			verdict: string(kinds[g.Key]), goroutines: g.Count,
-		})
+			verdict: string(v.kind), goroutines: g.Count,
+		}
+		if v.incident != nil {
+			large.incidentSite, large.incidentRoot = v.incident.site, v.incident.root
+		}
+		f.groups = append(f.groups, large)
 	}
 	return f
 }
