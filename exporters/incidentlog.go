@@ -149,7 +149,9 @@ func incidentAttrs(e *runtimeinfo.Event) []slog.Attr {
 	attrs = appendText(attrs, "site", i.Site)
 	attrs = appendText(attrs, "root_span", i.Root)
 	attrs = appendText(attrs, "evidence", i.Evidence)
-	attrs = appendText(attrs, "hint", i.Hint)
+	if i.Phase != runtimeinfo.IncidentClosed {
+		attrs = appendText(attrs, "hint", i.Hint)
+	}
 	if len(e.Spans) > 0 {
 		attrs = append(attrs, slog.String("trace_id", e.Spans[0].TraceIDString()))
 	}

@@ -111,7 +111,7 @@ func (w *words) describe(x *runtimeinfo.Event) []string {
 	if i.Evidence != "" {
 		lines = append(lines, w.evidence+w.translateEvidence(i.Evidence))
 	}
-	if i.Hint != "" {
+	if i.Hint != "" && i.Phase != runtimeinfo.IncidentClosed {
 		lines = append(lines, w.hint+w.translateHint(i.Hint))
 	}
 	return lines

@@ -18,6 +18,11 @@ import (
 //go:embed chinese.txt
 var chinese string
 
+// more has the sentences of incidents that the page does not show.
+const more = "the agent stops\tagent 停止\n" +
+	"it has the same cause as the incident at {site}\t与 {site} 处的事故原因相同\n" +
+	"over after {d}, and as expected for {d2}\t持续 {d}后恢复，恢复正常已有 {d2}\n"
+
 // ChineseKind returns the Chinese name of a kind of incident.
 func ChineseKind(kind string) string {
 	switch kind {
@@ -72,7 +77,7 @@ func translate(text string) string {
 	if text == "" {
 		return ""
 	}
-	for line := range strings.Lines(chinese) {
+	for line := range strings.Lines(chinese + more) {
 		from, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		names, values := match(from, text)
 		if values == nil {

@@ -88,7 +88,9 @@ func TestChinese(t *testing.T) {
 		"none that waited for 1m30s had ended by 10:00:05, and the memory lasts for 1h0m0s at this rate":              "截至 10:00:05，等待超过 1 分 30 秒的无一退出；按此速度内存还能撑 1 小时",
 		"a loop that sleeps has no way to end: pass a context to it":                                                  "带 Sleep 的循环没有退出条件：给它一个 context。",
 		"a sentence of a later version; all members have ended":                                                       "a sentence of a later version；所有成员都已退出",
-		"": "",
+		"over after 1m30s, and as expected for 2m0s":                                                                  "持续 1 分 30 秒后恢复，恢复正常已有 2 分",
+		"the agent stops": "agent 停止",
+		"":                "",
 	} {
 		if got := incidenttext.ChineseEvidence(english); got != want {
 			t.Errorf("%q becomes %q, want %q", english, got, want)
