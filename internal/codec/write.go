@@ -243,6 +243,23 @@ func (w *writer) event(e *runtimeinfo.Event) {
 	w.text(e.Message)
 	w.slogAttrs(e.Attrs, maxAttrDepth)
 	w.spans(e.Spans)
+	w.bool(e.Incident != nil)
+	if e.Incident != nil {
+		w.incident(e.Incident)
+	}
+}
+
+func (w *writer) incident(i *runtimeinfo.Incident) {
+	w.text(i.ID)
+	w.text(string(i.Phase))
+	w.time(i.Since)
+	for _, s := range []string{i.Kind, i.Site, i.Root, i.Signal} {
+		w.text(s)
+	}
+	w.float(i.Size)
+	for _, s := range []string{i.Unit, i.Evidence, i.Hint} {
+		w.text(s)
+	}
 }
 
 // maxAttrDepth limits nested groups, because a [slog.LogValuer] may return a group that
