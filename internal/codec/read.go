@@ -179,7 +179,11 @@ func (r *reader) metric() *runtimeinfo.Metric {
 	if labelled && m.Keys == nil {
 		m.Keys = []string{}
 	}
-	m.Headline = r.bool()
+	flags := r.byte()
+	if flags > headline|detail {
+		r.fail("invalid flags of a metric")
+	}
+	m.Headline, m.Detail = flags&headline != 0, flags&detail != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }

@@ -110,8 +110,21 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.attr(&m.Attr)
 	w.bool(m.Keys != nil)
 	w.texts(m.Keys)
-	w.bool(m.Headline)
+	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail))
 	w.text(m.Key())
+}
+
+// The flags of a metric. Records of gmpulse before Detail existed have 0 or headline.
+const (
+	headline byte = 1 << iota
+	detail
+)
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
 }
 
 // values writes the points of a snapshot, which are in the order of the metrics.
