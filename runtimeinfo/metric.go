@@ -82,6 +82,10 @@ type Metric struct {
 	Keys []string
 	// Headline reports whether the metric is part of a one-line summary, as of exporters.Log.
 	Headline bool
+	// Ranged reports whether a summary of several ticks has the minimum, mean and maximum of the
+	// metric, see [Point.Range]. It is for gauges and up-down counters whose peaks between two
+	// deliveries matter. Counters and histograms are cumulative and lose nothing.
+	Ranged bool
 
 	key string // cached Key
 }
