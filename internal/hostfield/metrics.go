@@ -99,7 +99,12 @@ func Metrics() [Count]runtimeinfo.Metric {
 		SystemPressureIOSome:     counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "some"),
 		SystemPressureIOFull:     counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "full"),
 	}
-	all[ProcessMemoryRSS].Headline = true
+	for _, f := range []Field{ProcessMemoryRSS, ProcessFDs, CPUUsable} {
+		all[f].Headline = true
+	}
+	for _, f := range []Field{CgroupCPUThrottledTime, CgroupMemoryOOM, CgroupMemoryOOMKill} {
+		all[f].Fault = true
+	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
 	}
