@@ -90,6 +90,9 @@ type Metric struct {
 	// starts, such as the names of exporters. A flat record then has a key for each series. Other
 	// labels, such as names of spans and places in the code, may have thousands of values.
 	FixedLabels bool
+	// Detail reports whether exporters leave the metric out unless it is asked for, because it is
+	// rarely looked at or another metric has the same information. See exporters.Selection.
+	Detail bool
 
 	key string // cached Key
 }
