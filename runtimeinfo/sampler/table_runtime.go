@@ -35,7 +35,7 @@ func pulseRows() []row {
 		[]row{
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.min", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Fewest runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.min })},
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.mean", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Mean of runnable goroutines per P over the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.mean() })},
-			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Most runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.max })},
+			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "Most runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.max })},
 			// Cumulative, so that a scrape every 15 s includes a peak of 100 ms.
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: runtimeinfo.KindHistogram, Help: "Runnable goroutines per P at each pulse."}, &source{pulses: true}},
 			// The goroutines of the application have similar delays. The mean distinguishes a process that is
@@ -48,7 +48,7 @@ func pulseRows() []row {
 func processorRows() []row {
 	processors := []row{
 		// Blocking system calls and cgo need more threads. The runtime never ends a thread.
-		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
+		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
 		// The load average of the scheduler: above 1 goroutines wait for a P.
 		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(runnablePerP)},
 		// The number of Ps, for which runnable goroutines wait.
@@ -81,8 +81,8 @@ func memoryRows() []row {
 		// Absent without a limit, which the runtime reports as 9.2e18.
 		{runtimeinfo.Metric{Name: "go.memory.limit", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Soft memory limit of the runtime (GOMEMLIMIT); absent when unset."}, rt("/gc/gomemlimit:bytes")},
 		// The distance to each of the two limits.
-		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "gomemlimit")}, rt("/gc/gomemlimit:bytes", "/memory/classes/heap/released:bytes").minus("/memory/classes/total:bytes")},
-		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "container")}, computed(containerHeadroom)},
+		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "gomemlimit")}, rt("/gc/gomemlimit:bytes", "/memory/classes/heap/released:bytes").minus("/memory/classes/total:bytes")},
+		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "container")}, computed(containerHeadroom)},
 		// The rate determines how often the garbage collector runs.
 		{runtimeinfo.Metric{Name: "go.memory.allocated", Unit: "By", Kind: runtimeinfo.KindCounter, Help: "Bytes allocated to the heap (MemStats.TotalAlloc)."}, rt("/gc/heap/allocs:bytes")},
 		{runtimeinfo.Metric{Name: "go.memory.allocations", Unit: "{allocation}", Kind: runtimeinfo.KindCounter, Help: "Heap allocations, tiny ones excluded."}, rt("/gc/heap/allocs:objects")},
@@ -133,7 +133,7 @@ func gcRows() []row {
 		// The work of a cycle is proportional to it.
 		{runtimeinfo.Metric{Name: "gmpulse.gc.scan", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Memory that a collection must scan."}, rt("/gc/scan/total:bytes")},
 		// The limiter exceeds the memory limit rather than spend more than half of the CPU time on collection.
-		{runtimeinfo.Metric{Name: "gmpulse.gc.limiter_last_enabled", Unit: "{gc_cycle}", Kind: runtimeinfo.KindGauge, Help: "Cycle in which the collector's CPU limiter last acted; 0 is never."}, rt("/gc/limiter/last-enabled:gc-cycle")},
+		{runtimeinfo.Metric{Name: "gmpulse.gc.limiter_last_enabled", Unit: "{gc_cycle}", Kind: runtimeinfo.KindGauge, Fault: true, Help: "Cycle in which the collector's CPU limiter last acted; 0 is never."}, rt("/gc/limiter/last-enabled:gc-cycle")},
 		// A finalizer that blocks delays all others and keeps their memory.
 		{runtimeinfo.Metric{Name: "gmpulse.gc.finalizers_pending", Unit: "{finalizer}", Kind: runtimeinfo.KindUpDownCounter, Help: "Finalizers queued and not yet run."}, rt("/gc/finalizers/queued:finalizers").minus("/gc/finalizers/executed:finalizers")},
 		{runtimeinfo.Metric{Name: "gmpulse.gc.cleanups_pending", Unit: "{cleanup}", Kind: runtimeinfo.KindUpDownCounter, Help: "Cleanups queued and not yet run."}, rt("/gc/cleanups/queued:cleanups").minus("/gc/cleanups/executed:cleanups")},
@@ -146,6 +146,8 @@ func gcRows() []row {
 
 func cpuRows() []row {
 	return in(runtimeinfo.SubsystemCPU, []row{
+		// The share of gmpulse.cpu.usable that is left. Logs and people cannot calculate rates of counters.
+		{runtimeinfo.Metric{Name: "gmpulse.cpu.used", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Headline: true, Help: "CPUs that the process used since the last tick, on average; absent on Windows."}, computed(func(r *reading) float64 { return r.cpu.used })},
 		// Estimates of the runtime, which change only at the end of a cycle.
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: helpCPUTime, Attr: attr("go.cpu.state", "user")}, rt("/cpu/classes/user:cpu-seconds")},
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: helpCPUTime, Attr: attr("go.cpu.state", "gc")}, rt("/cpu/classes/gc/total:cpu-seconds")},
