@@ -66,6 +66,12 @@ func NewSelection(entries ...string) (Selection, error) {
 	return s, errors.Join(errs...)
 }
 
+// keywords returns the entries that are right whatever metrics there are: an application may
+// add its own later.
+func keywords() []string {
+	return []string{selectDefault, selectAll, string(runtimeinfo.SubsystemUser)}
+}
+
 // Match reports whether m is in the set. It does not allocate.
 func (s Selection) Match(m *runtimeinfo.Metric) bool {
 	if len(s.entries) == 0 {
@@ -96,7 +102,7 @@ func (e entry) match(m *runtimeinfo.Metric) bool {
 func (s Selection) Check(metrics []*runtimeinfo.Metric) error {
 	var errs []error
 	for _, e := range s.entries {
-		if e.pattern == selectDefault || e.pattern == selectAll || slices.ContainsFunc(metrics, e.match) {
+		if slices.Contains(keywords(), e.pattern) || slices.ContainsFunc(metrics, e.match) {
 			continue
 		}
 		err := fmt.Errorf("%q matches no metric", e.pattern)
@@ -110,7 +116,7 @@ func (s Selection) Check(metrics []*runtimeinfo.Metric) error {
 
 // nearest returns the name of a metric, subsystem or keyword that is similar to text, or "".
 func nearest(text string, metrics []*runtimeinfo.Metric) (near string) {
-	names := []string{selectDefault, selectAll}
+	names := keywords()
 	for _, m := range metrics {
 		names = append(names, string(m.Subsystem), m.Name, m.Key())
 	}

@@ -104,17 +104,18 @@ func addAccount(d *runtimeinfo.Draft, exporter, record string, a *exporters.Acco
 }
 
 // snapshotDrops and eventDrops return the reasons for which an exporter can drop. Each has a
-// series from the first snapshot, because rate() needs the value before the first drop.
+// series from the first snapshot, because rate() needs the value before the first drop. No
+// snapshot has what was dropped at shutdown, which is after the last one.
 func snapshotDrops(s *exporters.Stats) []exporters.DropReason {
 	if s.Spool != nil {
-		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
 	}
-	return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropRejected, exporters.DropShutdown}
+	return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropRejected}
 }
 
 func eventDrops(s *exporters.Stats) []exporters.DropReason {
 	if s.Spool != nil {
-		return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+		return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
 	}
-	return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown}
+	return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected}
 }
