@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -54,7 +55,7 @@ func NewSelection(entries ...string) (Selection, error) {
 			continue
 		}
 		pattern, remove := strings.CutPrefix(text, "-")
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" || strings.ContainsAny(pattern, " \t=") {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" || strings.ContainsFunc(pattern, foreign) {
 			errs = append(errs, fmt.Errorf("%q is neither default, all, a subsystem, a metric nor a pattern such as gmpulse.exporter.*", text))
 			continue
 		}
@@ -64,6 +65,11 @@ func NewSelection(entries ...string) (Selection, error) {
 		s.entries = slices.Insert(s.entries, 0, entry{pattern: selectDefault})
 	}
 	return s, errors.Join(errs...)
+}
+
+// foreign reports whether r occurs neither in the names of metrics nor in patterns.
+func foreign(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-*?[]^", r)
 }
 
 // keywords returns the entries that are right whatever metrics there are: an application may
