@@ -83,7 +83,15 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 			opts = append(opts, o())
 		}
 	}
-	metrics, err := prom.New(prom.Config{})
+	c := s.prometheus
+	c.Selection = s.metrics
+	if c.Logger == nil {
+		c.Logger = s.logger
+	}
+	metrics, err := prom.New(c)
+	if err != nil {
+		err = fmt.Errorf("agent: WithPrometheus: %w", err)
+	}
 	add(err, func() engine.Option {
 		served.metrics = metrics.Handler()
 		return engine.WithExporter("prometheus", metrics)
