@@ -82,6 +82,9 @@ type Metric struct {
 	Keys []string
 	// Headline reports whether the metric is part of a one-line summary, as of exporters.Log.
 	Headline bool
+	// Detail reports whether exporters leave the metric out unless it is asked for, because it is
+	// rarely looked at or another metric has the same information. See exporters.Selection.
+	Detail bool
 
 	key string // cached Key
 }

@@ -33,8 +33,8 @@ var (
 )
 
 // codecVersion is the first byte of every schema and record. A decoder must read all
-// versions up to its own.
-const codecVersion = 1
+// versions up to its own. Version 2 adds the incident of an event.
+const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.
 type SchemaID uint64
@@ -233,7 +233,7 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 	if sch == nil {
 		return nil, fmt.Errorf("%w: %016x", ErrUnknownSchema, uint64(id))
 	}
-	r := reader{b: record[9:]}
+	r := reader{b: record[9:], v: record[0]}
 	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time(), Resource: r.attrs()}
 	points := r.values(sch)
 	s.Spans = r.spans()

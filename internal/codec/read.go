@@ -17,6 +17,7 @@ import (
 // values, so that the caller needs to check only end.
 type reader struct {
 	b       []byte
+	v       byte // version of the encoding
 	err     error
 	origins []origin
 }
@@ -51,8 +52,8 @@ func (r *reader) end() error {
 }
 
 func (r *reader) version() {
-	if v := r.byte(); r.err == nil && v != codecVersion {
-		r.fail(fmt.Sprintf("version %d instead of %d", v, codecVersion))
+	if r.v = r.byte(); r.err == nil && (r.v < 1 || r.v > codecVersion) {
+		r.fail(fmt.Sprintf("version %d instead of 1 to %d", r.v, codecVersion))
 	}
 }
 
@@ -178,7 +179,11 @@ func (r *reader) metric() *runtimeinfo.Metric {
 	if labelled && m.Keys == nil {
 		m.Keys = []string{}
 	}
-	m.Headline = r.bool()
+	flags := r.byte()
+	if flags > headline|detail {
+		r.fail("invalid flags of a metric")
+	}
+	m.Headline, m.Detail = flags&headline != 0, flags&detail != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }
@@ -287,9 +292,21 @@ func (r *reader) band() runtimeinfo.Band {
 }
 
 func (r *reader) event() runtimeinfo.Event {
-	return runtimeinfo.Event{
+	e := runtimeinfo.Event{
 		Time: r.time(), Name: r.text(), Severity: slog.Level(r.int()), Message: r.text(),
 		Attrs: r.slogAttrs(maxAttrDepth), Spans: r.spans(),
+	}
+	if r.v >= 2 && r.bool() {
+		e.Incident = r.incident()
+	}
+	return e
+}
+
+func (r *reader) incident() *runtimeinfo.Incident {
+	return &runtimeinfo.Incident{
+		ID: r.text(), Phase: runtimeinfo.IncidentPhase(r.text()), Since: r.time(),
+		Kind: r.text(), Site: r.text(), Root: r.text(), Signal: r.text(),
+		Size: r.float(), Unit: r.text(), Evidence: r.text(), Hint: r.text(),
 	}
 }
 
