@@ -100,6 +100,11 @@ func Metrics() [Count]runtimeinfo.Metric {
 		SystemPressureIOFull:     counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "full"),
 	}
 	all[ProcessMemoryRSS].Headline = true
+	// What can run out between two deliveries. The host pass reads them every ten seconds, so that only
+	// the summaries of longer intervals have more than one value of them.
+	for _, f := range []Field{ProcessMemoryRSS, ProcessThreads, ProcessFDs, CgroupMemoryUsage, CgroupMemoryWorkingSet} {
+		all[f].Ranged = true
+	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
 	}
