@@ -30,7 +30,7 @@ import (
 
 // assemble makes the engine with its analyzers and exporters, and returns the handlers of the
 // exporters that serve pages. The error joins all problems.
-func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
+func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
 		a.enrich.History = a.history
@@ -51,7 +51,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
-		engine.WithResource(resource...),
+		engine.WithResource(attrs...),
 		engine.WithAnalyzer("spans", a.spans),
 		engine.WithAnalyzer("history", a.history),
 	}

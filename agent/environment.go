@@ -37,7 +37,7 @@ func generalvariables() []variable {
 	return []variable{
 		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", true, setSDKDisabled},
 		{"GMPULSE_DISABLED", formSwitch, "off", "on: Start returns an agent that does nothing; tracing continues. off overrides OTEL_SDK_DISABLED.", true, setDisabled},
-		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", true, setResource},
+		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot. The well-formed ones of a malformed value are used.", true, setResource},
 		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrides the one in OTEL_RESOURCE_ATTRIBUTES.", true, setService},
 		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", true, setInterval},
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two readings of process, container and host.", true, setHostInterval},
@@ -100,8 +100,11 @@ func fromEnvironment(getenv func(string) string) settings {
 		}
 		changed := s
 		err := v.set(&changed, value)
-		if err == nil {
+		isPartial := errors.As(err, new(partial))
+		if err == nil || isPartial {
 			s = changed
+		}
+		if err == nil {
 			continue
 		}
 		shown := redact.URL(value)
@@ -109,7 +112,11 @@ func fromEnvironment(getenv func(string) string) settings {
 			err = errors.New("malformed") // the error may contain the secret
 		}
 		if v.optional {
-			s.warn("gmpulse: a malformed variable is ignored and the default is used",
+			message := "gmpulse: a malformed variable is ignored and the default is used"
+			if isPartial {
+				message = "gmpulse: the malformed part of a variable is ignored"
+			}
+			s.warn(message,
 				slog.String("variable", v.name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.form))
 			continue
 		}
@@ -118,6 +125,9 @@ func fromEnvironment(getenv func(string) string) settings {
 	s.wrong = errors.Join(errs...)
 	return s
 }
+
+// partial is an error about one part of a value. The rest has been applied.
+type partial struct{ error }
 
 // clean is an error whose text contains no secret of the value.
 type clean struct{ error }
