@@ -199,6 +199,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	if c.Resolution == 0 {
 		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // engine.New reports a longer interval
 	}
+	if c.MaxViewers == 0 {
+		c.MaxViewers = viewerLimit(connectionLimit(fileLimit()))
+	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
 	}
