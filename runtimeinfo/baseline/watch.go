@@ -39,6 +39,7 @@ type Watch struct {
 	groups   groupGrowth
 	stored   map[string]*stored // contents of the state file
 	reading  *stateRead         // a read that is not done yet; only New and Run use it
+	unread   bool               // the disk failed during the read; only New and Run use it
 }
 
 // root is a watched root-span name.
@@ -51,7 +52,8 @@ type root struct {
 
 // New returns a Watch with the contents of the state file. It learns anew if the file is
 // missing, damaged, of another version or not a regular file. New waits at most 250 ms for
-// the file; [Watch.Run] uses one that takes longer. The error joins every invalid field.
+// the file; [Watch.Run] uses one that takes longer. If the disk fails, Run reads the file again
+// and does not replace it before. The error joins every invalid field.
 func New(c Config) (*Watch, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
