@@ -3,6 +3,7 @@
 package baseline
 
 import (
+	"log/slog"
 	"math"
 	"sync"
 	"time"
@@ -28,18 +29,20 @@ const (
 type Watch struct {
 	config Config
 
-	mu       sync.Mutex
-	input    input
-	trackers []*tracker
-	budgets  map[string]*budget // by group
-	roots    map[string]*root
-	loadRate readFunc
-	load     average
-	incident incident
-	groups   groupGrowth
-	stored   map[string]*stored // contents of the state file
-	reading  *stateRead         // a read that is not done yet; only New and Run use it
-	unread   bool               // the disk failed during the read; only New and Run use it
+	mu              sync.Mutex
+	input           input
+	trackers        []*tracker
+	budgets         map[string]*budget // by group
+	roots           map[string]*root
+	loadRate        readFunc
+	load            average
+	incident        incident
+	groups          groupGrowth
+	stored          map[string]*stored // contents of the state file
+	reading         *stateRead         // a read that is not done yet; only New and Run use it
+	began           time.Time          // of the first snapshot
+	ceilingsChecked bool               // unusedCeilings has returned the names
+	unread          bool               // the disk failed during the read; only New and Run use it
 }
 
 // root is a watched root-span name.
@@ -79,6 +82,7 @@ func New(c Config) (*Watch, error) {
 	for _, r := range rows {
 		w.addTracker(r)
 	}
+	w.warnUnknownCeilings()
 	return w, nil
 }
 
@@ -100,9 +104,20 @@ func (w *Watch) addTracker(r row) *tracker {
 // "baseline.anomaly.opened" when signals leave their bands, "baseline.anomaly.closed" when
 // all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes.
 func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
+	bands, events, unused := w.judge(s)
+	for _, name := range unused { // without the lock, because a log handler may be slow
+		w.config.Logger.Warn("gmpulse: a ceiling has no effect so far, because no watched root span has this name", slog.String("signal", name))
+	}
+	return bands, events
+}
+
+func (w *Watch) judge(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, events []runtimeinfo.Event, unusedCeilings []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	passed := w.input.next(s)
+	if w.began.IsZero() {
+		w.began = w.input.now
+	}
 	w.load.add(w.loadRate(&w.input), passed)
 	w.groups.update(s)
 	load := w.load.on(&w.trackers[0].Fast.Curve)
@@ -112,14 +127,14 @@ func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinf
 		}
 	}
 	w.observeRoots(passed)
-	events := w.incident.events(w)
-	bands := make([]runtimeinfo.Band, 0, len(w.trackers))
+	events = w.incident.events(w)
+	bands = make([]runtimeinfo.Band, 0, len(w.trackers))
 	for _, t := range w.trackers {
 		if !t.last.IsZero() {
 			bands = append(bands, t.band(&w.input))
 		}
 	}
-	return bands, events
+	return bands, events, w.unusedCeilings()
 }
 
 func (w *Watch) observe(t *tracker, load load) {
