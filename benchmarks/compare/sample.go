@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )

@@ -18,7 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )

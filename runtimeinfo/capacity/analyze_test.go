@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 

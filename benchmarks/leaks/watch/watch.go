@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
