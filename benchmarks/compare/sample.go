@@ -10,7 +10,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 

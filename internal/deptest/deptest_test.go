@@ -21,8 +21,8 @@ const module = "github.com/gmpulse/gmpulse"
 // lower layers.
 var layers = [][]string{
 	{"./runtimeinfo", "./internal/host"},
-	{"./runtimeinfo/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
-	{"./runtimeinfo/baseline", "./runtimeinfo/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters"},
+	{"./internal/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
+	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters"},
 	{"./tracectx/exectrace", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool"},
 	{"./agent/engine/internal/delivery"},
 	{"./agent/engine"},
