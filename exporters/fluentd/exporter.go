@@ -63,9 +63,9 @@ import (
 
 // Errors that do not go away when the caller tries again.
 var (
-	// ErrSharedKey means that the server requires a shared key, which the client
-	// library does not support. Nothing was sent.
-	ErrSharedKey = errors.New("server requires shared_key: not supported by fluent-logger-golang")
+	// ErrSharedKey means that the server requires a shared key and [Config] has none.
+	// Nothing was sent.
+	ErrSharedKey = errors.New("server requires shared_key: set SharedKey (GMPULSE_FLUENTD_SHARED_KEY)")
 	// ErrTooLarge means that an encoded record is larger than 1 MiB and was not sent.
 	// The other records of the same snapshot were sent.
 	ErrTooLarge = errors.New("record is above 1 MiB encoded")
