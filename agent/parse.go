@@ -238,6 +238,37 @@ func setFluentdTag(s *settings, v string) error {
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
 }
 
+func setFluentdCA(s *settings, v string) error {
+	s.fluentd.CAFile = v
+	return checkFluentd(fluentd.Config{URL: "tls://localhost", CAFile: v})
+}
+
+// The files of setFluentdCert and setFluentdKey are checked together, in settings.checkFluentd.
+func setFluentdCert(s *settings, v string) error {
+	s.fluentd.CertFile = v
+	return nil
+}
+
+func setFluentdKey(s *settings, v string) error {
+	s.fluentd.KeyFile = v
+	return nil
+}
+
+func setFluentdSharedKey(s *settings, v string) error {
+	s.fluentd.SharedKey = v
+	return nil
+}
+
+func setFluentdUser(s *settings, v string) error {
+	s.fluentd.Username = v
+	return nil
+}
+
+func setFluentdPassword(s *settings, v string) error {
+	s.fluentd.Password = v
+	return nil
+}
+
 func setCaptureDir(s *settings, v string) error {
 	if s.evidence = nil; !isOff(v) {
 		s.evidence = &evidence.Config{Dir: v}

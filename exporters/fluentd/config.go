@@ -121,7 +121,7 @@ func parseURL(raw string) (target, error) {
 	case u.Scheme != "tcp" && u.Scheme != "tls" && u.Scheme != "unix":
 		return invalid("unknown scheme")
 	case u.User != nil:
-		return invalid("user and password belong into Username and Password")
+		return invalid("set Username and Password (GMPULSE_FLUENTD_USER, _PASSWORD) instead of a user in the URL")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
 		return invalid("more than an address")
 	}
