@@ -164,10 +164,11 @@ func awaitNoGreeting(ctx context.Context, t *target, conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(greetingWait)); err != nil {
 		return fmt.Errorf("wait for a greeting: %w", err)
 	}
+	const helo = "\x92\xa4HELO" // an array of two, the first of which is the text HELO
 	greeting := make([]byte, 16)
-	n, err := conn.Read(greeting)
+	n, err := io.ReadAtLeast(conn, greeting, len(helo))
 	switch greeting = greeting[:n]; {
-	case bytes.Contains(greeting, []byte("HELO")): // 92 a4 "HELO", an array of two
+	case bytes.HasPrefix(greeting, []byte(helo)):
 		return ErrSharedKey
 	case n > 0:
 		return fmt.Errorf("not a forward server: it sent %q first", greeting)
