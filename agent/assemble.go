@@ -207,7 +207,7 @@ func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger
