@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
@@ -556,7 +557,7 @@ func TestConcurrentStop(t *testing.T) {
 		agent.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
-		})))
+		}), engine.EveryTick()))
 	if err != nil {
 		t.Fatal(err)
 	}

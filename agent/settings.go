@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
@@ -26,7 +26,8 @@ type settings struct {
 	interval     time.Duration
 	hostInterval time.Duration
 	fluentd      fluentd.Config // URL "" is off
-	spool        spool.Config   // of the Fluentd exporter
+	fluentdPace  []engine.ExporterOption
+	spool        spool.Config // of the Fluentd exporter
 	noLabels     bool
 	noEnrichment bool
 	noBaselines  bool
@@ -39,14 +40,8 @@ type settings struct {
 	service      string
 	resource     []runtimeinfo.Attr
 	logger       *slog.Logger
-	exporters    []namedExporter
+	exporters    []engine.Option
 	warnings     []warning
-}
-
-type namedExporter struct {
-	name     string
-	exporter exporters.Exporter
-	queue    func() exporters.Stats // nil if the exporter has no queue
 }
 
 // warning is a log line about a setting that has no effect.
@@ -65,6 +60,9 @@ func (s *settings) warnUnused() {
 	spooled := s.spool.Dir != "" || s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
 	if s.fluentd.URL == "" && spooled {
 		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the Fluentd exporter, and GMPULSE_FLUENTD is not set", slog.String("dir", s.spool.Dir))
+	}
+	if s.fluentd.URL == "" && len(s.fluentdPace) > 0 {
+		s.warn("gmpulse: the interval of Fluentd is not used: GMPULSE_FLUENTD is not set")
 	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))

@@ -110,7 +110,7 @@ func New(opts ...Option) (*Engine, error) {
 	}
 	e.catalogue.Store(catalogue)
 	for _, x := range c.exporters {
-		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, x.queue, c.exportTimeout, c.logger))
+		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, x.queue, c.pace(&x), c.exportTimeout, c.logger))
 	}
 	return e, nil
 }
@@ -257,9 +257,11 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 		t.Host = pass.sample
 	}
 	e.reader.Read(t)
-	b := runtimeinfo.NewBuilder(catalogue, runtimeinfo.Snapshot{
-		Seq: e.ticks.Load() + 1, Time: now, Start: e.start, Resource: e.config.resource,
-	}, e.builder)
+	frame := runtimeinfo.Snapshot{Seq: e.ticks.Load() + 1, Time: now, Ticks: 1, Start: e.start, Resource: e.config.resource}
+	if last := e.latest.Load(); last != nil {
+		frame.Since = last.Time
+	}
+	b := runtimeinfo.NewBuilder(catalogue, frame, e.builder)
 	d := b.Draft()
 	e.reader.AddTo(d)
 	e.addOwn(d, now, pass)
