@@ -50,7 +50,7 @@ func Summary() *runtimeinfo.Snapshot {
 }
 
 // Event returns a fixed event, 100 ms before [Snapshot]: a warning with attributes of
-// several kinds and one of the snapshot's spans.
+// several kinds and one of the snapshot's spans, which opens an incident.
 func Event() runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time:     instant().Add(-100 * time.Millisecond),
@@ -66,6 +66,11 @@ func Event() runtimeinfo.Event {
 			slog.GroupAttrs("site", slog.String("function", "main.(*pool).submit"), slog.Int("line", 87)),
 		},
 		Spans: spans()[:1],
+		Incident: &runtimeinfo.Incident{
+			ID: "goroutines-1", Phase: runtimeinfo.IncidentOpened, Since: instant().Add(-100 * time.Millisecond),
+			Kind: "leak", Site: "main.(*pool).submit (pool.go:87)", Root: "POST /checkout", Size: 1042, Unit: "{goroutine}",
+			Evidence: "none of the 1000 that existed at 03:02:05 had ended by 03:04:05", Hint: "nothing receives from the channel",
+		},
 	}
 }
 

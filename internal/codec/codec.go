@@ -36,7 +36,8 @@ var (
 // versions up to its own. An older decoder reports a record of a newer version as malformed,
 // and the spool keeps it for the newer one.
 //
-// Version 2 adds Ticks and Since to a snapshot, Ranged to a metric and Range to a value.
+// Version 2 adds Ticks and Since to a snapshot, Range to a value, Incident to an event, and
+// flags to a metric.
 const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.

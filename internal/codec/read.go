@@ -17,7 +17,7 @@ import (
 // values, so that the caller needs to check only end.
 type reader struct {
 	b       []byte
-	v       byte // the version of the input
+	v       byte // version of the encoding
 	err     error
 	origins []origin
 }
@@ -179,10 +179,12 @@ func (r *reader) metric() *runtimeinfo.Metric {
 	if labelled && m.Keys == nil {
 		m.Keys = []string{}
 	}
-	m.Headline = r.bool()
-	if r.v >= 2 {
-		m.Ranged = r.bool()
+	flags := r.byte()
+	if flags >= flagsEnd {
+		r.fail("invalid flags of a metric")
 	}
+	m.Headline, m.Detail, m.Ranged = flags&headline != 0, flags&detail != 0, flags&ranged != 0
+	m.Fault, m.FixedLabels = flags&fault != 0, flags&fixedLabels != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }
@@ -311,9 +313,21 @@ func (r *reader) band() runtimeinfo.Band {
 }
 
 func (r *reader) event() runtimeinfo.Event {
-	return runtimeinfo.Event{
+	e := runtimeinfo.Event{
 		Time: r.time(), Name: r.text(), Severity: slog.Level(r.int()), Message: r.text(),
 		Attrs: r.slogAttrs(maxAttrDepth), Spans: r.spans(),
+	}
+	if r.v >= 2 && r.bool() {
+		e.Incident = r.incident()
+	}
+	return e
+}
+
+func (r *reader) incident() *runtimeinfo.Incident {
+	return &runtimeinfo.Incident{
+		ID: r.text(), Phase: runtimeinfo.IncidentPhase(r.text()), Since: r.time(),
+		Kind: r.text(), Site: r.text(), Root: r.text(), Signal: r.text(),
+		Size: r.float(), Unit: r.text(), Evidence: r.text(), Hint: r.text(),
 	}
 }
 

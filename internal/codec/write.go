@@ -110,9 +110,25 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.attr(&m.Attr)
 	w.bool(m.Keys != nil)
 	w.texts(m.Keys)
-	w.bool(m.Headline)
-	w.bool(m.Ranged)
+	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail) | flag(m.Ranged, ranged) | flag(m.Fault, fault) | flag(m.FixedLabels, fixedLabels))
 	w.text(m.Key())
+}
+
+// The flags of a metric. Records of gmpulse before Detail existed have 0 or headline.
+const (
+	headline byte = 1 << iota
+	detail
+	ranged
+	fault
+	fixedLabels
+	flagsEnd
+)
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
 }
 
 // values writes the points of a snapshot, which are in the order of the metrics.
@@ -273,6 +289,23 @@ func (w *writer) event(e *runtimeinfo.Event) {
 	w.text(e.Message)
 	w.slogAttrs(e.Attrs, maxAttrDepth)
 	w.spans(e.Spans)
+	w.bool(e.Incident != nil)
+	if e.Incident != nil {
+		w.incident(e.Incident)
+	}
+}
+
+func (w *writer) incident(i *runtimeinfo.Incident) {
+	w.text(i.ID)
+	w.text(string(i.Phase))
+	w.time(i.Since)
+	for _, s := range []string{i.Kind, i.Site, i.Root, i.Signal} {
+		w.text(s)
+	}
+	w.float(i.Size)
+	for _, s := range []string{i.Unit, i.Evidence, i.Hint} {
+		w.text(s)
+	}
 }
 
 // maxAttrDepth limits nested groups, because a [slog.LogValuer] may return a group that
