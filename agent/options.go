@@ -176,7 +176,7 @@ func WithExporter(name string, e exporters.Exporter, opts ...engine.ExporterOpti
 // spool is one:
 //
 //	x, err := spool.New(next, spool.Config{Name: "otlp", Dir: dir})
-//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats))
+//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats, engine.Every(otlp.Interval())))
 //
 // It is called as often as an exporter of [WithExporter].
 func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats, opts ...engine.ExporterOption) Option {

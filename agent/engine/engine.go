@@ -11,7 +11,8 @@
 // exporters. Use this package directly to choose them, or to avoid linking the clients of
 // Prometheus and Fluentd: this package links no client of a backend.
 //
-// An exporter implements [exporters.Exporter] and is added with [WithExporter]. An analyzer
+// An exporter implements [exporters.Exporter] and is added with [WithExporter]. It receives a
+// summary of the samples every ten seconds, or as often as [Every] says. An analyzer
 // implements [Analyzer] and is added with [WithAnalyzer]. An exporter that is slow, hangs or panics
 // delays neither the samples nor other exporters. An analyzer that hangs delays one tick by 100 ms.
 //
