@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -64,13 +65,13 @@ func ExampleStart() {
 	// Output: <nil>
 }
 
-// WithExporter adds an exporter to the standard ones.
+// WithExporter adds an exporter to the standard ones. It is called every 30 seconds, and a last time by Stop.
 func ExampleWithExporter() {
 	var last uint64
 	a := startQuietly(agent.WithExporter("last", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 		last = s.Seq
 		return nil
-	})))
+	}), engine.Every(30*time.Second)))
 	stopQuietly(a)
 	fmt.Println(last == a.Snapshot().Seq)
 	// Output: true

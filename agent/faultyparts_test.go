@@ -86,7 +86,7 @@ func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 		parts := map[string]func() []agent.Option{
 			"exporter": func() []agent.Option {
 				x := faultyExporter{end}
-				return []agent.Option{agent.WithQueue("x", x, x.stats)}
+				return []agent.Option{agent.WithQueue("x", x, x.stats, engine.EveryTick())}
 			},
 			"log handler": func() []agent.Option {
 				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{slog.DiscardHandler, end}))}

@@ -5,7 +5,7 @@
 // active spans, and a manifest that describes them.
 //
 //	s, err := evidence.New(evidence.Config{Dir: "/var/lib/checkout/evidence"})
-//	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s), ...)
+//	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s), ...)
 //
 // A [Store] is an exporter. It creates a bundle if a snapshot has a verdict on goroutines or an
 // anomaly of severity warning or above. [Store.Capture] creates one on request. A Store is also

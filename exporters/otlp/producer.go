@@ -31,7 +31,7 @@ type ProducerConfig struct {
 //
 //	p := otlp.NewProducer(otlp.ProducerConfig{})
 //	reader := sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithProducer(p))
-//	a, err := agent.Start(agent.WithExporter("otel", p))
+//	a, err := agent.Start(agent.WithExporter("otel", p, engine.EveryTick()))
 //
 // Each collection returns the newest snapshot, and nothing before the first one and after
 // Shutdown. The points have the time of the snapshot. A Producer sends no events; for these,

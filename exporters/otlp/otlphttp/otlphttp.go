@@ -4,7 +4,7 @@
 // environment:
 //
 //	e, err := otlphttp.New(ctx, otlphttp.Config{})
-//	a, err := agent.Start(agent.WithExporter("otlp", e))
+//	a, err := agent.Start(agent.WithExporter("otlp", e, engine.Every(otlp.Interval())))
 //
 // It uses the OTLP exporters of the OpenTelemetry SDK and so honors
 // OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE,
