@@ -25,10 +25,10 @@
 // Metrics whose names or labels Prometheus does not accept, and values that appear
 // twice, are skipped and counted, see [Exporter.Skipped]. They do not fail the scrape.
 //
-// A scrape of some 240 series through a registry takes about 0.6 ms of CPU and 2,400
-// allocations. Through Handler with [Config.OnlyOwn] it takes about 1 ms and 2,800
-// allocations of 290 KB, for 31 KB of text, and 1.8 ms with gzip (BenchmarkScrape, on 2
-// shared cores beside other jobs). Export takes less than 1 µs and does not allocate
+// A scrape of the default set, some 90 series here, takes about 0.5 ms and 1,100 allocations
+// of 140 KB, for 12 KB of text, and 0.8 ms with gzip. With every metric and
+// [Config.GoCollectors] it takes 1.7 ms and 3,600 allocations of 460 KB, for 36 KB
+// (BenchmarkScrape, on 2 shared cores beside other jobs). Export takes less than 1 µs and does not allocate
 // (BenchmarkExport).
 package prom
 
