@@ -34,15 +34,15 @@ func get(tb testing.TB, h http.Handler) func() {
 		h.ServeHTTP(p, r)
 		return p.n
 	}
-	if n := scrape(); n < 10_000 {
-		tb.Errorf("the page has %d bytes, want at least 10,000", n)
+	if n := scrape(); n < 5_000 {
+		tb.Errorf("the page has %d bytes, want at least 5,000", n)
 	}
 	return func() { scrape() }
 }
 
 func exporter(tb testing.TB) *prom.Exporter {
 	tb.Helper()
-	e, err := prom.New(prom.Config{OnlyOwn: true})
+	e, err := prom.New(prom.Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}
