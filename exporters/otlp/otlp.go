@@ -67,8 +67,10 @@ type Config struct {
 	// context is done and emits nothing until Emit has returned. The Exporter does not
 	// shut the provider down. Default: nil.
 	LoggerProvider log.LoggerProvider
-	// Process includes the metrics of the process (process.*). Default: false, because
-	// a collector or the application's instrumentation usually sends them.
+	// Selection chooses the metrics. The zero value is the default set.
+	Selection exporters.Selection
+	// Process includes the selected metrics of the process (process.*). Default: false,
+	// because a collector or the application's instrumentation usually sends them.
 	Process bool
 }
 
@@ -128,7 +130,7 @@ func (e *Exporter) exportMetrics(ctx context.Context, r *resource.Resource, s *r
 		return ctx.Err()
 	}
 	c := newConversion(s, e.config.Metrics.Temporality, &e.baseline)
-	c.process = e.config.Process
+	c.selection, c.process = e.config.Selection, e.config.Process
 	err := e.config.Metrics.Export(ctx, resourceMetrics(r, e.scope, c.convert()))
 	if err != nil {
 		n, partial := partialSuccess(err)
