@@ -177,6 +177,9 @@ func (a *Agent) begin(s *settings, attrs []runtimeinfo.Attr) error {
 		}
 		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
 	}
+	if err := s.metrics.Check(a.engine.Metrics()); err != nil {
+		a.logger.Warn("gmpulse: WithMetrics or GMPULSE_METRICS has an entry without effect, unless the application adds such a metric", slog.Any("error", err))
+	}
 	keepSlow(s.recorder, a.evidence)
 	if s.evidence != nil && s.evidence.Dir != "" {
 		a.dirCheck = checkDir(s.evidence.Dir, a.logger)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -27,6 +28,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -101,11 +103,54 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+// WithMetrics and WithPrometheus choose what /metrics serves. The page has every metric.
+func TestMetricsAreSelected(t *testing.T) {
+	mine := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mine", Help: "Mine."}, func() float64 { return 8 })
+	a, _ := start(t, agent.WithMetrics("agent", "-gmpulse.exporter.*", "go.cpu.time"),
+		agent.WithPrometheus(prom.Config{GoCollectors: true, Collectors: []prometheus.Collector{mine}}))
+	testutil.Eventually(t, "/metrics has the metrics of the agent", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, "\ngmpulse_ticks_total ")
+	})
+	_, body := get(t, a.URL()+"metrics")
+	for _, want := range []string{"\ngmpulse_cpu_time_seconds_total{", "\ngmpulse_host_failures_total ", "\ngo_goroutines ", "\nmine 8\n", "\ntarget_info{"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for _, not := range []string{"\ngmpulse_exporter_up{", "\ngmpulse_goroutine_user "} {
+		if strings.Contains(body, not) {
+			t.Errorf("%q is served", not)
+		}
+	}
+	if _, ok := a.Snapshot().Number("gmpulse.goroutine.user"); !ok {
+		t.Error("the snapshot lacks a metric that is not selected")
+	}
+	stop(t, a)
+}
+
+// GMPULSE_GO_COLLECTORS adds the families of client_golang.
+func TestGoCollectorsFromTheEnvironment(t *testing.T) {
+	t.Setenv("GMPULSE_GO_COLLECTORS", "on")
+	a, _ := start(t)
+	if _, body := get(t, a.URL()+"metrics"); !strings.Contains(body, "\nprocess_resident_memory_bytes ") {
+		t.Error("/metrics lacks client_golang's families")
+	}
+	stop(t, a)
+}
+
+func TestWithMetricsReportsMalformedEntries(t *testing.T) {
+	_, err := agent.Start(agent.WithListen("off"), agent.WithMetrics("default", "a b"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err == nil || !strings.Contains(err.Error(), `WithMetrics: "a b"`) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestServerAnswersAllRoutes(t *testing.T) {
 	a, log := start(t)
 	testutil.Eventually(t, "/metrics has the metrics of the agent", func() bool {
 		_, body := get(t, a.URL()+"metrics")
-		return strings.Contains(body, "gmpulse_goroutine_user ") && strings.Contains(body, "\ngo_goroutines ")
+		return strings.Contains(body, "gmpulse_goroutine_user ") && !strings.Contains(body, "\ngo_goroutines ")
 	})
 	code, body := get(t, a.URL()+"healthz")
 	var h struct {

@@ -70,6 +70,8 @@ func analyzervariables() []variable {
 func exportervariables() []variable {
 	return []variable{
 		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
+		{"GMPULSE_METRICS", "default, all, subsystems, metrics and patterns with commas between them, - before what to leave out", "default", "Metrics on /metrics, such as default,-container,gmpulse.exporter.*; docs/metrics.md has the names. The live page has all.", true, setMetrics},
+		{"GMPULSE_GO_COLLECTORS", formSwitch, "off", "on: /metrics also has the go_* and process_* families of client_golang, for dashboards that query those.", true, setGoCollectors},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},

@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -70,6 +73,27 @@ func WithHostInterval(d time.Duration) Option {
 //	agent.WithResource(resource.NewSchemaless(attribute.String("team", "checkout")))
 func WithResource(r *resource.Resource) Option {
 	return func(s *settings) { s.resource = merge(s.resource, r) }
+}
+
+// WithMetrics chooses the metrics on /metrics, like GMPULSE_METRICS. [exporters.NewSelection]
+// describes the entries: agent.WithMetrics("default", "-container", "gmpulse.exporter.*"). An
+// entry that matches no metric is logged. The live page and evidence have every metric. The
+// default, and the meaning of no entry, is the default set, which docs/metrics.md marks.
+func WithMetrics(entries ...string) Option {
+	return func(s *settings) {
+		selected, err := exporters.NewSelection(entries...)
+		if err != nil {
+			s.wrong = errors.Join(s.wrong, fmt.Errorf("agent: WithMetrics: %w", err))
+		}
+		s.metrics = selected
+	}
+}
+
+// WithPrometheus configures /metrics, for example to serve the application's own collectors
+// there too. GoCollectors is like GMPULSE_GO_COLLECTORS. The agent sets Selection, see
+// [WithMetrics], and Logger defaults to the agent's.
+func WithPrometheus(c prom.Config) Option {
+	return func(s *settings) { s.prometheus = c }
 }
 
 // WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like

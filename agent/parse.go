@@ -16,6 +16,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
@@ -35,6 +36,16 @@ func setSDKDisabled(s *settings, v string) error {
 		return errors.New("neither true nor false, so it counts as false")
 	}
 	return nil
+}
+
+func setMetrics(s *settings, v string) (err error) {
+	s.metrics, err = exporters.NewSelection(v)
+	return err
+}
+
+func setGoCollectors(s *settings, v string) (err error) {
+	s.prometheus.GoCollectors, err = parseSwitch(v)
+	return err
 }
 
 func setDisabled(s *settings, v string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -26,6 +27,8 @@ type settings struct {
 	listenFixed  bool   // the address was configured: do not try other ports
 	interval     time.Duration
 	hostInterval time.Duration
+	metrics      exporters.Selection
+	prometheus   prom.Config
 	fluentd      fluentd.Config // URL "" is off
 	spool        spool.Config   // of the Fluentd exporter
 	noLabels     bool

@@ -184,6 +184,7 @@ func (r *reader) metric() *runtimeinfo.Metric {
 		r.fail("invalid flags of a metric")
 	}
 	m.Headline, m.Detail, m.Ranged = flags&headline != 0, flags&detail != 0, flags&ranged != 0
+	m.Fault, m.FixedLabels = flags&fault != 0, flags&fixedLabels != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }

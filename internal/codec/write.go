@@ -110,7 +110,7 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.attr(&m.Attr)
 	w.bool(m.Keys != nil)
 	w.texts(m.Keys)
-	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail) | flag(m.Ranged, ranged))
+	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail) | flag(m.Ranged, ranged) | flag(m.Fault, fault) | flag(m.FixedLabels, fixedLabels))
 	w.text(m.Key())
 }
 
@@ -119,6 +119,8 @@ const (
 	headline byte = 1 << iota
 	detail
 	ranged
+	fault
+	fixedLabels
 	flagsEnd
 )
 
