@@ -235,9 +235,9 @@ func TestProcessMetricsAreOptIn(t *testing.T) {
 
 // An Exporter and a Producer send the default set, or the metrics of a selection.
 func TestSelection(t *testing.T) {
-	usual, detail := &runtimeinfo.Metric{Name: "usual", Kind: runtimeinfo.KindGauge}, &runtimeinfo.Metric{Name: "detail", Kind: runtimeinfo.KindGauge, Detail: true}
-	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: usual, Number: 1}, runtimeinfo.Point{Metric: detail, Number: 1})
-	for text, want := range map[string]string{"": "usual", "all": "usual detail", "detail": "detail"} {
+	common, detail := &runtimeinfo.Metric{Name: "common", Kind: runtimeinfo.KindGauge}, &runtimeinfo.Metric{Name: "detail", Kind: runtimeinfo.KindGauge, Detail: true}
+	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: common, Number: 1}, runtimeinfo.Point{Metric: detail, Number: 1})
+	for text, want := range map[string]string{"": "common", "all": "common detail", "detail": "detail"} {
 		selection, err := exporters.NewSelection(text)
 		if err != nil {
 			t.Fatal(err)

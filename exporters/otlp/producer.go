@@ -28,7 +28,7 @@ type ProducerConfig struct {
 	Process bool
 }
 
-// Producer adds the agent's metrics to the readers of the application's own MeterProvider,
+// Producer adds the agent's metrics to the readers of a MeterProvider of the application,
 // which then sends them with its resource, its interval and its exporter:
 //
 //	p := otlp.NewProducer(otlp.ProducerConfig{})
