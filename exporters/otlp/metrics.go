@@ -70,13 +70,22 @@ func (c *conversion) selected(m *runtimeinfo.Metric) bool {
 	return (c.process || m.Subsystem != runtimeinfo.SubsystemProcess) && c.selection.Match(m)
 }
 
+// familyOf returns the family of m, which is new if no point had the same name.
+func (c *conversion) familyOf(m *runtimeinfo.Metric) *family {
+	f := c.named[m.Name]
+	if f == nil {
+		f = &family{metric: m, temporality: temporality(m.Kind, c.temporality)}
+		c.named[m.Name] = f
+		c.families = append(c.families, f)
+	}
+	return f
+}
+
 func (c *conversion) add(p *runtimeinfo.Point) {
 	c.points++
-	f := c.named[p.Metric.Name]
-	if f == nil {
-		f = &family{metric: p.Metric, temporality: temporality(p.Metric.Kind, c.temporality)}
-		c.named[p.Metric.Name] = f
-		c.families = append(c.families, f)
+	f := c.familyOf(p.Metric)
+	if p.Range != nil {
+		c.addRange(p)
 	}
 	if f.metric.Kind == runtimeinfo.KindHistogram {
 		c.addHistogram(f, p)

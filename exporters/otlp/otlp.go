@@ -22,6 +22,11 @@
 // metric exporter decides whether they are cumulative or deltas. Counters and
 // histograms carry exemplars.
 //
+// A snapshot that summarizes several ticks has, for the gauges whose peaks matter, the
+// least, mean and greatest value too. They are a gauge with the prefix gmpulse.range., for
+// example gmpulse.range.go.goroutine.count, and with the attribute gmpulse.range, which is
+// min, mean or max. The gauge without the prefix has the value at the last tick.
+//
 // Resource attributes have the types that the semantic conventions define, for example
 // process.pid is an integer. Attributes that the conventions do not define are strings.
 // Scope and resource have the schema URL of the conventions.
