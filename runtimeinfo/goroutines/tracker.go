@@ -46,7 +46,7 @@ const (
 // of the suspicious ones, and the verdicts. Its callers serialize access.
 type groupTracker struct {
 	rules      rules
-	lookup     OriginLookup // may be nil
+	lookup     func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
 	signatures []signature
 	recording  bool // there is a recorder
 	program    program
@@ -86,7 +86,7 @@ type openVerdict struct {
 	leader       *openVerdict // of the incident; nil if the verdict leads it
 }
 
-func newGroupTracker(r rules, lookup OriginLookup) *groupTracker {
+func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origin, bool)) *groupTracker {
 	p := newProgram()
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),

@@ -30,7 +30,7 @@ func (*Recorder) Metrics() []*runtimeinfo.Metric {
 // Analyze adds the totals of all recordings and the events of slow spans to a snapshot.
 // It takes a few microseconds.
 func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
-	s := r.Stats()
+	s := r.counts()
 	d.Add(executionTraces, float64(s.Recordings), "read")
 	d.Add(executionTraces, float64(s.Busy), "busy")
 	d.Add(executionTraces, float64(s.TooMany), "too_many")
