@@ -97,14 +97,6 @@ type Report struct {
 	Verdicts []Verdict
 }
 
-// Process returns the worst kind of all verdicts, or "" without verdicts.
-func (r *Report) Process() Kind {
-	if len(r.Verdicts) == 0 {
-		return ""
-	}
-	return r.Verdicts[0].Kind
-}
-
 // NewDetector returns a Detector. It does nothing until Run is called.
 func NewDetector(c DetectorConfig) *Detector {
 	c = c.withDefaults()

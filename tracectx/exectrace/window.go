@@ -67,16 +67,19 @@ const (
 // roots adds up root spans by name.
 type roots map[string]*RootWindow
 
-func (r roots) add(b *Breakdown) {
-	name := b.Name
+// of returns the sums of a name.
+func (r roots) of(name string) *RootWindow {
 	if r[name] == nil && len(r) >= maxRoots {
 		name = otherRoot
 	}
-	w := r[name]
-	if w == nil {
-		w = &RootWindow{Name: name}
-		r[name] = w
+	if r[name] == nil {
+		r[name] = &RootWindow{Name: name}
 	}
+	return r[name]
+}
+
+func (r roots) add(b *Breakdown) {
+	w := r.of(b.Name)
 	w.Spans++
 	w.Duration += b.Duration
 	w.Longest = max(w.Longest, b.Duration)
