@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -145,6 +146,7 @@ func (r *Reader) Read(t Tick) {
 	r.pulse.take(&in.pulse)
 	in.repairs += in.pulse.repairs
 	metrics.Read(in.samples)
+	in.cpu.advance(t.Time, cputime.Process())
 	r.readGC()
 	for _, w := range r.windows {
 		if v := in.samples[w.sample].Value; v.Kind() == metrics.KindFloat64Histogram {

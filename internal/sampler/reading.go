@@ -33,6 +33,24 @@ type reading struct {
 	cycles  float64 // when gc was read
 	repairs uint64  // since the start
 	tick    Tick
+	cpu     cpuUse
+}
+
+// cpuUse has the CPUs that the process used since the last tick.
+type cpuUse struct {
+	time time.Duration // CPU time of the process
+	at   time.Time     // of the tick
+	used float64       // NaN if unknown
+}
+
+// advance updates c with the CPU time of the process at a tick.
+func (c *cpuUse) advance(now time.Time, cpu time.Duration) {
+	elapsed, used := now.Sub(c.at), cpu-c.time
+	c.used = math.NaN()
+	if c.time > 0 && elapsed > 0 && used >= 0 {
+		c.used = float64(used) / float64(elapsed)
+	}
+	c.time, c.at = cpu, now
 }
 
 // sum adds the samples with the given indexes. It returns NaN, which means absent, if one of them is
