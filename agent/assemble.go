@@ -135,12 +135,12 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
 		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins:  p,
+		Origin:   p.Origin,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,
 	}
 	if s.recorder != nil {
-		c.Recorder = s.recorder
+		c.Record = s.recorder.Record
 	}
 	return goroutines.NewDetector(c)
 }
