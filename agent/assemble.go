@@ -16,18 +16,18 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // assemble makes the engine with its analyzers and exporters, and returns the handlers of the
 // exporters that serve pages. The error joins all problems.
-func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
+func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
 		a.enrich.History = a.history
@@ -48,7 +48,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
-		engine.WithResource(resource...),
+		engine.WithResource(attrs...),
 		engine.WithAnalyzer("spans", a.spans),
 		engine.WithAnalyzer("history", a.history),
 	}
@@ -80,7 +80,15 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 			opts = append(opts, o())
 		}
 	}
-	metrics, err := prom.New(prom.Config{})
+	c := s.prometheus
+	c.Selection = s.metrics
+	if c.Logger == nil {
+		c.Logger = s.logger
+	}
+	metrics, err := prom.New(c)
+	if err != nil {
+		err = fmt.Errorf("agent: WithPrometheus: %w", err)
+	}
 	add(err, func() engine.Option {
 		served.metrics = metrics.Handler()
 		return engine.WithExporter("prometheus", metrics)
@@ -199,7 +207,7 @@ func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger

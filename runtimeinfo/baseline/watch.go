@@ -102,7 +102,9 @@ func (w *Watch) addTracker(r row) *tracker {
 
 // Judge returns the expected bands of all signals that have a value, and events:
 // "baseline.anomaly.opened" when signals leave their bands, "baseline.anomaly.closed" when
-// all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes.
+// all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes. An anomaly
+// that is a warning opens an incident. "baseline.incident.closed" closes it when all signals have been
+// as expected for two minutes.
 func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
 	bands, events, unused := w.judge(s)
 	for _, name := range unused { // without the lock, because a log handler may be slow
