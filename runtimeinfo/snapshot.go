@@ -39,6 +39,8 @@ type Snapshot struct {
 	SpanGroups []SpanGroup
 	// Events has the events since the previous snapshot.
 	Events []Event
+	// Incidents are the open incidents, oldest first, in their newest state.
+	Incidents []*Incident
 	// Bands has the expected range of each signal with a baseline.
 	Bands []Band
 

@@ -33,7 +33,7 @@ var (
 )
 
 // codecVersion is the first byte of every schema and record. A decoder must read all
-// versions up to its own. Version 2 adds the incident of an event.
+// versions up to its own. Version 2 adds the incident of an event and the open incidents.
 const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.
@@ -80,6 +80,7 @@ func (e *Encoder) Append(b []byte, s *runtimeinfo.Snapshot) ([]byte, error) {
 	w.spans(s.Spans)
 	writeList(&w, s.SpanGroups, (*writer).spanGroup)
 	writeList(&w, s.Bands, (*writer).band)
+	writeList(&w, s.Incidents, func(w *writer, i **runtimeinfo.Incident) { w.incident(*i) })
 	if w.size() > MaxEncodedEvent {
 		return b, fmt.Errorf("%w: %d bytes without its events, the most is %d", ErrTooLarge, w.size(), MaxEncodedEvent)
 	}
@@ -239,6 +240,9 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 	s.Spans = r.spans()
 	s.SpanGroups = readList(&r, minSpanGroup, (*reader).spanGroup)
 	s.Bands = readList(&r, minBand, (*reader).band)
+	if r.v >= 2 {
+		s.Incidents = readList(&r, minIncident, (*reader).incident)
+	}
 	s.Events = readList(&r, minEvent, (*reader).event)
 	if err := r.end(); err != nil {
 		return nil, err
