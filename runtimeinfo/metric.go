@@ -93,6 +93,10 @@ type Metric struct {
 	// Detail reports whether exporters leave the metric out unless it is asked for, because it is
 	// rarely looked at or another metric has the same information. See exporters.Selection.
 	Detail bool
+	// Ranged reports whether a summary of several ticks has the minimum, mean and maximum of the
+	// metric, see [Point.Range]. It is for gauges and up-down counters whose peaks between two
+	// deliveries matter. Counters and histograms are cumulative and lose nothing.
+	Ranged bool
 
 	key string // cached Key
 }

@@ -30,7 +30,7 @@ type Activity struct {
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// Requests in flight by endpoint: which one do the goroutines belong to?
-	activeSpans = &runtimeinfo.Metric{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Active local root spans by name.", Keys: []string{"span.name"}}
+	activeSpans = &runtimeinfo.Metric{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Active local root spans by name.", Keys: []string{"span.name"}}
 	// An age that grows with the clock is a request that hangs.
 	oldestAge = &runtimeinfo.Metric{Name: "gmpulse.root_span.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemSpans, Help: "Age of the oldest active local root span by name.", Keys: []string{"span.name"}}
 	// The load that everything else is to be read against.

@@ -105,6 +105,11 @@ func Metrics() [Count]runtimeinfo.Metric {
 	for _, f := range []Field{CgroupCPUThrottledTime, CgroupMemoryOOM, CgroupMemoryOOMKill} {
 		all[f].Fault = true
 	}
+	// What can run out between two deliveries. The host pass reads them every ten seconds, so that only
+	// the summaries of longer intervals have more than one value of them.
+	for _, f := range []Field{ProcessMemoryRSS, ProcessThreads, ProcessFDs, CgroupMemoryUsage, CgroupMemoryWorkingSet} {
+		all[f].Ranged = true
+	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
 	}

@@ -36,7 +36,7 @@ var (
 	// The cost of an instance without requests.
 	background = &runtimeinfo.Metric{Name: "gmpulse.capacity.background", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Help: "CPUs in use without any request; absent while unknown."}
 	// Latency grows as 1/(1-saturation), so that requests queue above 0.8.
-	saturation = &runtimeinfo.Metric{Name: "gmpulse.capacity.saturation", Unit: "1", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemCapacity, Help: "Share of the usable CPU (the least of GOMAXPROCS, affinity and quota, minus the use by other processes) that is used."}
+	saturation = &runtimeinfo.Metric{Name: "gmpulse.capacity.saturation", Unit: "1", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Subsystem: runtimeinfo.SubsystemCapacity, Help: "Share of the usable CPU (the least of GOMAXPROCS, affinity and quota, minus the use by other processes) that is used."}
 	// Determines the number of instances.
 	limit = &runtimeinfo.Metric{Name: "gmpulse.capacity.limit", Unit: "{request}/s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Help: "Requests (root spans) per second at which the usable CPU is used up; absent while unknown."}
 	// An alert on it fires before requests become slow.

@@ -16,14 +16,14 @@ func schedulerRows() []row {
 func goroutineRows() []row {
 	return append([]row{
 		// Since Go 1.26 the number includes the goroutines of the runtime.
-		{runtimeinfo.Metric{Name: "go.goroutine.count", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Help: "Live goroutines, including the goroutines of the runtime."}, computed(schedTotal)},
+		{runtimeinfo.Metric{Name: "go.goroutine.count", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Live goroutines, including the goroutines of the runtime."}, computed(schedTotal)},
 		// Comparable with go_goroutines and with older Go releases.
-		{runtimeinfo.Metric{Name: "gmpulse.goroutine.user", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Live goroutines without the goroutines of the runtime (runtime.NumGoroutine)."}, computed(schedUser)},
+		{runtimeinfo.Metric{Name: "gmpulse.goroutine.user", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Live goroutines without the goroutines of the runtime (runtime.NumGoroutine)."}, computed(schedUser)},
 		// The rate distinguishes many short goroutines from a growing number.
 		{runtimeinfo.Metric{Name: "gmpulse.goroutine.creations", Unit: "{goroutine}", Kind: runtimeinfo.KindCounter, Help: "Goroutines created since the process started."}, rt("/sched/goroutines-created:goroutines")},
 	},
 		// Many runnable goroutines lack CPU; many waiting ones are blocked.
-		perState(runtimeinfo.Metric{Name: "gmpulse.scheduler.goroutines", Kind: runtimeinfo.KindUpDownCounter, Help: "Goroutines by state. Approximate: the states are not read at the same time and do not sum to the total."}, stateNow)...)
+		perState(runtimeinfo.Metric{Name: "gmpulse.scheduler.goroutines", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Goroutines by state. Approximate: the states are not read at the same time and do not sum to the total."}, stateNow)...)
 }
 
 // pulseRows returns the rows of the pulses, which show peaks between ticks.
@@ -31,26 +31,26 @@ func pulseRows() []row {
 	return slices.Concat(
 		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.min", Kind: runtimeinfo.KindGauge, Help: "Fewest goroutines in a state at any pulse since the last tick."}, stateMin),
 		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.mean", Kind: runtimeinfo.KindGauge, Help: "Mean of goroutines in a state over the pulses since the last tick."}, stateMean),
-		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.max", Kind: runtimeinfo.KindGauge, Help: "Most goroutines in a state at any pulse since the last tick."}, stateMax),
+		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.max", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Most goroutines in a state at any pulse since the last tick."}, stateMax),
 		[]row{
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.min", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Fewest runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.min })},
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.mean", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Mean of runnable goroutines per P over the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.mean() })},
-			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Help: "Most runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.max })},
+			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "Most runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.max })},
 			// Cumulative, so that a scrape every 15 s includes a peak of 100 ms.
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: runtimeinfo.KindHistogram, Help: "Runnable goroutines per P at each pulse."}, &source{pulses: true}},
 			// The goroutines of the application have similar delays. The mean distinguishes a process that is
 			// stopped repeatedly from one that was stopped once.
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.mean", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Mean delay with which the agent's goroutine woke up for the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.mean() })},
-			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Greatest delay with which the agent's goroutine woke up for a pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.max })},
+			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Greatest delay with which the agent's goroutine woke up for a pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.max })},
 		})
 }
 
 func processorRows() []row {
 	processors := []row{
 		// Blocking system calls and cgo need more threads. The runtime never ends a thread.
-		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
+		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
 		// The load average of the scheduler: above 1 goroutines wait for a P.
-		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(runnablePerP)},
+		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(runnablePerP)},
 		// The number of Ps, for which runnable goroutines wait.
 		{runtimeinfo.Metric{Name: "go.processor.limit", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Threads that may run Go code at once (GOMAXPROCS)."}, rt("/sched/gomaxprocs:threads")},
 	}
@@ -59,8 +59,8 @@ func processorRows() []row {
 		// The delay of every request if there are not enough Ps. Not comparable between Go 1.25 and 1.26, which sample differently.
 		{runtimeinfo.Metric{Name: "go.schedule.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Time that goroutines were runnable before they ran; sampled by the runtime; sum estimated."}, distribution(keyLatency)},
 		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Median scheduling latency of the last tick; absent when nothing was sampled."}, quantile(0.5, keyLatency)},
-		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.p99", Unit: "s", Kind: runtimeinfo.KindGauge, Headline: true, Help: "99th percentile of scheduling latency in the last tick; absent when nothing was sampled."}, quantile(0.99, keyLatency)},
-		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.max", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Upper bound of the greatest scheduling latency in the last tick; absent when nothing was sampled."}, quantile(1, keyLatency)},
+		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.p99", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "99th percentile of scheduling latency in the last tick; absent when nothing was sampled."}, quantile(0.99, keyLatency)},
+		{runtimeinfo.Metric{Name: "gmpulse.schedule.duration.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Upper bound of the greatest scheduling latency in the last tick; absent when nothing was sampled."}, quantile(1, keyLatency)},
 		// Lock contention of the whole process, without a mutex profile.
 		{runtimeinfo.Metric{Name: "gmpulse.mutex.wait.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: "Time goroutines spent blocked on sync.Mutex, sync.RWMutex and runtime locks; sampled by the runtime."}, rt("/sync/mutex/wait/total:seconds")},
 		// A cgo call occupies a thread. Explains a growing number of threads.
@@ -76,13 +76,13 @@ func processorRows() []row {
 func memoryRows() []row {
 	return in(runtimeinfo.SubsystemMemory, []row{
 		// The memory to which GOMEMLIMIT applies, by the types of the semantic conventions.
-		{runtimeinfo.Metric{Name: "go.memory.used", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: helpMemoryUsed, Attr: attr("go.memory.type", "stack")}, rt("/memory/classes/heap/stacks:bytes")},
-		{runtimeinfo.Metric{Name: "go.memory.used", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: helpMemoryUsed, Attr: attr("go.memory.type", "other")}, rt("/memory/classes/total:bytes").minus("/memory/classes/heap/released:bytes", "/memory/classes/heap/stacks:bytes")},
+		{runtimeinfo.Metric{Name: "go.memory.used", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: helpMemoryUsed, Attr: attr("go.memory.type", "stack")}, rt("/memory/classes/heap/stacks:bytes")},
+		{runtimeinfo.Metric{Name: "go.memory.used", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: helpMemoryUsed, Attr: attr("go.memory.type", "other")}, rt("/memory/classes/total:bytes").minus("/memory/classes/heap/released:bytes", "/memory/classes/heap/stacks:bytes")},
 		// Absent without a limit, which the runtime reports as 9.2e18.
 		{runtimeinfo.Metric{Name: "go.memory.limit", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Soft memory limit of the runtime (GOMEMLIMIT); absent when unset."}, rt("/gc/gomemlimit:bytes")},
 		// The distance to each of the two limits.
-		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "gomemlimit")}, rt("/gc/gomemlimit:bytes", "/memory/classes/heap/released:bytes").minus("/memory/classes/total:bytes")},
-		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "container")}, computed(containerHeadroom)},
+		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "gomemlimit")}, rt("/gc/gomemlimit:bytes", "/memory/classes/heap/released:bytes").minus("/memory/classes/total:bytes")},
+		{runtimeinfo.Metric{Name: "gmpulse.memory.headroom", Unit: "By", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: helpHeadroom, Attr: attr("gmpulse.memory.limit", "container")}, computed(containerHeadroom)},
 		// The rate determines how often the garbage collector runs.
 		{runtimeinfo.Metric{Name: "go.memory.allocated", Unit: "By", Kind: runtimeinfo.KindCounter, Help: "Bytes allocated to the heap (MemStats.TotalAlloc)."}, rt("/gc/heap/allocs:bytes")},
 		{runtimeinfo.Metric{Name: "go.memory.allocations", Unit: "{allocation}", Kind: runtimeinfo.KindCounter, Help: "Heap allocations, tiny ones excluded."}, rt("/gc/heap/allocs:objects")},
@@ -90,7 +90,7 @@ func memoryRows() []row {
 		{runtimeinfo.Metric{Name: "gmpulse.memory.tiny_allocations", Unit: "{allocation}", Kind: runtimeinfo.KindCounter, Help: "Allocations served from shared tiny blocks."}, rt("/gc/heap/tiny/allocs:objects")},
 		{runtimeinfo.Metric{Name: "gmpulse.memory.frees", Unit: "{object}", Kind: runtimeinfo.KindCounter, Help: "Heap objects freed, tiny ones excluded."}, rt("/gc/heap/frees:objects")},
 		// The other values of MemStats, under their names there.
-		{runtimeinfo.Metric{Name: "gmpulse.memory.heap_alloc", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Heap objects, live or not yet swept (MemStats.HeapAlloc and Alloc)."}, rt("/memory/classes/heap/objects:bytes")},
+		{runtimeinfo.Metric{Name: "gmpulse.memory.heap_alloc", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Heap objects, live or not yet swept (MemStats.HeapAlloc and Alloc)."}, rt("/memory/classes/heap/objects:bytes")},
 		{runtimeinfo.Metric{Name: "gmpulse.memory.heap_inuse", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Heap spans in use (MemStats.HeapInuse)."}, rt("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes")},
 		{runtimeinfo.Metric{Name: "gmpulse.memory.heap_idle", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Heap spans not in use (MemStats.HeapIdle)."}, rt("/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes")},
 		{runtimeinfo.Metric{Name: "gmpulse.memory.heap_sys", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Address space of the heap (MemStats.HeapSys)."}, rt("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes")},
@@ -120,16 +120,16 @@ func gcRows() []row {
 		{runtimeinfo.Metric{Name: "go.memory.gc.pause.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Stop-the-world pauses of the collector; sum estimated."}, distribution(keyPauseGC)},
 		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Median collector pause of the last tick; absent without one."}, quantile(0.5, keyPauseGC)},
 		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.p99", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "99th percentile of collector pauses in the last tick; absent without one."}, quantile(0.99, keyPauseGC)},
-		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.max", Unit: "s", Kind: runtimeinfo.KindGauge, Headline: true, Help: "Upper bound of the greatest collector pause in the last tick; absent without one."}, quantile(1, keyPauseGC)},
+		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "Upper bound of the greatest collector pause in the last tick; absent without one."}, quantile(1, keyPauseGC)},
 		// Exact, from debug.ReadGCStats, which does not stop the world (MemStats.PauseTotalNs).
 		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: "Total time of collector pauses."}, computed(func(r *reading) float64 { return r.gc.PauseTotal.Seconds() })},
 		// Caused by profiles, ReadMemStats and changes of GOMAXPROCS, for example of other agents.
 		{runtimeinfo.Metric{Name: "gmpulse.stw.other.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Stop-the-world pauses for other reasons than collection; sum estimated."}, distribution(keyPauseOther)},
 		{runtimeinfo.Metric{Name: "gmpulse.stw.other.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Median of other stop-the-world pauses in the last tick; absent without one."}, quantile(0.5, keyPauseOther)},
 		{runtimeinfo.Metric{Name: "gmpulse.stw.other.p99", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "99th percentile of other stop-the-world pauses in the last tick; absent without one."}, quantile(0.99, keyPauseOther)},
-		{runtimeinfo.Metric{Name: "gmpulse.stw.other.max", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Upper bound of the greatest other stop-the-world pause in the last tick; absent without one."}, quantile(1, keyPauseOther)},
+		{runtimeinfo.Metric{Name: "gmpulse.stw.other.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Upper bound of the greatest other stop-the-world pause in the last tick; absent without one."}, quantile(1, keyPauseOther)},
 		// Grows continuously if there is a memory leak.
-		{runtimeinfo.Metric{Name: "gmpulse.gc.heap_live", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Heap that the last collection found reachable."}, rt("/gc/heap/live:bytes")},
+		{runtimeinfo.Metric{Name: "gmpulse.gc.heap_live", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Heap that the last collection found reachable."}, rt("/gc/heap/live:bytes")},
 		// The work of a cycle is proportional to it.
 		{runtimeinfo.Metric{Name: "gmpulse.gc.scan", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Help: "Memory that a collection must scan."}, rt("/gc/scan/total:bytes")},
 		// The limiter exceeds the memory limit rather than spend more than half of the CPU time on collection.
@@ -147,7 +147,7 @@ func gcRows() []row {
 func cpuRows() []row {
 	return in(runtimeinfo.SubsystemCPU, []row{
 		// The share of gmpulse.cpu.usable that is left. Logs and people cannot calculate rates of counters.
-		{runtimeinfo.Metric{Name: "gmpulse.cpu.used", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Headline: true, Help: "CPUs that the process used since the last tick, on average; absent on Windows."}, computed(func(r *reading) float64 { return r.cpu.used })},
+		{runtimeinfo.Metric{Name: "gmpulse.cpu.used", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "CPUs that the process used since the last tick, on average; absent on Windows."}, computed(func(r *reading) float64 { return r.cpu.used })},
 		// Estimates of the runtime, which change only at the end of a cycle.
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: helpCPUTime, Attr: attr("go.cpu.state", "user")}, rt("/cpu/classes/user:cpu-seconds")},
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Help: helpCPUTime, Attr: attr("go.cpu.state", "gc")}, rt("/cpu/classes/gc/total:cpu-seconds")},
