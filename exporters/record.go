@@ -190,8 +190,11 @@ func (w *fields) number(v float64) float64 {
 	if w.all || v == math.Trunc(v) {
 		return v
 	}
+	if math.Abs(v) >= 1e6 {
+		return math.Round(v)
+	}
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64)
-	if err != nil { // out of range
+	if err != nil { // it never fails
 		return v
 	}
 	return rounded
