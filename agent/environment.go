@@ -72,6 +72,7 @@ func exportervariables() []variable {
 		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
+		{"GMPULSE_RECORD", "compact or full", "compact", "full: the records for Fluentd have every value, about five times as many bytes.", true, setRecord},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},
 		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last.", true, setSpoolMaxBytes},
 		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record.", true, setSpoolMaxAge},

@@ -204,6 +204,8 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool without Fluentd":            {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
 		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
+		"full records for Fluentd":           {env: map[string]string{"GMPULSE_RECORD": "full", "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"an unknown kind of record":          {env: map[string]string{"GMPULSE_RECORD": "everything"}, want: "variable=GMPULSE_RECORD"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
 		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
 		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},

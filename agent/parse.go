@@ -238,6 +238,13 @@ func setFluentdTag(s *settings, v string) error {
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
 }
 
+func setRecord(s *settings, v string) error {
+	if s.fluentd.Full = v == "full"; !s.fluentd.Full && v != "compact" {
+		return errors.New("unknown")
+	}
+	return nil
+}
+
 func setCaptureDir(s *settings, v string) error {
 	if s.evidence = nil; !isOff(v) {
 		s.evidence = &evidence.Config{Dir: v}

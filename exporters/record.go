@@ -17,7 +17,7 @@ import (
 )
 
 // Record returns a snapshot as one flat record, for exporters that write to logs. It is a summary
-// for people and for charts, 1.5 to 3 KB in JSON; [FullRecord] has every value.
+// for people and for charts, 2 to 3 KB in JSON; [FullRecord] has every value.
 //
 // A value is a bool, string, uint64, finite float64, a map of these, or a slice of strings or maps.
 // Strings are valid UTF-8. Numbers that are not finite are omitted, because receivers such as
@@ -35,12 +35,12 @@ import (
 //     seconds
 //   - the metrics with [runtimeinfo.Metric.Headline], and those with [runtimeinfo.Metric.Fault]
 //     whose value is not 0, under [runtimeinfo.Metric.Key]. KEY_min, KEY_mean and KEY_max are the
-//     range of a metric in a summary of several ticks
+//     range of a metric in a summary of several ticks, unless its value was the same at all of them
 //   - KEY.LABEL, or KEY.LABEL.LABEL, for a metric with [runtimeinfo.Metric.FixedLabels]
-//   - a list of texts, the largest values first, for a metric with other labels: "3 GET /orders"
+//   - a list of at most three texts, the largest values first, for a metric with other labels: "3 GET /orders"
 //   - incidents and unusual: lists of texts on the open incidents, and on the signals outside the
 //     range that their baseline expects
-//   - spans: the oldest active spans, at most four
+//   - spans: the oldest active spans, at most three
 //
 // The record does not have the events, see [EventRecord].
 func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, compact()) }
@@ -56,7 +56,7 @@ type form struct {
 	maxSpans int
 }
 
-func compact() form { return form{maxTexts: 5, maxSpans: 4} }
+func compact() form { return form{maxTexts: 3, maxSpans: 3} }
 func full() form    { return form{all: true, maxTexts: 64, maxSpans: runtimeinfo.MaxSpans} }
 
 const (
@@ -171,7 +171,7 @@ func (w *fields) value(key string, p *runtimeinfo.Point) {
 		return
 	}
 	w.put(key, w.number(p.Number))
-	if r := p.Range; r != nil {
+	if r := p.Range; r != nil && (w.all || r.Min != r.Max) {
 		w.extreme(key+"_min", r.Min)
 		w.extreme(key+"_mean", r.Mean)
 		w.extreme(key+"_max", r.Max)
