@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,11 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // The functions below set what one variable configures, and return an error if its value is
@@ -32,6 +36,16 @@ func setSDKDisabled(s *settings, v string) error {
 		return errors.New("neither true nor false, so it counts as false")
 	}
 	return nil
+}
+
+func setMetrics(s *settings, v string) (err error) {
+	s.metrics, err = exporters.NewSelection(v)
+	return err
+}
+
+func setGoCollectors(s *settings, v string) (err error) {
+	s.prometheus.GoCollectors, err = parseSwitch(v)
+	return err
 }
 
 func setDisabled(s *settings, v string) error {
@@ -62,31 +76,22 @@ func parseSwitch(v string) (on bool, err error) {
 	}
 }
 
+// setResource reads OTEL_RESOURCE_ATTRIBUTES with the detector of the OpenTelemetry SDK, which
+// the application's providers use too. The detector keeps the attributes that are well-formed.
 func setResource(s *settings, v string) error {
-	for pair := range strings.SplitSeq(v, ",") {
-		if strings.TrimSpace(pair) == "" {
-			continue // OpenTelemetry accepts a comma at the end
-		}
-		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		key = strings.TrimSpace(key)
-		if !ok || key == "" {
-			return fmt.Errorf("%q is not key=value", pair)
-		}
-		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if err != nil {
-			return err
-		}
-		if key == "service.name" {
-			s.service = value
-			continue
-		}
-		s.resource = append(s.resource, runtimeinfo.Attr{Key: key, Value: value})
+	if _, err := url.PathUnescape(v); err != nil {
+		return err // the detector would use the malformed text and write to the standard error
+	}
+	r, err := resource.New(context.Background(), resource.WithFromEnv())
+	s.resource = merge(s.resource, r)
+	if err != nil {
+		return partial{err}
 	}
 	return nil
 }
 
 func setService(s *settings, v string) error {
-	s.service = v
+	s.resource = merge(s.resource, resource.NewSchemaless(semconv.ServiceName(v)))
 	return nil
 }
 

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -25,6 +27,8 @@ type settings struct {
 	listenFixed  bool   // the address was configured: do not try other ports
 	interval     time.Duration
 	hostInterval time.Duration
+	metrics      exporters.Selection
+	prometheus   prom.Config
 	fluentd      fluentd.Config // URL "" is off
 	spool        spool.Config   // of the Fluentd exporter
 	noLabels     bool
@@ -36,8 +40,7 @@ type settings struct {
 	evidence     *evidence.Config // nil is off
 	noRecorder   bool
 	recorder     *exectrace.Recorder // nil is the default one
-	service      string
-	resource     []runtimeinfo.Attr
+	resource     *resource.Resource  // overrides what the agent detects; may be nil
 	logger       *slog.Logger
 	exporters    []namedExporter
 	warnings     []warning

@@ -161,6 +161,10 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 }
 
+// Metrics returns the metrics that the next snapshot may have. [Engine.Gauge] adds to them. The
+// caller must not change the slice.
+func (e *Engine) Metrics() []*runtimeinfo.Metric { return e.catalogue.Load().Metrics() }
+
 // Snapshot returns the newest snapshot, or nil before the first tick. The caller must not
 // change it.
 func (e *Engine) Snapshot() *runtimeinfo.Snapshot { return e.latest.Load() }

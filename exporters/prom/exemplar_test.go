@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
@@ -35,7 +34,7 @@ func withExemplars(t *testing.T) *runtimeinfo.Snapshot {
 var exemplarText = regexp.MustCompile(` # \{([^}]*)\} (\S+) (\S+)\n`)
 
 func TestExemplarsInOpenMetrics(t *testing.T) {
-	e := newExporter(t, prom.Config{OnlyOwn: true})
+	e := newExporter(t, own())
 	s := withExemplars(t)
 	export(t, e, s)
 	page := scrape(t, e, acceptOpenMetrics)

@@ -34,7 +34,7 @@ var (
 	// Shows the cost of a request, for example before and after a release.
 	cpuPerRequest = &runtimeinfo.Metric{Name: "gmpulse.capacity.cpu_per_request", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Help: "CPU time that one more request (root span) costs, on average over the present mix; absent while unknown."}
 	// The cost of an instance without requests.
-	background = &runtimeinfo.Metric{Name: "gmpulse.capacity.background", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Help: "CPUs in use without any request; absent while unknown."}
+	background = &runtimeinfo.Metric{Name: "gmpulse.capacity.background", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Detail: true, Help: "CPUs in use without any request; absent while unknown."}
 	// Latency grows as 1/(1-saturation), so that requests queue above 0.8.
 	saturation = &runtimeinfo.Metric{Name: "gmpulse.capacity.saturation", Unit: "1", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Subsystem: runtimeinfo.SubsystemCapacity, Help: "Share of the usable CPU (the least of GOMAXPROCS, affinity and quota, minus the use by other processes) that is used."}
 	// Determines the number of instances.
@@ -44,7 +44,7 @@ var (
 	// Shows how far to trust the limit.
 	confidence = &runtimeinfo.Metric{Name: "gmpulse.capacity.confidence", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemCapacity, Help: "Probability that the limit is within 15 % of the true one; below 0.5 the limit is absent."}
 	// The reason if the limit is absent.
-	state = &runtimeinfo.Metric{Name: "gmpulse.capacity.state", Unit: "", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemCapacity, Help: "1 for the state of the estimate: learning, known, uncertain, or waiting (requests queue for something other than CPU); 0 for the other states.", Keys: []string{"state"}}
+	state = &runtimeinfo.Metric{Name: "gmpulse.capacity.state", Unit: "", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemCapacity, Detail: true, Help: "1 for the state of the estimate: learning, known, uncertain, or waiting (requests queue for something other than CPU); 0 for the other states.", Keys: []string{"state"}}
 )
 
 // Metrics returns the metrics that Analyze adds.
