@@ -17,9 +17,9 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/host"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // discardedResponse is an http.ResponseWriter that only counts bytes.
@@ -95,7 +95,7 @@ func handler(all ...prometheus.Collector) http.Handler {
 
 func printScrape(e effort) error {
 	const text, open = "text/plain", "application/openmetrics-text;version=1.0.0"
-	small, err := exporter(prom.Config{OnlyOwn: true})
+	small, err := exporter(prom.Config{})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 )
 
 // discardedResponse is an http.ResponseWriter that only counts bytes.
@@ -42,7 +42,7 @@ func get(tb testing.TB, h http.Handler) func() {
 
 func exporter(tb testing.TB) *prom.Exporter {
 	tb.Helper()
-	e, err := prom.New(prom.Config{OnlyOwn: true})
+	e, err := prom.New(prom.Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}
