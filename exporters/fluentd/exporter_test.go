@@ -84,8 +84,8 @@ func TestRecordsOnTheWire(t *testing.T) {
 		"message":                      "1 span active, oldest 2s (GET /)",
 		"span.active":                  1.0,
 		"span.oldest_age":              2.0,
-		"test.hist.count": int64(7), // a generic decoder returns small unsigned numbers as int64
-		"test.hist.sum":   9.0,
+		"test.hist.count":              int64(7), // a generic decoder returns small unsigned numbers as int64
+		"test.hist.sum":                9.0,
 		"spans": []any{map[string]any{
 			"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000", "name": "GET /", "age": 2.0,
 		}},
