@@ -81,6 +81,7 @@ func exportervariables() []variable {
 		{"GMPULSE_FLUENTD_SHARED_KEY", "text", "none", "The server's shared_key. The server must have it too.", false, setFluentdSharedKey},
 		{"GMPULSE_FLUENTD_USER", "text", "none", "User, for a server that authenticates users in addition to the shared key.", false, setFluentdUser},
 		{"GMPULSE_FLUENTD_PASSWORD", "text", "none", "Password of that user.", false, setFluentdPassword},
+		{"GMPULSE_RECORD", "compact or full", "compact", "full: the records for Fluentd have every value, about five times as many bytes.", true, setRecord},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},
 		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last.", true, setSpoolMaxBytes},
 		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record.", true, setSpoolMaxAge},

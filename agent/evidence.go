@@ -28,7 +28,7 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 		c.Goroutines = a.detector.Report
 	}
 	if c.Record == nil {
-		c.Record = exporters.Record
+		c.Record = exporters.FullRecord
 	}
 	if c.Logger == nil {
 		c.Logger = s.logger

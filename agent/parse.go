@@ -249,6 +249,13 @@ func setFluentdTag(s *settings, v string) error {
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
 }
 
+func setRecord(s *settings, v string) error {
+	if s.fluentd.Full = v == "full"; !s.fluentd.Full && v != "compact" {
+		return errors.New("unknown")
+	}
+	return nil
+}
+
 // checkFluentd checks the variables of the Fluentd exporter together, because some require
 // another one. If they are wrong it switches the exporter off and returns an error.
 func (s *settings) checkFluentd() error {

@@ -280,6 +280,7 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 		e.span = &s.Spans[i]
 	}
 	e.incidents.add(s.Events)
+	s.Incidents = slices.Clone(e.incidents.open)
 	e.latest.Store(s)
 	e.ticks.Add(1)
 	e.lastTick.Store(&now)

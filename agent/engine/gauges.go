@@ -104,8 +104,8 @@ const gaugeName = `^[a-z][a-z0-9]*([._][a-z0-9]+)*$`
 // events. A gauge with such a name would replace the field or have another type.
 func recordFields() []string {
 	return []string{
-		"id", "seq", "resource", "spans", // exporters.Record
-		"event", "severity", "message", "attributes", // exporters.EventRecord
+		"id", "seq", "ticks", "interval", "message", "resource", "span", "spans", "incidents", "unusual", // exporters.Record
+		"event", "severity", "attributes", "incident", // exporters.EventRecord
 		"record", "time", "timestamp", "tag", // jsonl and log collectors
 	}
 }

@@ -24,7 +24,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.Record, Logger: slog.New(slog.DiscardHandler)})
+	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.FullRecord, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}

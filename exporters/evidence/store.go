@@ -72,7 +72,7 @@ type Config struct {
 	// have none.
 	Goroutines func() goroutines.Report
 	// Record returns the fields of a snapshot for the file of samples, such as
-	// exporters.Record. If it is nil, samples have only the metrics without labels.
+	// exporters.FullRecord. If it is nil, samples have only the metrics without labels.
 	Record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
 	// Logger receives one line for each bundle and for each change of state. Nil means
 	// [slog.Default].

@@ -116,7 +116,7 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	}
 	detector := goroutines.NewDetector(goroutines.DetectorConfig{})
 	dir := filepath.Join(t.TempDir(), "evidence")
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Record: exporters.Record, ProfileFor: 100 * time.Millisecond})
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
