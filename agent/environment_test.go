@@ -37,6 +37,8 @@ func TestMalformedOptionalVariableIsAWarning(t *testing.T) {
 		"GMPULSE_DISABLED":         "perhaps",
 		"GMPULSE_TRACE_URL":        "localhost:16686",
 		"OTEL_SDK_DISABLED":        "1",
+		"GMPULSE_METRICS":          "scheduler,gmpulse.[",
+		"GMPULSE_GO_COLLECTORS":    "go_*",
 		"OTEL_RESOURCE_ATTRIBUTES": "a=b,novalue",
 	}
 	for name, value := range malformed {
@@ -205,8 +207,12 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"an unknown metric":                  {env: map[string]string{"GMPULSE_METRICS": "default,-sytem,shop.*"}, want: "sytem"},
+		"a misspelt metric":                  {opts: []agent.Option{agent.WithMetrics("gmpulse_ticks_total")}, want: "gmpulse.ticks?"},
+		"known metrics":                      {env: map[string]string{"GMPULSE_METRICS": "-system,user,gmpulse.exporter.*"}},
 		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
 		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
+		"an unknown number of root spans":    {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"root_span.p95 GET /cart": 1}})}, want: "signal=\"root_span.p95 GET /cart\""},
 		"ceilings": {opts: []agent.Option{agent.WithBaselines(&baseline.Config{
 			Ceilings: map[string]float64{"goroutines": 1e9, "root_span.p99 GET /cart": 1, "mine": 1e9}, Signals: []baseline.Signal{{Metric: "mine"}},
 		})}},

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -54,7 +55,7 @@ func NewSelection(entries ...string) (Selection, error) {
 			continue
 		}
 		pattern, remove := strings.CutPrefix(text, "-")
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" || strings.ContainsAny(pattern, " \t=") {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" || strings.ContainsFunc(pattern, foreign) {
 			errs = append(errs, fmt.Errorf("%q is neither default, all, a subsystem, a metric nor a pattern such as gmpulse.exporter.*", text))
 			continue
 		}
@@ -64,6 +65,17 @@ func NewSelection(entries ...string) (Selection, error) {
 		s.entries = slices.Insert(s.entries, 0, entry{pattern: selectDefault})
 	}
 	return s, errors.Join(errs...)
+}
+
+// foreign reports whether r occurs neither in the names of metrics nor in patterns.
+func foreign(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-*?[]^", r)
+}
+
+// keywords returns the entries that are right whatever metrics there are: an application may
+// add its own later.
+func keywords() []string {
+	return []string{selectDefault, selectAll, string(runtimeinfo.SubsystemUser)}
 }
 
 // Match reports whether m is in the set. It does not allocate.
@@ -96,7 +108,7 @@ func (e entry) match(m *runtimeinfo.Metric) bool {
 func (s Selection) Check(metrics []*runtimeinfo.Metric) error {
 	var errs []error
 	for _, e := range s.entries {
-		if e.pattern == selectDefault || e.pattern == selectAll || slices.ContainsFunc(metrics, e.match) {
+		if slices.Contains(keywords(), e.pattern) || slices.ContainsFunc(metrics, e.match) {
 			continue
 		}
 		err := fmt.Errorf("%q matches no metric", e.pattern)
@@ -110,7 +122,7 @@ func (s Selection) Check(metrics []*runtimeinfo.Metric) error {
 
 // nearest returns the name of a metric, subsystem or keyword that is similar to text, or "".
 func nearest(text string, metrics []*runtimeinfo.Metric) (near string) {
-	names := []string{selectDefault, selectAll}
+	names := keywords()
 	for _, m := range metrics {
 		names = append(names, string(m.Subsystem), m.Name, m.Key())
 	}

@@ -65,11 +65,11 @@ func TestSelectionMatch(t *testing.T) {
 
 // Each malformed entry is named, and the others apply.
 func TestSelectionReportsMalformedEntries(t *testing.T) {
-	s, err := exporters.NewSelection("scheduler", "-", "a b", "x=y,gmpulse.[")
+	s, err := exporters.NewSelection("scheduler", "-", "a b", "x=y,gmpulse.[", "tcp://host:1")
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, entry := range []string{`"-"`, `"a b"`, `"x=y"`, `"gmpulse.["`} {
+	for _, entry := range []string{`"-"`, `"a b"`, `"x=y"`, `"gmpulse.["`, `"tcp://host:1"`} {
 		if !strings.Contains(err.Error(), entry) {
 			t.Errorf("the error does not name %s:\n%v", entry, err)
 		}

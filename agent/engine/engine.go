@@ -34,8 +34,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ErrStopped is the error of [Engine.Run] and [Engine.Start] if the engine runs or was stopped
@@ -160,6 +160,10 @@ func (e *Engine) Stop(ctx context.Context) error {
 		return fmt.Errorf("engine: stop: %w", context.Cause(ctx))
 	}
 }
+
+// Metrics returns the metrics that the next snapshot may have. [Engine.Gauge] adds to them. The
+// caller must not change the slice.
+func (e *Engine) Metrics() []*runtimeinfo.Metric { return e.catalogue.Load().Metrics() }
 
 // Snapshot returns the newest snapshot, or nil before the first tick. The caller must not
 // change it.

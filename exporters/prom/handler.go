@@ -130,7 +130,9 @@ func (h *handler) acquire(ctx context.Context) bool {
 func (h *handler) render(r *http.Request) *response {
 	defer func() { <-h.slots }()
 	res := &response{header: http.Header{}, code: http.StatusOK}
-	h.scrape.ServeHTTP(res, r)
+	// promhttp returns early if the client disconnects, but its scrape continues and
+	// counts against MaxRequestsInFlight. Then the slot would be free too soon.
+	h.scrape.ServeHTTP(res, r.WithContext(context.WithoutCancel(r.Context())))
 	return res
 }
 

@@ -9,12 +9,18 @@
 //
 // A scrape renders the snapshot that the agent exported last and samples nothing
 // itself, so a value is as old as the last tick. Families, names and labels are
-// derived from the metrics of the snapshot, see [Name].
+// derived from the metrics of the snapshot, see [Name]. [Config.Selection] chooses the
+// metrics.
 //
 // All families of [Exporter.Collect] have the prefix gmpulse_, so that an Exporter
-// can share a registry with the Go and process collectors. [Exporter.Handler] serves
-// the families of client_golang's Go, process and build-info collectors too, and
-// target_info.
+// can share a registry with client_golang's Go and process collectors, which have much of
+// the same under other names. [Exporter.Handler] serves those only if [Config.GoCollectors]
+// asks for them.
+//
+// A histogram has native buckets beside the explicit ones, for a Prometheus that scrapes
+// native histograms. Each bound is 19 % greater than the one before. histogram_quantile of
+// the native histogram differs by less than that from the quantile of the explicit buckets,
+// except below the least bound, where it differs by less than that bound.
 //
 // Metrics whose names or labels Prometheus does not accept, and values that appear
 // twice, are skipped and counted, see [Exporter.Skipped]. They do not fail the scrape.
@@ -40,8 +46,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Config configures an [Exporter]. The zero value is ready to use.
@@ -49,10 +55,13 @@ type Config struct {
 	// Collectors are additional collectors for [Exporter.Handler], usually the
 	// application's own metrics. Default: none.
 	Collectors []prometheus.Collector
-	// OnlyOwn omits the families of client_golang's Go, process and build-info
-	// collectors from [Exporter.Handler], for a service that publishes them
-	// elsewhere. Default: false.
-	OnlyOwn bool
+	// GoCollectors adds the families of client_golang's Go, process and build-info
+	// collectors to [Exporter.Handler], such as go_goroutines and
+	// process_resident_memory_bytes, for dashboards that query them. They have about 45
+	// series, much of it as gmpulse's own metrics have it. Default: false.
+	GoCollectors bool
+	// Selection chooses the metrics. The zero value is the default set.
+	Selection exporters.Selection
 	// Metrics are the metrics that Describe names to a registry, in which other collectors
 	// must not use their names. The Exporter publishes others too; a pedantic registry
 	// rejects those. Default: the metrics of package sampler.
@@ -66,6 +75,7 @@ type Config struct {
 // concurrently.
 type Exporter struct {
 	logger    *slog.Logger
+	selection exporters.Selection
 	catalogue *schema // of Config.Metrics
 	handler   *handler
 	skipped   atomic.Uint64
@@ -88,13 +98,13 @@ func New(c Config) (*Exporter, error) {
 	if c.Metrics == nil {
 		c.Metrics = sampler.Metrics()
 	}
-	e := &Exporter{logger: c.Logger, catalogue: newSchema(nil, c.Metrics)}
+	e := &Exporter{logger: c.Logger, selection: c.Selection, catalogue: newSchema(nil, c.Metrics, c.Selection)}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}
 	e.schema = e.catalogue
 	var all []prometheus.Collector
-	if !c.OnlyOwn {
+	if c.GoCollectors {
 		all = append(all,
 			collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -154,7 +164,7 @@ func (e *Exporter) replace(s *runtimeinfo.Snapshot) (before, after *schema, err 
 	}
 	before = e.schema
 	if !slices.Equal(before.metrics, s.Metrics()) {
-		e.schema = newSchema(e.catalogue, s.Metrics())
+		e.schema = newSchema(e.catalogue, s.Metrics(), e.selection)
 	}
 	e.snapshot = s
 	return before, e.schema, nil
@@ -177,10 +187,10 @@ func (e *Exporter) Shutdown(context.Context) error {
 }
 
 // Handler returns an [http.Handler] for scrapes. It serves the families of the
-// Exporter, target_info, [Config.Collectors], and the families of client_golang's
-// Go, process and build-info collectors, as text, OpenMetrics or protobuf, with gzip
-// if the client accepts it. A family that cannot be gathered is omitted and counted
-// in promhttp_metric_handler_errors_total.
+// Exporter, target_info, and those of [Config.Collectors] and [Config.GoCollectors], as
+// text, OpenMetrics or protobuf, with gzip if the client accepts it. If there are other
+// collectors, a family that cannot be gathered is omitted and counted in
+// promhttp_metric_handler_errors_total.
 //
 // At most 4 scrapes run at a time; up to 16 more requests wait at most 2 s. The
 // handler answers 503 to further requests, and to a scrape that takes longer than
@@ -195,13 +205,15 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // values, and duplicates.
 func (e *Exporter) Skipped() uint64 { return e.skipped.Load() }
 
-// Describe sends the descriptors of the whole catalogue, including metrics that this
-// platform lacks. Gauges that the application adds are not described: the
+// Describe sends the descriptors of the selected metrics of the catalogue, including those
+// that this platform lacks. Gauges that the application adds are not described: the
 // descriptors must never change, or Unregister does not find the Exporter. Every
 // registry accepts undescribed metrics except a pedantic one, which is meant for tests.
 func (e *Exporter) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range e.catalogue.descs {
-		ch <- desc
+		if desc != nil {
+			ch <- desc
+		}
 	}
 }
 
