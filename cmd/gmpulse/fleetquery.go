@@ -52,7 +52,7 @@ var (
 	saturation  = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
 	anomalies   = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
 	allFigures  = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
-	recordLevel = serviceLabel + "_" + "version:gmpulse_"
+	recordPrefix = "gmpulse:version_"
 )
 
 // byVersion is an aggregation over the instances of a version.
@@ -61,7 +61,7 @@ type byVersion struct{ operator, values, record string }
 // query returns the PromQL expression.
 func (q *fleetQuery) query(f byVersion) string {
 	if q.recorded {
-		return recordLevel + f.record + q.selector()
+		return recordPrefix + f.record + q.selector()
 	}
 	by := fmt.Sprintf("%s by (%s, %s) ", f.operator, serviceLabel, versionLabel)
 	if f.values == "target_info" {
