@@ -56,6 +56,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
@@ -75,6 +76,7 @@ var running atomic.Bool //nolint:gochecknoglobals // it is a property of the pro
 // Agent is an agent that [Start] returned. Its methods are safe for concurrent use. They do
 // no harm if the agent is disabled, did not start, or has stopped.
 type Agent struct {
+	resource  *resource.Resource
 	service   string
 	logger    *slog.Logger
 	engine    *engine.Engine // nil if the agent is disabled or did not start
@@ -140,15 +142,15 @@ func idle(s *settings, why error) (*Agent, error) {
 	if err != nil {
 		return nil, err // impossible: the configuration is empty
 	}
-	a := &Agent{logger: s.logger, processor: p, failure: why}
+	a := &Agent{resource: describe(s.resource), logger: s.logger, processor: p, failure: why}
 	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
 	return a, errors.Join(why, p.Shutdown(context.Background()))
 }
 
 func start(s *settings) (*Agent, error) {
-	resource := describe(s.service, s.resource)
-	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
-	if err := a.begin(s, resource); err != nil {
+	r := describe(s.resource)
+	a := &Agent{resource: r, service: serviceName(r), logger: s.logger, stopped: make(chan struct{})}
+	if err := a.begin(s, attributesOf(r)); err != nil {
 		a.stopping.Store(true)
 		if a.processor != nil {
 			var q guard.Poller[bool]
@@ -161,8 +163,8 @@ func start(s *settings) (*Agent, error) {
 }
 
 // begin assembles the agent, opens its listener and starts its engine.
-func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
-	p, err := a.assemble(s, resource)
+func (a *Agent) begin(s *settings, attrs []runtimeinfo.Attr) error {
+	p, err := a.assemble(s, attrs)
 	if err != nil {
 		return err
 	}
@@ -174,6 +176,9 @@ func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
 			return err
 		}
 		a.server = serve(l, s.access.guard(l.Addr(), h), a.logger)
+	}
+	if err := s.metrics.Check(a.engine.Metrics()); err != nil {
+		a.logger.Warn("gmpulse: WithMetrics or GMPULSE_METRICS has an entry without effect, unless the application adds such a metric", slog.Any("error", err))
 	}
 	keepSlow(s.recorder, a.evidence)
 	if s.evidence != nil && s.evidence.Dir != "" {
@@ -189,9 +194,19 @@ func (a *Agent) announce(s *settings) {
 		attrs = append(attrs, slog.String("page", a.server.url(pagePath)), slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
 	}
 	if s.fluentd.URL != "" {
-		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
+		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.Duration("fluentd_interval", a.intervalOf("fluentd")), slog.String("spool", spoolPlace(s)))
 	}
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", attrs...)
+}
+
+// intervalOf returns the time between two calls of an exporter.
+func (a *Agent) intervalOf(exporter string) time.Duration {
+	for _, x := range a.engine.Stats().Exporters {
+		if x.Name == exporter {
+			return x.Interval
+		}
+	}
+	return 0
 }
 
 func spoolPlace(s *settings) string {

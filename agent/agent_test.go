@@ -17,14 +17,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -99,11 +104,54 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+// WithMetrics and WithPrometheus choose what /metrics serves. The page has every metric.
+func TestMetricsAreSelected(t *testing.T) {
+	mine := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mine", Help: "Mine."}, func() float64 { return 8 })
+	a, _ := start(t, agent.WithMetrics("agent", "-gmpulse.exporter.*", "go.cpu.time"),
+		agent.WithPrometheus(prom.Config{GoCollectors: true, Collectors: []prometheus.Collector{mine}}))
+	testutil.Eventually(t, "/metrics has the metrics of the agent", func() bool {
+		_, body := get(t, a.URL()+"metrics")
+		return strings.Contains(body, "\ngmpulse_ticks_total ")
+	})
+	_, body := get(t, a.URL()+"metrics")
+	for _, want := range []string{"\ngmpulse_cpu_time_seconds_total{", "\ngmpulse_host_failures_total ", "\ngo_goroutines ", "\nmine 8\n", "\ntarget_info{"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for _, not := range []string{"\ngmpulse_exporter_up{", "\ngmpulse_goroutine_user "} {
+		if strings.Contains(body, not) {
+			t.Errorf("%q is served", not)
+		}
+	}
+	if _, ok := a.Snapshot().Number("gmpulse.goroutine.user"); !ok {
+		t.Error("the snapshot lacks a metric that is not selected")
+	}
+	stop(t, a)
+}
+
+// GMPULSE_GO_COLLECTORS adds the families of client_golang.
+func TestGoCollectorsFromTheEnvironment(t *testing.T) {
+	t.Setenv("GMPULSE_GO_COLLECTORS", "on")
+	a, _ := start(t)
+	if _, body := get(t, a.URL()+"metrics"); !strings.Contains(body, "\nprocess_resident_memory_bytes ") {
+		t.Error("/metrics lacks client_golang's families")
+	}
+	stop(t, a)
+}
+
+func TestWithMetricsReportsMalformedEntries(t *testing.T) {
+	_, err := agent.Start(agent.WithListen("off"), agent.WithMetrics("default", "a b"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	if err == nil || !strings.Contains(err.Error(), `WithMetrics: "a b"`) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestServerAnswersAllRoutes(t *testing.T) {
 	a, log := start(t)
 	testutil.Eventually(t, "/metrics has the metrics of the agent", func() bool {
 		_, body := get(t, a.URL()+"metrics")
-		return strings.Contains(body, "gmpulse_goroutine_user ") && strings.Contains(body, "\ngo_goroutines ")
+		return strings.Contains(body, "gmpulse_goroutine_user ") && !strings.Contains(body, "\ngo_goroutines ")
 	})
 	code, body := get(t, a.URL()+"healthz")
 	var h struct {
@@ -258,7 +306,7 @@ func TestGaugeReachesMetrics(t *testing.T) {
 // metrics and in an event.
 func TestGaugeAtItsCeilingIsAnAnomaly(t *testing.T) {
 	events := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t,
+	a, _ := start(t, agent.WithMetrics("baselines"),
 		agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 40}}}),
 		agent.WithExporter("events", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {
@@ -408,7 +456,7 @@ func TestOtelSDKDisabledDisablesTheAgent(t *testing.T) {
 }
 
 // Start warns about unknown GMPULSE_ variables, except those that Kubernetes sets for a service
-// named gmpulse, and accepts empty elements in OTEL_RESOURCE_ATTRIBUTES.
+// named gmpulse.
 func TestWarnsAboutUnknownVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_INTERVALL":               "1s",
@@ -417,7 +465,6 @@ func TestWarnsAboutUnknownVariables(t *testing.T) {
 		"GMPULSE_PORT":                    "tcp://10.0.0.1:9464",
 		"GMPULSE_PORT_9464_TCP_ADDR":      "10.0.0.1",
 		"GMPULSE_DEMO_SERVICE_PORT_PAGES": "9464",
-		"OTEL_RESOURCE_ATTRIBUTES":        "team=checkout, ,",
 	} {
 		t.Setenv(name, value)
 	}
@@ -439,7 +486,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	a, err := agent.Start(
 		agent.WithLogger(slog.New(slog.DiscardHandler)),
 		agent.WithInterval(30*time.Minute),
-		agent.WithResource(runtimeinfo.Attr{Key: "team", Value: "y"}),
+		agent.WithResource(resource.NewSchemaless(attribute.String("team", "y"))),
 		agent.WithExporter("first", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			if first == nil {
 				first = s
@@ -556,7 +603,7 @@ func TestConcurrentStop(t *testing.T) {
 		agent.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
-		})))
+		}), engine.EveryTick()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -19,18 +16,18 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // assemble makes the engine with its analyzers and exporters, and returns the handlers of the
 // exporters that serve pages. The error joins all problems.
-func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
+func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
 		a.enrich.History = a.history
@@ -51,7 +48,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
-		engine.WithResource(resource...),
+		engine.WithResource(attrs...),
 		engine.WithAnalyzer("spans", a.spans),
 		engine.WithAnalyzer("history", a.history),
 	}
@@ -64,16 +61,9 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 	errs := []error{s.wrong, s.access.validate()}
 	served, more, err := a.standardParts(s)
 	opts, errs = append(opts, more...), append(errs, err)
-	for _, x := range s.exporters {
-		if x.queue != nil {
-			opts = append(opts, engine.WithQueue(x.name, x.exporter, x.queue))
-			continue
-		}
-		opts = append(opts, engine.WithExporter(x.name, x.exporter))
-	}
 	more, err = a.speakers(s)
 	opts, errs = append(opts, more...), append(errs, err)
-	a.engine, err = engine.New(opts...)
+	a.engine, err = engine.New(append(opts, s.exporters...)...)
 	return served, errors.Join(append(errs, err)...)
 }
 
@@ -85,17 +75,25 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 			opts = append(opts, o())
 		}
 	}
-	metrics, err := prom.New(prom.Config{})
+	c := s.prometheus
+	c.Selection = s.metrics
+	if c.Logger == nil {
+		c.Logger = s.logger
+	}
+	metrics, err := prom.New(c)
+	if err != nil {
+		err = fmt.Errorf("agent: WithPrometheus: %w", err)
+	}
 	add(err, func() engine.Option {
 		served.metrics = metrics.Handler()
-		return engine.WithExporter("prometheus", metrics)
+		return engine.WithExporter("prometheus", metrics, engine.EveryTick())
 	})
 	a.evidence, err = a.newEvidence(s)
 	errs = append(errs, err)
 	live, err := a.newPage(s)
 	add(err, func() engine.Option {
 		served.live = live.Handler()
-		return engine.WithExporter("page", live)
+		return engine.WithExporter("page", live, engine.EveryTick())
 	})
 	if !s.noBaselines {
 		w, err := newBaselines(s)
@@ -106,10 +104,10 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 	}
 	if s.fluentd.URL != "" {
 		x, err := newFluentd(s, a.service)
-		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats) })
+		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats, s.fluentdPace...) })
 	}
 	if a.evidence != nil {
-		opts = append(opts, engine.WithExporter("evidence", a.evidence), engine.WithAnalyzer("evidence", a.evidence))
+		opts = append(opts, engine.WithExporter("evidence", a.evidence, engine.EveryTick()), engine.WithAnalyzer("evidence", a.evidence))
 	}
 	return served, opts, errors.Join(errs...)
 }
@@ -139,12 +137,12 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
 		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins:  p,
+		Origin:   p.Origin,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,
 	}
 	if s.recorder != nil {
-		c.Recorder = s.recorder
+		c.Record = s.recorder.Record
 	}
 	return goroutines.NewDetector(c)
 }
@@ -162,32 +160,11 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 	if c.Logger == nil {
 		c.Logger = s.logger
 	}
-	for _, name := range unknownCeilings(&c) {
-		s.logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists the signals", slog.String("signal", name))
-	}
 	w, err := baseline.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("agent: WithBaselines: %w", err)
 	}
 	return w, nil
-}
-
-// unknownCeilings returns the names in c.Ceilings that no signal has, except the names of
-// root span signals, which the agent adds later. It finds the default signals with baseline.New, which
-// returns an error if a signal has the name of a default one.
-func unknownCeilings(c *baseline.Config) (unknown []string) {
-	for name := range c.Ceilings {
-		own := slices.ContainsFunc(c.Signals, func(s baseline.Signal) bool { return s.Metric == name })
-		if own || strings.HasPrefix(name, "root_span.") {
-			continue
-		}
-		_, err := baseline.New(baseline.Config{Signals: []baseline.Signal{{Metric: name}}, Logger: slog.New(slog.DiscardHandler)})
-		if err == nil {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	return unknown
 }
 
 func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
@@ -200,6 +177,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	}
 	if c.Resolution == 0 {
 		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // engine.New reports a longer interval
+	}
+	if c.MaxViewers == 0 {
+		c.MaxViewers = viewerLimit(connectionLimit(fileLimit()))
 	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
@@ -222,7 +202,7 @@ func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger

@@ -12,12 +12,35 @@ import (
 
 var update = flag.Bool("update", false, "write the generated files")
 
-// listenerLimits is the part of docs/configuration.md about the agent's server.
-const listenerLimits = `
+// sections are the part of docs/configuration.md below the table.
+const sections = `
+## Which metrics does /metrics serve?
+
+By default /metrics has the metrics that [metrics.md](metrics.md) marks in the column "Default": at most 150 series of a process
+without spans. GMPULSE_METRICS chooses others. Its entries apply from left to right:
+
+| entry | meaning |
+| --- | --- |
+| default, all | the default set, every metric |
+| scheduler, memory, gc, cpu, process, container, system, spans, leaks, capacity, baselines, agent, user | a subsystem; user is the gauges of the application |
+| go.cpu.time, gmpulse.exporter.* | a metric by its name in metrics.md, or a pattern |
+| -system | removes what the entry matches |
+
+If the first entry removes metrics, the list begins with the default set. For example, default,gmpulse.expected adds the bands of the
+baselines, -baselines,-container leaves out two subsystems, and scheduler,gc,user is three subsystems. The agent logs an entry that is
+malformed or matches no metric, with the most similar name. In code, agent.WithMetrics has the same entries, and
+[exporters.NewSelection](../exporters/selection.go) makes the selection for an exporter that you construct yourself. The live page and
+evidence have every metric.
+
+The families of client_golang, such as go_goroutines and process_resident_memory_bytes, have much of the same under other names.
+GMPULSE_GO_COLLECTORS=on adds them, 45 series, for dashboards that query them.
+
+## The agent's own listener
 ## The agent's own listener
 
-The listener keeps at most 192 connections. Each takes a file descriptor of the service. When a client opens one more, the listener
-closes the connection that has waited longest without an accepted request. It disconnects clients that it refuses after the answer, and
+The listener keeps at most 192 connections. If the process may open fewer than 768 files (ulimit -n), it keeps a quarter of that
+number, but at least 24. Each takes a file descriptor of the service. At most two thirds of them may be viewers of the page. When a
+client opens one more, the listener closes the connection that has waited longest without an accepted request. It disconnects clients that it refuses after the answer, and
 connections without a request after 35 s. A client must send the header of a request, at most 32 KB, within 5 s.
 
 The agent builds an answer in memory and then sends it. It disconnects a client that accepts nothing for 10 s. At most 16 MB of the page and
@@ -52,7 +75,7 @@ func TestConfigurationReference(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", v.name, v.form, v.defaultText, v.help, malformed)
 	}
-	b.WriteString(listenerLimits)
+	b.WriteString(sections)
 	if *update {
 		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 			t.Fatal(err)

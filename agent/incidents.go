@@ -5,7 +5,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
@@ -18,7 +17,7 @@ func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
 	var errs []error
 	page := a.pageURL(s.pageURL)
 	if s.logsIncidents() {
-		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page)))
+		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page), engine.EveryTick()))
 	}
 	if c := s.alertmanager; len(c.URLs) > 0 {
 		if c.PageURL == nil {
@@ -28,7 +27,7 @@ func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("agent: WithAlertmanager: %w", err))
 		} else {
-			opts = append(opts, engine.WithExporter("alertmanager", x))
+			opts = append(opts, engine.WithExporter("alertmanager", x, engine.EveryTick()))
 		}
 	}
 	if c := s.webhook; c.URL != "" {
@@ -39,7 +38,7 @@ func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("agent: WithWebhook: %w", err))
 		} else {
-			opts = append(opts, engine.WithExporter("webhook", x))
+			opts = append(opts, engine.WithExporter("webhook", x, engine.EveryTick()))
 		}
 	}
 	return opts, errors.Join(errs...)
@@ -51,7 +50,7 @@ func (s *settings) logsIncidents() bool {
 	if s.logEvents != nil {
 		return *s.logEvents
 	}
-	return !slices.ContainsFunc(s.exporters, func(x namedExporter) bool { return exporters.LogsIncidents(x.exporter) })
+	return !s.logged
 }
 
 // pageURL returns a function that returns the address of the live page: the configured one, or that

@@ -3,17 +3,23 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -60,26 +66,52 @@ func WithHostInterval(d time.Duration) Option {
 	}
 }
 
-// WithResource adds attributes that describe the process in every snapshot, like
-// OTEL_RESOURCE_ATTRIBUTES. The attribute service.name sets the name of the service. An
-// attribute overrides one with the same key from the environment.
-func WithResource(attrs ...runtimeinfo.Attr) Option {
+// WithResource sets the resource of the application's OpenTelemetry SDK, which then describes
+// the process in every snapshot too. Its attributes override those that the agent detects and
+// those of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. The agent detects the service, the
+// host, the process and, in Kubernetes, the pod and the container. Several resources are
+// merged; nil changes nothing. [Agent.Resource] returns the result.
+//
+// To set single attributes:
+//
+//	agent.WithResource(resource.NewSchemaless(attribute.String("team", "checkout")))
+func WithResource(r *resource.Resource) Option {
+	return func(s *settings) { s.resource = merge(s.resource, r) }
+}
+
+// WithMetrics chooses the metrics on /metrics, like GMPULSE_METRICS. [exporters.NewSelection]
+// describes the entries: agent.WithMetrics("default", "-container", "gmpulse.exporter.*"). An
+// entry that matches no metric is logged. The live page and evidence have every metric. The
+// default, and the meaning of no entry, is the default set, which docs/metrics.md marks.
+func WithMetrics(entries ...string) Option {
 	return func(s *settings) {
-		for _, a := range attrs {
-			if a.Key == "service.name" {
-				s.service = a.Value
-				continue
-			}
-			s.resource = append(s.resource, a)
+		selected, err := exporters.NewSelection(entries...)
+		if err != nil {
+			s.wrong = errors.Join(s.wrong, fmt.Errorf("agent: WithMetrics: %w", err))
 		}
+		s.metrics = selected
 	}
 }
 
-// WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like
-// GMPULSE_FLUENTD. Tag defaults to "gmpulse" and Service to the name of the service. The
-// zero Config, and any other without a URL, switches the exporter off. It is off by default.
-func WithFluentd(c fluentd.Config) Option {
-	return func(s *settings) { s.fluentd = c }
+// WithPrometheus configures /metrics, for example to serve the application's own collectors
+// there too. GoCollectors is like GMPULSE_GO_COLLECTORS. The agent sets Selection, see
+// [WithMetrics], and Logger defaults to the agent's.
+func WithPrometheus(c prom.Config) Option {
+	return func(s *settings) { s.prometheus = c }
+}
+
+// WithFluentd sends samples and events to a server of Fluentd's Forward protocol, like
+// GMPULSE_FLUENTD and the GMPULSE_FLUENTD_ variables, all of which it overrides. Tag defaults
+// to "gmpulse" and Service to the name of the service. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
+//
+// [engine.Every] sets how often a summary of the samples is sent, like GMPULSE_FLUENTD_INTERVAL.
+// The default is ten seconds.
+func WithFluentd(c fluentd.Config, opts ...engine.ExporterOption) Option {
+	return func(s *settings) {
+		s.fluentd = c
+		s.fluentdPace = append(slices.Clip(s.fluentdPace), opts...)
+	}
 }
 
 // WithSpool configures the queue of records that wait for Fluentd, like GMPULSE_SPOOL_DIR,
@@ -133,17 +165,29 @@ func WithEnabled(on bool) Option {
 // unique; the agent uses the names "prometheus", "page", "fluentd", "evidence",
 // "incident_log", "alertmanager" and "webhook" itself.
 // The agent shuts the exporter down when it stops.
-func WithExporter(name string, e exporters.Exporter) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
+//
+// The exporter receives a summary of the samples every ten seconds, and events at once.
+// [engine.Every] sets another interval, and [engine.EveryTick] delivers every sample:
+//
+//	a, err := agent.Start(agent.WithExporter("otlp", x, engine.Every(time.Minute)))
+//
+// See [engine.WithExporter] for the details.
+func WithExporter(name string, e exporters.Exporter, opts ...engine.ExporterOption) Option {
+	return WithQueue(name, e, nil, opts...)
 }
 
 // WithQueue adds an exporter that has a queue, see [engine.WithQueue]. An exporter behind a
 // spool is one:
 //
 //	x, err := spool.New(next, spool.Config{Name: "otlp", Dir: dir})
-//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats))
-func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e, stats}) }
+//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats, engine.Every(otlp.Interval())))
+//
+// It is called as often as an exporter of [WithExporter].
+func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats, opts ...engine.ExporterOption) Option {
+	return func(s *settings) {
+		s.exporters = append(s.exporters, engine.WithQueue(name, e, stats, opts...))
+		s.logged = s.logged || exporters.LogsIncidents(e)
+	}
 }
 
 // WithBaselines configures the baselines: signals in addition to the default ones, ceilings,

@@ -6,14 +6,17 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -27,8 +30,11 @@ type settings struct {
 	listenFixed  bool   // the address was configured: do not try other ports
 	interval     time.Duration
 	hostInterval time.Duration
+	metrics      exporters.Selection
+	prometheus   prom.Config
 	fluentd      fluentd.Config // URL "" is off
-	spool        spool.Config   // of the Fluentd exporter
+	fluentdPace  []engine.ExporterOption
+	spool        spool.Config // of the Fluentd exporter
 	noLabels     bool
 	noEnrichment bool
 	noBaselines  bool
@@ -38,21 +44,15 @@ type settings struct {
 	evidence     *evidence.Config // nil is off
 	noRecorder   bool
 	recorder     *exectrace.Recorder // nil is the default one
-	service      string
-	resource     []runtimeinfo.Attr
+	resource     *resource.Resource  // overrides what the agent detects; may be nil
 	logger       *slog.Logger
 	logEvents    *bool               // nil: on, unless an exporter logs incidents
+	logged       bool                // an exporter of the application logs incidents
 	alertmanager alertmanager.Config // without URLs it is off
 	webhook      webhook.Config      // URL "" is off
 	pageURL      string              // "": the address of the agent's server
-	exporters    []namedExporter
+	exporters    []engine.Option
 	warnings     []warning
-}
-
-type namedExporter struct {
-	name     string
-	exporter exporters.Exporter
-	queue    func() exporters.Stats // nil if the exporter has no queue
 }
 
 // warning is a log line about a setting that has no effect.
@@ -72,11 +72,17 @@ func (s *settings) warnUnused() {
 	if s.fluentd.URL == "" && spooled {
 		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the Fluentd exporter, and GMPULSE_FLUENTD is not set", slog.String("dir", s.spool.Dir))
 	}
+	if s.fluentd.URL == "" && len(s.fluentdPace) > 0 {
+		s.warn("gmpulse: the interval of Fluentd is not used: GMPULSE_FLUENTD is not set")
+	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))
 	}
 	if s.webhook.URL == "" && s.webhook.Secret != "" {
 		s.warn("gmpulse: the secret of the webhook is not used: GMPULSE_WEBHOOK is not set")
+	}
+	if c := s.fluentd; c.URL == "" && c.CAFile+c.CertFile+c.KeyFile+c.SharedKey+c.Username+c.Password != "" {
+		s.warn("gmpulse: the certificates and credentials for Fluentd are not used: GMPULSE_FLUENTD is not set")
 	}
 	if s.noBaselines && (s.baselines.StateFile != "" || s.baselines.AlertsPerWeek != 0) {
 		s.warn("gmpulse: baselines are off: GMPULSE_STATE_FILE and GMPULSE_ALERTS_PER_WEEK have no effect")

@@ -13,29 +13,29 @@ import (
 var (
 	// The cost and the health of the agent itself.
 	ticksMetric        = &runtimeinfo.Metric{Name: "gmpulse.ticks", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Samples taken."}
-	ticksMissedMetric  = &runtimeinfo.Metric{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Ticks that were skipped because an earlier one took too long."}
+	ticksMissedMetric  = &runtimeinfo.Metric{Name: "gmpulse.ticks_missed", Unit: "{tick}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Ticks that were skipped because an earlier one took too long."}
 	tickDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.tick.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the previous tick took."}
-	hostDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.host.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Time that the last host pass took; absent before the first."}
+	hostDurationMetric = &runtimeinfo.Metric{Name: "gmpulse.host.duration", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Time that the last host pass took; absent before the first."}
 	// Distinguishes stale host values from constant ones.
-	hostAgeMetric       = &runtimeinfo.Metric{Name: "gmpulse.host.age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the host values in this snapshot; absent before the first host pass."}
-	hostFailuresMetric  = &runtimeinfo.Metric{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Host sources that failed or panicked."}
-	gaugeFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of gauges of the application that panicked, took too long or returned no finite number."}
+	hostAgeMetric       = &runtimeinfo.Metric{Name: "gmpulse.host.age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Age of the host values in this snapshot; absent before the first host pass."}
+	hostFailuresMetric  = &runtimeinfo.Metric{Name: "gmpulse.host.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Host sources that failed or panicked."}
+	gaugeFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.callbacks.failed", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Calls of gauges of the application that panicked, took too long or returned no finite number."}
 	// Shows that values are absent because an analyzer failed.
-	analyzerFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.analyzer.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an analyzer that did not return in time or panicked, by reason.", Keys: []string{"analyzer", "reason"}}
+	analyzerFailuresMetric = &runtimeinfo.Metric{Name: "gmpulse.analyzer.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Calls of an analyzer that did not return in time or panicked, by reason.", Keys: []string{"analyzer", "reason"}}
 	// accepted = delivered + dropped + pending holds at any time, for snapshots and for events.
-	acceptedMetric  = &runtimeinfo.Metric{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events handed to an exporter.", Keys: []string{"exporter", "record"}}
-	deliveredMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter delivered.", Keys: []string{"exporter", "record"}}
-	droppedMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}}
-	pendingMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that wait for an exporter.", Keys: []string{"exporter", "record"}}
+	acceptedMetric  = &runtimeinfo.Metric{Name: "gmpulse.exporter.accepted", Unit: "{record}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Snapshots and events handed to an exporter.", Keys: []string{"exporter", "record"}}
+	deliveredMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.delivered", Unit: "{record}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Snapshots and events that an exporter delivered.", Keys: []string{"exporter", "record"}}
+	droppedMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.dropped", Unit: "{record}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots and events that an exporter did not deliver, by reason.", Keys: []string{"exporter", "record", "reason"}}
+	pendingMetric   = &runtimeinfo.Metric{Name: "gmpulse.exporter.pending", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Snapshots and events that wait for an exporter.", Keys: []string{"exporter", "record"}}
 	// Shows at one backend that another one is down.
-	failuresMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}}
-	upMetric       = &runtimeinfo.Metric{Name: "gmpulse.exporter.up", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}}
+	failuresMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}}
+	upMetric       = &runtimeinfo.Metric{Name: "gmpulse.exporter.up", Unit: "", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}}
 	// The length and size of an outage of the backend, and whether a restart would lose records.
-	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Size of the records in the spool of an exporter.", Keys: []string{"exporter"}}
-	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the oldest record in the spool of an exporter; 0 if the spool is empty.", Keys: []string{"exporter"}}
-	spoolOnDiskMetric    = &runtimeinfo.Metric{Name: "gmpulse.spool.on_disk", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 if the spool of an exporter is on disk and survives the process, 0 if it is only in memory.", Keys: []string{"exporter"}}
+	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Size of the records in the spool of an exporter.", Keys: []string{"exporter"}}
+	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the oldest record in the spool of an exporter; 0 if the spool is empty.", Keys: []string{"exporter"}}
+	spoolOnDiskMetric    = &runtimeinfo.Metric{Name: "gmpulse.spool.on_disk", Unit: "", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 if the spool of an exporter is on disk and survives the process, 0 if it is only in memory.", Keys: []string{"exporter"}}
 	// Snapshots that a SIGKILL would lose. It stays above zero if fsync takes longer than a tick.
-	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are not yet written to disk; a kill would lose them. 0 if the spool has no directory.", Keys: []string{"exporter"}}
+	spoolUnsavedMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.unsaved", Unit: "{record}", Kind: runtimeinfo.KindUpDownCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Snapshots in the spool of an exporter that are not yet written to disk; a kill would lose them. 0 if the spool has no directory.", Keys: []string{"exporter"}}
 )
 
 // Metrics returns the metrics that every engine adds about its own work and its exporters.
@@ -104,17 +104,18 @@ func addAccount(d *runtimeinfo.Draft, exporter, record string, a *exporters.Acco
 }
 
 // snapshotDrops and eventDrops return the reasons for which an exporter can drop. Each has a
-// series from the first snapshot, because rate() needs the value before the first drop.
+// series from the first snapshot, because rate() needs the value before the first drop. No
+// snapshot has what was dropped at shutdown, which is after the last one.
 func snapshotDrops(s *exporters.Stats) []exporters.DropReason {
 	if s.Spool != nil {
-		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+		return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropOverflow, exporters.DropRejected, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
 	}
-	return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropRejected, exporters.DropShutdown}
+	return []exporters.DropReason{exporters.DropReplaced, exporters.DropFailed, exporters.DropRejected}
 }
 
 func eventDrops(s *exporters.Stats) []exporters.DropReason {
 	if s.Spool != nil {
-		return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
+		return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropExpired, exporters.DropUnreadable, exporters.DropDeadLetter}
 	}
-	return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected, exporters.DropShutdown}
+	return []exporters.DropReason{exporters.DropOverflow, exporters.DropRejected}
 }

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command gmpulse prints incident bundles of the agent, and analyzes execution traces:
+// Command gmpulse prints incident bundles of the agent, analyzes execution traces, and shows the
+// state of running services:
 //
-//	gmpulse inspect BUNDLE   print the verdicts, goroutine groups, spans and files of a bundle
-//	gmpulse trace FILE       print where the time of OpenTelemetry spans went, from any
-//	                         execution trace that "go tool trace" opens
+//	gmpulse inspect BUNDLE          print the verdicts, goroutine groups, spans and files of a bundle
+//	gmpulse trace FILE              print where the time of OpenTelemetry spans went, from any
+//	                                execution trace that "go tool trace" opens
+//	gmpulse top URL...              show services beside each other, from the APIs of their pages
+//	gmpulse fleet -prometheus URL   print which versions of a service leak, from the metrics that
+//	                                Prometheus has of all instances
 //
-// The exit status is 0 on success, 1 if a file cannot be read, and 2 for wrong usage.
+// The exit status is 0 on success, 1 if a file or server cannot be read, 2 for wrong usage, and 3
+// if fleet -fail has found a leak.
 package main
 
 import (
@@ -30,14 +35,31 @@ const (
 	statusOK = iota
 	statusFailed
 	statusUsage
+	statusLeaks
 )
 
 const usage = `usage: gmpulse inspect [-top N] BUNDLE
        gmpulse trace [-top N] FILE
+       gmpulse top [-token-file FILE] [-every 2s] [-once] URL...
+       gmpulse fleet -prometheus URL [-service NAME] [-since 24h] [-top N] [-json] [-fail]
 
 inspect   print an incident bundle; BUNDLE is its directory
 trace     print where the time of OpenTelemetry spans went in an execution trace
--top N    list at most N groups, names and spans (default 10)
+top       show running services beside each other; URL is the address of a page, such as
+          localhost:9464 or https://shop.internal/debug/gmpulse/
+fleet     print which versions of a service leak goroutines, from the metrics of all instances
+
+-top N              list at most N groups, names, spans, versions or instances (default 10)
+-token-file FILE    file with the token of the services, or for fleet of Prometheus
+-every D            time between two readings (default 2s)
+-once               print once; also if the output is not a terminal
+-prometheus URL     address of Prometheus or of a server with its API
+-service NAME       only the service with this service.name (default all)
+-since D            how far back to look for the start of versions and leaks (default 24h)
+-timeout D          time for all queries (default 30s)
+-page TEMPLATE      address of the page of an instance (default http://{instance}/debug/gmpulse/)
+-json               print JSON
+-fail               exit with status 3 if a version leaks, for pipelines that deploy
 `
 
 // errUsage marks errors of the command line.
@@ -51,6 +73,8 @@ func run(ctx context.Context, args []string, out, diagnostics io.Writer) (status
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(out, usage)
 		return statusOK
+	case errors.Is(err, errLeaks):
+		return statusLeaks
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(diagnostics, "gmpulse: %s\n\n%s", plain(err.Error()), usage)
 		return statusUsage
@@ -64,25 +88,52 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) err
 	if len(args) == 0 {
 		return fmt.Errorf("%w: no command", errUsage)
 	}
-	commands := map[string]func(context.Context, printer, string) error{"inspect": inspect, "trace": traceFile}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-		return flag.ErrHelp
-	}
-	f := commands[args[0]]
-	if f == nil {
-		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
-	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	top := flags.Int("top", 10, "")
+	p := printer{out: out, progress: diagnostics}
+	flags.IntVar(&p.top, "top", 10, "")
+	var f fleetFlags
+	var t topFlags
+	least, most := 1, 1 // number of arguments
+	call := func() error { return nil }
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		return flag.ErrHelp
+	case "inspect":
+		call = func() error { return inspect(ctx, p, flags.Arg(0)) }
+	case "trace":
+		call = func() error { return traceFile(ctx, p, flags.Arg(0)) }
+	case "top":
+		t.define(flags)
+		most = maxPages
+		call = func() error { return top(ctx, &t, p, flags.Args()) }
+	case "fleet":
+		f.define(flags)
+		least, most = 0, 0
+		call = func() error { return fleet(ctx, &f, p) }
+	default:
+		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
+	}
 	switch err := flags.Parse(args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
-	case flags.NArg() != 1 || *top < 1:
-		return fmt.Errorf("%w: %s needs one argument, and -top a positive number", errUsage, args[0])
+	case flags.NArg() < least || flags.NArg() > most:
+		return fmt.Errorf("%w: %s takes %s", errUsage, args[0], arguments(least, most))
+	case p.top < 1:
+		return fmt.Errorf("%w: -top must be positive", errUsage)
 	}
-	p := printer{out: out, progress: diagnostics, top: *top}
-	return f(ctx, p, flags.Arg(0))
+	return call()
+}
+
+func arguments(least, most int) string {
+	switch {
+	case most == 0:
+		return "no arguments"
+	case least == most:
+		return fmt.Sprintf("%d argument", least)
+	default:
+		return fmt.Sprintf("%d to %d arguments", least, most)
+	}
 }

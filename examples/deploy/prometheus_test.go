@@ -5,14 +5,16 @@ package deploy
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 )
 
 // promtool runs Prometheus' promtool in a folder.
@@ -56,12 +58,15 @@ func TestEveryAlertHasATest(t *testing.T) {
 	}
 }
 
-// The metrics in rules and dashboard exist. A query for a name that does not exist is
+// The metrics in rules and dashboards exist. A query for a name that does not exist is
 // valid and returns nothing, so promtool does not find it.
 func TestMetricsExist(t *testing.T) {
 	known := published(t)
-	for _, file := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json"} {
-		names := regexp.MustCompile(`\bgmpulse_\w+`).FindAllString(read(t, file), -1)
+	for _, name := range regexp.MustCompile(`record: (\S+)`).FindAllStringSubmatch(read(t, "prometheus/rules.yml"), -1) {
+		known[name[1]] = true
+	}
+	for _, file := range []string{"prometheus/rules.yml", "prometheus/rules_test.yml", "grafana/dashboard.json", "grafana/fleet.json"} {
+		names := regexp.MustCompile(`\bgmpulse[_:][\w:]+`).FindAllString(read(t, file), -1)
 		if len(names) < 20 {
 			t.Errorf("%s: only %d names of metrics found", file, len(names))
 		}
@@ -69,6 +74,39 @@ func TestMetricsExist(t *testing.T) {
 			if !known[strings.TrimSuffix(name, "_bucket")] {
 				t.Errorf("%s: no metric and no label has the name %s", file, name)
 			}
+		}
+	}
+}
+
+// Every metric that a rule queries is in the default set, and every one that the dashboard queries
+// is in the set that the app in docker-compose.yml publishes.
+func TestMetricsAreSelected(t *testing.T) {
+	entries := regexp.MustCompile(`GMPULSE_METRICS: (\S+)`).FindStringSubmatch(read(t, "docker-compose.yml"))
+	if entries == nil {
+		t.Fatal("docker-compose.yml does not set GMPULSE_METRICS")
+	}
+	compose, err := exporters.NewSelection(entries[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, selection := range map[string]exporters.Selection{"prometheus/rules.yml": {}, "grafana/dashboard.json": compose} {
+		selected := map[string]bool{}
+		for _, m := range catalogue.All() {
+			if selection.Match(m) {
+				selected[prom.Name(m)] = true
+			}
+		}
+		queries := 0
+		for _, query := range regexp.MustCompile(`(?m)\bexpr"?: .*$`).FindAllString(read(t, file), -1) {
+			for _, name := range regexp.MustCompile(`\bgmpulse_\w+`).FindAllString(query, -1) {
+				queries++
+				if !selected[strings.TrimSuffix(name, "_bucket")] {
+					t.Errorf("%s queries %s, which is not published", file, name)
+				}
+			}
+		}
+		if queries < 25 {
+			t.Errorf("%s: only %d names of metrics found", file, queries)
 		}
 	}
 }
@@ -91,40 +129,47 @@ func published(t *testing.T) map[string]bool {
 	return known
 }
 
-// Grafana can provision the dashboard, and its panels do not overlap.
-func TestDashboardPanelsDoNotOverlap(t *testing.T) {
-	var d struct {
-		UID        string
-		Templating struct{ List []struct{ Name, Type string } }
-		Panels     []struct {
-			ID      int
-			Title   string
-			GridPos struct{ X, Y, W, H int }
+// dashboard is the part of a Grafana dashboard that the tests read.
+type dashboard struct {
+	UID        string
+	Templating struct{ List []struct{ Name, Type string } }
+	Panels     []struct {
+		ID                       int
+		Type, Title, Description string
+		GridPos                  struct{ X, Y, W, H int }
+		FieldConfig              struct{ Defaults struct{ Unit string } }
+	}
+}
+
+// Grafana can provision the dashboards, their panels do not overlap, and a reader learns of each
+// panel what it shows and in which unit.
+func TestDashboards(t *testing.T) {
+	for file, uid := range map[string]string{"grafana/dashboard.json": "gmpulse", "grafana/fleet.json": "gmpulse-fleet"} {
+		var d dashboard
+		if err := json.Unmarshal([]byte(read(t, file)), &d); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := json.Unmarshal([]byte(read(t, "grafana/dashboard.json")), &d); err != nil {
-		t.Fatal(err)
-	}
-	if d.UID != "gmpulse" || d.Templating.List[0].Type != "datasource" {
-		t.Errorf("uid %q, first variable %+v", d.UID, d.Templating.List[0])
-	}
-	taken, ids := map[[2]int]string{}, map[int]bool{}
-	for _, p := range d.Panels {
-		if ids[p.ID] {
-			t.Errorf("two panels have the id %d", p.ID)
+		if d.UID != uid || d.Templating.List[0].Type != "datasource" {
+			t.Errorf("%s: uid %q, first variable %+v", file, d.UID, d.Templating.List[0])
 		}
-		ids[p.ID] = true
-		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
-			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("panel %q overlaps %q at column %d", p.Title, other, x)
+		if len(d.Panels) == 0 || len(d.Panels) > 12 {
+			t.Errorf("%s: %d panels, more than fit on one screen", file, len(d.Panels))
+		}
+		taken, ids := map[[2]int]string{}, map[int]bool{}
+		for _, p := range d.Panels {
+			if ids[p.ID] || len(p.Description) < 40 || p.FieldConfig.Defaults.Unit == "" {
+				t.Errorf("%s: panel %q has id %d, which must be unique, unit %q and description %q", file, p.Title, p.ID, p.FieldConfig.Defaults.Unit, p.Description)
+			}
+			ids[p.ID] = true
+			for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+				for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+					if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+						t.Fatalf("%s: panel %q overlaps %q at column %d", file, p.Title, other, x)
+					}
+					taken[[2]int{x, y}] = p.Title
 				}
-				taken[[2]int{x, y}] = p.Title
 			}
 		}
-	}
-	if titles := slices.Collect(maps.Values(taken)); len(titles) == 0 {
-		t.Error("no panels")
 	}
 }
 

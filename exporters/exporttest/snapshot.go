@@ -4,6 +4,7 @@ package exporttest
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
@@ -28,6 +29,23 @@ func Snapshot() *runtimeinfo.Snapshot {
 		{Key: "service.instance.id", Value: "checkout-7d9f8b6c5-x2x9k"},
 	}
 	s.Spans = spans()
+	return s
+}
+
+// Summary returns a fixed summary of ten ticks, whose last one is [Snapshot]. The metrics with
+// [runtimeinfo.Metric.Ranged] have a range in it.
+func Summary() *runtimeinfo.Snapshot {
+	last := Snapshot()
+	points := slices.Collect(last.Points())
+	for i := range points {
+		if p := &points[i]; p.Metric.Ranged {
+			p.Range = &runtimeinfo.Range{Min: p.Number / 2, Mean: p.Number, Max: 4 * p.Number}
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Seq, s.Time, s.Start = last.Seq, last.Time, last.Start
+	s.Ticks, s.Since = 10, last.Time.Add(-10*time.Second)
+	s.Resource, s.Spans = last.Resource, last.Spans
 	return s
 }
 

@@ -9,78 +9,55 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
-// BenchmarkScrape scrapes a live snapshot: through the collector in a registry, and
-// through the handler, with and without client_golang's collectors, which read /proc
-// and runtime/metrics at each scrape.
+// BenchmarkScrape scrapes a live snapshot: through the collector in a registry, and through the
+// handler, with the default metrics, with all, and with client_golang's collectors, which read
+// /proc and runtime/metrics at each scrape.
 func BenchmarkScrape(b *testing.B) {
 	e := newExporter(b, prom.Config{})
 	export(b, e, live(b))
-	own := prometheus.NewRegistry()
-	own.MustRegister(e)
+	r := prometheus.NewRegistry()
+	r.MustRegister(e)
 	b.Run("collector/gather", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := own.Gather(); err != nil {
+			if _, err := r.Gather(); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	b.Run("collector/text", func(b *testing.B) {
-		b.ReportAllocs()
-		var written int64
-		for b.Loop() {
-			families, err := own.Gather()
-			if err != nil {
-				b.Fatal(err)
-			}
-			w := &counter{}
-			for _, f := range families {
-				if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
-					b.Fatal(err)
+	for _, metrics := range []struct {
+		name   string
+		config prom.Config
+	}{{"default", prom.Config{}}, {"all", own()}, {"all+go", whole()}} {
+		e := newExporter(b, metrics.config)
+		export(b, e, live(b))
+		for _, format := range []struct{ name, accept, encoding string }{
+			{"text", acceptText, ""}, {"openmetrics", acceptOpenMetrics, ""}, {"protobuf", acceptProtobuf, ""}, {"gzip", acceptText, "gzip"},
+		} {
+			b.Run(metrics.name+"/"+format.name, func(b *testing.B) {
+				b.ReportAllocs()
+				r := httptest.NewRequestWithContext(b.Context(), "GET", "/metrics", nil)
+				r.Header.Set("Accept", format.accept)
+				r.Header.Set("Accept-Encoding", format.encoding)
+				var written int64
+				for b.Loop() {
+					w := &discard{header: http.Header{}}
+					e.Handler().ServeHTTP(w, r)
+					written = w.n
 				}
-			}
-			written = w.n
+				b.ReportMetric(float64(written), "page-bytes")
+			})
 		}
-		b.ReportMetric(float64(written), "page-bytes")
-	})
-	small := newExporter(b, prom.Config{OnlyOwn: true})
-	export(b, small, live(b))
-	for _, c := range []struct {
-		name     string
-		exporter *prom.Exporter
-		header   [2]string
-	}{
-		{"own/text", small, [2]string{"Accept", acceptText}},
-		{"own/openmetrics", small, [2]string{"Accept", acceptOpenMetrics}},
-		{"own/gzip", small, [2]string{"Accept-Encoding", "gzip"}},
-		{"page/text", e, [2]string{"Accept", acceptText}},
-		{"page/openmetrics", e, [2]string{"Accept", acceptOpenMetrics}},
-		{"page/gzip", e, [2]string{"Accept-Encoding", "gzip"}},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			e, header := c.exporter, c.header
-			b.ReportAllocs()
-			r := httptest.NewRequestWithContext(b.Context(), "GET", "/metrics", nil)
-			r.Header.Set(header[0], header[1])
-			var written int
-			for b.Loop() {
-				w := &discard{header: http.Header{}}
-				e.Handler().ServeHTTP(w, r)
-				written = int(w.n)
-			}
-			b.ReportMetric(float64(written), "page-bytes")
-		})
 	}
 }
 
 // BenchmarkExport measures the cost per tick.
 func BenchmarkExport(b *testing.B) {
-	e := newExporter(b, prom.Config{})
+	e := newExporter(b, whole())
 	s := live(b)
 	ctx := b.Context()
 	b.ReportAllocs()

@@ -7,18 +7,17 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
-	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
 func TestConformance(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 		t.Helper()
-		return newExporter(t, prom.Config{})
+		return newExporter(t, whole())
 	})
 }
 
 func TestPageHasEveryPointOfTheConformanceSnapshot(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	s := exporttest.Snapshot()
 	export(t, e, s)
 	want, got := samplesOfSnapshot(s), samplesOfPage(t, scrape(t, e, acceptText))

@@ -22,7 +22,7 @@ func TestPageHasUnusualValues(t *testing.T) {
 	for name, s := range map[string]*runtimeinfo.Snapshot{"numbers": unusualNumbers(), "labels": unusualLabels()} {
 		for _, accept := range []string{acceptText, acceptOpenMetrics} {
 			t.Run(name+"/"+accept, func(t *testing.T) {
-				e := newExporter(t, prom.Config{OnlyOwn: true})
+				e := newExporter(t, own())
 				export(t, e, s)
 				want, got := samplesOfSnapshot(s), samplesOfPage(t, scrape(t, e, accept))
 				for id, v := range want {
@@ -74,7 +74,7 @@ func unusualLabels() *runtimeinfo.Snapshot {
 // TestFormatAndCompressionFollowTheRequest checks the format, the compression and the
 // name[] filter of a scrape.
 func TestFormatAndCompressionFollowTheRequest(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	for _, c := range []struct {
 		encoding, accept, query string
@@ -120,7 +120,7 @@ func TestFormatAndCompressionFollowTheRequest(t *testing.T) {
 
 // TestProtobuf decodes the format that Prometheus requests when it scrapes native histograms.
 func TestProtobuf(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
 	r.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
@@ -145,7 +145,7 @@ func TestProtobuf(t *testing.T) {
 // TestOwnFamiliesTakePrecedence has a collector that collects a gmpulse family
 // without having described it.
 func TestOwnFamiliesTakePrecedence(t *testing.T) {
-	e := newExporter(t, prom.Config{OnlyOwn: true, Collectors: []prometheus.Collector{conflicting{}}})
+	e := newExporter(t, prom.Config{Collectors: []prometheus.Collector{conflicting{}}})
 	export(t, e, live(t))
 	scrape(t, e, acceptText)
 	page := scrape(t, e, acceptText)

@@ -75,7 +75,7 @@ func ExampleExporter_Handler() {
 }
 
 func ExampleExporter_Skipped() {
-	e, err := prom.New(prom.Config{OnlyOwn: true, Logger: slog.New(slog.DiscardHandler)})
+	e, err := prom.New(prom.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,9 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // withExemplars returns a live snapshot whose counters and histograms have exemplars.
@@ -35,7 +34,7 @@ func withExemplars(t *testing.T) *runtimeinfo.Snapshot {
 var exemplarText = regexp.MustCompile(` # \{([^}]*)\} (\S+) (\S+)\n`)
 
 func TestExemplarsInOpenMetrics(t *testing.T) {
-	e := newExporter(t, prom.Config{OnlyOwn: true})
+	e := newExporter(t, own())
 	s := withExemplars(t)
 	export(t, e, s)
 	page := scrape(t, e, acceptOpenMetrics)

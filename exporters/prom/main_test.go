@@ -17,12 +17,13 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 func TestMain(m *testing.M) {
@@ -53,6 +54,22 @@ func golden(t *testing.T, path, got string) {
 		}
 	}
 	t.Fatalf("%s has %d lines, want %d; if this is intended: go test ./exporters/prom -update", path, len(a), len(b))
+}
+
+// own is the configuration with every metric.
+func own() prom.Config {
+	all, err := exporters.NewSelection("all")
+	if err != nil {
+		panic(err)
+	}
+	return prom.Config{Selection: all}
+}
+
+// whole is own with the families of client_golang.
+func whole() prom.Config {
+	c := own()
+	c.GoCollectors = true
+	return c
 }
 
 func newExporter(tb testing.TB, c prom.Config) *prom.Exporter {
@@ -110,6 +127,7 @@ func live(tb testing.TB) *runtimeinfo.Snapshot {
 const (
 	acceptText        = "text/plain;version=0.0.4"
 	acceptOpenMetrics = "application/openmetrics-text;version=1.0.0"
+	acceptProtobuf    = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 )
 
 // scrape returns the page in the given format.

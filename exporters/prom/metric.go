@@ -6,14 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// collect sends the values of s to ch and returns how many it skipped: values of
-// rejected metrics, malformed values, and duplicates.
+// collect sends the values of the selected metrics to ch and returns how many it skipped:
+// values of rejected metrics, malformed values, and duplicates.
 func (sc *schema) collect(s *runtimeinfo.Snapshot, ch chan<- prometheus.Metric) (skipped uint64) {
 	type series struct {
 		metric *runtimeinfo.Metric
@@ -21,9 +22,11 @@ func (sc *schema) collect(s *runtimeinfo.Snapshot, ch chan<- prometheus.Metric) 
 	}
 	seen := make(map[series]bool, len(s.Metrics()))
 	for p := range s.Points() {
-		desc := sc.descs[p.Metric]
+		desc, known := sc.descs[p.Metric]
 		if desc == nil {
-			skipped++
+			if !known {
+				skipped++
+			}
 			continue
 		}
 		values := make([]string, len(p.Labels))
@@ -83,7 +86,16 @@ func newHistogram(desc *prometheus.Desc, h *runtimeinfo.Histogram, labels []stri
 		n += h.Counts[i]
 		buckets[bound] = n
 	}
-	return prometheus.NewConstHistogram(desc, h.Count(), h.Sum, buckets, labels...)
+	classic, err := prometheus.NewConstHistogram(desc, h.Count(), h.Sum, buckets, labels...)
+	x := newNative(h)
+	if err != nil || x == nil {
+		return classic, err
+	}
+	exponential, err := prometheus.NewConstNativeHistogram(desc, h.Count(), h.Sum, x.positive, nil, x.zero, int32(x.schema), x.threshold, time.Time{}, labels...)
+	if err != nil { // counts beyond 2^63
+		return classic, nil
+	}
+	return histogram{classic, exponential}, nil
 }
 
 func newExemplar(x *runtimeinfo.Exemplar) prometheus.Exemplar {

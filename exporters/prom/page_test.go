@@ -21,8 +21,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // upstream returns the families of client_golang. Existing dashboards, such as 6671,
@@ -47,7 +47,7 @@ func TestPageBeforeTheFirstExportHasOnlyUpstreamFamilies(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the process collector has other families on " + runtime.GOOS)
 	}
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	got := slices.Sorted(maps.Keys(parse(t, scrape(t, e, acceptText))))
 	if want := upstream(); !slices.Equal(got, want) {
 		t.Errorf("families\n got  %q\n want %q", got, want)
@@ -57,7 +57,7 @@ func TestPageBeforeTheFirstExportHasOnlyUpstreamFamilies(t *testing.T) {
 // TestPageHasEveryPoint parses the page: it has each point of a live snapshot exactly
 // once, and no other gmpulse series.
 func TestPageHasEveryPoint(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	s := live(t)
 	export(t, e, s)
 	want := samplesOfSnapshot(s)
@@ -168,7 +168,7 @@ func sampleID(name string, labels map[string]string) string {
 }
 
 func TestPageHasTypeHelpAndUnit(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	s := live(t)
 	export(t, e, s)
 	text, om := parse(t, scrape(t, e, acceptText)), scrape(t, e, acceptOpenMetrics)
@@ -193,7 +193,7 @@ func TestPageHasTypeHelpAndUnit(t *testing.T) {
 }
 
 func TestPromlint(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	problems, err := promlint.New(strings.NewReader(scrape(t, e, acceptText))).Lint()
 	if err != nil {
@@ -213,7 +213,7 @@ func TestPromtool(t *testing.T) {
 		}
 		t.Skip("no promtool; apt-get install prometheus")
 	}
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	cmd := exec.CommandContext(t.Context(), tool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(scrape(t, e, acceptText))
@@ -228,7 +228,7 @@ func TestPromtool(t *testing.T) {
 
 // TestSeriesBudget limits the number of series, which every Prometheus has to store.
 func TestSeriesBudget(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	t.Run("fixed", func(t *testing.T) {
 		depth := &runtimeinfo.Metric{Name: "queue.depth", Kind: runtimeinfo.KindGauge, Help: "Waiting jobs."}
 		delay := &runtimeinfo.Metric{Name: "queue.delay", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Waiting time of jobs."}
@@ -294,7 +294,7 @@ func count(t *testing.T, e *prom.Exporter) (families, series int) {
 }
 
 func TestPageWithGzip(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
@@ -322,7 +322,7 @@ func unzip(t *testing.T, r io.Reader) string {
 }
 
 func TestTargetInfo(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	s := runtimeinfo.NewSnapshot()
 	export(t, e, s)
 	if page := scrape(t, e, acceptText); strings.Contains(page, "target_info") {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -38,6 +39,11 @@ number of things. A counter is cumulative. An updowncounter is a gauge whose val
 summed over instances; in Prometheus it is a gauge. A histogram has the series ` + "`_bucket`,\n`_sum` and `_count`" + ` in Prometheus. The attributes column lists the values of an attribute if
 they are fixed.
 
+The default column marks the default set: the metrics that an exporter publishes unless it is told
+otherwise, with the values of the attribute if only some are in it. The live page and evidence have
+every metric. ` + "`GMPULSE_METRICS`" + ` adds and removes metrics and subsystems, which are the headings below
+in lower case, see [configuration.md](configuration.md#which-metrics-does-metrics-serve).
+
 `
 
 func reference(all []*runtimeinfo.Metric) string {
@@ -48,7 +54,7 @@ func reference(all []*runtimeinfo.Metric) string {
 	}
 	rest := all
 	for section := range sections(all) {
-		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Attributes | Prometheus | Kind | Unit | Meaning |\n|---|---|---|---|---|---|\n", title(section))
+		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Attributes | Prometheus | Kind | Unit | Default | Meaning |\n|---|---|---|---|---|---|---|\n", title(section))
 		for len(rest) > 0 && rest[0].Subsystem == section {
 			n := 1
 			for n < len(rest) && rest[n].Name == rest[0].Name {
@@ -90,8 +96,22 @@ func referenceRow(rows []*runtimeinfo.Metric) string {
 	if m.Unit != "" {
 		unit = "`" + m.Unit + "`"
 	}
-	return fmt.Sprintf("| `%s` | %s | `%s` | %s | %s | %s |\n",
-		m.Name, strings.Join(attributes, "<br>"), prom.Name(m), m.Kind, unit, strings.ReplaceAll(m.Help, "|", `\|`))
+	return fmt.Sprintf("| `%s` | %s | `%s` | %s | %s | %s | %s |\n",
+		m.Name, strings.Join(attributes, "<br>"), prom.Name(m), m.Kind, unit, inDefault(rows), strings.ReplaceAll(m.Help, "|", `\|`))
+}
+
+// inDefault returns yes, or the values of the attribute whose metrics are in the default set.
+func inDefault(rows []*runtimeinfo.Metric) string {
+	var values []string
+	for _, m := range rows {
+		if (exporters.Selection{}).Match(m) {
+			values = append(values, m.Attr.Value)
+		}
+	}
+	if len(values) == len(rows) {
+		return "yes"
+	}
+	return strings.Join(values, ", ")
 }
 
 // title returns the heading of a subsystem.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -20,10 +21,10 @@ import (
 // meets one fails the whole scrape.
 type schema struct {
 	metrics  []*runtimeinfo.Metric
-	descs    map[*runtimeinfo.Metric]*prometheus.Desc
-	rejected map[string]error  // by Metric.Key
-	families map[string]family // by name
-	samples  map[string]string // sample name -> name of the family that uses it
+	descs    map[*runtimeinfo.Metric]*prometheus.Desc // nil for a metric that is not selected
+	rejected map[string]error                         // by Metric.Key
+	families map[string]family                        // by name
+	samples  map[string]string                        // sample name -> name of the family that uses it
 }
 
 // family is what all metrics of one name must have in common.
@@ -32,9 +33,9 @@ type family struct {
 	help, unit, labels string
 }
 
-// newSchema returns the schema for metrics. Names that base uses stay reserved:
-// a metric that conflicts with one of them is rejected. base may be nil.
-func newSchema(base *schema, metrics []*runtimeinfo.Metric) *schema {
+// newSchema returns the schema for those of metrics that are selected. Names that base uses
+// stay reserved: a metric that conflicts with one of them is rejected. base may be nil.
+func newSchema(base *schema, metrics []*runtimeinfo.Metric, selected exporters.Selection) *schema {
 	s := &schema{
 		metrics:  metrics,
 		descs:    make(map[*runtimeinfo.Metric]*prometheus.Desc, len(metrics)),
@@ -47,6 +48,10 @@ func newSchema(base *schema, metrics []*runtimeinfo.Metric) *schema {
 	}
 	taken := map[string]bool{} // family name and value of the constant label
 	for _, m := range metrics {
+		if !selected.Match(m) {
+			s.descs[m] = nil
+			continue
+		}
 		if err := s.add(m, taken); err != nil {
 			s.rejected[m.Key()] = err
 		}

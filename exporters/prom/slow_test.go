@@ -10,8 +10,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
 // neverReads pipelines requests over one connection and reads no response.
@@ -31,7 +29,7 @@ func neverReads(t *testing.T, server *httptest.Server) {
 
 // TestClientsThatNeverReadBlockNoOtherClient uses a server without timeouts.
 func TestClientsThatNeverReadBlockNoOtherClient(t *testing.T) {
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, live(t))
 	blocked := make(chan struct{}, 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -47,7 +47,7 @@ func TestEveryMetricOfTheCatalogueIsServed(t *testing.T) {
 			points[i].Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}
 		}
 	}
-	e := newExporter(t, prom.Config{})
+	e := newExporter(t, whole())
 	export(t, e, runtimeinfo.NewSnapshot(points...))
 	got := 0
 	for _, f := range parse(t, oursOnly(scrape(t, e, acceptText))) {

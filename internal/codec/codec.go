@@ -33,7 +33,11 @@ var (
 )
 
 // codecVersion is the first byte of every schema and record. A decoder must read all
-// versions up to its own. Version 2 adds the incident of an event.
+// versions up to its own. An older decoder reports a record of a newer version as malformed,
+// and the spool keeps it for the newer one.
+//
+// Version 2 adds Ticks, Since and Incidents to a snapshot, Range to a value, Incident to an event,
+// and flags to a metric.
 const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.
@@ -75,11 +79,14 @@ func (e *Encoder) Append(b []byte, s *runtimeinfo.Snapshot) ([]byte, error) {
 	w.uint(s.Seq)
 	w.time(s.Time)
 	w.time(s.Start)
+	w.int(int64(s.Ticks))
+	w.time(s.Since)
 	w.attrs(s.Resource)
 	w.values(e.metrics, e.points)
 	w.spans(s.Spans)
 	writeList(&w, s.SpanGroups, (*writer).spanGroup)
 	writeList(&w, s.Bands, (*writer).band)
+	writeList(&w, s.Incidents, func(w *writer, i **runtimeinfo.Incident) { w.incident(*i) })
 	if w.size() > MaxEncodedEvent {
 		return b, fmt.Errorf("%w: %d bytes without its events, the most is %d", ErrTooLarge, w.size(), MaxEncodedEvent)
 	}
@@ -234,11 +241,18 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 		return nil, fmt.Errorf("%w: %016x", ErrUnknownSchema, uint64(id))
 	}
 	r := reader{b: record[9:], v: record[0]}
-	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time(), Resource: r.attrs()}
+	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time()}
+	if r.v >= 2 {
+		s.Ticks, s.Since = int(r.int()), r.time()
+	}
+	s.Resource = r.attrs()
 	points := r.values(sch)
 	s.Spans = r.spans()
 	s.SpanGroups = readList(&r, minSpanGroup, (*reader).spanGroup)
 	s.Bands = readList(&r, minBand, (*reader).band)
+	if r.v >= 2 {
+		s.Incidents = readList(&r, minIncident, (*reader).incident)
+	}
 	s.Events = readList(&r, minEvent, (*reader).event)
 	if err := r.end(); err != nil {
 		return nil, err

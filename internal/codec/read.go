@@ -33,6 +33,7 @@ const (
 	minSpanGroup = 26
 	minBand      = 11
 	minEvent     = 8
+	minIncident  = 13
 	minSeries    = 2 // plus one label per key
 )
 
@@ -53,7 +54,7 @@ func (r *reader) end() error {
 
 func (r *reader) version() {
 	if r.v = r.byte(); r.err == nil && (r.v < 1 || r.v > codecVersion) {
-		r.fail(fmt.Sprintf("version %d instead of 1 to %d", r.v, codecVersion))
+		r.fail(fmt.Sprintf("version %d; this version of gmpulse reads up to %d", r.v, codecVersion))
 	}
 }
 
@@ -179,7 +180,12 @@ func (r *reader) metric() *runtimeinfo.Metric {
 	if labelled && m.Keys == nil {
 		m.Keys = []string{}
 	}
-	m.Headline = r.bool()
+	flags := r.byte()
+	if flags >= flagsEnd {
+		r.fail("invalid flags of a metric")
+	}
+	m.Headline, m.Detail, m.Ranged = flags&headline != 0, flags&detail != 0, flags&ranged != 0
+	m.Fault, m.FixedLabels = flags&fault != 0, flags&fixedLabels != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }
@@ -208,10 +214,29 @@ func (r *reader) values(sch *schema) (points []runtimeinfo.Point) {
 
 func (r *reader) number(m *runtimeinfo.Metric) runtimeinfo.Point {
 	p := runtimeinfo.Point{Metric: m, Number: r.float()}
+	p.Range = r.spread(&p)
 	if m.Kind == runtimeinfo.KindCounter {
 		p.Exemplar = r.exemplar()
 	}
 	return p
+}
+
+// spread reads the range of a value.
+func (r *reader) spread(p *runtimeinfo.Point) *runtimeinfo.Range {
+	if r.v < 2 || !p.Metric.Ranged || math.IsNaN(p.Number) {
+		return nil
+	}
+	switch how := r.byte(); how {
+	case rangeNone:
+		return nil
+	case rangeConstant:
+		return &runtimeinfo.Range{Min: p.Number, Mean: p.Number, Max: p.Number}
+	case rangeFull:
+		return &runtimeinfo.Range{Min: r.float(), Mean: r.float(), Max: r.float()}
+	default:
+		r.fail("invalid range")
+		return nil
+	}
 }
 
 func (r *reader) exemplar() *runtimeinfo.Exemplar {
@@ -240,7 +265,8 @@ func (r *reader) series(m *runtimeinfo.Metric) runtimeinfo.Point {
 		p.Labels[i] = r.text()
 	}
 	if m.Kind != runtimeinfo.KindHistogram {
-		p.Number, p.Exemplar = r.float(), r.exemplar()
+		p.Number = r.float()
+		p.Range, p.Exemplar = r.spread(&p), r.exemplar()
 		return p
 	}
 	h := r.histogram(r.floats())

@@ -110,8 +110,25 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.attr(&m.Attr)
 	w.bool(m.Keys != nil)
 	w.texts(m.Keys)
-	w.bool(m.Headline)
+	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail) | flag(m.Ranged, ranged) | flag(m.Fault, fault) | flag(m.FixedLabels, fixedLabels))
 	w.text(m.Key())
+}
+
+// The flags of a metric. Records of gmpulse before Detail existed have 0 or headline.
+const (
+	headline byte = 1 << iota
+	detail
+	ranged
+	fault
+	fixedLabels
+	flagsEnd
+)
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
 }
 
 // values writes the points of a snapshot, which are in the order of the metrics.
@@ -145,8 +162,36 @@ func (w *writer) number(m *runtimeinfo.Metric, points []runtimeinfo.Point) {
 		p = points[0]
 	}
 	w.float(p.Number)
+	if len(points) > 0 {
+		w.spread(&p)
+	}
 	if m.Kind == runtimeinfo.KindCounter {
 		w.exemplar(p.Exemplar)
+	}
+}
+
+// How the range of a value is written. The numbers are part of the format.
+const (
+	rangeNone     byte = iota
+	rangeConstant      // all three are equal to the value
+	rangeFull          // followed by minimum, mean and maximum
+)
+
+// spread writes the range of a value, if its metric has one.
+func (w *writer) spread(p *runtimeinfo.Point) {
+	if !p.Metric.Ranged || math.IsNaN(p.Number) {
+		return
+	}
+	switch v := p.Number; {
+	case p.Range == nil:
+		w.byte(rangeNone)
+	case *p.Range == runtimeinfo.Range{Min: v, Mean: v, Max: v}:
+		w.byte(rangeConstant)
+	default:
+		w.byte(rangeFull)
+		w.float(p.Range.Min)
+		w.float(p.Range.Mean)
+		w.float(p.Range.Max)
 	}
 }
 
@@ -181,6 +226,7 @@ func (w *writer) series(p *runtimeinfo.Point) {
 	}
 	if p.Metric.Kind != runtimeinfo.KindHistogram {
 		w.float(p.Number)
+		w.spread(p)
 		w.exemplar(p.Exemplar)
 		return
 	}

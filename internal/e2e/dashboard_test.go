@@ -17,12 +17,12 @@ import (
 )
 
 // Prometheus with the rules of examples/deploy scrapes the quick start. Every query of the
-// dashboard is valid, and those whose metrics exist on this machine return values.
+// dashboards is valid, and those whose metrics exist on this machine return values.
 func TestDashboardQueriesReturnValues(t *testing.T) {
 	t.Parallel()
 	needPrometheus(t)
 	const deploy = "../../examples/deploy"
-	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s"}, build(t, "./examples/quickstart"))
+	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s", "GMPULSE_METRICS=default,gmpulse.expected"}, build(t, "./examples/quickstart"))
 	rules, err := filepath.Abs(filepath.Join(deploy, "prometheus/rules.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +36,9 @@ func TestDashboardQueriesReturnValues(t *testing.T) {
 		return n > 0
 	}, &last)
 
-	queries := dashboardQueries(t, filepath.Join(deploy, "grafana/dashboard.json"))
-	if len(queries) < 40 {
-		t.Fatalf("%d queries in the dashboard", len(queries))
+	queries := append(dashboardQueries(t, filepath.Join(deploy, "grafana/dashboard.json")), dashboardQueries(t, filepath.Join(deploy, "grafana/fleet.json"))...)
+	if len(queries) < 30 {
+		t.Fatalf("%d queries in the dashboards", len(queries))
 	}
 	empty := 0
 	for _, q := range queries {
@@ -76,7 +76,7 @@ func dashboardQueries(t *testing.T, file string) []string {
 		t.Fatal(err)
 	}
 	all := map[string]bool{}
-	fill := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*")
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*", "$service", ".*")
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
 			all[fill.Replace(target.Expr)] = true
@@ -88,7 +88,7 @@ func dashboardQueries(t *testing.T, file string) []string {
 // complete reports whether Prometheus has every metric of a query.
 func complete(t *testing.T, address, query string) bool {
 	t.Helper()
-	for _, selector := range regexp.MustCompile(`gmpulse_\w+\{[^}]*\}`).FindAllString(query, -1) {
+	for _, selector := range regexp.MustCompile(`gmpulse[_:][\w:]+\{[^}]*\}`).FindAllString(query, -1) {
 		if n, _ := answers(t, address, selector); n == 0 {
 			return false
 		}

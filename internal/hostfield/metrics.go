@@ -14,21 +14,21 @@ func Metrics() [Count]runtimeinfo.Metric {
 		ProcessCPUSystem: counter("process.cpu.time", "s", helpProcessCPU, "cpu.mode", "system"),
 		// The memory that the kernel and its OOM killer see.
 		ProcessMemoryRSS:     upDown("process.memory.usage", "By", "Resident memory of the process."),
-		ProcessMemoryVirtual: upDown("process.memory.virtual", "By", "Address space of the process."),
+		ProcessMemoryVirtual: detail(upDown("process.memory.virtual", "By", "Address space of the process.")),
 		// Includes threads of cgo libraries, which gmpulse.threads does not.
-		ProcessThreads: upDown("process.thread.count", "{thread}", "Threads of the process."),
+		ProcessThreads: detail(upDown("process.thread.count", "{thread}", "Threads of the process.")),
 		// Leaked connections lead to "too many open files".
 		ProcessFDs:     upDown("process.unix.file_descriptor.count", "{file_descriptor}", "Open file descriptors of the process."),
 		ProcessFDLimit: gauge("gmpulse.process.file_descriptor_limit", "{file_descriptor}", "Open file descriptors allowed (soft limit); absent when unlimited."),
 		// Involuntary: other processes need the CPUs. Voluntary: threads block in system calls.
-		ProcessContextSwitchesVoluntary:   counter("process.context_switches", "{context_switch}", helpSwitches, "process.context_switch.type", "voluntary"),
-		ProcessContextSwitchesInvoluntary: counter("process.context_switches", "{context_switch}", helpSwitches, "process.context_switch.type", "involuntary"),
+		ProcessContextSwitchesVoluntary:   detail(counter("process.context_switches", "{context_switch}", helpSwitches, "process.context_switch.type", "voluntary")),
+		ProcessContextSwitchesInvoluntary: detail(counter("process.context_switches", "{context_switch}", helpSwitches, "process.context_switch.type", "involuntary")),
 		// Major faults wait for storage: memory is short, even if the heap is small.
-		ProcessFaultsMinor: counter("process.paging.faults", "{fault}", helpFaults, "system.paging.fault.type", "minor"),
-		ProcessFaultsMajor: counter("process.paging.faults", "{fault}", helpFaults, "system.paging.fault.type", "major"),
+		ProcessFaultsMinor: detail(counter("process.paging.faults", "{fault}", helpFaults, "system.paging.fault.type", "minor")),
+		ProcessFaultsMajor: detail(counter("process.paging.faults", "{fault}", helpFaults, "system.paging.fault.type", "major")),
 		// The share of this process in the disk traffic of the machine.
-		ProcessDiskRead:  counter("process.disk.io", "By", helpProcessIO, "disk.io.direction", "read"),
-		ProcessDiskWrite: counter("process.disk.io", "By", helpProcessIO, "disk.io.direction", "write"),
+		ProcessDiskRead:  detail(counter("process.disk.io", "By", helpProcessIO, "disk.io.direction", "read")),
+		ProcessDiskWrite: detail(counter("process.disk.io", "By", helpProcessIO, "disk.io.direction", "write")),
 		// Threads that are ready wait for a CPU, for example because of other processes. No Go metric shows it.
 		ProcessRunQueueWait: counter("gmpulse.process.runqueue_wait.time", "s", "Time the threads of the process waited for a CPU."),
 
@@ -42,64 +42,74 @@ func Metrics() [Count]runtimeinfo.Metric {
 		CgroupCPUThrottled:     counter("gmpulse.cgroup.cpu.throttled_periods", "{period}", "Periods in which the process was throttled."),
 		CgroupCPUThrottledTime: counter("gmpulse.cgroup.cpu.throttled.time", "s", "Time that the process was throttled."),
 		// At the limit the OOM killer ends a process.
-		CgroupMemoryUsage:      upDown("gmpulse.cgroup.memory.usage", "By", "Memory charged to the control group, page cache included."),
+		CgroupMemoryUsage:      detail(upDown("gmpulse.cgroup.memory.usage", "By", "Memory charged to the control group, page cache included.")),
 		CgroupMemoryWorkingSet: upDown("gmpulse.cgroup.memory.working_set", "By", "Memory charged to the control group less inactive page cache."),
 		CgroupMemoryMax:        gauge("gmpulse.cgroup.memory.max", "By", "Hard memory limit of the tightest control group; absent when unlimited."),
-		CgroupMemoryHigh:       gauge("gmpulse.cgroup.memory.high", "By", "Memory above which the kernel slows the control group down; absent when unlimited."),
+		CgroupMemoryHigh:       detail(gauge("gmpulse.cgroup.memory.high", "By", "Memory above which the kernel slows the control group down; absent when unlimited.")),
 		// These prove that the limit was reached; pressure is only a hint.
-		CgroupMemoryOOM:     counter("gmpulse.cgroup.memory.oom", "{event}", "Times the control group ran out of memory."),
+		CgroupMemoryOOM:     detail(counter("gmpulse.cgroup.memory.oom", "{event}", "Times the control group ran out of memory.")),
 		CgroupMemoryOOMKill: counter("gmpulse.cgroup.memory.oom_kills", "{process}", "Processes of the control group killed for lack of memory."),
 		// Pressure: time that some or all tasks of the container waited for a resource.
 		CgroupPressureCPUSome:    counter("gmpulse.cgroup.pressure.cpu.time", "s", helpCgroupCPU, "gmpulse.pressure.stalled", "some"),
-		CgroupPressureCPUFull:    counter("gmpulse.cgroup.pressure.cpu.time", "s", helpCgroupCPU, "gmpulse.pressure.stalled", "full"),
-		CgroupPressureMemorySome: counter("gmpulse.cgroup.pressure.memory.time", "s", helpCgroupMemory, "gmpulse.pressure.stalled", "some"),
+		CgroupPressureCPUFull:    detail(counter("gmpulse.cgroup.pressure.cpu.time", "s", helpCgroupCPU, "gmpulse.pressure.stalled", "full")),
+		CgroupPressureMemorySome: detail(counter("gmpulse.cgroup.pressure.memory.time", "s", helpCgroupMemory, "gmpulse.pressure.stalled", "some")),
 		CgroupPressureMemoryFull: counter("gmpulse.cgroup.pressure.memory.time", "s", helpCgroupMemory, "gmpulse.pressure.stalled", "full"),
-		CgroupPressureIOSome:     counter("gmpulse.cgroup.pressure.io.time", "s", helpCgroupIO, "gmpulse.pressure.stalled", "some"),
+		CgroupPressureIOSome:     detail(counter("gmpulse.cgroup.pressure.io.time", "s", helpCgroupIO, "gmpulse.pressure.stalled", "some")),
 		CgroupPressureIOFull:     counter("gmpulse.cgroup.pressure.io.time", "s", helpCgroupIO, "gmpulse.pressure.stalled", "full"),
 
 		// Shows whether this process or others use the machine. Steal is time of other virtual machines.
-		SystemCPUUser:      counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "user"),
-		SystemCPUNice:      counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "nice"),
-		SystemCPUSystem:    counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "system"),
-		SystemCPUIdle:      counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "idle"),
-		SystemCPUIOWait:    counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "iowait"),
-		SystemCPUInterrupt: counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "interrupt"),
-		SystemCPUSteal:     counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "steal"),
-		SystemCPULogical:   upDown("system.cpu.logical.count", "{cpu}", "Logical CPUs of the machine."),
+		SystemCPUUser:      detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "user")),
+		SystemCPUNice:      detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "nice")),
+		SystemCPUSystem:    detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "system")),
+		SystemCPUIdle:      detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "idle")),
+		SystemCPUIOWait:    detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "iowait")),
+		SystemCPUInterrupt: detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "interrupt")),
+		SystemCPUSteal:     detail(counter("system.cpu.time", "s", helpSystemCPU, "cpu.mode", "steal")),
+		SystemCPULogical:   detail(upDown("system.cpu.logical.count", "{cpu}", "Logical CPUs of the machine.")),
 		// Names of the host receiver of the OpenTelemetry Collector.
-		SystemLoad1:  gauge("system.cpu.load_average.1m", "{thread}", "Load average over 1 minute."),
-		SystemLoad5:  gauge("system.cpu.load_average.5m", "{thread}", "Load average over 5 minutes."),
-		SystemLoad15: gauge("system.cpu.load_average.15m", "{thread}", "Load average over 15 minutes."),
+		SystemLoad1:  detail(gauge("system.cpu.load_average.1m", "{thread}", "Load average over 1 minute.")),
+		SystemLoad5:  detail(gauge("system.cpu.load_average.5m", "{thread}", "Load average over 5 minutes.")),
+		SystemLoad15: detail(gauge("system.cpu.load_average.15m", "{thread}", "Load average over 15 minutes.")),
 		// The limit if the container has none.
-		SystemMemoryTotal:     upDown("system.memory.limit", "By", "Memory of the machine."),
-		SystemMemoryUsed:      upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "used"),
-		SystemMemoryFree:      upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "free"),
-		SystemMemoryCached:    upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "cached"),
-		SystemMemoryBuffers:   upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "buffers"),
-		SystemMemoryAvailable: upDown("system.memory.linux.available", "By", "Memory that can be had without swapping."),
+		SystemMemoryTotal:     detail(upDown("system.memory.limit", "By", "Memory of the machine.")),
+		SystemMemoryUsed:      detail(upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "used")),
+		SystemMemoryFree:      detail(upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "free")),
+		SystemMemoryCached:    detail(upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "cached")),
+		SystemMemoryBuffers:   detail(upDown("system.memory.usage", "By", helpSystemMemory, "system.memory.state", "buffers")),
+		SystemMemoryAvailable: detail(upDown("system.memory.linux.available", "By", "Memory that can be had without swapping.")),
 		// Garbage collection is very slow if the heap is in swap.
-		SystemSwapUsed: upDown("system.paging.usage", "By", helpSwap, "system.paging.state", "used"),
-		SystemSwapFree: upDown("system.paging.usage", "By", helpSwap, "system.paging.state", "free"),
+		SystemSwapUsed: detail(upDown("system.paging.usage", "By", helpSwap, "system.paging.state", "used")),
+		SystemSwapFree: detail(upDown("system.paging.usage", "By", helpSwap, "system.paging.state", "free")),
 		// Sums over devices. Host agents have values for each device.
-		SystemDiskReadBytes:  counter("system.disk.io", "By", helpDiskIO, "disk.io.direction", "read"),
-		SystemDiskWriteBytes: counter("system.disk.io", "By", helpDiskIO, "disk.io.direction", "write"),
-		SystemDiskReads:      counter("system.disk.operations", "{operation}", helpDiskOps, "disk.io.direction", "read"),
-		SystemDiskWrites:     counter("system.disk.operations", "{operation}", helpDiskOps, "disk.io.direction", "write"),
+		SystemDiskReadBytes:  detail(counter("system.disk.io", "By", helpDiskIO, "disk.io.direction", "read")),
+		SystemDiskWriteBytes: detail(counter("system.disk.io", "By", helpDiskIO, "disk.io.direction", "write")),
+		SystemDiskReads:      detail(counter("system.disk.operations", "{operation}", helpDiskOps, "disk.io.direction", "read")),
+		SystemDiskWrites:     detail(counter("system.disk.operations", "{operation}", helpDiskOps, "disk.io.direction", "write")),
 		// Errors and drops explain timeouts that no stack shows.
-		SystemNetworkReceiveBytes:    counter("system.network.io", "By", helpNetIO, "network.io.direction", "receive"),
-		SystemNetworkTransmitBytes:   counter("system.network.io", "By", helpNetIO, "network.io.direction", "transmit"),
-		SystemNetworkReceiveErrors:   counter("system.network.errors", "{error}", helpNetErrors, "network.io.direction", "receive"),
-		SystemNetworkTransmitErrors:  counter("system.network.errors", "{error}", helpNetErrors, "network.io.direction", "transmit"),
-		SystemNetworkReceiveDropped:  counter("system.network.packet.dropped", "{packet}", helpNetDrops, "network.io.direction", "receive"),
-		SystemNetworkTransmitDropped: counter("system.network.packet.dropped", "{packet}", helpNetDrops, "network.io.direction", "transmit"),
+		SystemNetworkReceiveBytes:    detail(counter("system.network.io", "By", helpNetIO, "network.io.direction", "receive")),
+		SystemNetworkTransmitBytes:   detail(counter("system.network.io", "By", helpNetIO, "network.io.direction", "transmit")),
+		SystemNetworkReceiveErrors:   detail(counter("system.network.errors", "{error}", helpNetErrors, "network.io.direction", "receive")),
+		SystemNetworkTransmitErrors:  detail(counter("system.network.errors", "{error}", helpNetErrors, "network.io.direction", "transmit")),
+		SystemNetworkReceiveDropped:  detail(counter("system.network.packet.dropped", "{packet}", helpNetDrops, "network.io.direction", "receive")),
+		SystemNetworkTransmitDropped: detail(counter("system.network.packet.dropped", "{packet}", helpNetDrops, "network.io.direction", "transmit")),
 		// For machines whose control groups have no pressure values.
-		SystemPressureCPUSome:    counter("gmpulse.system.pressure.cpu.time", "s", helpMachineCPU, "gmpulse.pressure.stalled", "some"),
-		SystemPressureMemorySome: counter("gmpulse.system.pressure.memory.time", "s", helpMachineMemory, "gmpulse.pressure.stalled", "some"),
-		SystemPressureMemoryFull: counter("gmpulse.system.pressure.memory.time", "s", helpMachineMemory, "gmpulse.pressure.stalled", "full"),
-		SystemPressureIOSome:     counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "some"),
-		SystemPressureIOFull:     counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "full"),
+		SystemPressureCPUSome:    detail(counter("gmpulse.system.pressure.cpu.time", "s", helpMachineCPU, "gmpulse.pressure.stalled", "some")),
+		SystemPressureMemorySome: detail(counter("gmpulse.system.pressure.memory.time", "s", helpMachineMemory, "gmpulse.pressure.stalled", "some")),
+		SystemPressureMemoryFull: detail(counter("gmpulse.system.pressure.memory.time", "s", helpMachineMemory, "gmpulse.pressure.stalled", "full")),
+		SystemPressureIOSome:     detail(counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "some")),
+		SystemPressureIOFull:     detail(counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "full")),
 	}
-	all[ProcessMemoryRSS].Headline = true
+	for _, f := range []Field{ProcessMemoryRSS, ProcessFDs, CPUUsable} {
+		all[f].Headline = true
+	}
+	// What can run out between two deliveries. The host pass reads them every ten seconds, so that only
+	// the summaries of longer intervals have more than one value of them.
+	for _, f := range []Field{ProcessMemoryRSS, ProcessThreads, ProcessFDs, CgroupMemoryUsage, CgroupMemoryWorkingSet} {
+		all[f].Ranged = true
+	}
+	for _, f := range []Field{CgroupCPUThrottledTime, CgroupMemoryOOM, CgroupMemoryOOMKill} {
+		all[f].Fault = true
+	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
 	}
@@ -140,6 +150,13 @@ const (
 	helpMachineMemory = "Time that tasks of the machine were stalled for memory."
 	helpMachineIO     = "Time that tasks of the machine were stalled for I/O."
 )
+
+// detail marks a metric that is not in the default set. Most values of the machine are for an agent
+// of the host to export, and once for all its processes.
+func detail(m runtimeinfo.Metric) runtimeinfo.Metric {
+	m.Detail = true
+	return m
+}
 
 // gauge returns a metric of that kind, as upDown and counter do. Their attr is the key and the value
 // of an attribute, if the metric has one.

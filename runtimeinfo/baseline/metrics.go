@@ -9,9 +9,9 @@ var (
 	// The one to alert on: it replaces a threshold on each of the signals.
 	anomalyMetric = &runtimeinfo.Metric{Name: "gmpulse.anomaly", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemBaselines, Help: "1 while a signal is beyond what its baseline expects, else 0.", Keys: []string{"signal"}}
 	// Counts anomalies that begin and end between two scrapes.
-	anomaliesMetric = &runtimeinfo.Metric{Name: "gmpulse.anomalies", Unit: "{anomaly}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemBaselines, Help: "Anomalies of a signal that have begun.", Keys: []string{"signal"}}
+	anomaliesMetric = &runtimeinfo.Metric{Name: "gmpulse.anomalies", Unit: "{anomaly}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemBaselines, Detail: true, Help: "Anomalies of a signal that have begun.", Keys: []string{"signal"}}
 	// The band behind the curve on a dashboard, in the unit of the signal.
-	expectedMetric = &runtimeinfo.Metric{Name: "gmpulse.expected", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemBaselines, Help: "What the baseline of a signal expects, in the unit of the signal; absent while too little is known.", Keys: []string{"signal", "bound"}}
+	expectedMetric = &runtimeinfo.Metric{Name: "gmpulse.expected", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemBaselines, Detail: true, Help: "What the baseline of a signal expects, in the unit of the signal; absent while too little is known.", Keys: []string{"signal", "bound"}}
 )
 
 // Metrics returns the metrics that Analyze adds.

@@ -18,8 +18,8 @@ var (
 	// spent runnable is the machine's fault, not the code's.
 	exactTime = &runtimeinfo.Metric{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}}
 	// Missing data must not look like the absence of slow spans.
-	executionTraces = &runtimeinfo.Metric{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}}
-	slowLookups     = &runtimeinfo.Metric{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}}
+	executionTraces = &runtimeinfo.Metric{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}}
+	slowLookups     = &runtimeinfo.Metric{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}}
 )
 
 // Metrics returns the metrics that Analyze adds.
@@ -30,7 +30,7 @@ func (*Recorder) Metrics() []*runtimeinfo.Metric {
 // Analyze adds the totals of all recordings and the events of slow spans to a snapshot.
 // It takes a few microseconds.
 func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
-	s := r.Stats()
+	s := r.counts()
 	d.Add(executionTraces, float64(s.Recordings), "read")
 	d.Add(executionTraces, float64(s.Busy), "busy")
 	d.Add(executionTraces, float64(s.TooMany), "too_many")
@@ -47,7 +47,7 @@ func (x *rootTotals) report(d *runtimeinfo.Draft) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
-		p := x.byName[name]
+		p := &x.byName[name].Self
 		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
 		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
 		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	promapi "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+)
+
+// Labels of target_info, OpenTelemetry's convention for resource attributes in Prometheus.
+const (
+	serviceLabel = "service_name"
+	versionLabel = "service_version"
+)
+
+// fleetQuery asks Prometheus about the instances of services.
+type fleetQuery struct {
+	api     promapi.API
+	service string // only this service; empty: all
+	now     time.Time
+	within  time.Duration // how far back the first instance and the first leak are looked for
+	top     int
+	// recorded reports whether Prometheus has the recording rules by version. They replace
+	// the queries that read every instance.
+	recorded bool
+}
+
+// figure is a number by service and version.
+type figure map[versionKey]float64
+
+type versionKey struct{ service, version string }
+
+// leakGroups selects the groups of goroutines that leak or are stuck.
+const leakGroups = `gmpulse_goroutine_group_goroutines{verdict=~"leak.*|stuck"}`
+
+// Expressions by service and version, and the recording rules in examples/deploy/prometheus
+// that have the same values.
+var (
+	instances   = byVersion{"count", "target_info", "instances:count"}
+	leaking     = byVersion{"count", "gmpulse_leak_suspects > 0", "leaking_instances:count"}
+	leaked      = byVersion{"sum", "sum by (job, instance) (" + leakGroups + ")", "leaking_goroutines:sum"}
+	goroutines  = byVersion{"sum", "gmpulse_goroutines", "goroutines:sum"}
+	headroom    = byVersion{"sum", "gmpulse_capacity_headroom_per_second", "headroom_per_second:sum"}
+	saturation  = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
+	anomalies   = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
+	allFigures  = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
+	recordPrefix = "gmpulse:version_"
+)
+
+// byVersion is an aggregation over the instances of a version.
+type byVersion struct{ operator, values, record string }
+
+// query returns the PromQL expression.
+func (q *fleetQuery) query(f byVersion) string {
+	if q.recorded {
+		return recordPrefix + f.record + q.selector()
+	}
+	by := fmt.Sprintf("%s by (%s, %s) ", f.operator, serviceLabel, versionLabel)
+	if f.values == "target_info" {
+		return by + "(" + q.info() + ")"
+	}
+	return by + "(" + q.joined(f.values) + ")"
+}
+
+// info returns one series of value 1 for each instance, labelled with its service and version.
+func (q *fleetQuery) info() string {
+	return fmt.Sprintf("max by (job, instance, %s, %s) (target_info%s)", serviceLabel, versionLabel, q.selector())
+}
+
+// joined adds service and version to the series of an expression.
+func (q *fleetQuery) joined(values string) string {
+	return fmt.Sprintf("(%s) * on (job, instance) group_left (%s, %s) %s", values, serviceLabel, versionLabel, q.info())
+}
+
+func (q *fleetQuery) selector() string {
+	if q.service == "" {
+		return ""
+	}
+	return fmt.Sprintf("{%s=%q}", serviceLabel, q.service)
+}
+
+// findRules sets recorded.
+func (q *fleetQuery) findRules(ctx context.Context) error {
+	q.recorded = true
+	v, err := q.vector(ctx, "count("+q.query(instances)+")")
+	q.recorded = err == nil && len(v) > 0
+	return err
+}
+
+// figure returns the value of f for each version.
+func (q *fleetQuery) figure(ctx context.Context, f byVersion) (figure, error) {
+	v, err := q.vector(ctx, q.query(f))
+	if err != nil {
+		return nil, err
+	}
+	all := make(figure, len(v))
+	for _, s := range v {
+		if x := float64(s.Value); !math.IsNaN(x) {
+			all[keyOf(s.Metric)] = x
+		}
+	}
+	return all, nil
+}
+
+func keyOf(m model.Metric) versionKey {
+	return versionKey{string(m[serviceLabel]), string(m[versionLabel])}
+}
+
+// first returns the time of the first value of f for each version, and whether the version
+// had a value at the beginning of the range already. The resolution is a 240th of the range.
+func (q *fleetQuery) first(ctx context.Context, f byVersion) (map[versionKey]beginning, error) {
+	const steps = 240
+	step := max(q.within/steps, 15*time.Second)
+	from := q.now.Add(-q.within)
+	value, _, _, err := q.api.QueryRange(ctx, q.query(f), promapi.Range{Start: from, End: q.now, Step: step})
+	if err != nil {
+		return nil, explained(err)
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, fmt.Errorf("Prometheus answered a range query with a %s", value.Type())
+	}
+	all := map[versionKey]beginning{}
+	for _, s := range matrix {
+		if len(s.Values) > 0 {
+			at := s.Values[0].Timestamp.Time()
+			all[keyOf(s.Metric)] = beginning{at, at.Sub(from) < step}
+		}
+	}
+	return all, nil
+}
+
+// beginning is the time of a first value. before reports whether the value is older.
+type beginning struct {
+	at     time.Time
+	before bool
+}
+
+// site is a place at which goroutines of a version or an instance leak.
+type site struct {
+	Version    versionKey
+	Instance   string
+	Site       string
+	Root       string
+	Verdict    string
+	Goroutines float64
+}
+
+// sites returns the places of each version at which most goroutines leak.
+func (q *fleetQuery) sites(ctx context.Context) ([]site, error) {
+	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, site, root_span, verdict) (%s))",
+		serviceLabel, versionLabel, serviceLabel, versionLabel, q.joined(leakGroups)))
+}
+
+// instances returns the instances in which most goroutines leak at one place.
+func (q *fleetQuery) instances(ctx context.Context) ([]site, error) {
+	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, site, root_span, verdict) (%s))",
+		q.top, serviceLabel, versionLabel, q.joined(leakGroups)))
+}
+
+func (q *fleetQuery) worst(ctx context.Context, query string) ([]site, error) {
+	v, err := q.vector(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]site, 0, len(v))
+	for _, s := range v {
+		all = append(all, site{
+			Version: keyOf(s.Metric), Instance: string(s.Metric["instance"]), Site: string(s.Metric["site"]),
+			Root: string(s.Metric["root_span"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
+		})
+	}
+	slices.SortFunc(all, func(a, b site) int {
+		if a.Goroutines != b.Goroutines {
+			return compareDescending(a.Goroutines, b.Goroutines)
+		}
+		return strings.Compare(a.Instance+a.Site, b.Instance+b.Site)
+	})
+	return all, nil
+}
+
+func compareDescending(a, b float64) int {
+	switch {
+	case a > b:
+		return -1
+	case a < b:
+		return 1
+	default:
+		return 0
+	}
+}
+
+func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, error) {
+	value, _, _, err := q.api.Query(ctx, query, q.now)
+	if err != nil {
+		return nil, explained(err)
+	}
+	v, ok := value.(model.Vector)
+	if !ok {
+		return nil, fmt.Errorf("Prometheus answered %q with a %s", query, value.Type())
+	}
+	return v, nil
+}
+
+// explained adds the details of an error of the API, which its text lacks.
+func explained(err error) error {
+	if e := (*promapi.Error)(nil); errors.As(err, &e) && e.Detail != "" {
+		return fmt.Errorf("Prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
+	}
+	return fmt.Errorf("Prometheus: %w", err)
+}
