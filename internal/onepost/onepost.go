@@ -81,12 +81,11 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 		to = proxy
 	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address(to))
+	dialed, err := d.DialContext(ctx, "tcp", address(to))
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	conn = &bounded{conn, stop}
+	conn := &bounded{dialed, context.AfterFunc(ctx, func() { dialed.Close() })}
 	if proxy != nil && proxy.Scheme != "http" {
 		conn.Close()
 		return nil, fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme)
