@@ -263,8 +263,12 @@ func TestStormOfEvents(t *testing.T) {
 		if len(e.got) == before {
 			t.Error("the first event after a quiet minute waits")
 		}
+		event()
+		if len(e.got) < before+2 {
+			t.Error("the second event after a quiet minute waits as long as in the storm")
+		}
 		d.stop(t)
-		if s := d.Stats().Events; s.Delivered != minutes*60+1 || s.Lost() != 0 || latest > 10*time.Second {
+		if s := d.Stats().Events; s.Delivered != minutes*60+2 || s.Lost() != 0 || latest > 10*time.Second {
 			t.Errorf("%+v, the latest after %v", s, latest)
 		}
 	})
