@@ -306,7 +306,7 @@ func TestGaugeReachesMetrics(t *testing.T) {
 // metrics and in an event.
 func TestGaugeAtItsCeilingIsAnAnomaly(t *testing.T) {
 	events := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t,
+	a, _ := start(t, agent.WithMetrics("baselines"),
 		agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 40}}}),
 		agent.WithExporter("events", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {

@@ -16,11 +16,11 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -135,12 +135,12 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
 		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins:  p,
+		Origin:   p.Origin,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,
 	}
 	if s.recorder != nil {
-		c.Recorder = s.recorder
+		c.Record = s.recorder.Record
 	}
 	return goroutines.NewDetector(c)
 }
@@ -200,7 +200,7 @@ func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger

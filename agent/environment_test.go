@@ -255,6 +255,8 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
 		"an interval without Fluentd":        {env: map[string]string{"GMPULSE_FLUENTD_INTERVAL": "1m"}, want: "the interval of Fluentd is not used"},
+		"full records for Fluentd":           {env: map[string]string{"GMPULSE_RECORD": "full", "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"an unknown kind of record":          {env: map[string]string{"GMPULSE_RECORD": "everything"}, want: "variable=GMPULSE_RECORD"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
 		"an unknown metric":                  {env: map[string]string{"GMPULSE_METRICS": "default,-sytem,shop.*"}, want: "sytem"},
 		"a misspelt metric":                  {opts: []agent.Option{agent.WithMetrics("gmpulse_ticks_total")}, want: "gmpulse.ticks?"},

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/agent/engine"
@@ -239,4 +241,21 @@ func Example() {
 		fmt.Println(g.Name, g.Ended)
 	}
 	// Output: GET /cart 1
+}
+
+// The spans of the service have the resource that the agent has detected.
+func ExampleAgent_Resource() {
+	a := startQuietly(agent.WithResource(resource.NewSchemaless(semconv.ServiceName("shop"))))
+	defer stopQuietly(a)
+
+	recorder := tracetest.NewSpanRecorder() // usually an exporter
+	tp := sdktrace.NewTracerProvider(sdktrace.WithResource(a.Resource()), sdktrace.WithSpanProcessor(recorder))
+	_, span := tp.Tracer("").Start(context.Background(), "GET /")
+	span.End()
+
+	r := recorder.Ended()[0].Resource()
+	name, _ := r.Set().Value(semconv.ServiceNameKey)
+	pid, _ := r.Set().Value(semconv.ProcessPIDKey)
+	fmt.Println(name.AsString(), pid.AsInt64() == int64(os.Getpid()))
+	// Output: shop true
 }

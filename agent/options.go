@@ -99,8 +99,9 @@ func WithPrometheus(c prom.Config) Option {
 }
 
 // WithFluentd sends samples and events to a server of Fluentd's Forward protocol, like
-// GMPULSE_FLUENTD. Tag defaults to "gmpulse" and Service to the name of the service. The
-// zero Config, and any other without a URL, switches the exporter off. It is off by default.
+// GMPULSE_FLUENTD and the GMPULSE_FLUENTD_ variables, all of which it overrides. Tag defaults
+// to "gmpulse" and Service to the name of the service. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
 //
 // [engine.Every] sets how often a summary of the samples is sent, like GMPULSE_FLUENTD_INTERVAL.
 // The default is ten seconds.

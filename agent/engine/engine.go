@@ -35,8 +35,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ErrStopped is the error of [Engine.Run] and [Engine.Start] if the engine runs or was stopped
@@ -280,6 +280,7 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 		e.span = &s.Spans[i]
 	}
 	e.incidents.add(s.Events)
+	s.Incidents = slices.Clone(e.incidents.open)
 	e.latest.Store(s)
 	e.ticks.Add(1)
 	e.lastTick.Store(&now)

@@ -395,8 +395,18 @@ func TestGaugeNames(t *testing.T) {
 			t.Errorf("the name %q: %v", reserved, err)
 		}
 	}
-	if err := add("queue.depth", ""); err == nil {
-		t.Error("a gauge without help was accepted")
+	for _, text := range []string{"", "not \xff UTF-8", strings.Repeat("x", 1025)} {
+		if err := add("queue.depth", text); err == nil {
+			t.Errorf("the help text %.20q was accepted", text)
+		}
+	}
+	for _, unit := range []string{"\n", "\xff", strings.Repeat("x", 64)} {
+		if err := e.Gauge("queue.depth", unit, "Help.", func() float64 { return 1 }); err == nil {
+			t.Errorf("the unit %.20q was accepted", unit)
+		}
+	}
+	if err := add(strings.Repeat("x", 256), "Help."); err == nil || len(err.Error()) > 200 {
+		t.Errorf("a long name: %v", err)
 	}
 	if err := add("queue.depth", "Items that wait."); err != nil {
 		t.Fatal(err)
