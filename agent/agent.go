@@ -56,6 +56,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
@@ -75,6 +76,7 @@ var running atomic.Bool //nolint:gochecknoglobals // it is a property of the pro
 // Agent is an agent that [Start] returned. Its methods are safe for concurrent use. They do
 // no harm if the agent is disabled, did not start, or has stopped.
 type Agent struct {
+	resource  *resource.Resource
 	service   string
 	logger    *slog.Logger
 	engine    *engine.Engine // nil if the agent is disabled or did not start
@@ -140,15 +142,15 @@ func idle(s *settings, why error) (*Agent, error) {
 	if err != nil {
 		return nil, err // impossible: the configuration is empty
 	}
-	a := &Agent{logger: s.logger, processor: p, failure: why}
+	a := &Agent{resource: describe(s.resource), logger: s.logger, processor: p, failure: why}
 	a.handler = newHandler(a, pages{metrics: http.NotFoundHandler(), live: http.NotFoundHandler()})
 	return a, errors.Join(why, p.Shutdown(context.Background()))
 }
 
 func start(s *settings) (*Agent, error) {
-	resource := describe(s.service, s.resource)
-	a := &Agent{service: resource[0].Value, logger: s.logger, stopped: make(chan struct{})}
-	if err := a.begin(s, resource); err != nil {
+	r := describe(s.resource)
+	a := &Agent{resource: r, service: serviceName(r), logger: s.logger, stopped: make(chan struct{})}
+	if err := a.begin(s, attributesOf(r)); err != nil {
 		a.stopping.Store(true)
 		if a.processor != nil {
 			var q guard.Poller[bool]
@@ -161,8 +163,8 @@ func start(s *settings) (*Agent, error) {
 }
 
 // begin assembles the agent, opens its listener and starts its engine.
-func (a *Agent) begin(s *settings, resource []runtimeinfo.Attr) error {
-	p, err := a.assemble(s, resource)
+func (a *Agent) begin(s *settings, attrs []runtimeinfo.Attr) error {
+	p, err := a.assemble(s, attrs)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
 
@@ -453,7 +455,7 @@ func TestOtelSDKDisabledDisablesTheAgent(t *testing.T) {
 }
 
 // Start warns about unknown GMPULSE_ variables, except those that Kubernetes sets for a service
-// named gmpulse, and accepts empty elements in OTEL_RESOURCE_ATTRIBUTES.
+// named gmpulse.
 func TestWarnsAboutUnknownVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"GMPULSE_INTERVALL":               "1s",
@@ -462,7 +464,6 @@ func TestWarnsAboutUnknownVariables(t *testing.T) {
 		"GMPULSE_PORT":                    "tcp://10.0.0.1:9464",
 		"GMPULSE_PORT_9464_TCP_ADDR":      "10.0.0.1",
 		"GMPULSE_DEMO_SERVICE_PORT_PAGES": "9464",
-		"OTEL_RESOURCE_ATTRIBUTES":        "team=checkout, ,",
 	} {
 		t.Setenv(name, value)
 	}
@@ -484,7 +485,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	a, err := agent.Start(
 		agent.WithLogger(slog.New(slog.DiscardHandler)),
 		agent.WithInterval(30*time.Minute),
-		agent.WithResource(runtimeinfo.Attr{Key: "team", Value: "y"}),
+		agent.WithResource(resource.NewSchemaless(attribute.String("team", "y"))),
 		agent.WithExporter("first", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			if first == nil {
 				first = s

@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -19,18 +16,18 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // assemble makes the engine with its analyzers and exporters, and returns the handlers of the
 // exporters that serve pages. The error joins all problems.
-func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error) {
+func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	a.history = tracectx.NewHistory(0)
 	if !s.noEnrichment {
 		a.enrich.History = a.history
@@ -51,7 +48,7 @@ func (a *Agent) assemble(s *settings, resource []runtimeinfo.Attr) (pages, error
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
-		engine.WithResource(resource...),
+		engine.WithResource(attrs...),
 		engine.WithAnalyzer("spans", a.spans),
 		engine.WithAnalyzer("history", a.history),
 	}
@@ -168,32 +165,11 @@ func newBaselines(s *settings) (*baseline.Watch, error) {
 	if c.Logger == nil {
 		c.Logger = s.logger
 	}
-	for _, name := range unknownCeilings(&c) {
-		s.logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists the signals", slog.String("signal", name))
-	}
 	w, err := baseline.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("agent: WithBaselines: %w", err)
 	}
 	return w, nil
-}
-
-// unknownCeilings returns the names in c.Ceilings that no signal has, except the names of
-// root span signals, which the agent adds later. It finds the default signals with baseline.New, which
-// returns an error if a signal has the name of a default one.
-func unknownCeilings(c *baseline.Config) (unknown []string) {
-	for name := range c.Ceilings {
-		own := slices.ContainsFunc(c.Signals, func(s baseline.Signal) bool { return s.Metric == name })
-		if own || strings.HasPrefix(name, "root_span.") {
-			continue
-		}
-		_, err := baseline.New(baseline.Config{Signals: []baseline.Signal{{Metric: name}}, Logger: slog.New(slog.DiscardHandler)})
-		if err == nil {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	return unknown
 }
 
 func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
@@ -206,6 +182,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	}
 	if c.Resolution == 0 {
 		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // engine.New reports a longer interval
+	}
+	if c.MaxViewers == 0 {
+		c.MaxViewers = viewerLimit(connectionLimit(fileLimit()))
 	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
@@ -228,7 +207,7 @@ func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	}
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithFluentd: %w", err)
+		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger

@@ -38,8 +38,9 @@ GMPULSE_GO_COLLECTORS=on adds them, 45 series, for dashboards that query them.
 ## The agent's own listener
 ## The agent's own listener
 
-The listener keeps at most 192 connections. Each takes a file descriptor of the service. When a client opens one more, the listener
-closes the connection that has waited longest without an accepted request. It disconnects clients that it refuses after the answer, and
+The listener keeps at most 192 connections. If the process may open fewer than 768 files (ulimit -n), it keeps a quarter of that
+number, but at least 24. Each takes a file descriptor of the service. At most two thirds of them may be viewers of the page. When a
+client opens one more, the listener closes the connection that has waited longest without an accepted request. It disconnects clients that it refuses after the answer, and
 connections without a request after 35 s. A client must send the header of a request, at most 32 KB, within 5 s.
 
 The agent builds an answer in memory and then sends it. It disconnects a client that accepts nothing for 10 s. At most 16 MB of the page and

@@ -10,14 +10,33 @@ import (
 	"sync"
 )
 
-// maxConnections is the maximum number of connections of the agent's server: 128 for streams
-// of the page and 64 for everything else. Each uses a file descriptor of the application.
-const maxConnections = 192
+// Each connection of the agent's server uses a file descriptor of the application. The server
+// keeps at most a quarter of the descriptors that the process may open, and at most
+// maxConnections.
+const (
+	maxConnections = 192
+	minConnections = 24 // even if a quarter of the descriptors is less
+)
+
+// connectionLimit returns the maximum number of connections for a limit on open files, where
+// 0 means that the limit is unknown.
+func connectionLimit(files uint64) int {
+	if files == 0 {
+		return maxConnections
+	}
+	return int(min(max(files/4, minConnections), maxConnections))
+}
+
+// viewerLimit returns how many of the connections may be streams of the page. The rest remain
+// for scrapers and other requests.
+func viewerLimit(connections int) int { return connections * 2 / 3 }
 
 // connections holds the open connections of the agent's server. If there are too many, it
 // closes the one that has waited longest without an authorized request. So clients without a
 // token disconnect each other, but neither scrapers nor viewers of the page.
 type connections struct {
+	max int
+
 	mu   sync.Mutex
 	open []*connection // the one that has waited longest is first
 }
@@ -29,8 +48,8 @@ type connection struct {
 	busy bool // guarded by all.mu
 }
 
-// limit returns a listener with at most maxConnections open connections.
-func limit(l net.Listener) net.Listener { return &limited{l, new(connections)} }
+// limit returns a listener with at most n open connections.
+func limit(l net.Listener, n int) net.Listener { return &limited{l, &connections{max: n}} }
 
 type limited struct {
 	net.Listener
@@ -55,7 +74,7 @@ func (l *limited) Accept() (net.Conn, error) {
 func (a *connections) add(c net.Conn) *connection {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.open) >= maxConnections {
+	if len(a.open) >= a.max {
 		i := slices.IndexFunc(a.open, func(o *connection) bool { return !o.busy })
 		if i < 0 {
 			return nil

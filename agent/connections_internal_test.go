@@ -28,7 +28,7 @@ func pipe(t *testing.T) (c net.Conn, closed func() bool) {
 
 // The list keeps the newest connections and those that are busy.
 func TestConnectionsAreBounded(t *testing.T) {
-	var all connections
+	all := connections{max: maxConnections}
 	var kept []*connection
 	var closed []func() bool
 	for range 1015 {
@@ -60,9 +60,23 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// A process that may open few files keeps most of them for the application, and some
+// connections are no streams of the page.
+func TestConnectionLimitDependsOnTheFileLimit(t *testing.T) {
+	for files, want := range map[uint64]int{0: 192, 64: 24, 256: 64, 400: 100, 768: 192, 1 << 20: 192, 1<<64 - 1: 192} {
+		got := connectionLimit(files)
+		if got != want {
+			t.Errorf("%d files: %d connections, want %d", files, got, want)
+		}
+		if v := viewerLimit(got); v < 16 || got-v < 8 {
+			t.Errorf("%d files: %d of %d connections may be streams", files, v, got)
+		}
+	}
+}
+
 // A new connection is refused if all are busy.
 func TestBusyConnectionsAreKept(t *testing.T) {
-	var all connections
+	all := connections{max: maxConnections}
 	for range maxConnections {
 		c, _ := pipe(t)
 		all.add(c).setBusy(true)

@@ -37,7 +37,7 @@ func generalvariables() []variable {
 	return []variable{
 		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", true, setSDKDisabled},
 		{"GMPULSE_DISABLED", formSwitch, "off", "on: Start returns an agent that does nothing; tracing continues. off overrides OTEL_SDK_DISABLED.", true, setDisabled},
-		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot.", true, setResource},
+		{"OTEL_RESOURCE_ATTRIBUTES", "key=value,key=value, percent-encoded", "", "Attributes that describe the process in every snapshot. The well-formed ones of a malformed value are used.", true, setResource},
 		{"OTEL_SERVICE_NAME", "text", "the name of the main package", "service.name; overrides the one in OTEL_RESOURCE_ATTRIBUTES.", true, setService},
 		{"GMPULSE_INTERVAL", "a duration such as 1s or 250ms, from 10ms to 1h", "1s", "Time between two samples.", true, setInterval},
 		{"GMPULSE_HOST_INTERVAL", "a duration such as 10s, from 100ms to 1h", "10s", "Time between two readings of process, container and host.", true, setHostInterval},
@@ -74,6 +74,12 @@ func exportervariables() []variable {
 		{"GMPULSE_GO_COLLECTORS", formSwitch, "off", "on: /metrics also has the go_* and process_* families of client_golang, for dashboards that query those.", true, setGoCollectors},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
+		{"GMPULSE_FLUENTD_CA", "a file of certificates in PEM form", "the system's roots", "Authority that signed the certificate of a tls:// server.", false, setFluentdCA},
+		{"GMPULSE_FLUENTD_CERT", "a file in PEM form", "none", "Certificate of this client, for a tls:// server that requires one. The agent reads the three files again for each connection.", false, setFluentdCert},
+		{"GMPULSE_FLUENTD_KEY", "a file in PEM form", "none", "Key of that certificate.", false, setFluentdKey},
+		{"GMPULSE_FLUENTD_SHARED_KEY", "text", "none", "The server's shared_key. The server must have it too.", false, setFluentdSharedKey},
+		{"GMPULSE_FLUENTD_USER", "text", "none", "User, for a server that authenticates users in addition to the shared key.", false, setFluentdUser},
+		{"GMPULSE_FLUENTD_PASSWORD", "text", "none", "Password of that user.", false, setFluentdPassword},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},
 		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last.", true, setSpoolMaxBytes},
 		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record.", true, setSpoolMaxAge},
@@ -100,8 +106,11 @@ func fromEnvironment(getenv func(string) string) settings {
 		}
 		changed := s
 		err := v.set(&changed, value)
-		if err == nil {
+		isPartial := errors.As(err, new(partial))
+		if err == nil || isPartial {
 			s = changed
+		}
+		if err == nil {
 			continue
 		}
 		shown := redact.URL(value)
@@ -109,15 +118,25 @@ func fromEnvironment(getenv func(string) string) settings {
 			err = errors.New("malformed") // the error may contain the secret
 		}
 		if v.optional {
-			s.warn("gmpulse: a malformed variable is ignored and the default is used",
+			message := "gmpulse: a malformed variable is ignored and the default is used"
+			if isPartial {
+				message = "gmpulse: the malformed part of a variable is ignored"
+			}
+			s.warn(message,
 				slog.String("variable", v.name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.form))
 			continue
 		}
 		errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.name, shown, err, v.form))
 	}
+	if err := s.checkFluentd(); err != nil {
+		errs = append(errs, err)
+	}
 	s.wrong = errors.Join(errs...)
 	return s
 }
+
+// partial is an error about one part of a value. The rest has been applied.
+type partial struct{ error }
 
 // clean is an error whose text contains no secret of the value.
 type clean struct{ error }

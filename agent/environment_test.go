@@ -212,6 +212,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"known metrics":                      {env: map[string]string{"GMPULSE_METRICS": "-system,user,gmpulse.exporter.*"}},
 		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
 		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
+		"an unknown number of root spans":    {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"root_span.p95 GET /cart": 1}})}, want: "signal=\"root_span.p95 GET /cart\""},
 		"ceilings": {opts: []agent.Option{agent.WithBaselines(&baseline.Config{
 			Ceilings: map[string]float64{"goroutines": 1e9, "root_span.p99 GET /cart": 1, "mine": 1e9}, Signals: []baseline.Signal{{Metric: "mine"}},
 		})}},

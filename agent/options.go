@@ -8,13 +8,14 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -61,19 +62,17 @@ func WithHostInterval(d time.Duration) Option {
 	}
 }
 
-// WithResource adds attributes that describe the process in every snapshot, like
-// OTEL_RESOURCE_ATTRIBUTES. The attribute service.name sets the name of the service. An
-// attribute overrides one with the same key from the environment.
-func WithResource(attrs ...runtimeinfo.Attr) Option {
-	return func(s *settings) {
-		for _, a := range attrs {
-			if a.Key == "service.name" {
-				s.service = a.Value
-				continue
-			}
-			s.resource = append(s.resource, a)
-		}
-	}
+// WithResource sets the resource of the application's OpenTelemetry SDK, which then describes
+// the process in every snapshot too. Its attributes override those that the agent detects and
+// those of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. The agent detects the service, the
+// host, the process and, in Kubernetes, the pod and the container. Several resources are
+// merged; nil changes nothing. [Agent.Resource] returns the result.
+//
+// To set single attributes:
+//
+//	agent.WithResource(resource.NewSchemaless(attribute.String("team", "checkout")))
+func WithResource(r *resource.Resource) Option {
+	return func(s *settings) { s.resource = merge(s.resource, r) }
 }
 
 // WithMetrics chooses the metrics on /metrics, like GMPULSE_METRICS. [exporters.NewSelection]
@@ -98,8 +97,9 @@ func WithPrometheus(c prom.Config) Option {
 }
 
 // WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like
-// GMPULSE_FLUENTD. Tag defaults to "gmpulse" and Service to the name of the service. The
-// zero Config, and any other without a URL, switches the exporter off. It is off by default.
+// GMPULSE_FLUENTD and the GMPULSE_FLUENTD_ variables, all of which it overrides. Tag defaults
+// to "gmpulse" and Service to the name of the service. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
 func WithFluentd(c fluentd.Config) Option {
 	return func(s *settings) { s.fluentd = c }
 }

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,12 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // The functions below set what one variable configures, and return an error if its value is
@@ -73,31 +76,22 @@ func parseSwitch(v string) (on bool, err error) {
 	}
 }
 
+// setResource reads OTEL_RESOURCE_ATTRIBUTES with the detector of the OpenTelemetry SDK, which
+// the application's providers use too. The detector keeps the attributes that are well-formed.
 func setResource(s *settings, v string) error {
-	for pair := range strings.SplitSeq(v, ",") {
-		if strings.TrimSpace(pair) == "" {
-			continue // OpenTelemetry accepts a comma at the end
-		}
-		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		key = strings.TrimSpace(key)
-		if !ok || key == "" {
-			return fmt.Errorf("%q is not key=value", pair)
-		}
-		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if err != nil {
-			return err
-		}
-		if key == "service.name" {
-			s.service = value
-			continue
-		}
-		s.resource = append(s.resource, runtimeinfo.Attr{Key: key, Value: value})
+	if _, err := url.PathUnescape(v); err != nil {
+		return err // the detector would use the malformed text and write to the standard error
+	}
+	r, err := resource.New(context.Background(), resource.WithFromEnv())
+	s.resource = merge(s.resource, r)
+	if err != nil {
+		return partial{err}
 	}
 	return nil
 }
 
 func setService(s *settings, v string) error {
-	s.service = v
+	s.resource = merge(s.resource, resource.NewSchemaless(semconv.ServiceName(v)))
 	return nil
 }
 
@@ -247,6 +241,51 @@ func checkFluentd(c fluentd.Config) error {
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
+}
+
+// checkFluentd checks the variables of the Fluentd exporter together, because some require
+// another one. If they are wrong it switches the exporter off and returns an error.
+func (s *settings) checkFluentd() error {
+	if s.fluentd.URL == "" {
+		return nil
+	}
+	_, err := fluentd.New(s.fluentd)
+	if err == nil {
+		return nil
+	}
+	s.fluentd = fluentd.Config{Tag: defaultTag}
+	return fmt.Errorf("agent: GMPULSE_FLUENTD and GMPULSE_FLUENTD_*: %w", err)
+}
+
+func setFluentdCA(s *settings, v string) error {
+	s.fluentd.CAFile = v
+	return checkFluentd(fluentd.Config{URL: "tls://localhost", CAFile: v})
+}
+
+// The files of setFluentdCert and setFluentdKey are checked together, in settings.checkFluentd.
+func setFluentdCert(s *settings, v string) error {
+	s.fluentd.CertFile = v
+	return nil
+}
+
+func setFluentdKey(s *settings, v string) error {
+	s.fluentd.KeyFile = v
+	return nil
+}
+
+func setFluentdSharedKey(s *settings, v string) error {
+	s.fluentd.SharedKey = v
+	return nil
+}
+
+func setFluentdUser(s *settings, v string) error {
+	s.fluentd.Username = v
+	return nil
+}
+
+func setFluentdPassword(s *settings, v string) error {
+	s.fluentd.Password = v
+	return nil
 }
 
 func setCaptureDir(s *settings, v string) error {

@@ -3,55 +3,89 @@
 package agent
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"context"
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
-	"strconv"
+	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/gmpulse/gmpulse/internal/kubernetes"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// describe returns the resource of this process with the names of OpenTelemetry's semantic
-// conventions. Given attributes override detected ones; a later attribute overrides an earlier
-// one with the same key.
-func describe(service string, given []runtimeinfo.Attr) []runtimeinfo.Attr {
+// describe returns the resource of this process. Attributes that the environment or
+// [WithResource] gives override detected ones.
+func describe(given *resource.Resource) *resource.Resource {
 	hostname, _ := os.Hostname() // empty if unknown
-	if service == "" {
-		service = programName()
+	attrs := append(kubernetes.Attributes(os.Getenv, os.DirFS("/"), hostname), semconv.ServiceName(programName()))
+	if v := version(); v != "" {
+		attrs = append(attrs, semconv.ServiceVersion(v))
 	}
-	attrs := []runtimeinfo.Attr{
-		{Key: "service.name", Value: service},
-		{Key: "service.instance.id", Value: instanceID()},
-		{Key: "service.version", Value: version()},
-		{Key: "host.name", Value: hostname},
-		{Key: "process.pid", Value: strconv.Itoa(os.Getpid())},
-		{Key: "process.runtime.version", Value: runtime.Version()},
+	detected, _ := resource.New(context.Background(), // an error means that an attribute is missing
+		resource.WithService(), resource.WithHost(), resource.WithProcessPID(), resource.WithProcessRuntimeVersion(),
+		resource.WithTelemetrySDK(), resource.WithAttributes(attrs...))
+	r := merge(detected, given)
+	if id := instance(r); id != "" && !given.Set().HasValue(semconv.ServiceInstanceIDKey) {
+		r = merge(r, resource.NewSchemaless(semconv.ServiceInstanceID(id)))
 	}
-	for _, g := range given {
-		attrs = put(attrs, g)
+	if serviceName(r) == "" {
+		r = merge(r, resource.NewSchemaless(semconv.ServiceName(programName())))
 	}
-	kept := attrs[:0]
-	for _, a := range attrs {
-		if a.Value != "" {
-			kept = append(kept, a)
-		}
-	}
-	return kept
+	return r
 }
 
-func put(attrs []runtimeinfo.Attr, g runtimeinfo.Attr) []runtimeinfo.Attr {
-	for i := range attrs {
-		if attrs[i].Key == g.Key {
-			attrs[i].Value = g.Value
-			return attrs
+// merge returns a resource with the attributes of both. Those of b override those of a. If
+// they have different schema URLs, the resource has none.
+func merge(a, b *resource.Resource) *resource.Resource {
+	r, _ := resource.Merge(a, b) // the error is about the schema URLs
+	return r
+}
+
+// instance returns the service.instance.id that the semantic conventions recommend in
+// Kubernetes, or "" if the process is not in a pod or the name of its container is unknown.
+// Elsewhere the SDK's random id remains. Restarts of a container have the same id; ids of
+// records have the start time of the agent too.
+func instance(r *resource.Resource) string {
+	var names []string
+	for _, key := range []attribute.Key{semconv.K8SNamespaceNameKey, semconv.K8SPodNameKey, semconv.K8SContainerNameKey} {
+		v, _ := r.Set().Value(key)
+		if v.String() == "" {
+			return ""
+		}
+		names = append(names, v.String())
+	}
+	return strings.Join(names, ".")
+}
+
+func serviceName(r *resource.Resource) string {
+	v, _ := r.Set().Value(semconv.ServiceNameKey)
+	return v.String()
+}
+
+// attributesOf returns the attributes of snapshots. It leaves out empty ones and
+// telemetry.sdk.*, which describes the SDK that sends OTLP.
+func attributesOf(r *resource.Resource) (attrs []runtimeinfo.Attr) {
+	for _, kv := range r.Attributes() {
+		if value := kv.Value.String(); value != "" && !strings.HasPrefix(string(kv.Key), "telemetry.sdk.") {
+			attrs = append(attrs, runtimeinfo.Attr{Key: string(kv.Key), Value: value})
 		}
 	}
-	return append(attrs, g)
+	return attrs
 }
+
+// Resource returns the resource that describes the process in every snapshot, with the types
+// of its attributes and telemetry.sdk.*. Use it for the application's own providers, so that
+// spans have the same service.name and service.instance.id as the metrics:
+//
+//	tp := sdktrace.NewTracerProvider(sdktrace.WithResource(a.Resource()), sdktrace.WithBatcher(exporter))
+//
+// A disabled agent has a resource too.
+func (a *Agent) Resource() *resource.Resource { return a.resource }
 
 // programName returns the last element of the path of the main package or, without build
 // information, of the executable.
@@ -77,14 +111,4 @@ func version() string {
 		}
 	}
 	return ""
-}
-
-// instanceID returns a random UUID, as the semantic convention of service.instance.id
-// recommends.
-func instanceID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails, by its documentation
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

@@ -109,7 +109,7 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 	s.wg.Go(func() {
 		// The goroutines of connections inherit the label.
 		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
-			if err := s.http.Serve(limit(l)); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(limit(l, connectionLimit(fileLimit()))); !errors.Is(err, http.ErrServerClosed) {
 				logger.Error("gmpulse: the server has stopped", slog.Any("error", err))
 			}
 		})

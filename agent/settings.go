@@ -6,13 +6,14 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
+
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -39,8 +40,7 @@ type settings struct {
 	evidence     *evidence.Config // nil is off
 	noRecorder   bool
 	recorder     *exectrace.Recorder // nil is the default one
-	service      string
-	resource     []runtimeinfo.Attr
+	resource     *resource.Resource  // overrides what the agent detects; may be nil
 	logger       *slog.Logger
 	exporters    []namedExporter
 	warnings     []warning
@@ -71,6 +71,9 @@ func (s *settings) warnUnused() {
 	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))
+	}
+	if c := s.fluentd; c.URL == "" && c.CAFile+c.CertFile+c.KeyFile+c.SharedKey+c.Username+c.Password != "" {
+		s.warn("gmpulse: the certificates and credentials for Fluentd are not used: GMPULSE_FLUENTD is not set")
 	}
 	if s.noBaselines && (s.baselines.StateFile != "" || s.baselines.AlertsPerWeek != 0) {
 		s.warn("gmpulse: baselines are off: GMPULSE_STATE_FILE and GMPULSE_ALERTS_PER_WEEK have no effect")

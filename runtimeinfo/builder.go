@@ -32,7 +32,7 @@ func NewBuilder(c *Catalogue, s Snapshot, previous *Builder) *Builder {
 		}
 		labels += labels / 8
 	}
-	s.catalogue, s.exemplars = c, nil
+	s.catalogue, s.exemplars, s.ranges = c, nil, nil
 	s.numbers = make([]float64, len(c.metrics))
 	for i := range s.numbers {
 		s.numbers[i] = math.NaN()
@@ -61,6 +61,7 @@ func (b *Builder) Merge(d *Draft) {
 		}
 		s.numbers[m] = p.Number
 		s.setExemplar(m, p.Exemplar)
+		s.setRange(m, p.Range)
 	}
 	s.Events = append(slices.Clip(s.Events), d.events...)
 	if d.hasSpans {
@@ -79,6 +80,7 @@ func (b *Builder) MergeEvents(d *Draft) {
 func (b *Builder) Fork() *Builder {
 	s := *b.s
 	s.numbers, s.exemplars, s.points = slices.Clone(s.numbers), slices.Clone(s.exemplars), slices.Clone(s.points)
+	s.ranges = slices.Clone(s.ranges)
 	return &Builder{s: &s, order: slices.Clone(b.order), draft: new(Draft)}
 }
 

@@ -21,4 +21,6 @@ type Event struct {
 	Attrs []slog.Attr
 	// Spans are the spans that the event refers to, if any.
 	Spans []Span
+	// Incident is the incident that the event belongs to, nil if to none. It must not be changed.
+	Incident *Incident
 }

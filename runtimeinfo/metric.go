@@ -80,11 +80,23 @@ type Metric struct {
 	// Keys are the attribute keys of a metric with several values per snapshot, for example one
 	// per exporter. [Point.Labels] has the attribute values in the same order.
 	Keys []string
-	// Headline reports whether the metric is part of a one-line summary, as of exporters.Log.
+	// Headline reports whether the metric is part of a short summary, as of exporters.Log and
+	// exporters.Record.
 	Headline bool
+	// Fault reports whether the metric counts losses or failures, so that a value other than 0 needs
+	// attention. A short summary has such a value.
+	Fault bool
+	// FixedLabels reports whether the labels have few values, which are known when the program
+	// starts, such as the names of exporters. A flat record then has a key for each series. Other
+	// labels, such as names of spans and places in the code, may have thousands of values.
+	FixedLabels bool
 	// Detail reports whether exporters leave the metric out unless it is asked for, because it is
 	// rarely looked at or another metric has the same information. See exporters.Selection.
 	Detail bool
+	// Ranged reports whether a summary of several ticks has the minimum, mean and maximum of the
+	// metric, see [Point.Range]. It is for gauges and up-down counters whose peaks between two
+	// deliveries matter. Counters and histograms are cumulative and lose nothing.
+	Ranged bool
 
 	key string // cached Key
 }

@@ -21,13 +21,22 @@ import (
 	"time"
 )
 
-// Snapshot is the state of the process at one tick. A finished Snapshot is immutable and safe for
-// concurrent use. A [Builder] makes one; [NewSnapshot] makes one for tests.
+// Snapshot is the state of the process at one tick, or a summary of several ticks: an exporter with an
+// interval longer than the tick receives one for each of its intervals. A summary has the values of its
+// last tick, and [Point.Range] for the ticks before it. A finished Snapshot is immutable and safe for
+// concurrent use. A [Builder] makes one, a [Summary] makes a summary, and [NewSnapshot] makes one for
+// tests.
 type Snapshot struct {
 	// Seq is 1 for the first snapshot of an agent and increases by 1 at each tick.
 	Seq uint64
-	// Time is the time of the tick.
+	// Time is the time of the tick, which is the last tick in a summary.
 	Time time.Time
+	// Ticks is the number of ticks that the snapshot summarizes. 1, and 0, is a snapshot of one tick.
+	Ticks int
+	// Since is the time of the tick before the first of these ticks, so that the snapshot covers the
+	// time from Since to Time. It is zero for the first tick of an agent. Since may be after Time if
+	// the clock of the machine was set back.
+	Since time.Time
 	// Start is the time at which the agent started. Counters of the runtime and the host may
 	// count since an earlier time, the start of the process or machine.
 	Start time.Time
@@ -37,7 +46,7 @@ type Snapshot struct {
 	Spans []Span
 	// SpanGroups has the local root spans summarized by name.
 	SpanGroups []SpanGroup
-	// Events has the events since the previous snapshot.
+	// Events has the events since the previous snapshot for this exporter.
 	Events []Event
 	// Bands has the expected range of each signal with a baseline.
 	Bands []Band
@@ -45,6 +54,7 @@ type Snapshot struct {
 	catalogue *Catalogue
 	numbers   []float64   // by the index of the metric in the catalogue; NaN if absent
 	exemplars []*Exemplar // by the same index; nil if there are none
+	ranges    []*Range    // by the same index; nil if there are none
 	points    []Point     // histograms and labelled values, in the order of the catalogue
 }
 
@@ -53,8 +63,12 @@ type Point struct {
 	Metric *Metric
 	// Labels are the values of Metric.Keys, in the same order.
 	Labels []string
-	// Number is the value, which is finite. 0 for a histogram.
+	// Number is the value, which is finite. 0 for a histogram. In a summary it is the value at the
+	// last tick, or, for a metric with a Range that had no value then, its last value in the summary.
 	Number float64
+	// Range has the values at all ticks of a summary. It is nil for a snapshot of one tick, and if
+	// [Metric.Ranged] is false.
+	Range *Range
 	// Histogram is the value of a [KindHistogram] metric, else nil.
 	Histogram *Histogram
 	// Exemplar is the newest exemplar of a counter, nil if there is none. A histogram has its
@@ -83,7 +97,7 @@ func (s *Snapshot) Points() iter.Seq[Point] {
 		rest := s.points
 		for i, v := range s.numbers {
 			m := s.catalogue.metrics[i]
-			if !math.IsNaN(v) && !yield(Point{Metric: m, Number: v, Exemplar: s.exemplar(i)}) {
+			if !math.IsNaN(v) && !yield(Point{Metric: m, Number: v, Range: s.rangeOf(i), Exemplar: s.exemplar(i)}) {
 				return
 			}
 			for len(rest) > 0 && rest[0].Metric == m {
@@ -144,6 +158,24 @@ func (s *Snapshot) exemplar(i int) *Exemplar {
 		return s.exemplars[i]
 	}
 	return nil
+}
+
+// rangeOf returns the range of a number, or nil.
+func (s *Snapshot) rangeOf(i int) *Range {
+	if i < len(s.ranges) {
+		return s.ranges[i]
+	}
+	return nil
+}
+
+func (s *Snapshot) setRange(i int, r *Range) {
+	if r == nil {
+		return
+	}
+	if s.ranges == nil {
+		s.ranges = make([]*Range, len(s.numbers))
+	}
+	s.ranges[i] = r
 }
 
 func (s *Snapshot) setExemplar(i int, x *Exemplar) {

@@ -30,16 +30,16 @@ type Activity struct {
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// Requests in flight by endpoint: which one do the goroutines belong to?
-	activeSpans = &runtimeinfo.Metric{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: runtimeinfo.KindUpDownCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Active local root spans by name.", Keys: []string{"span.name"}}
+	activeSpans = &runtimeinfo.Metric{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Active local root spans by name.", Keys: []string{"span.name"}}
 	// An age that grows with the clock is a request that hangs.
 	oldestAge = &runtimeinfo.Metric{Name: "gmpulse.root_span.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemSpans, Help: "Age of the oldest active local root span by name.", Keys: []string{"span.name"}}
 	// The load that everything else is to be read against.
 	startedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.started", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans started.", Headline: true}
 	endedSpans   = &runtimeinfo.Metric{Name: "gmpulse.root_spans.ended", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans ended."}
 	// Above zero the two metrics by name are too low.
-	untrackedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.untracked", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans that found no room in the table of active spans."}
+	untrackedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.untracked", Unit: "{span}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans that found no room in the table of active spans."}
 	// A missing defer span.End(): the trace backend never receives that span.
-	neverEndedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans given up after their time to live."}
+	neverEndedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans given up after their time to live."}
 )
 
 // Metrics returns the metrics that Analyze adds.

@@ -34,8 +34,8 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // ErrStopped is the error of [Engine.Run] and [Engine.Start] if the engine runs or was stopped
@@ -63,6 +63,7 @@ type Engine struct {
 	catalogue  atomic.Pointer[runtimeinfo.Catalogue]
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
 	builder    *runtimeinfo.Builder // of the last snapshot; used only by tick
+	incidents  incidents            // that analyzers have opened; used only by tick and at the end
 	span       *runtimeinfo.Span    // the oldest sampled span of the last snapshot; used only by tick
 
 	ticks        atomic.Uint64
@@ -191,7 +192,7 @@ func (e *Engine) run(ctx context.Context) error {
 
 	shutdown, release := e.shutdownContext(ctx)
 	defer release()
-	last := e.tick(time.Now(), 0)
+	last := e.incidents.closeAll(e.tick(time.Now(), 0))
 	err := e.stopDeliveries(shutdown, last)
 	cancel()
 	wg.Go(e.calls.Wait)
@@ -275,6 +276,7 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 	if i := slices.IndexFunc(s.Spans, func(x runtimeinfo.Span) bool { return x.Sampled }); i >= 0 {
 		e.span = &s.Spans[i]
 	}
+	e.incidents.add(s.Events)
 	e.latest.Store(s)
 	e.ticks.Add(1)
 	e.lastTick.Store(&now)

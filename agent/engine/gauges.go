@@ -68,7 +68,7 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 			return fmt.Errorf("engine: gauge %q: the records of exporters have a field %s; choose another name, like app.%s", name, field, name)
 		}
 	}
-	m := runtimeinfo.NewMetric(runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: help, Subsystem: runtimeinfo.SubsystemUser})
+	m := runtimeinfo.NewMetric(runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: help, Subsystem: runtimeinfo.SubsystemUser})
 	c, err := e.catalogue.Load().With(m)
 	if err != nil {
 		return fmt.Errorf("engine: gauge %q: %w", name, err)

@@ -34,7 +34,7 @@ func (s *service) runHostileClients(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients := exec.Command(program, "-attack", address.Host, "-hostile", strconv.Itoa(s.hostile))
+	clients := exec.Command(program, "-attack", address.Host, "-hostile", strconv.Itoa(s.hostile), "-leave", s.limits.origin)
 	clients.Stderr = os.Stderr
 	clients.WaitDelay = 10 * time.Second
 	in, err := clients.StdinPipe()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -18,11 +19,21 @@ import (
 type limits struct {
 	memory int64  // MiB
 	files  uint64 // descriptors
+
+	group  string // directory of the control group that enforces the limit of the memory, or ""
+	origin string // cgroup.procs of the group that the hostile clients move to
 }
 
-func (l limits) set() error {
+// set sets the limits, before the agent reads them.
+func (l *limits) set() error {
+	fmt.Println("Limits:", l)
 	if l.memory > 0 {
-		debug.SetMemoryLimit(l.memory << 20)
+		debug.SetMemoryLimit(l.memory << 20 / 10 * 9)
+	}
+	if l.group != "" {
+		if err := join(filepath.Join(l.group, "cgroup.procs")); err != nil {
+			return err
+		}
 	}
 	if l.files == 0 {
 		return nil
@@ -33,6 +44,20 @@ func (l limits) set() error {
 	}
 	r.Cur = min(l.files, r.Max) // the Go runtime of a child process raises it again
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
+}
+
+func (l *limits) String() string {
+	memory, files := "memory without limit", "the system's limit of open files"
+	switch {
+	case l.group != "":
+		memory = fmt.Sprintf("a control group of %d MiB", l.memory)
+	case l.memory > 0:
+		memory = fmt.Sprintf("GOMEMLIMIT of %d MiB, no control group", l.memory*9/10)
+	}
+	if l.files > 0 {
+		files = fmt.Sprintf("%d open files", l.files)
+	}
+	return memory + ", " + files
 }
 
 // measure updates the peaks of descriptors and resident memory.
@@ -55,10 +80,7 @@ func (s *service) measure() error {
 // viewers or scrapers got no answer.
 func (s *service) checkLimits() error {
 	var errs []error
-	// The limit applies to memory that the Go runtime manages. The program's code is
-	// resident too.
-	const code = 32 << 20
-	if most := s.limits.memory<<20 + code; s.limits.memory > 0 && s.peakMemory.Load() > most {
+	if most := s.limits.memory << 20; s.limits.memory > 0 && s.peakMemory.Load() > most {
 		errs = append(errs, fmt.Errorf("%d bytes were resident, want at most %d", s.peakMemory.Load(), most))
 	}
 	// A tenth of the descriptors must remain for the service.
@@ -72,8 +94,8 @@ func (s *service) checkLimits() error {
 	if l := time.Duration(s.longest.Load()); l > longest {
 		errs = append(errs, fmt.Errorf("a request of the service took %v, the limit is %v", l, longest))
 	}
-	if all := s.visits.Load() + s.scrapes.Load(); s.displaced.Load() > 1+all/100 {
-		errs = append(errs, fmt.Errorf("%d of %d connections of viewers and scrapers were closed in favour of other clients, want at most one in a hundred", s.displaced.Load(), all))
+	if all := s.visits.Load() + s.scrapes.Load(); s.displaced.Load() > 1+all/20 {
+		errs = append(errs, fmt.Errorf("%d of %d connections of viewers and scrapers were closed in favour of other clients, want at most one in twenty", s.displaced.Load(), all))
 	}
 	if s.hostile > 0 && s.attacks.Load() == 0 {
 		errs = append(errs, errors.New("no hostile client was connected"))

@@ -4,8 +4,8 @@
 // instead of once, so that ten minutes have as many ticks as eight hours.
 //
 //	go -C benchmarks run ./soak -for 10m
-//	go -C benchmarks run ./soak -for 10m -hostile 240 -memory 160 -files 400
-//	go -C benchmarks run ./soak -quick     twenty seconds, with 40 hostile clients: what CI runs
+//	go -C benchmarks run ./soak -for 30m -hostile 96 -viewers 20 -memory 128 -files 256
+//	go -C benchmarks run ./soak -quick     twenty seconds, with 60 hostile clients: what CI runs
 //
 // Thousands of goroutines start and end under spans, one exporter fails in four ways,
 // the Fluentd server stops and comes back, viewers read the page and scrapers the
@@ -15,9 +15,12 @@
 //
 // -hostile adds as many hostile clients in a second process: a quarter of them have the
 // token and never read the answers that they asked for; the others pipeline requests,
-// send headers slowly, or have no token. -memory sets a soft memory limit, as
-// GOMEMLIMIT does, and -files a limit on open descriptors. The service must continue
-// to answer requests, viewers and scrapers within both limits.
+// send headers slowly, or have no token. -files sets a limit on open descriptors.
+// -memory moves the process into a control group with this limit, whose memory
+// controller kills the process if it needs more, and sets nine tenths of it as GOMEMLIMIT.
+// It needs root; without a group the program says so and checks the resident memory
+// itself. The service must continue to answer requests, viewers and scrapers within both
+// limits.
 //
 // The exit status is 1 if any of these checks fails.
 package main
@@ -52,22 +55,39 @@ func main() {
 	most := flag.Int("goroutines", 3000, "maximum number of goroutines of requests")
 	hostile := flag.Int("hostile", 0, "number of hostile clients")
 	var limits limits
-	flag.Int64Var(&limits.memory, "memory", 0, "soft memory limit in MiB, as GOMEMLIMIT, and limit of the resident memory; 0 for none")
+	flag.Int64Var(&limits.memory, "memory", 0, "limit of the memory in MiB, by a control group if possible; 0 for none")
 	flag.Uint64Var(&limits.files, "files", 0, "limit on open descriptors; 0 for the system's limit")
 	target := flag.String("attack", "", "internal: run the hostile clients of this address until standard input ends")
+	flag.StringVar(&limits.group, "group", "", "internal: the directory of the control group to join")
+	flag.StringVar(&limits.origin, "leave", "", "internal: the cgroup.procs of the control group for hostile clients")
 	flag.Parse()
 	if *target != "" {
+		if limits.origin != "" {
+			exitOn(join(limits.origin))
+		}
 		attack(*target, *hostile)
 		return
 	}
 	if *quick {
-		*length, *hostile, limits.memory, limits.files = 20*time.Second, 40, 192, 320
+		*length, *hostile, *viewers, limits.memory, limits.files = 20*time.Second, 60, 15, 128, 256
+	}
+	if limits.memory > 0 && limits.group == "" {
+		g, err := newGroup(limits.memory << 20)
+		if err == nil {
+			exitOn(runInGroup(g))
+			return
+		}
+		fmt.Println("There is no control group:", err)
 	}
 	dir, err := os.MkdirTemp("", "soak")
 	if err == nil {
 		err = soak(*length, &service{viewers: *viewers, most: *most, dir: dir, hostile: *hostile, limits: limits})
 	}
 	err = errors.Join(err, os.RemoveAll(dir))
+	exitOn(err)
+}
+
+func exitOn(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
@@ -76,6 +96,9 @@ func main() {
 
 // soak runs the service and returns the failed checks.
 func soak(length time.Duration, s *service) error {
+	if err := s.limits.set(); err != nil {
+		return err
+	}
 	server, err := newBackend()
 	if err != nil {
 		return err
@@ -95,7 +118,6 @@ func soak(length time.Duration, s *service) error {
 		return err
 	}
 	s.agent, s.tracer, s.backend, s.flaky = a, provider.Tracer("soak"), server, flaky
-	s.addError(s.limits.set())
 	for deadline := time.Now().Add(10 * time.Second); watch.ticks() < 2 && time.Now().Before(deadline); {
 		time.Sleep(interval) // a scrape before the first snapshot has no values
 	}
@@ -109,6 +131,9 @@ func soak(length time.Duration, s *service) error {
 		watch.ticks(), flaky.failures.Load(), watch.maxLateness(), watch.lateness(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
 	fmt.Printf("%d requests of the service, the longest took %v; %d connections of hostile clients; %d of %d connections of viewers and scrapers closed in favour of other clients; at most %d descriptors and %.0f MiB resident.\n",
 		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.attacks.Load(), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
+	if s.limits.group != "" {
+		fmt.Println(groupUse(s.limits.group))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), server.close())

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/manifest"
 )
 
 const (
@@ -73,7 +75,7 @@ func (s *bundleStore) put(b *bundle) error {
 	if err != nil {
 		return err
 	}
-	b.files = append(b.files, content{ManifestFile, text})
+	b.files = append(b.files, content{manifest.Name, text})
 	if s.config.Dir != "" {
 		if err = s.write(b); err == nil {
 			s.mu.Lock()
@@ -99,7 +101,8 @@ func (s *bundleStore) toMemory(why error) {
 	}
 }
 
-// write writes the directory of a bundle. The directory gets its final name when it is complete.
+// write writes the directory of a bundle. The directory gets its final name when its files are
+// complete and on disk: after a power failure there is no bundle with empty files.
 func (s *bundleStore) write(b *bundle) (err error) {
 	dir := filepath.Join(s.config.Dir, temporary+b.manifest.ID)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -111,11 +114,24 @@ func (s *bundleStore) write(b *bundle) (err error) {
 		}
 	}()
 	for _, c := range b.files {
-		if err := os.WriteFile(filepath.Join(dir, c.name), c.bytes, 0o600); err != nil {
+		if err := writeSynced(filepath.Join(dir, c.name), c.bytes); err != nil {
 			return err
 		}
 	}
 	return os.Rename(dir, filepath.Join(s.config.Dir, b.manifest.ID))
+}
+
+// writeSynced writes a new file and waits until it is on disk.
+func writeSynced(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // location returns where a bundle is, for log lines.
@@ -202,7 +218,7 @@ func (s *bundleStore) list() (all []stored, total int64, err error) {
 // may belong to another program.
 func (s *bundleStore) stored(id string) (b stored, ok bool) {
 	dir := filepath.Join(s.config.Dir, id)
-	m, err := ReadManifest(os.DirFS(dir))
+	m, err := manifest.Read(os.DirFS(dir))
 	if err != nil || m.ID != id {
 		return b, false
 	}

@@ -98,10 +98,18 @@ func brokenExports() map[string]broken {
 		"fails with spans and without events": {
 			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Spans) == 2 && len(s.Events) == 0 && s.Seq == 3600 }),
 			[]string{
-				"full", "many", "canceled-before", "canceled-meanwhile", "shutdown", "no-goroutine-left", "no-goroutine-left/use",
+				"full", "summary", "many", "canceled-before", "canceled-meanwhile", "shutdown", "no-goroutine-left", "no-goroutine-left/use",
 				"unusual-quotes", "unusual-control", "unusual-utf8", "unusual-unicode", "unusual-blank", "unusual-long",
 				"unusual-attributes", "unusual-numbers", "unusual-times", "unusual-crowd",
 			},
+		},
+		"fails for a summary": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return s.Ticks > 1 && len(s.Events) == 0 }),
+			[]string{"summary"},
+		},
+		"fails after a summary": {
+			failsFor(func(s *runtimeinfo.Snapshot) bool { return s.Seq == 3601 && len(s.Events) > 0 }),
+			[]string{"summary"},
 		},
 		"fails with two events": {
 			failsFor(func(s *runtimeinfo.Snapshot) bool { return len(s.Events) == 2 }),
@@ -119,10 +127,17 @@ func brokenExports() map[string]broken {
 	}
 }
 
+func widenRanges(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) {
+	if p.Range != nil {
+		p.Range.Max++
+	}
+}
+
 func brokenChanges() map[string]broken {
 	return map[string]broken{
 		"renames a metric":   {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { p.Metric.Name += "_total" }), []string{"unchanged"}},
 		"sorts labels":       {changes(func(_ *runtimeinfo.Snapshot, p runtimeinfo.Point) { slices.Sort(p.Labels) }), []string{"unchanged"}},
+		"widens ranges":      {changes(widenRanges), []string{"unchanged"}},
 		"sums buckets":       {changes(sumBuckets), []string{"unchanged"}},
 		"numbers snapshots":  {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { s.Seq = 1 }), []string{"unchanged"}},
 		"sorts spans":        {changes(func(s *runtimeinfo.Snapshot, _ runtimeinfo.Point) { slices.Reverse(s.Spans) }), []string{"unchanged"}},

@@ -24,6 +24,7 @@ type rule struct {
 func rules() []rule {
 	all := []rule{
 		{"full", "Export sends a snapshot with every kind of value.", checkFull},
+		{"summary", "Export sends a summary of several ticks, which an exporter with an interval receives, and the snapshot of one tick afterwards, which ends an interval early because of an event.", checkSummary},
 		{"empty", "Export accepts a snapshot without values, as on an unknown platform.", checkEmpty},
 		{"events", "Export sends the events of a snapshot.", checkEvents},
 		{"many", "Export can be called for as long as the program runs, here for 100 snapshots.", checkMany},
@@ -50,6 +51,13 @@ func rules() []rule {
 
 func checkFull(ctx context.Context, s *subject) error { return s.export(ctx, Snapshot()) }
 
+func checkSummary(ctx context.Context, s *subject) error {
+	next := Snapshot().WithEvents([]runtimeinfo.Event{Event()})
+	next.Seq++
+	next.Since, next.Time = next.Time, next.Time.Add(time.Second)
+	return errors.Join(s.export(ctx, Summary()), s.export(ctx, next))
+}
+
 func checkEmpty(ctx context.Context, s *subject) error {
 	return s.export(ctx, runtimeinfo.NewSnapshot())
 }
@@ -71,7 +79,7 @@ func checkMany(ctx context.Context, s *subject) error {
 }
 
 func checkUnchanged(ctx context.Context, s *subject) error {
-	snapshot := Snapshot().WithEvents([]runtimeinfo.Event{Event()})
+	snapshot := Summary().WithEvents([]runtimeinfo.Event{Event()})
 	before, err := encoded(snapshot)
 	if err != nil {
 		return err

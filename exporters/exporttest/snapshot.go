@@ -4,6 +4,7 @@ package exporttest
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
@@ -31,8 +32,25 @@ func Snapshot() *runtimeinfo.Snapshot {
 	return s
 }
 
+// Summary returns a fixed summary of ten ticks, whose last one is [Snapshot]. The metrics with
+// [runtimeinfo.Metric.Ranged] have a range in it.
+func Summary() *runtimeinfo.Snapshot {
+	last := Snapshot()
+	points := slices.Collect(last.Points())
+	for i := range points {
+		if p := &points[i]; p.Metric.Ranged {
+			p.Range = &runtimeinfo.Range{Min: p.Number / 2, Mean: p.Number, Max: 4 * p.Number}
+		}
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	s.Seq, s.Time, s.Start = last.Seq, last.Time, last.Start
+	s.Ticks, s.Since = 10, last.Time.Add(-10*time.Second)
+	s.Resource, s.Spans = last.Resource, last.Spans
+	return s
+}
+
 // Event returns a fixed event, 100 ms before [Snapshot]: a warning with attributes of
-// several kinds and one of the snapshot's spans.
+// several kinds and one of the snapshot's spans, which opens an incident.
 func Event() runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time:     instant().Add(-100 * time.Millisecond),
@@ -48,6 +66,11 @@ func Event() runtimeinfo.Event {
 			slog.GroupAttrs("site", slog.String("function", "main.(*pool).submit"), slog.Int("line", 87)),
 		},
 		Spans: spans()[:1],
+		Incident: &runtimeinfo.Incident{
+			ID: "goroutines-1", Phase: runtimeinfo.IncidentOpened, Since: instant().Add(-100 * time.Millisecond),
+			Kind: "leak", Site: "main.(*pool).submit (pool.go:87)", Root: "POST /checkout", Size: 1042, Unit: "{goroutine}",
+			Evidence: "none of the 1000 that existed at 03:02:05 had ended by 03:04:05", Hint: "nothing receives from the channel",
+		},
 	}
 }
 

@@ -49,6 +49,8 @@ func text(s string) func() *runtimeinfo.Snapshot {
 		e := Event()
 		e.Name, e.Message = s, s
 		e.Spans[0].Name = s
+		i := e.Incident
+		i.ID, i.Kind, i.Site, i.Root, i.Unit, i.Evidence, i.Hint = s, s, s, s, s, s, s
 		e.Attrs = []slog.Attr{slog.String("text", s), slog.String(s, "value"), slog.Any("error", errors.New(s))}
 		return snapshot.WithEvents([]runtimeinfo.Event{e})
 	}
@@ -101,6 +103,7 @@ func withNumbers() *runtimeinfo.Snapshot {
 	s.Time = instant()
 	e := Event()
 	e.Severity = math.MinInt
+	e.Incident.Size = math.MaxFloat64
 	return s.WithEvents([]runtimeinfo.Event{e})
 }
 
@@ -110,7 +113,7 @@ func withTimes() *runtimeinfo.Snapshot {
 	s.Spans[0].Start = time.Time{}
 	s.Spans[1].Start = instant().Add(time.Hour)
 	e := Event()
-	e.Time = time.Time{}
+	e.Time, e.Incident.Since = time.Time{}, time.Time{}
 	return s.WithEvents([]runtimeinfo.Event{e})
 }
 

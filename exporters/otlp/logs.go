@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
@@ -20,10 +21,10 @@ import (
 )
 
 // records returns the events of s as log records.
-func records(ctx context.Context, r *resource.Resource, s *runtimeinfo.Snapshot) []sdklog.Record {
+func records(ctx context.Context, r *resource.Resource, from instrumentation.Scope, s *runtimeinfo.Snapshot) []sdklog.Record {
 	var all recordList
-	logger := sdklog.NewLoggerProvider(
-		sdklog.WithProcessor(&all), sdklog.WithResource(r), sdklog.WithAttributeCountLimit(-1)).Logger(Scope)
+	logger := loggerOf(sdklog.NewLoggerProvider(
+		sdklog.WithProcessor(&all), sdklog.WithResource(r), sdklog.WithAttributeCountLimit(-1)), from)
 	for i := range s.Events {
 		e := &s.Events[i]
 		logger.Emit(withSpan(ctx, e), record(s, e))

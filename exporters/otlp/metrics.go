@@ -18,10 +18,12 @@ import (
 
 // conversion turns one snapshot into the SDK's metrics.
 type conversion struct {
-	snapshot *runtimeinfo.Snapshot
-	exporter sdkmetric.Exporter // for its temporality
-	before   *baseline
-	after    map[string]value // the values that the next deltas are relative to
+	snapshot    *runtimeinfo.Snapshot
+	temporality sdkmetric.TemporalitySelector
+	process     bool // include the metrics of the process
+	before      *baseline
+	again       bool             // the baseline is of the same snapshot, so there are no deltas
+	after       map[string]value // the values that the next deltas are relative to
 
 	families []*family // in order of first appearance
 	named    map[string]*family
@@ -36,26 +38,29 @@ type family struct {
 	histograms  []metricdata.HistogramDataPoint[float64]
 }
 
-// convert returns the metrics of s. after becomes the next baseline if they are delivered.
-func convert(s *runtimeinfo.Snapshot, e sdkmetric.Exporter, before *baseline, process bool) (metrics []metricdata.Metrics, after map[string]value, points int) {
-	c := conversion{snapshot: s, exporter: e, before: before, after: map[string]value{}, named: map[string]*family{}}
-	for p := range s.Points() {
-		if process || p.Metric.Subsystem != runtimeinfo.SubsystemProcess {
+func newConversion(s *runtimeinfo.Snapshot, t sdkmetric.TemporalitySelector, before *baseline) *conversion {
+	return &conversion{snapshot: s, temporality: t, before: before, after: map[string]value{}, named: map[string]*family{}}
+}
+
+// convert returns the metrics of the snapshot.
+func (c *conversion) convert() []metricdata.Metrics {
+	for p := range c.snapshot.Points() {
+		if c.process || p.Metric.Subsystem != runtimeinfo.SubsystemProcess {
 			c.add(&p)
 		}
 	}
-	metrics = make([]metricdata.Metrics, len(c.families))
+	metrics := make([]metricdata.Metrics, len(c.families))
 	for i, f := range c.families {
 		m := f.metric
 		metrics[i] = metricdata.Metrics{Name: m.Name, Description: valid(m.Help), Unit: m.Unit, Data: f.data()}
 	}
-	return metrics, c.after, c.points
+	return metrics
 }
 
 // resourceMetrics returns metrics as the metrics of one scope and resource.
-func resourceMetrics(r *resource.Resource, metrics []metricdata.Metrics) *metricdata.ResourceMetrics {
+func resourceMetrics(r *resource.Resource, from instrumentation.Scope, metrics []metricdata.Metrics) *metricdata.ResourceMetrics {
 	return &metricdata.ResourceMetrics{Resource: r, ScopeMetrics: []metricdata.ScopeMetrics{
-		{Scope: instrumentation.Scope{Name: Scope}, Metrics: metrics},
+		{Scope: from, Metrics: metrics},
 	}}
 }
 
@@ -63,7 +68,7 @@ func (c *conversion) add(p *runtimeinfo.Point) {
 	c.points++
 	f := c.named[p.Metric.Name]
 	if f == nil {
-		f = &family{metric: p.Metric, temporality: temporality(p.Metric.Kind, c.exporter)}
+		f = &family{metric: p.Metric, temporality: temporality(p.Metric.Kind, c.temporality)}
 		c.named[p.Metric.Name] = f
 		c.families = append(c.families, f)
 	}
@@ -83,6 +88,9 @@ func (c *conversion) add(p *runtimeinfo.Point) {
 
 // subtract makes d the difference to the baseline. It reports whether there is one.
 func (c *conversion) subtract(d *metricdata.DataPoint[float64], p *runtimeinfo.Point) bool {
+	if c.again {
+		return false
+	}
 	key := seriesKey(p)
 	c.after[key] = value{number: p.Number}
 	old, ok := c.before.values[key]
@@ -115,6 +123,9 @@ func (c *conversion) addHistogram(f *family, p *runtimeinfo.Point) {
 
 // subtractHistogram is subtract for a histogram.
 func (c *conversion) subtractHistogram(d *metricdata.HistogramDataPoint[float64], p *runtimeinfo.Point) bool {
+	if c.again {
+		return false
+	}
 	key := seriesKey(p)
 	c.after[key] = value{histogram: p.Histogram}
 	old := c.before.values[key].histogram
@@ -146,15 +157,15 @@ func (f *family) data() metricdata.Aggregation {
 	}
 }
 
-// temporality returns what e chooses for the observable instrument of kind k.
-func temporality(k runtimeinfo.Kind, e sdkmetric.Exporter) metricdata.Temporality {
+// temporality returns what choose returns for the observable instrument of kind k.
+func temporality(k runtimeinfo.Kind, choose sdkmetric.TemporalitySelector) metricdata.Temporality {
 	switch k {
 	case runtimeinfo.KindCounter:
-		return e.Temporality(sdkmetric.InstrumentKindObservableCounter)
+		return choose(sdkmetric.InstrumentKindObservableCounter)
 	case runtimeinfo.KindUpDownCounter:
-		return e.Temporality(sdkmetric.InstrumentKindObservableUpDownCounter)
+		return choose(sdkmetric.InstrumentKindObservableUpDownCounter)
 	case runtimeinfo.KindHistogram:
-		return e.Temporality(sdkmetric.InstrumentKindHistogram)
+		return choose(sdkmetric.InstrumentKindHistogram)
 	default: // a gauge has none
 		return 0
 	}
@@ -193,6 +204,10 @@ type baseline struct {
 	seq         uint64
 	time, start time.Time
 	values      map[string]value // by seriesKey
+}
+
+func baselineOf(s *runtimeinfo.Snapshot, values map[string]value) baseline {
+	return baseline{delivered: true, seq: s.Seq, time: s.Time, start: s.Start, values: values}
 }
 
 // value is the value of a series: a number or a histogram.

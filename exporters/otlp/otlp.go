@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package otlp exports snapshots as OpenTelemetry metrics and their events as log
-// records. It sends them through exporters of the OpenTelemetry SDK, which decide on
+// records.
+//
+// An [Exporter] sends them through exporters of the OpenTelemetry SDK, which decide on
 // transport, credentials and retries:
 //
 //	e, err := otlp.New(otlp.Config{Metrics: metrics, Logs: logs}) // an sdkmetric.Exporter, an sdklog.Exporter
 //
 // Package otlphttp creates both for OTLP over HTTP from the environment.
 //
+// An application that has a MeterProvider and a LoggerProvider of its own gives them
+// the metrics with a [Producer] and the events with [Config.LoggerProvider]:
+//
+//	p := otlp.NewProducer(otlp.ProducerConfig{}) // for sdkmetric.WithProducer
+//	e, err := otlp.New(otlp.Config{LoggerProvider: otel.GetLoggerProvider()})
+//
 // Metrics keep the names, units, kinds and descriptions of the catalogue, which follows
 // the semantic conventions. A counter becomes a monotonic sum, an up-down counter a sum,
 // and a histogram a histogram with explicit bounds. The Temporality method of the
 // metric exporter decides whether they are cumulative or deltas. Counters and
 // histograms carry exemplars.
+//
+// Resource attributes have the types that the semantic conventions define, for example
+// process.pid is an integer. Attributes that the conventions do not define are strings.
+// Scope and resource have the schema URL of the conventions.
 //
 // Converting a snapshot takes about 75 µs and 270 allocations (BenchmarkExport). The SDK's
 // exporter takes about 0.2 ms more to encode it and send it over HTTP.
@@ -28,6 +40,8 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -36,10 +50,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Scope is the name of the instrumentation scope of all metrics and log records.
-const Scope = "github.com/gmpulse/gmpulse"
-
-// Config configures an [Exporter]. At least one of Metrics and Logs must be set.
+// Config configures an [Exporter]. At least one of Metrics, Logs and LoggerProvider must
+// be set.
 type Config struct {
 	// Metrics exports the values of each snapshot. Disable its retries: the agent
 	// exports the next snapshot soon. The Exporter shuts it down. Default: nil, no
@@ -48,6 +60,13 @@ type Config struct {
 	// Logs exports the events. The Exporter shuts it down. Default: nil, no events are
 	// exported; the agent counts them as delivered.
 	Logs sdklog.Exporter
+	// LoggerProvider emits the events, instead of Logs: the application's own provider, or
+	// otel.GetLoggerProvider for the global one, which may be set later. The records have
+	// the resource of the provider and the scope [Scope]. Emit returns no error, so an event
+	// that the provider accepts counts as delivered. If Emit blocks, Export returns when its
+	// context is done and emits nothing until Emit has returned. The Exporter does not
+	// shut the provider down. Default: nil.
+	LoggerProvider log.LoggerProvider
 	// Process includes the metrics of the process (process.*). Default: false, because
 	// a collector or the application's instrumentation usually sends them.
 	Process bool
@@ -56,14 +75,17 @@ type Config struct {
 // Exporter sends snapshots as OTLP. Create one with [New]. It implements
 // [exporters.Exporter]. Export must not be called concurrently.
 //
-// Export calls the metric exporter once, and then the log exporter if there are events.
-// If the second call fails, the agent exports the same snapshot again, and Export
-// sends only its events. If the server rejects part of an accepted batch of metrics (a
+// Export calls the metric exporter once, and then the log exporter or the LoggerProvider
+// if there are events. If the second call fails, the agent exports the same snapshot
+// again, and Export sends only its events. If the server rejects part of an accepted batch of metrics (a
 // partial success), Export returns an [exporters.RejectedError] and does not send them
 // again. The SDK does not report rejected log records.
 type Exporter struct {
 	config   Config
+	scope    instrumentation.Scope
+	sdk      []attribute.KeyValue // of every resource
 	baseline baseline
+	emitter  *emitter // nil without a LoggerProvider
 	down     atomic.Bool
 }
 
@@ -71,10 +93,14 @@ var _ exporters.Exporter = (*Exporter)(nil)
 
 // New returns an Exporter. It makes no connection.
 func New(c Config) (*Exporter, error) {
-	if c.Metrics == nil && c.Logs == nil {
-		return nil, errors.New("otlp: Config.Metrics and Config.Logs are both nil; set one, or use package otlphttp")
+	switch {
+	case c.Metrics == nil && c.Logs == nil && c.LoggerProvider == nil:
+		return nil, errors.New("otlp: Config.Metrics, Config.Logs and Config.LoggerProvider are all nil; set one, or use package otlphttp")
+	case c.Logs != nil && c.LoggerProvider != nil:
+		return nil, errors.New("otlp: Config.Logs and Config.LoggerProvider are both set and would send each event twice; set one")
 	}
-	return &Exporter{config: c}, nil
+	from := scope()
+	return &Exporter{config: c, scope: from, sdk: sdkAttributes(), emitter: newEmitter(c.LoggerProvider, from)}, nil
 }
 
 // Export sends s. It returns when the SDK's exporters return, which observe ctx.
@@ -82,16 +108,14 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if e.down.Load() {
 		return exporters.ErrShutdown
 	}
-	r := resourceOf(s)
+	r := resourceOf(s, e.sdk)
 	err := e.exportMetrics(ctx, r, s)
 	rejected, isRejected := errors.AsType[*exporters.RejectedError](err)
 	if err != nil && !isRejected {
 		return fmt.Errorf("otlp: metrics: %w", err)
 	}
-	if e.config.Logs != nil && len(s.Events) > 0 {
-		if err := e.config.Logs.Export(ctx, records(ctx, r, s)); err != nil {
-			return fmt.Errorf("otlp: logs: %w", err)
-		}
+	if err := e.exportEvents(ctx, r, s); err != nil {
+		return fmt.Errorf("otlp: logs: %w", err)
 	}
 	if isRejected {
 		return rejected
@@ -103,28 +127,35 @@ func (e *Exporter) exportMetrics(ctx context.Context, r *resource.Resource, s *r
 	if e.config.Metrics == nil || e.baseline.isOf(s) {
 		return ctx.Err()
 	}
-	metrics, values, points := convert(s, e.config.Metrics, &e.baseline, e.config.Process)
-	err := e.config.Metrics.Export(ctx, resourceMetrics(r, metrics))
+	c := newConversion(s, e.config.Metrics.Temporality, &e.baseline)
+	c.process = e.config.Process
+	err := e.config.Metrics.Export(ctx, resourceMetrics(r, e.scope, c.convert()))
 	if err != nil {
 		n, partial := partialSuccess(err)
 		if !partial {
 			return err
 		}
-		err = &exporters.RejectedError{Snapshot: n >= points, Err: err}
+		err = &exporters.RejectedError{Snapshot: n >= c.points, Err: err}
 	}
-	e.baseline = baseline{delivered: true, seq: s.Seq, time: s.Time, start: s.Start, values: values}
+	e.baseline = baselineOf(s, c.after)
 	return err
 }
 
-func resourceOf(s *runtimeinfo.Snapshot) *resource.Resource {
-	kvs := make([]attribute.KeyValue, len(s.Resource))
-	for i, a := range s.Resource {
-		kvs[i] = attribute.String(valid(a.Key), valid(a.Value))
+func (e *Exporter) exportEvents(ctx context.Context, r *resource.Resource, s *runtimeinfo.Snapshot) error {
+	switch {
+	case len(s.Events) == 0:
+		return nil
+	case e.emitter != nil:
+		return e.emitter.emit(ctx, s)
+	case e.config.Logs != nil:
+		return e.config.Logs.Export(ctx, records(ctx, r, e.scope, s))
+	default:
+		return nil
 	}
-	return resource.NewSchemaless(kvs...)
 }
 
-// Shutdown shuts down both exporters of the SDK. Further calls do nothing.
+// Shutdown shuts down the exporters of the SDK and waits for a call of the LoggerProvider
+// that has not returned. Further calls do nothing.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	if e.down.Swap(true) {
 		return nil
@@ -135,6 +166,9 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	}
 	if e.config.Logs != nil {
 		errs = append(errs, e.config.Logs.Shutdown(ctx))
+	}
+	if e.emitter != nil {
+		errs = append(errs, e.emitter.await(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("otlp: shutdown: %w", err)
@@ -153,6 +187,3 @@ func partialSuccess(err error) (rejected int, ok bool) {
 	}
 	return rejected, true
 }
-
-// valid replaces invalid UTF-8, which protobuf rejects.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

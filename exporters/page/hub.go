@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxViewers is the number of streams that may be open at the same time.
-	maxViewers = 128
+	// defaultViewers is the default of Config.MaxViewers.
+	defaultViewers = 128
 	// keptFrames is the number of frames that are kept for viewers. A viewer that is
 	// further behind is disconnected; it reconnects and asks for what it missed.
 	keptFrames = 32
@@ -26,6 +26,8 @@ var (
 // hub passes frames to viewers. It never waits for a viewer: each one fetches the
 // frames that it has not sent yet on the goroutine of its own request.
 type hub struct {
+	max int // number of viewers
+
 	mu      sync.Mutex
 	frames  []frame                    // the newest, oldest first, consecutive
 	viewers map[chan struct{}]struct{} // channels that wake them
@@ -33,7 +35,7 @@ type hub struct {
 	cut     uint64 // number of viewers that were disconnected because they were too slow
 }
 
-func newHub() *hub { return &hub{viewers: map[chan struct{}]struct{}{}} }
+func newHub(viewers int) *hub { return &hub{max: viewers, viewers: map[chan struct{}]struct{}{}} }
 
 // publish adds a frame and wakes all viewers.
 func (h *hub) publish(f frame) {
@@ -82,7 +84,7 @@ func (h *hub) enter() (chan struct{}, error) {
 	if h.closed {
 		return nil, errClosed
 	}
-	if len(h.viewers) >= maxViewers {
+	if len(h.viewers) >= h.max {
 		return nil, errFull
 	}
 	v := make(chan struct{}, 1)

@@ -23,6 +23,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,9 @@ type Config struct {
 	// NoSpans reports whether the program sets no tracer provider; the page then
 	// explains how to change that. It must not block. Nil means that it sets one.
 	NoSpans func() bool
+	// MaxViewers is the maximum number of viewers, each of which has a connection. Others
+	// are answered 503. Zero means 128.
+	MaxViewers int
 	// TraceURL is the address of a trace, with {trace_id} and optionally {span_id} in
 	// place of the ids, such as "http://localhost:16686/trace/{trace_id}". Empty means
 	// that ids are shown without a link.
@@ -87,6 +91,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.CaptureInterval < 0 {
 		errs = append(errs, fmt.Errorf("page: Config.CaptureInterval is %v: set it above zero, or to 0 for 1m", c.CaptureInterval))
+	}
+	c.MaxViewers = cmp.Or(c.MaxViewers, defaultViewers)
+	if c.MaxViewers < 0 {
+		errs = append(errs, fmt.Errorf("page: Config.MaxViewers is %d: set it above zero, or to 0 for %d", c.MaxViewers, defaultViewers))
 	}
 	if err := checkTraceURL(c.TraceURL); err != nil {
 		errs = append(errs, err)
@@ -135,7 +143,7 @@ func New(c Config) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		config: c, history: newHistory(), store: newStore(), hub: newHub(),
+		config: c, history: newHistory(), store: newStore(), hub: newHub(c.MaxViewers),
 		boot:  strconv.FormatInt(time.Now().UnixNano(), 36),
 		heavy: make(limiter, 2), sending: reply.NewBudget(maxSending),
 	}

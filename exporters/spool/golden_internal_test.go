@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write testdata/store1.db.gz, which must not change: a new version gets a new file")
+var update = flag.Bool("update", false, "write testdata/store2.db.gz, which must not change once its version of the encoding is released: a later version gets a new file")
 
-// Every version delivers the store that the first version has written.
-func TestStoreOfVersion1(t *testing.T) {
-	const file = "testdata/store1.db.gz"
+// Every version delivers the stores that earlier versions have written. The number of a file is the version
+// of the encoding of its records.
+func TestStoresOfAllVersions(t *testing.T) {
+	const newest = "testdata/store2.db.gz"
 	if *update {
 		b := contentsOf(t, fillStore(t, t.TempDir(), "exporter.db", 7))
 		var packed bytes.Buffer
@@ -26,10 +27,18 @@ func TestStoreOfVersion1(t *testing.T) {
 		if err := z.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, packed.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(newest, packed.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for _, file := range []string{"testdata/store1.db.gz", newest} {
+		t.Run(file, func(t *testing.T) { deliverStore(t, file) })
+	}
+}
+
+// deliverStore delivers a store of seven records.
+func deliverStore(t *testing.T, file string) {
+	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(contentsOf(t, file)))
 	if err != nil {
 		t.Fatal(err)

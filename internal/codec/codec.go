@@ -33,8 +33,12 @@ var (
 )
 
 // codecVersion is the first byte of every schema and record. A decoder must read all
-// versions up to its own.
-const codecVersion = 1
+// versions up to its own. An older decoder reports a record of a newer version as malformed,
+// and the spool keeps it for the newer one.
+//
+// Version 2 adds Ticks and Since to a snapshot, Range to a value, Incident to an event, and
+// flags to a metric.
+const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.
 type SchemaID uint64
@@ -75,6 +79,8 @@ func (e *Encoder) Append(b []byte, s *runtimeinfo.Snapshot) ([]byte, error) {
 	w.uint(s.Seq)
 	w.time(s.Time)
 	w.time(s.Start)
+	w.int(int64(s.Ticks))
+	w.time(s.Since)
 	w.attrs(s.Resource)
 	w.values(e.metrics, e.points)
 	w.spans(s.Spans)
@@ -233,8 +239,12 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 	if sch == nil {
 		return nil, fmt.Errorf("%w: %016x", ErrUnknownSchema, uint64(id))
 	}
-	r := reader{b: record[9:]}
-	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time(), Resource: r.attrs()}
+	r := reader{b: record[9:], v: record[0]}
+	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time()}
+	if r.v >= 2 {
+		s.Ticks, s.Since = int(r.int()), r.time()
+	}
+	s.Resource = r.attrs()
 	points := r.values(sch)
 	s.Spans = r.spans()
 	s.SpanGroups = readList(&r, minSpanGroup, (*reader).spanGroup)

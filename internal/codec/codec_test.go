@@ -20,9 +20,9 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/codec"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // roundTrip encodes s and decodes it with a new decoder.
@@ -66,6 +66,9 @@ func fill(v reflect.Value, n *int64) {
 				fill(v.Field(i), n)
 			}
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), n)

@@ -17,6 +17,7 @@ import (
 // values, so that the caller needs to check only end.
 type reader struct {
 	b       []byte
+	v       byte // version of the encoding
 	err     error
 	origins []origin
 }
@@ -51,8 +52,8 @@ func (r *reader) end() error {
 }
 
 func (r *reader) version() {
-	if v := r.byte(); r.err == nil && v != codecVersion {
-		r.fail(fmt.Sprintf("version %d instead of %d", v, codecVersion))
+	if r.v = r.byte(); r.err == nil && (r.v < 1 || r.v > codecVersion) {
+		r.fail(fmt.Sprintf("version %d; this version of gmpulse reads up to %d", r.v, codecVersion))
 	}
 }
 
@@ -179,10 +180,11 @@ func (r *reader) metric() *runtimeinfo.Metric {
 		m.Keys = []string{}
 	}
 	flags := r.byte()
-	if flags > headline|detail {
+	if flags >= flagsEnd {
 		r.fail("invalid flags of a metric")
 	}
-	m.Headline, m.Detail = flags&headline != 0, flags&detail != 0
+	m.Headline, m.Detail, m.Ranged = flags&headline != 0, flags&detail != 0, flags&ranged != 0
+	m.Fault, m.FixedLabels = flags&fault != 0, flags&fixedLabels != 0
 	r.text() // the key, which NewMetric derives from the other fields
 	return runtimeinfo.NewMetric(m)
 }
@@ -211,10 +213,29 @@ func (r *reader) values(sch *schema) (points []runtimeinfo.Point) {
 
 func (r *reader) number(m *runtimeinfo.Metric) runtimeinfo.Point {
 	p := runtimeinfo.Point{Metric: m, Number: r.float()}
+	p.Range = r.spread(&p)
 	if m.Kind == runtimeinfo.KindCounter {
 		p.Exemplar = r.exemplar()
 	}
 	return p
+}
+
+// spread reads the range of a value.
+func (r *reader) spread(p *runtimeinfo.Point) *runtimeinfo.Range {
+	if r.v < 2 || !p.Metric.Ranged || math.IsNaN(p.Number) {
+		return nil
+	}
+	switch how := r.byte(); how {
+	case rangeNone:
+		return nil
+	case rangeConstant:
+		return &runtimeinfo.Range{Min: p.Number, Mean: p.Number, Max: p.Number}
+	case rangeFull:
+		return &runtimeinfo.Range{Min: r.float(), Mean: r.float(), Max: r.float()}
+	default:
+		r.fail("invalid range")
+		return nil
+	}
 }
 
 func (r *reader) exemplar() *runtimeinfo.Exemplar {
@@ -243,7 +264,8 @@ func (r *reader) series(m *runtimeinfo.Metric) runtimeinfo.Point {
 		p.Labels[i] = r.text()
 	}
 	if m.Kind != runtimeinfo.KindHistogram {
-		p.Number, p.Exemplar = r.float(), r.exemplar()
+		p.Number = r.float()
+		p.Range, p.Exemplar = r.spread(&p), r.exemplar()
 		return p
 	}
 	h := r.histogram(r.floats())
@@ -291,9 +313,21 @@ func (r *reader) band() runtimeinfo.Band {
 }
 
 func (r *reader) event() runtimeinfo.Event {
-	return runtimeinfo.Event{
+	e := runtimeinfo.Event{
 		Time: r.time(), Name: r.text(), Severity: slog.Level(r.int()), Message: r.text(),
 		Attrs: r.slogAttrs(maxAttrDepth), Spans: r.spans(),
+	}
+	if r.v >= 2 && r.bool() {
+		e.Incident = r.incident()
+	}
+	return e
+}
+
+func (r *reader) incident() *runtimeinfo.Incident {
+	return &runtimeinfo.Incident{
+		ID: r.text(), Phase: runtimeinfo.IncidentPhase(r.text()), Since: r.time(),
+		Kind: r.text(), Site: r.text(), Root: r.text(), Signal: r.text(),
+		Size: r.float(), Unit: r.text(), Evidence: r.text(), Hint: r.text(),
 	}
 }
 

@@ -110,7 +110,7 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 	w.attr(&m.Attr)
 	w.bool(m.Keys != nil)
 	w.texts(m.Keys)
-	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail))
+	w.byte(flag(m.Headline, headline) | flag(m.Detail, detail) | flag(m.Ranged, ranged) | flag(m.Fault, fault) | flag(m.FixedLabels, fixedLabels))
 	w.text(m.Key())
 }
 
@@ -118,6 +118,10 @@ func (w *writer) metric(m *runtimeinfo.Metric) {
 const (
 	headline byte = 1 << iota
 	detail
+	ranged
+	fault
+	fixedLabels
+	flagsEnd
 )
 
 func flag(on bool, bit byte) byte {
@@ -158,8 +162,36 @@ func (w *writer) number(m *runtimeinfo.Metric, points []runtimeinfo.Point) {
 		p = points[0]
 	}
 	w.float(p.Number)
+	if len(points) > 0 {
+		w.spread(&p)
+	}
 	if m.Kind == runtimeinfo.KindCounter {
 		w.exemplar(p.Exemplar)
+	}
+}
+
+// How the range of a value is written. The numbers are part of the format.
+const (
+	rangeNone     byte = iota
+	rangeConstant      // all three are equal to the value
+	rangeFull          // followed by minimum, mean and maximum
+)
+
+// spread writes the range of a value, if its metric has one.
+func (w *writer) spread(p *runtimeinfo.Point) {
+	if !p.Metric.Ranged || math.IsNaN(p.Number) {
+		return
+	}
+	switch v := p.Number; {
+	case p.Range == nil:
+		w.byte(rangeNone)
+	case *p.Range == runtimeinfo.Range{Min: v, Mean: v, Max: v}:
+		w.byte(rangeConstant)
+	default:
+		w.byte(rangeFull)
+		w.float(p.Range.Min)
+		w.float(p.Range.Mean)
+		w.float(p.Range.Max)
 	}
 }
 
@@ -194,6 +226,7 @@ func (w *writer) series(p *runtimeinfo.Point) {
 	}
 	if p.Metric.Kind != runtimeinfo.KindHistogram {
 		w.float(p.Number)
+		w.spread(p)
 		w.exemplar(p.Exemplar)
 		return
 	}
@@ -256,6 +289,23 @@ func (w *writer) event(e *runtimeinfo.Event) {
 	w.text(e.Message)
 	w.slogAttrs(e.Attrs, maxAttrDepth)
 	w.spans(e.Spans)
+	w.bool(e.Incident != nil)
+	if e.Incident != nil {
+		w.incident(e.Incident)
+	}
+}
+
+func (w *writer) incident(i *runtimeinfo.Incident) {
+	w.text(i.ID)
+	w.text(string(i.Phase))
+	w.time(i.Since)
+	for _, s := range []string{i.Kind, i.Site, i.Root, i.Signal} {
+		w.text(s)
+	}
+	w.float(i.Size)
+	for _, s := range []string{i.Unit, i.Evidence, i.Hint} {
+		w.text(s)
+	}
 }
 
 // maxAttrDepth limits nested groups, because a [slog.LogValuer] may return a group that

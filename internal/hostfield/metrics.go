@@ -99,7 +99,17 @@ func Metrics() [Count]runtimeinfo.Metric {
 		SystemPressureIOSome:     detail(counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "some")),
 		SystemPressureIOFull:     detail(counter("gmpulse.system.pressure.io.time", "s", helpMachineIO, "gmpulse.pressure.stalled", "full")),
 	}
-	all[ProcessMemoryRSS].Headline = true
+	for _, f := range []Field{ProcessMemoryRSS, ProcessFDs, CPUUsable} {
+		all[f].Headline = true
+	}
+	// What can run out between two deliveries. The host pass reads them every ten seconds, so that only
+	// the summaries of longer intervals have more than one value of them.
+	for _, f := range []Field{ProcessMemoryRSS, ProcessThreads, ProcessFDs, CgroupMemoryUsage, CgroupMemoryWorkingSet} {
+		all[f].Ranged = true
+	}
+	for _, f := range []Field{CgroupCPUThrottledTime, CgroupMemoryOOM, CgroupMemoryOOMKill} {
+		all[f].Fault = true
+	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
 	}

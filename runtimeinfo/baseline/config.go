@@ -25,7 +25,8 @@ type Config struct {
 	Signals []Signal
 	// Ceilings are values at which default signals always raise an alarm, by the name of
 	// the signal: {"memory.resident": 0.95}. The name for a root span is
-	// "root_span.p99 GET /cart". Default none.
+	// "root_span.p99 GET /cart". The log names those that no signal has: [New] at once, a
+	// root span that does not occur after an hour. Default none.
 	Ceilings map[string]float64
 	// StateFile keeps what was learned across restarts. It is replaced every five minutes
 	// and when [Watch.Run] ends, by way of a temporary file with the suffix .tmp. One

@@ -41,6 +41,9 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 			e.Spans = append(e.Spans, s)
 		}
 	}
+	if e.Severity >= slog.LevelWarn {
+		e.Incident = i.reported(w, t)
+	}
 	return e
 }
 

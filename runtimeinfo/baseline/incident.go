@@ -29,6 +29,10 @@ type incident struct {
 	opening  []*tracker // raised at this tick
 	adopted  []*tracker // adopted a new normal at this tick
 	rescaled []*tracker // changed their unit at this tick
+
+	reports int                   // number of incidents that were reported
+	report  *runtimeinfo.Incident // the reported incident that has not been closed; nil if none
+	about   *tracker              // the signal of report
 }
 
 // add records the transition of one signal at this tick.
@@ -47,6 +51,9 @@ func (i *incident) add(t *tracker, c transition) {
 // events returns the events of this tick.
 func (i *incident) events(w *Watch) (events []runtimeinfo.Event) {
 	now := w.input.now
+	if i.report != nil && !i.open && now.Sub(i.ended) >= reopenTime {
+		events = append(events, i.endReport(w))
+	}
 	if len(i.opening) > 0 {
 		events = i.raise(w, events)
 	}
@@ -73,6 +80,9 @@ func (i *incident) raise(w *Watch, events []runtimeinfo.Event) []runtimeinfo.Eve
 	reopens := !i.open && !i.ended.IsZero() && now.Sub(i.ended) < reopenTime && slices.ContainsFunc(i.opening, i.has)
 	report := i.open && now.Sub(i.raised) > joinTime && !slices.ContainsFunc(i.opening, i.hasGroupOf)
 	if !i.open && !reopens {
+		if i.report != nil {
+			events = append(events, i.endReport(w))
+		}
 		i.leading, i.parts, i.began = first, nil, first.alarmBegan
 		report = true
 	}

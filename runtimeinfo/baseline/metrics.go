@@ -22,7 +22,7 @@ func (*Watch) Metrics() []*runtimeinfo.Metric {
 // Analyze compares a snapshot with the baselines and adds one band for each signal that
 // has a value, its metrics, and events: "baseline.anomaly.opened" when signals leave
 // their bands, ".closed" when all are back, "baseline.new_normal" when one has stayed at
-// a new level for 15 minutes.
+// a new level for 15 minutes, "baseline.incident.closed" when a reported anomaly is over.
 func (w *Watch) Analyze(d *runtimeinfo.Draft) {
 	bands, events := w.Judge(d.Snapshot())
 	d.AddBands(bands...)

@@ -57,7 +57,10 @@ func (w *Watch) Run(ctx context.Context) {
 	defer ticker.Stop()
 	failing := false
 	save := func() {
-		err := w.save()
+		err := w.readAgain()
+		if err == nil {
+			err = w.save()
+		}
 		if failed := err != nil; failed != failing {
 			failing = failed
 			if failed {
@@ -136,6 +139,7 @@ func (w *Watch) useState(r *stateRead) {
 	switch {
 	case errors.Is(r.err, fs.ErrNotExist):
 	case r.err != nil:
+		w.unread = isDiskError(r.err)
 		w.config.Logger.Warn("gmpulse: baselines start without a state", slog.String("file", w.config.StateFile), slog.Any("error", r.err))
 	default:
 		w.stored = r.all
@@ -161,6 +165,36 @@ func (w *Watch) awaitState(ctx context.Context) bool {
 		w.restoreTracker(t)
 	}
 	return true
+}
+
+// isDiskError reports whether reading failed for a reason that may pass. The contents of the
+// file are then unknown.
+func isDiskError(err error) bool {
+	var e *fs.PathError
+	return errors.As(err, &e) && !errors.Is(err, fs.ErrNotExist)
+}
+
+// readAgain reads the state file again if that has failed before. It returns an error if it
+// fails again, because the file must not be replaced while its contents are unknown.
+func (w *Watch) readAgain() error {
+	if !w.unread {
+		return nil
+	}
+	all, err := readState(w.config.StateFile, time.Now())
+	if isDiskError(err) {
+		return fmt.Errorf("the state of an earlier process is kept, but cannot be read: %w", err)
+	}
+	w.unread = false
+	if err != nil {
+		return nil //nolint:nilerr // it is damaged or gone, so that it may be replaced
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stored = all
+	for _, t := range w.trackers {
+		w.restoreTracker(t)
+	}
+	return nil
 }
 
 // restoreTracker sets what the state file has for a tracker.

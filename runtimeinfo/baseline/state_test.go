@@ -4,6 +4,7 @@ package baseline
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -138,6 +139,41 @@ func TestStateFileKeepsWhatWasLearned(t *testing.T) {
 	}
 	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 {
 		t.Errorf("files left: %v, %v", left, err)
+	}
+}
+
+// A state that cannot be read at the start is not replaced. Run reads it again.
+func TestUnreadableStateIsKept(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink("link", link)); err != nil { // a loop
+		t.Fatal(err)
+	}
+	open := func(path string) *Watch {
+		t.Helper()
+		w, err := New(Config{StateFile: filepath.Join(path, "state"), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	first := open(real)
+	first.trackers[0].Fast.Age = 4711
+	if err := first.save(); err != nil {
+		t.Fatal(err)
+	}
+	w := open(link)
+	if err := w.readAgain(); err == nil {
+		t.Error("no error while the file cannot be read")
+	}
+	if err := errors.Join(os.Remove(link), os.Symlink("real", link)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.Run(ctx)
+	if n := open(real).trackers[0].Fast.Age; n != 4711 {
+		t.Errorf("age %v s after a restart, want 4711", n)
 	}
 }
 

@@ -3,6 +3,7 @@
 package baseline
 
 import (
+	"log/slog"
 	"math"
 	"sync"
 	"time"
@@ -28,17 +29,20 @@ const (
 type Watch struct {
 	config Config
 
-	mu       sync.Mutex
-	input    input
-	trackers []*tracker
-	budgets  map[string]*budget // by group
-	roots    map[string]*root
-	loadRate readFunc
-	load     average
-	incident incident
-	groups   groupGrowth
-	stored   map[string]*stored // contents of the state file
-	reading  *stateRead         // a read that is not done yet; only New and Run use it
+	mu              sync.Mutex
+	input           input
+	trackers        []*tracker
+	budgets         map[string]*budget // by group
+	roots           map[string]*root
+	loadRate        readFunc
+	load            average
+	incident        incident
+	groups          groupGrowth
+	stored          map[string]*stored // contents of the state file
+	reading         *stateRead         // a read that is not done yet; only New and Run use it
+	began           time.Time          // of the first snapshot
+	ceilingsChecked bool               // unusedCeilings has returned the names
+	unread          bool               // the disk failed during the read; only New and Run use it
 }
 
 // root is a watched root-span name.
@@ -51,7 +55,8 @@ type root struct {
 
 // New returns a Watch with the contents of the state file. It learns anew if the file is
 // missing, damaged, of another version or not a regular file. New waits at most 250 ms for
-// the file; [Watch.Run] uses one that takes longer. The error joins every invalid field.
+// the file; [Watch.Run] uses one that takes longer. If the disk fails, Run reads the file again
+// and does not replace it before. The error joins every invalid field.
 func New(c Config) (*Watch, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -77,6 +82,7 @@ func New(c Config) (*Watch, error) {
 	for _, r := range rows {
 		w.addTracker(r)
 	}
+	w.warnUnknownCeilings()
 	return w, nil
 }
 
@@ -96,11 +102,24 @@ func (w *Watch) addTracker(r row) *tracker {
 
 // Judge returns the expected bands of all signals that have a value, and events:
 // "baseline.anomaly.opened" when signals leave their bands, "baseline.anomaly.closed" when
-// all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes.
+// all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes. An anomaly
+// that is a warning opens an incident. "baseline.incident.closed" closes it when all signals have been
+// as expected for two minutes.
 func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
+	bands, events, unused := w.judge(s)
+	for _, name := range unused { // without the lock, because a log handler may be slow
+		w.config.Logger.Warn("gmpulse: a ceiling has no effect so far, because no watched root span has this name", slog.String("signal", name))
+	}
+	return bands, events
+}
+
+func (w *Watch) judge(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, events []runtimeinfo.Event, unusedCeilings []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	passed := w.input.next(s)
+	if w.began.IsZero() {
+		w.began = w.input.now
+	}
 	w.load.add(w.loadRate(&w.input), passed)
 	w.groups.update(s)
 	load := w.load.on(&w.trackers[0].Fast.Curve)
@@ -110,14 +129,14 @@ func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinf
 		}
 	}
 	w.observeRoots(passed)
-	events := w.incident.events(w)
-	bands := make([]runtimeinfo.Band, 0, len(w.trackers))
+	events = w.incident.events(w)
+	bands = make([]runtimeinfo.Band, 0, len(w.trackers))
 	for _, t := range w.trackers {
 		if !t.last.IsZero() {
 			bands = append(bands, t.band(&w.input))
 		}
 	}
-	return bands, events
+	return bands, events, w.unusedCeilings()
 }
 
 func (w *Watch) observe(t *tracker, load load) {

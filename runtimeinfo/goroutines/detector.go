@@ -268,7 +268,8 @@ func (d *Detector) Report() Report {
 	return d.report
 }
 
-// find converts a report for snapshots. kinds is the verdict on each group.
+// find converts a report for snapshots: the top largest groups, and as many smaller ones that leak or
+// are stuck. kinds is the verdict on each group.
 func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -277,9 +278,14 @@ func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
 			f.Suspects++
 		}
 	}
-	groups := r.Survey.Groups
-	for i := range groups[:min(len(groups), top)] {
-		g := &groups[i]
+	for i := range r.Survey.Groups {
+		g := &r.Survey.Groups[i]
+		if len(f.groups) >= 2*top {
+			break
+		}
+		if i >= top && !kinds[g.Key].Suspect() {
+			continue
+		}
 		f.groups = append(f.groups, largeGroup{
 			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
 			verdict: string(kinds[g.Key]), goroutines: g.Count,

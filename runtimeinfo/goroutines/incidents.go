@@ -11,23 +11,23 @@ import (
 // report joins the verdicts that have one cause into incidents, and makes events of new ones.
 func (t *groupTracker) report(in *circumstances) {
 	t.joinIncidents()
-	for _, o := range t.ordered() {
-		if o.Kind == Growing || o.leader != nil {
-			continue
-		}
-		switch {
-		case !o.reported:
-			t.emit(o, "goroutine.verdict.opened", in)
-		case o.Kind.Suspect() && o.Count >= 2*o.reportedSize:
-			t.emit(o, "goroutine.verdict.doubled", in)
+	all := t.ordered()
+	for _, o := range all { // a new leader continues the incident of its followers
+		if o.leader != nil && o.leader.incident == nil && o.Kind.Suspect() {
+			o.leader.incident = o.incident
 		}
 	}
-}
-
-// emit makes an event.
-func (t *groupTracker) emit(o *openVerdict, name string, in *circumstances) {
-	o.reported, o.reportedSize = true, max(1, o.Count)
-	t.pending = append(t.pending, o.event(name, in.now))
+	for _, o := range all {
+		switch {
+		case o.Kind.Suspect() && o.leader != nil:
+			t.continueIncident(o, o.leader, in.now)
+		case o.Kind.Suspect():
+			t.reportIncident(o, in.now)
+		case o.Kind != Growing && o.leader == nil && !o.reported:
+			o.reported = true
+			t.pending = append(t.pending, o.event("goroutine.verdict.opened", in.now))
+		}
+	}
 }
 
 // setHint sets the hint of an alarm or of pressure.

@@ -6,18 +6,18 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
-	// The profile that people take by hand, as a timeline. Bounded to the largest groups.
-	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}}
+	// The profile that people take by hand, as a timeline. Bounded to the largest groups and the suspects.
+	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups and of those that leak or are stuck, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}}
 	// The one number to alert on.
 	leakSuspects = &runtimeinfo.Metric{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Groups of goroutines that leak or are stuck."}
 	// Beyond doubt, where the runtime can prove it.
-	leakedGoroutines = &runtimeinfo.Metric{Name: "gmpulse.leaked_goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines that the garbage collector has proved leaked."}
+	leakedGoroutines = &runtimeinfo.Metric{Name: "gmpulse.leaked_goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Fault: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines that the garbage collector has proved leaked."}
 	// Without surveys there are no verdicts: silence must not look like health.
 	surveys        = &runtimeinfo.Metric{Name: "gmpulse.surveys", Unit: "{survey}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Surveys of all goroutines taken."}
-	surveysSkipped = &runtimeinfo.Metric{Name: "gmpulse.surveys_skipped", Unit: "{survey}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Surveys left out because they would have cost too much."}
+	surveysSkipped = &runtimeinfo.Metric{Name: "gmpulse.surveys_skipped", Unit: "{survey}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Surveys left out because they would have cost too much."}
 	// Recordings are the evidence of verdicts: where they fail, no group is reported as a leak without a proof.
 	recordings       = &runtimeinfo.Metric{Name: "gmpulse.goroutine_recordings", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Recordings made to see whether the goroutines of suspicious groups run."}
-	recordingsFailed = &runtimeinfo.Metric{Name: "gmpulse.goroutine_recordings_failed", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Recordings of goroutines that could not be made."}
+	recordingsFailed = &runtimeinfo.Metric{Name: "gmpulse.goroutine_recordings_failed", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Recordings of goroutines that could not be made."}
 )
 
 // Metrics returns the metrics that Analyze adds.

@@ -66,6 +66,7 @@ func newProcess(t *testing.T) *fakeProcess {
 	}
 	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p)
 	p.tracker.recording = true
+	t.Cleanup(func() { checkIncidents(t, p.events) })
 	return p
 }
 

@@ -63,6 +63,7 @@ type groupTracker struct {
 	origins   map[labelPair]*originInfo // results of lookup at the newest survey
 	last      circumstances
 	open      map[Key]*openVerdict
+	reports   int // number of incidents that were reported
 	pending   []runtimeinfo.Event
 
 	members  memberLog
@@ -78,12 +79,12 @@ type acceptedCount struct {
 // openVerdict is a verdict that has not been closed, and what was reported of it.
 type openVerdict struct {
 	Verdict
-	peak         int
-	busy         bool // a leak whose members work
-	proven       bool // the garbage collector found once that members leak
-	reported     bool
-	reportedSize int
-	leader       *openVerdict // of the incident; nil if the verdict leads it
+	peak     int
+	busy     bool // a leak whose members work
+	proven   bool // the garbage collector found once that members leak
+	reported bool
+	leader   *openVerdict // of the verdicts with one cause; nil if the verdict leads them
+	incident *incident    // that was reported; nil if none was
 }
 
 func newGroupTracker(r rules, lookup OriginLookup) *groupTracker {
@@ -203,6 +204,12 @@ func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time, why string) {
 	delete(t.open, o.Key)
 	if why != "" {
 		o.Evidence = why
+	}
+	if o.incident != nil {
+		if !t.goesOn(o.incident) {
+			t.emitIncident(o, "goroutine.verdict.closed", runtimeinfo.IncidentClosed, now)
+		}
+		return
 	}
 	if o.reported && o.leader == nil {
 		e := o.event("goroutine.verdict.closed", now)

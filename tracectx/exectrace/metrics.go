@@ -18,8 +18,8 @@ var (
 	// spent runnable is the machine's fault, not the code's.
 	exactTime = &runtimeinfo.Metric{Name: "gmpulse.root_span.exact_time", Unit: "s", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Help: "Time of local root spans in execution traces, by name and by what it was spent with: running, runnable, syscall or blocked.", Keys: []string{"span.name", "state"}}
 	// Missing data must not look like the absence of slow spans.
-	executionTraces = &runtimeinfo.Metric{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}}
-	slowLookups     = &runtimeinfo.Metric{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}}
+	executionTraces = &runtimeinfo.Metric{Name: "gmpulse.execution_traces", Unit: "{recording}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Execution traces recorded, by how that ended.", Keys: []string{"outcome"}}
+	slowLookups     = &runtimeinfo.Metric{Name: "gmpulse.slow_spans", Unit: "{span}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemSpans, Detail: true, Help: "Slow root spans that were looked for in execution traces.", Keys: []string{"outcome"}}
 )
 
 // Metrics returns the metrics that Analyze adds.

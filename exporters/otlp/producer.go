@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// ProducerConfig configures a [Producer]. The zero value is valid.
+type ProducerConfig struct {
+	// Temporality chooses between deltas and cumulative values. Default: nil,
+	// cumulative values for any number of readers. Set it to the Temporality method of
+	// the reader's exporter if the backend accepts only deltas. The Producer must then
+	// belong to one reader only, because each collection starts a new delta.
+	Temporality sdkmetric.TemporalitySelector
+	// Process includes the metrics of the process, see [Config]. Default: false.
+	Process bool
+}
+
+// Producer adds the agent's metrics to the readers of the application's own MeterProvider,
+// which then sends them with its resource, its interval and its exporter:
+//
+//	p := otlp.NewProducer(otlp.ProducerConfig{})
+//	reader := sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithProducer(p))
+//	a, err := agent.Start(agent.WithExporter("otel", p))
+//
+// Each collection returns the newest snapshot, and nothing before the first one and after
+// Shutdown. The points have the time of the snapshot. A Producer sends no events; for these,
+// add an [Exporter] with [Config.LoggerProvider].
+//
+// It implements [sdkmetric.Producer] and [exporters.Exporter]. Its methods are safe for
+// concurrent use. Export only stores the snapshot; a collection takes about 75 µs.
+type Producer struct {
+	config ProducerConfig
+	scope  instrumentation.Scope
+	newest atomic.Pointer[runtimeinfo.Snapshot]
+	down   atomic.Bool
+
+	mu       sync.Mutex
+	baseline baseline // of the last collection
+}
+
+var (
+	_ exporters.Exporter = (*Producer)(nil)
+	_ sdkmetric.Producer = (*Producer)(nil)
+)
+
+// NewProducer returns a Producer.
+func NewProducer(c ProducerConfig) *Producer {
+	if c.Temporality == nil {
+		c.Temporality = sdkmetric.CumulativeTemporalitySelector
+	}
+	return &Producer{config: c, scope: scope()}
+}
+
+// Export stores s for the next collection.
+func (p *Producer) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
+	if p.down.Load() {
+		return exporters.ErrShutdown
+	}
+	p.newest.Store(s)
+	return nil
+}
+
+// Shutdown ends the series: later collections return no metrics.
+func (p *Producer) Shutdown(context.Context) error {
+	p.down.Store(true)
+	p.newest.Store(nil)
+	return nil
+}
+
+// Produce returns the metrics of the newest snapshot. Deltas are relative to the previous
+// call; if there was no newer snapshot since, it has no deltas.
+func (p *Producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	s := p.newest.Load()
+	if s == nil || ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := newConversion(s, p.config.Temporality, &p.baseline)
+	c.process, c.again = p.config.Process, p.baseline.isOf(s)
+	metrics := c.convert()
+	if !c.again {
+		p.baseline = baselineOf(s, c.after)
+	}
+	if len(metrics) == 0 {
+		return nil, nil
+	}
+	return []metricdata.ScopeMetrics{{Scope: p.scope, Metrics: metrics}}, nil
+}
