@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
@@ -602,7 +603,7 @@ func TestConcurrentStop(t *testing.T) {
 		agent.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
-		})))
+		}), engine.EveryTick()))
 	if err != nil {
 		t.Fatal(err)
 	}

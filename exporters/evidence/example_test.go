@@ -24,11 +24,11 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.Record, Logger: slog.New(slog.DiscardHandler)})
+	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.FullRecord, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}
-	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s))
+	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s))
 	if err != nil {
 		log.Fatal(err)
 	}

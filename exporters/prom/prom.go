@@ -8,7 +8,7 @@
 //	err = registry.Register(e)          // add to a registry
 //
 // A scrape renders the snapshot that the agent exported last and samples nothing
-// itself, so a value is as old as the last tick. Families, names and labels are
+// itself, so a value is as old as the last tick of an engine with engine.EveryTick. Families, names and labels are
 // derived from the metrics of the snapshot, see [Name]. [Config.Selection] chooses the
 // metrics.
 //

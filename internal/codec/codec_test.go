@@ -211,7 +211,7 @@ func live(t testing.TB) *runtimeinfo.Snapshot {
 	})
 }
 
-func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.Record(s)) }
+func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.FullRecord(s)) }
 
 type panics struct{}
 
@@ -359,7 +359,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		// The decoded snapshot can be exported and encoded.
-		for range exporters.Record(s) {
+		for range exporters.FullRecord(s) {
 		}
 		for i := range s.Events {
 			for range exporters.EventRecord(s, &s.Events[i]) {

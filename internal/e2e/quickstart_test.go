@@ -127,6 +127,7 @@ func TestForwardServerReceivesDeliveredRecords(t *testing.T) {
 		"GMPULSE_LISTEN=off",
 		"GMPULSE_INTERVAL=50ms",
 		fmt.Sprintf("GMPULSE_FLUENTD=tcp://127.0.0.1:%d", listening.Listening),
+		"GMPULSE_FLUENTD_INTERVAL=50ms",
 		"OTEL_SERVICE_NAME=e2e",
 	}, build(t, "./examples/quickstart"), "-for", "5s")
 	app.wait(t)
