@@ -74,6 +74,12 @@ func exportervariables() []variable {
 		{"GMPULSE_GO_COLLECTORS", formSwitch, "off", "on: /metrics also has the go_* and process_* families of client_golang, for dashboards that query those.", true, setGoCollectors},
 		{"GMPULSE_FLUENTD", "tcp://host:port, tls://host:port, unix:///path, or off", "off", "Address of Fluentd, Fluent Bit or an OpenTelemetry Collector, to which the agent sends every sample and event.", false, setFluentd},
 		{"GMPULSE_FLUENTD_TAG", "words joined by dots", "gmpulse", "First part of the tag: <tag>.<service>.runtime and .event.", false, setFluentdTag},
+		{"GMPULSE_FLUENTD_CA", "a file of certificates in PEM form", "the system's roots", "Authority that signed the certificate of a tls:// server.", false, setFluentdCA},
+		{"GMPULSE_FLUENTD_CERT", "a file in PEM form", "none", "Certificate of this client, for a tls:// server that requires one. The agent reads the three files again for each connection.", false, setFluentdCert},
+		{"GMPULSE_FLUENTD_KEY", "a file in PEM form", "none", "Key of that certificate.", false, setFluentdKey},
+		{"GMPULSE_FLUENTD_SHARED_KEY", "text", "none", "The server's shared_key. The server must have it too.", false, setFluentdSharedKey},
+		{"GMPULSE_FLUENTD_USER", "text", "none", "User, for a server that authenticates users in addition to the shared key.", false, setFluentdUser},
+		{"GMPULSE_FLUENTD_PASSWORD", "text", "none", "Password of that user.", false, setFluentdPassword},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd. Records there survive a restart.", false, setSpoolDir},
 		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last.", true, setSpoolMaxBytes},
 		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record.", true, setSpoolMaxAge},
@@ -121,6 +127,9 @@ func fromEnvironment(getenv func(string) string) settings {
 			continue
 		}
 		errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.name, shown, err, v.form))
+	}
+	if err := s.checkFluentd(); err != nil {
+		errs = append(errs, err)
 	}
 	s.wrong = errors.Join(errs...)
 	return s

@@ -97,8 +97,9 @@ func WithPrometheus(c prom.Config) Option {
 }
 
 // WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like
-// GMPULSE_FLUENTD. Tag defaults to "gmpulse" and Service to the name of the service. The
-// zero Config, and any other without a URL, switches the exporter off. It is off by default.
+// GMPULSE_FLUENTD and the GMPULSE_FLUENTD_ variables, all of which it overrides. Tag defaults
+// to "gmpulse" and Service to the name of the service. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
 func WithFluentd(c fluentd.Config) Option {
 	return func(s *settings) { s.fluentd = c }
 }

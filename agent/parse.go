@@ -243,6 +243,51 @@ func setFluentdTag(s *settings, v string) error {
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
 }
 
+// checkFluentd checks the variables of the Fluentd exporter together, because some require
+// another one. If they are wrong it switches the exporter off and returns an error.
+func (s *settings) checkFluentd() error {
+	if s.fluentd.URL == "" {
+		return nil
+	}
+	_, err := fluentd.New(s.fluentd)
+	if err == nil {
+		return nil
+	}
+	s.fluentd = fluentd.Config{Tag: defaultTag}
+	return fmt.Errorf("agent: GMPULSE_FLUENTD and GMPULSE_FLUENTD_*: %w", err)
+}
+
+func setFluentdCA(s *settings, v string) error {
+	s.fluentd.CAFile = v
+	return checkFluentd(fluentd.Config{URL: "tls://localhost", CAFile: v})
+}
+
+// The files of setFluentdCert and setFluentdKey are checked together, in settings.checkFluentd.
+func setFluentdCert(s *settings, v string) error {
+	s.fluentd.CertFile = v
+	return nil
+}
+
+func setFluentdKey(s *settings, v string) error {
+	s.fluentd.KeyFile = v
+	return nil
+}
+
+func setFluentdSharedKey(s *settings, v string) error {
+	s.fluentd.SharedKey = v
+	return nil
+}
+
+func setFluentdUser(s *settings, v string) error {
+	s.fluentd.Username = v
+	return nil
+}
+
+func setFluentdPassword(s *settings, v string) error {
+	s.fluentd.Password = v
+	return nil
+}
+
 func setCaptureDir(s *settings, v string) error {
 	if s.evidence = nil; !isOff(v) {
 		s.evidence = &evidence.Config{Dir: v}

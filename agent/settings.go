@@ -72,6 +72,9 @@ func (s *settings) warnUnused() {
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))
 	}
+	if c := s.fluentd; c.URL == "" && c.CAFile+c.CertFile+c.KeyFile+c.SharedKey+c.Username+c.Password != "" {
+		s.warn("gmpulse: the certificates and credentials for Fluentd are not used: GMPULSE_FLUENTD is not set")
+	}
 	if s.noBaselines && (s.baselines.StateFile != "" || s.baselines.AlertsPerWeek != 0) {
 		s.warn("gmpulse: baselines are off: GMPULSE_STATE_FILE and GMPULSE_ALERTS_PER_WEEK have no effect")
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -149,7 +150,7 @@ type Store struct {
 	shut       bool
 	leaks      time.Time // time of the last leak profile
 	stats      stats
-	skipped    []SkippedCapture // since the last bundle
+	skipped    []manifest.SkippedCapture // since the last bundle
 }
 
 // New returns a Store. It opens no file. Its error joins all invalid fields of config.
@@ -206,7 +207,7 @@ func (s *Store) begin(t *Trigger) (why string) {
 		if short == nil || s.shut || s.busy {
 			s.stats.skipped++
 		}
-		s.skip(SkippedCapture{Time: now, Cause: t.Cause, Why: why})
+		s.skip(manifest.SkippedCapture{Time: now, Cause: t.Cause, Why: why})
 		return why
 	}
 	s.busy = true
@@ -231,7 +232,7 @@ func (s *Store) refuses(now time.Time, t *Trigger, short error) (why string) {
 }
 
 // skip stores a capture that was skipped, for the manifest of the next bundle. mu is held.
-func (s *Store) skip(c SkippedCapture) {
+func (s *Store) skip(c manifest.SkippedCapture) {
 	const maxSkipped = 20
 	if len(s.skipped) == maxSkipped {
 		s.skipped = append(s.skipped[:0], s.skipped[1:]...)

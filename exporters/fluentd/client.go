@@ -8,13 +8,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/fluent/fluent-logger-golang/fluent"
 )
 
 // greetingWait is how long connect waits for data on a new connection. A server that
@@ -23,11 +22,12 @@ const greetingWait = 200 * time.Millisecond
 
 // What the worker is doing.
 const (
-	stageIdle      = "waiting for the worker"
-	stageDialing   = "dialing"
-	stageListening = "waiting for a greeting"
-	stagePosting   = "waiting for the acknowledgement"
-	stageClosing   = "closing the connection"
+	stageIdle           = "waiting for the worker"
+	stageDialing        = "dialing"
+	stageListening      = "waiting for a greeting"
+	stageAuthenticating = "authenticating"
+	stagePosting        = "waiting for the acknowledgement"
+	stageClosing        = "closing the connection"
 )
 
 // message is one record with its tag and time.
@@ -37,20 +37,28 @@ type message struct {
 	body body
 }
 
-// client wraps the library's client. Only the worker uses it. It replaces the library's
-// client after each failure, because only a new one returns the cause when it cannot
+// connection is a connection to the server: a library or a session.
+type connection interface {
+	// post sends a record and returns when the server has acknowledged it. keep reports
+	// whether the connection is usable for another one.
+	post(m message) (keep bool, err error)
+	close()
+}
+
+// client has the connection. Only the worker uses it. It replaces the connection after each
+// failure: of the library, because only a new client returns the cause when it cannot
 // connect.
 type client struct {
 	target *target
 	stage  *atomic.Value
-	fluent *fluent.Fluent // nil: not connected
-	isTLS  bool           // the server of a tcp:// address was found to speak TLS
+	conn   connection // nil: not connected
+	isTLS  bool       // the server of a tcp:// address was found to speak TLS
 }
 
 // send sends m and returns when the server has acknowledged it.
 func (c *client) send(ctx context.Context, m message) error {
 	defer c.stage.Store(stageIdle)
-	isNew := c.fluent == nil
+	isNew := c.conn == nil
 	timedOut, err := c.attempt(ctx, m)
 	if err == nil || isNew || timedOut || ctx.Err() != nil {
 		return err
@@ -62,9 +70,9 @@ func (c *client) send(ctx context.Context, m message) error {
 }
 
 // attempt posts m once, on a new connection if there is none. timedOut reports whether a
-// timeout of the library ended the attempt.
+// timeout ended the attempt.
 func (c *client) attempt(ctx context.Context, m message) (timedOut bool, err error) {
-	if c.fluent == nil {
+	if c.conn == nil {
 		if err := c.connect(ctx); err != nil {
 			return false, err
 		}
@@ -74,13 +82,14 @@ func (c *client) attempt(ctx context.Context, m message) (timedOut bool, err err
 	}
 	c.stage.Store(stagePosting)
 	begin := time.Now()
-	err = safely(func() error { return c.fluent.PostWithTime(m.tag, m.at, m.body) })
+	keep, err := c.conn.post(m)
+	if !keep {
+		c.close()
+	}
 	if err == nil {
 		c.isTLS = false
 		return false, nil
 	}
-	endStderrLine()
-	c.close()
 	if time.Since(begin) >= min(c.target.writeTimeout, c.target.ackTimeout) {
 		return true, fmt.Errorf("not written within %v or not acknowledged within %v: %w", c.target.writeTimeout, c.target.ackTimeout, err)
 	}
@@ -89,10 +98,6 @@ func (c *client) attempt(ctx context.Context, m message) (timedOut bool, err err
 	}
 	return false, fmt.Errorf("connection broken, or not answered with the acknowledgement: %w", err)
 }
-
-// endStderrLine ends the line that the library writes to os.Stderr when an
-// acknowledgement is missing: "Closing connection..." without a newline.
-func endStderrLine() { _, _ = os.Stderr.WriteString("\n") }
 
 var errNeedsTLS = errors.New("the server requires TLS: use tls://host:port")
 
@@ -109,94 +114,115 @@ func (c *client) needsTLS(ctx context.Context) bool {
 	defer cancel()
 	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent
 	conn, err := d.DialContext(ctx, "tcp", c.target.hostPort())
-	var alert tls.AlertError // a TLS server may require a client certificate, for example
-	c.isTLS = err == nil || errors.As(err, &alert)
+	c.isTLS = err == nil || isAlert(err) // it may require a client certificate, for example
 	if err == nil {
 		_ = conn.Close()
 	}
 	return c.isTLS
 }
 
-// connect probes the server and then creates the library's client. The library's dial
-// ends with its timeout, not with ctx.
+// connect makes a connection: a session if the target has settings that the library lacks.
 func (c *client) connect(ctx context.Context) error {
+	if t := c.target; !t.tls.libraryCan() || t.credentials.used() {
+		s, err := openSession(ctx, t, c.stage)
+		if err == nil {
+			c.conn = s
+			return nil
+		}
+		if errors.Is(err, errNoHelo) && c.needsTLS(ctx) {
+			return fmt.Errorf("%w: %w", errNeedsTLS, err)
+		}
+		return err
+	}
 	if err := c.probe(ctx); err != nil {
 		return err
 	}
 	c.stage.Store(stageDialing)
-	return safely(func() error {
-		f, err := fluent.New(c.target.client())
-		if err != nil {
-			return fmt.Errorf("no connection: %w", err) // f has no connection to close
-		}
-		c.fluent = f
-		return nil
-	})
+	l, err := newLibrary(c.target)
+	if err == nil {
+		c.conn = l
+	}
+	return err
 }
 
 // probe dials a separate connection and waits for a greeting.
 func (c *client) probe(ctx context.Context) error {
 	c.stage.Store(stageDialing)
-	conn, err := c.dial(ctx)
+	conn, err := c.target.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("no connection: %w", err)
 	}
 	defer conn.Close()
 	c.stage.Store(stageListening)
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	return awaitNoGreeting(ctx, c.target, conn)
+}
+
+// awaitNoGreeting returns nil if the server sends nothing within greetingWait.
+func awaitNoGreeting(ctx context.Context, t *target, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := conn.SetReadDeadline(time.Now().Add(greetingWait)); err != nil {
 		return fmt.Errorf("wait for a greeting: %w", err)
 	}
+	const helo = "\x92\xa4HELO" // an array of two, the first of which is the text HELO
 	greeting := make([]byte, 16)
-	n, err := conn.Read(greeting)
+	n, err := io.ReadAtLeast(conn, greeting, len(helo))
 	switch greeting = greeting[:n]; {
-	case bytes.Contains(greeting, []byte("HELO")): // 92 a4 "HELO", an array of two
+	case bytes.HasPrefix(greeting, []byte(helo)):
 		return ErrSharedKey
 	case n > 0:
 		return fmt.Errorf("not a forward server: it sent %q first", greeting)
+	case errors.Is(err, os.ErrDeadlineExceeded) && stop():
+		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return cause(ctx) // usually nil: the server sent no greeting
+		return cause(ctx)
 	default:
-		return fmt.Errorf("server closes new connections: %w", err)
+		return fmt.Errorf("server closes new connections: %w", t.tls.explain(err))
 	}
 }
 
-func (c *client) dial(ctx context.Context) (net.Conn, error) {
-	t := c.target
-	d := &net.Dialer{Timeout: t.timeout}
+// dial returns a new connection, after the TLS handshake if there is one.
+func (t *target) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	network, address := t.network, t.hostPort()
 	switch t.network {
 	case "unix":
-		return d.DialContext(ctx, "unix", t.path)
+		address = t.path
 	case "tls":
-		// The same checks as in the library's dial, which follows.
-		td := &tls.Dialer{NetDialer: d, Config: &tls.Config{InsecureSkipVerify: t.insecure}} //nolint:gosec // opt-in
-		return td.DialContext(ctx, "tcp", t.hostPort())
-	default:
-		return d.DialContext(ctx, "tcp", t.hostPort())
+		network = "tcp"
 	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil || t.network != "tls" {
+		return conn, err
+	}
+	config, err := t.tls.config(t.host)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		if ctx.Err() != nil {
+			err = cause(ctx)
+		}
+		if ctx.Err() != nil || errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("no TLS handshake, the server may not speak TLS: %w", err)
+		}
+		return nil, t.tls.explain(err)
+	}
+	return secured, nil
 }
 
-// close closes the connection. It must not run during a post, which the library would
-// wait for.
+// close closes the connection. It must not run during a post.
 func (c *client) close() {
-	if c.fluent == nil {
+	if c.conn == nil {
 		return
 	}
 	c.stage.Store(stageClosing)
-	f := c.fluent
-	c.fluent = nil
-	_ = safely(f.Close) // the connection is abandoned in any case
-}
-
-// safely calls f and returns a panic of the library as an error.
-func safely(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("fluent-logger-golang panicked: %v", r)
-		}
-	}()
-	return f()
+	c.conn.close()
+	c.conn = nil
 }
 
 // wireTime returns t, or time 0 if its seconds do not fit into the 32 bits of the

@@ -3,6 +3,7 @@
 package fluentd
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/fluent/fluent-logger-golang/fluent"
 
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
@@ -29,7 +28,8 @@ type Config struct {
 	// 128 bytes, and characters other than letters, digits, _ and - become _.
 	// Default: "unknown_service".
 	Service string
-	// Timeout bounds a dial, including the TLS handshake. Default (0): 2 s.
+	// Timeout bounds a dial, including the TLS handshake and the authentication.
+	// Default (0): 2 s.
 	Timeout time.Duration
 	// WriteTimeout bounds the write of one record. Default (0): 2 s.
 	WriteTimeout time.Duration
@@ -38,6 +38,31 @@ type Config struct {
 	// InsecureSkipVerify accepts any certificate of a tls:// server, so that an attacker
 	// can impersonate the server. Default: false.
 	InsecureSkipVerify bool
+
+	// The files below are read for each new connection, so that renewed certificates
+	// are used from the next connection on. New reads them too and returns an error if
+	// they are unusable.
+
+	// CAFile is a file with certificates in PEM form. The certificate of a tls:// server
+	// must be signed by one of them. Default (""): the roots of TLS, or of the system.
+	CAFile string
+	// CertFile and KeyFile are files with the client's certificate and its key in PEM
+	// form, for a tls:// server that requires one. Default (""): none.
+	CertFile, KeyFile string
+	// TLS has further settings for a tls:// server, such as ServerName. New copies it.
+	// CAFile, CertFile and InsecureSkipVerify override it. Default (nil): those of
+	// package crypto/tls.
+	TLS *tls.Config
+
+	// SharedKey is the shared_key of the server. The server must prove that it has the
+	// key too. Default (""): the exporter sends nothing to a server that requires one.
+	SharedKey string
+	// Username and Password are those of a server that authenticates users in addition to
+	// the shared key. The password does not leave the process. Default (""): none.
+	Username, Password string
+	// Hostname is the name of this client in the authentication. It must differ from the
+	// self_hostname of the server. Default (""): "gmpulse-" and the name of the host.
+	Hostname string
 }
 
 // The defaults of [Config].
@@ -49,8 +74,9 @@ const (
 	defaultWriteTimeout = 2 * time.Second
 	defaultAckTimeout   = 5 * time.Second
 
-	maxService = 128
-	urlForms   = "tcp://host:port, tls://host:port or unix:///path"
+	maxService  = 128
+	maxHostname = 255 // Fluent Bit reads at most 1023 bytes of the message with the name
+	urlForms    = "tcp://host:port, tls://host:port or unix:///path"
 )
 
 // target is a validated Config with its defaults.
@@ -63,19 +89,22 @@ type target struct {
 	tag, service string
 
 	timeout, writeTimeout, ackTimeout time.Duration
-	insecure                          bool
+
+	tls         tlsFiles
+	credentials credentials
 }
 
 func (cfg Config) resolve() (target, error) {
 	t, errURL := parseURL(cfg.URL)
-	var errTag, errDial, errWrite, errAck error
+	var errTag, errDial, errWrite, errAck, errTLS, errAuth error
 	t.tag, errTag = tagOf(cfg.Tag)
 	t.service = serviceOf(cfg.Service)
 	t.timeout, errDial = positive("Timeout", cfg.Timeout, defaultTimeout)
 	t.writeTimeout, errWrite = positive("WriteTimeout", cfg.WriteTimeout, defaultWriteTimeout)
 	t.ackTimeout, errAck = positive("AckTimeout", cfg.AckTimeout, defaultAckTimeout)
-	t.insecure = cfg.InsecureSkipVerify
-	return t, errors.Join(errURL, errTag, errDial, errWrite, errAck)
+	t.tls, errTLS = cfg.tlsFiles(t.network)
+	t.credentials, errAuth = cfg.credentials()
+	return t, errors.Join(errURL, errTag, errDial, errWrite, errAck, errTLS, errAuth)
 }
 
 func parseURL(raw string) (target, error) {
@@ -92,7 +121,7 @@ func parseURL(raw string) (target, error) {
 	case u.Scheme != "tcp" && u.Scheme != "tls" && u.Scheme != "unix":
 		return invalid("unknown scheme")
 	case u.User != nil:
-		return invalid("the client library supports no user and password")
+		return invalid("set Username and Password (GMPULSE_FLUENTD_USER, _PASSWORD) instead of a user in the URL")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
 		return invalid("more than an address")
 	}
@@ -161,24 +190,3 @@ func wrong(field, value, want string) error { return fmt.Errorf("%s %s: want %s"
 
 // hostPort returns host:port, with brackets around an IPv6 address.
 func (t *target) hostPort() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }
-
-// client returns the configuration for the client library.
-func (t *target) client() fluent.Config {
-	host := t.host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // the library only appends ":port"
-	}
-	return fluent.Config{
-		FluentNetwork:         t.network,
-		FluentHost:            host,
-		FluentPort:            t.port,
-		FluentSocketPath:      t.path,
-		Timeout:               t.timeout,
-		WriteTimeout:          t.writeTimeout,
-		ReadTimeout:           t.ackTimeout,
-		MaxRetry:              1, // more would block Export for minutes; the agent and the spool retry
-		RequestAck:            true,
-		SubSecondPrecision:    true,
-		TlsInsecureSkipVerify: t.insecure,
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -183,14 +184,60 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-func TestThirdPartyServerWithASharedKeyReceivesNothing(t *testing.T) {
-	p := startNPMPeer(t, "SHARED_KEY=secret")
-	exp := newExporter(t, fluentd.Config{URL: p.url})
-	err := exp.Export(t.Context(), snapshot(1))
-	if err == nil || !strings.Contains(err.Error(), "server requires shared_key") {
-		t.Errorf("Export: %v", err)
+// With the shared key, the user and the certificates, in each combination, the records reach
+// the third-party server. Without one of them none does, and the error has the server's reason.
+func TestThirdPartyServerAuthenticates(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	serverCert, serverKey := ca.files(t, "server")
+	cert, key := ca.files(t, "client")
+	const plain, encrypted = false, true
+	withKey := []string{"SHARED_KEY=k3y"}
+	withUser := append(withKey[:1:1], "USER_NAME=checkout", "USER_PASSWORD=p4ss")
+	withTLS := []string{"TLS_CERT=" + serverCert, "TLS_KEY=" + serverKey}
+	withAll := slices.Concat(withUser, withTLS, []string{"TLS_CLIENT_CA=" + ca.file})
+	all := fluentd.Config{SharedKey: "k3y", Username: "checkout", Password: "p4ss", CAFile: ca.file, CertFile: cert, KeyFile: key}
+	without := func(change func(*fluentd.Config)) fluentd.Config {
+		c := all
+		change(&c)
+		return c
 	}
-	if s := p.summary(t); s.Entries != 0 {
-		t.Errorf("%d records arrived", s.Entries)
+	for name, test := range map[string]struct {
+		server []string
+		tls    bool
+		cfg    fluentd.Config
+		want   string // in the error; "": the record arrives
+	}{
+		"key":                      {withKey, plain, fluentd.Config{SharedKey: "k3y"}, ""},
+		"user":                     {withUser, plain, fluentd.Config{SharedKey: "k3y", Username: "checkout", Password: "p4ss"}, ""},
+		"TLS":                      {withTLS, encrypted, fluentd.Config{CAFile: ca.file}, ""},
+		"all":                      {withAll, encrypted, all, ""},
+		"no key":                   {withKey, plain, fluentd.Config{}, "server requires shared_key"},
+		"no key over TLS":          {withAll, encrypted, fluentd.Config{CAFile: ca.file, CertFile: cert, KeyFile: key}, "server requires shared_key"},
+		"wrong key":                {withAll, encrypted, without(func(c *fluentd.Config) { c.SharedKey = "other" }), `"shared key mismatch"`},
+		"wrong password":           {withAll, encrypted, without(func(c *fluentd.Config) { c.Password = "other" }), `"username/password mismatch"`},
+		"unknown user":             {withAll, encrypted, without(func(c *fluentd.Config) { c.Username = "other" }), `"username/password mismatch"`},
+		"no user":                  {withAll, encrypted, without(func(c *fluentd.Config) { c.Username, c.Password = "", "" }), `has no Username: "missing authentication information"`},
+		"name of the server":       {withAll, encrypted, without(func(c *fluentd.Config) { c.Hostname = "peer" }), "Same hostname"},
+		"no client certificate":    {withAll, encrypted, without(func(c *fluentd.Config) { c.CertFile, c.KeyFile = "", "" }), "set CertFile and KeyFile"},
+		"no CA":                    {withAll, encrypted, without(func(c *fluentd.Config) { c.CAFile = "" }), "set CAFile"},
+		"TLS to a plain server":    {withKey, encrypted, all, "use tcp://"},
+		"key for a server without": {nil, plain, fluentd.Config{SharedKey: "k3y"}, "no greeting from the server, which may require no shared key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startNPMPeer(t, test.server...)
+			test.cfg.URL = p.url
+			if test.tls {
+				test.cfg.URL = strings.Replace(p.url, "tcp", "tls", 1)
+			}
+			exp := newExporter(t, test.cfg)
+			err := exp.Export(t.Context(), snapshot(1).WithEvents([]runtimeinfo.Event{event("a")}))
+			n := p.summary(t).Entries
+			switch {
+			case test.want == "" && (err != nil || n != 2):
+				t.Errorf("Export: %v, %d records arrived", err, n)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || n != 0):
+				t.Errorf("Export: %v, want %q; %d records arrived", err, test.want, n)
+			}
+		})
 	}
 }

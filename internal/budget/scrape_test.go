@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gmpulse/gmpulse/exporters/prom"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 )
 
 // discardedResponse is an http.ResponseWriter that only counts bytes.

@@ -11,6 +11,11 @@
 //   HOST             default 127.0.0.1
 //   OUT              file to append to: a line {tag, time, seq, id} for each record
 //   SHARED_KEY       shared key that clients must have
+//   USER_NAME, USER_PASSWORD
+//                    user that clients must authenticate in addition to the shared key
+//   TLS_CERT, TLS_KEY
+//                    files with the certificate of the server and its key: it speaks TLS
+//   TLS_CLIENT_CA    file with the CA whose certificates clients must have
 //   STOP_WITH_STDIN  1: end when stdin is closed, which happens when the parent ends
 //   GMPULSE_NPM_PEER node_modules to load from, default the one next to this file
 //
@@ -70,19 +75,37 @@ function end() {
   process.exit(0);
 }
 
+const {SHARED_KEY, USER_NAME, USER_PASSWORD, TLS_CERT, TLS_KEY, TLS_CLIENT_CA} = process.env;
+const file = name => (name ? fs.readFileSync(name) : undefined);
 const server = new FluentServer({
   listenOptions: {port: Number(process.env.PORT || 0), host: process.env.HOST || '127.0.0.1'},
-  security: process.env.SHARED_KEY
-    ? {serverHostname: 'peer', sharedKey: process.env.SHARED_KEY, authorize: false, userDict: {}}
+  security: SHARED_KEY
+    ? {
+        serverHostname: 'peer',
+        sharedKey: SHARED_KEY,
+        authorize: Boolean(USER_NAME),
+        userDict: USER_NAME ? {[USER_NAME]: USER_PASSWORD} : {},
+      }
+    : undefined,
+  tlsOptions: TLS_CERT
+    ? {
+        cert: file(TLS_CERT),
+        key: file(TLS_KEY),
+        ca: file(TLS_CLIENT_CA),
+        requestCert: Boolean(TLS_CLIENT_CA),
+        rejectUnauthorized: Boolean(TLS_CLIENT_CA),
+      }
     : undefined,
 });
 server.on('entry', received);
 // The library acknowledges a record before it emits it. A kill between the two would lose an
-// acknowledged record, and so writes are delayed until after the event.
-server.server.on('connection', socket => {
+// acknowledged record, and so acknowledgements, which are maps of one key, are delayed until
+// after the event.
+server.server.on(TLS_CERT ? 'secureConnection' : 'connection', socket => {
   const write = socket.write.bind(socket);
-  socket.write = (...args) => {
-    setImmediate(() => write(...args));
+  socket.write = data => {
+    if (data[0] !== 0x81) return write(data); // of the handshake
+    setImmediate(() => write(data));
     return true;
   };
 });
