@@ -22,13 +22,13 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	}
 	c := *s.evidence
 	if c.Trace == nil && s.recorder != nil {
-		c.Trace = s.recorder
+		c.Trace = s.recorder.WriteTrace
 	}
 	if c.Goroutines == nil {
 		c.Goroutines = a.detector.Report
 	}
 	if c.Record == nil {
-		c.Record = exporters.Record
+		c.Record = exporters.FullRecord
 	}
 	if c.Logger == nil {
 		c.Logger = s.logger

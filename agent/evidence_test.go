@@ -18,6 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
@@ -60,7 +61,7 @@ func TestCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := evidence.ReadManifest(sub); err != nil || m.Reason != "a test" || len(m.Files) < 6 {
+	if m, err := manifest.Read(sub); err != nil || m.Reason != "a test" || len(m.Files) < 6 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
 	testutil.Eventually(t, "/metrics counts the bundle", func() bool {
@@ -80,7 +81,7 @@ func TestSlowSpanIsAnalyzed(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t, agent.WithRecorder(r), agent.WithEvidence(&evidence.Config{ProfileFor: 10 * time.Millisecond}),
+	a, _ := start(t, agent.WithMetrics("default", "spans"), agent.WithRecorder(r), agent.WithEvidence(&evidence.Config{ProfileFor: 10 * time.Millisecond}),
 		agent.WithExporter("test", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {
 				if e.Name == "span.slow" {
@@ -137,7 +138,7 @@ func checkSlowSpanBundle(t *testing.T, a *agent.Agent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m evidence.Manifest
+	var m manifest.Manifest
 	if err := json.Unmarshal(text, &m); err != nil || m.Cause != "span.slow GET /slow" {
 		t.Errorf("manifest %+v, %v", m, err)
 	}

@@ -238,9 +238,22 @@ func checkFluentd(c fluentd.Config) error {
 	return errors.New(why)
 }
 
+func setFluentdInterval(s *settings, v string) error {
+	d, err := interval(v, engine.MinInterval)
+	s.fluentdPace = []engine.ExporterOption{engine.Every(d)}
+	return err
+}
+
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})
+}
+
+func setRecord(s *settings, v string) error {
+	if s.fluentd.Full = v == "full"; !s.fluentd.Full && v != "compact" {
+		return errors.New("unknown")
+	}
+	return nil
 }
 
 // checkFluentd checks the variables of the Fluentd exporter together, because some require

@@ -45,7 +45,18 @@ func ExampleLog() {
 
 func ExampleRecord() {
 	for key, value := range exporters.Record(exporttest.Snapshot()) {
-		if strings.HasPrefix(key, "process.") {
+		if strings.HasPrefix(key, "process.") || key == "message" {
+			fmt.Println(key, value)
+		}
+	}
+	// Output:
+	// message checkout: 42 goroutines, heap 123 MB, 2 spans active, oldest 2.5s (POST /checkout)
+	// process.memory.usage 2.68435456e+08
+}
+
+func ExampleFullRecord() {
+	for key, value := range exporters.FullRecord(exporttest.Snapshot()) {
+		if strings.HasPrefix(key, "process.") || strings.HasPrefix(key, "gmpulse.exporter.") {
 			fmt.Println(key, value)
 		}
 	}
@@ -53,12 +64,15 @@ func ExampleRecord() {
 	// process.cpu.time.user 12.5
 	// process.cpu.time.system 3.25
 	// process.memory.usage 2.68435456e+08
+	// gmpulse.exporter.dropped.fluentd.event.rejected 0
+	// gmpulse.exporter.dropped.fluentd.snapshot.replaced 2
+	// gmpulse.exporter.up.fluentd 1
 }
 
 func ExampleEventRecord() {
 	e := exporttest.Event()
 	for key, value := range exporters.EventRecord(exporttest.Snapshot(), &e) {
-		if !strings.HasPrefix(key, "resource.") && key != "spans" {
+		if !strings.HasPrefix(key, "resource.") && key != "spans" && key != "attributes" {
 			fmt.Println(key, value)
 		}
 	}
@@ -68,5 +82,12 @@ func ExampleEventRecord() {
 	// event.name goroutines.growth
 	// severity WARN
 	// message Goroutines grew from 42 to 1042 within 30 s, most of them blocked sending on a channel.
-	// attributes map[confidence:0.99 from:42 proven:false site:map[function:main.(*pool).submit line:87] to:1042 within:30]
+	// incident.id goroutines-1
+	// incident.phase opened
+	// incident.since 2026-01-02T03:04:05.578Z
+	// incident.kind leak
+	// incident.site main.(*pool).submit (pool.go:87)
+	// incident.root POST /checkout
+	// incident.hint nothing receives from the channel
+	// incident.size 1042
 }

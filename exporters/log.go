@@ -16,7 +16,7 @@ import (
 // only logs.
 //
 // For each snapshot it logs a record "runtime" at [slog.LevelInfo]. The record has the metrics
-// with [runtimeinfo.Metric.Headline] set, under their keys and in their units. Its group "span"
+// with [runtimeinfo.Metric.Headline] set and without labels, under their keys and in their units. Its group "span"
 // has the number of active spans in the snapshot, at most [runtimeinfo.MaxSpans], and the oldest
 // of them with its age in seconds. For each event it logs a record at the severity of the event:
 // the message of the record is the name of the event, and its attributes are the message,

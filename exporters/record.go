@@ -3,63 +3,317 @@
 package exporters
 
 import (
-	"hash/fnv"
 	"iter"
-	"log/slog"
 	"math"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/gmpulse/gmpulse/internal/sentence"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Record returns a snapshot as one flat record, for exporters that write to logs. The keys of
-// the values are [runtimeinfo.Metric.Key]. No key is a dot-separated prefix of another, because
-// Elasticsearch rejects such records. A value is a bool, string, uint64, finite float64, or a
-// slice of maps of these. Strings are valid UTF-8. Numbers that are not finite are omitted,
-// because receivers such as Fluentd reject a record that has them.
+// Record returns a snapshot as one flat record, for exporters that write to logs. It is a summary
+// for people and for charts, 2 to 3 KB in JSON; [FullRecord] has every value.
+//
+// A value is a bool, string, uint64, finite float64, a map of these, or a slice of strings or maps.
+// Strings are valid UTF-8. Numbers that are not finite are omitted, because receivers such as
+// Fluentd reject a record that has them. No key is a dot-separated prefix of another, because
+// Elasticsearch rejects such records, and the type of the value of a key never changes. The keys
+// are few: none contains the name of a span, a place in the code or other text of the application,
+// except the names of its gauges.
 //
 //   - id: unique to this snapshot: service.instance.id, the start time of the agent, and seq.
 //     A store that uses it as the document id (_id) removes duplicates
-//   - seq, and resource.* for each resource attribute
-//   - a number for each metric
-//   - KEY.count and KEY.sum for a histogram
-//   - a list of {label: ..., value: ...} for a metric with labels
-//   - spans: the active spans, oldest first
+//   - seq, ticks and interval: the number of ticks that the record summarizes, and the seconds
+//   - message: the state of the process in one sentence
+//   - resource.* for each resource attribute
+//   - span.active and span.oldest_age: the number of active spans, and the age of the oldest in
+//     seconds
+//   - the metrics with [runtimeinfo.Metric.Headline], and those with [runtimeinfo.Metric.Fault]
+//     whose value is not 0, under [runtimeinfo.Metric.Key]. KEY_min, KEY_mean and KEY_max are the
+//     range of a metric in a summary of several ticks, unless its value was the same at all of them
+//   - KEY.LABEL, or KEY.LABEL.LABEL, for a metric with [runtimeinfo.Metric.FixedLabels]
+//   - a list of at most three texts, the largest values first, for a metric with other labels: "3 GET /orders"
+//   - incidents and unusual: lists of texts on the open incidents, and on the signals outside the
+//     range that their baseline expects
+//   - spans: the oldest active spans, at most three
 //
 // The record does not have the events, see [EventRecord].
-func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
+func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, compact()) }
+
+// FullRecord is like [Record], but it has the values of all metrics, 12 to 19 KB in JSON.
+// A histogram has KEY.count and KEY.sum. The lists have up to 64 elements.
+func FullRecord(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, full()) }
+
+// form is the extent of a record.
+type form struct {
+	all      bool // every metric
+	maxTexts int  // length of a list
+	maxSpans int
+}
+
+func compact() form { return form{maxTexts: 3, maxSpans: 3} }
+func full() form    { return form{all: true, maxTexts: 64, maxSpans: runtimeinfo.MaxSpans} }
+
+const (
+	maxSeries  = 128 // maximum number of keys of one metric with labels
+	maxKeyPart = 64  // bytes of a label in a key
+	maxLabel   = 200 // bytes of a label in a text; Lucene ignores texts above 1024 in the kit's template
+)
+
+func record(s *runtimeinfo.Snapshot, f form) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		id := strconv.AppendUint(append(runID(s), '/'), s.Seq, 10)
-		if yield("id", valid(string(id))) && yield("seq", s.Seq) && yieldResource(s, yield) &&
-			yieldPoints(s, yield) && len(s.Spans) > 0 {
-			yield("spans", spanMaps(s.Spans, s.Time))
+		w := fields{yield: yield, form: f, snapshot: s}
+		w.text("id", string(strconv.AppendUint(append(runID(s), '/'), s.Seq, 10)))
+		w.put("seq", s.Seq)
+		w.put("ticks", float64(max(1, s.Ticks)))
+		if !s.Since.IsZero() {
+			w.put("interval", max(0, s.Time.Sub(s.Since).Round(time.Millisecond).Seconds()))
 		}
+		if m := sentence.Of(s); m != "" {
+			w.text("message", m)
+		}
+		w.resource(s)
+		w.activity(s)
+		w.points(s)
+		w.incidents(s)
+		w.unusual(s)
+		w.spans(s.Spans[:min(len(s.Spans), f.maxSpans)], s.Time)
 	}
 }
 
-// EventRecord returns one event of a snapshot as a record. The record does not have the time of
-// the event. Its id does not depend on the snapshot: it consists of service.instance.id, the
-// start time of the agent, the time of the event, and a hash of its name and message.
-//
-// The value of "attributes" is a map, with a map for each group, at most eight levels deep.
-// Durations are in seconds; integers are uint64, or float64 if negative. As in [Record], numbers
-// that are not finite are omitted. Values of other types are converted to strings; if the
-// conversion panics, the string has the value of the panic.
-func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) {
-		ok := yield("id", eventID(s, e)) && yield("seq", s.Seq) && yieldResource(s, yield) &&
-			yield("event.name", valid(e.Name)) &&
-			yield("severity", e.Severity.String()) &&
-			yield("message", valid(e.Message))
-		if m := attrMap(e.Attrs, maxDepth); ok && len(m) > 0 {
-			ok = yield("attributes", m)
+// fields writes the fields of a record.
+type fields struct {
+	form
+	snapshot *runtimeinfo.Snapshot
+	yield    func(string, any) bool
+	done     bool // the caller wants no more fields
+}
+
+func (w *fields) put(key string, v any) { w.done = w.done || !w.yield(key, v) }
+
+func (w *fields) text(key, v string) { w.put(key, valid(v)) }
+
+// list puts a list of texts, unless it is empty.
+func (w *fields) list(key string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	list := make([]any, min(len(texts), w.maxTexts))
+	for i := range list {
+		list[i] = valid(texts[i])
+	}
+	w.put(key, list)
+}
+
+func (w *fields) resource(s *runtimeinfo.Snapshot) {
+	for _, a := range s.Resource {
+		w.text("resource."+valid(a.Key), a.Value)
+	}
+}
+
+// activity puts the number of active spans and the age of the oldest.
+func (w *fields) activity(s *runtimeinfo.Snapshot) {
+	if s.SpanGroups == nil && len(s.Spans) == 0 {
+		return // there may be no source of spans
+	}
+	w.put("span.active", float64(sentence.Active(s)))
+	if len(s.Spans) > 0 {
+		w.put("span.oldest_age", w.number(age(&s.Spans[0], s.Time)))
+	}
+}
+
+// points puts the values of the metrics.
+func (w *fields) points(s *runtimeinfo.Snapshot) {
+	var series []runtimeinfo.Point // the points so far of a metric with labels
+	for p := range s.Points() {
+		if w.done {
+			return
 		}
-		if ok && len(e.Spans) > 0 {
-			yield("spans", spanMaps(e.Spans, e.Time))
+		if len(series) > 0 && series[0].Metric != p.Metric {
+			w.series(series)
+			series = series[:0]
+		}
+		if p.Metric.Keys != nil {
+			series = append(series, p)
+			continue
+		}
+		w.value(p.Metric.Key(), &p)
+	}
+	if len(series) > 0 {
+		w.series(series)
+	}
+}
+
+// wants reports whether the record has the value of a point.
+func (w *fields) wants(p *runtimeinfo.Point) bool {
+	m := p.Metric
+	if p.Histogram == nil && !finite(p.Number) {
+		return false
+	}
+	return w.all || m.Headline || m.Fault && p.Number != 0
+}
+
+// value puts one value, or two for a histogram.
+func (w *fields) value(key string, p *runtimeinfo.Point) {
+	if !w.wants(p) {
+		return
+	}
+	if h := p.Histogram; h != nil {
+		w.put(key+".count", h.Count())
+		if finite(h.Sum) {
+			w.put(key+".sum", h.Sum)
+		}
+		return
+	}
+	w.put(key, w.number(p.Number))
+	if r := p.Range; r != nil && (w.all || r.Min != r.Max) {
+		w.extreme(key+"_min", r.Min)
+		w.extreme(key+"_mean", r.Mean)
+		w.extreme(key+"_max", r.Max)
+	}
+}
+
+// extreme puts a value of a range, unless there is a metric with its key.
+func (w *fields) extreme(key string, v float64) {
+	if _, taken := w.snapshot.Number(key); !taken && finite(v) {
+		w.put(key, w.number(v))
+	}
+}
+
+// number rounds fractions to six digits in a compact record. It saves a tenth of the JSON.
+func (w *fields) number(v float64) float64 {
+	if w.all || v == math.Trunc(v) {
+		return v
+	}
+	if math.Abs(v) >= 1e6 {
+		return math.Round(v)
+	}
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64)
+	if err != nil { // it never fails
+		return v
+	}
+	return rounded
+}
+
+// series puts the points of one metric with labels.
+func (w *fields) series(points []runtimeinfo.Point) {
+	m := points[0].Metric
+	if !m.FixedLabels {
+		w.list(m.Key(), w.describe(points))
+		return
+	}
+	keys := make(map[string]bool, len(points))
+	for i := range points {
+		p := &points[i]
+		key := m.Key()
+		for _, label := range p.Labels {
+			key += "." + keyPart(label)
+		}
+		if keys[key] || len(keys) == maxSeries || !w.wants(p) {
+			continue
+		}
+		keys[key] = true
+		w.value(key, p)
+	}
+}
+
+// keyPart returns a label as a part of a key.
+func keyPart(label string) string {
+	if label == "" {
+		return "_"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, label[:min(len(label), maxKeyPart)])
+}
+
+// describe returns a text for each point that the record has, largest value first.
+func (w *fields) describe(points []runtimeinfo.Point) []string {
+	var wanted []runtimeinfo.Point
+	for i := range points {
+		if p := &points[i]; w.wants(p) && (w.all || p.Number != 0) {
+			wanted = append(wanted, *p)
 		}
 	}
+	sort.SliceStable(wanted, func(i, j int) bool { return wanted[i].Number > wanted[j].Number })
+	var texts []string
+	for i := range wanted[:min(len(wanted), w.maxTexts)] {
+		texts = append(texts, w.describePoint(&wanted[i]))
+	}
+	return texts
+}
+
+// describePoint returns the value and the labels: 812 chan receive, main.handle (main.go:42).
+func (w *fields) describePoint(p *runtimeinfo.Point) string {
+	var labels []string
+	for _, l := range p.Labels {
+		if l != "" {
+			labels = append(labels, shorten(l, maxLabel))
+		}
+	}
+	v, unit := p.Number, p.Metric.Unit
+	if h := p.Histogram; h != nil {
+		v, unit = float64(h.Count()), ""
+	}
+	return units.Format(v, unit) + " " + strings.Join(labels, ", ")
+}
+
+// incidents puts the open incidents.
+func (w *fields) incidents(s *runtimeinfo.Snapshot) {
+	var texts []string
+	for _, i := range s.Incidents {
+		text := sentence.Incident(i)
+		if i.Size != 0 && finite(i.Size) {
+			text += ", " + units.Format(i.Size, i.Unit)
+		}
+		texts = append(texts, text+", for "+units.Format(max(0, s.Time.Sub(i.Since).Round(time.Second).Seconds()), "s"))
+	}
+	w.list("incidents", texts)
+}
+
+// unusual puts what differs from its usual value.
+func (w *fields) unusual(s *runtimeinfo.Snapshot) {
+	var texts []string
+	for i := range s.Bands {
+		b := &s.Bands[i]
+		if !sentence.Unusual(b) {
+			continue
+		}
+		text := shorten(b.Signal, maxLabel) + " " + units.Format(b.Value, b.Unit) +
+			", usual " + units.Format(b.Lower, b.Unit) + " to " + units.Format(b.Upper, b.Unit)
+		if !b.Since.IsZero() {
+			text += ", for " + units.Format(max(0, s.Time.Sub(b.Since).Round(time.Second).Seconds()), "s")
+		}
+		texts = append(texts, text)
+	}
+	w.list("unusual", texts)
+}
+
+// spans puts spans as maps, with their age at the given time. A search by trace id finds the records
+// of a trace.
+func (w *fields) spans(spans []runtimeinfo.Span, at time.Time) {
+	if len(spans) > 0 {
+		w.put("spans", spanMaps(spans, at))
+	}
+}
+
+// shorten limits a text to about so many bytes.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit] + "…"
 }
 
 // runID returns the first part of an id. It has the start time of the agent, because seq starts
@@ -73,67 +327,6 @@ func runID(s *runtimeinfo.Snapshot) []byte {
 		}
 	}
 	return strconv.AppendInt(append(id, '/'), s.Start.UnixNano(), 36)
-}
-
-func eventID(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(e.Name)) // never fails, by its documentation
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write([]byte(e.Message))
-	id := strconv.AppendInt(append(runID(s), '/'), e.Time.UnixNano(), 36)
-	return valid(string(strconv.AppendUint(append(id, '/'), h.Sum64(), 36)))
-}
-
-func yieldResource(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
-	for _, a := range s.Resource {
-		if !yield("resource."+valid(a.Key), valid(a.Value)) {
-			return false
-		}
-	}
-	return true
-}
-
-// yieldPoints yields one value for each metric, two for a histogram, and reports whether the
-// caller wants more.
-func yieldPoints(s *runtimeinfo.Snapshot, yield func(string, any) bool) bool {
-	var series []any                 // the points so far of a metric with labels
-	var labelled *runtimeinfo.Metric // that metric
-	flush := func() bool {
-		m, list := labelled, series
-		labelled, series = nil, nil
-		return m == nil || yield(m.Key(), list)
-	}
-	for p := range s.Points() {
-		if p.Metric != labelled && !flush() {
-			return false
-		}
-		if p.Metric.Keys == nil {
-			if !yieldPoint(&p, yield) {
-				return false
-			}
-		} else if finite(p.Number) {
-			labelled, series = p.Metric, append(series, labelledMap(&p))
-		}
-	}
-	return flush()
-}
-
-func yieldPoint(p *runtimeinfo.Point, yield func(string, any) bool) bool {
-	key := p.Metric.Key()
-	if h := p.Histogram; h != nil {
-		return yield(key+".count", h.Count()) && (!finite(h.Sum) || yield(key+".sum", h.Sum))
-	}
-	return !finite(p.Number) || yield(key, p.Number)
-}
-
-// labelledMap returns a point of a metric with labels as a map. A label with the key "value"
-// replaces the number.
-func labelledMap(p *runtimeinfo.Point) map[string]any {
-	m := map[string]any{"value": p.Number}
-	for k, v := range p.Attrs() {
-		m[k] = valid(v)
-	}
-	return m
 }
 
 // spanMaps returns spans as maps, with their age at the given time.
@@ -157,78 +350,3 @@ func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 // valid replaces invalid UTF-8.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-// maxDepth limits nested groups. A [slog.LogValuer] may return a group that contains itself, and
-// a stack overflow cannot be recovered.
-const maxDepth = 8
-
-func attrMap(attrs []slog.Attr, depth int) map[string]any {
-	m := make(map[string]any, len(attrs))
-	addAttrs(m, attrs, depth)
-	return m
-}
-
-// addAttrs follows the rules for slog handlers: it ignores empty attributes and inlines groups
-// without a key.
-func addAttrs(m map[string]any, attrs []slog.Attr, depth int) {
-	for _, a := range attrs {
-		v := a.Value.Resolve()
-		switch {
-		case a.Equal(slog.Attr{}):
-		case v.Kind() == slog.KindGroup && a.Key == "":
-			if depth > 0 {
-				addAttrs(m, v.Group(), depth-1)
-			}
-		default:
-			if x, ok := attrValue(v, depth); ok {
-				m[attrKey(a.Key)] = x
-			}
-		}
-	}
-}
-
-// attrKey replaces an empty key by the one that slog uses, because Elasticsearch rejects a record
-// with an empty key.
-func attrKey(key string) string {
-	if key == "" {
-		return "!BADKEY"
-	}
-	return valid(key)
-}
-
-// attrValue returns a resolved value as a value of a record. ok is false if the record omits it.
-func attrValue(v slog.Value, depth int) (x any, ok bool) {
-	switch v.Kind() {
-	case slog.KindBool:
-		return v.Bool(), true
-	case slog.KindInt64:
-		return integer(v.Int64()), true
-	case slog.KindUint64:
-		return v.Uint64(), true
-	case slog.KindDuration:
-		return v.Duration().Seconds(), true
-	case slog.KindFloat64:
-		return v.Float64(), finite(v.Float64())
-	case slog.KindTime:
-		return v.Time().Format(time.RFC3339Nano), true
-	case slog.KindGroup:
-		if depth == 0 {
-			return nil, false
-		}
-		m := attrMap(v.Group(), depth-1)
-		return m, len(m) > 0
-	case slog.KindString, slog.KindAny, slog.KindLogValuer:
-		return valid(v.String()), true
-	default:
-		return valid(v.String()), true
-	}
-}
-
-// integer returns a uint64 if i is not negative, because a float64 would round a time in
-// nanoseconds or an id.
-func integer(i int64) any {
-	if i < 0 {
-		return float64(i)
-	}
-	return uint64(i)
-}

@@ -24,39 +24,134 @@ import (
 // object is a record or a map in one.
 type object = map[string]any
 
-func TestRecord(t *testing.T) {
-	want := object{
-		"id":                                    "checkout-7d9f8b6c5-x2x9k/dfdqgh00tg8w/3600", // the start, 02:04:05.678 UTC, in base 36
-		"seq":                                   uint64(3600),
-		"resource.service.name":                 "checkout",
-		"resource.service.version":              "1.4.2",
-		"resource.service.instance.id":          "checkout-7d9f8b6c5-x2x9k",
-		"go.goroutine.count":                    47.0,
-		"gmpulse.goroutine.user":                42.0,
-		"gmpulse.scheduler.goroutines.runnable": 3.0,
-		"gmpulse.scheduler.goroutines.waiting":  36.0,
-		"gmpulse.runnable.per_processor":        0.75,
-		"go.processor.limit":                    4.0,
-		"go.schedule.duration.count":            uint64(1000),
-		"go.schedule.duration.sum":              3.5,
-		"gmpulse.schedule.duration.p99":         0.001953125,
-		"gmpulse.memory.heap_alloc":             123456789.0,
-		"go.memory.gc.cycles":                   7.0,
-		"gmpulse.gc.pause.max":                  0.000244140625,
-		"gmpulse.gc.cpu":                        0.015625,
-		"process.cpu.time.user":                 12.5,
-		"process.cpu.time.system":               3.25,
-		"process.memory.usage":                  268435456.0,
-		"gmpulse.root_spans.started":            98765.0,
-		"gmpulse.root_span.active":              []any{object{"span.name": "GET /orders/{id}", "value": 1.0}, object{"span.name": "POST /checkout", "value": 1.0}},
-		"gmpulse.exporter.dropped":              []any{object{"exporter": "fluentd", "record": "event", "reason": "rejected", "value": 0.0}, object{"exporter": "fluentd", "record": "snapshot", "reason": "replaced", "value": 2.0}},
-		"gmpulse.exporter.up":                   []any{object{"exporter": "fluentd", "value": 1.0}},
+// head returns the fields that both records of exporttest.Snapshot have.
+func head() object {
+	return object{
+		"id":                            "checkout-7d9f8b6c5-x2x9k/dfdqgh00tg8w/3600", // the start, 02:04:05.678 UTC, in base 36
+		"seq":                           uint64(3600),
+		"ticks":                         1.0,
+		"message":                       "checkout: 42 goroutines, heap 123 MB, 2 spans active, oldest 2.5s (POST /checkout)",
+		"resource.service.name":         "checkout",
+		"resource.service.version":      "1.4.2",
+		"resource.service.instance.id":  "checkout-7d9f8b6c5-x2x9k",
+		"span.active":                   2.0,
+		"span.oldest_age":               2.5,
+		"gmpulse.goroutine.user":        42.0,
+		"go.processor.limit":            4.0,
+		"gmpulse.schedule.duration.p99": 0.00195312, // six digits
+		"gmpulse.memory.heap_alloc":     123456789.0,
+		"go.memory.gc.cycles":           7.0,
+		"gmpulse.gc.pause.max":          0.000244141,
+		"process.memory.usage":          268435456.0,
+		"gmpulse.root_spans.started":    98765.0,
+		"gmpulse.root_span.active":      []any{"1 GET /orders/{id}", "1 POST /checkout"},
+		"gmpulse.exporter.dropped.fluentd.snapshot.replaced": 2.0,
 		"spans": []any{
 			object{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "name": "POST /checkout", "age": 2.5},
 			object{"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331", "name": "GET /orders/{id}", "age": 0.125},
 		},
 	}
-	diff(t, exporters.Record(exporttest.Snapshot()), want)
+}
+
+func TestRecord(t *testing.T) { diff(t, exporters.Record(exporttest.Snapshot()), head()) }
+
+func TestFullRecord(t *testing.T) {
+	want := head()
+	maps.Copy(want, object{
+		"go.goroutine.count":                              47.0,
+		"gmpulse.scheduler.goroutines.runnable":           3.0,
+		"gmpulse.scheduler.goroutines.waiting":            36.0,
+		"gmpulse.runnable.per_processor":                  0.75,
+		"go.schedule.duration.count":                      uint64(1000),
+		"go.schedule.duration.sum":                        3.5,
+		"gmpulse.schedule.duration.p99":                   0.001953125,
+		"gmpulse.gc.pause.max":                            0.000244140625,
+		"gmpulse.gc.cpu":                                  0.015625,
+		"process.cpu.time.user":                           12.5,
+		"process.cpu.time.system":                         3.25,
+		"gmpulse.exporter.dropped.fluentd.event.rejected": 0.0,
+		"gmpulse.exporter.up.fluentd":                     1.0,
+	})
+	diff(t, exporters.FullRecord(exporttest.Snapshot()), want)
+}
+
+// A record of a summary has the ranges of its metrics.
+func TestRecordOfASummary(t *testing.T) {
+	want := head()
+	want["ticks"], want["interval"] = 10.0, 10.0
+	for _, key := range []string{"gmpulse.goroutine.user", "gmpulse.schedule.duration.p99", "gmpulse.memory.heap_alloc", "gmpulse.gc.pause.max", "process.memory.usage"} {
+		want[key+"_min"] = math.Round(exact[key] / 2)
+		want[key+"_mean"], want[key+"_max"] = exact[key], 4*exact[key]
+	}
+	want["gmpulse.schedule.duration.p99_min"], want["gmpulse.schedule.duration.p99_mean"], want["gmpulse.schedule.duration.p99_max"] = 0.000976562, 0.00195312, 0.0078125
+	want["gmpulse.gc.pause.max_min"], want["gmpulse.gc.pause.max_mean"], want["gmpulse.gc.pause.max_max"] = 0.00012207, 0.000244141, 0.000976562
+	diff(t, exporters.Record(exporttest.Summary()), want)
+}
+
+// exact has values of exporttest.Snapshot.
+var exact = map[string]float64{"gmpulse.goroutine.user": 42, "gmpulse.memory.heap_alloc": 123456789, "process.memory.usage": 268435456}
+
+// A gauge of the application may have the name that the range of another has.
+func TestRecordPrefersAMetricToARange(t *testing.T) {
+	depth := &runtimeinfo.Metric{Name: "depth", Kind: runtimeinfo.KindGauge, Headline: true, Ranged: true}
+	most := &runtimeinfo.Metric{Name: "depth_max", Kind: runtimeinfo.KindGauge, Headline: true}
+	s := runtimeinfo.NewSnapshot(
+		runtimeinfo.Point{Metric: depth, Number: 2, Range: &runtimeinfo.Range{Min: 1, Mean: 2, Max: 3}},
+		runtimeinfo.Point{Metric: most, Number: 100},
+	)
+	diff(t, exporters.Record(s), object{
+		"id": "/-1fmlvpbbdw2yo/1", "seq": uint64(1), "ticks": 1.0,
+		"depth": 2.0, "depth_min": 1.0, "depth_mean": 2.0, "depth_max": 100.0,
+	})
+}
+
+func TestRecordStatesWhatIsUnusual(t *testing.T) {
+	s := exporttest.Snapshot()
+	s.Bands = []runtimeinfo.Band{
+		{Signal: "goroutines", Unit: "{goroutine}", Value: 42, Expected: 10, Lower: 8, Upper: 12.5, Since: s.Time.Add(-200 * time.Second)},
+		{Signal: "gc.cpu", Unit: "1", Value: 0.5, Expected: 0.5, Lower: 0.4, Upper: 0.6},
+		{Signal: "root_span.p99 GET /", Unit: "s", Value: 0.4471, Expected: 0.02, Lower: 0.01, Upper: 0.03},
+	}
+	s.Incidents = []*runtimeinfo.Incident{
+		{Kind: "leak", Site: "main.(*pool).submit (pool.go:87)", Root: "POST /checkout", Since: s.Time.Add(-time.Hour), Size: 1042, Unit: "{goroutine}"},
+	}
+	want := head()
+	want["message"] = "checkout: 42 goroutines (usual 10), heap 123 MB, 2 spans active, oldest 2.5s (POST /checkout); 1 incident open: leak at main.(*pool).submit (pool.go:87) under POST /checkout; unusual: root_span.p99 GET / 447ms"
+	want["incidents"] = []any{"leak at main.(*pool).submit (pool.go:87) under POST /checkout, 1042, for 1h"}
+	want["unusual"] = []any{"goroutines 42, usual 8 to 12.5, for 3m20s", "root_span.p99 GET / 447ms, usual 10ms to 30ms"}
+	diff(t, exporters.Record(s), want)
+}
+
+// Labels of the application become text: 3 of the largest values in a compact record, and 64 in a full
+// one. A metric with fixed labels has at most 128 keys.
+func TestRecordBoundsLabels(t *testing.T) {
+	free := &runtimeinfo.Metric{Name: "free", Unit: "s", Kind: runtimeinfo.KindGauge, Keys: []string{"place", "root"}, Headline: true}
+	fixed := &runtimeinfo.Metric{Name: "fixed", Kind: runtimeinfo.KindCounter, Keys: []string{"name"}, FixedLabels: true, Fault: true}
+	var points []runtimeinfo.Point
+	for i := range 1000 {
+		points = append(points, runtimeinfo.Point{Metric: free, Number: float64(i) / 8, Labels: []string{fmt.Sprint("main.go:", i), ""}})
+	}
+	for i := range 1000 {
+		points = append(points, runtimeinfo.Point{Metric: fixed, Number: float64(i % 2), Labels: []string{fmt.Sprint("a.b c/", i)}})
+	}
+	s := runtimeinfo.NewSnapshot(points...)
+	for name, tt := range map[string]struct {
+		record iter.Seq2[string, any]
+		texts  int
+		key    string
+	}{
+		"compact": {exporters.Record(s), 3, "fixed.a_b_c_1"},
+		"full":    {exporters.FullRecord(s), 64, "fixed.a_b_c_0"},
+	} {
+		record := maps.Collect(tt.record)
+		texts, _ := record["free"].([]any)
+		if len(texts) != tt.texts || texts[0] != "2m5s main.go:999" {
+			t.Errorf("%s: %d texts, %.100v", name, len(texts), texts)
+		}
+		if _, ok := record[tt.key]; len(record) != 4+128 || !ok {
+			t.Errorf("%s: %d keys, want 132 with %s", name, len(record), tt.key)
+		}
+	}
 }
 
 func TestEventRecord(t *testing.T) {
@@ -74,6 +169,14 @@ func TestEventRecord(t *testing.T) {
 			"from": uint64(42), "to": uint64(1042), "within": 30.0, "confidence": 0.99, "proven": false,
 			"site": object{"function": "main.(*pool).submit", "line": uint64(87)},
 		},
+		"incident.id":    "goroutines-1",
+		"incident.phase": "opened",
+		"incident.since": "2026-01-02T03:04:05.578Z",
+		"incident.kind":  "leak",
+		"incident.site":  "main.(*pool).submit (pool.go:87)",
+		"incident.root":  "POST /checkout",
+		"incident.size":  1042.0,
+		"incident.hint":  "nothing receives from the channel",
 		"spans": []any{
 			object{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "name": "POST /checkout", "age": 2.4},
 		},
@@ -178,12 +281,13 @@ func TestRecordOmitsNumbersThatAreNotFinite(t *testing.T) {
 		runtimeinfo.Point{Metric: up, Labels: []string{"a\xff"}, Number: 1},
 		runtimeinfo.Point{Metric: up, Labels: []string{"b"}, Number: math.NaN()},
 	)
-	diff(t, exporters.Record(s), object{
+	diff(t, exporters.FullRecord(s), object{
 		"id":                             "/-1fmlvpbbdw2yo/1",
 		"seq":                            uint64(1),
+		"ticks":                          1.0,
 		"gmpulse.runnable.per_processor": math.MaxFloat64,
 		"go.schedule.duration.count":     uint64(1),
-		"gmpulse.exporter.up":            []any{object{"exporter": "a\uFFFD", "value": 1.0}},
+		"gmpulse.exporter.up.a_":         1.0,
 	})
 }
 
@@ -195,6 +299,10 @@ func TestRecordOfFutureSpanAndInvalidUTF8(t *testing.T) {
 	diff(t, exporters.Record(s), object{
 		"id":               "/-1fmlvpbbdw2yo/1",
 		"seq":              uint64(1),
+		"ticks":            1.0,
+		"message":          "1 span active, oldest 0s (s\uFFFD)",
+		"span.active":      1.0,
+		"span.oldest_age":  0.0,
 		"resource.k\uFFFD": "v\uFFFD",
 		"spans": []any{
 			object{"trace_id": strings.Repeat("0", 32), "span_id": strings.Repeat("0", 16), "name": "s\uFFFD", "age": 0.0},
@@ -202,27 +310,68 @@ func TestRecordOfFutureSpanAndInvalidUTF8(t *testing.T) {
 	})
 }
 
-// Elasticsearch rejects a record in which both a.b and a.b.c are numbers.
-func TestNoRecordKeyIsAPrefixOfAnother(t *testing.T) {
+// everything returns a summary with every metric of the catalogue, several series of each metric with
+// labels, and gauges of the application.
+func everything() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for _, m := range catalogue.All() {
-		p := runtimeinfo.Point{Metric: m, Number: 1, Labels: make([]string, len(m.Keys))}
+	for _, m := range append(catalogue.All(), &runtimeinfo.Metric{Name: "queue.depth", Headline: true, Ranged: true}) {
+		p := runtimeinfo.Point{Metric: m, Number: 1}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Counts: []uint64{1}}
 		}
-		points = append(points, p)
+		if m.Ranged {
+			p.Range = &runtimeinfo.Range{Min: 0.5, Mean: 1, Max: 2}
+		}
+		for _, label := range []string{"first", "se.cond", "", "third"}[:1+3*min(1, len(m.Keys))] {
+			p.Labels = slices.Repeat([]string{label}, len(m.Keys))
+			points = append(points, p)
+		}
 	}
 	s := runtimeinfo.NewSnapshot(points...)
-	s.Resource, s.Spans = exporttest.Snapshot().Resource, exporttest.Snapshot().Spans
-	keys := slices.Sorted(maps.Keys(maps.Collect(exporters.Record(s))))
-	if len(keys) < len(points) {
-		t.Fatalf("%d keys for %d metrics", len(keys), len(points))
+	x := exporttest.Summary()
+	s.Time, s.Since, s.Ticks, s.Resource, s.Spans = x.Time, x.Since, x.Ticks, x.Resource, x.Spans
+	s.Bands = []runtimeinfo.Band{{Signal: "goroutines", Value: 2, Upper: 1}}
+	s.Incidents = []*runtimeinfo.Incident{exporttest.Event().Incident}
+	return s
+}
+
+// Elasticsearch rejects a record in which both a.b and a.b.c are numbers.
+func TestNoRecordKeyIsAPrefixOfAnother(t *testing.T) {
+	s, e := everything(), exporttest.Event()
+	union := maps.Collect(exporters.FullRecord(s))
+	if n := len(union); n < len(catalogue.All()) {
+		t.Fatalf("%d keys for %d metrics", n, len(catalogue.All()))
 	}
-	if c := clashes(keys); len(c) > 0 {
+	for k, v := range exporters.Record(s) {
+		if reflect.TypeOf(v) != reflect.TypeOf(union[k]) {
+			t.Errorf("%s is a %T in a compact record and a %T in a full one", k, v, union[k])
+		}
+	}
+	for k, v := range exporters.EventRecord(s, &e) {
+		if other, ok := union[k]; ok && reflect.TypeOf(v) != reflect.TypeOf(other) {
+			t.Errorf("%s is a %T in an event and a %T in a snapshot", k, v, other)
+		}
+		union[k] = v
+	}
+	if c := clashes(slices.Sorted(maps.Keys(union))); len(c) > 0 {
 		t.Errorf("keys below other keys: %q", c)
 	}
 	if c := clashes([]string{"a", "a.b", "ab"}); len(c) != 1 {
 		t.Errorf("clashes found %q, want only a.b", c)
+	}
+}
+
+// The keys do not depend on the values: each key of a record of the fixed snapshot is in a record of every
+// metric, and names of spans and places are no keys.
+func TestRecordKeysAreStable(t *testing.T) {
+	all := maps.Collect(exporters.Record(everything()))
+	if n := len(all); n > 120 {
+		t.Errorf("%d keys in a compact record; Elasticsearch has a field for each, in every index", n)
+	}
+	for k := range exporters.Record(exporttest.Summary()) {
+		if _, ok := all[k]; !ok && !strings.HasPrefix(k, "gmpulse.exporter.") {
+			t.Errorf("only some records have %s", k)
+		}
 	}
 }
 
@@ -239,7 +388,7 @@ func clashes(keys []string) []string {
 // The iteration is stopped after every possible number of entries. A yield after that panics.
 func TestRecordIteratorsStop(t *testing.T) {
 	s, e := exporttest.Snapshot(), exporttest.Event()
-	for _, record := range []iter.Seq2[string, any]{exporters.Record(s), exporters.EventRecord(s, &e)} {
+	for _, record := range []iter.Seq2[string, any]{exporters.Record(s), exporters.FullRecord(s), exporters.EventRecord(s, &e)} {
 		all := len(maps.Collect(record))
 		for stop := range all {
 			seen := 0

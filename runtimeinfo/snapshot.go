@@ -48,6 +48,8 @@ type Snapshot struct {
 	SpanGroups []SpanGroup
 	// Events has the events since the previous snapshot for this exporter.
 	Events []Event
+	// Incidents are the open incidents, oldest first, in their newest state.
+	Incidents []*Incident
 	// Bands has the expected range of each signal with a baseline.
 	Bands []Band
 

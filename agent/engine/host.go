@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 )
 
 // hostLoop reads process, container and host at an interval. It uses its own goroutine, because

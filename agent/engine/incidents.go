@@ -54,5 +54,7 @@ func (x *incidents) closeAll(s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
 		})
 	}
 	x.open = nil
-	return s.WithEvents(events)
+	last := s.WithEvents(events)
+	last.Incidents = nil
+	return last
 }

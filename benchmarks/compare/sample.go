@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/host"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 

@@ -17,9 +17,9 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/host"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // discardedResponse is an http.ResponseWriter that only counts bytes.
@@ -95,11 +95,11 @@ func handler(all ...prometheus.Collector) http.Handler {
 
 func printScrape(e effort) error {
 	const text, open = "text/plain", "application/openmetrics-text;version=1.0.0"
-	small, err := exporter(prom.Config{OnlyOwn: true})
+	small, err := exporter(prom.Config{})
 	if err != nil {
 		return err
 	}
-	whole, err := exporter(prom.Config{})
+	whole, err := exporter(prom.Config{GoCollectors: true})
 	if err != nil {
 		return err
 	}
@@ -113,9 +113,9 @@ func printScrape(e effort) error {
 		{"client_golang Go and process, gzip", newPage(handler(goAndProcess()...), text, "gzip")},
 		{"client_golang Go with all rules", newPage(handler(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll))), text, "")},
 		{"VictoriaMetrics metrics", newPage(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { vm.WriteProcessMetrics(w) }), text, "")},
-		{"**gmpulse**, its own families", newPage(small.Handler(), text, "")},
-		{"**gmpulse**, its own families, OpenMetrics", newPage(small.Handler(), open, "")},
-		{"**gmpulse**, its own families, gzip", newPage(small.Handler(), text, "gzip")},
+		{"**gmpulse**", newPage(small.Handler(), text, "")},
+		{"**gmpulse**, OpenMetrics", newPage(small.Handler(), open, "")},
+		{"**gmpulse**, gzip", newPage(small.Handler(), text, "gzip")},
 		{"**gmpulse** in the user's registry", newPage(handler(whole), text, "")},
 		{"**gmpulse** with client_golang's Go and process", newPage(whole.Handler(), text, "")},
 		{"**gmpulse** with client_golang's Go and process, gzip", newPage(whole.Handler(), text, "gzip")},

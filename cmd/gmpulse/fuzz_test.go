@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 )
 
 // For any bundle, inspect returns and prints no control characters.
@@ -22,9 +22,9 @@ func FuzzInspect(f *testing.F) {
 		"resource":[{"Key":"service.name","Value":"\u009b31m"}]}`), []byte(`{"active":[{"name":"\u202e","age_seconds":-1e308}],"concerned":[{}]}`), []byte("go 1.26 trace\x00\x00\x00"))
 	f.Add([]byte(`{}`), []byte(`[]`), []byte{})
 	f.Add([]byte(`null`), []byte(`{"active":null}`), []byte("x"))
-	f.Fuzz(func(t *testing.T, manifest, spans, trace []byte) {
+	f.Fuzz(func(t *testing.T, description, spans, trace []byte) {
 		dir := t.TempDir()
-		for name, data := range map[string][]byte{evidence.ManifestFile: manifest, "spans.json": spans, traceName: trace} {
+		for name, data := range map[string][]byte{manifest.Name: description, "spans.json": spans, traceName: trace} {
 			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 				t.Fatal(err)
 			}

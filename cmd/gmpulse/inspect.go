@@ -17,7 +17,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -25,8 +25,8 @@ const traceName = "execution.trace"
 
 // inspect prints an incident bundle.
 func inspect(ctx context.Context, p printer, path string) error {
-	path = strings.TrimSuffix(path, evidence.ManifestFile)
-	m, err := evidence.ReadManifest(os.DirFS(filepath.Clean(path)))
+	path = strings.TrimSuffix(path, manifest.Name)
+	m, err := manifest.Read(os.DirFS(filepath.Clean(path)))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s is not an incident bundle: %w", path, err)
@@ -50,7 +50,7 @@ func inspect(ctx context.Context, p printer, path string) error {
 	return nil
 }
 
-func (p printer) verdicts(m *evidence.Manifest) {
+func (p printer) verdicts(m *manifest.Manifest) {
 	if len(m.Verdicts) == 0 {
 		return
 	}
@@ -74,7 +74,7 @@ func growth(perMinute float64) string {
 	return fmt.Sprintf("%.0f a minute", perMinute)
 }
 
-func under(roots []evidence.Root) string {
+func under(roots []manifest.Root) string {
 	texts := make([]string, len(roots))
 	for i, r := range roots {
 		texts[i] = fmt.Sprintf("%s (%d)", r.Name, r.Count)
@@ -82,7 +82,7 @@ func under(roots []evidence.Root) string {
 	return strings.Join(texts, ", ")
 }
 
-func (p printer) groups(m *evidence.Manifest) {
+func (p printer) groups(m *manifest.Manifest) {
 	p.title("goroutines: %d", m.Goroutines)
 	if len(m.Groups) == 0 {
 		p.line("  no groups: no goroutine survey was taken before; see the goroutine profile")
@@ -107,8 +107,8 @@ func (p printer) spans(path string) {
 		return // the list of files shows that it is missing
 	}
 	var s struct {
-		Active    []evidence.Span `json:"active"`
-		Concerned []evidence.Span `json:"concerned"`
+		Active    []manifest.Span `json:"active"`
+		Concerned []manifest.Span `json:"concerned"`
 	}
 	if json.Unmarshal(text, &s) != nil {
 		p.line("  cannot decode spans.json")
@@ -116,7 +116,7 @@ func (p printer) spans(path string) {
 	}
 	for _, list := range []struct {
 		title string
-		spans []evidence.Span
+		spans []manifest.Span
 	}{{"spans concerned", s.Concerned}, {"active root spans, oldest first", s.Active}} {
 		if len(list.spans) == 0 {
 			continue
@@ -132,7 +132,7 @@ func (p printer) spans(path string) {
 
 // slowSpan prints the breakdown of the slow span that caused the bundle, or else of the
 // slowest span in the execution trace.
-func (p printer) slowSpan(ctx context.Context, m *evidence.Manifest, path string) error {
+func (p printer) slowSpan(ctx context.Context, m *manifest.Manifest, path string) error {
 	if !has(m, traceName) {
 		return nil
 	}
@@ -163,7 +163,7 @@ func (p printer) slowSpan(ctx context.Context, m *evidence.Manifest, path string
 	return nil
 }
 
-func (p printer) files(m *evidence.Manifest, path string) {
+func (p printer) files(m *manifest.Manifest, path string) {
 	p.title("files")
 	rows := [][]string{}
 	for _, f := range m.Files {
@@ -189,7 +189,7 @@ func (p printer) files(m *evidence.Manifest, path string) {
 }
 
 // openCommand returns a shell command that opens a file.
-func openCommand(m *evidence.Manifest, name, path string) string {
+func openCommand(m *manifest.Manifest, name, path string) string {
 	switch full := quoted(filepath.Join(path, name)); {
 	case name == "goroutine.pb.gz" && has(m, "goroutine.base.pb.gz"):
 		return "go tool pprof -http=: -diff_base " + quoted(filepath.Join(path, "goroutine.base.pb.gz")) + " " + full
@@ -219,8 +219,8 @@ func quoted(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-func has(m *evidence.Manifest, name string) bool {
-	return slices.ContainsFunc(m.Files, func(f evidence.File) bool { return f.Name == name })
+func has(m *manifest.Manifest, name string) bool {
+	return slices.ContainsFunc(m.Files, func(f manifest.File) bool { return f.Name == name })
 }
 
 func size(n int) string {

@@ -19,6 +19,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -108,10 +109,10 @@ func TestInspect(t *testing.T) {
 // terminal or break tables.
 func TestInspectPrintsNoControlCharacters(t *testing.T) {
 	dir := t.TempDir()
-	manifest := `{"version":1,"reason":"grew \u001b]0;pwned\u0007\u009b2J","groups":[{"count":7,"wait":"chan\treceive","site":"a\nb"}],
+	description := `{"version":1,"reason":"grew \u001b]0;pwned\u0007\u009b2J","groups":[{"count":7,"wait":"chan\treceive","site":"a\nb"}],
 		"files":[{"name":"evil\u001b[31m.txt"}]}`
 	spans := `{"active":[{"name":"GET /\u001b[2J\u202e","trace_id":"ab"}]}`
-	for name, text := range map[string]string{evidence.ManifestFile: manifest, "spans.json": spans} {
+	for name, text := range map[string]string{manifest.Name: description, "spans.json": spans} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -147,8 +148,8 @@ func TestFileNamesAreQuotedAndPrintable(t *testing.T) {
 	var progress bytes.Buffer
 	(&progressReader{size: 1 << 20, out: &progress, path: dir}).show()
 	checkText("progress", progress.String())
-	manifest := `{"version":1,"files":[{"name":"$(reboot)'.gz"},{"name":"heap.pb.gz"}]}`
-	if err := os.WriteFile(filepath.Join(dir, evidence.ManifestFile), []byte(manifest), 0o600); err != nil {
+	description := `{"version":1,"files":[{"name":"$(reboot)'.gz"},{"name":"heap.pb.gz"}]}`
+	if err := os.WriteFile(filepath.Join(dir, manifest.Name), []byte(description), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, out, _ := gmpulse(t, "inspect", dir)

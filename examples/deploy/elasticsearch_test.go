@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
@@ -80,6 +81,9 @@ func everything(t *testing.T) map[string]string {
 	var points []runtimeinfo.Point
 	for _, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: 3}
+		if m.Ranged {
+			p.Range = &runtimeinfo.Range{Min: 2, Mean: 2.5, Max: 3}
+		}
 		if m.Kind == runtimeinfo.KindHistogram && m.Keys == nil {
 			p.Histogram = &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{1, 2}, Sum: 3}
 		}
@@ -91,12 +95,15 @@ func everything(t *testing.T) map[string]string {
 	s := runtimeinfo.NewSnapshot(points...)
 	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}, {Key: "service.instance.id", Value: "1"}}
 	s.Spans = []runtimeinfo.Span{{Name: "GET /"}}
+	s.Since, s.Ticks = s.Time.Add(-10*time.Second), 10
+	s.Bands = []runtimeinfo.Band{{Signal: "goroutines", Value: 2, Upper: 1}}
+	s.Incidents = []*runtimeinfo.Incident{exporttest.Event().Incident}
 	all := map[string]string{
 		"@timestamp": "string", "record": "string", // added by Fluentd, Fluent Bit and jsonl
 		"agent.name": "string", "ecs.version": "string", "host.name": "string", "input.type": "string", // added by Filebeat
 		"log.file.path": "string", "log.offset": "long", "error.message": "string",
 	}
-	for k, v := range exporters.Record(s) {
+	for k, v := range exporters.FullRecord(s) {
 		fields(k, v, all)
 	}
 	e := exporttest.Event()

@@ -17,13 +17,14 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
 // bundle is a bundle whose files are still in memory.
 type bundle struct {
-	manifest Manifest
+	manifest manifest.Manifest
 	files    []content
 	room     int64 // bytes left for files
 }
@@ -115,7 +116,7 @@ func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger) {
 	case s.config.Trace == nil:
 		b.skip(name, errors.New("there is no recorder: see agent.WithRecorder"))
 	default:
-		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace.WriteTrace)
+		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace)
 	}
 }
 
@@ -170,12 +171,12 @@ func (b *bundle) put(c content, took time.Duration, err error) {
 	}
 	b.room -= int64(len(c.bytes))
 	b.files = append(b.files, c)
-	b.manifest.Files = append(b.manifest.Files, File{Name: c.name, Bytes: len(c.bytes), Seconds: took.Seconds()})
+	b.manifest.Files = append(b.manifest.Files, manifest.File{Name: c.name, Bytes: len(c.bytes), Seconds: took.Seconds()})
 }
 
 // skip records why the bundle lacks a file.
 func (b *bundle) skip(name string, why error) {
-	b.manifest.Skipped = append(b.manifest.Skipped, Skipped{What: name, Why: why.Error()})
+	b.manifest.Skipped = append(b.manifest.Skipped, manifest.Skipped{What: name, Why: why.Error()})
 }
 
 // guarded calls f, unless ctx is done, and recovers its panics.

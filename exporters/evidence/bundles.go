@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/manifest"
 )
 
 const (
@@ -73,7 +75,7 @@ func (s *bundleStore) put(b *bundle) error {
 	if err != nil {
 		return err
 	}
-	b.files = append(b.files, content{ManifestFile, text})
+	b.files = append(b.files, content{manifest.Name, text})
 	if s.config.Dir != "" {
 		if err = s.write(b); err == nil {
 			s.mu.Lock()
@@ -216,7 +218,7 @@ func (s *bundleStore) list() (all []stored, total int64, err error) {
 // may belong to another program.
 func (s *bundleStore) stored(id string) (b stored, ok bool) {
 	dir := filepath.Join(s.config.Dir, id)
-	m, err := ReadManifest(os.DirFS(dir))
+	m, err := manifest.Read(os.DirFS(dir))
 	if err != nil || m.ID != id {
 		return b, false
 	}

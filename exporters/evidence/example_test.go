@@ -4,6 +4,7 @@ package evidence_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log"
@@ -23,11 +24,11 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.Record, Logger: slog.New(slog.DiscardHandler)})
+	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.FullRecord, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}
-	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s))
+	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func ExampleNew() {
 	// Output: <nil>
 }
 
-// Capture creates a bundle on request. ReadManifest reads its description.
+// Capture creates a bundle on request. Its manifest.json describes it.
 func ExampleStore_Capture() {
 	s, err := evidence.New(evidence.Config{ProfileFor: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -48,12 +49,12 @@ func ExampleStore_Capture() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	bundle, err := fs.Sub(s, id)
+	text, err := fs.ReadFile(s, id+"/manifest.json")
 	if err != nil {
 		log.Fatal(err)
 	}
-	m, err := evidence.ReadManifest(bundle)
-	if err != nil {
+	var m struct{ Reason string }
+	if err := json.Unmarshal(text, &m); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(m.Reason)

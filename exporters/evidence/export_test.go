@@ -3,11 +3,28 @@
 package evidence
 
 import (
+	"io/fs"
 	"testing"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 )
+
+// Manifest describes a bundle.
+type Manifest = manifest.Manifest
+
+// Skipped is a file that a bundle lacks.
+type Skipped = manifest.Skipped
+
+// File is one file of a bundle.
+type File = manifest.File
+
+// ManifestFile is the name of the manifest in each bundle.
+const ManifestFile = manifest.Name
+
+// ReadManifest reads the manifest of a bundle.
+func ReadManifest(files fs.FS) (*Manifest, error) { return manifest.Read(files) }
 
 // Stats has cumulative numbers of bundles.
 type Stats struct{ Made, Failed, Skipped, Refused uint64 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gmpulse/gmpulse/internal/manifest"
 )
 
 // open implements Store.Open.
@@ -37,7 +39,7 @@ func (s *bundleStore) isBundle(id string) bool {
 	if !isID(id) {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(s.config.Dir, id, ManifestFile))
+	_, err := os.Stat(filepath.Join(s.config.Dir, id, manifest.Name))
 	return err == nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -26,7 +27,7 @@ func (s *Store) writeSamples(w io.Writer, all []*runtimeinfo.Snapshot) error {
 		line := maps.Collect(s.config.Record(snapshot))
 		line["@timestamp"] = snapshot.Time.UTC()
 		if len(snapshot.Events) > 0 {
-			var events []*Event
+			var events []*manifest.Event
 			for i := range snapshot.Events {
 				events = append(events, eventOf(&snapshot.Events[i]))
 			}
@@ -49,11 +50,11 @@ func writeSpans(w io.Writer, s *runtimeinfo.Snapshot, e *runtimeinfo.Event) erro
 		P99    float64 `json:"p99_seconds"`
 	}
 	out := struct {
-		Time      time.Time `json:"time"`
-		Active    []Span    `json:"active"`
-		Groups    []group   `json:"groups"`
-		Concerned []Span    `json:"concerned,omitempty"`
-	}{Active: []Span{}, Groups: []group{}}
+		Time      time.Time       `json:"time"`
+		Active    []manifest.Span `json:"active"`
+		Groups    []group         `json:"groups"`
+		Concerned []manifest.Span `json:"concerned,omitempty"`
+	}{Active: []manifest.Span{}, Groups: []group{}}
 	if s != nil {
 		out.Time, out.Active = s.Time, append(out.Active, spansOf(s.Spans, s.Time)...)
 		for i := range s.SpanGroups {

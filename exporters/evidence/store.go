@@ -5,7 +5,7 @@
 // active spans, and a manifest that describes them.
 //
 //	s, err := evidence.New(evidence.Config{Dir: "/var/lib/checkout/evidence"})
-//	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s), ...)
+//	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s), ...)
 //
 // A [Store] is an exporter. It creates a bundle if a snapshot has a verdict on goroutines or an
 // anomaly of severity warning or above. [Store.Capture] creates one on request. A Store is also
@@ -34,16 +34,10 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
-
-// TraceSource is a source of execution traces, such as exectrace.Recorder.
-type TraceSource interface {
-	// WriteTrace writes an execution trace of the last seconds. It returns an error if
-	// there is none, for example because another recording is in progress.
-	WriteTrace(ctx context.Context, w io.Writer) error
-}
 
 // Config configures a [Store]. The zero Config keeps the last two bundles in memory.
 type Config struct {
@@ -70,13 +64,15 @@ type Config struct {
 	// means five seconds.
 	ProfileFor time.Duration
 
-	// Trace is the source of execution traces. If it is nil, bundles have none.
-	Trace TraceSource
+	// Trace writes an execution trace of the last seconds, such as
+	// exectrace.Recorder.WriteTrace. An error means that there is none. If Trace is nil,
+	// bundles have none.
+	Trace func(ctx context.Context, w io.Writer) error
 	// Goroutines returns the last goroutine survey and the verdicts. If it is nil, bundles
 	// have none.
 	Goroutines func() goroutines.Report
 	// Record returns the fields of a snapshot for the file of samples, such as
-	// exporters.Record. If it is nil, samples have only the metrics without labels.
+	// exporters.FullRecord. If it is nil, samples have only the metrics without labels.
 	Record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
 	// Logger receives one line for each bundle and for each change of state. Nil means
 	// [slog.Default].
@@ -99,9 +95,6 @@ func (c Config) withDefaults() (Config, error) {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("evidence: Config.%s is negative: want a positive value, or 0 for the default", f.name))
 		}
-	}
-	if c.Trace != nil && guard.IsNil(c.Trace) {
-		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it nil for no traces", c.Trace))
 	}
 	if c.ProfileFor > maxProfileFor {
 		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: want at most %v, or 0 for 5s", c.ProfileFor, maxProfileFor))
@@ -149,7 +142,7 @@ type Store struct {
 	shut       bool
 	leaks      time.Time // time of the last leak profile
 	stats      stats
-	skipped    []SkippedCapture // since the last bundle
+	skipped    []manifest.SkippedCapture // since the last bundle
 }
 
 // New returns a Store. It opens no file. Its error joins all invalid fields of config.
@@ -206,7 +199,7 @@ func (s *Store) begin(t *Trigger) (why string) {
 		if short == nil || s.shut || s.busy {
 			s.stats.skipped++
 		}
-		s.skip(SkippedCapture{Time: now, Cause: t.Cause, Why: why})
+		s.skip(manifest.SkippedCapture{Time: now, Cause: t.Cause, Why: why})
 		return why
 	}
 	s.busy = true
@@ -231,7 +224,7 @@ func (s *Store) refuses(now time.Time, t *Trigger, short error) (why string) {
 }
 
 // skip stores a capture that was skipped, for the manifest of the next bundle. mu is held.
-func (s *Store) skip(c SkippedCapture) {
+func (s *Store) skip(c manifest.SkippedCapture) {
 	const maxSkipped = 20
 	if len(s.skipped) == maxSkipped {
 		s.skipped = append(s.skipped[:0], s.skipped[1:]...)

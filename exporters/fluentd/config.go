@@ -28,6 +28,9 @@ type Config struct {
 	// 128 bytes, and characters other than letters, digits, _ and - become _.
 	// Default: "unknown_service".
 	Service string
+	// Full sends every value of a snapshot ([exporters.FullRecord]), which takes about six
+	// times the space. Default (false): a summary ([exporters.Record]).
+	Full bool
 	// Timeout bounds a dial, including the TLS handshake and the authentication.
 	// Default (0): 2 s.
 	Timeout time.Duration

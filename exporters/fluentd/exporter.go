@@ -86,6 +86,7 @@ type Exporter struct {
 	target     target
 	runtimeTag string
 	eventTag   string
+	record     func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
 
 	jobs  chan func(*client) // to the worker, the only goroutine that uses the client
 	stop  chan struct{}      // closed by the first Shutdown
@@ -125,9 +126,13 @@ func New(cfg Config) (*Exporter, error) {
 		target:     t,
 		runtimeTag: tag + ".runtime",
 		eventTag:   tag + ".event",
+		record:     exporters.Record,
 		jobs:       make(chan func(*client)),
 		stop:       make(chan struct{}),
 		done:       make(chan struct{}),
+	}
+	if cfg.Full {
+		e.record = exporters.FullRecord
 	}
 	e.stage.Store(stageIdle)
 	return e, nil
@@ -163,7 +168,7 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 		}
 	}
 	rejected := &exporters.RejectedError{Events: len(tooLarge)}
-	err := e.deliver(ctx, e.runtimeTag, s.Time, exporters.Record(s))
+	err := e.deliver(ctx, e.runtimeTag, s.Time, e.record(s))
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		rejected.Snapshot = true

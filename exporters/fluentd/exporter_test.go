@@ -40,7 +40,7 @@ var moment = time.Unix(1_790_000_000, 123_456_789)
 func snapshot(seq uint64) *runtimeinfo.Snapshot {
 	gauge := &runtimeinfo.Metric{Name: "test.gauge", Unit: "1", Kind: runtimeinfo.KindGauge}
 	gone := &runtimeinfo.Metric{Name: "test.absent", Unit: "1", Kind: runtimeinfo.KindGauge}
-	series := &runtimeinfo.Metric{Name: "test.series", Unit: "1", Kind: runtimeinfo.KindGauge, Keys: []string{"exporter"}}
+	series := &runtimeinfo.Metric{Name: "test.series", Unit: "1", Kind: runtimeinfo.KindGauge, Keys: []string{"exporter"}, FixedLabels: true}
 	hist := &runtimeinfo.Metric{Name: "test.hist", Unit: "s", Kind: runtimeinfo.KindHistogram}
 	s := runtimeinfo.NewSnapshot(
 		runtimeinfo.Point{Metric: gauge, Number: 0.5},
@@ -64,7 +64,7 @@ func event(name string) runtimeinfo.Event {
 
 func TestRecordsOnTheWire(t *testing.T) {
 	p := newPeer(t, ack)
-	exp := newExporter(t, fluentd.Config{URL: p.URL(), Service: "checkout"})
+	exp := newExporter(t, fluentd.Config{URL: p.URL(), Service: "checkout", Full: true})
 	s := snapshot(math.MaxUint64)
 	s.Time = moment.Add(time.Nanosecond)
 	s.Spans = []runtimeinfo.Span{{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Name: "GET /", Start: s.Time.Add(-2 * time.Second)}}
@@ -78,12 +78,14 @@ func TestRecordsOnTheWire(t *testing.T) {
 		"seq":                          uint64(math.MaxUint64),
 		"resource.service.instance.id": "i-1",
 		"test.gauge":                   0.5,
-		"test.series": []any{
-			map[string]any{"exporter": "a", "value": 1.0},
-			map[string]any{"exporter": "b", "value": 2.0},
-		},
-		"test.hist.count": int64(7), // a generic decoder returns small unsigned numbers as int64
-		"test.hist.sum":   9.0,
+		"test.series.a":                1.0,
+		"test.series.b":                2.0,
+		"ticks":                        1.0,
+		"message":                      "1 span active, oldest 2s (GET /)",
+		"span.active":                  1.0,
+		"span.oldest_age":              2.0,
+		"test.hist.count":              int64(7), // a generic decoder returns small unsigned numbers as int64
+		"test.hist.sum":                9.0,
 		"spans": []any{map[string]any{
 			"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000", "name": "GET /", "age": 2.0,
 		}},

@@ -49,7 +49,13 @@ type Config struct {
 	// disk space is limited to MaxFiles times MaxBytes. With 1, a full file is removed.
 	// Default (0): 5.
 	MaxFiles int
+	// Full writes every value of a snapshot ([exporters.FullRecord]), which takes about six
+	// times the space. Default (false): a summary ([exporters.Record]).
+	Full bool
 }
+
+// record is the function that makes a record of a snapshot.
+type record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
 
 // The defaults of [Config].
 const (
@@ -61,9 +67,10 @@ const (
 // concurrently; a call waits for an earlier one to end, at most until its context is
 // done.
 type Exporter struct {
-	sem  chan struct{} // a mutex for file that supports contexts; holds one element while locked
-	file file
-	shut atomic.Bool
+	sem    chan struct{} // a mutex for file that supports contexts; holds one element while locked
+	file   file
+	record record
+	shut   atomic.Bool
 }
 
 var _ exporters.Exporter = (*Exporter)(nil)
@@ -78,14 +85,19 @@ func New(c Config) (*Exporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jsonl: Config.Path %q is relative and the working directory is unknown; set an absolute path: %w", c.Path, err)
 	}
-	return &Exporter{
-		sem: make(chan struct{}, 1),
+	e := &Exporter{
+		sem:    make(chan struct{}, 1),
+		record: exporters.Record,
 		file: file{
 			path:     path,
 			maxBytes: cmp.Or(c.MaxBytes, defaultMaxBytes),
 			maxFiles: cmp.Or(c.MaxFiles, defaultMaxFiles),
 		},
-	}, nil
+	}
+	if c.Full {
+		e.record = exporters.FullRecord
+	}
+	return e, nil
 }
 
 func (c *Config) check() error {
@@ -118,7 +130,7 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 		return err
 	}
 	defer e.unlock()
-	lines, err := encode(s)
+	lines, err := encode(s, e.record)
 	if err != nil {
 		return fmt.Errorf("jsonl: encode: %w", err)
 	}
@@ -168,11 +180,11 @@ func (e *Exporter) unlock() {
 }
 
 // encode returns one line for the snapshot and one for each event.
-func encode(s *runtimeinfo.Snapshot) ([]byte, error) {
+func encode(s *runtimeinfo.Snapshot, r record) ([]byte, error) {
 	var buf bytes.Buffer
 	lines := json.NewEncoder(&buf) // ends each object with a line break and writes no other
 	lines.SetEscapeHTML(false)
-	if err := lines.Encode(object("runtime", s.Time, exporters.Record(s))); err != nil {
+	if err := lines.Encode(object("runtime", s.Time, r(s))); err != nil {
 		return nil, err
 	}
 	for i := range s.Events {
@@ -184,8 +196,8 @@ func encode(s *runtimeinfo.Snapshot) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func object(kind string, at time.Time, record iter.Seq2[string, any]) map[string]any {
-	o := maps.Collect(record)
+func object(kind string, at time.Time, fields iter.Seq2[string, any]) map[string]any {
+	o := maps.Collect(fields)
 	o["record"] = kind
 	o["@timestamp"] = at.UTC().Format(time.RFC3339Nano)
 	return o

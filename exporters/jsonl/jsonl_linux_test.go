@@ -148,7 +148,7 @@ func fullPipe(t *testing.T) (*jsonl.Exporter, *os.File) {
 	}); err != nil || errno != 0 {
 		t.Fatal(err, errno)
 	}
-	return newExporter(t, jsonl.Config{Path: path, MaxBytes: 1}), reader
+	return newExporter(t, jsonl.Config{Path: path, MaxBytes: 1, Full: true}), reader
 }
 
 // drain reads and returns the contents of a pipe.

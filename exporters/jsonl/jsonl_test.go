@@ -73,7 +73,7 @@ func small(seq uint64) *runtimeinfo.Snapshot {
 }
 
 // smallLine is the length in bytes of the line of a small snapshot.
-const smallLine = int64(len(`{"@timestamp":"2026-01-02T03:04:05.678Z","id":"/-1fmlvpbbdw2yo/10000","record":"runtime","seq":10000}` + "\n"))
+const smallLine = int64(len(`{"@timestamp":"2026-01-02T03:04:05.678Z","id":"/-1fmlvpbbdw2yo/10000","record":"runtime","seq":10000,"ticks":1}` + "\n"))
 
 func export(t *testing.T, e exporters.Exporter, snapshots ...*runtimeinfo.Snapshot) {
 	t.Helper()

@@ -34,7 +34,7 @@ func (d *deadLetterFile) write(s *runtimeinfo.Snapshot, reason string) error {
 	if d == nil {
 		return nil
 	}
-	l := deadLetter{Time: time.Now(), Error: reason, Snapshot: maps.Collect(exporters.Record(s))}
+	l := deadLetter{Time: time.Now(), Error: reason, Snapshot: maps.Collect(exporters.FullRecord(s))}
 	for i := range s.Events {
 		l.Events = append(l.Events, maps.Collect(exporters.EventRecord(s, &s.Events[i])))
 	}

@@ -158,7 +158,7 @@ func FuzzRecord(f *testing.F) {
 			if err != nil {
 				continue // the sender drops it as unreadable
 			}
-			for range exporters.Record(s) {
+			for range exporters.FullRecord(s) {
 			}
 			for i := range s.Events {
 				for range exporters.EventRecord(s, &s.Events[i]) {

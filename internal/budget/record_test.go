@@ -10,7 +10,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 )
 
 // recordAllocations counts the allocations of one acknowledged record, including the

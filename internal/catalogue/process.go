@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // Process makes snapshots like an agent. The sampler reads this process; a test sets all other values.

@@ -36,8 +36,8 @@ var (
 // versions up to its own. An older decoder reports a record of a newer version as malformed,
 // and the spool keeps it for the newer one.
 //
-// Version 2 adds Ticks and Since to a snapshot, Range to a value, Incident to an event, and
-// flags to a metric.
+// Version 2 adds Ticks, Since and Incidents to a snapshot, Range to a value, Incident to an event,
+// and flags to a metric.
 const codecVersion = 2
 
 // SchemaID identifies a schema. It is a hash of the schema.
@@ -86,6 +86,7 @@ func (e *Encoder) Append(b []byte, s *runtimeinfo.Snapshot) ([]byte, error) {
 	w.spans(s.Spans)
 	writeList(&w, s.SpanGroups, (*writer).spanGroup)
 	writeList(&w, s.Bands, (*writer).band)
+	writeList(&w, s.Incidents, func(w *writer, i **runtimeinfo.Incident) { w.incident(*i) })
 	if w.size() > MaxEncodedEvent {
 		return b, fmt.Errorf("%w: %d bytes without its events, the most is %d", ErrTooLarge, w.size(), MaxEncodedEvent)
 	}
@@ -249,6 +250,9 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 	s.Spans = r.spans()
 	s.SpanGroups = readList(&r, minSpanGroup, (*reader).spanGroup)
 	s.Bands = readList(&r, minBand, (*reader).band)
+	if r.v >= 2 {
+		s.Incidents = readList(&r, minIncident, (*reader).incident)
+	}
 	s.Events = readList(&r, minEvent, (*reader).event)
 	if err := r.end(); err != nil {
 		return nil, err

@@ -20,9 +20,9 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/codec"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // roundTrip encodes s and decodes it with a new decoder.
@@ -211,7 +211,7 @@ func live(t testing.TB) *runtimeinfo.Snapshot {
 	})
 }
 
-func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.Record(s)) }
+func record(s *runtimeinfo.Snapshot) map[string]any { return maps.Collect(exporters.FullRecord(s)) }
 
 type panics struct{}
 
@@ -359,7 +359,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		// The decoded snapshot can be exported and encoded.
-		for range exporters.Record(s) {
+		for range exporters.FullRecord(s) {
 		}
 		for i := range s.Events {
 			for range exporters.EventRecord(s, &s.Events[i]) {

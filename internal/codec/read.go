@@ -33,6 +33,7 @@ const (
 	minSpanGroup = 26
 	minBand      = 11
 	minEvent     = 8
+	minIncident  = 13
 	minSeries    = 2 // plus one label per key
 )
 

@@ -13,7 +13,7 @@ import (
 	"math"
 	"runtime/metrics"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
+	"github.com/gmpulse/gmpulse/internal/host"
 )
 
 // ErrShort is wrapped by the errors of [Check].

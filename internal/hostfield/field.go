@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostfield lists the values that package runtimeinfo/host reads, and their metrics.
+// Package hostfield lists the values that package host reads, and their metrics.
 package hostfield
 
 // Field identifies one value of a host.Sample. [Metrics] has the unit and the kind. Counters are

@@ -20,19 +20,19 @@ const (
 	usedCPU    = "gmpulse.cpu.used"
 	usableCPU  = "gmpulse.cpu.usable"
 	heap       = "gmpulse.memory.heap_alloc"
-	groups     = "gmpulse.goroutine_group.goroutines"
 	signal     = "goroutines"
 )
 
 const (
-	maxText    = 120 // bytes of a name
-	maxSignals = 3
+	maxText      = 120 // bytes of a name
+	maxSignals   = 3
+	maxIncidents = 2
 )
 
 // Of describes s in one sentence for people who read logs:
 //
 //	checkout: 812 goroutines (usual 40), CPU 0.31 of 2, heap 41 MB, 12 spans active, oldest 3.1s
-//	(GET /orders); 1 group leaks or is stuck: leak, 772 at main.handle (main.go:42)
+//	(GET /orders); 1 incident open: leak at main.handle (main.go:42) under GET /orders
 //
 // It states only what s has. It takes a few microseconds.
 func Of(s *runtimeinfo.Snapshot) string {
@@ -52,7 +52,7 @@ func Of(s *runtimeinfo.Snapshot) string {
 	}
 	parts = append(parts, spans(s)...)
 	sentence := strings.Join(parts, ", ")
-	for _, more := range []string{suspects(s), signals(s)} {
+	for _, more := range []string{incidents(s), signals(s)} {
 		if more != "" && sentence != "" {
 			sentence += "; "
 		}
@@ -109,33 +109,36 @@ func spans(s *runtimeinfo.Snapshot) []string {
 	return parts
 }
 
-// suspects names the largest group of goroutines that leaks or is stuck.
-func suspects(s *runtimeinfo.Snapshot) string {
-	n := 0
-	var worst runtimeinfo.Point
-	for p := range s.Series(groups) {
-		if verdict := label(&p, "verdict"); !strings.HasPrefix(verdict, "leak") && verdict != "stuck" {
-			continue
-		}
-		if n++; n == 1 || p.Number > worst.Number {
-			worst = p
-		}
-	}
+// incidents names the open incidents.
+func incidents(s *runtimeinfo.Snapshot) string {
+	n := len(s.Incidents)
 	if n == 0 {
 		return ""
 	}
-	text := "1 group of goroutines leaks or is stuck"
-	if n > 1 {
-		text = fmt.Sprintf("%d groups of goroutines leak or are stuck, the largest", n)
+	var names []string
+	for _, i := range s.Incidents[:min(n, maxIncidents)] {
+		names = append(names, Incident(i))
 	}
-	return fmt.Sprintf("%s: %s, %s at %s", text, cut(label(&worst, "verdict")), units.Format(worst.Number, ""), cut(label(&worst, "site")))
+	text := count(n, "incident") + " open: " + strings.Join(names, ", ")
+	if n > maxIncidents {
+		text += fmt.Sprintf(" and %d more", n-maxIncidents)
+	}
+	return text
 }
 
-func label(p *runtimeinfo.Point, key string) string {
-	if i := slices.Index(p.Metric.Keys, key); i >= 0 && i < len(p.Labels) {
-		return p.Labels[i]
+// Incident describes an incident in a few words: leak at main.handle (main.go:42) under GET /orders.
+func Incident(i *runtimeinfo.Incident) string {
+	text := cut(i.Kind)
+	switch {
+	case i.Site != "":
+		text += " at " + cut(i.Site)
+	case i.Signal != "":
+		text += " of " + cut(i.Signal)
 	}
-	return ""
+	if i.Root != "" && !strings.Contains(i.Signal, i.Root) {
+		text += " under " + cut(i.Root)
+	}
+	return text
 }
 
 // signals names the unusual signals, except the number of goroutines, which [usual] describes.

@@ -27,28 +27,21 @@ func metric(t *testing.T, key string) *runtimeinfo.Metric {
 // busy returns a snapshot with everything that the sentence may state.
 func busy(t *testing.T) *runtimeinfo.Snapshot {
 	t.Helper()
-	group := metric(t, "gmpulse.goroutine_group.goroutines")
-	labels := func(site, verdict string) []string {
-		values := map[string]string{"wait": "chan receive", "site": site, "entry": "main.handle", "verdict": verdict}
-		var all []string
-		for _, k := range group.Keys {
-			all = append(all, values[k])
-		}
-		return all
-	}
 	s := runtimeinfo.NewSnapshot(
 		runtimeinfo.Point{Metric: metric(t, "gmpulse.goroutine.user"), Number: 812},
 		runtimeinfo.Point{Metric: metric(t, "gmpulse.cpu.usable"), Number: 2},
 		runtimeinfo.Point{Metric: metric(t, "gmpulse.memory.heap_alloc"), Number: 41_234_567},
 		runtimeinfo.Point{Metric: metric(t, "gmpulse.cpu.used"), Number: 0.3125},
-		runtimeinfo.Point{Metric: group, Labels: labels("net/http.(*conn).Read (server.go:812)", "connections"), Number: 900},
-		runtimeinfo.Point{Metric: group, Labels: labels("main.wait (main.go:7)", "stuck"), Number: 30},
-		runtimeinfo.Point{Metric: group, Labels: labels("main.handle (main.go:42)", "leak-proven"), Number: 772},
 	)
 	s.Time = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "checkout"}}
 	s.Spans = []runtimeinfo.Span{{Name: "GET /orders", Start: s.Time.Add(-3123 * time.Millisecond)}, {Name: "GET /", Start: s.Time.Add(-time.Second)}}
 	s.SpanGroups = []runtimeinfo.SpanGroup{{Name: "GET /orders", Active: 5}, {Name: "GET /", Active: 7}}
+	s.Incidents = []*runtimeinfo.Incident{
+		{Kind: "stuck", Site: "main.wait (main.go:7)"},
+		{Kind: "leak", Site: "main.handle (main.go:42)", Root: "GET /orders"},
+		{Kind: "anomaly", Signal: "gc.cpu"},
+	}
 	s.Bands = []runtimeinfo.Band{
 		{Signal: "goroutines", Unit: "{goroutine}", Value: 812, Expected: 40, Lower: 30, Upper: 52},
 		{Signal: "gc.cpu", Unit: "1", Value: 0.5, Expected: 0.5, Lower: 0.5, Upper: 0.5, Learning: true},
@@ -59,7 +52,7 @@ func busy(t *testing.T) *runtimeinfo.Snapshot {
 
 func TestOf(t *testing.T) {
 	want := "checkout: 812 goroutines (usual 40), CPU 0.31 of 2, heap 41.2 MB, 12 spans active, oldest 3.12s (GET /orders)" +
-		"; 2 groups of goroutines leak or are stuck, the largest: leak-proven, 772 at main.handle (main.go:42)" +
+		"; 3 incidents open: stuck at main.wait (main.go:7), leak at main.handle (main.go:42) under GET /orders and 1 more" +
 		"; unusual: root_span.p99 GET /orders 447ms"
 	if got := sentence.Of(busy(t)); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
@@ -69,8 +62,9 @@ func TestOf(t *testing.T) {
 // A number that looks usual, spans that do not exist and metrics that are absent are not mentioned.
 func TestOfLittle(t *testing.T) {
 	s := busy(t)
+	s.Incidents = s.Incidents[2:]
 	s.Bands, s.SpanGroups, s.Spans = s.Bands[1:2], []runtimeinfo.SpanGroup{{Name: "GET /", Active: 1}}, nil
-	if got := sentence.Of(s); !strings.HasPrefix(got, "checkout: 812 goroutines, CPU") || !strings.Contains(got, ", 1 span active; 2 groups") || strings.Contains(got, "unusual") {
+	if got := sentence.Of(s); !strings.HasPrefix(got, "checkout: 812 goroutines, CPU") || !strings.Contains(got, ", 1 span active; 1 incident open: anomaly of gc.cpu") || strings.Contains(got, "unusual") {
 		t.Errorf("got %s", got)
 	}
 	s.SpanGroups = nil
@@ -97,6 +91,7 @@ func TestOfIsShort(t *testing.T) {
 	s := busy(t)
 	s.Resource[0].Value = strings.Repeat("ä", 100<<10)
 	s.Spans[0].Name = strings.Repeat("x", 100<<10)
+	*s.Incidents[0] = runtimeinfo.Incident{Kind: s.Spans[0].Name, Site: s.Spans[0].Name, Root: strings.Repeat("z", 10000)}
 	s.Bands[2].Signal = strings.Repeat("y", 100<<10)
 	if got := sentence.Of(s); len(got) > 1000 {
 		t.Errorf("%d bytes", len(got))

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // gauge feeds a signal of the application to a Watch, one value a second.

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/host"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -80,7 +80,7 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 		return r, err
 	}
 	d := goroutines.NewDetector(goroutines.DetectorConfig{
-		Survey: labels, Origins: service, Recorder: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
+		Survey: labels, Origin: service.Origin, Record: recorder.Record, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
 		Accepted: accepted,
 		Logger:   slog.New(slog.DiscardHandler),
 	})

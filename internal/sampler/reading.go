@@ -8,9 +8,9 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // Tick is the input of [Reader.Read].

@@ -9,8 +9,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 func TestReadOnEverySystem(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // Input is the input of an [Estimator] at one tick.

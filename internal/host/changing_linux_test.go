@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 func write(t *testing.T, content string, path ...string) {

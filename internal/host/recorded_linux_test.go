@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 type values map[hostfield.Field]float64

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // Each request takes 2 ms of CPU, the background takes 0.1 CPUs, and the load rises from 100

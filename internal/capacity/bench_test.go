@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/capacity"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // ticks returns an estimator with a full history. Each call of next makes a new host pass,

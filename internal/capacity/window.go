@@ -5,9 +5,9 @@ package capacity
 import (
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/host"
 )
 
 // minWindow is the shortest window. Of a shorter one, many requests would be only partly in it.

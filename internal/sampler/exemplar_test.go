@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
 )
 
 // After garbage collections and waits, the counters and histograms that grew have exemplars.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gmpulse/gmpulse/runtimeinfo/sampler"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 )
 
 // Take one sample.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/capacity"
 	"github.com/gmpulse/gmpulse/internal/testutil"
-	"github.com/gmpulse/gmpulse/runtimeinfo/capacity"
 )
 
 // What the estimator documents.
