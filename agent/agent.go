@@ -194,9 +194,19 @@ func (a *Agent) announce(s *settings) {
 		attrs = append(attrs, slog.String("page", a.server.url(pagePath)), slog.String("metrics", a.server.url("/metrics")), slog.String("health", a.server.url("/healthz")))
 	}
 	if s.fluentd.URL != "" {
-		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.String("spool", spoolPlace(s)))
+		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.Duration("fluentd_interval", a.intervalOf("fluentd")), slog.String("spool", spoolPlace(s)))
 	}
 	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", attrs...)
+}
+
+// intervalOf returns the time between two calls of an exporter.
+func (a *Agent) intervalOf(exporter string) time.Duration {
+	for _, x := range a.engine.Stats().Exporters {
+		if x.Name == exporter {
+			return x.Interval
+		}
+	}
+	return 0
 }
 
 func spoolPlace(s *settings) string {

@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
@@ -305,7 +306,7 @@ func TestGaugeReachesMetrics(t *testing.T) {
 // metrics and in an event.
 func TestGaugeAtItsCeilingIsAnAnomaly(t *testing.T) {
 	events := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t,
+	a, _ := start(t, agent.WithMetrics("baselines"),
 		agent.WithBaselines(&baseline.Config{Signals: []baseline.Signal{{Metric: "queue.depth", Ceiling: 40}}}),
 		agent.WithExporter("events", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {
@@ -602,7 +603,7 @@ func TestConcurrentStop(t *testing.T) {
 		agent.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release
 			return nil
-		})))
+		}), engine.EveryTick()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,14 +61,7 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	errs := []error{s.wrong, s.access.validate()}
 	served, more, err := a.standardParts(s)
 	opts, errs = append(opts, more...), append(errs, err)
-	for _, x := range s.exporters {
-		if x.queue != nil {
-			opts = append(opts, engine.WithQueue(x.name, x.exporter, x.queue))
-			continue
-		}
-		opts = append(opts, engine.WithExporter(x.name, x.exporter))
-	}
-	a.engine, err = engine.New(opts...)
+	a.engine, err = engine.New(append(opts, s.exporters...)...)
 	return served, errors.Join(append(errs, err)...)
 }
 
@@ -91,14 +84,14 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 	}
 	add(err, func() engine.Option {
 		served.metrics = metrics.Handler()
-		return engine.WithExporter("prometheus", metrics)
+		return engine.WithExporter("prometheus", metrics, engine.EveryTick())
 	})
 	a.evidence, err = a.newEvidence(s)
 	errs = append(errs, err)
 	live, err := a.newPage(s)
 	add(err, func() engine.Option {
 		served.live = live.Handler()
-		return engine.WithExporter("page", live)
+		return engine.WithExporter("page", live, engine.EveryTick())
 	})
 	if !s.noBaselines {
 		w, err := newBaselines(s)
@@ -109,10 +102,10 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 	}
 	if s.fluentd.URL != "" {
 		x, err := newFluentd(s, a.service)
-		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats) })
+		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats, s.fluentdPace...) })
 	}
 	if a.evidence != nil {
-		opts = append(opts, engine.WithExporter("evidence", a.evidence), engine.WithAnalyzer("evidence", a.evidence))
+		opts = append(opts, engine.WithExporter("evidence", a.evidence, engine.EveryTick()), engine.WithAnalyzer("evidence", a.evidence))
 	}
 	return served, opts, errors.Join(errs...)
 }
@@ -142,12 +135,12 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
 		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
-		Origins:  p,
+		Origin:   p.Origin,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,
 	}
 	if s.recorder != nil {
-		c.Recorder = s.recorder
+		c.Record = s.recorder.Record
 	}
 	return goroutines.NewDetector(c)
 }

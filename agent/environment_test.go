@@ -15,10 +15,15 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/internal/testutil"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
@@ -28,6 +33,7 @@ func TestMalformedOptionalVariableIsAWarning(t *testing.T) {
 	malformed := map[string]string{
 		"GMPULSE_INTERVAL":         "soon",
 		"GMPULSE_HOST_INTERVAL":    "2h",
+		"GMPULSE_FLUENTD_INTERVAL": "1ms",
 		"GMPULSE_SPOOL_MAX_BYTES":  "12",
 		"GMPULSE_SPOOL_MAX_AGE":    "-1s",
 		"GMPULSE_ALERTS_PER_WEEK":  "many",
@@ -101,6 +107,48 @@ func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 		if _, err := agent.Start(); err == nil || !strings.Contains(err.Error(), "GMPULSE_FLUENTD=") {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+}
+
+// The standard exporters that stay in the process are called at every tick, Fluentd and others every ten
+// seconds, or as the environment or, before it, an option says.
+func TestIntervalsOfExporters(t *testing.T) {
+	nothing := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return nil })
+	url := forward.New(t, forward.Ack).URL()
+	for name, tt := range map[string]struct {
+		env  string
+		opts []agent.Option
+		want time.Duration
+	}{
+		"the default":              {want: 10 * time.Second},
+		"the environment":          {env: "1m", want: time.Minute},
+		"an option":                {env: "1m", opts: []agent.Option{agent.WithFluentd(fluentd.Config{URL: url}, engine.Every(5*time.Second))}, want: 5 * time.Second},
+		"an option without a pace": {env: "1m", opts: []agent.Option{agent.WithFluentd(fluentd.Config{URL: url})}, want: time.Minute},
+		"every tick":               {opts: []agent.Option{agent.WithFluentd(fluentd.Config{URL: url}, engine.EveryTick())}, want: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GMPULSE_FLUENTD", url)
+			t.Setenv("GMPULSE_FLUENTD_INTERVAL", tt.env)
+			log := new(lines)
+			a, err := agent.Start(append(tt.opts, agent.WithListen("off"), agent.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
+				agent.WithEvidence(&evidence.Config{}), agent.WithExporter("own", nothing), agent.WithExporter("slow", nothing, engine.Every(time.Hour)))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop(t, a)
+			want := map[string]time.Duration{
+				"prometheus": time.Second, "page": time.Second, "evidence": time.Second,
+				"fluentd": tt.want, "own": 10 * time.Second, "slow": time.Hour,
+			}
+			for _, x := range a.Stats().Exporters {
+				if x.Interval != want[x.Name] {
+					t.Errorf("%s is called every %v, want %v", x.Name, x.Interval, want[x.Name])
+				}
+			}
+			if !strings.Contains(log.String(), "fluentd_interval="+tt.want.String()) || strings.Contains(log.String(), "WARN") {
+				t.Errorf("log:\n%s", log)
+			}
+		})
 	}
 }
 
@@ -206,6 +254,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool without Fluentd":            {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
 		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
+		"an interval without Fluentd":        {env: map[string]string{"GMPULSE_FLUENTD_INTERVAL": "1m"}, want: "the interval of Fluentd is not used"},
 		"full records for Fluentd":           {env: map[string]string{"GMPULSE_RECORD": "full", "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
 		"an unknown kind of record":          {env: map[string]string{"GMPULSE_RECORD": "everything"}, want: "variable=GMPULSE_RECORD"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},

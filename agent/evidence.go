@@ -22,7 +22,7 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	}
 	c := *s.evidence
 	if c.Trace == nil && s.recorder != nil {
-		c.Trace = s.recorder
+		c.Trace = s.recorder.WriteTrace
 	}
 	if c.Goroutines == nil {
 		c.Goroutines = a.detector.Report

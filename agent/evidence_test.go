@@ -81,7 +81,7 @@ func TestSlowSpanIsAnalyzed(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow := make(chan runtimeinfo.Event, 1)
-	a, _ := start(t, agent.WithRecorder(r), agent.WithEvidence(&evidence.Config{ProfileFor: 10 * time.Millisecond}),
+	a, _ := start(t, agent.WithMetrics("default", "spans"), agent.WithRecorder(r), agent.WithEvidence(&evidence.Config{ProfileFor: 10 * time.Millisecond}),
 		agent.WithExporter("test", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 			for _, e := range s.Events {
 				if e.Name == "span.slow" {

@@ -17,10 +17,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -64,13 +67,13 @@ func ExampleStart() {
 	// Output: <nil>
 }
 
-// WithExporter adds an exporter to the standard ones.
+// WithExporter adds an exporter to the standard ones. It is called every 30 seconds, and a last time by Stop.
 func ExampleWithExporter() {
 	var last uint64
 	a := startQuietly(agent.WithExporter("last", exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
 		last = s.Seq
 		return nil
-	})))
+	}), engine.Every(30*time.Second)))
 	stopQuietly(a)
 	fmt.Println(last == a.Snapshot().Seq)
 	// Output: true
@@ -238,4 +241,21 @@ func Example() {
 		fmt.Println(g.Name, g.Ended)
 	}
 	// Output: GET /cart 1
+}
+
+// The spans of the service have the resource that the agent has detected.
+func ExampleAgent_Resource() {
+	a := startQuietly(agent.WithResource(resource.NewSchemaless(semconv.ServiceName("shop"))))
+	defer stopQuietly(a)
+
+	recorder := tracetest.NewSpanRecorder() // usually an exporter
+	tp := sdktrace.NewTracerProvider(sdktrace.WithResource(a.Resource()), sdktrace.WithSpanProcessor(recorder))
+	_, span := tp.Tracer("").Start(context.Background(), "GET /")
+	span.End()
+
+	r := recorder.Ended()[0].Resource()
+	name, _ := r.Set().Value(semconv.ServiceNameKey)
+	pid, _ := r.Set().Value(semconv.ProcessPIDKey)
+	fmt.Println(name.AsString(), pid.AsInt64() == int64(os.Getpid()))
+	// Output: shop true
 }

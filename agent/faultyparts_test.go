@@ -20,16 +20,14 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
-	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // Start returns an error for an interface value that holds a nil pointer.
 func TestStartRefusesTypedNil(t *testing.T) {
 	for name, o := range map[string]agent.Option{
-		`the exporter "x" is nil (*evidence.Store)`:           agent.WithExporter("x", (*evidence.Store)(nil)),
-		`the exporter "x" is nil (exporters.Func)`:            agent.WithExporter("x", exporters.Func(nil)),
-		`the exporter "x" is nil (<nil>)`:                     agent.WithExporter("x", nil),
-		"Config.Trace is a nil *exectrace.Recorder: leave it": agent.WithEvidence(&evidence.Config{Trace: (*exectrace.Recorder)(nil)}),
+		`the exporter "x" is nil (*evidence.Store)`: agent.WithExporter("x", (*evidence.Store)(nil)),
+		`the exporter "x" is nil (exporters.Func)`:  agent.WithExporter("x", exporters.Func(nil)),
+		`the exporter "x" is nil (<nil>)`:           agent.WithExporter("x", nil),
 	} {
 		a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)), o)
 		if err == nil || !strings.Contains(err.Error(), name) {
@@ -86,7 +84,7 @@ func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 		parts := map[string]func() []agent.Option{
 			"exporter": func() []agent.Option {
 				x := faultyExporter{end}
-				return []agent.Option{agent.WithQueue("x", x, x.stats)}
+				return []agent.Option{agent.WithQueue("x", x, x.stats, engine.EveryTick())}
 			},
 			"log handler": func() []agent.Option {
 				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{slog.DiscardHandler, end}))}

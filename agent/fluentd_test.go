@@ -91,7 +91,7 @@ func TestFluentdThatNeverReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hung, url := scraped(t, engine.WithQueue("fluentd", spooled, spooled.ExporterStats), engine.WithLogger(logger))
+	hung, url := scraped(t, engine.WithQueue("fluentd", spooled, spooled.ExporterStats, engine.EveryTick()), engine.WithLogger(logger))
 	plain, _ := scraped(t)
 	unwatch := watch(t, hung.Stats)
 	before, plainBefore := hung.Stats().Ticks, plain.Stats().Ticks
@@ -146,7 +146,7 @@ func scraped(t *testing.T, opts ...engine.Option) (e *engine.Engine, url string)
 	}
 	e, err = engine.New(append([]engine.Option{
 		engine.WithInterval(10 * time.Millisecond), engine.WithLogger(slog.New(slog.DiscardHandler)),
-		engine.WithExporter("prometheus", metrics),
+		engine.WithExporter("prometheus", metrics, engine.EveryTick()),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func scrape(t *testing.T, url string, clients int, during time.Duration) (answer
 func TestFluentdThatDoesNotAnswer(t *testing.T) {
 	const timeout = 20 * time.Second // of a dial; longer than the limits below
 	begin := time.Now()
-	a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://" + unreachable(t), Timeout: timeout}))
+	a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: "tcp://" + unreachable(t), Timeout: timeout}, engine.EveryTick()))
 	if took := time.Since(begin); took > timeout/2 {
 		t.Errorf("Start took %v", took)
 	}
@@ -224,7 +224,7 @@ func TestFluentdThatDoesNotAnswer(t *testing.T) {
 // agent keeps the records.
 func TestFluentdThatRequiresASharedKey(t *testing.T) {
 	p := forward.New(t, forward.SharedKey)
-	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: p.URL()}))
+	a, log := start(t, agent.WithFluentd(fluentd.Config{URL: p.URL()}, engine.EveryTick()))
 	defer watch(t, a.Stats)()
 	testutil.Eventually(t, "the error is counted", func() bool { return fluentdStats(t, a.Stats()).Errors > 1 })
 	var h struct {
@@ -288,7 +288,7 @@ func TestSpoolOfAnEarlierAgentIsDelivered(t *testing.T) {
 		if turn == 1 {
 			p.Start(t)
 		}
-		a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: url}), agent.WithSpool(spool.Config{Dir: dir}))
+		a, _ := start(t, agent.WithFluentd(fluentd.Config{URL: url}, engine.EveryTick()), agent.WithSpool(spool.Config{Dir: dir}))
 		testutil.Eventually(t, "the agent ticks", func() bool { return a.Stats().Ticks > 20 })
 		ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{4 * time.Second, 30 * time.Second}[turn])
 		if err := a.Stop(ctx); err != nil {

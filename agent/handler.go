@@ -49,6 +49,7 @@ type health struct {
 type exporterHealth struct {
 	Name        string          `json:"name"`
 	State       exporters.State `json:"state"`
+	Interval    float64         `json:"interval_seconds"`
 	LastSuccess *time.Time      `json:"last_success,omitempty"`
 	LastError   string          `json:"last_error,omitempty"`
 	Snapshots   accountHealth   `json:"snapshots"`
@@ -117,7 +118,7 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 	for i := range s.Exporters {
 		e := &s.Exporters[i]
 		out[i] = exporterHealth{
-			Name: e.Name, State: e.State, LastError: e.LastError,
+			Name: e.Name, State: e.State, Interval: e.Interval.Seconds(), LastError: e.LastError,
 			Snapshots: accountOf(&e.Snapshots), Events: accountOf(&e.Events),
 		}
 		if !e.LastSuccess.IsZero() {

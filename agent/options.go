@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -96,12 +98,18 @@ func WithPrometheus(c prom.Config) Option {
 	return func(s *settings) { s.prometheus = c }
 }
 
-// WithFluentd sends every sample and event to a server of Fluentd's Forward protocol, like
+// WithFluentd sends samples and events to a server of Fluentd's Forward protocol, like
 // GMPULSE_FLUENTD and the GMPULSE_FLUENTD_ variables, all of which it overrides. Tag defaults
 // to "gmpulse" and Service to the name of the service. The zero Config, and any other without
 // a URL, switches the exporter off. It is off by default.
-func WithFluentd(c fluentd.Config) Option {
-	return func(s *settings) { s.fluentd = c }
+//
+// [engine.Every] sets how often a summary of the samples is sent, like GMPULSE_FLUENTD_INTERVAL.
+// The default is ten seconds.
+func WithFluentd(c fluentd.Config, opts ...engine.ExporterOption) Option {
+	return func(s *settings) {
+		s.fluentd = c
+		s.fluentdPace = append(slices.Clip(s.fluentdPace), opts...)
+	}
 }
 
 // WithSpool configures the queue of records that wait for Fluentd, like GMPULSE_SPOOL_DIR,
@@ -154,17 +162,26 @@ func WithEnabled(on bool) Option {
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
 // unique; the agent uses the names "prometheus", "page", "fluentd" and "evidence" itself.
 // The agent shuts the exporter down when it stops.
-func WithExporter(name string, e exporters.Exporter) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name: name, exporter: e}) }
+//
+// The exporter receives a summary of the samples every ten seconds, and events at once.
+// [engine.Every] sets another interval, and [engine.EveryTick] delivers every sample:
+//
+//	a, err := agent.Start(agent.WithExporter("otlp", x, engine.Every(time.Minute)))
+//
+// See [engine.WithExporter] for the details.
+func WithExporter(name string, e exporters.Exporter, opts ...engine.ExporterOption) Option {
+	return WithQueue(name, e, nil, opts...)
 }
 
 // WithQueue adds an exporter that has a queue, see [engine.WithQueue]. An exporter behind a
 // spool is one:
 //
 //	x, err := spool.New(next, spool.Config{Name: "otlp", Dir: dir})
-//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats))
-func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, namedExporter{name, e, stats}) }
+//	a, err := agent.Start(agent.WithQueue("otlp", x, x.ExporterStats, engine.Every(otlp.Interval())))
+//
+// It is called as often as an exporter of [WithExporter].
+func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats, opts ...engine.ExporterOption) Option {
+	return func(s *settings) { s.exporters = append(s.exporters, engine.WithQueue(name, e, stats, opts...)) }
 }
 
 // WithBaselines configures the baselines: signals in addition to the default ones, ceilings,

@@ -238,6 +238,12 @@ func checkFluentd(c fluentd.Config) error {
 	return errors.New(why)
 }
 
+func setFluentdInterval(s *settings, v string) error {
+	d, err := interval(v, engine.MinInterval)
+	s.fluentdPace = []engine.ExporterOption{engine.Every(d)}
+	return err
+}
+
 func setFluentdTag(s *settings, v string) error {
 	s.fluentd.Tag = v
 	return checkFluentd(fluentd.Config{URL: "tcp://localhost", Tag: v})

@@ -39,8 +39,8 @@ func describe(given *resource.Resource) *resource.Resource {
 	return r
 }
 
-// merge returns a resource with the attributes of both. Those of b override those of a. If
-// they have different schema URLs, the resource has none.
+// merge returns a resource with the attributes of both. An attribute of b overrides
+// one of a. If a and b have different schema URLs, the resource has none.
 func merge(a, b *resource.Resource) *resource.Resource {
 	r, _ := resource.Merge(a, b) // the error is about the schema URLs
 	return r

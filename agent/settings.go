@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -30,7 +31,8 @@ type settings struct {
 	metrics      exporters.Selection
 	prometheus   prom.Config
 	fluentd      fluentd.Config // URL "" is off
-	spool        spool.Config   // of the Fluentd exporter
+	fluentdPace  []engine.ExporterOption
+	spool        spool.Config // of the Fluentd exporter
 	noLabels     bool
 	noEnrichment bool
 	noBaselines  bool
@@ -42,14 +44,8 @@ type settings struct {
 	recorder     *exectrace.Recorder // nil is the default one
 	resource     *resource.Resource  // overrides what the agent detects; may be nil
 	logger       *slog.Logger
-	exporters    []namedExporter
+	exporters    []engine.Option
 	warnings     []warning
-}
-
-type namedExporter struct {
-	name     string
-	exporter exporters.Exporter
-	queue    func() exporters.Stats // nil if the exporter has no queue
 }
 
 // warning is a log line about a setting that has no effect.
@@ -68,6 +64,9 @@ func (s *settings) warnUnused() {
 	spooled := s.spool.Dir != "" || s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
 	if s.fluentd.URL == "" && spooled {
 		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the Fluentd exporter, and GMPULSE_FLUENTD is not set", slog.String("dir", s.spool.Dir))
+	}
+	if s.fluentd.URL == "" && len(s.fluentdPace) > 0 {
+		s.warn("gmpulse: the interval of Fluentd is not used: GMPULSE_FLUENTD is not set")
 	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))

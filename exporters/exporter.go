@@ -28,9 +28,10 @@ import (
 // The agent does not call Export concurrently, and calls Shutdown once, after the last Export.
 // Both must return when ctx is done. The snapshot is immutable, and the exporter may keep it.
 type Exporter interface {
-	// Export delivers s. An exporter that is scraped stores the pointer; one that sends
+	// Export delivers s, which is a summary if the exporter is called less often than the agent
+	// samples, see [runtimeinfo.Snapshot]. An exporter that is scraped stores the pointer; one that sends
 	// returns when the backend has accepted s. If Export returns an error, the agent counts a
-	// failure and adds the events of s to the next snapshot for this exporter.
+	// failure and adds the ticks and events of s to the next snapshot for this exporter.
 	Export(ctx context.Context, s *runtimeinfo.Snapshot) error
 	// Shutdown releases the resources of the exporter. Export then returns [ErrShutdown].
 	Shutdown(ctx context.Context) error

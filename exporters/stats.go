@@ -19,6 +19,8 @@ const (
 type Stats struct {
 	Name  string
 	State State
+	// Interval is the time between two regular calls of the exporter.
+	Interval time.Duration
 	// Snapshots and Events are counted separately. A snapshot that a newer one replaced
 	// lowers the resolution; an event that is dropped is lost.
 	Snapshots, Events Account
@@ -46,7 +48,8 @@ type SpoolStats struct {
 	DiskError string
 }
 
-// Account counts the snapshots or the events of one exporter. At any time
+// Account counts the snapshots or the events of one exporter. A summary of several ticks is one snapshot. At
+// any time
 //
 //	Accepted == Delivered + Pending + Lost()
 type Account struct {

@@ -160,7 +160,7 @@ func TestHistoryAcceptsTimesInOtherCenturies(t *testing.T) {
 	}
 }
 
-// The interpolation search finds the same ticks as a linear search if ticks are irregular.
+// The search finds the same ticks as a linear search if ticks are irregular.
 func TestHistorySearchEqualsLinearSearch(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

@@ -11,7 +11,8 @@
 // exporters. Use this package directly to choose them, or to avoid linking the clients of
 // Prometheus and Fluentd: this package links no client of a backend.
 //
-// An exporter implements [exporters.Exporter] and is added with [WithExporter]. An analyzer
+// An exporter implements [exporters.Exporter] and is added with [WithExporter]. It receives a
+// summary of the samples every ten seconds, or as often as [Every] says. An analyzer
 // implements [Analyzer] and is added with [WithAnalyzer]. An exporter that is slow, hangs or panics
 // delays neither the samples nor other exporters. An analyzer that hangs delays one tick by 100 ms.
 //
@@ -111,7 +112,7 @@ func New(opts ...Option) (*Engine, error) {
 	}
 	e.catalogue.Store(catalogue)
 	for _, x := range c.exporters {
-		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, x.queue, c.exportTimeout, c.logger))
+		e.deliveries = append(e.deliveries, delivery.New(x.name, x.exporter, x.queue, c.pace(&x), c.exportTimeout, c.logger))
 	}
 	return e, nil
 }
@@ -262,9 +263,11 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 		t.Host = pass.sample
 	}
 	e.reader.Read(t)
-	b := runtimeinfo.NewBuilder(catalogue, runtimeinfo.Snapshot{
-		Seq: e.ticks.Load() + 1, Time: now, Start: e.start, Resource: e.config.resource,
-	}, e.builder)
+	frame := runtimeinfo.Snapshot{Seq: e.ticks.Load() + 1, Time: now, Ticks: 1, Start: e.start, Resource: e.config.resource}
+	if last := e.latest.Load(); last != nil {
+		frame.Since = last.Time
+	}
+	b := runtimeinfo.NewBuilder(catalogue, frame, e.builder)
 	d := b.Draft()
 	e.reader.AddTo(d)
 	e.addOwn(d, now, pass)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,9 +71,9 @@ func TestExportersAreIsolated(t *testing.T) {
 		})
 		panics := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { panic("oh") })
 		e, stop := run(t,
-			engine.WithExporter("healthy", healthy),
-			engine.WithExporter("hangs", hang),
-			engine.WithExporter("panics", panics))
+			engine.WithExporter("healthy", healthy, engine.EveryTick()),
+			engine.WithExporter("hangs", hang, engine.EveryTick()),
+			engine.WithExporter("panics", panics, engine.EveryTick()))
 		time.Sleep(60*time.Second - 1)
 		if err := stop(10 * time.Second); err != nil {
 			t.Error(err)
@@ -121,7 +122,7 @@ func TestFirstSampleIsImmediate(t *testing.T) {
 func TestHostValuesStayBetweenPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c), engine.WithHostInterval(10*time.Second))
+		_, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()), engine.WithHostInterval(10*time.Second))
 		time.Sleep(25 * time.Second)
 		if err := stop(time.Second); err != nil {
 			t.Error(err)
@@ -191,7 +192,7 @@ func TestStopOfStoppedEngineIgnoresItsContext(t *testing.T) {
 
 func TestStopBeforeRunShutsDownExporters(t *testing.T) {
 	c := &collect{}
-	e, err := engine.New(quiet, engine.WithExporter("c", c))
+	e, err := engine.New(quiet, engine.WithExporter("c", c, engine.EveryTick()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,10 +219,95 @@ func TestEngineRunsOnce(t *testing.T) {
 	}
 }
 
+// Exporters are called at their own intervals. Each instance of a service has its own phase.
+func TestExportersHaveIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		byDefault, half, every, tooShort := &collect{}, &collect{}, &collect{}, &collect{}
+		e, stop := run(t, engine.WithResource(runtimeinfo.Attr{Key: "service.instance.id", Value: "one"}),
+			engine.WithExporter("default", byDefault),
+			engine.WithExporter("half", half, engine.Every(30*time.Second)),
+			engine.WithExporter("every", every, engine.Every(time.Minute), engine.EveryTick()),
+			engine.WithExporter("short", tooShort, engine.Every(10*time.Millisecond)))
+		if err := e.Gauge("queue.depth", "{item}", "Items that wait.", func() float64 { return 7 }); err != nil {
+			t.Fatal(err)
+		}
+		const ticks = 120
+		time.Sleep(ticks*time.Second - 500*time.Millisecond)
+		synctest.Wait()
+		for name, c := range map[string]struct {
+			got     []*runtimeinfo.Snapshot
+			calls   int
+			seconds int
+		}{
+			"default": {byDefault.got, ticks / 10, 10},
+			"half":    {half.got, ticks / 30, 30},
+			"every":   {every.got, ticks, 1},
+			"short":   {tooShort.got, ticks, 1},
+		} {
+			if len(c.got) != c.calls {
+				t.Errorf("%s: %d calls, want %d", name, len(c.got), c.calls)
+				continue
+			}
+			s := c.got[2]
+			if s.Ticks != c.seconds || s.Time.Sub(s.Since) != time.Duration(c.seconds)*time.Second {
+				t.Errorf("%s: a snapshot of %d ticks from %v to %v", name, s.Ticks, s.Since, s.Time)
+			}
+			for p := range s.Points() {
+				if p.Metric.Key() == "queue.depth" && (p.Range != nil) != (c.seconds > 1) {
+					t.Errorf("%s: the range of a gauge of the application is %v", name, p.Range)
+				}
+			}
+		}
+		if err := stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		for name, c := range map[string]*collect{"default": byDefault, "half": half, "every": every, "short": tooShort} {
+			total := 0
+			for _, s := range c.got {
+				total += s.Ticks
+			}
+			if total != ticks+1 {
+				t.Errorf("%s: %d ticks after Stop, want %d", name, total, ticks+1)
+			}
+		}
+	})
+}
+
+// The first calls of the instances of a service are distributed over the interval. An instance without an
+// id has a random phase.
+func TestFirstCallsAreDistributed(t *testing.T) {
+	for _, resource := range []func(i int) engine.Option{
+		func(i int) engine.Option {
+			return engine.WithResource(runtimeinfo.Attr{Key: "service.instance.id", Value: strconv.Itoa(i)})
+		},
+		func(int) engine.Option { return nil },
+	} {
+		first := map[uint64]bool{}
+		for i := range 50 {
+			synctest.Test(t, func(t *testing.T) {
+				c := &collect{}
+				_, stop := run(t, resource(i), engine.WithHostInterval(time.Hour), engine.WithExporter("c", c))
+				time.Sleep(9500 * time.Millisecond)
+				synctest.Wait()
+				if len(c.got) != 1 {
+					t.Fatalf("%d calls in the first interval, want 1", len(c.got))
+				}
+				first[c.got[0].Seq] = true
+				if err := stop(time.Second); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if len(first) < 5 {
+			t.Errorf("50 instances begin at %v", first)
+		}
+	}
+}
+
 func TestRunReturnsWhenItsContextIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
-		e, err := engine.New(quiet, engine.WithExporter("c", c))
+		e, err := engine.New(quiet, engine.WithExporter("c", c, engine.EveryTick()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +328,7 @@ func TestStopReturnsByItsDeadline(t *testing.T) {
 		e, stop := run(t, engine.WithExporter("stuck", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			<-release // ignores its context
 			return nil
-		})))
+		}), engine.EveryTick()))
 		time.Sleep(time.Second)
 		begin := time.Now()
 		err := stop(2 * time.Second)
@@ -309,8 +395,18 @@ func TestGaugeNames(t *testing.T) {
 			t.Errorf("the name %q: %v", reserved, err)
 		}
 	}
-	if err := add("queue.depth", ""); err == nil {
-		t.Error("a gauge without help was accepted")
+	for _, text := range []string{"", "not \xff UTF-8", strings.Repeat("x", 1025)} {
+		if err := add("queue.depth", text); err == nil {
+			t.Errorf("the help text %.20q was accepted", text)
+		}
+	}
+	for _, unit := range []string{"\n", "\xff", strings.Repeat("x", 64)} {
+		if err := e.Gauge("queue.depth", unit, "Help.", func() float64 { return 1 }); err == nil {
+			t.Errorf("the unit %.20q was accepted", unit)
+		}
+	}
+	if err := add(strings.Repeat("x", 256), "Help."); err == nil || len(err.Error()) > 200 {
+		t.Errorf("a long name: %v", err)
 	}
 	if err := add("queue.depth", "Items that wait."); err != nil {
 		t.Fatal(err)
@@ -427,7 +523,7 @@ func TestPanicsOfAnalyzersAreRecovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c),
+		_, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()),
 			engine.WithAnalyzer("panics", analyzer(func(*runtimeinfo.Draft) { panic("oh") })),
 			engine.WithAnalyzer("goexits", analyzer(func(*runtimeinfo.Draft) { runtime.Goexit() })),
 			engine.WithBackground("background", func(context.Context) { panic("oh") }),
@@ -470,7 +566,7 @@ func TestAnalyzerThatHangs(t *testing.T) {
 		release := make(chan struct{})
 		var calls atomic.Int64
 		c := &collect{}
-		e, stop := run(t, engine.WithExporter("c", c),
+		e, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()),
 			engine.WithAnalyzer("hangs", analyzer(func(d *runtimeinfo.Draft) {
 				n := calls.Add(1)
 				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", n)})
@@ -514,7 +610,7 @@ func TestLateAnalyzerIsCountedAndNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c),
+		_, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()),
 			engine.WithAnalyzer("late", analyzer(func(*runtimeinfo.Draft) { time.Sleep(1500 * time.Millisecond) })),
 			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		time.Sleep(20*time.Second + 500*time.Millisecond)
@@ -555,7 +651,7 @@ func (panickingHandler) Handle(context.Context, slog.Record) error { panic("oh")
 func TestLogHandlerThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return errors.New("down") })
-		e, stop := run(t, engine.WithExporter("fails", fails), engine.WithAnalyzer("spans", &panicky{}), engine.WithLogger(slog.New(panickingHandler{})))
+		e, stop := run(t, engine.WithExporter("fails", fails, engine.EveryTick()), engine.WithAnalyzer("spans", &panicky{}), engine.WithLogger(slog.New(panickingHandler{})))
 		time.Sleep(5*time.Second + 500*time.Millisecond)
 		if n := e.Stats().Ticks; n != 6 {
 			t.Errorf("%d ticks, want 6", n)
@@ -569,7 +665,7 @@ func TestLogHandlerThatPanics(t *testing.T) {
 func TestAnalyzerAddsToSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collect{}
-		_, stop := run(t, engine.WithExporter("c", c), engine.WithAnalyzer("spans", &panicky{}))
+		_, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()), engine.WithAnalyzer("spans", &panicky{}))
 		time.Sleep(3*time.Second + 500*time.Millisecond)
 		if err := stop(time.Second); err != nil {
 			t.Error(err)
@@ -599,7 +695,11 @@ func TestNewReturnsAllErrors(t *testing.T) {
 		engine.WithExporter("", f),
 		engine.WithExporter("a", f),
 		engine.WithExporter("a", f),
-		engine.WithExporter("b", nil))
+		engine.WithExporter("b", nil),
+		engine.WithExporter("c", f, engine.Every(time.Millisecond)),
+		engine.WithQueue("d", f, nil, engine.Every(25*time.Hour)),
+		engine.WithExporter("e", f, engine.Every(-1)),
+		engine.WithExporter("f", f, engine.Every(0), engine.EveryTick(), nil))
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -610,6 +710,9 @@ func TestNewReturnsAllErrors(t *testing.T) {
 		"the name is empty",
 		`the name "a" is used twice`,
 		`the exporter "b" is nil`,
+		`engine: WithExporter: Every, for the exporter "c": 1ms is not between 10ms and 1h0m0s`,
+		`"d": 25h0m0s is not between`,
+		`"e": -1ns is not between`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not contain %q:\n%v", want, err)

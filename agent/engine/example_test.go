@@ -24,7 +24,7 @@ func ExampleNew() {
 		engine.WithExporter("count", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
 			n++
 			return nil
-		})))
+		}), engine.EveryTick()))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -47,9 +49,10 @@ type gauge struct {
 // together. If f takes longer, panics, or returns NaN or an infinite number, the snapshot lacks
 // the gauge, and the metric gmpulse.callbacks.failed counts it.
 //
-// Gauge returns an error if f is nil, if help is empty, if the name is malformed, the name of
-// another metric or of a field in the records of exporters (such as id, seq, spans and
-// message), or if there are 256 gauges already. Gauge may be called at any time.
+// Gauge returns an error if f is nil, if help is empty, if a text is malformed or too long (255
+// bytes for the name, 63 for the unit, 1024 for help), if the name is that of another metric or of
+// a field in the records of exporters (such as id, seq, spans and message), or if there are 256
+// gauges already. Gauge may be called at any time.
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	e.gauges.mu.Lock()
 	defer e.gauges.mu.Unlock()
@@ -58,10 +61,16 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 		return fmt.Errorf("engine: gauge %q: the function is nil", name)
 	case len(e.gauges.all) >= maxGauges:
 		return fmt.Errorf("engine: gauge %q: there are %d gauges already, which is the maximum", name, maxGauges)
+	case len(name) > maxGaugeName:
+		return fmt.Errorf("engine: gauge %.40q…: the name has %d characters, the maximum is %d", name, len(name), maxGaugeName)
 	case !regexp.MustCompile(gaugeName).MatchString(name):
 		return fmt.Errorf("engine: gauge %q: a name consists of lower-case words joined by dots or underscores, like queue.depth", name)
 	case help == "":
 		return errors.New("engine: gauge " + name + ": help is empty; state in one sentence what the gauge measures")
+	case !utf8.ValidString(help) || len(help) > maxGaugeHelp: // Prometheus would refuse the whole page
+		return fmt.Errorf("engine: gauge %s: help is not valid UTF-8 or longer than %d bytes", name, maxGaugeHelp)
+	case !utf8.ValidString(unit) || len(unit) > maxGaugeUnit || strings.ContainsFunc(unit, unicode.IsControl):
+		return fmt.Errorf("engine: gauge %s: unit %.80q: a unit consists of at most %d printable characters, like By or {item}", name, unit, maxGaugeUnit)
 	}
 	for _, field := range recordFields() {
 		if name == field || strings.HasPrefix(name, field+".") {
@@ -79,6 +88,13 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	e.gauges.all = append(e.gauges.all, g)
 	return nil
 }
+
+// The longest texts of a gauge in bytes. Those of names and units are OpenTelemetry's.
+const (
+	maxGaugeName = 255
+	maxGaugeUnit = 63
+	maxGaugeHelp = 1024
+)
 
 // gaugeName matches names that are valid in OpenTelemetry and can be converted to Prometheus
 // names.

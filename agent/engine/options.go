@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -22,12 +25,13 @@ const (
 	// MinHostInterval is the minimum of [WithHostInterval]. A host pass takes up to a
 	// millisecond of CPU time.
 	MinHostInterval = 100 * time.Millisecond
-	// MaxInterval is the maximum of both intervals.
+	// MaxInterval is the maximum of all intervals.
 	MaxInterval = time.Hour
 
 	defaultInterval      = time.Second
 	defaultHostInterval  = 10 * time.Second
 	defaultExportTimeout = 5 * time.Second
+	defaultPace          = 10 * time.Second
 
 	// pulseInterval differs from 100 ms, the period of CPU quotas in Linux. A ticker in step
 	// with that period would fire only in the part of each period in which the process runs.
@@ -49,9 +53,11 @@ type config struct {
 }
 
 type namedExporter struct {
-	name     string
-	exporter exporters.Exporter
-	queue    func() exporters.Stats // nil if the exporter has no queue
+	name      string
+	exporter  exporters.Exporter
+	queue     func() exporters.Stats // nil if the exporter has no queue
+	interval  time.Duration
+	everyTick bool // the exporter has no interval
 }
 
 type namedAnalyzer struct {
@@ -93,17 +99,58 @@ func WithExportTimeout(d time.Duration) Option {
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
-// unique. The engine calls Shutdown of the exporter when it stops.
-func WithExporter(name string, e exporters.Exporter) Option {
-	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name: name, exporter: e}) }
+// unique. The engine calls the exporter every ten seconds, or as [Every] and [EveryTick] say, and
+// calls its Shutdown when it stops.
+//
+// An exporter that is called less often than the engine ticks receives a summary of the ticks
+// since its last call, see [runtimeinfo.Snapshot]: nothing that is cumulative is lost, and gauges
+// such as the number of goroutines have their minimum, mean and maximum.
+//
+// Events do not wait for the end of the interval. The engine calls the exporter at the tick of an
+// event. While events go on, the next calls before the end of an interval follow after one second,
+// two, four, eight and then ten, or after an interval if that is shorter. If a call fails, its
+// ticks become a part of the next summary, and its events are sent again after ten seconds or an
+// interval, whichever is shorter. Stop delivers the ticks of the interval that it ends.
+//
+// The first call is up to one interval after the first tick. The delay is derived from the resource
+// attribute service.instance.id and the name of the exporter, so that the instances of a service
+// that start together do not call their backend together. Without the attribute it is random.
+func WithExporter(name string, e exporters.Exporter, opts ...ExporterOption) Option {
+	return WithQueue(name, e, nil, opts...)
 }
+
+// ExporterOption configures how the engine calls an exporter, see [WithExporter].
+type ExporterOption func(*namedExporter)
+
+// Every sets the time between two calls of an exporter, from [MinInterval] to [MaxInterval]. The
+// exporter is called at every tick if it is shorter than the interval of the engine. Zero means the
+// default of ten seconds, which every instance of a large service can afford to send.
+func Every(d time.Duration) ExporterOption {
+	return func(x *namedExporter) {
+		x.interval, x.everyTick = defaultPace, false
+		set(&x.interval, d)
+	}
+}
+
+// EveryTick calls an exporter at every tick, with no summary. It is for exporters that keep their
+// data in the process, such as those of packages prom, page and evidence.
+func EveryTick() ExporterOption { return func(x *namedExporter) { x.everyTick = true } }
 
 // WithQueue adds an exporter that stores snapshots in a queue and delivers them later, such as
 // the exporter of package spool. stats returns the statistics of the queue. The engine adds
 // them to the exporter's statistics. It calls stats once per tick and waits at most 10 ms. While
 // stats hangs, and after a call that panicked, the engine uses the last result.
-func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats) Option {
-	return func(c *config) { c.exporters = append(c.exporters, namedExporter{name, e, stats}) }
+// The engine calls the exporter as often as one of [WithExporter].
+func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats, opts ...ExporterOption) Option {
+	return func(c *config) {
+		x := namedExporter{name: name, exporter: e, queue: stats, interval: defaultPace}
+		for _, o := range opts {
+			if o != nil {
+				o(&x)
+			}
+		}
+		c.exporters = append(c.exporters, x)
+	}
 }
 
 // WithAnalyzer adds an analyzer. The name identifies it in metrics and logs. The engine calls
@@ -160,6 +207,9 @@ func (c *config) validate() error {
 			errs = append(errs, fmt.Errorf("engine: WithExporter: the exporter %q is nil (%T)", x.name, x.exporter))
 		}
 		seen[x.name] = true
+		if !x.everyTick {
+			errs = append(errs, within("WithExporter: Every, for the exporter "+strconv.Quote(x.name), x.interval, MinInterval))
+		}
 	}
 	for _, a := range c.analyzers {
 		if guard.IsNil(a.analyzer) {
@@ -172,6 +222,20 @@ func (c *config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// pace returns how often an exporter is called.
+func (c *config) pace(x *namedExporter) delivery.Pace {
+	if x.everyTick {
+		return delivery.Pace{Tick: c.interval}
+	}
+	instance := strconv.FormatUint(rand.Uint64(), 36)
+	for _, a := range c.resource {
+		if a.Key == "service.instance.id" {
+			instance = a.Value
+		}
+	}
+	return delivery.Pace{Interval: x.interval, Tick: c.interval, Phase: delivery.PhaseOf(x.interval, c.interval, instance, x.name)}
 }
 
 func within(option string, d, least time.Duration) error {

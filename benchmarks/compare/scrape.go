@@ -99,7 +99,7 @@ func printScrape(e effort) error {
 	if err != nil {
 		return err
 	}
-	whole, err := exporter(prom.Config{})
+	whole, err := exporter(prom.Config{GoCollectors: true})
 	if err != nil {
 		return err
 	}
@@ -113,9 +113,9 @@ func printScrape(e effort) error {
 		{"client_golang Go and process, gzip", newPage(handler(goAndProcess()...), text, "gzip")},
 		{"client_golang Go with all rules", newPage(handler(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll))), text, "")},
 		{"VictoriaMetrics metrics", newPage(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { vm.WriteProcessMetrics(w) }), text, "")},
-		{"**gmpulse**, its own families", newPage(small.Handler(), text, "")},
-		{"**gmpulse**, its own families, OpenMetrics", newPage(small.Handler(), open, "")},
-		{"**gmpulse**, its own families, gzip", newPage(small.Handler(), text, "gzip")},
+		{"**gmpulse**", newPage(small.Handler(), text, "")},
+		{"**gmpulse**, OpenMetrics", newPage(small.Handler(), open, "")},
+		{"**gmpulse**, gzip", newPage(small.Handler(), text, "gzip")},
 		{"**gmpulse** in the user's registry", newPage(handler(whole), text, "")},
 		{"**gmpulse** with client_golang's Go and process", newPage(whole.Handler(), text, "")},
 		{"**gmpulse** with client_golang's Go and process, gzip", newPage(whole.Handler(), text, "gzip")},

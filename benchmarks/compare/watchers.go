@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -71,7 +72,7 @@ func wholeAgent(interval time.Duration) *watcher {
 	w.start = func() {
 		var err error
 		a, err = agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithInterval(interval), agent.WithHostInterval(max(interval, 100*time.Millisecond)*10),
-			agent.WithExporter("counted", counted), agent.WithLogger(slog.New(slog.DiscardHandler)))
+			agent.WithExporter("counted", counted, engine.EveryTick()), agent.WithLogger(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			panic(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -165,6 +166,27 @@ func checkLeaks() error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	return fmt.Errorf("goroutines of the agent have not ended after Stop:\n%s", &b)
+}
+
+// paced is an exporter with an interval of several ticks.
+type paced struct {
+	calls, ticks atomic.Uint64
+}
+
+func (p *paced) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
+	p.calls.Add(1)
+	p.ticks.Add(uint64(max(1, s.Ticks)))
+	return nil
+}
+
+func (*paced) Shutdown(context.Context) error { return nil }
+
+// check returns an error if the snapshots together do not cover all ticks.
+func (p *paced) check(ticks uint64) error {
+	if n := p.ticks.Load(); n != ticks || p.calls.Load() > ticks/4 {
+		return fmt.Errorf("the exporter with an interval received %d of %d ticks in %d snapshots", n, ticks, p.calls.Load())
+	}
+	return nil
 }
 
 // watch is an exporter that never fails. It records the lateness of each tick.

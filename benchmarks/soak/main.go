@@ -8,10 +8,11 @@
 //	go -C benchmarks run ./soak -quick     twenty seconds, with 60 hostile clients: what CI runs
 //
 // Thousands of goroutines start and end under spans, one exporter fails in four ways,
-// the Fluentd server stops and comes back, viewers read the page and scrapers the
-// metrics. After a quarter of the time and at the end the load pauses, and the program
-// compares heap, goroutines, descriptors and disk. Every second the accepted records
-// of each exporter must equal its delivered, dropped and pending ones.
+// another one receives summaries of ten ticks, the Fluentd server stops and comes back,
+// viewers read the page and scrapers the metrics. After a quarter of the time and at the
+// end the load pauses, and the program compares heap, goroutines, descriptors and disk.
+// Every second the accepted records of each exporter must equal its delivered, dropped and
+// pending ones. The summaries together must cover every tick.
 //
 // -hostile adds as many hostile clients in a second process: a quarter of them have the
 // token and never read the answers that they asked for; the others pipeline requests,
@@ -39,6 +40,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
 )
@@ -105,14 +107,15 @@ func soak(length time.Duration, s *service) error {
 	}
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
-	flaky, watch := &flaky{}, newWatch()
+	flaky, watch, paced := &flaky{}, newWatch(), &paced{}
 	a, err := agent.Start(
 		agent.WithInterval(interval), agent.WithHostInterval(hostInterval), agent.WithListen("127.0.0.1:0"),
 		agent.WithLogger(slog.New(slog.DiscardHandler)), agent.WithAccess(agent.Access{Token: token}),
-		agent.WithFluentd(fluentd.Config{URL: "tcp://" + server.address, AckTimeout: 500 * time.Millisecond}),
+		agent.WithFluentd(fluentd.Config{URL: "tcp://" + server.address, AckTimeout: 500 * time.Millisecond}, engine.EveryTick()),
 		agent.WithSpool(spool.Config{Dir: filepath.Join(s.dir, "spool"), MaxBytes: 256 << 10}),
-		agent.WithExporter("flaky", flaky),
-		agent.WithExporter("watch", watch),
+		agent.WithExporter("flaky", flaky, engine.EveryTick()),
+		agent.WithExporter("watch", watch, engine.EveryTick()),
+		agent.WithExporter("paced", paced, engine.Every(10*interval)), // ten ticks, as by default
 	)
 	if err != nil {
 		return err
@@ -136,6 +139,6 @@ func soak(length time.Duration, s *service) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), server.close())
+	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), paced.check(a.Stats().Ticks), server.close())
 	return errors.Join(err, checkLeaks())
 }

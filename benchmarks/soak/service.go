@@ -193,7 +193,9 @@ func (s *service) scrape(ctx context.Context) {
 // use, the server closes one whose token it has not read yet in favour of a newer one.
 // With hostile clients this is counted instead, and the client connects again.
 func (s *service) failed(err error) {
-	if s.hostile > 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		err != nil && strings.Contains(err.Error(), "server closed idle connection") // net/http exports no such error
+	if s.hostile > 0 && closed {
 		s.displaced.Add(1)
 		return
 	}

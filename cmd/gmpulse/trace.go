@@ -124,18 +124,9 @@ func (p printer) window(w *exectrace.Window) {
 		rows = append(rows, []string{"P" + strconv.Itoa(c.ID), bar(c.Busy.Seconds() / w.Duration.Seconds()), percent(c.Busy, w.Duration) + " busy"})
 	}
 	p.table(rows)
-	mean, most := queue(&w.RunQueue)
-	p.line("  runnable without a processor: %.1f goroutines on average, at most %d", mean, most)
-	p.line("  scheduling latency: p50 below %v, p99 below %v, of %d waits", w.Latency.Quantile(0.5), w.Latency.Quantile(0.99), w.Latency.Count())
+	p.line("  runnable without a processor: %.1f goroutines on average, at most %d", w.QueueMean, w.QueueMax)
+	p.line("  scheduling latency: p50 below %v, p99 below %v, of %d waits", w.WaitP50, w.WaitP99, w.Waits)
 	p.line("  world stopped %s of the time, garbage collector marking %s", percent(w.STW, w.Duration), percent(w.Mark, w.Duration))
-}
-
-func queue(q *exectrace.RunQueue) (mean float64, most int) {
-	for i := range q.Mean {
-		mean += q.Mean[i] / float64(len(q.Mean))
-		most = max(most, q.Max[i])
-	}
-	return mean, most
 }
 
 // roots prints where the time of root spans went, by name.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/examples/child"
+	"github.com/gmpulse/gmpulse/exporters/prom"
 )
 
 // serve runs an ordinary service with spans and gmpulse. It prints the addresses of
@@ -32,6 +33,8 @@ func serve(ctx context.Context, pool bool) (err error) {
 		agent.WithLogger(slog.New(slog.DiscardHandler)),
 		// A tenth of the default, so that the estimate needs one minute instead of ten.
 		agent.WithHostInterval(time.Second),
+		agent.WithMetrics("capacity"),
+		agent.WithPrometheus(prom.Config{GoCollectors: true}), // process_cpu_seconds_total is read at each scrape
 	)
 	if err != nil {
 		return err

@@ -13,6 +13,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/prom"
+	"github.com/gmpulse/gmpulse/internal/catalogue"
 )
 
 // promtool runs Prometheus' promtool in a folder.
@@ -69,6 +73,39 @@ func TestMetricsExist(t *testing.T) {
 			if !known[strings.TrimSuffix(name, "_bucket")] {
 				t.Errorf("%s: no metric and no label has the name %s", file, name)
 			}
+		}
+	}
+}
+
+// Every metric that a rule queries is in the default set, and every one that the dashboard queries
+// is in the set that the app in docker-compose.yml publishes.
+func TestMetricsAreSelected(t *testing.T) {
+	entries := regexp.MustCompile(`GMPULSE_METRICS: (\S+)`).FindStringSubmatch(read(t, "docker-compose.yml"))
+	if entries == nil {
+		t.Fatal("docker-compose.yml does not set GMPULSE_METRICS")
+	}
+	compose, err := exporters.NewSelection(entries[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, selection := range map[string]exporters.Selection{"prometheus/rules.yml": {}, "grafana/dashboard.json": compose} {
+		selected := map[string]bool{}
+		for _, m := range catalogue.All() {
+			if selection.Match(m) {
+				selected[prom.Name(m)] = true
+			}
+		}
+		queries := 0
+		for _, query := range regexp.MustCompile(`(?m)\bexpr"?: .*$`).FindAllString(read(t, file), -1) {
+			for _, name := range regexp.MustCompile(`\bgmpulse_\w+`).FindAllString(query, -1) {
+				queries++
+				if !selected[strings.TrimSuffix(name, "_bucket")] {
+					t.Errorf("%s queries %s, which is not published", file, name)
+				}
+			}
+		}
+		if queries < 25 {
+			t.Errorf("%s: only %d names of metrics found", file, queries)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/internal/kubernetes"
 )
 
 // Every environment variable in these files is one that the agent or the quick start
@@ -33,5 +35,18 @@ func TestVariablesExist(t *testing.T) {
 	})
 	if err != nil || len(seen) < 5 {
 		t.Errorf("%d variables found, %v", len(seen), err)
+	}
+}
+
+// The agent reads the variables with which the manifest describes the pod.
+func TestVariablesOfThePodAreRead(t *testing.T) {
+	names := regexp.MustCompile(`\bname: ((?:POD|NODE|CONTAINER)_[A-Z]+)`).FindAllStringSubmatch(read(t, "kubernetes/deployment.yaml"), -1)
+	for _, m := range names {
+		if !slices.ContainsFunc(kubernetes.Variables(), func(v kubernetes.Variable) bool { return slices.Contains(v.Names, m[1]) }) {
+			t.Errorf("the agent does not read %s", m[1])
+		}
+	}
+	if len(names) < 5 {
+		t.Errorf("variables %v", names)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 )
 
@@ -65,7 +66,7 @@ func run(ctx context.Context, o *options) (err error) {
 
 	// A service needs only agent.Start(). The options add this example's summary and file.
 	summary := &summary{service: service}
-	options := []agent.Option{agent.WithExporter("summary", summary)}
+	options := []agent.Option{agent.WithExporter("summary", summary, engine.EveryTick())}
 	if o.jsonl != "" {
 		file, err := jsonl.New(jsonl.Config{Path: o.jsonl})
 		if err != nil {

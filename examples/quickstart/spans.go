@@ -19,7 +19,9 @@ import (
 //
 //	OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 go run ./examples/quickstart
 //
-// WrapExporter adds the state of the process to long spans. The other
+// The spans have the resource of the agent, so that they and the metrics have the same
+// service.name and service.instance.id, in Kubernetes with the pod. WrapExporter adds the
+// state of the process to long spans. The other
 // OTEL_EXPORTER_OTLP_* variables apply as well, except that the protocol must be
 // http/protobuf. gmpulse itself does not need spans to be exported.
 func newProvider(ctx context.Context, a *agent.Agent) (*sdktrace.TracerProvider, error) {
@@ -33,5 +35,5 @@ func newProvider(ctx context.Context, a *agent.Agent) (*sdktrace.TracerProvider,
 	if err != nil {
 		return nil, err
 	}
-	return sdktrace.NewTracerProvider(sdktrace.WithBatcher(a.WrapExporter(exporter))), nil
+	return sdktrace.NewTracerProvider(sdktrace.WithResource(a.Resource()), sdktrace.WithBatcher(a.WrapExporter(exporter))), nil
 }

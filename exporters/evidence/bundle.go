@@ -116,7 +116,7 @@ func (s *Store) addTrace(ctx context.Context, b *bundle, t *Trigger) {
 	case s.config.Trace == nil:
 		b.skip(name, errors.New("there is no recorder: see agent.WithRecorder"))
 	default:
-		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace.WriteTrace)
+		s.addIfFits(ctx, b, name, traceNeeds, s.config.Trace)
 	}
 }
 

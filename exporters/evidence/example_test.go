@@ -28,7 +28,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s))
+	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s))
 	if err != nil {
 		log.Fatal(err)
 	}

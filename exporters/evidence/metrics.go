@@ -7,7 +7,7 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// Shows why an incident has no bundle.
-	captures = &runtimeinfo.Metric{Name: "gmpulse.captures", Unit: "{bundle}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a limit, or refused because memory was short. Refused also counts profiles within bundles.", Keys: []string{"outcome"}}
+	captures = &runtimeinfo.Metric{Name: "gmpulse.captures", Unit: "{bundle}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Bundles of evidence of incidents, by outcome: made, failed, skipped because of a limit, or refused because memory was short. Refused also counts profiles within bundles.", Keys: []string{"outcome"}}
 )
 
 // stats has cumulative numbers of bundles.

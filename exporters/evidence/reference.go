@@ -42,6 +42,11 @@ type reference struct {
 	survey  *goroutines.Survey // the last survey at that time; may be nil
 }
 
+// suspicious reports whether the worst verdict is an alarm or pressure.
+func suspicious(r *goroutines.Report) bool {
+	return len(r.Verdicts) > 0 && (r.Verdicts[0].Kind.Suspect() || r.Verdicts[0].Kind == goroutines.Pressure)
+}
+
 func newReferences() references {
 	const share = 0.0005
 	return references{cpu: cputime.NewBudget(share, cputime.ProfileBase)}
@@ -73,8 +78,7 @@ func (s *Store) takeReference(now time.Time) {
 	n := runtime.NumGoroutine()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kind := report.Process()
-	if kind.Suspect() || kind == goroutines.Pressure || s.references.busy || s.shut || !s.references.due(now, n) {
+	if suspicious(&report) || s.references.busy || s.shut || !s.references.due(now, n) {
 		return
 	}
 	s.references.busy = true

@@ -5,7 +5,7 @@
 // active spans, and a manifest that describes them.
 //
 //	s, err := evidence.New(evidence.Config{Dir: "/var/lib/checkout/evidence"})
-//	e, err := engine.New(engine.WithExporter("evidence", s), engine.WithAnalyzer("evidence", s), ...)
+//	e, err := engine.New(engine.WithExporter("evidence", s, engine.EveryTick()), engine.WithAnalyzer("evidence", s), ...)
 //
 // A [Store] is an exporter. It creates a bundle if a snapshot has a verdict on goroutines or an
 // anomaly of severity warning or above. [Store.Capture] creates one on request. A Store is also
@@ -39,13 +39,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// TraceSource is a source of execution traces, such as exectrace.Recorder.
-type TraceSource interface {
-	// WriteTrace writes an execution trace of the last seconds. It returns an error if
-	// there is none, for example because another recording is in progress.
-	WriteTrace(ctx context.Context, w io.Writer) error
-}
-
 // Config configures a [Store]. The zero Config keeps the last two bundles in memory.
 type Config struct {
 	// Dir is the directory of the bundles. The Store creates it if necessary. Several
@@ -71,8 +64,10 @@ type Config struct {
 	// means five seconds.
 	ProfileFor time.Duration
 
-	// Trace is the source of execution traces. If it is nil, bundles have none.
-	Trace TraceSource
+	// Trace writes an execution trace of the last seconds, such as
+	// exectrace.Recorder.WriteTrace. An error means that there is none. If Trace is nil,
+	// bundles have none.
+	Trace func(ctx context.Context, w io.Writer) error
 	// Goroutines returns the last goroutine survey and the verdicts. If it is nil, bundles
 	// have none.
 	Goroutines func() goroutines.Report
@@ -100,9 +95,6 @@ func (c Config) withDefaults() (Config, error) {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("evidence: Config.%s is negative: want a positive value, or 0 for the default", f.name))
 		}
-	}
-	if c.Trace != nil && guard.IsNil(c.Trace) {
-		errs = append(errs, fmt.Errorf("evidence: Config.Trace is a nil %T: leave it nil for no traces", c.Trace))
 	}
 	if c.ProfileFor > maxProfileFor {
 		errs = append(errs, fmt.Errorf("evidence: Config.ProfileFor is %v: want at most %v, or 0 for 5s", c.ProfileFor, maxProfileFor))

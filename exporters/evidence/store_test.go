@@ -116,7 +116,7 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	}
 	detector := goroutines.NewDetector(goroutines.DetectorConfig{})
 	dir := filepath.Join(t.TempDir(), "evidence")
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder, Goroutines: detector.Report, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
@@ -500,7 +500,7 @@ func TestNewestBundleIsKept(t *testing.T) {
 	}
 }
 
-// slowTrace is a trace source that takes 100 ms.
+// slowTrace has a source of traces that takes 100 ms.
 type slowTrace struct{ called chan struct{} }
 
 func (i slowTrace) WriteTrace(context.Context, io.Writer) error {
@@ -512,7 +512,7 @@ func (i slowTrace) WriteTrace(context.Context, io.Writer) error {
 // A capture continues without a data race after its caller has returned.
 func TestCaptureContinuesAfterItsContextIsDone(t *testing.T) {
 	trace := slowTrace{make(chan struct{})}
-	s := newStore(t, evidence.Config{Trace: trace})
+	s := newStore(t, evidence.Config{Trace: trace.WriteTrace})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-trace.called
@@ -581,7 +581,7 @@ func TestBusyProfilesAreSkipped(t *testing.T) {
 		defer close(stop)
 		go leak(stop)
 	}
-	s := newStore(t, evidence.Config{Trace: recorder})
+	s := newStore(t, evidence.Config{Trace: recorder.WriteTrace})
 	id, err := s.Capture(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)

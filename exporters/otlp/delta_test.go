@@ -76,14 +76,14 @@ func (p *process) next(t *testing.T) *runtimeinfo.Snapshot {
 // a thousand snapshots with a new one.
 func TestCumulativeMetricsDependOnOneSnapshot(t *testing.T) {
 	p, m := newProcess(1), &metrics{}
-	old := newExporter(t, otlp.Config{Metrics: m, Process: true})
+	old := newExporter(t, otlp.Config{Metrics: m, Process: true, Selection: all(t)})
 	for range 1000 {
 		s := p.next(t)
 		fresh := &metrics{}
 		if err := old.Export(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		if err := newExporter(t, otlp.Config{Metrics: fresh, Process: true}).Export(t.Context(), s); err != nil {
+		if err := newExporter(t, otlp.Config{Metrics: fresh, Process: true, Selection: all(t)}).Export(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := m.last().ScopeMetrics, fresh.got[0].ScopeMetrics; !reflect.DeepEqual(got, want) {
@@ -96,7 +96,7 @@ func TestCumulativeMetricsDependOnOneSnapshot(t *testing.T) {
 // fail, and computes the expected deltas from the values delivered last.
 func TestDeltasAreRelativeToTheLastDelivery(t *testing.T) {
 	p, m := newProcess(2), &metrics{delta: true}
-	e := newExporter(t, otlp.Config{Metrics: m, Process: true})
+	e := newExporter(t, otlp.Config{Metrics: m, Process: true, Selection: all(t)})
 	var before map[string]float64
 	compared := 0
 	for range 1000 {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -20,6 +21,7 @@ import (
 type conversion struct {
 	snapshot    *runtimeinfo.Snapshot
 	temporality sdkmetric.TemporalitySelector
+	selection   exporters.Selection
 	process     bool // include the metrics of the process
 	before      *baseline
 	again       bool             // the baseline is of the same snapshot, so there are no deltas
@@ -45,7 +47,7 @@ func newConversion(s *runtimeinfo.Snapshot, t sdkmetric.TemporalitySelector, bef
 // convert returns the metrics of the snapshot.
 func (c *conversion) convert() []metricdata.Metrics {
 	for p := range c.snapshot.Points() {
-		if c.process || p.Metric.Subsystem != runtimeinfo.SubsystemProcess {
+		if c.selected(p.Metric) {
 			c.add(&p)
 		}
 	}
@@ -64,13 +66,26 @@ func resourceMetrics(r *resource.Resource, from instrumentation.Scope, metrics [
 	}}
 }
 
+func (c *conversion) selected(m *runtimeinfo.Metric) bool {
+	return (c.process || m.Subsystem != runtimeinfo.SubsystemProcess) && c.selection.Match(m)
+}
+
+// familyOf returns the family of m, which is new if no point had the same name.
+func (c *conversion) familyOf(m *runtimeinfo.Metric) *family {
+	f := c.named[m.Name]
+	if f == nil {
+		f = &family{metric: m, temporality: temporality(m.Kind, c.temporality)}
+		c.named[m.Name] = f
+		c.families = append(c.families, f)
+	}
+	return f
+}
+
 func (c *conversion) add(p *runtimeinfo.Point) {
 	c.points++
-	f := c.named[p.Metric.Name]
-	if f == nil {
-		f = &family{metric: p.Metric, temporality: temporality(p.Metric.Kind, c.temporality)}
-		c.named[p.Metric.Name] = f
-		c.families = append(c.families, f)
+	f := c.familyOf(p.Metric)
+	if p.Range != nil {
+		c.addRange(p)
 	}
 	if f.metric.Kind == runtimeinfo.KindHistogram {
 		c.addHistogram(f, p)

@@ -22,6 +22,11 @@
 // metric exporter decides whether they are cumulative or deltas. Counters and
 // histograms carry exemplars.
 //
+// A snapshot that summarizes several ticks has, for the gauges whose peaks matter, the
+// least, mean and greatest value too. They are a gauge with the prefix gmpulse.range., for
+// example gmpulse.range.go.goroutine.count, and with the attribute gmpulse.range, which is
+// min, mean or max. The gauge without the prefix has the value at the last tick.
+//
 // Resource attributes have the types that the semantic conventions define, for example
 // process.pid is an integer. Attributes that the conventions do not define are strings.
 // Scope and resource have the schema URL of the conventions.
@@ -67,8 +72,10 @@ type Config struct {
 	// context is done and emits nothing until Emit has returned. The Exporter does not
 	// shut the provider down. Default: nil.
 	LoggerProvider log.LoggerProvider
-	// Process includes the metrics of the process (process.*). Default: false, because
-	// a collector or the application's instrumentation usually sends them.
+	// Selection chooses the metrics. The zero value is the default set.
+	Selection exporters.Selection
+	// Process includes the selected metrics of the process (process.*). Default: false,
+	// because a collector or the application's instrumentation usually sends them.
 	Process bool
 }
 
@@ -128,7 +135,7 @@ func (e *Exporter) exportMetrics(ctx context.Context, r *resource.Resource, s *r
 		return ctx.Err()
 	}
 	c := newConversion(s, e.config.Metrics.Temporality, &e.baseline)
-	c.process = e.config.Process
+	c.selection, c.process = e.config.Selection, e.config.Process
 	err := e.config.Metrics.Export(ctx, resourceMetrics(r, e.scope, c.convert()))
 	if err != nil {
 		n, partial := partialSuccess(err)

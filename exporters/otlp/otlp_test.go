@@ -98,12 +98,22 @@ func newExporter(t *testing.T, c otlp.Config) *otlp.Exporter {
 	return e
 }
 
+// all returns the selection of every metric.
+func all(t *testing.T) exporters.Selection {
+	t.Helper()
+	s, err := exporters.NewSelection("all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestConformance(t *testing.T) {
 	for name, delta := range map[string]bool{"cumulative": false, "delta": true} {
 		t.Run(name, func(t *testing.T) {
 			exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 				t.Helper()
-				return newExporter(t, otlp.Config{Metrics: &metrics{delta: delta}, Logs: &logs{}, Process: true})
+				return newExporter(t, otlp.Config{Metrics: &metrics{delta: delta}, Logs: &logs{}, Process: true, Selection: all(t)})
 			})
 		})
 	}
@@ -219,6 +229,35 @@ func TestProcessMetricsAreOptIn(t *testing.T) {
 		}
 		if (found > 0) != process {
 			t.Errorf("process %v: %d metrics", process, found)
+		}
+	}
+}
+
+// An Exporter and a Producer send the default set, or the metrics of a selection.
+func TestSelection(t *testing.T) {
+	common, detail := &runtimeinfo.Metric{Name: "common", Kind: runtimeinfo.KindGauge}, &runtimeinfo.Metric{Name: "detail", Kind: runtimeinfo.KindGauge, Detail: true}
+	s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: common, Number: 1}, runtimeinfo.Point{Metric: detail, Number: 1})
+	for text, want := range map[string]string{"": "common", "all": "common detail", "detail": "detail"} {
+		selection, err := exporters.NewSelection(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, p := &metrics{}, otlp.NewProducer(otlp.ProducerConfig{Selection: selection})
+		if err := errors.Join(newExporter(t, otlp.Config{Metrics: m, Selection: selection}).Export(t.Context(), s), p.Export(t.Context(), s)); err != nil {
+			t.Fatal(err)
+		}
+		produced, err := p.Produce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, scopes := range [][]metricdata.ScopeMetrics{m.last().ScopeMetrics, produced} {
+			var names []string
+			for _, x := range scopes[0].Metrics {
+				names = append(names, x.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%q: %s, want %s", text, got, want)
+			}
 		}
 	}
 }

@@ -22,16 +22,18 @@ type ProducerConfig struct {
 	// the reader's exporter if the backend accepts only deltas. The Producer must then
 	// belong to one reader only, because each collection starts a new delta.
 	Temporality sdkmetric.TemporalitySelector
-	// Process includes the metrics of the process, see [Config]. Default: false.
+	// Selection chooses the metrics. The zero value is the default set.
+	Selection exporters.Selection
+	// Process includes the selected metrics of the process, see [Config]. Default: false.
 	Process bool
 }
 
-// Producer adds the agent's metrics to the readers of the application's own MeterProvider,
+// Producer adds the agent's metrics to the readers of a MeterProvider of the application,
 // which then sends them with its resource, its interval and its exporter:
 //
 //	p := otlp.NewProducer(otlp.ProducerConfig{})
 //	reader := sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithProducer(p))
-//	a, err := agent.Start(agent.WithExporter("otel", p))
+//	a, err := agent.Start(agent.WithExporter("otel", p, engine.EveryTick()))
 //
 // Each collection returns the newest snapshot, and nothing before the first one and after
 // Shutdown. The points have the time of the snapshot. A Producer sends no events; for these,
@@ -88,7 +90,7 @@ func (p *Producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, erro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := newConversion(s, p.config.Temporality, &p.baseline)
-	c.process, c.again = p.config.Process, p.baseline.isOf(s)
+	c.selection, c.process, c.again = p.config.Selection, p.config.Process, p.baseline.isOf(s)
 	metrics := c.convert()
 	if !c.again {
 		p.baseline = baselineOf(s, c.after)

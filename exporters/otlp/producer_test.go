@@ -23,7 +23,10 @@ import (
 )
 
 func TestProducerConformance(t *testing.T) {
-	exporttest.Run(t, func(*testing.T) exporters.Exporter { return otlp.NewProducer(otlp.ProducerConfig{Process: true}) })
+	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
+		t.Helper()
+		return otlp.NewProducer(otlp.ProducerConfig{Process: true, Selection: all(t)})
+	})
 }
 
 // A periodic reader exports the newest snapshot with the resource of the application's

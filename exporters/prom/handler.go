@@ -5,14 +5,12 @@ package prom
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,24 +21,18 @@ import (
 )
 
 const (
-	// maxScrapes is the number of concurrent scrapes. One takes a few milliseconds.
-	maxScrapes = 4
-	// maxWaiting is the number of requests that wait for a scrape to end, each for
-	// at most waitTimeout.
-	maxWaiting  = 16
-	waitTimeout = 2 * time.Second
+	// maxScrapes is the number of concurrent scrapes. One takes a few milliseconds; one
+	// whose collector hangs keeps its place beyond the timeout.
+	maxScrapes = 20
 	// scrapeTimeout is half of the shortest scrape timeout in common use, 10 s.
 	scrapeTimeout = 5 * time.Second
 	// maxSending is the size in bytes of all responses that are being sent: 100 full ones.
 	maxSending = 4 << 20
 )
 
-// handler limits the concurrent scrapes of a promhttp handler and the memory that
-// slow clients hold.
+// handler limits the memory that slow clients of a promhttp handler hold.
 type handler struct {
 	scrape  http.Handler
-	slots   chan struct{} // one element per running scrape; capacity maxScrapes
-	waiting atomic.Int32  // requests that wait for a slot
 	sending *reply.Budget
 }
 
@@ -53,10 +45,9 @@ func newHandler(own, others prometheus.Gatherer, errorCounts prometheus.Register
 			ErrorHandling:       promhttp.ContinueOnError,
 			EnableOpenMetrics:   true,
 			OfferedCompressions: []promhttp.Compression{promhttp.Identity, promhttp.Gzip},
-			MaxRequestsInFlight: maxScrapes, // a collector that hangs beyond the timeout keeps its place
+			MaxRequestsInFlight: maxScrapes,
 			Timeout:             scrapeTimeout,
 		}),
-		slots:   make(chan struct{}, maxScrapes),
 		sending: reply.NewBudget(maxSending),
 	}
 }
@@ -85,13 +76,14 @@ func merged(own, others prometheus.Gatherer) prometheus.GathererFunc {
 }
 
 // ServeHTTP renders the response into memory before it sends it, so that a slow
-// client does not occupy a slot.
+// client is not a running scrape.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.sending.Full() || !h.acquire(r.Context()) {
+	if h.sending.Full() {
 		tooBusy(w)
 		return
 	}
-	res := h.render(r)
+	res := &response{header: http.Header{}, code: http.StatusOK}
+	h.scrape.ServeHTTP(res, r)
 	a := h.sending.Open(w, res.body.Len())
 	if a == nil {
 		tooBusy(w)
@@ -102,38 +94,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(res.body.Len()))
 	w.WriteHeader(res.code)
 	_, _ = a.Write(res.body.Bytes()) // an error means that the client is gone
-}
-
-// acquire waits for a slot and reports whether it got one.
-func (h *handler) acquire(ctx context.Context) bool {
-	select {
-	case h.slots <- struct{}{}:
-		return true
-	default:
-	}
-	defer h.waiting.Add(-1)
-	if h.waiting.Add(1) > maxWaiting {
-		return false
-	}
-	timeout := time.NewTimer(waitTimeout)
-	defer timeout.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-	case <-timeout.C:
-	}
-	return false
-}
-
-// render runs one scrape. The caller holds a slot, which render releases.
-func (h *handler) render(r *http.Request) *response {
-	defer func() { <-h.slots }()
-	res := &response{header: http.Header{}, code: http.StatusOK}
-	// promhttp returns early if the client disconnects, but its scrape continues and
-	// counts against MaxRequestsInFlight. Then the slot would be free too soon.
-	h.scrape.ServeHTTP(res, r.WithContext(context.WithoutCancel(r.Context())))
-	return res
 }
 
 func tooBusy(w http.ResponseWriter) {

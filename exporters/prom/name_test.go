@@ -103,10 +103,14 @@ func FuzzName(f *testing.F) {
 // TestNamesMatchTheGoldenFile exists because names are API: a rename must show in review.
 func TestNamesMatchTheGoldenFile(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Prometheus name, labels, kind, unit: one line per metric of the catalogue.\n")
+	b.WriteString("# Prometheus name, labels, kind, unit: one line per metric of the catalogue; default marks the default set.\n")
 	b.WriteString("# Names are API. Written by: go test ./exporters/prom -run TestNamesMatchTheGoldenFile -update\n")
 	for _, m := range catalogue.All() {
-		fmt.Fprintf(&b, "%s{%s} %s %q\n", prom.Name(m), strings.Join(labelPairs(m), ","), m.Kind, m.Unit)
+		set := ""
+		if !m.Detail {
+			set = " default"
+		}
+		fmt.Fprintf(&b, "%s{%s} %s %q%s\n", prom.Name(m), strings.Join(labelPairs(m), ","), m.Kind, m.Unit, set)
 	}
 	golden(t, "testdata/names.golden", b.String())
 }

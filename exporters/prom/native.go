@@ -41,7 +41,7 @@ type native struct {
 //
 // Everything up to the largest exponential bound that is not greater than the least positive
 // explicit bound is in the zero bucket. What is greater than the last explicit bound is in the
-// bucket above the one with that bound, because its values are unknown.
+// bucket just above that bound: the values are unknown, and histogram_quantile returns the bound.
 //
 // No bucket decreases while the counts of h increase, which Prometheus would take for a restart.
 func newNative(h *runtimeinfo.Histogram) *native {
@@ -68,7 +68,8 @@ func newNative(h *runtimeinfo.Histogram) *native {
 		case i < least:
 			n.zero += count
 		case i == len(h.Bounds):
-			n.positive[n.index(h.Bounds[i-1])+1] += int64(count)
+			last := h.Bounds[i-1]
+			n.positive[n.index(math.Nextafter(last, math.Inf(1)))] += int64(count)
 		default:
 			n.spread(first, lower(h, i), h.Bounds[i], count)
 		}

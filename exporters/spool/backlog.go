@@ -98,11 +98,22 @@ func (b *backlog) recover(c *contents) {
 		b.stats.Events.Recovered += uint64(e.events)
 	}
 	b.entries = slices.Concat(c.entries, b.entries)
-	unreadable := uint64(len(c.unreadable))
-	b.stats.Snapshots.Accepted += unreadable
-	b.stats.Snapshots.Recovered += unreadable
-	b.stats.Snapshots.Drop(exporters.DropUnreadable, unreadable)
+	b.countLost(c.lost())
 	b.makeRoom()
+}
+
+// recoverLost counts records of another store that cannot be delivered.
+func (b *backlog) recoverLost(n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.countLost(n)
+}
+
+// countLost counts records on disk that cannot be delivered. b.mu is held.
+func (b *backlog) countLost(n uint64) {
+	b.stats.Snapshots.Accepted += n
+	b.stats.Snapshots.Recovered += n
+	b.stats.Snapshots.Drop(exporters.DropUnreadable, n)
 }
 
 // unsaved returns the index of the first entry that is not on disk, and the size of

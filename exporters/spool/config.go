@@ -25,12 +25,11 @@ type Config struct {
 	Dir string
 	// MaxBytes limits the records on disk, in bytes. The file is about a quarter larger,
 	// never shrinks while it is in use, and is removed once every record is delivered.
-	// Default 64 MiB: about 16 hours of one 12 KB snapshot every ten seconds. Minimum
-	// 64 KiB.
+	// Default 64 MiB: about 14 hours of one 13 KB snapshot every ten seconds. Minimum 64 KiB.
 	MaxBytes int64
 	// MaxMemory limits the records in memory, in bytes: all records without Dir,
-	// otherwise those that are not on disk yet. Default 4 MiB: about an hour of
-	// one 12 KB snapshot every ten seconds. Minimum 64 KiB.
+	// otherwise those that are not on disk yet. Default 4 MiB: about 50 minutes of
+	// one 13 KB snapshot every ten seconds. Minimum 64 KiB.
 	MaxMemory int64
 	// MaxAge is how long a record is kept before it is dropped. Default 72 h.
 	MaxAge time.Duration

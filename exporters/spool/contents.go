@@ -18,6 +18,7 @@ type contents struct {
 	entries      []*entry
 	schemas      map[codec.SchemaID][]byte
 	unreadable   []uint64                // keys
+	missing      uint64                  // records that the disk has lost although it confirmed them
 	newerSchemas map[codec.SchemaID]bool // written by a newer version
 	kept         int                     // records that only a newer version can read
 }
@@ -26,6 +27,7 @@ type contents struct {
 // store. Records of a newer version are kept until maxAge.
 func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
 	c := &contents{schemas: map[codec.SchemaID][]byte{}, newerSchemas: map[codec.SchemaID]bool{}}
+	var count uint64 // when the store was written
 	err := s.db.View(func(tx *bolt.Tx) error {
 		var dec codec.Decoder
 		_ = tx.Bucket(schemasBucket()).ForEach(func(k, v []byte) error {
@@ -36,6 +38,7 @@ func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
 			}
 			return nil
 		})
+		count = tx.Bucket(recordsBucket()).Sequence()
 		return tx.Bucket(recordsBucket()).ForEach(func(k, v []byte) error {
 			if len(k) != 8 {
 				return fmt.Errorf("%w: a key of %d bytes", errDamaged, len(k))
@@ -48,7 +51,9 @@ func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
 		return nil, err
 	}
 	s.kept = c.kept
-	return c, s.clean(c)
+	found := uint64(len(c.entries) + len(c.unreadable) + c.kept)
+	c.missing = max(count, found) - found
+	return c, s.clean(c, count)
 }
 
 // add classifies one record.
@@ -68,13 +73,14 @@ func (c *contents) add(key uint64, v []byte, now time.Time, maxAge time.Duration
 	}
 }
 
-// clean deletes unreadable records and unused schemas.
-func (s *store) clean(c *contents) error {
+// clean deletes unreadable records and unused schemas, and corrects the number of records.
+func (s *store) clean(c *contents, count uint64) error {
+	left := uint64(len(c.entries) + c.kept)
 	s.schemas = map[codec.SchemaID]bool{}
 	for _, e := range c.entries {
 		s.schemas[e.schema] = true
 	}
-	if len(c.unreadable) == 0 && len(c.schemas) == len(s.schemas) {
+	if len(c.unreadable) == 0 && len(c.schemas) == len(s.schemas) && count == left {
 		return nil
 	}
 	return s.db.Update(func(tx *bolt.Tx) error {
@@ -88,6 +94,9 @@ func (s *store) clean(c *contents) error {
 				errs = append(errs, tx.Bucket(schemasBucket()).Delete(keyBytes(uint64(id))))
 			}
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, tx.Bucket(recordsBucket()).SetSequence(left))...)
 	})
 }
+
+// lost returns how many records cannot be delivered.
+func (c *contents) lost() uint64 { return uint64(len(c.unreadable)) + c.missing }

@@ -90,6 +90,7 @@ func (w *diskWriter) load() error {
 		return err
 	}
 	w.logKept(w.store)
+	w.logLost(w.store, c)
 	w.backlog.recover(c)
 	if n := len(c.entries); n > 0 {
 		w.config.Logger.Info("gmpulse: spool recovered snapshots of an earlier process", slog.Int("snapshots", n))
@@ -102,6 +103,14 @@ func (w *diskWriter) logKept(s *store) {
 	if s.kept > 0 {
 		w.config.Logger.Warn("gmpulse: spool has records that a newer version wrote; this version keeps them and does not deliver them",
 			slog.String("file", s.path), slog.Int("snapshots", s.kept), slog.Duration("for", w.config.MaxAge))
+	}
+}
+
+// logLost logs how many records of an earlier process cannot be delivered.
+func (w *diskWriter) logLost(s *store, c *contents) {
+	if c.lost() > 0 {
+		w.config.Logger.Error("gmpulse: spool has lost snapshots of an earlier process, because the disk has damaged or lost them",
+			slog.String("file", s.path), slog.Int("damaged", len(c.unreadable)), slog.Uint64("lost", c.missing))
 	}
 }
 
@@ -129,6 +138,10 @@ func (w *diskWriter) adopt() {
 // between makes duplicates and loses nothing. Records of a newer version stay.
 func (w *diskWriter) move(from *store) error {
 	c, err := from.load(time.Now(), w.config.MaxAge)
+	if err == nil {
+		w.logLost(from, c)
+		w.backlog.recoverLost(c.lost())
+	}
 	for err == nil && len(c.entries) > 0 {
 		n := min(len(c.entries), adoptBatch)
 		keys := make([]uint64, n)

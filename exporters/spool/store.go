@@ -24,7 +24,9 @@ var (
 	errForeign = errors.New("the file may not be this user's and is not touched")
 )
 
-// store is one bbolt file with two buckets: records by number and schemas by id. Only
+// store is one bbolt file with two buckets: records by number and schemas by id. The
+// sequence of the first bucket is the number of records: if the disk loses a page although
+// it confirmed it, the old contents of the page may look valid, but have fewer records. Only
 // one goroutine may use it. That goroutine must recover panics, see [diskWriter]: bbolt
 // maps the file into memory and panics on contents that it cannot interpret.
 type store struct {
@@ -152,18 +154,25 @@ func (s *store) commit(c change) (first uint64, err error) {
 		records, schemas := tx.Bucket(recordsBucket()), tx.Bucket(schemasBucket())
 		records.FillPercent = 1 // keys are ascending
 		var errs []error
+		count := records.Sequence() // not s.records: a change that failed may be on disk
 		for _, key := range c.remove {
-			errs = append(errs, records.Delete(keyBytes(key)))
+			if k := keyBytes(key); records.Get(k) != nil {
+				count = max(count, 1) - 1
+				errs = append(errs, records.Delete(k))
+			}
 		}
 		for id, schema := range c.schemas {
 			errs = append(errs, schemas.Put(keyBytes(uint64(id)), schema))
 		}
 		for i, v := range c.put {
 			key := first + uint64(i)
+			if records.Get(keyBytes(key)) == nil {
+				count++
+			}
 			setChecksum(key, v)
 			errs = append(errs, records.Put(keyBytes(key), v))
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, records.SetSequence(count))...)
 	})
 	if err != nil {
 		return 0, err

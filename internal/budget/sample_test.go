@@ -92,7 +92,7 @@ func tickAllocations(tb testing.TB) (perTick float64) {
 		e, err := engine.New(
 			engine.WithLogger(slog.New(slog.DiscardHandler)),
 			engine.WithHostInterval(time.Hour),
-			engine.WithExporter("counting", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { seen++; return nil })))
+			engine.WithExporter("counting", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { seen++; return nil }), engine.EveryTick()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,8 @@ func get(tb testing.TB, h http.Handler) func() {
 		h.ServeHTTP(p, r)
 		return p.n
 	}
-	if n := scrape(); n < 10_000 {
-		tb.Errorf("the page has %d bytes, want at least 10,000", n)
+	if n := scrape(); n < 5_000 {
+		tb.Errorf("the page has %d bytes, want at least 5,000", n)
 	}
 	return func() { scrape() }
 }

@@ -22,7 +22,7 @@ func TestDashboardQueriesReturnValues(t *testing.T) {
 	t.Parallel()
 	needPrometheus(t)
 	const deploy = "../../examples/deploy"
-	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s"}, build(t, "./examples/quickstart"))
+	app := spawn(t, []string{"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_HOST_INTERVAL=1s", "GMPULSE_METRICS=default,gmpulse.expected"}, build(t, "./examples/quickstart"))
 	rules, err := filepath.Abs(filepath.Join(deploy, "prometheus/rules.yml"))
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,7 @@ func TestOutageLosesNoRecords(t *testing.T) {
 	}
 	server := startForwardServer(t)
 	app := spawn(t, []string{
-		"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=100ms", "GMPULSE_FLUENTD=tcp://" + server.address,
+		"GMPULSE_LISTEN=127.0.0.1:0", "GMPULSE_INTERVAL=100ms", "GMPULSE_FLUENTD=tcp://" + server.address, "GMPULSE_FLUENTD_INTERVAL=100ms",
 		"GMPULSE_SPOOL_DIR=" + t.TempDir(), "OTEL_SERVICE_NAME=outage",
 	}, build(t, "./examples/quickstart"), "-rate", "50")
 	health := app.after(t, "health")

@@ -101,10 +101,33 @@ func (c *call) run(f func() error) {
 		}
 		e := &PanicError{Value: p, Stack: debug.Stack(), text: "panic"}
 		c.err = e // stays if formatting the value panics
-		e.text = short(fmt.Sprintf("panic: %v", p))
+		e.text = short("panic: " + panicText(p))
 	}()
 	c.err = plain(f())
 	returned = true
+}
+
+// panicText returns the text of an error, of a value with a String method, or of a value of
+// a basic type, and otherwise only the type. Package fmt would follow a value that contains
+// itself until the stack overflows, which ends the process.
+func panicText(v any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("a value of type %T, whose method panicked", v)
+		}
+	}()
+	switch v := v.(type) {
+	case error:
+		return v.Error()
+	case fmt.Stringer:
+		return v.String()
+	}
+	switch k := reflect.ValueOf(v).Kind(); {
+	case k == reflect.String, k >= reflect.Bool && k <= reflect.Complex128:
+		return fmt.Sprint(v)
+	default:
+		return fmt.Sprintf("a value of type %T", v)
+	}
 }
 
 // plain returns a copy of a foreign error without foreign methods.
@@ -113,16 +136,65 @@ func plain(err error) error {
 		return nil
 	}
 	f := &failure{text: short(err.Error())}
-	var rejected *exporters.RejectedError
-	if errors.As(err, &rejected) && rejected != nil {
+	tree := tree(err)
+	if rejected := findRejected(tree); rejected != nil {
 		f.kinds = append(f.kinds, &exporters.RejectedError{Events: rejected.Events, Snapshot: rejected.Snapshot, Err: errors.New(f.text)})
 	}
 	for _, kind := range []error{context.Canceled, context.DeadlineExceeded, exporters.ErrShutdown} {
-		if errors.Is(err, kind) {
+		if contains(tree, kind) {
 			f.kinds = append(f.kinds, kind)
 		}
 	}
 	return f
+}
+
+// tree returns err and the errors that it wraps, parents first. It stops after 100, because
+// an error may wrap itself. errors.Is and errors.As would not return then, or overflow the
+// stack, which ends the process.
+func tree(err error) []error {
+	const most = 100
+	all := []error{err}
+	for i := 0; i < len(all) && len(all) < most; i++ {
+		switch e := all[i].(type) { //nolint:errorlint // as in package errors
+		case interface{ Unwrap() error }:
+			if next := e.Unwrap(); next != nil {
+				all = append(all, next)
+			}
+		case interface{ Unwrap() []error }:
+			for _, next := range e.Unwrap() {
+				if next != nil && len(all) < most {
+					all = append(all, next)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// findRejected is errors.As for the errors of a tree.
+func findRejected(tree []error) (found *exporters.RejectedError) {
+	for _, err := range tree {
+		if r, ok := err.(*exporters.RejectedError); ok && r != nil { //nolint:errorlint // as in package errors
+			return r
+		}
+		if e, ok := err.(interface{ As(target any) bool }); ok && e.As(&found) && found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// contains is errors.Is for the errors of a tree.
+func contains(tree []error, kind error) bool {
+	for _, err := range tree {
+		if err == kind { //nolint:errorlint // as in package errors
+			return true
+		}
+		if e, ok := err.(interface{ Is(target error) bool }); ok && e.Is(kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // failure is a copy of a foreign error.

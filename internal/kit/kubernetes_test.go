@@ -99,6 +99,30 @@ func TestProbesUseTheApplication(t *testing.T) {
 	}
 }
 
+// The variables of the pod have the fields of their names. examples/deploy tests that the agent
+// reads variables of these names.
+func TestVariablesOfThePod(t *testing.T) {
+	c := &decode(t).deployment.Spec.Template.Spec.Containers[0]
+	fields := map[string]string{
+		"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid", "NODE_NAME": "spec.nodeName",
+	}
+	for _, e := range c.Env {
+		if e.ValueFrom == nil || e.ValueFrom.FieldRef == nil {
+			continue
+		}
+		if got := e.ValueFrom.FieldRef.FieldPath; got != fields[e.Name] {
+			t.Errorf("%s is %s, want %q", e.Name, got, fields[e.Name])
+		}
+		delete(fields, e.Name)
+	}
+	if len(fields) > 0 {
+		t.Errorf("the manifest does not set %v", fields)
+	}
+	if !slices.ContainsFunc(c.Env, func(e core.EnvVar) bool { return e.Name == "CONTAINER_NAME" && e.Value == c.Name }) {
+		t.Errorf("CONTAINER_NAME is not %s", c.Name)
+	}
+}
+
 // References between objects use existing names.
 func TestReferencesExist(t *testing.T) {
 	m := decode(t)

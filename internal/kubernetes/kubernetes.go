@@ -3,7 +3,7 @@
 // Package kubernetes finds the pod and the container of the process, without a request to
 // the API server:
 //
-//   - variables with the usual names of the downward API, see [Variables]
+//   - variables that manifests set from the downward API, see [Variables]
 //   - the mounts of the process: kubelet mounts the file of termination messages from
 //     pods/UID/containers/NAME, and runtimes mount files from the container's directory
 //   - the control group, whose path has the UID of the pod and the id of the container,
@@ -39,9 +39,9 @@ type Variable struct {
 	Names []string
 }
 
-// Variables returns the variables that [Attributes] reads. There is no standard. The names
-// are those of the OpenTelemetry demo and Helm charts (K8S_), of most manifests (POD_), of the
-// Kubernetes documentation (MY_) and of the OpenTelemetry operator (OTEL_RESOURCE_ATTRIBUTES_).
+// Variables returns the variables that [Attributes] reads. There is no standard
+// for their names. Collector and OpenTelemetry Helm charts use K8S_, many manifests POD_, the
+// Kubernetes documentation MY_, and the OpenTelemetry operator OTEL_RESOURCE_ATTRIBUTES_.
 func Variables() []Variable {
 	return []Variable{
 		{semconv.K8SPodNameKey, []string{"K8S_POD_NAME", "POD_NAME", "MY_POD_NAME", "OTEL_RESOURCE_ATTRIBUTES_POD_NAME"}},

@@ -4,6 +4,7 @@ package kubernetes_test
 
 import (
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -155,6 +156,23 @@ func TestDeployment(t *testing.T) {
 		f := files{env: map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAME": pod}}
 		if got := f.attributes()["k8s.deployment.name"]; got != want {
 			t.Errorf("%s belongs to the Deployment %q, want %q", pod, got, want)
+		}
+	}
+}
+
+// The documentation lists every variable.
+func TestVariablesAreDocumented(t *testing.T) {
+	for _, file := range []string{"../../docs/opentelemetry.md", "../../docs/zh/opentelemetry.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range kubernetes.Variables() {
+			for _, name := range append(v.Names, string(v.Key)) {
+				if !strings.Contains(string(text), "`"+name+"`") {
+					t.Errorf("%s does not have %s", file, name)
+				}
+			}
 		}
 	}
 }

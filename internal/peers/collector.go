@@ -35,6 +35,7 @@ type Record struct {
 	SpanID               string `json:"span_id"`
 	Attributes, Resource map[string]any
 	Scope                string
+	Schemas              []string
 
 	Severity     int32
 	SeverityText string `json:"severity_text"`

@@ -23,12 +23,16 @@ import (
 type DetectorConfig struct {
 	// Survey configures the surveys.
 	Survey SurveyConfig
-	// Origins describes the spans behind the labels. Without it, verdicts do not name the
-	// spans under which goroutines were created.
-	Origins OriginLookup
-	// Recorder records the goroutines while a group is suspicious. Without it, only the
-	// goroutineleak profile can show that a group leaks.
-	Recorder Recorder
+	// Origin returns what is known of the local root spans with one name that began in one
+	// epoch, by the values of their labels, such as tracectx.Processor.Origin. It must be safe
+	// for concurrent use and not block. Without it, verdicts do not name the spans under which
+	// goroutines were created.
+	Origin func(root, epoch string) (o runtimeinfo.Origin, ok bool)
+	// Record records the goroutines for the given length while a group is suspicious, such as
+	// exectrace.Recorder.Record. It may record for less time, see [Recording.Duration]. An
+	// error means that no recording is possible now. Record must return soon after ctx is done.
+	// Without it, only the goroutineleak profile can show that a group leaks.
+	Record func(ctx context.Context, length time.Duration) (*Recording, error)
 	// Accepted returns the number of open connections that the process has accepted. It is
 	// called after each recording. Without it, groups that wait for a connection are never
 	// reported as a leak.
@@ -93,19 +97,11 @@ type Report struct {
 	Verdicts []Verdict
 }
 
-// Process returns the worst kind of all verdicts, or "" without verdicts.
-func (r *Report) Process() Kind {
-	if len(r.Verdicts) == 0 {
-		return ""
-	}
-	return r.Verdicts[0].Kind
-}
-
 // NewDetector returns a Detector. It does nothing until Run is called.
 func NewDetector(c DetectorConfig) *Detector {
 	c = c.withDefaults()
-	tracker := newGroupTracker(rules{slot: c.Slot, minGrowth: c.MinGrowth}, c.Origins)
-	tracker.recording = c.Recorder != nil
+	tracker := newGroupTracker(rules{slot: c.Slot, minGrowth: c.MinGrowth}, c.Origin)
+	tracker.recording = c.Record != nil
 	return &Detector{
 		config:       c,
 		surveyor:     newSurveyor(c.Survey),

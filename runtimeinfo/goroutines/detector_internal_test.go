@@ -61,16 +61,11 @@ func TestNegativeConfigMeansDefaults(t *testing.T) {
 	}
 }
 
-// fakeRecorder is a function that implements Recorder.
-type fakeRecorder func(ctx context.Context, length time.Duration) (*Recording, error)
-
-func (f fakeRecorder) Record(ctx context.Context, length time.Duration) (*Recording, error) {
-	return f(ctx, length)
-}
+type recorder = func(ctx context.Context, length time.Duration) (*Recording, error)
 
 // suspicious returns a Detector with a suspicious group.
-func suspicious(r Recorder) *Detector {
-	d := NewDetector(DetectorConfig{Recorder: r, Logger: slog.New(slog.DiscardHandler)})
+func suspicious(r recorder) *Detector {
+	d := NewDetector(DetectorConfig{Record: r, Logger: slog.New(slog.DiscardHandler)})
 	start := time.Now().Add(-20 * time.Second)
 	for i := range 4 {
 		d.Evaluate(&Survey{Time: start.Add(time.Duration(i) * 5 * time.Second), Goroutines: 20 * i, Groups: []Group{{Key: key(Select, "shop.a"), Count: 20 * i}}}, nil)
@@ -81,7 +76,7 @@ func suspicious(r Recorder) *Detector {
 // A recorder that fails, panics, hangs or returns nothing is counted and not called again at
 // once, and the wait for it is bounded.
 func TestFailingRecorder(t *testing.T) {
-	for name, r := range map[string]fakeRecorder{
+	for name, r := range map[string]recorder{
 		"error":   func(context.Context, time.Duration) (*Recording, error) { return nil, errors.New("busy") },
 		"panic":   func(context.Context, time.Duration) (*Recording, error) { panic("oh") },
 		"nothing": func(context.Context, time.Duration) (*Recording, error) { return nil, nil },
@@ -112,11 +107,11 @@ func TestFailingRecorder(t *testing.T) {
 func TestRecordingsKeepToBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made := 0
-		r := fakeRecorder(func(context.Context, time.Duration) (*Recording, error) {
+		r := func(context.Context, time.Duration) (*Recording, error) {
 			made++
 			return &Recording{Duration: 5 * time.Second, CPU: time.Second}, nil
-		})
-		d := NewDetector(DetectorConfig{Recorder: r})
+		}
+		d := NewDetector(DetectorConfig{Record: r})
 		d.Record(t.Context())
 		if made != 0 {
 			t.Error("a recording without a suspicious group")
@@ -140,7 +135,7 @@ func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
 		var mu sync.Mutex
 		var began, ended time.Time
 		ctx, cancel := context.WithCancel(t.Context())
-		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Recorder: fakeRecorder(func(context.Context, time.Duration) (*Recording, error) {
+		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Record: recorder(func(context.Context, time.Duration) (*Recording, error) {
 			if !began.IsZero() {
 				return nil, errors.New("one is enough")
 			}

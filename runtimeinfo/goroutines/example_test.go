@@ -4,7 +4,9 @@ package goroutines_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +39,28 @@ func ExampleTakeSurvey() {
 		<-c
 	}
 	// Output: 3 in chan send
+}
+
+// TakeLeakProfile lists goroutines that nothing can wake. It needs a recent survey.
+func ExampleTakeLeakProfile() {
+	ctx := context.Background()
+	last, err := goroutines.TakeSurvey(ctx, goroutines.SurveyConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	leaked, err := goroutines.TakeLeakProfile(ctx, goroutines.SurveyConfig{}, last)
+	switch {
+	case errors.Is(err, goroutines.ErrNoLeakProfile): // before Go 1.27
+	case err != nil:
+		fmt.Println(err)
+	default:
+		for i := range leaked.Groups {
+			log.Println(leaked.Groups[i].Key)
+		}
+	}
+	fmt.Println("available:", goroutines.HasLeakProfile() == (err == nil))
+	// Output: available: true
 }
 
 // The agent runs a Detector. A program without the agent runs its own.

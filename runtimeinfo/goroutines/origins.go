@@ -11,16 +11,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// OriginLookup describes the spans behind the labels that goroutines inherit.
-// [tracectx.Processor] implements it.
-//
-// [tracectx.Processor]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx#Processor
-type OriginLookup interface {
-	// Origin returns what is known of the local root spans with one name that began in one
-	// epoch, by the values of their labels. It is safe for concurrent use and does not block.
-	Origin(root, epoch string) (o runtimeinfo.Origin, ok bool)
-}
-
 // labelFacts is what the labels of a group's members show.
 type labelFacts struct {
 	old   int      // members older than openAge, as far as epochs show
@@ -103,19 +93,19 @@ func (r *labelledRoot) add(n int, o *originInfo, youngest, oldest time.Duration)
 	}
 }
 
-// originInfo is a result of OriginLookup.
+// originInfo is a result of DetectorConfig.Origin.
 type originInfo struct {
 	runtimeinfo.Origin
 	ok bool
 }
 
-// originInfo calls the OriginLookup once for each pair of labels in a survey.
+// originInfo calls DetectorConfig.Origin once for each pair of labels in a survey.
 func (t *groupTracker) originInfo(root, epoch string) *originInfo {
 	key := labelPair{root, epoch}
 	o := t.origins[key]
 	if o == nil {
 		o = &originInfo{}
-		o.Origin, o.ok = t.lookup.Origin(root, epoch)
+		o.Origin, o.ok = t.lookup(root, epoch)
 		t.origins[key] = o
 	}
 	return o

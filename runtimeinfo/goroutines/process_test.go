@@ -64,7 +64,7 @@ func newProcess(t *testing.T) *fakeProcess {
 		t: t, start: start, now: start, random: rand.New(rand.NewPCG(1, 2)), made: 1,
 		spans: map[string]*fakeSpans{}, leaked: map[Key]int{}, accepted: -1, length: testSlot,
 	}
-	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p)
+	p.tracker = newGroupTracker(rules{slot: testSlot, minGrowth: 20}, p.Origin)
 	p.tracker.recording = true
 	t.Cleanup(func() { checkIncidents(t, p.events) })
 	return p

@@ -51,7 +51,7 @@ func (d *Detector) Record(ctx context.Context) {
 	if !d.recordingDue(now, n) {
 		return
 	}
-	r, err := record(ctx, d.config.Recorder, d.recordLength(n))
+	r, err := record(ctx, d.config.Record, d.recordLength(n))
 	if ctx.Err() != nil {
 		return
 	}
@@ -84,7 +84,7 @@ func (d *Detector) Record(ctx context.Context) {
 
 // recordingDue reports whether to record now, and if so sets the time of the next attempt.
 func (d *Detector) recordingDue(now time.Time, n int) bool {
-	if d.config.Recorder == nil {
+	if d.config.Record == nil {
 		return false
 	}
 	d.work.Lock()
@@ -96,8 +96,8 @@ func (d *Detector) recordingDue(now time.Time, n int) bool {
 	return true
 }
 
-// record calls the recorder with a timeout and recovers its panics.
-func record(ctx context.Context, r Recorder, length time.Duration) (made *Recording, err error) {
+// record calls f with a timeout and recovers its panics.
+func record(ctx context.Context, f func(context.Context, time.Duration) (*Recording, error), length time.Duration) (made *Recording, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, length+recordTimeout, errors.New("goroutines: the recording took too long"))
 	defer cancel()
 	defer func() {
@@ -105,7 +105,7 @@ func record(ctx context.Context, r Recorder, length time.Duration) (made *Record
 			err = fmt.Errorf("goroutines: the recorder panicked: %v", p)
 		}
 	}()
-	made, err = r.Record(ctx, length)
+	made, err = f(ctx, length)
 	if err == nil && made == nil {
 		return nil, errors.New("goroutines: the recorder returned no recording")
 	}

@@ -2,19 +2,7 @@
 
 package goroutines
 
-import (
-	"context"
-	"time"
-)
-
-// Recorder makes recordings. exectrace.Recorder implements it.
-type Recorder interface {
-	// Record records for the given length and returns the result. It records for less time
-	// if the full length would cost too much; see [Recording.Duration]. An error means that
-	// no recording is possible now, for example because another flight recorder is active
-	// or there are too many goroutines. Record returns soon after ctx is done.
-	Record(ctx context.Context, length time.Duration) (*Recording, error)
-}
+import "time"
 
 // Recording is the state of all goroutines after an execution trace of a few seconds: whether
 // each of them ran, what woke it and where it was created. It is read-only. Goroutines share
@@ -105,12 +93,3 @@ const (
 	// WakeupOther means that the cause is unknown.
 	WakeupOther
 )
-
-// String returns the wakeup in one lower-case word.
-func (w Wakeup) String() string {
-	names := [...]string{"none", "timer", "network", "goroutine", "syscall", "other"}
-	if int(w) >= len(names) {
-		return "unknown"
-	}
-	return names[w]
-}

@@ -11,7 +11,7 @@
 // 10–160 µs, independent of the number of goroutines, and uses about 3.5 µs of CPU time per
 // goroutine (BenchmarkTake).
 //
-// A [Detector] takes surveys periodically. For a group that grows it has a [Recorder] make
+// A [Detector] takes surveys periodically. For a group that grows it makes
 // execution traces of a few seconds. These show whether the members of the group run, what
 // wakes them, whether they end, and which line creates them. From that evidence it derives a
 // [Verdict] on each group. With Go 1.27 it also uses the goroutineleak profile, in which the

@@ -46,7 +46,7 @@ const (
 // of the suspicious ones, and the verdicts. Its callers serialize access.
 type groupTracker struct {
 	rules      rules
-	lookup     OriginLookup // may be nil
+	lookup     func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
 	signatures []signature
 	recording  bool // there is a recorder
 	program    program
@@ -87,7 +87,7 @@ type openVerdict struct {
 	incident *incident    // that was reported; nil if none was
 }
 
-func newGroupTracker(r rules, lookup OriginLookup) *groupTracker {
+func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origin, bool)) *groupTracker {
 	p := newProgram()
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),

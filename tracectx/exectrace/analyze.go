@@ -49,7 +49,7 @@ type analyzer struct {
 	spans      map[trace.TaskID]*span        // open
 	processors map[trace.ProcID]*accumulator // time with a running goroutine
 	queue      queue
-	latency    Latency
+	latency    latency
 	roots      roots
 	window     Window
 	stw, mark  accumulator
@@ -88,7 +88,6 @@ func newAnalyzer(f func(*Breakdown)) *analyzer {
 		goroutines: map[trace.GoID]*goroutine{},
 		spans:      map[trace.TaskID]*span{},
 		processors: map[trace.ProcID]*accumulator{},
-		queue:      queue{slot: time.Millisecond},
 		roots:      roots{},
 	}
 }
@@ -159,7 +158,9 @@ func (a *analyzer) finish() *Window {
 	if a.events > 0 {
 		a.queue.advance(a.now)
 	}
-	w.RunQueue, w.Latency, w.Roots = a.queue.result(), a.latency, a.roots.sorted()
+	w.QueueMean, w.QueueMax = a.queue.mean(), a.queue.max
+	w.Waits, w.WaitP50, w.WaitP99 = a.latency.count(), a.latency.quantile(0.5), a.latency.quantile(0.99)
+	w.Roots = a.roots.sorted()
 	w.STW, w.Mark = a.stw.at(a.now), a.mark.at(a.now)
 	return w
 }

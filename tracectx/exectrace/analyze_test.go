@@ -476,21 +476,11 @@ func checkWindow(t *testing.T, w *exectrace.Window, roots int) {
 	if n != roots {
 		t.Errorf("%d roots by name, %d in all", n, roots)
 	}
-	if w.Latency.Count() == 0 || w.Latency.Quantile(0.5) <= 0 {
-		t.Errorf("latency: %d, median %v", w.Latency.Count(), w.Latency.Quantile(0.5))
+	if w.Waits == 0 || w.WaitP50 <= 0 || w.WaitP99 < w.WaitP50 {
+		t.Errorf("%d waits, median %v, 99th percentile %v", w.Waits, w.WaitP50, w.WaitP99)
 	}
-	most := 0
-	for i := range w.RunQueue.Mean {
-		most = max(most, w.RunQueue.Max[i])
-		if w.RunQueue.Mean[i] < 0 || w.RunQueue.Mean[i] > float64(w.RunQueue.Max[i]) {
-			t.Errorf("run queue, slot %d: mean %v, maximum %d", i, w.RunQueue.Mean[i], w.RunQueue.Max[i])
-		}
-	}
-	if most == 0 {
-		t.Error("the run queue was always empty")
-	}
-	if took := time.Duration(len(w.RunQueue.Mean)) * w.RunQueue.Slot; took < w.Duration || took > w.Duration+w.RunQueue.Slot {
-		t.Errorf("the run queue covers %v, the recording %v", took, w.Duration)
+	if w.QueueMax == 0 || w.QueueMean <= 0 || w.QueueMean > float64(w.QueueMax) {
+		t.Errorf("run queue: mean %v, maximum %d", w.QueueMean, w.QueueMax)
 	}
 }
 

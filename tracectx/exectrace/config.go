@@ -31,20 +31,6 @@ const (
 	Always                // all the time, so that any slow span is recorded
 )
 
-// String returns the mode in the form of the variable GMPULSE_RECORDER.
-func (m Mode) String() string {
-	switch m {
-	case Off:
-		return "off"
-	case DutyCycle:
-		return "duty"
-	case Always:
-		return "always"
-	default:
-		return "unknown"
-	}
-}
-
 // Config bounds the cost of a [Recorder]. The zero value selects the defaults.
 type Config struct {
 	// MaxGoroutines is the number of goroutines above which the Recorder does not

@@ -78,8 +78,8 @@ func run(t *testing.T, events []xtrace.Event) {
 			t.Errorf("P%d: busy for %v of %v", p.ID, p.Busy, w.Duration)
 		}
 	}
-	if len(w.RunQueue.Mean) > queueSlots || len(w.Roots) > maxRoots+1 {
-		t.Errorf("%d slots, %d roots", len(w.RunQueue.Mean), len(w.Roots))
+	if w.QueueMean < 0 || w.QueueMean > float64(w.QueueMax) || len(w.Roots) > maxRoots+1 {
+		t.Errorf("run queue: mean %v, maximum %d; %d roots", w.QueueMean, w.QueueMax, len(w.Roots))
 	}
 }
 

@@ -30,7 +30,7 @@ func (*Recorder) Metrics() []*runtimeinfo.Metric {
 // Analyze adds the totals of all recordings and the events of slow spans to a snapshot.
 // It takes a few microseconds.
 func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
-	s := r.Stats()
+	s := r.counts()
 	d.Add(executionTraces, float64(s.Recordings), "read")
 	d.Add(executionTraces, float64(s.Busy), "busy")
 	d.Add(executionTraces, float64(s.TooMany), "too_many")
@@ -47,7 +47,7 @@ func (x *rootTotals) report(d *runtimeinfo.Draft) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
-		p := x.byName[name]
+		p := &x.byName[name].Self
 		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
 		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
 		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())

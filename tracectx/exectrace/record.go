@@ -15,8 +15,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-var _ goroutines.Recorder = (*Recorder)(nil)
-
 // Record records for the given length and reports, for each goroutine, whether
 // it ran, what woke it and where it was created. It starts the flight recorder,
 // waits, reads the recording and stops the recorder. If the recorder is on

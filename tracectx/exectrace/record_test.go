@@ -637,7 +637,7 @@ func TestConcurrentRecordings(t *testing.T) {
 // Record and Run share one flight recorder.
 func TestRecordDuringRun(t *testing.T) {
 	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
-		t.Run(mode.String(), func(t *testing.T) {
+		t.Run(fmt.Sprintf("mode=%d", mode), func(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 300 * time.Millisecond, For: 100 * time.Millisecond, MaxShare: 1e6})
 			tracer := provider(t).Tracer("test")
 			windows := map[*exectrace.Window]bool{}

@@ -59,7 +59,7 @@ type Recorder struct {
 	events       slowEvents
 
 	statsMu sync.Mutex
-	stats   Stats
+	stats   counts
 	failing bool // the last attempt failed
 }
 
@@ -77,8 +77,8 @@ func New(config Config) (*Recorder, error) {
 	}, nil
 }
 
-// Stats counts the recordings of a Recorder since [New], by outcome.
-type Stats struct {
+// counts has the numbers of recordings since [New], by outcome.
+type counts struct {
 	Recordings uint64 // made and read
 	Busy       uint64 // not made: the flight recorder was in use, see ErrBusy
 	TooMany    uint64 // not made or not read, see ErrTooMany
@@ -89,8 +89,8 @@ type Stats struct {
 	SlowMissed uint64 // slow spans that the recording did not contain
 }
 
-// Stats returns the counts.
-func (r *Recorder) Stats() Stats {
+// counts returns the counts.
+func (r *Recorder) counts() counts {
 	r.statsMu.Lock()
 	defer r.statsMu.Unlock()
 	return r.stats

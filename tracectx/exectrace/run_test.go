@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -61,7 +62,7 @@ func spansFor(t *testing.T, tracer trace.Tracer, d time.Duration) {
 
 func TestRunAnalyzesRecordings(t *testing.T) {
 	for _, mode := range []exectrace.Mode{exectrace.DutyCycle, exectrace.Always} {
-		t.Run(mode.String(), func(t *testing.T) {
+		t.Run(fmt.Sprintf("mode=%d", mode), func(t *testing.T) {
 			r := running(t, exectrace.Config{Mode: mode, Every: 500 * time.Millisecond, For: 200 * time.Millisecond, MaxShare: 1e6})
 			tracer := provider(t).Tracer("test")
 			testutil.Retry(t, func() error {

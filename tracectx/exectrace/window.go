@@ -4,7 +4,6 @@ package exectrace
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -19,9 +18,15 @@ type Window struct {
 
 	// Processors are those that ran goroutines, by ID.
 	Processors []Processor
-	RunQueue   RunQueue
-	// Latency is the time that runnable goroutines waited for a processor.
-	Latency Latency
+	// QueueMean and QueueMax are the average and the highest number of goroutines that were
+	// runnable without a processor.
+	QueueMean float64
+	QueueMax  int
+	// Waits is how often a runnable goroutine waited for a processor. WaitP50 and WaitP99 are
+	// the median and the 99th percentile of these waits, rounded up to a power of two
+	// nanoseconds.
+	Waits            int
+	WaitP50, WaitP99 time.Duration
 	// STW is the time for which the world was stopped, and Mark the time for which the
 	// garbage collector was marking.
 	STW, Mark time.Duration
@@ -53,35 +58,6 @@ type RootWindow struct {
 	Self, Others Parts
 }
 
-// Latency is a histogram of durations.
-type Latency struct {
-	counts [44]uint64 // counts[i]: 2^(i-1) to 2^i ns
-}
-
-func (l *Latency) add(d time.Duration) {
-	l.counts[min(bits.Len64(uint64(max(d, 0))), len(l.counts)-1)]++
-}
-
-// Count returns the number of durations.
-func (l *Latency) Count() (n uint64) {
-	for _, c := range l.counts {
-		n += c
-	}
-	return n
-}
-
-// Quantile returns an upper bound of the q-quantile, which is exact to a factor of two.
-// It returns 0 if there are no durations.
-func (l *Latency) Quantile(q float64) time.Duration {
-	rank, sum := q*float64(l.Count()), 0.0
-	for i, c := range l.counts {
-		if sum += float64(c); c > 0 && sum >= rank {
-			return time.Duration(1) << i
-		}
-	}
-	return 0
-}
-
 const (
 	maxRoots   = 100
 	otherRoot  = "other"
@@ -91,16 +67,19 @@ const (
 // roots adds up root spans by name.
 type roots map[string]*RootWindow
 
-func (r roots) add(b *Breakdown) {
-	name := b.Name
+// of returns the sums of a name.
+func (r roots) of(name string) *RootWindow {
 	if r[name] == nil && len(r) >= maxRoots {
 		name = otherRoot
 	}
-	w := r[name]
-	if w == nil {
-		w = &RootWindow{Name: name}
-		r[name] = w
+	if r[name] == nil {
+		r[name] = &RootWindow{Name: name}
 	}
+	return r[name]
+}
+
+func (r roots) add(b *Breakdown) {
+	w := r.of(b.Name)
 	w.Spans++
 	w.Duration += b.Duration
 	w.Longest = max(w.Longest, b.Duration)

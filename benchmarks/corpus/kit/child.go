@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -22,7 +23,7 @@ import (
 func RunProgram(p *Program, d time.Duration, result string) {
 	w := &World{Clock: Clock{time.Now(), d}, Ctx: context.Background(), program: p}
 	events := &recorder{start: w.Start}
-	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithExporter("corpus", exporters.Func(events.export)),
+	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithExporter("corpus", exporters.Func(events.export), engine.EveryTick()),
 		agent.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	Must(err)
 	w.spans(a)

@@ -91,7 +91,7 @@ func (s *Service) Groups() (groups []runtimeinfo.SpanGroup) {
 	return groups
 }
 
-// Origin implements goroutines.OriginLookup.
+// Origin implements goroutines.DetectorConfig.Origin.
 func (s *Service) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
 	n, err := strconv.Atoi(epoch)
 	if err != nil {

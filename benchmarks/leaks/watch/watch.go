@@ -80,7 +80,7 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 		return r, err
 	}
 	d := goroutines.NewDetector(goroutines.DetectorConfig{
-		Survey: labels, Origins: service, Recorder: recorder, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
+		Survey: labels, Origin: service.Origin, Record: recorder.Record, Slot: c.Slot, MinGrowth: c.MinGrowth, Share: 1,
 		Accepted: accepted,
 		Logger:   slog.New(slog.DiscardHandler),
 	})

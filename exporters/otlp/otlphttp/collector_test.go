@@ -3,6 +3,7 @@
 package otlphttp_test
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,8 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/exporters"
@@ -37,6 +45,16 @@ func newExporter(t *testing.T, endpoint string, c otlphttp.Config) *otlp.Exporte
 	return e
 }
 
+// all returns the selection of every metric.
+func all(t *testing.T) exporters.Selection {
+	t.Helper()
+	s, err := exporters.NewSelection("all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestConformance(t *testing.T) {
 	exporttest.Run(t, func(t *testing.T) exporters.Exporter {
 		t.Helper()
@@ -44,7 +62,7 @@ func TestConformance(t *testing.T) {
 			w.Header().Set("Content-Type", "application/x-protobuf")
 		}))
 		t.Cleanup(server.Close)
-		return newExporter(t, server.URL, otlphttp.Config{Process: true})
+		return newExporter(t, server.URL, otlphttp.Config{Process: true, Selection: all(t)})
 	})
 }
 
@@ -81,7 +99,7 @@ func everything(seq int) *runtimeinfo.Snapshot {
 	}
 	s := runtimeinfo.NewSnapshot(points...)
 	s.Seq, s.Start, s.Time = uint64(seq), time.Unix(1_800_000_000-60, 0), time.Unix(1_800_000_000+int64(seq), 0)
-	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "conformance"}}
+	s.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "conformance"}, {Key: "process.pid", Value: "42"}}
 	return s
 }
 
@@ -92,7 +110,7 @@ func TestCollectorReceivesEveryMetric(t *testing.T) {
 		t.Run(temporality, func(t *testing.T) {
 			c := peers.StartCollector(t)
 			t.Setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporality)
-			e := newExporter(t, "http://"+c.OTLPHTTP, otlphttp.Config{Process: true})
+			e := newExporter(t, "http://"+c.OTLPHTTP, otlphttp.Config{Process: true, Selection: all(t)})
 			for seq := range 2 {
 				if err := e.Export(t.Context(), everything(seq+1)); err != nil {
 					t.Fatal(err)
@@ -167,6 +185,9 @@ func checkPoint(t *testing.T, m *runtimeinfo.Metric, r *peers.Record, i float64,
 	if r.Value == nil || *r.Value != value || r.Scope != otlp.Scope || r.Resource["service.name"] != "conformance" {
 		t.Errorf("%s: value %v, want %v; scope %q", m.Key(), r.Value, value, r.Scope)
 	}
+	if want := []string{semconv.SchemaURL, semconv.SchemaURL}; r.Resource["process.pid"] != 42. || !slices.Equal(r.Schemas, want) {
+		t.Errorf("%s: process.pid %v, schemas %v", m.Key(), r.Resource["process.pid"], r.Schemas)
+	}
 	if len(r.Exemplars) != exemplars {
 		t.Errorf("%s: %d exemplars, want %d", m.Key(), len(r.Exemplars), exemplars)
 	}
@@ -190,6 +211,48 @@ func TestCollectorReceivesEvents(t *testing.T) {
 		r.TraceID != event.Spans[0].TraceIDString() || r.SpanID != event.Spans[0].SpanIDString() ||
 		r.Attributes["from"] != 42. || site["function"] != "main.(*pool).submit" || r.Resource["service.version"] != "1.4.2" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestCollectorReceivesFromTheApplicationsProviders sends metrics and events through a
+// MeterProvider and a LoggerProvider that have a resource of their own.
+func TestCollectorReceivesFromTheApplicationsProviders(t *testing.T) {
+	c := peers.StartCollector(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+c.OTLPHTTP)
+	metrics, err := otlpmetrichttp.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs, err := otlploghttp.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := resource.NewSchemaless(attribute.String("service.name", "shop"))
+	p := otlp.NewProducer(otlp.ProducerConfig{})
+	mp := sdkmetric.NewMeterProvider(sdkmetric.WithResource(own),
+		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(time.Hour), sdkmetric.WithProducer(p))))
+	lp := sdklog.NewLoggerProvider(sdklog.WithResource(own), sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)))
+	e, err := otlp.New(otlp.Config{LoggerProvider: lp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := exporttest.Event()
+	s := exporttest.Snapshot().WithEvents([]runtimeinfo.Event{event})
+	if err := errors.Join(p.Export(t.Context(), s), e.Export(t.Context(), s), mp.ForceFlush(t.Context()), lp.ForceFlush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	m := c.Await(t, 1, func(r *peers.Record) bool { return r.Signal == "metric" && r.Name == "go.goroutine.count" })[0]
+	want, _ := s.Number("go.goroutine.count")
+	if m.Value == nil || *m.Value != want || m.Scope != otlp.Scope || m.Resource["service.name"] != "shop" {
+		t.Errorf("%+v", m)
+	}
+	l := c.Await(t, 1, func(r *peers.Record) bool { return r.Signal == "log" })[0]
+	if l.Name != event.Name || l.Severity != 13 || l.TraceID != event.Spans[0].TraceIDString() || l.Attributes["from"] != 42. ||
+		l.Scope != otlp.Scope || l.Resource["service.name"] != "shop" {
+		t.Errorf("%+v", l)
+	}
+	if err := errors.Join(mp.Shutdown(t.Context()), lp.Shutdown(t.Context())); err != nil {
+		t.Error(err)
 	}
 }
 

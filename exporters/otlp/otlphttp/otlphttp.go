@@ -4,7 +4,7 @@
 // environment:
 //
 //	e, err := otlphttp.New(ctx, otlphttp.Config{})
-//	a, err := agent.Start(agent.WithExporter("otlp", e))
+//	a, err := agent.Start(agent.WithExporter("otlp", e, engine.Every(otlp.Interval())))
 //
 // It uses the OTLP exporters of the OpenTelemetry SDK and so honors
 // OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE,
@@ -28,6 +28,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/otlp"
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
@@ -40,6 +41,8 @@ type Config struct {
 	Metrics []otlpmetrichttp.Option
 	// Logs are options for the SDK's log exporter, likewise.
 	Logs []otlploghttp.Option
+	// Selection chooses the metrics, see [otlp.Config]. The zero value is the default set.
+	Selection exporters.Selection
 	// Process includes the metrics of the process, see [otlp.Config]. Default: false.
 	Process bool
 	// NoLogs disables the export of events, for backends that accept only metrics.
@@ -64,7 +67,7 @@ func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("otlphttp: metrics: %w", err)
 	}
-	config := otlp.Config{Metrics: metrics, Process: c.Process}
+	config := otlp.Config{Metrics: metrics, Selection: c.Selection, Process: c.Process}
 	if !c.NoLogs {
 		logs, err := otlploghttp.New(ctx, append([]otlploghttp.Option{
 			otlploghttp.WithRetry(otlploghttp.RetryConfig{}),

@@ -31,6 +31,7 @@ type record struct {
 	Attributes map[string]any `json:"attributes,omitempty"`
 	Resource   map[string]any `json:"resource,omitempty"`
 	Scope      string         `json:"scope,omitempty"`
+	Schemas    []string       `json:"schemas,omitempty"` // schema URLs of the resource and the scope of a log or metric, if both have one
 
 	Severity     int32  `json:"severity,omitempty"`
 	SeverityText string `json:"severity_text,omitempty"`
@@ -106,7 +107,7 @@ func (w *writer) logs(source string) consumer.Logs {
 					return w.write(&record{
 						Signal: "log", Source: source, Name: l.EventName(), Time: nanoseconds(l.Timestamp()),
 						TraceID: l.TraceID().String(), SpanID: l.SpanID().String(),
-						Attributes: raw(l.Attributes()), Resource: raw(rl.Resource().Attributes()), Scope: sl.Scope().Name(),
+						Attributes: raw(l.Attributes()), Resource: raw(rl.Resource().Attributes()), Scope: sl.Scope().Name(), Schemas: schemas(rl.SchemaUrl(), sl.SchemaUrl()),
 						Severity: int32(l.SeverityNumber()), SeverityText: l.SeverityText(), Body: harmless(l.Body().AsRaw()),
 					})
 				})
@@ -149,13 +150,20 @@ func (w *writer) metrics() consumer.Metrics {
 				return each(sm.Metrics(), func(m pmetric.Metric) error {
 					return w.points(m, record{
 						Signal: "metric", Name: m.Name(), Unit: m.Unit(), Description: m.Description(),
-						Resource: raw(rm.Resource().Attributes()), Scope: sm.Scope().Name(),
+						Resource: raw(rm.Resource().Attributes()), Scope: sm.Scope().Name(), Schemas: schemas(rm.SchemaUrl(), sm.SchemaUrl()),
 					})
 				})
 			})
 		})
 	})
 	return c
+}
+
+func schemas(resource, scope string) []string {
+	if resource == "" || scope == "" {
+		return nil
+	}
+	return []string{resource, scope}
 }
 
 // points writes a record for each data point. common has the fields of the metric.

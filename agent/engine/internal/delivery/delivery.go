@@ -2,7 +2,8 @@
 
 // Package delivery calls one exporter on its own goroutine. It takes snapshots from a mailbox, so
 // that the exporter does not block the sampler, limits the duration of each call, recovers
-// panics, and counts every snapshot and event.
+// panics, and counts every snapshot and event. If the exporter has an interval, it receives a
+// summary of the ticks in it, see [Pace].
 package delivery
 
 import (
@@ -43,6 +44,8 @@ type Delivery struct {
 	logging  sync.WaitGroup // goroutines of noticeOverdue; Run waits for them
 
 	mu         sync.Mutex
+	schedule   schedule
+	summary    runtimeinfo.Summary // ticks that no snapshot in the mailbox or delivered covers
 	mailbox    *runtimeinfo.Snapshot
 	last       *runtimeinfo.Snapshot // passed to Stop; delivered after the one in the mailbox
 	queueStats exporters.Stats       // the last result of poll
@@ -60,40 +63,54 @@ type Delivery struct {
 
 // New returns a Delivery. timeout limits each call of the exporter. queue returns the statistics
 // of the exporter's queue; it is nil if the exporter has none.
-func New(name string, e exporters.Exporter, queue func() exporters.Stats, timeout time.Duration, logger *slog.Logger) *Delivery {
+func New(name string, e exporters.Exporter, queue func() exporters.Stats, pace Pace, timeout time.Duration, logger *slog.Logger) *Delivery {
 	return &Delivery{
+		schedule: schedule{pace: pace},
 		exporter: e,
 		poll:     queue,
 		timeout:  timeout,
 		logger:   logger.With(slog.String("exporter", name)),
 		wake:     make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
-		stats:    exporters.Stats{Name: name, State: exporters.StateIdle},
+		stats:    exporters.Stats{Name: name, State: exporters.StateIdle, Interval: max(pace.Interval, pace.Tick)},
 	}
 }
 
-// Post puts a snapshot into the mailbox. If the mailbox holds one, Post replaces it, counts it as
-// dropped and keeps its events. Post does not wait for the exporter.
+// Post adds the snapshot of a tick to the current interval. At the end of the interval, and if events
+// wait, it puts a summary of the interval into the mailbox. If the mailbox holds one, the new one also
+// covers its ticks; Post counts the old one as dropped and keeps its events. Post does not wait for
+// the exporter.
 func (d *Delivery) Post(s *runtimeinfo.Snapshot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closing != nil {
 		return
 	}
-	if d.mailbox != nil {
-		d.stats.Snapshots.Drop(exporters.DropReplaced, 1)
-	}
-	d.mailbox = s
-	d.accept(s)
+	d.summary.Add(s)
+	d.accept(s.Events)
 	d.noticeOverdue()
-	d.signal()
+	if d.schedule.take(time.Now(), len(d.events) > 0) {
+		d.stats.Snapshots.Accepted++
+		d.fillMailbox()
+		d.signal()
+	}
 }
 
-// accept counts a snapshot and queues its events. mu is held.
-func (d *Delivery) accept(s *runtimeinfo.Snapshot) {
-	d.stats.Snapshots.Accepted++
-	d.stats.Events.Accepted += uint64(len(s.Events))
-	d.queue(s.Events)
+// accept counts and queues events. mu is held.
+func (d *Delivery) accept(events []runtimeinfo.Event) {
+	d.stats.Events.Accepted += uint64(len(events))
+	d.queue(events)
+}
+
+// fillMailbox puts a summary of the current interval into the mailbox and begins the next interval. mu is
+// held.
+func (d *Delivery) fillMailbox() {
+	if d.mailbox != nil {
+		d.stats.Snapshots.Drop(exporters.DropReplaced, 1)
+		d.summary.Add(d.mailbox)
+	}
+	d.mailbox = d.summary.Snapshot()
+	d.summary.Reset()
 }
 
 // Run calls the exporter until Stop is called. Then it delivers what is pending and shuts down
@@ -125,15 +142,17 @@ func (d *Delivery) Run(ctx context.Context) {
 	})
 }
 
-// Stop makes Run deliver the pending snapshot and then last, which may be nil, and shut down the
-// exporter. If the previous call has timed out, last replaces the pending snapshot. Stop returns
+// Stop makes Run deliver the pending snapshot and then a summary of the current interval that ends
+// with last, and shut down the exporter. last is nil if the engine never ran. If the previous call
+// has timed out, the summary replaces the pending snapshot. Stop returns
 // when Run has returned or ctx is done, and counts undelivered snapshots and events as dropped.
 // Run must have been started. Stop must be called once.
 func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	d.mu.Lock()
 	d.closing = ctx
 	if d.last = last; last != nil {
-		d.accept(last)
+		d.stats.Snapshots.Accepted++
+		d.accept(last.Events)
 	}
 	d.mu.Unlock()
 	d.signal()
@@ -250,7 +269,7 @@ func (d *Delivery) deliver(ctx context.Context) {
 		s = s.WithEvents(events)
 	}
 	err := guard.Call(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, s) })
-	d.endCall(events, err)
+	d.endCall(s, events, err)
 }
 
 // beginCall empties the mailbox and records the start of a call.
@@ -268,8 +287,8 @@ func (d *Delivery) beginCall() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
 }
 
 // endCall counts the result of a call. The events of a failed call wait for the next call, before
-// newer events.
-func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
+// newer events, and its ticks become a part of the next snapshot.
+func (d *Delivery) endCall(s *runtimeinfo.Snapshot, events []runtimeinfo.Event, err error) {
 	d.mu.Lock()
 	took := time.Since(d.calling)
 	d.calling, d.inFlight = time.Time{}, 0
@@ -282,6 +301,8 @@ func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	d.slow = errors.Is(err, guard.ErrTimeout)
 	if !guard.CountDelivery(&d.stats, len(events), err) {
 		d.stats.Snapshots.Drop(exporters.DropFailed, 1)
+		d.restore(s)
+		d.schedule.failed(time.Now())
 		newer := d.events
 		d.events = nil
 		d.queue(events)
@@ -294,6 +315,18 @@ func (d *Delivery) endCall(events []runtimeinfo.Event, err error) {
 	d.overdue = false
 	d.mu.Unlock()
 	guard.LogChange(d.logger, was, err)
+}
+
+// restore adds the ticks of a failed call to the next snapshot. mu is held.
+func (d *Delivery) restore(s *runtimeinfo.Snapshot) {
+	if d.mailbox == nil {
+		d.summary.Add(s)
+		return
+	}
+	var both runtimeinfo.Summary
+	both.Add(s)
+	both.Add(d.mailbox)
+	d.mailbox = both.Snapshot()
 }
 
 // queue appends events and drops the oldest if there are more than MaxEvents. mu is held.
@@ -342,17 +375,16 @@ func (d *Delivery) timedOut() bool {
 	return d.slow
 }
 
-// advance puts the last snapshot into the mailbox.
+// advance puts a summary that ends with the last snapshot into the mailbox.
 func (d *Delivery) advance() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.last == nil {
 		return
 	}
-	if d.mailbox != nil {
-		d.stats.Snapshots.Drop(exporters.DropReplaced, 1)
-	}
-	d.mailbox, d.last = d.last, nil
+	d.summary.Add(d.last)
+	d.last = nil
+	d.fillMailbox()
 }
 
 // abandon cancels the current call and counts everything undelivered as dropped.

@@ -75,7 +75,7 @@ func snapshot(events ...string) *runtimeinfo.Snapshot {
 func start(t *testing.T, e *fake) (d *delivery.Delivery, stop func() error, log *bytes.Buffer) {
 	t.Helper()
 	log = new(bytes.Buffer)
-	d = delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
+	d = delivery.New("test", e, nil, delivery.Pace{}, timeout, slog.New(slog.NewTextHandler(log, nil)))
 	go d.Run(t.Context())
 	return d, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -331,7 +331,7 @@ func TestTimeoutIsLoggedWhileTheCallHangs(t *testing.T) {
 			return nil
 		}}
 		log := &blockedWriter{release: release}
-		d := delivery.New("test", e, nil, timeout, slog.New(slog.NewTextHandler(log, nil)))
+		d := delivery.New("test", e, nil, delivery.Pace{}, timeout, slog.New(slog.NewTextHandler(log, nil)))
 		go d.Run(t.Context())
 		stuck.Store(true)
 		for range 10 {

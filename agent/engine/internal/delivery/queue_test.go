@@ -63,7 +63,7 @@ func TestStatsIncludeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{stats: exporters.Stats{State: exporters.StateFailing, LastError: "down"}}
 		q.stats.Snapshots = exporters.Account{Accepted: 5, Recovered: 5, Pending: 5} // from an earlier process
-		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
+		d := delivery.New("test", q, q.ExporterStats, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
 		go d.Run(t.Context())
 		for range 3 {
 			d.Post(snapshot("e", "f"))
@@ -94,7 +94,7 @@ func TestStatsIncludeTheQueue(t *testing.T) {
 func TestCallThatHangsAfterTheQueueHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{hold: make(chan struct{})}
-		d := delivery.New("test", q, q.ExporterStats, timeout, slog.New(slog.DiscardHandler))
+		d := delivery.New("test", q, q.ExporterStats, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
 		go d.Run(t.Context())
 		d.Post(snapshot("e"))
 		synctest.Wait()
