@@ -61,6 +61,8 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	errs := []error{s.wrong, s.access.validate()}
 	served, more, err := a.standardParts(s)
 	opts, errs = append(opts, more...), append(errs, err)
+	more, err = a.speakers(s)
+	opts, errs = append(opts, more...), append(errs, err)
 	a.engine, err = engine.New(append(opts, s.exporters...)...)
 	return served, errors.Join(append(errs, err)...)
 }

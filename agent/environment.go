@@ -52,6 +52,7 @@ func servervariables() []variable {
 		{"GMPULSE_TOKEN", "at least 16 characters", "none", "Token that requests must carry, as bearer token or as the password of basic authentication. Without a token, the agent answers only requests from this machine.", false, setToken},
 		{"GMPULSE_OPEN", "metrics, healthz, or metrics,healthz", "none", "Routes that need no token.", false, setOpen},
 		{"GMPULSE_INSECURE", formSwitch, "off", "on: the server and Agent.Handler answer every client on every route.", false, setInsecure},
+		{"GMPULSE_PAGE_URL", "an http or https address", "the address of the agent's server", "Address at which people reach the live page, for the links in log lines and alerts.", true, setPageURL},
 		{"GMPULSE_TRACE_URL", "an http or https address with {trace_id} in it", "", "Link of the live page to a trace, such as http://localhost:16686/trace/{trace_id} for Jaeger.", true, setTraceURL},
 	}
 }
@@ -69,6 +70,10 @@ func analyzervariables() []variable {
 
 func exportervariables() []variable {
 	return []variable{
+		{"GMPULSE_LOG_EVENTS", formSwitch, "on", "off: the agent logs no line when a leak, stuck requests or an anomaly is opened, worsened or closed.", true, setLogEvents},
+		{"GMPULSE_ALERTMANAGER", "http://host:port, more of them separated by commas, or off", "off", "Addresses of all Alertmanagers of a cluster, to which the agent sends incidents as alerts.", false, setAlertmanager},
+		{"GMPULSE_WEBHOOK", "an https address, or slack+https://..., feishu+, dingtalk+, wecom+, or off", "off", "Address to which the agent posts each incident, as signed JSON or as a message of Slack, Feishu, DingTalk or WeCom.", false, setWebhook},
+		{"GMPULSE_WEBHOOK_SECRET", "text", "none", "Secret that signs the requests of GMPULSE_WEBHOOK.", false, setWebhookSecret},
 		{"GMPULSE_CAPTURE_DIR", "a directory, or off", "off", "Directory for a bundle of evidence per incident: profiles, samples, spans; at most 256 MiB.", true, setCaptureDir},
 		{"GMPULSE_METRICS", "default, all, subsystems, metrics and patterns with commas between them, - before what to leave out", "default", "Metrics on /metrics, such as default,-container,gmpulse.exporter.*; docs/metrics.md has the names. The live page has all.", true, setMetrics},
 		{"GMPULSE_GO_COLLECTORS", formSwitch, "off", "on: /metrics also has the go_* and process_* families of client_golang, for dashboards that query those.", true, setGoCollectors},
@@ -116,7 +121,10 @@ func fromEnvironment(getenv func(string) string) settings {
 			continue
 		}
 		shown := redact.URL(value)
-		if shown != value && !errors.As(err, new(clean)) {
+		if errors.As(err, new(hidden)) {
+			shown = "xxxxx"
+		}
+		if shown != value && !errors.As(err, new(clean)) && !errors.As(err, new(hidden)) {
 			err = errors.New("malformed") // the error may contain the secret
 		}
 		if v.optional {
@@ -142,6 +150,9 @@ type partial struct{ error }
 
 // clean is an error whose text contains no secret of the value.
 type clean struct{ error }
+
+// hidden is a clean error about a value that is a secret altogether.
+type hidden struct{ clean }
 
 // unread returns the GMPULSE_ variables that Start does not read, such as misspelled ones.
 // It leaves out the variables that Kubernetes sets for each service whose name begins with

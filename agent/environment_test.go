@@ -85,6 +85,8 @@ func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 		"GMPULSE_OPEN":                  "debug",
 		"GMPULSE_FLUENTD":               "udp://fluentd:1",
 		"GMPULSE_FLUENTD_TAG":           "a b",
+		"GMPULSE_ALERTMANAGER":          "http://me:s3cret@am:9093,am2:9093",
+		"GMPULSE_WEBHOOK":               "slak+https://hooks.example/s3cret",
 	} {
 		t.Setenv(name, value)
 	}
@@ -96,11 +98,15 @@ func TestMalformedRequiredVariablesAreOneError(t *testing.T) {
 	for _, want := range []string{
 		`GMPULSE_LISTEN="nowhere"`, "want host:port", `OTEL_EXPORTER_PROMETHEUS_PORT="99999"`, `OTEL_EXPORTER_PROMETHEUS_HOST="a b"`,
 		`GMPULSE_INSECURE="maybe"`, "GMPULSE_TOKEN", "GMPULSE_OPEN", `GMPULSE_FLUENTD="udp://fluentd:1"`, "unknown scheme",
+		`GMPULSE_ALERTMANAGER="http://xxxxx@am:9093,am2:9093"`, `GMPULSE_WEBHOOK="xxxxx"`,
 		`GMPULSE_FLUENTD_TAG="a b"`, "WithInterval: 24h0m0s", "Config.TraceURL", "AlertsPerWeek",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not contain %s:\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the error contains a secret: %v", err)
 	}
 	for _, bad := range []string{"udp://host:1", "tcp://", "tcp://h:port", "%zz"} {
 		t.Setenv("GMPULSE_FLUENTD", bad)
@@ -258,6 +264,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"full records for Fluentd":           {env: map[string]string{"GMPULSE_RECORD": "full", "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
 		"an unknown kind of record":          {env: map[string]string{"GMPULSE_RECORD": "everything"}, want: "variable=GMPULSE_RECORD"},
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
+		"a secret without a webhook":         {env: map[string]string{"GMPULSE_WEBHOOK_SECRET": "s3cret"}, want: "GMPULSE_WEBHOOK is not set"},
 		"an unknown metric":                  {env: map[string]string{"GMPULSE_METRICS": "default,-sytem,shop.*"}, want: "sytem"},
 		"a misspelt metric":                  {opts: []agent.Option{agent.WithMetrics("gmpulse_ticks_total")}, want: "gmpulse.ticks?"},
 		"known metrics":                      {env: map[string]string{"GMPULSE_METRICS": "-system,user,gmpulse.exporter.*"}},

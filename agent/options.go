@@ -13,11 +13,13 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -160,7 +162,8 @@ func WithEnabled(on bool) Option {
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
-// unique; the agent uses the names "prometheus", "page", "fluentd" and "evidence" itself.
+// unique; the agent uses the names "prometheus", "page", "fluentd", "evidence",
+// "incident_log", "alertmanager" and "webhook" itself.
 // The agent shuts the exporter down when it stops.
 //
 // The exporter receives a summary of the samples every ten seconds, and events at once.
@@ -181,7 +184,10 @@ func WithExporter(name string, e exporters.Exporter, opts ...engine.ExporterOpti
 //
 // It is called as often as an exporter of [WithExporter].
 func WithQueue(name string, e exporters.Exporter, stats func() exporters.Stats, opts ...engine.ExporterOption) Option {
-	return func(s *settings) { s.exporters = append(s.exporters, engine.WithQueue(name, e, stats, opts...)) }
+	return func(s *settings) {
+		s.exporters = append(s.exporters, engine.WithQueue(name, e, stats, opts...))
+		s.logged = s.logged || exporters.LogsIncidents(e)
+	}
 }
 
 // WithBaselines configures the baselines: signals in addition to the default ones, ceilings,
@@ -229,9 +235,39 @@ func WithRecorder(r *exectrace.Recorder) Option {
 	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }
 
+// WithLogEvents switches the log lines about incidents on or off, like GMPULSE_LOG_EVENTS: one
+// line when a leak, stuck requests or an anomaly is opened, worsened or closed, see
+// [exporters.LogIncidents]. They are on by default, unless [WithExporter] adds an exporter of
+// [exporters.Log] or [exporters.LogIncidents], which logs them itself.
+func WithLogEvents(on bool) Option {
+	return func(s *settings) { s.logEvents = &on }
+}
+
+// WithAlertmanager sends incidents as alerts to Prometheus Alertmanager, like GMPULSE_ALERTMANAGER.
+// PageURL defaults to the address of [WithPageURL]. The zero Config, and any other without URLs,
+// switches the exporter off. It is off by default.
+func WithAlertmanager(c alertmanager.Config) Option {
+	return func(s *settings) { s.alertmanager = c }
+}
+
+// WithWebhook sends incidents as messages to a webhook, a chat service for example, like
+// GMPULSE_WEBHOOK and GMPULSE_WEBHOOK_SECRET. Events that the service does not accept wait in
+// memory; to keep them over a restart, use [spool.New] and [WithQueue] instead. PageURL defaults to the address of [WithPageURL]. The zero Config, and any other without
+// a URL, switches the exporter off. It is off by default.
+func WithWebhook(c webhook.Config) Option {
+	return func(s *settings) { s.webhook = c }
+}
+
+// WithPageURL sets the address at which people reach the live page, like GMPULSE_PAGE_URL, for
+// the links in log lines and alerts. The default, and the meaning of "", is the address of the
+// agent's server, which other machines may not reach.
+func WithPageURL(url string) Option {
+	return func(s *settings) { s.pageURL = url }
+}
+
 // WithLogger sets the agent's logger. The agent logs one line when it starts, one when it
-// stops, and one for each change of state, such as an exporter that begins to fail. The
-// default, and the meaning of nil, is [slog.Default].
+// stops, one for each change of state, such as an exporter that begins to fail, and those of
+// [WithLogEvents]. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) {
 		if l != nil {

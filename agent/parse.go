@@ -17,9 +17,11 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 )
 
 // The functions below set what one variable configures, and return an error if its value is
@@ -171,6 +173,57 @@ func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) 
 func setOff(off *bool, v string) error {
 	on, err := parseSwitch(v)
 	*off = !on
+	return err
+}
+
+func setAlertmanager(s *settings, v string) error {
+	s.alertmanager.URLs = nil
+	if isOff(v) {
+		return nil
+	}
+	for u := range strings.SplitSeq(v, ",") {
+		if u = strings.TrimSpace(u); u != "" {
+			s.alertmanager.URLs = append(s.alertmanager.URLs, u)
+		}
+	}
+	if _, err := alertmanager.New(s.alertmanager); err != nil {
+		return clean{errors.New("not an address of this form")}
+	}
+	return nil
+}
+
+func setWebhook(s *settings, v string) error {
+	s.webhook.URL = ""
+	if isOff(v) {
+		return nil
+	}
+	format, rest, found := strings.Cut(v, "+")
+	if !found || strings.Contains(format, ":") {
+		format, rest = "", v
+	}
+	s.webhook.Format, s.webhook.URL = webhook.Format(format), rest
+	if _, err := webhook.New(s.webhook); err != nil {
+		return hidden{clean{errors.New("not an address of this form")}} // the path is a secret
+	}
+	return nil
+}
+
+func setWebhookSecret(s *settings, v string) error {
+	s.webhook.Secret = v
+	return nil
+}
+
+func setPageURL(s *settings, v string) error {
+	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("not an address of this form")
+	}
+	s.pageURL = v
+	return nil
+}
+
+func setLogEvents(s *settings, v string) error {
+	on, err := parseSwitch(v)
+	s.logEvents = &on
 	return err
 }
 

@@ -10,11 +10,13 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -44,6 +46,11 @@ type settings struct {
 	recorder     *exectrace.Recorder // nil is the default one
 	resource     *resource.Resource  // overrides what the agent detects; may be nil
 	logger       *slog.Logger
+	logEvents    *bool               // nil: on, unless an exporter logs incidents
+	logged       bool                // an exporter of the application logs incidents
+	alertmanager alertmanager.Config // without URLs it is off
+	webhook      webhook.Config      // URL "" is off
+	pageURL      string              // "": the address of the agent's server
 	exporters    []engine.Option
 	warnings     []warning
 }
@@ -70,6 +77,9 @@ func (s *settings) warnUnused() {
 	}
 	if s.fluentd.URL == "" && s.fluentd.Tag != "" && s.fluentd.Tag != defaultTag {
 		s.warn("gmpulse: the Fluentd tag is not used: GMPULSE_FLUENTD is not set", slog.String("tag", s.fluentd.Tag))
+	}
+	if s.webhook.URL == "" && s.webhook.Secret != "" {
+		s.warn("gmpulse: the secret of the webhook is not used: GMPULSE_WEBHOOK is not set")
 	}
 	if c := s.fluentd; c.URL == "" && c.CAFile+c.CertFile+c.KeyFile+c.SharedKey+c.Username+c.Password != "" {
 		s.warn("gmpulse: the certificates and credentials for Fluentd are not used: GMPULSE_FLUENTD is not set")

@@ -12,13 +12,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// analyze is an analyzer without metrics.
-type analyze func(*runtimeinfo.Draft)
-
-func (analyze) Metrics() []*runtimeinfo.Metric { return nil }
-
-func (f analyze) Analyze(d *runtimeinfo.Draft) { f(d) }
-
 // Stop closes the incidents that are open.
 func TestStopClosesIncidents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -28,7 +21,7 @@ func TestStopClosesIncidents(t *testing.T) {
 			{ID: "b", Phase: runtimeinfo.IncidentWorsened, Size: 7},
 		}
 		got := &collect{}
-		_, stop := run(t, engine.WithExporter("got", got), engine.WithAnalyzer("incidents", analyze(func(d *runtimeinfo.Draft) {
+		_, stop := run(t, engine.WithExporter("got", got), engine.WithAnalyzer("incidents", analyzer(func(d *runtimeinfo.Draft) {
 			if len(phases) > 0 {
 				d.AddEvents(runtimeinfo.Event{Incident: &phases[0]})
 				phases = phases[1:]
@@ -39,23 +32,22 @@ func TestStopClosesIncidents(t *testing.T) {
 			t.Fatal(err)
 		}
 		var all []string
+		var events []runtimeinfo.Event
 		for _, s := range got.got {
-			for i := range s.Events {
-				if x := s.Events[i].Incident; x != nil {
-					all = append(all, x.ID+" "+string(x.Phase))
-				}
+			for _, e := range s.Events {
+				all, events = append(all, e.Incident.ID+" "+string(e.Incident.Phase)), append(events, e)
 			}
 		}
 		want := []string{"a opened", "b opened", "a closed", "c opened", "b worsened", "b closed", "c closed"}
 		if !slices.Equal(all, want) {
 			t.Errorf("%q, want %q", all, want)
 		}
-		last := got.got[len(got.got)-1].Events
-		if e := last[len(last)-1]; e.Message != "leak of main.go:7: the incident is open while the agent stops" || e.Time.IsZero() {
-			t.Errorf("%+v", e)
+		last := events[len(events)-2:]
+		if last[0].Incident.Size != 7 {
+			t.Errorf("the newest state of b is not the last one: %+v", last[0].Incident)
 		}
-		if b := last[len(last)-2].Incident; b.Size != 7 {
-			t.Errorf("the newest state of b is not the last one: %+v", b)
+		if e := last[1]; e.Message != "leak of main.go:7: the incident is open while the agent stops" || e.Time.IsZero() {
+			t.Errorf("%+v", e)
 		}
 	})
 }

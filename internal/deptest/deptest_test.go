@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"./runtimeinfo", "./internal/host"},
 	{"./internal/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
 	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters"},
-	{"./tracectx/exectrace", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool"},
+	{"./tracectx/exectrace", "./exporters/alertmanager", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool", "./exporters/webhook"},
 	{"./agent/engine/internal/delivery"},
 	{"./agent/engine"},
 	{"./agent"},

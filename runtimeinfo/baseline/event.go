@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/quantity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -83,7 +84,7 @@ func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {
 func (t *tracker) normalEvent(now time.Time) runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time: now, Name: "baseline.new_normal", Severity: slog.LevelInfo,
-		Message: fmt.Sprintf("%s: %s for %v is the new normal", t.name, format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second)),
+		Message: fmt.Sprintf("%s: %s for %v is the new normal", t.name, quantity.Format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second)),
 		Attrs:   []slog.Attr{slog.String("signal", t.name), slog.Float64("value", t.value), slog.Time("since", t.alarmBegan)},
 	}
 }
@@ -150,22 +151,22 @@ func (t *tracker) reason() string {
 func (t *tracker) explain(w *Watch) string {
 	b := t.band(&w.input)
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s %s", t.name, format(t.value, b.Unit))
+	fmt.Fprintf(&s, "%s %s", t.name, quantity.Format(t.value, b.Unit))
 	if t.cause == causeCeiling {
-		fmt.Fprintf(&s, " has reached its ceiling of %s", format(t.ceiling, b.Unit))
+		fmt.Fprintf(&s, " has reached its ceiling of %s", quantity.Format(t.ceiling, b.Unit))
 	}
 	if t.fast.known {
 		expected := b.Expected
 		if t.cause == causeCreep {
 			expected = t.unfold(t.slow.expected)
 		}
-		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), format(expected, b.Unit))
+		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), quantity.Format(expected, b.Unit))
 		if w.load.known {
 			fmt.Fprintf(&s, " at %.3g root spans/s", w.load.value)
 		}
 		high, of := t.seen()
 		fmt.Fprintf(&s, ", since %s (normal %s to %s; %d of %d samples were as high; %s)",
-			t.alarmBegan.Format(time.TimeOnly), format(b.Lower, b.Unit), format(b.Upper, b.Unit), high, of, t.reason())
+			t.alarmBegan.Format(time.TimeOnly), quantity.Format(b.Lower, b.Unit), quantity.Format(b.Upper, b.Unit), high, of, t.reason())
 	}
 	return s.String()
 }
@@ -176,34 +177,4 @@ func ratio(value, expected float64) string {
 		return strconv.FormatFloat(r, 'f', 1, 64) + "×"
 	}
 	return "far from"
-}
-
-// format formats a value with its unit.
-func format(v float64, unit string) string {
-	switch unit {
-	case "s":
-		return roundDuration(time.Duration(v * float64(time.Second))).String()
-	case "1":
-		return strconv.FormatFloat(100*v, 'g', 3, 64) + " %"
-	case "By":
-		for _, u := range [...]struct {
-			name string
-			size float64
-		}{{"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}} {
-			if v >= u.size {
-				return strconv.FormatFloat(v/u.size, 'g', 3, 64) + " " + u.name
-			}
-		}
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
-}
-
-// roundDuration rounds a duration to about three digits.
-func roundDuration(d time.Duration) time.Duration {
-	for unit := time.Hour; unit >= time.Microsecond; unit /= 10 {
-		if d >= 100*unit {
-			return d.Round(unit)
-		}
-	}
-	return d.Round(time.Microsecond / 10)
 }

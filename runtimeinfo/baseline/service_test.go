@@ -147,7 +147,7 @@ func (s *service) tick() {
 		points = append(points, runtimeinfo.Point{Metric: s.metrics[key], Number: values[key]})
 	}
 	if s.sends > 0 {
-		points = append(points, runtimeinfo.Point{Metric: s.metrics["gmpulse.goroutine_group.goroutines"], Number: float64(s.sends), Labels: []string{"chan send", "cart.notify (cart.go:88)", "", ""}})
+		points = append(points, runtimeinfo.Point{Metric: s.metrics["gmpulse.goroutine_group.goroutines"], Number: float64(s.sends), Labels: []string{"chan send", "cart.notify (cart.go:88)", "", "", "", ""}})
 	}
 	s.seq++
 	b := runtimeinfo.NewBuilder(s.catalogue, runtimeinfo.Snapshot{Seq: s.seq, Time: s.now}, s.builder)

@@ -174,12 +174,12 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Lock()
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
-	kinds := d.tracker.kinds()
+	verdictOf := d.tracker.judgements()
 	events := d.tracker.takeEvents()
 	d.work.Unlock()
 
 	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.find(d.config.Top, kinds)
+	found := report.find(d.config.Top, verdictOf)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
@@ -265,8 +265,8 @@ func (d *Detector) Report() Report {
 }
 
 // find converts a report for snapshots: the top largest groups, and as many smaller ones that leak or
-// are stuck. kinds is the verdict on each group.
-func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
+// are stuck.
+func (r *Report) find(top int, verdictOf map[Key]judged) (f findings) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		f.Leaked += v.Leaked
@@ -276,16 +276,21 @@ func (r *Report) find(top int, kinds map[Key]Kind) (f findings) {
 	}
 	for i := range r.Survey.Groups {
 		g := &r.Survey.Groups[i]
+		v := verdictOf[g.Key]
 		if len(f.groups) >= 2*top {
 			break
 		}
-		if i >= top && !kinds[g.Key].Suspect() {
+		if i >= top && !v.kind.Suspect() {
 			continue
 		}
-		f.groups = append(f.groups, largeGroup{
+		large := largeGroup{
 			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
-			verdict: string(kinds[g.Key]), goroutines: g.Count,
-		})
+			verdict: string(v.kind), goroutines: g.Count,
+		}
+		if v.incident != nil {
+			large.incidentSite, large.incidentRoot = v.incident.site, v.incident.root
+		}
+		f.groups = append(f.groups, large)
 	}
 	return f
 }

@@ -135,11 +135,17 @@ func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 	return all
 }
 
-// kinds returns the verdict on each group.
-func (t *groupTracker) kinds() map[Key]Kind {
-	all := make(map[Key]Kind, len(t.open))
+// judged is the verdict on a group and its incident, if it was reported.
+type judged struct {
+	kind     Kind
+	incident *incident
+}
+
+// judgements returns the verdict on each group.
+func (t *groupTracker) judgements() map[Key]judged {
+	all := make(map[Key]judged, len(t.open))
 	for key, o := range t.open {
-		all[key] = o.Kind
+		all[key] = judged{o.Kind, o.incident}
 	}
 	return all
 }

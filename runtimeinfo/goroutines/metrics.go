@@ -7,7 +7,7 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// The profile that people take by hand, as a timeline. Bounded to the largest groups and the suspects.
-	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups and of those that leak or are stuck, by what they wait for, where, and the function they began in.", Keys: []string{"wait", "site", "entry", "verdict"}}
+	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups and of those that leak or are stuck, by what they wait for, where, and the function they began in. All groups of an incident have its site and its root span.", Keys: []string{"wait", "site", "entry", "verdict", "incident.site", "incident.root"}}
 	// The one number to alert on.
 	leakSuspects = &runtimeinfo.Metric{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Groups of goroutines that leak or are stuck."}
 	// Beyond doubt, where the runtime can prove it.
@@ -31,7 +31,7 @@ func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
 	f := d.findings()
 	for i := range f.groups {
 		g := &f.groups[i]
-		draft.Add(groupSize, float64(g.goroutines), g.wait, g.site, g.entry, g.verdict)
+		draft.Add(groupSize, float64(g.goroutines), g.wait, g.site, g.entry, g.verdict, g.incidentSite, g.incidentRoot)
 	}
 	draft.Add(leakSuspects, float64(f.Suspects))
 	draft.Add(leakedGoroutines, float64(f.Leaked))
@@ -57,6 +57,7 @@ type findings struct {
 // largeGroup is one of the largest groups of goroutines.
 type largeGroup struct {
 	wait, site, entry, verdict string
+	incidentSite, incidentRoot string // "" if the group is in no incident
 	goroutines                 int
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/alertmanager"
+	"github.com/gmpulse/gmpulse/exporters/webhook"
+)
+
+// speakers makes the exporters that tell people of incidents.
+func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
+	var errs []error
+	page := a.pageURL(s.pageURL)
+	if s.logsIncidents() {
+		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page), engine.EveryTick()))
+	}
+	if c := s.alertmanager; len(c.URLs) > 0 {
+		if c.PageURL == nil {
+			c.PageURL = page
+		}
+		x, err := alertmanager.New(c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("agent: WithAlertmanager: %w", err))
+		} else {
+			opts = append(opts, engine.WithExporter("alertmanager", x, engine.EveryTick()))
+		}
+	}
+	if c := s.webhook; c.URL != "" {
+		if c.PageURL == nil {
+			c.PageURL = page
+		}
+		x, err := webhook.New(c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("agent: WithWebhook: %w", err))
+		} else {
+			opts = append(opts, engine.WithExporter("webhook", x, engine.EveryTick()))
+		}
+	}
+	return opts, errors.Join(errs...)
+}
+
+// logsIncidents reports whether the agent logs incidents. By default it does unless an exporter of
+// the application does.
+func (s *settings) logsIncidents() bool {
+	if s.logEvents != nil {
+		return *s.logEvents
+	}
+	return !s.logged
+}
+
+// pageURL returns a function that returns the address of the live page: the configured one, or that
+// of the agent's server, which listens when exporters call the function.
+func (a *Agent) pageURL(configured string) func() string {
+	return func() string {
+		switch {
+		case configured != "":
+			return configured
+		case a.server != nil:
+			return a.server.url(pagePath)
+		default:
+			return ""
+		}
+	}
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package incidenttext describes incidents in English and Chinese, for messages to people.
+package incidenttext
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"github.com/gmpulse/gmpulse/internal/quantity"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+// Kind returns the name of a kind of incident, such as "goroutine leak".
+func Kind(kind string) string {
+	switch kind {
+	case "leak":
+		return "goroutine leak"
+	case "stuck":
+		return "stuck requests"
+	case "ceiling":
+		return "ceiling reached"
+	default:
+		return cmp.Or(kind, "incident")
+	}
+}
+
+// Title describes an incident in one line: what, how much, where and under which root span.
+func Title(i *runtimeinfo.Incident) string {
+	var b strings.Builder
+	b.WriteString(Kind(i.Kind) + ": " + Size(i))
+	if i.Site != "" {
+		b.WriteString(" at " + i.Site)
+	}
+	if i.Root != "" && i.Site != "" { // the name of a signal has its root span
+		b.WriteString(", created under " + i.Root)
+	}
+	return b.String()
+}
+
+// Size returns the size of an incident, such as "320 goroutines" or "gc.cpu at 25 %".
+func Size(i *runtimeinfo.Incident) string {
+	if i.Signal != "" {
+		return i.Signal + " at " + quantity.Format(i.Size, i.Unit)
+	}
+	return strconv.FormatFloat(i.Size, 'f', -1, 64) + " goroutines"
+}
