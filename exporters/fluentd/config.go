@@ -53,14 +53,14 @@ type Config struct {
 	// form, for a tls:// server that requires one. Default (""): none.
 	CertFile, KeyFile string
 	// TLS has further settings for a tls:// server, such as ServerName. New copies it.
-	// CAFile, CertFile and InsecureSkipVerify override it. Default (nil): those of
-	// package crypto/tls.
+	// CAFile, CertFile and InsecureSkipVerify override it. Default (nil): the defaults
+	// of package crypto/tls.
 	TLS *tls.Config
 
 	// SharedKey is the shared_key of the server. The server must prove that it has the
 	// key too. Default (""): the exporter sends nothing to a server that requires one.
 	SharedKey string
-	// Username and Password are those of a server that authenticates users in addition to
+	// Username and Password are for a server that authenticates users in addition to
 	// the shared key. The password does not leave the process. Default (""): none.
 	Username, Password string
 	// Hostname is the name of this client in the authentication. It must differ from the

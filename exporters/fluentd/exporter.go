@@ -10,7 +10,8 @@
 //	exp, err := fluentd.New(fluentd.Config{URL: "tcp://127.0.0.1:24224", Service: "checkout"})
 //	e, err := engine.New(engine.WithExporter("fluentd", exp))
 //
-// Each snapshot becomes one record ([exporters.Record]) with the tag
+// Each snapshot becomes one record ([exporters.Record], or with [Config.Full]
+// [exporters.FullRecord]) with the tag
 // gmpulse.checkout.runtime, and each of its events one ([exporters.EventRecord]) with the
 // tag gmpulse.checkout.event. Events are sent first. The time of a record is the time
 // of the snapshot or the event, in nanoseconds.

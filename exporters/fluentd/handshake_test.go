@@ -24,7 +24,7 @@ import (
 // deviates in one function.
 type guard struct {
 	nonce, salt string
-	binary      bool // nonce and salt are bytes, as those of Fluentd and the npm server, else strings, as those of Fluent Bit
+	binary      bool // nonce and salt are bytes, as from Fluentd and the npm server, else strings, as from Fluent Bit
 	keepalive   bool
 	key         string
 	passwords   map[string]string // nil: no users

@@ -5,7 +5,8 @@
 //
 //	e, err := jsonl.New(jsonl.Config{Path: "/var/log/checkout/gmpulse.jsonl"})
 //
-// Each snapshot is one line, a record of [exporters.Record], and so is each of its
+// Each snapshot is one line, a record of [exporters.Record] or, with [Config.Full], of
+// [exporters.FullRecord], and so is each of its
 // events, a record of [exporters.EventRecord]. Both have two more fields: "record", which
 // is "runtime" or "event", and "@timestamp", the time of the snapshot or event as RFC
 // 3339 in UTC.
@@ -42,8 +43,8 @@ type Config struct {
 	// rotated.
 	Path string
 	// MaxBytes is the maximum size of a file in bytes. A single snapshot with its
-	// events may exceed it. Default (0): 64 MiB, about 9000 snapshots of the whole
-	// catalogue or two and a half hours at one per second.
+	// events may exceed it. Default (0): 64 MiB, about 24,000 snapshots, which are
+	// almost three days at one every ten seconds.
 	MaxBytes int64
 	// MaxFiles is the number of files to keep, including the one at Path, so that the
 	// disk space is limited to MaxFiles times MaxBytes. With 1, a full file is removed.

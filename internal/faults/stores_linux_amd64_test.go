@@ -24,6 +24,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
@@ -254,7 +255,7 @@ func writeEvidence(dir string) {
 			say("failed %v", err)
 			continue
 		}
-		if _, err := fs.Stat(s, id+"/"+evidence.ManifestFile); err != nil {
+		if _, err := fs.Stat(s, id+"/"+manifest.Name); err != nil {
 			say("unreadable %s: %v", id, err)
 		}
 		say("made %s", id)
@@ -304,7 +305,7 @@ func complete(t *testing.T, s fs.FS, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := evidence.ReadManifest(sub)
+	m, err := manifest.Read(sub)
 	if err != nil {
 		t.Errorf("bundle %s: %v", id, err)
 		return

@@ -147,7 +147,7 @@ func gcRows() []row {
 func cpuRows() []row {
 	return in(runtimeinfo.SubsystemCPU, []row{
 		// The share of gmpulse.cpu.usable that is left. Logs and people cannot calculate rates of counters.
-		{runtimeinfo.Metric{Name: "gmpulse.cpu.used", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "CPUs that the process used since the last tick, on average; absent on Windows."}, computed(func(r *reading) float64 { return r.cpu.used })},
+		{runtimeinfo.Metric{Name: "gmpulse.cpu.used", Unit: "{cpu}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Detail: true, Help: "CPUs that the process used since the last tick, on average; absent on Windows."}, computed(func(r *reading) float64 { return r.cpu.used })},
 		// Estimates of the runtime, which change only at the end of a cycle.
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Detail: true, Help: helpCPUTime, Attr: attr("go.cpu.state", "user")}, rt("/cpu/classes/user:cpu-seconds")},
 		{runtimeinfo.Metric{Name: "go.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Detail: true, Help: helpCPUTime, Attr: attr("go.cpu.state", "gc")}, rt("/cpu/classes/gc/total:cpu-seconds")},

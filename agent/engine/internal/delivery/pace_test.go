@@ -257,14 +257,18 @@ func TestStormOfEvents(t *testing.T) {
 		for range 60 {
 			d.post(1) // quiet
 		}
+		d.post(1) // regular
 		before := len(e.got)
-		d.post(1)
 		event()
-		if len(e.got) == before {
+		if len(e.got) != before+1 {
 			t.Error("the first event after a quiet minute waits")
 		}
+		event()
+		if len(e.got) != before+2 {
+			t.Error("the second event after a quiet minute waits as long as in the storm")
+		}
 		d.stop(t)
-		if s := d.Stats().Events; s.Delivered != minutes*60+1 || s.Lost() != 0 || latest > 10*time.Second {
+		if s := d.Stats().Events; s.Delivered != minutes*60+2 || s.Lost() != 0 || latest > 10*time.Second {
 			t.Errorf("%+v, the latest after %v", s, latest)
 		}
 	})
