@@ -105,7 +105,7 @@ func TestMetricsAreSelected(t *testing.T) {
 				}
 			}
 		}
-		if queries < 25 {
+		if queries < 15 {
 			t.Errorf("%s: only %d names of metrics found", file, queries)
 		}
 	}
