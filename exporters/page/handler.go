@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/gmpulse/gmpulse/exporters/internal/profiling"
 )
 
 // handler routes by the end of the path, so that it works under any prefix.
@@ -14,6 +16,8 @@ type handler struct {
 	light limiter
 	gets  map[string]http.HandlerFunc // below api/v1/
 	posts map[string]http.Handler
+	// profiles answers below pprof/; nil if Config.NoProfiles is set.
+	profiles *profiling.Server
 }
 
 func newHandler(e *Exporter) *handler {
@@ -38,15 +42,26 @@ func newHandler(e *Exporter) *handler {
 	// send, whatever cookies or credentials the browser holds.
 	protection := http.NewCrossOriginProtection()
 	posts := map[string]http.Handler{"captures": protection.Handler(http.HandlerFunc(captures.servePost))}
-	return &handler{e: e, light: light, gets: gets, posts: posts}
+	h := &handler{e: e, light: light, gets: gets, posts: posts}
+	if !e.config.NoProfiles {
+		h.profiles = profiling.New(e.closing)
+	}
+	return h
 }
 
-const apiRoot = "/api/v1/"
+const (
+	apiRoot      = "/api/v1/"
+	profilesRoot = "/pprof/"
+)
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
 	if i := strings.LastIndex("/"+r.URL.Path, apiRoot); i >= 0 {
 		h.serveAPI(w, r, ("/" + r.URL.Path)[i+len(apiRoot):])
+		return
+	}
+	if i := strings.LastIndex("/"+r.URL.Path, profilesRoot); i >= 0 && h.profiles != nil {
+		h.profiles.Serve(w, r, ("/" + r.URL.Path)[i+len(profilesRoot):])
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

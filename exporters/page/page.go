@@ -69,6 +69,9 @@ type Config struct {
 	// MaxViewers is the maximum number of viewers, each of which has a connection. Others
 	// are answered 503. Zero means 128.
 	MaxViewers int
+	// NoProfiles omits the profiles of the process below pprof/. Default false: who may read the
+	// page may take profiles, one CPU profile and one execution trace at a time.
+	NoProfiles bool
 	// TraceURL is the address of a trace, with {trace_id} and optionally {span_id} in
 	// place of the ids, such as "http://localhost:16686/trace/{trace_id}". Empty means
 	// that ids are shown without a link.
@@ -127,6 +130,7 @@ type Exporter struct {
 	heavy   limiter // of requests that unpack much of the history
 	sending *reply.Budget
 	handler http.Handler
+	closing chan struct{} // closed by Shutdown
 
 	latest  atomic.Pointer[runtimeinfo.Snapshot] // nil before the first Export
 	mu      sync.Mutex                           // serializes Export
@@ -145,7 +149,7 @@ func New(c Config) (*Exporter, error) {
 	e := &Exporter{
 		config: c, history: newHistory(), store: newStore(), hub: newHub(c.MaxViewers),
 		boot:  strconv.FormatInt(time.Now().UnixNano(), 36),
-		heavy: make(limiter, 2), sending: reply.NewBudget(maxSending),
+		heavy: make(limiter, 2), sending: reply.NewBudget(maxSending), closing: make(chan struct{}),
 	}
 	e.rows = newRowBuilder(e.history)
 	if _, err := e.readAsset("index.html"); err != nil {
@@ -184,11 +188,14 @@ func (e *Exporter) Export(_ context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-// Shutdown ends the streams of all viewers. The handler continues to serve what the
-// Exporter has stored.
+// Shutdown ends the streams of all viewers and the profiles in progress. The handler continues
+// to serve what the Exporter has stored.
 func (e *Exporter) Shutdown(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.stopped {
+		close(e.closing)
+	}
 	e.stopped = true
 	e.hub.close()
 	return nil
