@@ -44,14 +44,14 @@ const leakGroups = `gmpulse_goroutine_group_goroutines{verdict=~"leak.*|stuck"}`
 // Expressions by service and version, and the recording rules in examples/deploy/prometheus
 // that have the same values.
 var (
-	instances   = byVersion{"count", "target_info", "instances:count"}
-	leaking     = byVersion{"count", "gmpulse_leak_suspects > 0", "leaking_instances:count"}
-	leaked      = byVersion{"sum", "sum by (job, instance) (" + leakGroups + ")", "leaking_goroutines:sum"}
-	goroutines  = byVersion{"sum", "gmpulse_goroutines", "goroutines:sum"}
-	headroom    = byVersion{"sum", "gmpulse_capacity_headroom_per_second", "headroom_per_second:sum"}
-	saturation  = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
-	anomalies   = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
-	allFigures  = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
+	instances    = byVersion{"count", "target_info", "instances:count"}
+	leaking      = byVersion{"count", "gmpulse_leak_suspects > 0", "leaking_instances:count"}
+	leaked       = byVersion{"sum", "sum by (job, instance) (" + leakGroups + ")", "leaking_goroutines:sum"}
+	goroutines   = byVersion{"sum", "gmpulse_goroutines", "goroutines:sum"}
+	headroom     = byVersion{"sum", "gmpulse_capacity_headroom_per_second", "headroom_per_second:sum"}
+	saturation   = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
+	anomalies    = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
+	allFigures   = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
 	recordPrefix = "gmpulse:version_"
 )
 
