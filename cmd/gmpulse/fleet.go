@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/prometheus/client_golang/api"
 	promapi "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -58,17 +60,41 @@ func fleet(ctx context.Context, f *fleetFlags, p printer) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range q.warnings {
+		fmt.Fprintln(p.progress, plain("gmpulse: Prometheus warns: "+w))
+	}
 	report.link(f.page)
 	if f.json {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
+		err = printJSON(p, report)
 	} else {
 		report.print(p)
 	}
 	if err == nil && f.fail && report.leaks() {
 		return errLeaks
 	}
+	return err
+}
+
+// printJSON writes v as JSON. Control characters, and those that change the direction of text,
+// are escaped: the output may be a terminal.
+func printJSON(p printer, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsGraphic(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	_, err = fmt.Fprintln(p.out, b.String())
 	return err
 }
 
@@ -84,18 +110,21 @@ func (f *fleetFlags) client() (api.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("-token-file: %w", err)
 		}
-		transport = bearer{transport, strings.TrimSpace(string(token))}
+		transport = bearer{transport, u.Host, strings.TrimSpace(string(token))}
 	}
 	return api.NewClient(api.Config{Address: f.prometheus, RoundTripper: transport})
 }
 
-// bearer adds a bearer token to requests.
+// bearer adds a bearer token to requests to a host, but not to others to which it redirects.
 type bearer struct {
-	next  http.RoundTripper
-	token string
+	next        http.RoundTripper
+	host, token string
 }
 
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != b.host {
+		return b.next.RoundTrip(r)
+	}
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
 	return b.next.RoundTrip(r)

@@ -124,8 +124,8 @@ type pageState struct {
 // Columns of the page's history that top shows.
 var topColumns = []string{
 	"go.goroutine.count", "process.cpu.time.user", "process.cpu.time.system", "process.memory.usage",
-	"gmpulse.schedule.duration.p99", "gmpulse.root_spans.ended", "gmpulse.root_span.active*",
-	"gmpulse.capacity.saturation", "band.expected:go.goroutine.count",
+	"gmpulse.schedule.duration.p99", "gmpulse.root_spans.ended",
+	"gmpulse.capacity.saturation", "band.expected:goroutines",
 }
 
 // readAll reads all pages at once.
@@ -231,7 +231,10 @@ func (c *pageClient) get(ctx context.Context, route string, query url.Values, v 
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s answers %s; is this the address of a page?", u.Path, resp.Status)
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+		return fmt.Errorf("%s answers no JSON; is this the address of a page? (%w)", u.Path, err)
+	}
+	return nil
 }
 
 func printPages(p printer, states []pageState) {
@@ -260,7 +263,7 @@ func (s *pageState) row() []string {
 	}
 	return []string{
 		s.address, s.service, dash(s.version), short(time.Since(s.start).Round(time.Second)),
-		number(s.values["go.goroutine.count"]), number(s.values["band.expected:go.goroutine.count"]),
+		number(s.values["go.goroutine.count"]), number(s.values["band.expected:goroutines"]),
 		cell(cpu, "%.2f"), bytesText(s.values["process.memory.usage"]), secondsText(s.values["gmpulse.schedule.duration.p99"]),
 		cell(s.values["gmpulse.root_spans.ended"], "%.1f"), share(s.values["gmpulse.capacity.saturation"]), verdict,
 	}
