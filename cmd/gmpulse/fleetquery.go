@@ -169,7 +169,7 @@ func (q *fleetQuery) firstValues(ctx context.Context, f byVersion, r promapi.Ran
 	q.warn(warnings)
 	matrix, ok := value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered a range query with a %s", value.Type())
+		return nil, fmt.Errorf("answer to a range query: a %s, want a matrix", value.Type())
 	}
 	all := make(map[versionKey]time.Time, len(matrix))
 	for _, s := range matrix {
@@ -251,7 +251,7 @@ func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, er
 	q.warn(warnings)
 	v, ok := value.(model.Vector)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered %q with a %s", query, value.Type())
+		return nil, fmt.Errorf("answer to %q: a %s, want a vector", query, value.Type())
 	}
 	return v, nil
 }
