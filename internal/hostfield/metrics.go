@@ -101,8 +101,10 @@ func Metrics() (all [Count]runtimeinfo.Metric) {
 	}
 	for f := range rows {
 		r := &rows[f]
-		all[f] = runtimeinfo.Metric{Name: r.name, Unit: r.unit, Kind: r.kind, Help: r.help, Detail: r.detail,
-			Attr: runtimeinfo.Attr{Key: r.attr.key, Value: r.attr.value}}
+		all[f] = runtimeinfo.Metric{
+			Name: r.name, Unit: r.unit, Kind: r.kind, Help: r.help, Detail: r.detail,
+			Attr: runtimeinfo.Attr{Key: r.attr.key, Value: r.attr.value},
+		}
 	}
 	for _, f := range []Field{ProcessMemoryRSS, ProcessFDs, CPUUsable} {
 		all[f].Headline = true
