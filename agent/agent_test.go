@@ -162,7 +162,7 @@ func TestServerAnswersAllRoutes(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &h); err != nil {
 		t.Fatal(err)
 	}
-	if code != http.StatusOK || h.Status != "ok" || h.Age == nil || len(h.Exporters) != 2 || h.Exporters[0].State != "ok" {
+	if code != http.StatusOK || h.Status != "ok" || h.Age == nil || len(h.Exporters) != 3 || h.Exporters[0].State != "ok" {
 		t.Errorf("healthz answers %d: %s", code, body)
 	}
 	if code, body := get(t, a.URL()); code != http.StatusOK || !strings.Contains(body, `href="metrics"`) {

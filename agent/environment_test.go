@@ -143,7 +143,7 @@ func TestIntervalsOfExporters(t *testing.T) {
 			}
 			defer stop(t, a)
 			want := map[string]time.Duration{
-				"prometheus": time.Second, "page": time.Second, "evidence": time.Second,
+				"prometheus": time.Second, "page": time.Second, "evidence": time.Second, "incident_log": time.Second,
 				"fluentd": tt.want, "own": 10 * time.Second, "slow": time.Hour,
 			}
 			for _, x := range a.Stats().Exporters {

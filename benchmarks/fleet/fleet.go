@@ -16,9 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gmpulse/gmpulse/agent/engine"
-	"github.com/gmpulse/gmpulse/exporters/prom"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/agent"
 )
 
 const (
@@ -32,7 +30,7 @@ type fleet struct {
 	instances int
 	server    *http.Server
 	address   string
-	engine    *engine.Engine
+	agent     *agent.Agent
 	metrics   http.Handler // of the real agent
 	deployed  atomic.Bool
 	leaks     atomic.Bool
@@ -43,21 +41,11 @@ type fleet struct {
 }
 
 func newFleet(instances int) (*fleet, error) {
-	e, err := prom.New(prom.Config{})
+	a, err := agent.Start(agent.WithListen("off"), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{instances: instances, metrics: e.Handler()}
-	f.engine, err = engine.New(
-		engine.WithExporter("prometheus", e),
-		engine.WithResource(runtimeinfo.Attr{Key: "service.name", Value: "shop"}),
-		engine.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		return nil, err
-	}
-	if err := f.engine.Start(context.Background()); err != nil {
-		return nil, err
-	}
+	f := &fleet{instances: instances, agent: a, metrics: a.Handler()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -78,7 +66,7 @@ func (f *fleet) close() {
 	_ = f.server.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_ = f.engine.Stop(ctx)
+	_ = f.agent.Stop(ctx)
 }
 
 // targets returns the instances in the format of Prometheus's file_sd.
@@ -156,7 +144,7 @@ func (f *fleet) instance(text string, n int) string {
 	suspects := 0
 	if leaks {
 		suspects = 1
-		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"checkout.go:42\",entry=\"shop.(*Cart).watch\",root_span=\"POST /checkout\",verdict=\"leak\"} %d\n", 1000+n)
+		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"shop.(*Cart).watch (cart.go:42)\",entry=\"shop.(*Cart).watch\",verdict=\"leak\",incident_site=\"shop.(*Cart).watch (cart.go:42)\",incident_root=\"POST /checkout\"} %d\n", 1000+n)
 	}
 	fmt.Fprintf(&b, "gmpulse_leak_suspects %d\n", suspects)
 	return b.String()

@@ -203,7 +203,7 @@ func (b *bench) costs(ctx context.Context) error {
 	for _, c := range []struct{ name, query, format string }{
 		{"series in memory", "prometheus_tsdb_head_series", "%.0f\n"},
 		{"series of an instance", "avg(scrape_samples_scraped{job=\"gmpulse\"})", "%.0f\n"},
-		{"samples a second", "rate(prometheus_tsdb_head_samples_appended_total[1m])", "%.0f\n"},
+		{"samples a second", "sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))", "%.0f\n"},
 		{"memory of Prometheus", "process_resident_memory_bytes{job=\"prometheus\"} / 1e6", "%.0f MB\n"},
 		{"CPU of Prometheus", "rate(process_cpu_seconds_total{job=\"prometheus\"}[1m])", "%.3f cores\n"},
 		{"duration of a scrape", "avg(scrape_duration_seconds{job=\"gmpulse\"}) * 1e3", "%.1f ms\n"},
@@ -318,6 +318,7 @@ func get(h http.Handler, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.Host, r.RemoteAddr = "localhost", "127.0.0.1:1" // the agent answers clients on this machine only
 	w := &recorder{header: http.Header{}}
 	h.ServeHTTP(w, r)
 	return w.body.String(), nil

@@ -14,8 +14,11 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/prometheus/client_golang/api"
 	promapi "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -58,11 +61,12 @@ func fleet(ctx context.Context, f *fleetFlags, p printer) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range q.warnings {
+		fmt.Fprintln(p.progress, plain("gmpulse: Prometheus warns: "+w))
+	}
 	report.link(f.page)
 	if f.json {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
+		err = printJSON(p, report)
 	} else {
 		report.print(p)
 	}
@@ -72,30 +76,56 @@ func fleet(ctx context.Context, f *fleetFlags, p printer) error {
 	return err
 }
 
+// printJSON writes v as JSON. Control characters, and those that change the direction of text,
+// are escaped: the output may be a terminal.
+func printJSON(p printer, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsGraphic(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	_, err = fmt.Fprintln(p.out, b.String())
+	return err
+}
+
 // client returns a client of the Prometheus at the address of -prometheus.
 func (f *fleetFlags) client() (api.Client, error) {
 	u, err := url.Parse(f.prometheus)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%w: fleet needs -prometheus with an address such as http://localhost:9090", errUsage)
 	}
-	var transport http.RoundTripper = http.DefaultTransport
+	transport := http.DefaultTransport
 	if f.tokenFile != "" {
 		token, err := os.ReadFile(f.tokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("-token-file: %w", err)
 		}
-		transport = bearer{transport, strings.TrimSpace(string(token))}
+		transport = bearer{transport, u.Host, strings.TrimSpace(string(token))}
 	}
 	return api.NewClient(api.Config{Address: f.prometheus, RoundTripper: transport})
 }
 
-// bearer adds a bearer token to requests.
+// bearer adds a bearer token to requests to a host, but not to others to which it redirects.
 type bearer struct {
-	next  http.RoundTripper
-	token string
+	next        http.RoundTripper
+	host, token string
 }
 
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != b.host {
+		return b.next.RoundTrip(r)
+	}
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
 	return b.next.RoundTrip(r)
@@ -154,22 +184,13 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		figures[f.record] = v
 	}
 	if len(figures[instances.record]) == 0 {
-		return nil, errors.New("Prometheus has no target_info of such a service; it scrapes no gmpulse, or drops target_info")
+		return nil, errors.New("there is no target_info of such a service: Prometheus scrapes no gmpulse, or drops target_info")
 	}
-	seen, err := q.first(ctx, instances)
-	if err != nil {
-		return nil, err
-	}
-	began, err := q.first(ctx, leaking)
-	if err != nil {
-		return nil, err
-	}
-	sites, err := q.sites(ctx)
-	if err != nil {
-		return nil, err
-	}
-	worst, err := q.instances(ctx)
-	if err != nil {
+	seen, errSeen := q.first(ctx, instances)
+	began, errBegan := q.first(ctx, leaking)
+	sites, errSites := q.sites(ctx)
+	worst, errWorst := q.instances(ctx)
+	if err := errors.Join(errSeen, errBegan, errSites, errWorst); err != nil {
 		return nil, err
 	}
 	r := &fleetReport{Time: q.now}
@@ -260,8 +281,8 @@ func (r *fleetReport) print(p printer) {
 	rows := [][]string{{"service", "version", "first seen", "instances", "leak", "goroutines", "of these leaked", "unusual", "busiest", "headroom/s"}}
 	for _, v := range r.Versions[:min(len(r.Versions), p.top)] {
 		rows = append(rows, []string{
-			v.Service, v.Version, clock(v.FirstSeen), fmt.Sprint(v.Instances), fmt.Sprint(v.Leaking), fmt.Sprintf("%.0f", v.Goroutines),
-			fmt.Sprint(v.Leaked), fmt.Sprint(v.Anomalous), share(v.Saturation), number(v.Headroom),
+			v.Service, v.Version, clock(v.FirstSeen), strconv.Itoa(v.Instances), strconv.Itoa(v.Leaking), fmt.Sprintf("%.0f", v.Goroutines),
+			strconv.Itoa(v.Leaked), strconv.Itoa(v.Anomalous), share(v.Saturation), number(v.Headroom),
 		})
 	}
 	p.table(rows)

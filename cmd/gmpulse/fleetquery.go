@@ -28,6 +28,8 @@ type fleetQuery struct {
 	now     time.Time
 	within  time.Duration // how far back the first instance and the first leak are looked for
 	top     int
+	// warnings are what the server says of its answers, such as that a part of a fleet is missing.
+	warnings []string
 	// recorded reports whether Prometheus has the recording rules by version. They replace
 	// the queries that read every instance.
 	recorded bool
@@ -44,14 +46,14 @@ const leakGroups = `gmpulse_goroutine_group_goroutines{verdict=~"leak.*|stuck"}`
 // Expressions by service and version, and the recording rules in examples/deploy/prometheus
 // that have the same values.
 var (
-	instances   = byVersion{"count", "target_info", "instances:count"}
-	leaking     = byVersion{"count", "gmpulse_leak_suspects > 0", "leaking_instances:count"}
-	leaked      = byVersion{"sum", "sum by (job, instance) (" + leakGroups + ")", "leaking_goroutines:sum"}
-	goroutines  = byVersion{"sum", "gmpulse_goroutines", "goroutines:sum"}
-	headroom    = byVersion{"sum", "gmpulse_capacity_headroom_per_second", "headroom_per_second:sum"}
-	saturation  = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
-	anomalies   = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
-	allFigures  = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
+	instances    = byVersion{"count", "target_info", "instances:count"}
+	leaking      = byVersion{"count", "gmpulse_leak_suspects > 0", "leaking_instances:count"}
+	leaked       = byVersion{"sum", "sum by (job, instance) (" + leakGroups + ")", "leaking_goroutines:sum"}
+	goroutines   = byVersion{"sum", "gmpulse_goroutines", "goroutines:sum"}
+	headroom     = byVersion{"sum", "gmpulse_capacity_headroom_per_second", "headroom_per_second:sum"}
+	saturation   = byVersion{"max", "gmpulse_capacity_saturation_ratio", "saturation_ratio:max"}
+	anomalies    = byVersion{"count", "max by (job, instance) (gmpulse_anomaly) == 1", "anomalous_instances:count"}
+	allFigures   = []byVersion{instances, leaking, leaked, goroutines, headroom, saturation, anomalies}
 	recordPrefix = "gmpulse:version_"
 )
 
@@ -103,7 +105,7 @@ func (q *fleetQuery) figure(ctx context.Context, f byVersion) (figure, error) {
 	}
 	all := make(figure, len(v))
 	for _, s := range v {
-		if x := float64(s.Value); !math.IsNaN(x) {
+		if x := float64(s.Value); !math.IsNaN(x) && !math.IsInf(x, 0) {
 			all[keyOf(s.Metric)] = x
 		}
 	}
@@ -114,25 +116,65 @@ func keyOf(m model.Metric) versionKey {
 	return versionKey{string(m[serviceLabel]), string(m[versionLabel])}
 }
 
+// Resolution of the times of first values. The first query has coarseSteps steps. If these are
+// longer than scrapeInterval, up to maxRefined of the times that it finds are looked for again,
+// within their step.
+const (
+	coarseSteps    = 240
+	scrapeInterval = 15 * time.Second
+	maxRefined     = 8
+)
+
 // first returns the time of the first value of f for each version, and whether the version
-// had a value at the beginning of the range already. The resolution is a 240th of the range.
+// had a value at the beginning of the range already.
 func (q *fleetQuery) first(ctx context.Context, f byVersion) (map[versionKey]beginning, error) {
-	const steps = 240
-	step := max(q.within/steps, 15*time.Second)
+	step := max(q.within/coarseSteps, scrapeInterval)
 	from := q.now.Add(-q.within)
-	value, _, _, err := q.api.QueryRange(ctx, q.query(f), promapi.Range{Start: from, End: q.now, Step: step})
+	times, err := q.firstValues(ctx, f, promapi.Range{Start: from, End: q.now, Step: step})
 	if err != nil {
-		return nil, explained(err)
+		return nil, err
 	}
+	all := make(map[versionKey]beginning, len(times))
+	var refined []time.Time
+	for key, at := range times {
+		all[key] = beginning{at, at.Sub(from) < step}
+		if !all[key].before && !slices.ContainsFunc(refined, at.Equal) {
+			refined = append(refined, at)
+		}
+	}
+	if step == scrapeInterval {
+		return all, nil
+	}
+	slices.SortFunc(refined, func(a, b time.Time) int { return b.Compare(a) }) // the newest matter most
+	for _, at := range refined[:min(len(refined), maxRefined)] {
+		finer, err := q.firstValues(ctx, f, promapi.Range{Start: at.Add(-step), End: at, Step: scrapeInterval})
+		if err != nil {
+			return nil, err
+		}
+		for key, exact := range finer {
+			if times[key].Equal(at) {
+				all[key] = beginning{exact, false}
+			}
+		}
+	}
+	return all, nil
+}
+
+// firstValues returns the time of the first value of f in a range, for each version.
+func (q *fleetQuery) firstValues(ctx context.Context, f byVersion, r promapi.Range) (map[versionKey]time.Time, error) {
+	value, warnings, _, err := q.api.QueryRange(ctx, q.query(f), r)
+	if err != nil {
+		return nil, explained(ctx, err)
+	}
+	q.warn(warnings)
 	matrix, ok := value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered a range query with a %s", value.Type())
+		return nil, fmt.Errorf("answer to a range query: a %s, want a matrix", value.Type())
 	}
-	all := map[versionKey]beginning{}
+	all := make(map[versionKey]time.Time, len(matrix))
 	for _, s := range matrix {
 		if len(s.Values) > 0 {
-			at := s.Values[0].Timestamp.Time()
-			all[keyOf(s.Metric)] = beginning{at, at.Sub(from) < step}
+			all[keyOf(s.Metric)] = s.Values[0].Timestamp.Time()
 		}
 	}
 	return all, nil
@@ -156,13 +198,13 @@ type site struct {
 
 // sites returns the places of each version at which most goroutines leak.
 func (q *fleetQuery) sites(ctx context.Context) ([]site, error) {
-	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, site, root_span, verdict) (%s))",
+	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, incident_site, incident_root, verdict) (%s))",
 		serviceLabel, versionLabel, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
 // instances returns the instances in which most goroutines leak at one place.
 func (q *fleetQuery) instances(ctx context.Context) ([]site, error) {
-	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, site, root_span, verdict) (%s))",
+	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, incident_site, incident_root, verdict) (%s))",
 		q.top, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
@@ -173,9 +215,12 @@ func (q *fleetQuery) worst(ctx context.Context, query string) ([]site, error) {
 	}
 	all := make([]site, 0, len(v))
 	for _, s := range v {
+		if x := float64(s.Value); math.IsNaN(x) || math.IsInf(x, 0) {
+			continue
+		}
 		all = append(all, site{
-			Version: keyOf(s.Metric), Instance: string(s.Metric["instance"]), Site: string(s.Metric["site"]),
-			Root: string(s.Metric["root_span"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
+			Version: keyOf(s.Metric), Instance: string(s.Metric["instance"]), Site: string(s.Metric["incident_site"]),
+			Root: string(s.Metric["incident_root"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
 		})
 	}
 	slices.SortFunc(all, func(a, b site) int {
@@ -199,19 +244,32 @@ func compareDescending(a, b float64) int {
 }
 
 func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, error) {
-	value, _, _, err := q.api.Query(ctx, query, q.now)
+	value, warnings, _, err := q.api.Query(ctx, query, q.now)
 	if err != nil {
-		return nil, explained(err)
+		return nil, explained(ctx, err)
 	}
+	q.warn(warnings)
 	v, ok := value.(model.Vector)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered %q with a %s", query, value.Type())
+		return nil, fmt.Errorf("answer to %q: a %s, want a vector", query, value.Type())
 	}
 	return v, nil
 }
 
-// explained adds the details of an error of the API, which its text lacks.
-func explained(err error) error {
+// warn adds warnings that are new.
+func (q *fleetQuery) warn(warnings promapi.Warnings) {
+	for _, w := range warnings {
+		if !slices.Contains(q.warnings, w) {
+			q.warnings = append(q.warnings, w)
+		}
+	}
+}
+
+// explained adds what the text of an error of the API lacks: its details, or why ctx ended.
+func explained(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("Prometheus: %w", cause)
+	}
 	if e := (*promapi.Error)(nil); errors.As(err, &e) && e.Detail != "" {
 		return fmt.Errorf("Prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
 	}

@@ -186,8 +186,8 @@ func TestErrorsHaveAMessageAndAStatus(t *testing.T) {
 	}{
 		{nil, statusUsage, "no command"},
 		{[]string{"nope"}, statusUsage, `unknown command "nope"`},
-		{[]string{"trace"}, statusUsage, "needs one argument"},
-		{[]string{"trace", "-top", "0", bad}, statusUsage, "a positive number"},
+		{[]string{"trace"}, statusUsage, "takes 1 argument"},
+		{[]string{"trace", "-top", "0", bad}, statusUsage, "-top must be positive"},
 		{[]string{"trace", "-x", bad}, statusUsage, "-x"},
 		{[]string{"trace", filepath.Join(dir, "none")}, statusFailed, "none"},
 		{[]string{"trace", dir}, statusFailed, "is a directory"},

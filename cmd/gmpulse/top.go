@@ -15,6 +15,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,21 +48,9 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 	if f.every < 100*time.Millisecond {
 		return fmt.Errorf("%w: -every must be at least 100ms", errUsage)
 	}
-	token := ""
-	if f.tokenFile != "" {
-		b, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return fmt.Errorf("-token-file: %w", err)
-		}
-		token = strings.TrimSpace(string(b))
-	}
-	pages := make([]*pageClient, len(addresses))
-	for i, a := range addresses {
-		base, err := pageURL(a)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
-		}
-		pages[i] = &pageClient{base: base, token: token}
+	pages, err := f.pages(addresses)
+	if err != nil {
+		return err
 	}
 	once := f.once || !isTerminal(p.out)
 	states := readAll(ctx, pages)
@@ -85,6 +74,27 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 		}
 		states = readAll(ctx, pages)
 	}
+}
+
+// pages returns a client for each address.
+func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
+	token := ""
+	if f.tokenFile != "" {
+		b, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("-token-file: %w", err)
+		}
+		token = strings.TrimSpace(string(b))
+	}
+	all := make([]*pageClient, len(addresses))
+	for i, a := range addresses {
+		base, err := pageURL(a)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		all[i] = &pageClient{base: base, token: token}
+	}
+	return all, nil
 }
 
 // pageURL returns the address of a page. The scheme is http and the path /debug/gmpulse/ unless
@@ -124,8 +134,8 @@ type pageState struct {
 // Columns of the page's history that top shows.
 var topColumns = []string{
 	"go.goroutine.count", "process.cpu.time.user", "process.cpu.time.system", "process.memory.usage",
-	"gmpulse.schedule.duration.p99", "gmpulse.root_spans.ended", "gmpulse.root_span.active*",
-	"gmpulse.capacity.saturation", "band.expected:go.goroutine.count",
+	"gmpulse.schedule.duration.p99", "gmpulse.root_spans.ended",
+	"gmpulse.capacity.saturation", "band.expected:goroutines",
 }
 
 // readAll reads all pages at once.
@@ -157,8 +167,8 @@ func (c *pageClient) read(ctx context.Context) pageState {
 	var history struct {
 		Columns map[string][]*float64 `json:"columns"`
 	}
-	last := fmt.Sprint(meta.To - 5000)
-	if s.err = c.get(ctx, "history", url.Values{"from": {last}, "to": {fmt.Sprint(meta.To)}, "key": topColumns}, &history); s.err != nil {
+	last := strconv.FormatInt(meta.To-5000, 10)
+	if s.err = c.get(ctx, "history", url.Values{"from": {last}, "to": {strconv.FormatInt(meta.To, 10)}, "key": topColumns}, &history); s.err != nil {
 		return s
 	}
 	for name, values := range history.Columns {
@@ -231,7 +241,10 @@ func (c *pageClient) get(ctx context.Context, route string, query url.Values, v 
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s answers %s; is this the address of a page?", u.Path, resp.Status)
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+		return fmt.Errorf("%s answers no JSON; is this the address of a page? (%w)", u.Path, err)
+	}
+	return nil
 }
 
 func printPages(p printer, states []pageState) {
@@ -260,7 +273,7 @@ func (s *pageState) row() []string {
 	}
 	return []string{
 		s.address, s.service, dash(s.version), short(time.Since(s.start).Round(time.Second)),
-		number(s.values["go.goroutine.count"]), number(s.values["band.expected:go.goroutine.count"]),
+		number(s.values["go.goroutine.count"]), number(s.values["band.expected:goroutines"]),
 		cell(cpu, "%.2f"), bytesText(s.values["process.memory.usage"]), secondsText(s.values["gmpulse.schedule.duration.p99"]),
 		cell(s.values["gmpulse.root_spans.ended"], "%.1f"), share(s.values["gmpulse.capacity.saturation"]), verdict,
 	}

@@ -105,8 +105,35 @@ func TestMetricsAreSelected(t *testing.T) {
 				}
 			}
 		}
-		if queries < 25 {
+		if queries < 15 {
 			t.Errorf("%s: only %d names of metrics found", file, queries)
+		}
+	}
+}
+
+// The labels by which rules, dashboards and the command fleet group series exist. A label that does
+// not exist is valid in a query and empty in its answer.
+func TestLabelsExist(t *testing.T) {
+	known := map[string]bool{"job": true, "instance": true, "le": true, "service_name": true, "service_version": true}
+	for _, label := range regexp.MustCompile(`[{,](\w+)=`).FindAllStringSubmatch(read(t, "../../exporters/prom/testdata/names.golden"), -1) {
+		known[label[1]] = true // of metrics with a fixed label
+	}
+	for _, m := range catalogue.All() {
+		for _, key := range m.Keys {
+			known[strings.ReplaceAll(key, ".", "_")] = true
+		}
+	}
+	for _, file := range []string{"prometheus/rules.yml", "grafana/dashboard.json", "grafana/fleet.json", "../../cmd/gmpulse/fleetquery.go"} {
+		lists := regexp.MustCompile(`\b(?:by|without|on) ?\(([\w%, ]+)\)`).FindAllStringSubmatch(read(t, file), -1)
+		if len(lists) < 3 {
+			t.Errorf("%s: only %d lists of labels found", file, len(lists))
+		}
+		for _, list := range lists {
+			for _, label := range strings.Split(list[1], ",") {
+				if label = strings.TrimSpace(label); label != "%s" && !known[label] {
+					t.Errorf("%s: no metric has the label %s", file, label)
+				}
+			}
 		}
 	}
 }

@@ -26,7 +26,7 @@ func ExampleRun() {
 
 func ExampleSnapshot() {
 	for p := range exporttest.Snapshot().Points() {
-		if p.Metric.Headline {
+		if p.Metric.Headline && p.Metric.Keys == nil {
 			fmt.Println(p.Metric.Key(), p.Number, p.Metric.Unit)
 		}
 	}

@@ -39,7 +39,7 @@ var libraries = map[string][]string{
 	"./exporters/evidence":     {"github.com/google/pprof/profile"},
 	"./exporters/exporttest":   {"go.uber.org/goleak"},
 	"./exporters/page":         {"github.com/google/pprof/profile"},
-	"./exporters/otlp":         {"go.opentelemetry.io/otel/"},
+	"./exporters/otlp":         {"go.opentelemetry.io/otel"},
 	"./exporters/prom":         {"github.com/prometheus/"},
 	"./exporters/fluentd":      {"github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
 	"./exporters/spool":        {"go.etcd.io/bbolt"},
