@@ -366,6 +366,34 @@ func TestNewNamesInvalidFields(t *testing.T) {
 	}
 }
 
+// The address of a robot is a secret, also if it is malformed.
+func TestNewHidesTheAddress(t *testing.T) {
+	for _, address := range []string{"hooks.slack.com/services/T/B/s3cret", "ftp://host/s3cret", "https://me:s3cret@ho st/s3cret", "//host/s3cret", "/s3cret"} {
+		if _, err := webhook.New(webhook.Config{URL: address}); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// The services refuse the JSON that is sent to an address without the prefix of a service. Nobody
+// would learn of it before the first incident.
+func TestNewNamesTheFormatOfAService(t *testing.T) {
+	for address, format := range map[string]webhook.Format{
+		"https://hooks.slack.com/services/T/B/s3cret":              webhook.Slack,
+		"https://open.feishu.cn/open-apis/bot/v2/hook/s3cret":      webhook.Feishu,
+		"https://open.larksuite.com/open-apis/bot/v2/hook/s3cret":  webhook.Feishu,
+		"https://oapi.dingtalk.com/robot/send?access_token=s3cret": webhook.DingTalk,
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=s":   webhook.WeCom,
+	} {
+		if _, err := webhook.New(webhook.Config{URL: address}); err == nil || !strings.Contains(err.Error(), "want "+string(format)) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if _, err := webhook.New(webhook.Config{URL: address, Format: format}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A receiver of JSON verifies the signature before it reads a request.
 func ExampleVerify() {
 	receive := func(w http.ResponseWriter, r *http.Request) {
