@@ -154,6 +154,24 @@ func TestBodies(t *testing.T) {
 	if x := got.Events[0]; x.ID == "" || x.Time != "2026-01-02T03:04:05.578Z" || x.Message == "" || x.Incident["phase"] != "opened" || x.Incident["size"] != 1042.0 || x.Incident["root_span"] != "POST /checkout" {
 		t.Errorf("%+v", x)
 	}
+	if strings.Contains(body, `"incident.`) {
+		t.Errorf("the incident is in the request twice:\n%s", body)
+	}
+}
+
+// A leak is closed when the agent stops. That does not mean that it is repaired.
+func TestClosedIsNotCalledRepaired(t *testing.T) {
+	e, s := newExporter(t, webhook.Config{Format: webhook.Feishu})
+	x := exporttest.Event()
+	closed := *x.Incident
+	closed.Phase = runtimeinfo.IncidentClosed
+	x.Incident = &closed
+	if err := e.Export(t.Context(), exporttest.Snapshot().WithEvents([]runtimeinfo.Event{x})); err != nil {
+		t.Fatal(err)
+	}
+	if body := s.bodies[0]; !strings.Contains(body, "[gmpulse 关闭]") {
+		t.Errorf("%s", body)
+	}
 }
 
 // sum is the HMAC-SHA256 that the services describe.
