@@ -4,7 +4,7 @@ package tracectx
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -30,8 +30,9 @@ func (p *Processor) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
 	for name, n := range ended {
 		o.Ended = append(o.Ended, runtimeinfo.NameCount{Name: name, Count: n})
 	}
-	slices.SortFunc(o.Ended, func(x, y runtimeinfo.NameCount) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name))
+	sort.Slice(o.Ended, func(i, j int) bool {
+		x, y := o.Ended[i], o.Ended[j]
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Name, y.Name)) < 0
 	})
 	o.Ended = o.Ended[:min(len(o.Ended), maxEndedNames)]
 	return o, len(o.Names) > 0

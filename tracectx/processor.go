@@ -135,13 +135,13 @@ func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadW
 		j.identify(id, span.StartTime())
 		return
 	}
-	s := newSlot(id, span.StartTime())
+	s := newSlot(&id, span.StartTime())
 	s.source = from.id
 	p.add(&beginning{ctx: ctx, key: keyOf(id.SpanID()), span: span}, span.Name(), &s, &from.closed) //nolint:contextcheck // the context is in the beginning
 }
 
 // newSlot returns the slot of a span without what add sets.
-func newSlot(id trace.SpanContext, start time.Time) slot {
+func newSlot(id *trace.SpanContext, start time.Time) slot {
 	s := slot{trace: id.TraceID(), start: nanoseconds(start)}
 	if id.IsSampled() {
 		s.flags = sampled

@@ -106,7 +106,7 @@ func (t *tracer) add(ctx, within context.Context, id trace.SpanContext, name str
 	if start.IsZero() {
 		start = time.Now()
 	}
-	s := newSlot(id, start)
+	s := newSlot(&id, start)
 	b := &beginning{ctx: ctx, key: keyOf(id.SpanID()), kind: c.SpanKind()}
 	added = t.processor.add(b, name, &s, &t.processor.direct.closed)
 	return t.processor.labelContext(within, b.key, s.trace, name), added

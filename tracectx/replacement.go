@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,7 +106,7 @@ func (c *candidates) take() (frequent []candidate) {
 		}
 	}
 	c.waiting = c.waiting[:0]
-	slices.SortStableFunc(frequent, func(x, y candidate) int { return cmp.Compare(y.count, x.count) })
+	sort.SliceStable(frequent, func(i, j int) bool { return frequent[i].count > frequent[j].count })
 	return frequent
 }
 

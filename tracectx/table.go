@@ -76,6 +76,15 @@ type slot struct {
 	events uint8 // number of events that it has got, see longSpans
 }
 
+// set copies a span that begins. It copies each field, because the caller has just
+// written them one by one: a copy of the whole slot reads wider words and stalls until
+// those writes have left the store buffer.
+func (s *slot) set(x *slot, name uint16) {
+	s.trace, s.start, s.seen = x.trace, x.start, notSeen
+	s.born, s.stack, s.label, s.source = x.born, x.stack, x.label, x.source
+	s.name, s.began, s.flags, s.events = name, name, x.flags, 0
+}
+
 // refs are the pointers that some spans need.
 type refs struct {
 	span   sdktrace.ReadWriteSpan // to add events to
@@ -125,9 +134,8 @@ func (t *table) add(key uint64, x *slot, name *rootName, r refs, closed *atomic.
 	case i >= t.limit || i >= room:
 		t.full.Add(1)
 	default:
-		s.keys[i], s.slots[i] = key, *x
-		y := &s.slots[i] // changing x just before the copy would stall the copy
-		y.seen, y.name, y.began = notSeen, index, index
+		s.keys[i] = key
+		s.slots[i].set(x, index)
 		if r.span != nil || r.before != nil {
 			if s.refs == nil {
 				s.refs = new([room]refs)

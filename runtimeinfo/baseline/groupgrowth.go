@@ -3,8 +3,7 @@
 package baseline
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -59,6 +58,6 @@ func (g *groupGrowth) largest() (found []grownGroup) {
 			found = append(found, grownGroup{n, by})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b grownGroup) int { return cmp.Compare(b.by, a.by) })
+	sort.SliceStable(found, func(i, j int) bool { return found[i].by > found[j].by })
 	return found[:min(3, len(found))]
 }

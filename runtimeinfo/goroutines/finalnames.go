@@ -5,7 +5,7 @@ package goroutines
 import (
 	"cmp"
 	"math"
-	"slices"
+	"sort"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -42,8 +42,8 @@ func finalNames(r Root, epochs []epochCount) []Root {
 	for name, n := range ended {
 		roots = append(roots, Root{Name: name, Count: int(math.Round(float64(r.Count) * float64(n) / float64(all))), Examples: r.Examples})
 	}
-	slices.SortFunc(roots, func(a, b Root) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	sort.Slice(roots, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(roots[j].Count, roots[i].Count), cmp.Compare(roots[i].Name, roots[j].Name)) < 0
 	})
 	return roots
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 )
 
 // report joins the verdicts that have one cause into incidents, and makes events of new ones.
@@ -82,7 +83,7 @@ func (t *groupTracker) joinIncidents() {
 		}
 	}
 	for _, o := range t.open {
-		slices.SortFunc(o.Also, Key.compare)
+		sort.Slice(o.Also, func(i, j int) bool { return o.Also[i].compare(o.Also[j]) < 0 })
 		if o.leader == nil {
 			t.setHint(o)
 		}

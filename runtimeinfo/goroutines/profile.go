@@ -11,6 +11,7 @@ import (
 	"maps"
 	"runtime/pprof"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -217,7 +218,7 @@ func (g *grouper) group(x *sampleGroup) Group {
 	for labels, n := range x.origins {
 		out.Origins = append(out.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
 	}
-	slices.SortFunc(out.Origins, Origin.compare)
+	sort.Slice(out.Origins, func(i, j int) bool { return out.Origins[i].compare(out.Origins[j]) < 0 })
 	if len(out.Origins) > maxOrigins {
 		out.Origins = slices.Clone(out.Origins[:maxOrigins])
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -229,8 +230,9 @@ func (t *groupTracker) incidents() []Verdict {
 		v.Also = slices.Clone(v.Also)
 		all = append(all, v)
 	}
-	slices.SortFunc(all, func(a, b Verdict) int {
-		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(b.Count, a.Count), a.Key.compare(b.Key))
+	sort.Slice(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(b.Count, a.Count), a.Key.compare(b.Key)) < 0
 	})
 	return all
 }

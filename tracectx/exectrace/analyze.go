@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -154,7 +155,7 @@ func (a *analyzer) finish() *Window {
 	for id, p := range a.processors {
 		w.Processors = append(w.Processors, Processor{ID: int(id), Busy: p.at(a.now)})
 	}
-	slices.SortFunc(w.Processors, func(p, q Processor) int { return cmp.Compare(p.ID, q.ID) })
+	sort.Slice(w.Processors, func(i, j int) bool { return w.Processors[i].ID < w.Processors[j].ID })
 	if a.events > 0 {
 		a.queue.advance(a.now)
 	}

@@ -3,10 +3,9 @@
 package exectrace
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -84,7 +83,7 @@ func (b *Breakdown) String() string {
 	for c, d := range b.Self.All() {
 		parts = append(parts, part{d, c})
 	}
-	slices.SortStableFunc(parts, func(x, y part) int { return cmp.Compare(y.time, x.time) })
+	sort.SliceStable(parts, func(i, j int) bool { return parts[i].time > parts[j].time })
 	texts := make([]string, len(parts))
 	for i, p := range parts {
 		texts[i] = fmt.Sprintf("%v %v", p.time, p.cause)
@@ -136,5 +135,5 @@ func (b *Breakdown) addWaker(c Cause, site, span string, waited time.Duration) {
 }
 
 func sortWakers(w []Waker) {
-	slices.SortFunc(w, func(x, y Waker) int { return cmp.Compare(y.Time, x.Time) })
+	sort.Slice(w, func(i, j int) bool { return w[i].Time > w[j].Time })
 }

@@ -3,8 +3,8 @@
 package exectrace
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/exp/trace"
@@ -255,7 +255,7 @@ func (t *tracker) recording() *goroutines.Recording {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(x, y goroutines.RecordedGoroutine) int { return cmp.Compare(x.ID, y.ID) })
+	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
 	return &goroutines.Recording{Start: t.wall(t.first), Duration: t.duration(), Events: t.events, Goroutines: all}
 }
 

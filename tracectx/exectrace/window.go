@@ -5,6 +5,7 @@ package exectrace
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -93,8 +94,8 @@ func (r roots) sorted() []RootWindow {
 	for _, w := range r {
 		all = append(all, *w)
 	}
-	slices.SortFunc(all, func(x, y RootWindow) int {
-		return cmp.Or(cmp.Compare(y.Duration, x.Duration), cmp.Compare(x.Name, y.Name))
+	sort.Slice(all, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(all[j].Duration, all[i].Duration), cmp.Compare(all[i].Name, all[j].Name)) < 0
 	})
 	return all
 }
