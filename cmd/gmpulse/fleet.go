@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -104,7 +105,7 @@ func (f *fleetFlags) client() (api.Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%w: fleet needs -prometheus with an address such as http://localhost:9090", errUsage)
 	}
-	var transport http.RoundTripper = http.DefaultTransport
+	transport := http.DefaultTransport
 	if f.tokenFile != "" {
 		token, err := os.ReadFile(f.tokenFile)
 		if err != nil {
@@ -183,7 +184,7 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		figures[f.record] = v
 	}
 	if len(figures[instances.record]) == 0 {
-		return nil, errors.New("Prometheus has no target_info of such a service; it scrapes no gmpulse, or drops target_info")
+		return nil, errors.New("no target_info of such a service; Prometheus scrapes no gmpulse, or drops target_info")
 	}
 	seen, err := q.first(ctx, instances)
 	if err != nil {
@@ -289,8 +290,8 @@ func (r *fleetReport) print(p printer) {
 	rows := [][]string{{"service", "version", "first seen", "instances", "leak", "goroutines", "of these leaked", "unusual", "busiest", "headroom/s"}}
 	for _, v := range r.Versions[:min(len(r.Versions), p.top)] {
 		rows = append(rows, []string{
-			v.Service, v.Version, clock(v.FirstSeen), fmt.Sprint(v.Instances), fmt.Sprint(v.Leaking), fmt.Sprintf("%.0f", v.Goroutines),
-			fmt.Sprint(v.Leaked), fmt.Sprint(v.Anomalous), share(v.Saturation), number(v.Headroom),
+			v.Service, v.Version, clock(v.FirstSeen), strconv.Itoa(v.Instances), strconv.Itoa(v.Leaking), fmt.Sprintf("%.0f", v.Goroutines),
+			strconv.Itoa(v.Leaked), strconv.Itoa(v.Anomalous), share(v.Saturation), number(v.Headroom),
 		})
 	}
 	p.table(rows)

@@ -135,29 +135,35 @@ func (q *fleetQuery) first(ctx context.Context, f byVersion) (map[versionKey]beg
 		return nil, err
 	}
 	all := make(map[versionKey]beginning, len(times))
-	var refined []time.Time
 	for key, at := range times {
 		all[key] = beginning{at, at.Sub(from) < step}
-		if !all[key].before && !slices.ContainsFunc(refined, at.Equal) {
-			refined = append(refined, at)
-		}
 	}
 	if step == scrapeInterval {
 		return all, nil
 	}
-	slices.SortFunc(refined, func(a, b time.Time) int { return b.Compare(a) }) // the newest matter most
-	for _, at := range refined[:min(len(refined), maxRefined)] {
-		finer, err := q.firstValues(ctx, f, promapi.Range{Start: at.Add(-step), End: at, Step: scrapeInterval})
+	for _, at := range newest(all) {
+		exact, err := q.firstValues(ctx, f, promapi.Range{Start: at.Add(-step), End: at, Step: scrapeInterval})
 		if err != nil {
 			return nil, err
 		}
-		for key, exact := range finer {
+		for key, t := range exact {
 			if times[key].Equal(at) {
-				all[key] = beginning{exact, false}
+				all[key] = beginning{t, false}
 			}
 		}
 	}
 	return all, nil
+}
+
+// newest returns the maxRefined newest times in all, without those that are before the range.
+func newest(all map[versionKey]beginning) (times []time.Time) {
+	for _, b := range all {
+		if !b.before && !slices.ContainsFunc(times, b.at.Equal) {
+			times = append(times, b.at)
+		}
+	}
+	slices.SortFunc(times, func(a, b time.Time) int { return b.Compare(a) })
+	return times[:min(len(times), maxRefined)]
 }
 
 // firstValues returns the time of the first value of f in a range, for each version.
@@ -169,7 +175,7 @@ func (q *fleetQuery) firstValues(ctx context.Context, f byVersion, r promapi.Ran
 	q.warn(warnings)
 	matrix, ok := value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered a range query with a %s", value.Type())
+		return nil, fmt.Errorf("the server answered a range query with a %s", value.Type())
 	}
 	all := make(map[versionKey]time.Time, len(matrix))
 	for _, s := range matrix {
@@ -251,7 +257,7 @@ func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, er
 	q.warn(warnings)
 	v, ok := value.(model.Vector)
 	if !ok {
-		return nil, fmt.Errorf("Prometheus answered %q with a %s", query, value.Type())
+		return nil, fmt.Errorf("the server answered %q with a %s", query, value.Type())
 	}
 	return v, nil
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -157,8 +158,8 @@ func (c *pageClient) read(ctx context.Context) pageState {
 	var history struct {
 		Columns map[string][]*float64 `json:"columns"`
 	}
-	last := fmt.Sprint(meta.To - 5000)
-	if s.err = c.get(ctx, "history", url.Values{"from": {last}, "to": {fmt.Sprint(meta.To)}, "key": topColumns}, &history); s.err != nil {
+	last := strconv.FormatInt(meta.To-5000, 10)
+	if s.err = c.get(ctx, "history", url.Values{"from": {last}, "to": {strconv.FormatInt(meta.To, 10)}, "key": topColumns}, &history); s.err != nil {
 		return s
 	}
 	for name, values := range history.Columns {
