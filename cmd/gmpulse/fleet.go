@@ -209,11 +209,7 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		if v.Leaking > 0 {
 			v.LeakingSince = began[key].time()
 		}
-		for _, s := range sites {
-			if s.Version == key {
-				v.Sites = append(v.Sites, s.String())
-			}
-		}
+		v.Sites = sitesOf(key, sites)
 		r.Versions = append(r.Versions, v)
 	}
 	slices.SortFunc(r.Versions, compareVersions)
@@ -221,6 +217,16 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		r.Worst = append(r.Worst, instanceReport{s.Version.service, s.Version.version, s.Instance, s.Goroutines, s.Verdict, s.Site, s.Root, ""})
 	}
 	return r, nil
+}
+
+// sitesOf describes the places of a version.
+func sitesOf(key versionKey, all []site) (texts []string) {
+	for i := range all {
+		if all[i].Version == key {
+			texts = append(texts, all[i].String())
+		}
+	}
+	return texts
 }
 
 func newVersionReport(key versionKey, figures map[string]figure) versionReport {

@@ -274,10 +274,10 @@ func (q *fleetQuery) warn(warnings promapi.Warnings) {
 // explained adds what the text of an error of the API lacks: its details, or why ctx ended.
 func explained(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("Prometheus: %w", cause)
+		return fmt.Errorf("query Prometheus: %w", cause)
 	}
 	if e := (*promapi.Error)(nil); errors.As(err, &e) && e.Detail != "" {
-		return fmt.Errorf("Prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
+		return fmt.Errorf("query Prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
 	}
-	return fmt.Errorf("Prometheus: %w", err)
+	return fmt.Errorf("query Prometheus: %w", err)
 }

@@ -95,7 +95,7 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) err
 	var f fleetFlags
 	var t topFlags
 	least, most := 1, 1 // number of arguments
-	call := func() error { return nil }
+	var call func() error
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		return flag.ErrHelp
@@ -114,17 +114,26 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) err
 	default:
 		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
 	}
-	switch err := flags.Parse(args[1:]); {
+	if err := parse(flags, args[1:], least, most); err != nil {
+		return err
+	}
+	if p.top < 1 {
+		return fmt.Errorf("%w: -top must be positive", errUsage)
+	}
+	return call()
+}
+
+// parse parses flags and from least to most arguments.
+func parse(flags *flag.FlagSet, args []string, least, most int) error {
+	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
 	case flags.NArg() < least || flags.NArg() > most:
-		return fmt.Errorf("%w: %s takes %s", errUsage, args[0], arguments(least, most))
-	case p.top < 1:
-		return fmt.Errorf("%w: -top must be positive", errUsage)
+		return fmt.Errorf("%w: %s takes %s", errUsage, flags.Name(), arguments(least, most))
 	}
-	return call()
+	return nil
 }
 
 func arguments(least, most int) string {

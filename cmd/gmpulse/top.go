@@ -48,21 +48,9 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 	if f.every < 100*time.Millisecond {
 		return fmt.Errorf("%w: -every must be at least 100ms", errUsage)
 	}
-	token := ""
-	if f.tokenFile != "" {
-		b, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return fmt.Errorf("-token-file: %w", err)
-		}
-		token = strings.TrimSpace(string(b))
-	}
-	pages := make([]*pageClient, len(addresses))
-	for i, a := range addresses {
-		base, err := pageURL(a)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
-		}
-		pages[i] = &pageClient{base: base, token: token}
+	pages, err := f.pages(addresses)
+	if err != nil {
+		return err
 	}
 	once := f.once || !isTerminal(p.out)
 	states := readAll(ctx, pages)
@@ -86,6 +74,27 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 		}
 		states = readAll(ctx, pages)
 	}
+}
+
+// pages returns clients of the pages at the addresses.
+func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
+	token := ""
+	if f.tokenFile != "" {
+		b, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("-token-file: %w", err)
+		}
+		token = strings.TrimSpace(string(b))
+	}
+	pages := make([]*pageClient, len(addresses))
+	for i, a := range addresses {
+		base, err := pageURL(a)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		pages[i] = &pageClient{base: base, token: token}
+	}
+	return pages, nil
 }
 
 // pageURL returns the address of a page. The scheme is http and the path /debug/gmpulse/ unless
