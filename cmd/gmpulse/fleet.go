@@ -184,22 +184,13 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		figures[f.record] = v
 	}
 	if len(figures[instances.record]) == 0 {
-		return nil, errors.New("no target_info of such a service; Prometheus scrapes no gmpulse, or drops target_info")
+		return nil, errors.New("there is no target_info of such a service: Prometheus scrapes no gmpulse, or drops target_info")
 	}
-	seen, err := q.first(ctx, instances)
-	if err != nil {
-		return nil, err
-	}
-	began, err := q.first(ctx, leaking)
-	if err != nil {
-		return nil, err
-	}
-	sites, err := q.sites(ctx)
-	if err != nil {
-		return nil, err
-	}
-	worst, err := q.instances(ctx)
-	if err != nil {
+	seen, errSeen := q.first(ctx, instances)
+	began, errBegan := q.first(ctx, leaking)
+	sites, errSites := q.sites(ctx)
+	worst, errWorst := q.instances(ctx)
+	if err := errors.Join(errSeen, errBegan, errSites, errWorst); err != nil {
 		return nil, err
 	}
 	r := &fleetReport{Time: q.now}
@@ -209,7 +200,11 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		if v.Leaking > 0 {
 			v.LeakingSince = began[key].time()
 		}
-		v.Sites = sitesOf(key, sites)
+		for _, s := range sites {
+			if s.Version == key {
+				v.Sites = append(v.Sites, s.String())
+			}
+		}
 		r.Versions = append(r.Versions, v)
 	}
 	slices.SortFunc(r.Versions, compareVersions)
@@ -217,16 +212,6 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 		r.Worst = append(r.Worst, instanceReport{s.Version.service, s.Version.version, s.Instance, s.Goroutines, s.Verdict, s.Site, s.Root, ""})
 	}
 	return r, nil
-}
-
-// sitesOf describes the places of a version.
-func sitesOf(key versionKey, all []site) (texts []string) {
-	for i := range all {
-		if all[i].Version == key {
-			texts = append(texts, all[i].String())
-		}
-	}
-	return texts
 }
 
 func newVersionReport(key versionKey, figures map[string]figure) versionReport {

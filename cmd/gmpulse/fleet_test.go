@@ -286,7 +286,7 @@ func TestFleetErrors(t *testing.T) {
 		"unreachable":   {nil, []string{"-prometheus", "http://127.0.0.1:1"}, statusFailed, "connect"},
 		"details":       {fail(400, `{"status":"error","errorType":"bad_data","error":"many-to-many matching"}`), nil, statusFailed, "many-to-many matching"},
 		"not JSON":      {fail(503, "<html>out to lunch</html>"), nil, statusFailed, "out to lunch"},
-		"scalar":        {fail(200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`), nil, statusFailed, "with a scalar"},
+		"scalar":        {fail(200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`), nil, statusFailed, "a scalar, want a vector"},
 		"no instances":  {fail(200, `{"status":"success","data":{"resultType":"vector","result":[]}}`), nil, statusFailed, "target_info"},
 		"unauthorized":  {fail(401, "who are you"), nil, statusFailed, "401"},
 		"does not end":  {func(http.ResponseWriter, *http.Request) { <-released }, []string{"-timeout", "50ms"}, statusFailed, "no answer within -timeout 50ms"},

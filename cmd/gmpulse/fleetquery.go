@@ -135,35 +135,29 @@ func (q *fleetQuery) first(ctx context.Context, f byVersion) (map[versionKey]beg
 		return nil, err
 	}
 	all := make(map[versionKey]beginning, len(times))
+	var refined []time.Time
 	for key, at := range times {
 		all[key] = beginning{at, at.Sub(from) < step}
+		if !all[key].before && !slices.ContainsFunc(refined, at.Equal) {
+			refined = append(refined, at)
+		}
 	}
 	if step == scrapeInterval {
 		return all, nil
 	}
-	for _, at := range newest(all) {
-		exact, err := q.firstValues(ctx, f, promapi.Range{Start: at.Add(-step), End: at, Step: scrapeInterval})
+	slices.SortFunc(refined, func(a, b time.Time) int { return b.Compare(a) }) // the newest matter most
+	for _, at := range refined[:min(len(refined), maxRefined)] {
+		finer, err := q.firstValues(ctx, f, promapi.Range{Start: at.Add(-step), End: at, Step: scrapeInterval})
 		if err != nil {
 			return nil, err
 		}
-		for key, t := range exact {
+		for key, exact := range finer {
 			if times[key].Equal(at) {
-				all[key] = beginning{t, false}
+				all[key] = beginning{exact, false}
 			}
 		}
 	}
 	return all, nil
-}
-
-// newest returns the maxRefined newest times in all, without those that are before the range.
-func newest(all map[versionKey]beginning) (times []time.Time) {
-	for _, b := range all {
-		if !b.before && !slices.ContainsFunc(times, b.at.Equal) {
-			times = append(times, b.at)
-		}
-	}
-	slices.SortFunc(times, func(a, b time.Time) int { return b.Compare(a) })
-	return times[:min(len(times), maxRefined)]
 }
 
 // firstValues returns the time of the first value of f in a range, for each version.
@@ -175,7 +169,7 @@ func (q *fleetQuery) firstValues(ctx context.Context, f byVersion, r promapi.Ran
 	q.warn(warnings)
 	matrix, ok := value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("the server answered a range query with a %s", value.Type())
+		return nil, fmt.Errorf("answer to a range query: a %s, want a matrix", value.Type())
 	}
 	all := make(map[versionKey]time.Time, len(matrix))
 	for _, s := range matrix {
@@ -257,7 +251,7 @@ func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, er
 	q.warn(warnings)
 	v, ok := value.(model.Vector)
 	if !ok {
-		return nil, fmt.Errorf("the server answered %q with a %s", query, value.Type())
+		return nil, fmt.Errorf("answer to %q: a %s, want a vector", query, value.Type())
 	}
 	return v, nil
 }
@@ -274,10 +268,10 @@ func (q *fleetQuery) warn(warnings promapi.Warnings) {
 // explained adds what the text of an error of the API lacks: its details, or why ctx ended.
 func explained(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("query Prometheus: %w", cause)
+		return fmt.Errorf("prometheus: %w", cause)
 	}
 	if e := (*promapi.Error)(nil); errors.As(err, &e) && e.Detail != "" {
-		return fmt.Errorf("query Prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
+		return fmt.Errorf("prometheus: %s: %s", e.Msg, strings.TrimSpace(e.Detail))
 	}
-	return fmt.Errorf("query Prometheus: %w", err)
+	return fmt.Errorf("prometheus: %w", err)
 }

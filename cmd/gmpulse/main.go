@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 )
 
 func main() {
@@ -84,56 +85,54 @@ func run(ctx context.Context, args []string, out, diagnostics io.Writer) (status
 	}
 }
 
+// subcommand is one of the commands.
+type subcommand struct {
+	define      func(*flag.FlagSet)
+	least, most int // number of arguments
+	run         func(ctx context.Context, p printer, args []string) error
+}
+
+// subcommands returns all commands by name.
+func subcommands() map[string]subcommand {
+	var f fleetFlags
+	var t topFlags
+	none := func(*flag.FlagSet) {}
+	return map[string]subcommand{
+		"inspect": {none, 1, 1, func(ctx context.Context, p printer, args []string) error { return inspect(ctx, p, args[0]) }},
+		"trace":   {none, 1, 1, func(ctx context.Context, p printer, args []string) error { return traceFile(ctx, p, args[0]) }},
+		"top":     {t.define, 1, maxPages, func(ctx context.Context, p printer, args []string) error { return top(ctx, &t, p, args) }},
+		"fleet":   {f.define, 0, 0, func(ctx context.Context, p printer, _ []string) error { return fleet(ctx, &f, p) }},
+	}
+}
+
 func command(ctx context.Context, args []string, out, diagnostics io.Writer) error {
 	if len(args) == 0 {
 		return fmt.Errorf("%w: no command", errUsage)
 	}
-	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	name := args[0]
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, name) {
+		return flag.ErrHelp
+	}
+	c, ok := subcommands()[name]
+	if !ok {
+		return fmt.Errorf("%w: unknown command %q", errUsage, name)
+	}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	p := printer{out: out, progress: diagnostics}
 	flags.IntVar(&p.top, "top", 10, "")
-	var f fleetFlags
-	var t topFlags
-	least, most := 1, 1 // number of arguments
-	var call func() error
-	switch args[0] {
-	case "help", "-h", "-help", "--help":
-		return flag.ErrHelp
-	case "inspect":
-		call = func() error { return inspect(ctx, p, flags.Arg(0)) }
-	case "trace":
-		call = func() error { return traceFile(ctx, p, flags.Arg(0)) }
-	case "top":
-		t.define(flags)
-		most = maxPages
-		call = func() error { return top(ctx, &t, p, flags.Args()) }
-	case "fleet":
-		f.define(flags)
-		least, most = 0, 0
-		call = func() error { return fleet(ctx, &f, p) }
-	default:
-		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
-	}
-	if err := parse(flags, args[1:], least, most); err != nil {
-		return err
-	}
-	if p.top < 1 {
-		return fmt.Errorf("%w: -top must be positive", errUsage)
-	}
-	return call()
-}
-
-// parse parses flags and from least to most arguments.
-func parse(flags *flag.FlagSet, args []string, least, most int) error {
-	switch err := flags.Parse(args); {
+	c.define(flags)
+	switch err := flags.Parse(args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
-	case flags.NArg() < least || flags.NArg() > most:
-		return fmt.Errorf("%w: %s takes %s", errUsage, flags.Name(), arguments(least, most))
+	case flags.NArg() < c.least || flags.NArg() > c.most:
+		return fmt.Errorf("%w: %s takes %s", errUsage, name, arguments(c.least, c.most))
+	case p.top < 1:
+		return fmt.Errorf("%w: -top must be positive", errUsage)
 	}
-	return nil
+	return c.run(ctx, p, flags.Args())
 }
 
 func arguments(least, most int) string {

@@ -76,7 +76,7 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 	}
 }
 
-// pages returns clients of the pages at the addresses.
+// pages returns a client for each address.
 func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
 	token := ""
 	if f.tokenFile != "" {
@@ -86,15 +86,15 @@ func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
 		}
 		token = strings.TrimSpace(string(b))
 	}
-	pages := make([]*pageClient, len(addresses))
+	all := make([]*pageClient, len(addresses))
 	for i, a := range addresses {
 		base, err := pageURL(a)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errUsage, err)
 		}
-		pages[i] = &pageClient{base: base, token: token}
+		all[i] = &pageClient{base: base, token: token}
 	}
-	return pages, nil
+	return all, nil
 }
 
 // pageURL returns the address of a page. The scheme is http and the path /debug/gmpulse/ unless
