@@ -5,11 +5,15 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/alertmanager"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
+	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
 // speakers makes the exporters that tell people of incidents.
@@ -42,6 +46,21 @@ func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
 		}
 	}
 	return opts, errors.Join(errs...)
+}
+
+// told describes where incidents are sent. The address of a webhook is a secret, except for its host.
+func (s *settings) told() (attrs []slog.Attr) {
+	if urls := s.alertmanager.URLs; len(urls) > 0 {
+		shown := make([]string, len(urls))
+		for i, u := range urls {
+			shown[i] = redact.URL(u)
+		}
+		attrs = append(attrs, slog.String("alertmanager", strings.Join(shown, ",")))
+	}
+	if u, err := url.Parse(s.webhook.URL); err == nil && u.Host != "" {
+		attrs = append(attrs, slog.String("webhook", u.Host))
+	}
+	return attrs
 }
 
 // logsIncidents reports whether the agent logs incidents. By default it does unless an exporter of

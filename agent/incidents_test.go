@@ -100,6 +100,9 @@ func TestIncidentsAreSent(t *testing.T) {
 		return len(requests("/hook")) == 1 && len(requests("/api/v2/alerts")) == 1
 	})
 	stop(t, a)
+	if text := log.String(); !strings.Contains(text, " alertmanager="+s.URL+" ") || !strings.Contains(text, " webhook="+strings.TrimPrefix(s.URL, "http://")+"\n") {
+		t.Errorf("the first line does not say where incidents are sent:\n%s", text)
+	}
 	hook, alerts := requests("/hook"), requests("/api/v2/alerts")
 	if len(hook) != 2 || !strings.Contains(hook[0], `"phase":"opened"`) || !strings.Contains(hook[1], `"phase":"closed"`) || !strings.Contains(hook[0], a.URL()+"debug/gmpulse/") {
 		t.Errorf("%q", hook)

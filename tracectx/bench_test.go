@@ -99,6 +99,33 @@ func benchCalls(b *testing.B, ctx context.Context, p sdktrace.SpanProcessor) {
 	}
 }
 
+// BenchmarkAccessors measures what a span processor pays the SDK for each value that it
+// reads, from a span that starts and from the snapshot that OnEnd gets. See
+// docs/otel-sdk-proposal.md.
+func BenchmarkAccessors(b *testing.B) {
+	start, end := prebuilt(b, b.Context())
+	var sum int
+	for _, bench := range []struct {
+		name string
+		read func() int
+	}{
+		{"start/SpanContext", func() int { return int(start.SpanContext().TraceFlags()) }},
+		{"start/Parent", func() int { return int(start.Parent().TraceFlags()) }},
+		{"start/StartTime", func() int { return start.StartTime().Nanosecond() }},
+		{"start/Name", func() int { return len(start.Name()) }},
+		{"end/SpanContext", func() int { return int(end.SpanContext().TraceFlags()) }},
+		{"end/Parent", func() int { return int(end.Parent().TraceFlags()) }},
+		{"end/EndTime", func() int { return end.EndTime().Nanosecond() }},
+		{"end/Name", func() int { return len(end.Name()) }},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			for b.Loop() {
+				sum += bench.read()
+			}
+		})
+	}
+}
+
 func BenchmarkObserve(b *testing.B) {
 	for _, active := range []uint64{0, 100, 5000} {
 		b.Run(fmt.Sprintf("active=%d", active), func(b *testing.B) {

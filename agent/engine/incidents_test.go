@@ -16,8 +16,10 @@ import (
 func TestStopClosesIncidents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		phases := []runtimeinfo.Incident{
-			{ID: "a", Phase: runtimeinfo.IncidentOpened}, {ID: "b", Phase: runtimeinfo.IncidentOpened},
-			{ID: "a", Phase: runtimeinfo.IncidentClosed}, {ID: "c", Phase: runtimeinfo.IncidentOpened, Kind: "leak", Site: "main.go:7"},
+			{ID: "a", Phase: runtimeinfo.IncidentOpened},
+			{ID: "b", Phase: runtimeinfo.IncidentOpened},
+			{ID: "a", Phase: runtimeinfo.IncidentClosed},
+			{ID: "c", Phase: runtimeinfo.IncidentOpened, Kind: "leak", Site: "main.go:7"},
 			{ID: "b", Phase: runtimeinfo.IncidentWorsened, Size: 7},
 		}
 		got := &collect{}

@@ -128,23 +128,26 @@ func (f *fleet) instance(text string, n int) string {
 	if isNew {
 		version = newVersion
 	}
-	leaks := isNew && f.leaks.Load()
+	leaked := 0
+	if isNew && f.leaks.Load() {
+		leaked = 1000 + n
+	}
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		switch {
 		case strings.HasPrefix(line, "target_info{"):
 			fmt.Fprintf(&b, "target_info{service_name=\"shop\",service_version=%q,service_instance_id=\"%08d-%s\",host_name=\"node-%d\"} 1\n", version, n, version, n/20)
 		case strings.HasPrefix(line, "gmpulse_goroutines "):
-			fmt.Fprintf(&b, "gmpulse_goroutines %d\n", 200+n%97)
+			fmt.Fprintf(&b, "gmpulse_goroutines %d\n", 200+n%97+leaked)
 		case strings.HasPrefix(line, "gmpulse_leak_suspects "), strings.HasPrefix(line, "gmpulse_goroutine_group_goroutines{"):
 		default:
 			b.WriteString(line)
 		}
 	}
 	suspects := 0
-	if leaks {
+	if leaked > 0 {
 		suspects = 1
-		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"shop.(*Cart).watch (cart.go:42)\",entry=\"shop.(*Cart).watch\",verdict=\"leak\",incident_site=\"shop.(*Cart).watch (cart.go:42)\",incident_root=\"POST /checkout\"} %d\n", 1000+n)
+		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"shop.(*Cart).watch (cart.go:42)\",entry=\"shop.(*Cart).watch\",verdict=\"leak\",incident_site=\"shop.(*Cart).watch (cart.go:42)\",incident_root=\"POST /checkout\"} %d\n", leaked)
 	}
 	fmt.Fprintf(&b, "gmpulse_leak_suspects %d\n", suspects)
 	return b.String()

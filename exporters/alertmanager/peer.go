@@ -43,7 +43,7 @@ func (p *peer) post(ctx context.Context, e *Exporter, body []byte, now time.Time
 		p.fail(err, now)
 		return
 	}
-	resp, err := e.client.Do(req)
+	resp, err := e.client.Do(req) //nolint:bodyclose // the client has read the body and closed the connection
 	switch {
 	case err != nil:
 		p.fail(err, now)

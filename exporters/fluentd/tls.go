@@ -83,7 +83,7 @@ func (f *tlsFiles) explain(err error) error {
 	var header tls.RecordHeaderError
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
-	advice := ""
+	var advice string
 	switch {
 	case errors.As(err, &header):
 		advice = "the server does not speak TLS: use tcp://host:port"

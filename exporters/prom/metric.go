@@ -93,7 +93,7 @@ func newHistogram(desc *prometheus.Desc, h *runtimeinfo.Histogram, labels []stri
 	}
 	exponential, err := prometheus.NewConstNativeHistogram(desc, h.Count(), h.Sum, x.positive, nil, x.zero, int32(x.schema), x.threshold, time.Time{}, labels...)
 	if err != nil { // counts beyond 2^63
-		return classic, nil
+		return classic, nil //nolint:nilerr // the classic form has them
 	}
 	return histogram{classic, exponential}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
@@ -56,7 +57,9 @@ type Config struct {
 func (c *Config) check() error {
 	var errs []error
 	if u, err := url.Parse(c.URL); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		errs = append(errs, fmt.Errorf("webhook: Config.URL is %q; set it to an http or https address", redact.URL(c.URL)))
+		errs = append(errs, fmt.Errorf("webhook: Config.URL is %q; set it to an http or https address", withoutPath(c.URL)))
+	} else if f := formatOf[u.Hostname()]; c.Format == JSON && f != JSON {
+		errs = append(errs, fmt.Errorf("webhook: Config.Format is JSON, which %s does not accept; want %s (%s+https://... in GMPULSE_WEBHOOK)", u.Hostname(), f, f))
 	}
 	switch c.Format {
 	case JSON, Slack, Feishu, DingTalk, WeCom:
@@ -70,4 +73,23 @@ func (c *Config) check() error {
 		errs = append(errs, fmt.Errorf("webhook: Config.Language is %q; want en or zh", c.Language))
 	}
 	return errors.Join(errs...)
+}
+
+// formatOf has the hosts of the services. None of them accepts JSON in the form of this package.
+var formatOf = map[string]Format{
+	"hooks.slack.com": Slack, "open.feishu.cn": Feishu, "open.larksuite.com": Feishu,
+	"oapi.dingtalk.com": DingTalk, "qyapi.weixin.qq.com": WeCom,
+}
+
+// withoutPath returns an address without what may be secret: user, password, path and query.
+func withoutPath(address string) string {
+	address = redact.URL(address)
+	start := 0
+	if i := strings.Index(address, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	if i := strings.IndexAny(address[start:], "/?"); i >= 0 {
+		address = address[:start+i+1] + "xxxxx"
+	}
+	return address
 }

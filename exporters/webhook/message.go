@@ -34,6 +34,7 @@ func (e *Exporter) json(s *runtimeinfo.Snapshot, events []*runtimeinfo.Event) ([
 		record := maps.Collect(exporters.EventRecord(s, x))
 		record["time"] = x.Time.UTC().Format(time.RFC3339Nano)
 		if x.Incident != nil {
+			maps.DeleteFunc(record, func(key string, _ any) bool { return strings.HasPrefix(key, "incident.") })
 			record["incident"] = incidentFields(x.Incident)
 		}
 		list[i] = record
@@ -72,7 +73,7 @@ func (e *Exporter) words() *words {
 	same := func(s string) string { return s }
 	if e.config.Language == "zh" {
 		return &words{
-			phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "恢复"},
+			phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "关闭"},
 			service: "服务：", evidence: "依据：", hint: "排查方向：", page: "页面：", more: "另有 %d 个事件",
 			title: incidenttext.ChineseTitle, translateEvidence: incidenttext.ChineseEvidence, translateHint: incidenttext.ChineseHint,
 		}

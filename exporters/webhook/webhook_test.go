@@ -154,6 +154,24 @@ func TestBodies(t *testing.T) {
 	if x := got.Events[0]; x.ID == "" || x.Time != "2026-01-02T03:04:05.578Z" || x.Message == "" || x.Incident["phase"] != "opened" || x.Incident["size"] != 1042.0 || x.Incident["root_span"] != "POST /checkout" {
 		t.Errorf("%+v", x)
 	}
+	if strings.Contains(body, `"incident.`) {
+		t.Errorf("the incident is in the request twice:\n%s", body)
+	}
+}
+
+// A leak is closed when the agent stops. That does not mean that it is repaired.
+func TestClosedIsNotCalledRepaired(t *testing.T) {
+	e, s := newExporter(t, webhook.Config{Format: webhook.Feishu})
+	x := exporttest.Event()
+	closed := *x.Incident
+	closed.Phase = runtimeinfo.IncidentClosed
+	x.Incident = &closed
+	if err := e.Export(t.Context(), exporttest.Snapshot().WithEvents([]runtimeinfo.Event{x})); err != nil {
+		t.Fatal(err)
+	}
+	if body := s.bodies[0]; !strings.Contains(body, "[gmpulse 关闭]") {
+		t.Errorf("%s", body)
+	}
 }
 
 // sum is the HMAC-SHA256 that the services describe.
@@ -363,6 +381,34 @@ func TestNewNamesInvalidFields(t *testing.T) {
 	}
 	if _, err := webhook.New(webhook.Config{URL: "https://host", Format: webhook.WeCom, Secret: "x"}); err == nil || !strings.Contains(err.Error(), "Config.Secret has no use") {
 		t.Error(err)
+	}
+}
+
+// The address of a robot is a secret, also if it is malformed.
+func TestNewHidesTheAddress(t *testing.T) {
+	for _, address := range []string{"hooks.slack.com/services/T/B/s3cret", "ftp://host/s3cret", "https://me:s3cret@ho st/s3cret", "//host/s3cret", "/s3cret"} {
+		if _, err := webhook.New(webhook.Config{URL: address}); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// The services refuse the JSON that is sent to an address without the prefix of a service. Nobody
+// would learn of it before the first incident.
+func TestNewNamesTheFormatOfAService(t *testing.T) {
+	for address, format := range map[string]webhook.Format{
+		"https://hooks.slack.com/services/T/B/s3cret":              webhook.Slack,
+		"https://open.feishu.cn/open-apis/bot/v2/hook/s3cret":      webhook.Feishu,
+		"https://open.larksuite.com/open-apis/bot/v2/hook/s3cret":  webhook.Feishu,
+		"https://oapi.dingtalk.com/robot/send?access_token=s3cret": webhook.DingTalk,
+		"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=s":   webhook.WeCom,
+	} {
+		if _, err := webhook.New(webhook.Config{URL: address}); err == nil || !strings.Contains(err.Error(), "want "+string(format)) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if _, err := webhook.New(webhook.Config{URL: address, Format: format}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

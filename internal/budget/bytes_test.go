@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
@@ -78,7 +79,7 @@ func quickStart(tb testing.TB) *runtimeinfo.Snapshot {
 		return nil
 	})
 	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(50*time.Millisecond), agent.WithHostInterval(100*time.Millisecond),
-		agent.WithExporter("collect", collect), agent.WithLogger(slog.New(slog.DiscardHandler)))
+		agent.WithExporter("collect", collect, engine.EveryTick()), agent.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		tb.Fatal(err)
 	}

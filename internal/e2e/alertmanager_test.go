@@ -49,7 +49,7 @@ func alerts(t *testing.T, address string) (all []shownAlert, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // of a test
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,7 @@ func (o one) decide() func(int, call) action {
 // test runs a store with every fault at every call or, unless GMPULSE_FAULTS is full, with
 // some of them.
 func test(t *testing.T, name string, some int) {
+	t.Helper()
 	s := stores[name]
 	calls := trace(t, name, s)
 	var all []one
@@ -147,6 +148,7 @@ func trace(t *testing.T, name string, s store) (calls []call) {
 }
 
 func attempt(t *testing.T, name string, s store, o one) {
+	t.Helper()
 	dir := newDir(t, s)
 	d, err := newDisk(dir)
 	if err != nil {

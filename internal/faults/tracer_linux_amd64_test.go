@@ -159,13 +159,13 @@ func (t *tracer) stopped(pid int, ws syscall.WaitStatus) {
 			return
 		}
 	}
-	switch sig := ws.StopSignal(); {
-	case sig == syscall.SIGTRAP|0x80:
+	switch sig := ws.StopSignal(); sig {
+	case syscall.SIGTRAP | 0x80:
 		t.syscall(pid, th)
 		if _, delayed := t.delayed[pid]; !delayed {
 			_ = syscall.PtraceSyscall(pid, 0)
 		}
-	case sig == syscall.SIGTRAP: // a new thread, or exec
+	case syscall.SIGTRAP: // a new thread, or exec
 		_ = syscall.PtraceSyscall(pid, 0)
 	default:
 		_ = syscall.PtraceSyscall(pid, int(sig))

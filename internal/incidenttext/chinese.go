@@ -104,18 +104,19 @@ func match(sentence, text string) (names, values []string) {
 	if !strings.HasPrefix(text, literal) {
 		return nil, nil
 	}
-	pattern := "^"
+	var pattern strings.Builder
+	pattern.WriteString("^")
 	for rest := sentence; ; {
 		before, after, found := strings.Cut(rest, "{")
-		pattern += regexp.QuoteMeta(before)
+		pattern.WriteString(regexp.QuoteMeta(before))
 		if !found {
 			break
 		}
 		name, tail, _ := strings.Cut(after, "}")
 		names, rest = append(names, name), tail
-		pattern += "(" + valuePattern(name) + ")"
+		pattern.WriteString("(" + valuePattern(name) + ")")
 	}
-	found := regexp.MustCompile(pattern + "$").FindStringSubmatch(text)
+	found := regexp.MustCompile(pattern.String() + "$").FindStringSubmatch(text)
 	if found == nil {
 		return nil, nil
 	}

@@ -130,7 +130,7 @@ func read(root fs.FS, name string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
 		return ""

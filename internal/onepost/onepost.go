@@ -87,7 +87,7 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	}
 	conn := &bounded{dialed, context.AfterFunc(ctx, func() { dialed.Close() })}
 	if proxy != nil && proxy.Scheme != "http" {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme)
 	}
 	if u.Scheme != "https" {
@@ -95,7 +95,7 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	}
 	if proxy != nil {
 		if err := tunnel(conn, u, proxy); err != nil {
-			conn.Close()
+			_ = conn.Close()
 			return nil, err
 		}
 	}
@@ -108,7 +108,7 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	}
 	t := tls.Client(conn, config)
 	if err := t.HandshakeContext(ctx); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	return t, nil
@@ -133,7 +133,7 @@ func tunnel(conn net.Conn, u, proxy *url.URL) error {
 	if err := req.Write(conn); err != nil {
 		return err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req) //nolint:bodyclose // the answer to CONNECT has no body, and any other closes conn
 	if err != nil {
 		return err
 	}

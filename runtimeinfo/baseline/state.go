@@ -186,7 +186,7 @@ func (w *Watch) readAgain() error {
 	}
 	w.unread = false
 	if err != nil {
-		return nil //nolint:nilerr // it is damaged or gone, so that it may be replaced
+		return nil // it is damaged or gone, so that it may be replaced
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

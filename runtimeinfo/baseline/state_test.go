@@ -145,8 +145,8 @@ func TestStateFileKeepsWhatWasLearned(t *testing.T) {
 // A state that cannot be read at the start is not replaced. Run reads it again.
 func TestUnreadableStateIsKept(t *testing.T) {
 	dir := t.TempDir()
-	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
-	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink("link", link)); err != nil { // a loop
+	target, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(target, 0o700), os.Symlink("link", link)); err != nil { // a loop
 		t.Fatal(err)
 	}
 	open := func(path string) *Watch {
@@ -157,7 +157,7 @@ func TestUnreadableStateIsKept(t *testing.T) {
 		}
 		return w
 	}
-	first := open(real)
+	first := open(target)
 	first.trackers[0].Fast.Age = 4711
 	if err := first.save(); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestUnreadableStateIsKept(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w.Run(ctx)
-	if n := open(real).trackers[0].Fast.Age; n != 4711 {
+	if n := open(target).trackers[0].Fast.Age; n != 4711 {
 		t.Errorf("age %v s after a restart, want 4711", n)
 	}
 }

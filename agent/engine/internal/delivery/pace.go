@@ -65,7 +65,7 @@ func (s *schedule) take(now time.Time, events bool) bool {
 	}
 	at := now.Add(s.pace.Tick / 2) // a tick that is a little early or late counts as punctual
 	if late := at.Sub(s.due); late >= 0 {
-		s.due = s.due.Add(s.pace.Interval * (1 + late/s.pace.Interval))
+		s.due = s.due.Add(late - late%s.pace.Interval + s.pace.Interval)
 		return true
 	}
 	if !events || at.Before(s.early) {
