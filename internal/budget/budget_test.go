@@ -46,7 +46,7 @@ func all() []budget {
 		{"root span with 2,000 active ones, relative to one alone", times, 1.6, 1.1, rootWithActiveSpans},
 		{"root span", allocations, 0, 0, rootAllocations},
 		{"child span, relative to a processor that only reads it", times, 2.5, 1.2, childToReading},
-		{"observation of 5,000 spans, relative to Range over a sync.Map", times, 1.2, 0.45, observeToRange}, // once a second: 0.13 ms
+		{"observation of 5,000 spans, relative to Range over a sync.Map", times, 3, 0.45, observeToRange}, // once a second: 0.13 ms. Between 0.45 and 1.9 on a busy machine, because it reads more memory
 		{"observation of 5,000 spans", allocations, 4, 2, observeAllocations},
 		{"scrape of the exporter's own page", allocations, 800, 589, scrapeAllocations},
 		{"scrape through a registry", allocations, 800, 598, registryAllocations},
@@ -71,7 +71,7 @@ func all() []budget {
 		// tracectx/exectrace and golang.org/x/exp/trace with the parser of older trace
 		// formats: 0.6 MB. Classification of groups by recordings, hints and names of
 		// spans take 0.25 MB, hardening 0.1 MB.
-		{agentBinary, megabytes, 7.8 + newJSON(), 7.74, agentSize},
+		{agentBinary, megabytes, 8.4 + newJSON(), 8.18, agentSize}, // alerts, webhooks, authentication at Fluentd, profiles and the SDK's resource added 0.45
 		{engineBinary, megabytes, 1.05 + newJSON(), 1.02, engineSize},
 	}
 }
