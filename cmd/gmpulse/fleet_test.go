@@ -71,8 +71,11 @@ func (f *fakePrometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.queries = append(f.queries, query)
 	f.mu.Unlock()
-	if f.answer != nil {
-		f.answer(w, r)
+	f.mu.Lock()
+	answer := f.answer
+	f.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
 		return
 	}
 	warnings := "[]"
@@ -292,7 +295,9 @@ func TestFleetErrors(t *testing.T) {
 		"does not end":  {func(http.ResponseWriter, *http.Request) { <-released }, []string{"-timeout", "50ms"}, statusFailed, "no answer within -timeout 50ms"},
 		"hidden secret": {nil, []string{"-prometheus", "http://user:hunter2@127.0.0.1:1"}, statusFailed, "connect"},
 	} {
+		f.mu.Lock()
 		f.answer = c.answer
+		f.mu.Unlock()
 		status, out, diagnostics := gmpulse(t, append([]string{"fleet", "-prometheus", f.URL}, c.args...)...)
 		if status != c.status || !strings.Contains(diagnostics, c.want) || out != "" || strings.Contains(diagnostics, "hunter2") {
 			t.Errorf("%s: status %d, %q, %q; want %d with %q", name, status, out, diagnostics, c.status, c.want)

@@ -49,6 +49,7 @@ func TestPeriodicReaderExportsTheNewestSnapshot(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if len(m.got) != 1 {
 			t.Fatalf("%d exports in 90 s", len(m.got))
 		}

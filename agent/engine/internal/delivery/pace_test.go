@@ -245,6 +245,7 @@ func TestStormOfEvents(t *testing.T) {
 			s.Events[0].Time = s.Time
 			d.Post(s)
 			time.Sleep(time.Second)
+			synctest.Wait() // until the calls have ended
 		}
 		const minutes = 10
 		for range minutes * 60 {
@@ -258,6 +259,7 @@ func TestStormOfEvents(t *testing.T) {
 			d.post(1) // quiet
 		}
 		d.post(1) // regular
+		synctest.Wait()
 		before := len(e.got)
 		event()
 		if len(e.got) != before+1 {
