@@ -107,42 +107,46 @@ func fromEnvironment(getenv func(string) string) settings {
 	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: defaultTag}}
 	var errs []error
 	for _, v := range variables() {
-		value := strings.TrimSpace(getenv(v.name))
-		if value == "" {
-			continue
+		if value := strings.TrimSpace(getenv(v.name)); value != "" {
+			errs = append(errs, s.apply(&v, value))
 		}
-		changed := s
-		err := v.set(&changed, value)
-		isPartial := errors.As(err, new(partial))
-		if err == nil || isPartial {
-			s = changed
-		}
-		if err == nil {
-			continue
-		}
-		shown := redact.URL(value)
-		if errors.As(err, new(hidden)) {
-			shown = "xxxxx"
-		}
-		if shown != value && !errors.As(err, new(clean)) && !errors.As(err, new(hidden)) {
-			err = errors.New("malformed") // the error may contain the secret
-		}
-		if v.optional {
-			message := "gmpulse: a malformed variable is ignored and the default is used"
-			if isPartial {
-				message = "gmpulse: the malformed part of a variable is ignored"
-			}
-			s.warn(message,
-				slog.String("variable", v.name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.form))
-			continue
-		}
-		errs = append(errs, fmt.Errorf("agent: %s=%q: %w; want %s", v.name, shown, err, v.form))
 	}
 	if err := s.checkFluentd(); err != nil {
 		errs = append(errs, err)
 	}
 	s.wrong = errors.Join(errs...)
 	return s
+}
+
+// apply applies the value of a variable. It warns about a malformed value of an optional variable,
+// and returns an error for a malformed value of another.
+func (s *settings) apply(v *variable, value string) error {
+	changed := *s
+	err := v.set(&changed, value)
+	isPartial := errors.As(err, new(partial))
+	if err == nil || isPartial {
+		*s = changed
+	}
+	if err == nil {
+		return nil
+	}
+	shown := redact.URL(value)
+	switch {
+	case errors.As(err, new(hidden)):
+		shown = "xxxxx"
+	case shown != value && !errors.As(err, new(clean)):
+		err = errors.New("malformed") // the error may contain the secret
+	}
+	if !v.optional {
+		return fmt.Errorf("agent: %s=%q: %w; want %s", v.name, shown, err, v.form)
+	}
+	message := "gmpulse: a malformed variable is ignored and the default is used"
+	if isPartial {
+		message = "gmpulse: the malformed part of a variable is ignored"
+	}
+	s.warn(message,
+		slog.String("variable", v.name), slog.String("value", shown), slog.Any("error", err), slog.String("want", v.form))
+	return nil
 }
 
 // partial is an error about one part of a value. The rest has been applied.

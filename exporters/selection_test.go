@@ -82,7 +82,7 @@ func TestSelectionReportsMalformedEntries(t *testing.T) {
 func TestSelectionCheck(t *testing.T) {
 	for entry, near := range map[string]string{
 		"schedulr":                      "scheduler",
-		"-defualt":                      "default",
+		"-defaul":                       "default",
 		"gmpulse.exporter.upp":          "gmpulse.exporter.up",
 		"gmpulse_exporter_failures":     "gmpulse.exporter.failures",
 		"gmpulse_cgo_calls_total":       "gmpulse.cgo.calls",

@@ -129,7 +129,7 @@ func TestLabelsExist(t *testing.T) {
 			t.Errorf("%s: only %d lists of labels found", file, len(lists))
 		}
 		for _, list := range lists {
-			for _, label := range strings.Split(list[1], ",") {
+			for label := range strings.SplitSeq(list[1], ",") {
 				if label = strings.TrimSpace(label); label != "%s" && !known[label] {
 					t.Errorf("%s: no metric has the label %s", file, label)
 				}

@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os/exec"
-
 	"path/filepath"
 	"reflect"
 	"strings"

@@ -76,6 +76,8 @@ func (c *Config) check() error {
 }
 
 // formatOf has the hosts of the services. None of them accepts JSON in the form of this package.
+//
+//nolint:gochecknoglobals // constant
 var formatOf = map[string]Format{
 	"hooks.slack.com": Slack, "open.feishu.cn": Feishu, "open.larksuite.com": Feishu,
 	"oapi.dingtalk.com": DingTalk, "qyapi.weixin.qq.com": WeCom,

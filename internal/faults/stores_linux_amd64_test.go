@@ -212,6 +212,7 @@ func writeState(dir string) {
 }
 
 func checkState(t *testing.T, dir string, o *outcome) {
+	t.Helper()
 	var log bytes.Buffer
 	bands := save(dir, 90, slog.New(slog.NewTextHandler(&log, nil)))
 	// A disk that lies may leave a damaged file, which the log names.
@@ -265,6 +266,7 @@ func writeEvidence(dir string) {
 }
 
 func checkEvidence(t *testing.T, dir string, o *outcome) {
+	t.Helper()
 	s := newEvidence(dir, slog.New(slog.DiscardHandler))
 	defer func() { _ = s.Shutdown(context.Background()) }()
 	if _, err := capture(s); err != nil {
@@ -342,6 +344,7 @@ func writeJSONL(dir string) {
 }
 
 func checkJSONL(t *testing.T, dir string, o *outcome) {
+	t.Helper()
 	x := newJSONL(dir)
 	for seq := 100; seq < 102; seq++ {
 		if err := x.Export(t.Context(), snapshot(seq)); err != nil {

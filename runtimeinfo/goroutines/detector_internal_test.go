@@ -135,7 +135,7 @@ func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
 		var mu sync.Mutex
 		var began, ended time.Time
 		ctx, cancel := context.WithCancel(t.Context())
-		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Record: recorder(func(context.Context, time.Duration) (*Recording, error) {
+		d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler), Record: func(context.Context, time.Duration) (*Recording, error) {
 			if !began.IsZero() {
 				return nil, errors.New("one is enough")
 			}
@@ -145,7 +145,7 @@ func TestRecordingsAreEvaluatedAtOnce(t *testing.T) {
 			defer mu.Unlock()
 			ended = time.Now()
 			return &Recording{Duration: length}, nil
-		})})
+		}})
 		var wg sync.WaitGroup
 		wg.Go(func() { d.Run(ctx, func() *runtimeinfo.Snapshot { return nil }) })
 		stop := make(chan struct{})

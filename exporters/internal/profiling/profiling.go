@@ -215,7 +215,7 @@ func (s *Server) serveTrace(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.trace.release()
 	out := &traceWriter{to: reply.NewWriter(w)}
-	header(w, "trace", "trace.out")
+	header(w, "trace.out")
 	if err := trace.Start(out); err != nil {
 		w.Header().Del("Content-Disposition")
 		return refuse(http.StatusConflict, "the execution tracer is in use by the application or another library: %v", err)
@@ -339,13 +339,13 @@ func decoded(p *pprof.Profile) (*profile.Profile, error) {
 	return profiles.Decode(body)
 }
 
-func header(w http.ResponseWriter, name, file string) {
+func header(w http.ResponseWriter, file string) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file))
 }
 
 func (s *Server) send(w http.ResponseWriter, name string, body []byte) error {
-	header(w, name, name+".pb.gz")
+	header(w, name+".pb.gz")
 	return s.sendBody(w, body)
 }
 

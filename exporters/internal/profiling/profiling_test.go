@@ -13,6 +13,7 @@ import (
 	"runtime/pprof"
 	"runtime/trace"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,21 +69,17 @@ func TestEachProfileIsServed(t *testing.T) {
 
 // The CPU profile says under which root span the time was spent.
 func TestCPUProfileHasLabels(t *testing.T) {
-	stop, done := make(chan struct{}), make(chan struct{})
+	var stop atomic.Bool
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		pprof.Do(t.Context(), pprof.Labels("gmpulse_root", "GET /cart"), func(context.Context) {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() { // uses the CPU
 			}
 		})
 	}()
 	p := decode(t, get(t.Context(), profiling.New(nil), "profile?seconds=1"))
-	close(stop)
+	stop.Store(true)
 	<-done
 	var labelled, all int64
 	for _, sample := range p.Sample {
@@ -96,7 +93,7 @@ func TestCPUProfileHasLabels(t *testing.T) {
 	}
 }
 
-//nolint:gochecknoglobals // keeps allocations from being optimized away
+// kept keeps allocations from being optimized away.
 var kept []byte
 
 // collect makes the allocations so far appear in profiles, which is two collections later.

@@ -77,7 +77,7 @@ func New(ctx context.Context, c Config) (*otlp.Exporter, error) {
 		}
 		config.Logs = logs
 	}
-	return otlp.New(config)
+	return otlp.New(config) //nolint:contextcheck // the attributes of the SDK need no context
 }
 
 // checkEndpoints returns an error that names every malformed endpoint in the environment.
