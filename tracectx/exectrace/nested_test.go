@@ -202,7 +202,8 @@ func TestDeeplyNestedSpansCountOnceForTheOutermost(t *testing.T) {
 	if outermost == nil || work == nil || outermost.Goroutines != each {
 		t.Fatalf("%+v", outermost)
 	}
-	if got := outermost.Others.Of(exectrace.Running); got < ran || got > 2*ran+time.Millisecond {
+	// The goroutines also run before and after their spans. Counted for each level, it would be 300 times as much.
+	if got := outermost.Others.Of(exectrace.Running); got < ran || got > 10*ran {
 		t.Errorf("the outermost span has %v of other goroutines, the spans below ran %v", got, ran)
 	}
 }
