@@ -96,34 +96,42 @@ func TestCPUProfileHasLabels(t *testing.T) {
 // kept keeps allocations from being optimized away.
 var kept []byte
 
-// collect makes the allocations so far appear in profiles, which is two collections later.
-func collect() {
-	for range 3 {
-		runtime.GC()
-	}
-}
+//go:noinline
+func allocateBefore() { kept = make([]byte, 16<<20) }
+
+//go:noinline
+func allocateDuring() { kept = make([]byte, 16<<20) }
 
 func TestDifferenceHasOnlyWhatCameSince(t *testing.T) {
-	const early, late = 64 << 20, 16 << 20
-	kept = make([]byte, early)
+	collect := func() { // allocations are in the profile after two collections
+		for range 3 {
+			runtime.GC()
+		}
+	}
+	allocateBefore()
 	collect()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	closing, answered := make(chan struct{}), make(chan *httptest.ResponseRecorder)
+	go func() { answered <- get(context.Background(), profiling.New(closing), "allocs?seconds=60") }()
+	for range 5 { // more than once, because the first profile may be taken late
 		time.Sleep(100 * time.Millisecond)
-		kept = make([]byte, late)
+		allocateDuring()
 		collect()
-	}()
-	p := decode(t, get(t.Context(), profiling.New(nil), "allocs?seconds=0.5"))
-	<-done
-	var total int64
+	}
+	close(closing)
+	p := decode(t, <-answered)
+	allocated := map[string]int64{}
 	for _, sample := range p.Sample {
-		total += sample.Value[1] // alloc_space
+		for _, l := range sample.Location {
+			for _, line := range l.Line {
+				allocated[line.Function.Name] += sample.Value[1] // alloc_space
+			}
+		}
 	}
-	if total < late*3/4 || total > early*3/4 {
-		t.Errorf("%d bytes were allocated, want about %d", total, late)
+	const pkg = "github.com/gmpulse/gmpulse/exporters/internal/profiling_test."
+	if allocated[pkg+"allocateDuring"] < 16<<20 || allocated[pkg+"allocateBefore"] != 0 {
+		t.Errorf("allocated during the profile: %d bytes, before it: %d", allocated[pkg+"allocateDuring"], allocated[pkg+"allocateBefore"])
 	}
-	if p.DurationNanos < 5e8 {
+	if p.DurationNanos < 1e8 {
 		t.Errorf("the profile lasts %v", time.Duration(p.DurationNanos))
 	}
 }
