@@ -37,10 +37,10 @@ var stores = map[string]store{
 	"jsonl":    {write: writeJSONL, check: checkJSONL},
 }
 
-func TestSpoolOnFailingDisk(t *testing.T)    { test(t, "spool", 30) }
-func TestStateOnFailingDisk(t *testing.T)    { test(t, "state", 40) }
-func TestEvidenceOnFailingDisk(t *testing.T) { test(t, "evidence", 25) }
-func TestJSONLOnFailingDisk(t *testing.T)    { test(t, "jsonl", 40) }
+func TestSpoolOnFailingDisk(t *testing.T)    { test(t, "spool", 8) }
+func TestStateOnFailingDisk(t *testing.T)    { test(t, "state", 10) }
+func TestEvidenceOnFailingDisk(t *testing.T) { test(t, "evidence", 6) }
+func TestJSONLOnFailingDisk(t *testing.T)    { test(t, "jsonl", 10) }
 
 // say prints what was promised. It is written at once, so that a kill does not lose it.
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +159,9 @@ func (g *graph) document(t *testing.T) *document {
 }
 
 func TestSBOMMatchesGoList(t *testing.T) {
+	if !strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("the list is of a build with Go 1.26; with a newer release, the client of Prometheus's API needs three modules less")
+	}
 	g := &graph{map[string]*module{}, map[string]map[string]bool{}}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		g.read(t, system)
