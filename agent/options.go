@@ -68,7 +68,7 @@ func WithHostInterval(d time.Duration) Option {
 
 // WithResource sets the resource of the application's OpenTelemetry SDK, which then describes
 // the process in every snapshot too. Its attributes override those that the agent detects and
-// those of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. The agent detects the service, the
+// the attributes in OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. The agent detects the service, the
 // host, the process and, in Kubernetes, the pod and the container. Several resources are
 // merged; nil changes nothing. [Agent.Resource] returns the result.
 //
@@ -252,8 +252,9 @@ func WithAlertmanager(c alertmanager.Config) Option {
 
 // WithWebhook sends incidents as messages to a webhook, a chat service for example, like
 // GMPULSE_WEBHOOK and GMPULSE_WEBHOOK_SECRET. Events that the service does not accept wait in
-// memory; to keep them over a restart, use [spool.New] and [WithQueue] instead. PageURL defaults to the address of [WithPageURL]. The zero Config, and any other without
-// a URL, switches the exporter off. It is off by default.
+// memory; to keep them over a restart, use [spool.New] and [WithQueue] instead. PageURL defaults
+// to the address of [WithPageURL]. The zero Config, and any other without a URL, switches the
+// exporter off. It is off by default.
 func WithWebhook(c webhook.Config) Option {
 	return func(s *settings) { s.webhook = c }
 }
@@ -266,8 +267,8 @@ func WithPageURL(url string) Option {
 }
 
 // WithLogger sets the agent's logger. The agent logs one line when it starts, one when it
-// stops, one for each change of state, such as an exporter that begins to fail, and those of
-// [WithLogEvents]. The default, and the meaning of nil, is [slog.Default].
+// stops, one for each change of state, such as an exporter that begins to fail, and one for
+// each change of an incident, see [WithLogEvents]. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) {
 		if l != nil {

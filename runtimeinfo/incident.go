@@ -7,8 +7,8 @@ import "time"
 // Incident describes the incident that an [Event] belongs to, for consumers that alert: a leak, stuck
 // requests, or an anomaly. An incident begins with an event of phase [IncidentOpened] and ends with one
 // of phase [IncidentClosed], which the agent adds at its end if nothing else has. Its events between
-// these, if any, have the phase [IncidentWorsened]. Their severity is the severity of the incident; the severity of the last
-// event is info.
+// these, if any, have the phase [IncidentWorsened]. The severity of these events is the severity of the
+// incident. The severity of the last event is info.
 type Incident struct {
 	// ID identifies the incident among all incidents of the process.
 	ID    string

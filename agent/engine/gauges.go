@@ -50,8 +50,7 @@ type gauge struct {
 // the gauge, and the metric gmpulse.callbacks.failed counts it.
 //
 // Gauge returns an error if f is nil, if help is empty, if a text is malformed or too long (255
-// bytes for the name, 63 for the unit, 1024 for help), if the name is that of another metric or of
-// a field in the records of exporters (such as id, seq, spans and message), or if there are 256
+// bytes for the name, 63 for the unit, 1024 for help), if another metric has the name or a field in the records of exporters (such as id, seq, spans and message), or if there are 256
 // gauges already. Gauge may be called at any time.
 func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	e.gauges.mu.Lock()
@@ -89,7 +88,7 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 	return nil
 }
 
-// The longest texts of a gauge in bytes. Those of names and units are OpenTelemetry's.
+// The longest texts of a gauge in bytes. OpenTelemetry has the same limits for names and units.
 const (
 	maxGaugeName = 255
 	maxGaugeUnit = 63

@@ -133,7 +133,7 @@ func Every(d time.Duration) ExporterOption {
 }
 
 // EveryTick calls an exporter at every tick, with no summary. It is for exporters that keep their
-// data in the process, such as those of packages prom, page and evidence.
+// data in the process, such as the exporters of packages prom, page and evidence.
 func EveryTick() ExporterOption { return func(x *namedExporter) { x.everyTick = true } }
 
 // WithQueue adds an exporter that stores snapshots in a queue and delivers them later, such as

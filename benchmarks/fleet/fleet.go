@@ -120,7 +120,7 @@ func (f *fleet) current() (string, error) {
 	return text, err
 }
 
-// instance returns the metrics of one instance: those of the real agent with another number of
+// instance returns the metrics of one instance: the metrics of the real agent with another number of
 // goroutines, its own resource attributes, and the leak of the new version.
 func (f *fleet) instance(text string, n int) string {
 	isNew := n%newShare == 0 && f.deployed.Load()

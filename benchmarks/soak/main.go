@@ -19,7 +19,7 @@
 // send headers slowly, or have no token. -files sets a limit on open descriptors.
 // -memory moves the process into a control group with this limit, whose memory
 // controller kills the process if it needs more, and sets nine tenths of it as GOMEMLIMIT.
-// It needs root; without a group the program says so and checks the resident memory
+// It needs root; without a group the program logs this and checks the resident memory
 // itself. The service must continue to answer requests, viewers and scrapers within both
 // limits.
 //

@@ -28,7 +28,7 @@ type fleetQuery struct {
 	now     time.Time
 	within  time.Duration // how far back the first instance and the first leak are looked for
 	top     int
-	// warnings are what the server says of its answers, such as that a part of a fleet is missing.
+	// warnings are the warnings in the answers of the server, for example that a store was not reached.
 	warnings []string
 	// recorded reports whether Prometheus has the recording rules by version. They replace
 	// the queries that read every instance.

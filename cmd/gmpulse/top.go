@@ -120,7 +120,7 @@ type pageClient struct {
 	token string
 }
 
-// pageState is what a page says of its process.
+// pageState is the state of the process of one page.
 type pageState struct {
 	address  string
 	err      error

@@ -56,7 +56,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// The columns of top are those of a real page.
+// A real page has the columns that top shows.
 func TestTopReadsARealPage(t *testing.T) {
 	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithInterval(20*time.Millisecond))
 	if err != nil {
