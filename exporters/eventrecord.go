@@ -52,7 +52,7 @@ func (w *fields) incident(i *runtimeinfo.Incident) {
 	w.put("incident.since", i.Since.UTC().Format(time.RFC3339Nano))
 	w.text("incident.kind", i.Kind)
 	for _, f := range []struct{ key, value string }{
-		{"incident.site", i.Site}, {"incident.root", i.Root}, {"incident.signal", i.Signal}, {"incident.hint", i.Hint},
+		{"incident.site", i.Site}, {"incident.root_span", i.Root}, {"incident.signal", i.Signal}, {"incident.hint", i.Hint},
 	} {
 		if f.value != "" {
 			w.text(f.key, f.value)

@@ -87,7 +87,7 @@ func ExampleEventRecord() {
 	// incident.since 2026-01-02T03:04:05.578Z
 	// incident.kind leak
 	// incident.site main.(*pool).submit (pool.go:87)
-	// incident.root POST /checkout
+	// incident.root_span POST /checkout
 	// incident.hint nothing receives from the channel
 	// incident.size 1042
 }

@@ -147,7 +147,7 @@ func (f *fleet) instance(text string, n int) string {
 	suspects := 0
 	if leaked > 0 {
 		suspects = 1
-		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"shop.(*Cart).watch (cart.go:42)\",entry=\"shop.(*Cart).watch\",verdict=\"leak\",incident_site=\"shop.(*Cart).watch (cart.go:42)\",incident_root=\"POST /checkout\"} %d\n", leaked)
+		fmt.Fprintf(&b, "gmpulse_goroutine_group_goroutines{wait=\"chan receive\",site=\"shop.(*Cart).watch (cart.go:42)\",entry=\"shop.(*Cart).watch\",verdict=\"leak\",incident_site=\"shop.(*Cart).watch (cart.go:42)\",incident_root_span=\"POST /checkout\"} %d\n", leaked)
 	}
 	fmt.Fprintf(&b, "gmpulse_leak_suspects %d\n", suspects)
 	return b.String()

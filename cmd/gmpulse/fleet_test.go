@@ -42,9 +42,9 @@ func newFakePrometheus(t *testing.T) *fakePrometheus {
 	t.Cleanup(f.Close)
 	f.answers = [][2]string{
 		{"gmpulse:version_", ""}, // no recording rules
-		{"topk by", series(newShop+`,"incident_site":"main.cart (cart.go:7)","incident_root":"GET /cart","verdict":"leak"`, "4000")},
-		{"topk(", series(newShop+`,"instance":"10.0.0.2:9464","incident_site":"main.cart (cart.go:7)","incident_root":"GET /cart","verdict":"leak"`, "3000") +
-			"," + series(newShop+`,"instance":"10.0.0.3:9464","incident_site":"main.cart (cart.go:7)","incident_root":"GET /cart","verdict":"leak"`, "1000")},
+		{"topk by", series(newShop+`,"incident_site":"main.cart (cart.go:7)","incident_root_span":"GET /cart","verdict":"leak"`, "4000")},
+		{"topk(", series(newShop+`,"instance":"10.0.0.2:9464","incident_site":"main.cart (cart.go:7)","incident_root_span":"GET /cart","verdict":"leak"`, "3000") +
+			"," + series(newShop+`,"instance":"10.0.0.3:9464","incident_site":"main.cart (cart.go:7)","incident_root_span":"GET /cart","verdict":"leak"`, "1000")},
 		{"gmpulse_leak_suspects", series(newShop, "2")},
 		{"gmpulse_goroutine_group_goroutines", series(newShop, "4000")},
 		{"gmpulse_goroutines", series(oldShop, "900") + "," + series(newShop, "4100")},

@@ -198,13 +198,13 @@ type site struct {
 
 // sites returns the places of each version at which most goroutines leak.
 func (q *fleetQuery) sites(ctx context.Context) ([]site, error) {
-	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, incident_site, incident_root, verdict) (%s))",
+	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, incident_site, incident_root_span, verdict) (%s))",
 		serviceLabel, versionLabel, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
 // instances returns the instances in which most goroutines leak at one place.
 func (q *fleetQuery) instances(ctx context.Context) ([]site, error) {
-	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, incident_site, incident_root, verdict) (%s))",
+	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, incident_site, incident_root_span, verdict) (%s))",
 		q.top, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
@@ -220,7 +220,7 @@ func (q *fleetQuery) worst(ctx context.Context, query string) ([]site, error) {
 		}
 		all = append(all, site{
 			Version: keyOf(s.Metric), Instance: string(s.Metric["instance"]), Site: string(s.Metric["incident_site"]),
-			Root: string(s.Metric["incident_root"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
+			Root: string(s.Metric["incident_root_span"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
 		})
 	}
 	slices.SortFunc(all, func(a, b site) int {

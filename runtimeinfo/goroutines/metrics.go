@@ -7,7 +7,7 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// The profile that people take by hand, as a timeline. Bounded to the largest groups and the suspects.
-	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups and of those that leak or are stuck, by what they wait for, where, and the function they began in. All groups of an incident have its site and its root span.", Keys: []string{"wait", "site", "entry", "verdict", "incident.site", "incident.root"}}
+	groupSize = &runtimeinfo.Metric{Name: "gmpulse.goroutine_group.goroutines", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Goroutines of the largest groups and of those that leak or are stuck, by what they wait for, where, and the function they began in. All groups of an incident have its site and its root span.", Keys: []string{"wait", "site", "entry", "verdict", "incident.site", "incident.root_span"}}
 	// The one number to alert on.
 	leakSuspects = &runtimeinfo.Metric{Name: "gmpulse.leak.suspects", Unit: "{group}", Kind: runtimeinfo.KindGauge, Headline: true, Subsystem: runtimeinfo.SubsystemLeaks, Help: "Groups of goroutines that leak or are stuck."}
 	// Beyond doubt, where the runtime can prove it.
