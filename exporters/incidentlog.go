@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/incidenttext"
-	"github.com/gmpulse/gmpulse/internal/quantity"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -142,7 +142,7 @@ func incidentAttrs(e *runtimeinfo.Event) []slog.Attr {
 	i := e.Incident
 	var attrs []slog.Attr
 	if i.Signal != "" {
-		attrs = append(attrs, slog.String("signal", i.Signal), slog.String("value", quantity.Format(i.Size, i.Unit)))
+		attrs = append(attrs, slog.String("signal", i.Signal), slog.String("value", units.Format(i.Size, i.Unit)))
 	} else {
 		attrs = append(attrs, slog.Attr{Key: "goroutines", Value: numberValue(i.Size)})
 	}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gmpulse/gmpulse/internal/quantity"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -55,7 +55,7 @@ func ChineseTitle(i *runtimeinfo.Incident) string {
 // ChineseSize is [Size] in Chinese.
 func ChineseSize(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
-		return i.Signal + " 达到 " + quantity.Format(i.Size, i.Unit)
+		return i.Signal + " 达到 " + units.Format(i.Size, i.Unit)
 	}
 	return strconv.FormatFloat(i.Size, 'f', -1, 64) + " 个 goroutine"
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gmpulse/gmpulse/internal/quantity"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -42,7 +42,7 @@ func Title(i *runtimeinfo.Incident) string {
 // Size returns the size of an incident, such as "320 goroutines" or "gc.cpu at 25 %".
 func Size(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
-		return i.Signal + " at " + quantity.Format(i.Size, i.Unit)
+		return i.Signal + " at " + units.Format(i.Size, i.Unit)
 	}
 	return strconv.FormatFloat(i.Size, 'f', -1, 64) + " goroutines"
 }

@@ -51,10 +51,12 @@ func seconds(v float64) string {
 	return text
 }
 
-// number returns v with so many digits. A whole number below a million has all of its digits.
+// number returns v with so many digits. A whole number, and a number from 10,000 on, has all digits
+// before the decimal point.
 func number(v float64, digits int) string {
-	if v == math.Trunc(v) && math.Abs(v) < 1e6 {
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	const exponentFrom = 1e12
+	if a := math.Abs(v); a < exponentFrom && (v == math.Trunc(v) || a >= 1e4) {
+		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', digits, 64)
 }

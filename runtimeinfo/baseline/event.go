@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gmpulse/gmpulse/internal/quantity"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -84,7 +84,7 @@ func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {
 func (t *tracker) normalEvent(now time.Time) runtimeinfo.Event {
 	return runtimeinfo.Event{
 		Time: now, Name: "baseline.new_normal", Severity: slog.LevelInfo,
-		Message: fmt.Sprintf("%s: %s for %v is the new normal", t.name, quantity.Format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second)),
+		Message: fmt.Sprintf("%s: %s for %v is the new normal", t.name, units.Format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second)),
 		Attrs:   []slog.Attr{slog.String("signal", t.name), slog.Float64("value", t.value), slog.Time("since", t.alarmBegan)},
 	}
 }
@@ -151,22 +151,22 @@ func (t *tracker) reason() string {
 func (t *tracker) explain(w *Watch) string {
 	b := t.band(&w.input)
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s %s", t.name, quantity.Format(t.value, b.Unit))
+	fmt.Fprintf(&s, "%s %s", t.name, units.Format(t.value, b.Unit))
 	if t.cause == causeCeiling {
-		fmt.Fprintf(&s, " has reached its ceiling of %s", quantity.Format(t.ceiling, b.Unit))
+		fmt.Fprintf(&s, " has reached its ceiling of %s", units.Format(t.ceiling, b.Unit))
 	}
 	if t.fast.known {
 		expected := b.Expected
 		if t.cause == causeCreep {
 			expected = t.unfold(t.slow.expected)
 		}
-		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), quantity.Format(expected, b.Unit))
+		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), units.Format(expected, b.Unit))
 		if w.load.known {
 			fmt.Fprintf(&s, " at %.3g root spans/s", w.load.value)
 		}
 		high, of := t.seen()
 		fmt.Fprintf(&s, ", since %s (normal %s to %s; %d of %d samples were as high; %s)",
-			t.alarmBegan.Format(time.TimeOnly), quantity.Format(b.Lower, b.Unit), quantity.Format(b.Upper, b.Unit), high, of, t.reason())
+			t.alarmBegan.Format(time.TimeOnly), units.Format(b.Lower, b.Unit), units.Format(b.Upper, b.Unit), high, of, t.reason())
 	}
 	return s.String()
 }
