@@ -266,7 +266,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 		"a spool with Fluentd":               {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir(), "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
 		"a secret without a webhook":         {env: map[string]string{"GMPULSE_WEBHOOK_SECRET": "s3cret"}, want: "GMPULSE_WEBHOOK is not set"},
 		"an unknown metric":                  {env: map[string]string{"GMPULSE_METRICS": "default,-systm,shop.*"}, want: "systm"},
-		"an unknown metric":                  {opts: []agent.Option{agent.WithMetrics("gmpulse_ticks_total")}, want: "gmpulse.ticks?"},
+		"an unknown name":                    {opts: []agent.Option{agent.WithMetrics("gmpulse_ticks_total")}, want: "gmpulse.ticks?"},
 		"known metrics":                      {env: map[string]string{"GMPULSE_METRICS": "-system,user,gmpulse.exporter.*"}},
 		"state without baselines":            {env: map[string]string{"GMPULSE_STATE_FILE": file, "GMPULSE_BASELINES": "0"}, want: "GMPULSE_STATE_FILE"},
 		"an unknown ceiling":                 {opts: []agent.Option{agent.WithBaselines(&baseline.Config{Ceilings: map[string]float64{"gorutines": 1}})}, want: "signal=gorutines"},
