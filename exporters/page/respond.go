@@ -37,10 +37,12 @@ type limiter chan struct{}
 // run calls step when a slot is free. It returns false, without calling step, if
 // ctx ends or limiterTimeout passes first.
 func (l limiter) run(ctx context.Context, step func()) bool {
-	ctx, cancel := context.WithTimeout(ctx, limiterTimeout)
-	defer cancel()
+	timeout := time.NewTimer(limiterTimeout) // a derived context would cost a goroutine in frameworks with a context of their own
+	defer timeout.Stop()
 	select {
 	case l <- struct{}{}:
+	case <-timeout.C:
+		return false
 	case <-ctx.Done():
 		return false
 	}
