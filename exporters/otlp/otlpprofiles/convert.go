@@ -137,16 +137,16 @@ func (c *conversion) labels(s *profile.Sample) (indices []int32, link int32) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.NumLabel)) {
-		unit := ""
-		if units := s.NumUnit[key]; len(units) > 0 {
-			unit = ucum(units[0])
+		unit := key // of a label without a unit, as go tool pprof has it: runtime/pprof labels blocks of a heap with "bytes"
+		if units := s.NumUnit[key]; len(units) > 0 && units[0] != "" {
+			unit = units[0]
 		}
 		switch values := s.NumLabel[key]; len(values) {
 		case 0:
 		case 1:
-			add(attribute.Int64(key, values[0]), unit)
+			add(attribute.Int64(key, values[0]), ucum(unit))
 		default:
-			add(attribute.Int64Slice(key, values), unit)
+			add(attribute.Int64Slice(key, values), ucum(unit))
 		}
 	}
 	return indices, link
@@ -167,8 +167,8 @@ func (c *conversion) link(root string) int32 {
 	return i
 }
 
-// ucum returns the code of a unit of pprof in UCUM, which attributes have. Types of samples keep the
-// units of pprof.
+// ucum returns the code of a unit of pprof in UCUM, which attributes have, "" if it has none. Types of samples keep
+// the units of pprof.
 func ucum(unit string) string {
 	switch unit {
 	case "bytes":
@@ -178,7 +178,7 @@ func ucum(unit string) string {
 	case "count":
 		return "1"
 	default:
-		return unit
+		return ""
 	}
 }
 

@@ -52,13 +52,18 @@ func (e *Exporter) run(ctx context.Context) {
 			}
 			err := e.send(ctx, x)
 			again, after := isRetry(err)
-			if !again {
+			switch {
+			case !again:
 				e.note(err, func() { e.count(x, err) })
 				pace = backoff{}
-				continue
+			case ctx.Err() != nil: // Shutdown has ended the attempt
+				e.mu.Lock()
+				e.requeue(x)
+				e.mu.Unlock()
+			default:
+				e.note(err, func() { e.requeue(x) })
+				_ = pace.sleep(ctx, after, e.closing) // the loop ends when ctx is done
 			}
-			e.note(err, func() { e.requeue(x) })
-			_ = pace.sleep(ctx, after, e.closing) // the loop ends when ctx is done
 		}
 	})
 }
@@ -218,9 +223,9 @@ func resourceOf(s *runtimeinfo.Snapshot) *pb.ResourceProfiles {
 	}
 }
 
-// expansion is how many bytes the conversion allocates for each byte of an uncompressed profile, at most
+// expansion is how many bytes decoding and conversion allocate for each byte of an uncompressed profile, at most
 // (TestMemoryOfConversion).
-const expansion = 16
+const expansion = 64
 
 // unpacked returns the decompressed size of a profile.
 func unpacked(data []byte) int64 {
