@@ -96,7 +96,10 @@ func testProfileOfTheRuntime(t *testing.T, c *peers.Collector) {
 			}
 		}
 	}
-	for _, r := range c.Await(t, n, func(r *peers.Record) bool { return r.Profile != nil && r.Profile.Attributes["gmpulse.profile.kind"] == "allocs" }) {
+	ofAllocs := func(r *peers.Record) bool {
+		return r.Profile != nil && r.Profile.Attributes["gmpulse.profile.kind"] == "allocs"
+	}
+	for _, r := range c.Await(t, n, ofAllocs) {
 		got[fmt.Sprintf("%s[%.0f]%s", r.Name, r.Attributes["bytes"], r.Profile.Stack)] += r.Profile.Values[0]
 		if r.Profile.Units["bytes"] != "By" {
 			t.Errorf("the unit of the size of a block is %q", r.Profile.Units["bytes"])

@@ -46,29 +46,14 @@ type conversion struct {
 func (c *conversion) convert() (*pb.ProfilesDictionary, []*pb.Profile) {
 	c.dictionary, c.samples, c.linkOf = newDictionary(), newTable[*pb.Sample](), map[string]int32{}
 	for _, s := range c.src.Sample {
-		if !slices.ContainsFunc(s.Value, func(v int64) bool { return v != 0 }) {
-			continue
-		}
-		attributes, link := c.labels(s)
-		i := c.samples.add(&pb.Sample{StackIndex: c.stack(s.Location), AttributeIndices: attributes, LinkIndex: link})
-		if int(i) == len(c.values) {
-			c.values = append(c.values, make([]int64, len(c.src.SampleType)))
-		}
-		for t, v := range s.Value { // samples that differ only in EpochLabel are added
-			c.values[i][t] += v
+		if slices.ContainsFunc(s.Value, func(v int64) bool { return v != 0 }) {
+			c.add(s)
 		}
 	}
 	var all []*pb.Profile
 	for t := range c.src.SampleType {
-		p := &pb.Profile{SampleType: c.valueType(c.src.SampleType[t])}
-		for i, s := range c.samples.items {
-			if v := c.values[i][t]; v != 0 {
-				p.Samples = append(p.Samples, &pb.Sample{
-					StackIndex: s.StackIndex, AttributeIndices: s.AttributeIndices, LinkIndex: s.LinkIndex, Values: []int64{v},
-				})
-			}
-		}
-		if len(p.Samples) > 0 {
+		if samples := c.samplesOf(t); len(samples) > 0 {
+			p := &pb.Profile{SampleType: c.valueType(c.src.SampleType[t]), Samples: samples}
 			c.describe(p, t)
 			all = append(all, p)
 		}
@@ -77,6 +62,30 @@ func (c *conversion) convert() (*pb.ProfilesDictionary, []*pb.Profile) {
 		all[0].OriginalPayloadFormat, all[0].OriginalPayload = "pprof", c.about.Data
 	}
 	return c.message(), all
+}
+
+// add adds the values of a sample to those of the samples that differ from it only in [tracectx.EpochLabel].
+func (c *conversion) add(s *profile.Sample) {
+	attributes, link := c.labels(s)
+	i := c.samples.add(&pb.Sample{StackIndex: c.stack(s.Location), AttributeIndices: attributes, LinkIndex: link})
+	if int(i) == len(c.values) {
+		c.values = append(c.values, make([]int64, len(c.src.SampleType)))
+	}
+	for t, v := range s.Value {
+		c.values[i][t] += v
+	}
+}
+
+// samplesOf returns the samples with a value of a type.
+func (c *conversion) samplesOf(sampleType int) (all []*pb.Sample) {
+	for i, s := range c.samples.items {
+		if v := c.values[i][sampleType]; v != 0 {
+			all = append(all, &pb.Sample{
+				StackIndex: s.StackIndex, AttributeIndices: s.AttributeIndices, LinkIndex: s.LinkIndex, Values: []int64{v},
+			})
+		}
+	}
+	return all
 }
 
 // describe sets the fields of a profile that its samples do not determine.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -197,7 +198,7 @@ func checkDictionary(t *testing.T, d *pb.ProfilesDictionary, all []*pb.Profile) 
 			key := fmt.Sprint(f.Name(), " ", v.List().Get(i))
 			if m, ok := v.List().Get(i).Interface().(protoreflect.Message); ok {
 				b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m.Interface())
-				key = fmt.Sprint(f.Name(), " ", b)
+				key = fmt.Sprint(f.Name(), " ", string(b))
 			}
 			if seen[key] {
 				t.Errorf("twice in a table: %s", key)
@@ -238,7 +239,7 @@ func TestMemoryOfConversion(t *testing.T) {
 		for i := range 3000 { // as in a large service: many stacks under many roots
 			x := *own[i%len(own)]
 			x.Location = slices.Concat(x.Location, own[i/7%len(own)].Location)
-			x.Label = map[string][]string{tracectx.RootLabel: {fmt.Sprint("GET /", i%50)}, tracectx.EpochLabel: {fmt.Sprint(i)}}
+			x.Label = map[string][]string{tracectx.RootLabel: {fmt.Sprint("GET /", i%50)}, tracectx.EpochLabel: {strconv.Itoa(i)}}
 			src.Sample = append(src.Sample, &x)
 		}
 		b.Reset()
@@ -313,7 +314,7 @@ func TestJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for code, again := range map[int]bool{200: false, 202: false, 301: false, 400: false, 408: false, 429: true, 500: false, 502: true, 503: true, 504: true} {
-		err := judge(&http.Response{StatusCode: code, Status: fmt.Sprint(code), Request: &http.Request{URL: u}}, nil)
+		err := judge(&http.Response{StatusCode: code, Status: strconv.Itoa(code), Request: &http.Request{URL: u}}, nil)
 		if (err == nil) != (code/100 == 2) {
 			t.Errorf("%d: %v", code, err)
 		}

@@ -5,10 +5,10 @@ package otlpprofiles_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,7 +83,7 @@ func TestRejected(t *testing.T) {
 	for i, code := range []int{301, 400, 401, 404, 413, 500, 501} {
 		status.Store(int32(code))
 		err := e.ExportProfile(t.Context(), otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprint(code)) || !strings.HasSuffix(err.Error(), ": bad profile") || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) || !strings.HasSuffix(err.Error(), ": bad profile") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%d: %v", code, err)
 		}
 		if n := len(s.received()); n != i+1 {
@@ -164,7 +164,7 @@ func TestServerIsDown(t *testing.T) {
 	data := cpuProfile(t)
 	e := newExporter(t, "http://"+address, otlpprofiles.Config{MaxBytes: 4*int64(len(data)) - 1, Logger: lines.logger()})
 	for i := range 6 {
-		e.Enqueue(fmt.Sprint(i), time.Time{}, time.Time{}, data)
+		e.Enqueue(strconv.Itoa(i), time.Time{}, time.Time{}, data)
 	}
 	testutil.Eventually(t, "three profiles remain", func() bool {
 		a := balance(t, e)
@@ -195,7 +195,7 @@ func TestLargeProfile(t *testing.T) {
 	p.Comments = []string{strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 1000)}
 	for i := range 5000 {
 		p.Sample = append(p.Sample, p.Sample[0])
-		p.Comments = append(p.Comments, fmt.Sprint(i*i*i))
+		p.Comments = append(p.Comments, strconv.Itoa(i*i*i))
 	}
 	large := encoded(t, p)
 	if len(large) <= len(small) {

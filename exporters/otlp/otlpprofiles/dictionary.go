@@ -188,7 +188,7 @@ func anyValue(v attribute.Value) *commonpb.AnyValue {
 	case attribute.INT64SLICE:
 		return array(v.AsInt64Slice(), attribute.Int64Value)
 	default:
-		return &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: identity.Valid(v.Emit())}}
+		return &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: identity.Valid(v.String())}}
 	}
 }
 

@@ -7,9 +7,9 @@
 //	e.Enqueue("heap", time.Now(), time.Now(), data)      // a profile in the format of pprof
 //
 // The package is alpha: so is the signal, whose protocol has changed incompatibly before. It speaks version
-// 1.11 of opentelemetry-proto (v1development), which the OpenTelemetry Collector speaks since 0.150. A server
-// of another version may accept profiles and show nothing. A Collector needs the feature gate
-// service.profilesSupport.
+// 1.11 of opentelemetry-proto (v1development), which has the fields of 1.10 on the wire. A server of an earlier
+// version may accept profiles and show nothing. It is tested with the receiver of the OpenTelemetry Collector
+// 0.162. A Collector needs the feature gate service.profilesSupport.
 //
 // # What is sent
 //

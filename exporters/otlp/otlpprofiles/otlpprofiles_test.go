@@ -193,40 +193,38 @@ func TestLinks(t *testing.T) {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	unsampled := span(9, "GET /cart", at(0))
 	unsampled.Sampled = false
+	type active struct {
+		tick  int // ms
+		spans []runtimeinfo.Span
+	}
+	cart := func(n byte, ms int) runtimeinfo.Span { return span(n, "GET /cart", at(ms)) }
+	var many []active
+	for i := range 600 { // each tick with another span
+		x := cart(1, -1000*(600-i))
+		x.SpanID = [8]byte{3, byte(i), byte(i >> 8)}
+		many = append(many, active{-1000 * (600 - i), []runtimeinfo.Span{x}})
+	}
 	for _, test := range []struct {
 		name  string
-		ticks func(t *testing.T, e *otlpprofiles.Exporter)
+		ticks []active
 		want  string // of GET /cart, whose profile is from 0 to 1000
 	}{
-		{"none", func(t *testing.T, e *otlpprofiles.Exporter) { tick(t, e, at(900)) }, ""},
-		{"not sampled", func(t *testing.T, e *otlpprofiles.Exporter) { tick(t, e, at(900), unsampled) }, ""},
-		{"of another root", func(t *testing.T, e *otlpprofiles.Exporter) { tick(t, e, at(900), span(1, "GET /", at(0))) }, ""},
-		{"ended before", func(t *testing.T, e *otlpprofiles.Exporter) {
-			tick(t, e, at(-2000), span(1, "GET /cart", at(-3000)))
-			tick(t, e, at(-1000))
-		}, ""},
-		{"began after", func(t *testing.T, e *otlpprofiles.Exporter) { tick(t, e, at(1900), span(1, "GET /cart", at(1500))) }, ""},
-		{"still active at the last tick", func(t *testing.T, e *otlpprofiles.Exporter) {
-			tick(t, e, at(-100), span(1, "GET /cart", at(-3000)))
-		}, "bb"},
-		{"longest during the profile", func(t *testing.T, e *otlpprofiles.Exporter) {
-			tick(t, e, at(200), span(1, "GET /cart", at(-9000)), span(2, "GET /cart", at(100)))
-			tick(t, e, at(1200), span(2, "GET /cart", at(100)))
-		}, "cc"},
-		{"of many", func(t *testing.T, e *otlpprofiles.Exporter) {
-			for i := range 600 { // ticks of an hour, each with another span
-				x := span(1, "GET /cart", at(-1000*(600-i)))
-				x.SpanID = [8]byte{3, byte(i), byte(i >> 8)}
-				tick(t, e, at(-1000*(600-i)), x)
-			}
-			tick(t, e, at(800), span(1, "GET /cart", at(0)))
-		}, "bb"},
+		{"none", []active{{900, nil}}, ""},
+		{"not sampled", []active{{900, []runtimeinfo.Span{unsampled}}}, ""},
+		{"of another root", []active{{900, []runtimeinfo.Span{span(1, "GET /", at(0))}}}, ""},
+		{"ended before", []active{{-2000, []runtimeinfo.Span{cart(1, -3000)}}, {-1000, nil}}, ""},
+		{"began after", []active{{1900, []runtimeinfo.Span{cart(1, 1500)}}}, ""},
+		{"still active at the last tick", []active{{-100, []runtimeinfo.Span{cart(1, -3000)}}}, "bb"},
+		{"longest during the profile", []active{{200, []runtimeinfo.Span{cart(1, -9000), cart(2, 100)}}, {1200, []runtimeinfo.Span{cart(2, 100)}}}, "cc"},
+		{"of many", append(many, active{800, []runtimeinfo.Span{cart(1, 0)}}), "bb"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := startServer(t, nil)
 			for _, noLinks := range []bool{false, true} {
 				e := newExporter(t, s.URL, otlpprofiles.Config{NoLinks: noLinks})
-				test.ticks(t, e)
+				for _, a := range test.ticks {
+					tick(t, e, at(a.tick), a.spans...)
+				}
 				send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
 			}
 			for i, want := range []string{test.want, ""} {

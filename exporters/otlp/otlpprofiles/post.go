@@ -98,8 +98,8 @@ func judge(resp *http.Response, body []byte) error {
 // none.
 func partial(contentType string, body []byte) error {
 	var answer collectorpb.ExportProfilesServiceResponse
-	if !strings.HasPrefix(contentType, "application/x-protobuf") || proto.Unmarshal(body, &answer) != nil {
-		return nil
+	if strings.HasPrefix(contentType, "application/x-protobuf") {
+		_ = proto.Unmarshal(body, &answer) // what is malformed is no partial success
 	}
 	p := answer.GetPartialSuccess()
 	if p.GetRejectedProfiles() == 0 && p.GetErrorMessage() == "" {

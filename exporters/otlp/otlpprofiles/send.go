@@ -37,19 +37,7 @@ func (e *Exporter) run(ctx context.Context) {
 	defer e.abandon()
 	pprof.Do(ctx, pprof.Labels(profilerLabel, "otlpprofiles"), func(ctx context.Context) {
 		pace := backoff{}
-		for ctx.Err() == nil {
-			x := e.take()
-			if x == nil {
-				if isClosed(e.closing) {
-					return
-				}
-				select {
-				case <-e.wake:
-				case <-e.closing:
-				case <-ctx.Done():
-				}
-				continue
-			}
+		for x := e.next(ctx); x != nil; x = e.next(ctx) {
 			err := e.send(ctx, x)
 			again, after := isRetry(err)
 			switch {
@@ -62,10 +50,26 @@ func (e *Exporter) run(ctx context.Context) {
 				e.mu.Unlock()
 			default:
 				e.note(err, func() { e.requeue(x) })
-				_ = pace.sleep(ctx, after, e.closing) // the loop ends when ctx is done
+				_ = pace.sleep(ctx, after, e.closing) // next returns nil when ctx is done
 			}
 		}
 	})
+}
+
+// next waits for the oldest profile and removes it from the queue. It returns nil when ctx is done, and after
+// Shutdown if there is none.
+func (e *Exporter) next(ctx context.Context) *item {
+	for ctx.Err() == nil {
+		if x := e.take(); x != nil || isClosed(e.closing) {
+			return x
+		}
+		select {
+		case <-e.wake:
+		case <-e.closing:
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // take removes the oldest profile from the queue, or returns nil.
@@ -158,7 +162,7 @@ func (e *Exporter) send(ctx context.Context, x *item) error {
 	}
 	if x.body == nil {
 		var err error
-		if panicked := guard.Do(func() error { // a malformed profile
+		if panicked := guard.Do(func() error { //nolint:contextcheck // the attributes of the SDK need no context
 			err = e.encode(x)
 			return nil
 		}); panicked != nil {
