@@ -94,7 +94,7 @@ func (e *Exporter) requeue(x *item) {
 	e.shrink()
 }
 
-// count counts what became of a profile for which there is no other attempt. e.mu is held.
+// count counts a profile for which there is no other attempt. e.mu is held.
 func (e *Exporter) count(x *item, err error) {
 	account := &e.stats.Snapshots
 	var partial *partialError
