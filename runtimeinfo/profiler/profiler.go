@@ -33,6 +33,7 @@ import (
 	"math/rand/v2"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
@@ -82,6 +83,10 @@ type Config struct {
 	// AgentLabel is the profiler label, with any value, that marks the goroutines of the agent.
 	// Empty means "gmpulse".
 	AgentLabel string
+	// Notify is called with each profile: its kind (cpu, heap or goroutine), the time that it covers, and
+	// the compressed data, which it must not change. It must not block for long, because the next
+	// profile waits for it. The method Enqueue of exporters/otlp/otlpprofiles is one. Nil is allowed.
+	Notify func(kind string, from, to time.Time, data []byte)
 	// Logger receives one line for each change of state. Nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -118,7 +123,8 @@ type Profiler struct {
 	opened  chan struct{} // receives a value when an incident opens
 	broken  bool          // goroutine profiles panic; used by repeat only
 	// diskFails reports whether the last profile could not be written to the directory.
-	diskFails bool
+	diskFails   bool
+	notifyFails atomic.Bool // Config.Notify panicked
 
 	mu        sync.Mutex
 	suspended int         // calls of Suspend in effect

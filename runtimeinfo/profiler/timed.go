@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
@@ -106,10 +107,25 @@ func (p *Profiler) store(x *Profile, data []byte) {
 	p.mu.Lock()
 	p.stats.taken[x.Kind]++
 	p.mu.Unlock()
+	p.notify(x, data)
 	switch {
 	case changed && err != nil:
 		p.config.Logger.Warn("gmpulse: profiles are kept in memory, because the directory is not writable", slog.String("dir", p.config.Dir), slog.Any("error", fmt.Errorf("profiler: %w", err)))
 	case changed:
 		p.config.Logger.Info("gmpulse: profiles are stored on disk again", slog.String("dir", p.config.Dir))
+	}
+}
+
+// notify calls Config.Notify. It logs an error, which is a panic, once.
+func (p *Profiler) notify(x *Profile, data []byte) {
+	if p.config.Notify == nil || p.notifyFails.Load() {
+		return
+	}
+	err := guard.Do(func() error {
+		p.config.Notify(x.Kind.String(), x.From, x.To, data)
+		return nil
+	})
+	if err != nil && !p.notifyFails.Swap(true) {
+		p.config.Logger.Error("gmpulse: Config.Notify of the profiler panicked and is not called again", slog.Any("error", err))
 	}
 }
