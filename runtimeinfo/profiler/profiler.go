@@ -43,10 +43,11 @@ import (
 )
 
 const (
-	// MinFor and MaxFor bound [Config.For].
+	// MinFor is the minimum of [Config.For].
 	MinFor = 100 * time.Millisecond
+	// MaxFor is the maximum of [Config.For].
 	MaxFor = 10 * time.Second
-	// MaxEvery bounds [Config.Every].
+	// MaxEvery is the maximum of [Config.Every].
 	MaxEvery = time.Hour
 
 	defaultFor      = time.Second
