@@ -48,9 +48,10 @@ func endpoints() []*endpoint {
 
 func main() {
 	length := flag.Duration("for", 5*time.Minute, "how long to measure")
+	every := flag.Duration("every", 0, "period of the profiles of one second; shorter ones have more samples (0: the default)")
 	quick := flag.Bool("quick", false, "measure for 20 s with shorter periods")
 	flag.Parse()
-	c := profiler.Config{}
+	c := profiler.Config{Every: *every}
 	tolerance := func(share, deviation float64) bool { return share <= 0.10 }
 	if *quick {
 		*length = 20 * time.Second
