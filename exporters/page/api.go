@@ -30,6 +30,8 @@ type metaJSON struct {
 	Capture   bool                  `json:"can_capture"` // whether the page can request one
 	Groups    bool                  `json:"goroutines"`
 	NoSpans   bool                  `json:"no_spans"`
+	CPU       bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
+	Profiles  bool                  `json:"profiles"` // whether there are profiles of the past
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -49,7 +51,8 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Boot: e.boot, Now: time.Now().UnixMilli(), Interval: e.config.Resolution.Seconds(),
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
-		NoSpans:  e.config.NoSpans != nil && e.config.NoSpans(),
+		NoSpans: e.config.NoSpans != nil && e.config.NoSpans(),
+		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil,
 		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
