@@ -113,9 +113,9 @@ func TestTransportCountsOpenBodies(t *testing.T) {
 	defer cancel()
 	cancelled = get(t, ctx, client, server.URL+"/prices")
 	p.Do(t.Context(), "GET /order", func(of context.Context) {
-		closed, read = get(t, of, client, server.URL+"/prices"), get(t, of, client, server.URL+"/prices")
+		closed, read = get(t, of, client, server.URL+"/prices"), get(t, of, client, server.URL+"/prices") //nolint:bodyclose // below
 	})
-	get(t, ctx, client, server.URL+"/empty")
+	get(t, ctx, client, server.URL+"/empty") //nolint:bodyclose // it has none
 
 	s := bodySnapshot(t, p)
 	open := bodyValues(s, "open_bodies")
@@ -299,7 +299,7 @@ func TestTransportBoundsItsMemory(t *testing.T) {
 		t.Errorf("%d pairs: %v", len(open), open)
 	}
 	for len(all) < 16_384+5 {
-		all = append(all, get(t, t.Context(), client, "http://upstream"))
+		all = append(all, get(t, t.Context(), client, "http://upstream")) //nolint:bodyclose // below
 	}
 	if s := bodySnapshot(t, p); totalBodies(s, "open_bodies") != 16_384 || totalBodies(s, "untracked_bodies") != 5 {
 		t.Errorf("%v open, %v not counted", totalBodies(s, "open_bodies"), totalBodies(s, "untracked_bodies"))
