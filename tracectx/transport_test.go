@@ -292,7 +292,7 @@ func TestTransportBoundsItsMemory(t *testing.T) {
 	client := &http.Client{Transport: p.Transport(reply{strings.NewReader("x")})}
 	var all []*http.Response
 	for i := range 60 {
-		p.Do(t.Context(), fmt.Sprintf("GET /%d", i), func(ctx context.Context) { all = append(all, get(t, ctx, client, "http://upstream")) })
+		p.Do(t.Context(), fmt.Sprintf("GET /%d", i), func(ctx context.Context) { all = append(all, get(t, ctx, client, "http://upstream")) }) //nolint:bodyclose // below
 	}
 	open := bodyValues(bodySnapshot(t, p), "open_bodies")
 	if len(open) != 51 || open["other other"] != 10 {
@@ -307,7 +307,7 @@ func TestTransportBoundsItsMemory(t *testing.T) {
 	for _, resp := range all {
 		_ = resp.Body.Close()
 	}
-	p.Do(t.Context(), "GET /last", func(ctx context.Context) { all[0] = get(t, ctx, client, "http://upstream") })
+	p.Do(t.Context(), "GET /last", func(ctx context.Context) { all[0] = get(t, ctx, client, "http://upstream") }) //nolint:bodyclose // below
 	s := bodySnapshot(t, p)
 	found := false
 	for key, n := range bodyValues(s, "open_bodies") {
