@@ -66,6 +66,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -82,6 +83,7 @@ type Agent struct {
 	engine    *engine.Engine // nil if the agent is disabled or did not start
 	processor *tracectx.Processor
 	history   *tracectx.History
+	profiler  *profiler.Profiler   // nil if it is off
 	enrich    tracectx.Enrichment  // zero when off
 	spans     *globalSpans         // nil like engine
 	detector  *goroutines.Detector // nil like engine

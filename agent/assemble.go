@@ -69,7 +69,8 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 
 // standardParts makes the standard exporters and the baselines.
 func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, _ error) {
-	var errs []error
+	profilerOptions, err := a.makeProfiler(s)
+	errs := []error{err}
 	add := func(err error, o func() engine.Option) {
 		if errs = append(errs, err); err == nil {
 			opts = append(opts, o())
@@ -102,6 +103,7 @@ func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, 
 			opts = append(opts, engine.WithAnalyzer("baselines", w), engine.WithBackground("baselines", w.Run))
 		}
 	}
+	opts = append(opts, profilerOptions...) // after the analyzers that report incidents
 	if s.fluentd.URL != "" {
 		x, err := newFluentd(s, a.service)
 		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats, s.fluentdPace...) })
@@ -180,6 +182,9 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	}
 	if c.MaxViewers == 0 {
 		c.MaxViewers = viewerLimit(connectionLimit(fileLimit()))
+	}
+	if c.Profiler == nil {
+		c.Profiler = a.profiler
 	}
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture

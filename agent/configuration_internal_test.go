@@ -22,7 +22,7 @@ without spans. GMPULSE_METRICS chooses others. Its entries apply from left to ri
 | entry | meaning |
 | --- | --- |
 | default, all | the default set, every metric |
-| scheduler, memory, gc, cpu, process, container, system, spans, leaks, capacity, baselines, agent, user | a subsystem; user is the gauges of the application |
+| scheduler, memory, gc, cpu, process, container, system, spans, leaks, capacity, baselines, profiles, agent, user | a subsystem; user is the gauges of the application |
 | go.cpu.time, gmpulse.exporter.* | a metric by its name in metrics.md, or a pattern |
 | -system | removes what the entry matches |
 

@@ -64,6 +64,7 @@ func analyzervariables() []variable {
 		{"GMPULSE_BASELINES", formSwitch, "on", "off: the agent learns no baselines and reports no anomalies.", true, setBaselines},
 		{"GMPULSE_ALERTS_PER_WEEK", "a number from 0.01 to 1000", "1", "Target number of false alarms per week and group of signals.", true, setAlertsPerWeek},
 		{"GMPULSE_STATE_FILE", "a path", "", "File that keeps the baselines over a restart. If empty, every start learns them again.", true, setStateFile},
+		{"GMPULSE_CPU_PROFILE", "two durations such as 1s/30s, of a profile and of its period, or off", "off", "Takes a CPU profile in every period, for the CPU time by root span and for flame graphs of the past. While it runs, CPU profiles of the application fail.", true, setCPUProfile},
 		{"GMPULSE_RECORDER", formSwitch, "on", "off: the agent records no execution traces. It then reports a group of goroutines as leaked only if the garbage collector proves it.", true, setRecorder},
 	}
 }

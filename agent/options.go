@@ -21,6 +21,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -211,6 +212,21 @@ func WithEvidence(c *evidence.Config) Option {
 		if s.evidence = nil; c != nil {
 			own := *c
 			s.evidence = &own
+		}
+	}
+}
+
+// WithProfiler takes a CPU profile in every period, like GMPULSE_CPU_PROFILE, publishes the CPU time
+// by root span, and keeps profiles of CPU, heap and goroutines for the live page and for evidence,
+// see [profiler.Config]. The zero Config profiles one second in every 30. RootLabel, EpochLabel,
+// Origin and Logger default to the agent's, and Dir to the directory of [WithEvidence]. It is off
+// by default; nil switches it off. With [WithEvidence] alone, only heap and goroutine profiles are
+// taken.
+func WithProfiler(c *profiler.Config) Option {
+	return func(s *settings) {
+		if s.profiler = nil; c != nil {
+			own := *c
+			s.profiler = &own
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 // The functions below set what one variable configures, and return an error if its value is
@@ -166,6 +167,24 @@ func duration(v string) (time.Duration, error) {
 func setLabels(s *settings, v string) error { return setOff(&s.noLabels, v) }
 
 func setRecorder(s *settings, v string) error { return setOff(&s.noRecorder, v) }
+
+// setCPUProfile parses FOR/EVERY.
+func setCPUProfile(s *settings, v string) (err error) {
+	if s.profiler = nil; isOff(v) {
+		return nil
+	}
+	length, period, _ := strings.Cut(v, "/")
+	c := new(profiler.Config)
+	if c.For, err = duration(length); err != nil {
+		return err
+	}
+	if c.Every, err = duration(period); err != nil {
+		return err
+	}
+	s.profiler = c
+	_, err = profiler.New(*c)
+	return err
+}
 
 func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -42,6 +43,7 @@ type settings struct {
 	access       Access
 	page         page.Config
 	evidence     *evidence.Config // nil is off
+	profiler     *profiler.Config // nil is off
 	noRecorder   bool
 	recorder     *exectrace.Recorder // nil is the default one
 	resource     *resource.Resource  // overrides what the agent detects; may be nil

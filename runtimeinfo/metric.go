@@ -52,6 +52,7 @@ const (
 	SubsystemLeaks     Subsystem = "leaks"
 	SubsystemCapacity  Subsystem = "capacity"
 	SubsystemBaselines Subsystem = "baselines"
+	SubsystemProfiles  Subsystem = "profiles"
 	SubsystemAgent     Subsystem = "agent"
 	SubsystemUser      Subsystem = "user"
 )

@@ -30,7 +30,9 @@ type metaJSON struct {
 	Capture   bool                  `json:"can_capture"` // whether the page can request one
 	Groups    bool                  `json:"goroutines"`
 	NoSpans   bool                  `json:"no_spans"`
-	Pprof     bool                  `json:"pprof"` // whether pprof/ has the profiles of the process
+	CPU       bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
+	Profiles  bool                  `json:"profiles"` // whether there are profiles of the past
+	Pprof     bool                  `json:"pprof"`    // whether pprof/ has the profiles of the process
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -50,8 +52,9 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Boot: e.boot, Now: time.Now().UnixMilli(), Interval: e.config.Resolution.Seconds(),
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
-		NoSpans:  e.config.NoSpans != nil && e.config.NoSpans(),
-		Pprof: !e.config.NoProfiles, Resource: map[string]string{}, Metrics: map[string]metricJSON{},
+		NoSpans: e.config.NoSpans != nil && e.config.NoSpans(),
+		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil, Pprof: !e.config.NoProfiles,
+		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
 	m.Bytes, m.Lost = e.history.usage()

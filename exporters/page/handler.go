@@ -34,6 +34,7 @@ func newHandler(e *Exporter) *handler {
 		"goroutines":   e.jsonRoute(light, e.goroutines),
 		"moment":       e.jsonRoute(e.heavy, inRange(func(from, to int64) any { return e.moment(from, to) })),
 		"flame":        e.jsonRoute(profiles, func(r *http.Request) (any, error) { return e.flame(r, captures) }),
+		"cpu":          e.jsonRoute(light, e.cpu),
 		"captures":     e.jsonRoute(light, captures.serveList),
 		"capture":      captures.serveFile,
 		"incident.zip": e.serveIncident(captures),
@@ -44,7 +45,7 @@ func newHandler(e *Exporter) *handler {
 	posts := map[string]http.Handler{"captures": protection.Handler(http.HandlerFunc(captures.servePost))}
 	h := &handler{e: e, light: light, gets: gets, posts: posts}
 	if !e.config.NoProfiles {
-		h.profiles = profiling.New(e.closing)
+		h.profiles = profiling.New(e.closing, e.config.Profiler.Suspend)
 	}
 	return h
 }

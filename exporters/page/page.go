@@ -41,6 +41,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 // Config configures an [Exporter]. The zero value is a page without groups of
@@ -72,6 +73,9 @@ type Config struct {
 	// NoProfiles omits the profiles of the process below pprof/. Default false: who may read the
 	// page may take profiles, one CPU profile and one execution trace at a time.
 	NoProfiles bool
+	// Profiler has the profiles of the last hours and the CPU time by root span. It is suspended
+	// while a CPU profile below pprof/ is taken. Nil means that there are none.
+	Profiler *profiler.Profiler
 	// TraceURL is the address of a trace, with {trace_id} and optionally {span_id} in
 	// place of the ids, such as "http://localhost:16686/trace/{trace_id}". Empty means
 	// that ids are shown without a link.

@@ -13,6 +13,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 	"github.com/gmpulse/gmpulse/tracectx"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -26,6 +27,7 @@ func All() []*runtimeinfo.Metric {
 		(*goroutines.Detector)(nil).Metrics(),
 		(*capacity.Estimator)(nil).Metrics(),
 		(*baseline.Watch)(nil).Metrics(),
+		(*profiler.Profiler)(nil).Metrics(),
 		(*evidence.Store)(nil).Metrics(),
 		engine.Metrics(),
 	)

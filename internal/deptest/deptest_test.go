@@ -22,7 +22,7 @@ const module = "github.com/gmpulse/gmpulse"
 var layers = [][]string{
 	{"./runtimeinfo", "./internal/host"},
 	{"./internal/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
-	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./tracectx", "./exporters", "./exporters/internal/profiling"},
+	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./runtimeinfo/profiler", "./tracectx", "./exporters", "./exporters/internal/profiling"},
 	{"./tracectx/exectrace", "./exporters/alertmanager", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool", "./exporters/webhook"},
 	{"./agent/engine/internal/delivery"},
 	{"./agent/engine"},
@@ -34,6 +34,7 @@ var layers = [][]string{
 var libraries = map[string][]string{
 	"./internal/host":          {"github.com/shirou/gopsutil/v3/", "golang.org/x/sys/"},
 	"./runtimeinfo/goroutines": {"github.com/google/pprof/profile"},
+	"./runtimeinfo/profiler":   {"github.com/google/pprof/profile"},
 	"./tracectx":               {"go.opentelemetry.io/otel/"},
 	"./tracectx/exectrace":     {"go.opentelemetry.io/otel", "golang.org/x/exp/trace"},
 	"./exporters/evidence":     {"github.com/google/pprof/profile"},

@@ -53,14 +53,17 @@ const (
 // concurrently.
 type Server struct {
 	closing    <-chan struct{}
+	suspend    func(context.Context) (resume func())
 	running    chan struct{}
 	sending    *reply.Budget
 	cpu, trace holder
 }
 
-// New returns a Server. Profiles in progress end early when closing is closed.
-func New(closing <-chan struct{}) *Server {
-	return &Server{closing: closing, running: make(chan struct{}, maxRunning), sending: reply.NewBudget(maxSending)}
+// New returns a Server. Profiles in progress end early when closing is closed. Before a CPU profile
+// the Server calls suspend, which frees the CPU profiler, see profiler.Profiler.Suspend, and
+// afterwards resume.
+func New(closing <-chan struct{}, suspend func(context.Context) (resume func())) *Server {
+	return &Server{closing: closing, suspend: suspend, running: make(chan struct{}, maxRunning), sending: reply.NewBudget(maxSending)}
 }
 
 // Names returns the names of the profiles that the version of Go has.
@@ -194,6 +197,7 @@ func (s *Server) serveCPU(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) takeCPU(ctx context.Context, b *bytes.Buffer, d time.Duration) error {
+	defer s.suspend(ctx)()
 	if err := pprof.StartCPUProfile(b); err != nil {
 		return refuse(http.StatusConflict, "the CPU profiler is in use by the application, another library, or a capture of gmpulse: %v", err)
 	}

@@ -32,6 +32,9 @@ func get(ctx context.Context, s *profiling.Server, target string) *httptest.Resp
 	return w
 }
 
+// noSuspend is for servers without a profiler.
+func noSuspend(context.Context) func() { return func() {} }
+
 func decode(t *testing.T, w *httptest.ResponseRecorder) *profile.Profile {
 	t.Helper()
 	if w.Code != http.StatusOK {
@@ -45,7 +48,7 @@ func decode(t *testing.T, w *httptest.ResponseRecorder) *profile.Profile {
 }
 
 func TestEachProfileIsServed(t *testing.T) {
-	s := profiling.New(nil)
+	s := profiling.New(nil, noSuspend)
 	for _, name := range profiling.Names() {
 		w := get(t.Context(), s, name+"?seconds=0.2")
 		if d := w.Header().Get("Content-Disposition"); !strings.Contains(d, name) {
@@ -78,7 +81,7 @@ func TestCPUProfileHasLabels(t *testing.T) {
 			}
 		})
 	}()
-	p := decode(t, get(t.Context(), profiling.New(nil), "profile?seconds=1"))
+	p := decode(t, get(t.Context(), profiling.New(nil, noSuspend), "profile?seconds=1"))
 	stop.Store(true)
 	<-done
 	var labelled, all int64
@@ -111,7 +114,7 @@ func TestDifferenceHasOnlyWhatCameSince(t *testing.T) {
 	allocateBefore()
 	collect()
 	closing, answered := make(chan struct{}), make(chan *httptest.ResponseRecorder)
-	go func() { answered <- get(context.Background(), profiling.New(closing), "allocs?seconds=60") }()
+	go func() { answered <- get(context.Background(), profiling.New(closing, noSuspend), "allocs?seconds=60") }()
 	for range 5 { // more than once, because the first profile may be taken late
 		time.Sleep(100 * time.Millisecond)
 		allocateDuring()
@@ -140,7 +143,7 @@ func TestDifferenceHasOnlyWhatCameSince(t *testing.T) {
 func TestSecondRequestIsRefusedAndNamesTheFirst(t *testing.T) {
 	for _, name := range []string{"profile", "trace"} {
 		closing := make(chan struct{})
-		s := profiling.New(closing)
+		s := profiling.New(closing, noSuspend)
 		first := make(chan *httptest.ResponseRecorder)
 		go func() {
 			w := get(context.Background(), s, name+"?seconds=30")
@@ -164,7 +167,7 @@ func TestSecondRequestIsRefusedAndNamesTheFirst(t *testing.T) {
 }
 
 func TestApplicationKeepsTheProfiler(t *testing.T) {
-	s := profiling.New(nil)
+	s := profiling.New(nil, noSuspend)
 	var b bytes.Buffer
 	if err := pprof.StartCPUProfile(&b); err != nil {
 		t.Fatal(err)
@@ -188,7 +191,7 @@ func TestApplicationKeepsTheProfiler(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	s := profiling.New(nil)
+	s := profiling.New(nil, noSuspend)
 	for target, want := range map[string]int{
 		"profile?seconds=0": http.StatusBadRequest, "profile?seconds=301": http.StatusBadRequest, "profile?seconds=NaN": http.StatusBadRequest,
 		"trace?seconds=31": http.StatusBadRequest, "heap?seconds=-1": http.StatusBadRequest, "heap?seconds=x": http.StatusBadRequest,
@@ -210,7 +213,7 @@ func TestNoProfileIfMemoryIsShort(t *testing.T) {
 	old := debug.SetMemoryLimit(1 << 20)
 	defer debug.SetMemoryLimit(old)
 	for _, name := range profiling.Names() {
-		if w := get(t.Context(), profiling.New(nil), name); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "GOMEMLIMIT") {
+		if w := get(t.Context(), profiling.New(nil, noSuspend), name); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "GOMEMLIMIT") {
 			t.Errorf("%s: HTTP %d: %s", name, w.Code, w.Body)
 		}
 	}
@@ -218,7 +221,7 @@ func TestNoProfileIfMemoryIsShort(t *testing.T) {
 
 // A client that disconnects frees the profiler at once.
 func TestDisconnectedClientFreesTheProfiler(t *testing.T) {
-	s := profiling.New(nil)
+	s := profiling.New(nil, noSuspend)
 	for _, name := range []string{"profile", "trace", "allocs"} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("gone"))
@@ -230,7 +233,7 @@ func TestDisconnectedClientFreesTheProfiler(t *testing.T) {
 }
 
 func TestIndexHasWorkingCommands(t *testing.T) {
-	w := get(t.Context(), profiling.New(nil), "")
+	w := get(t.Context(), profiling.New(nil, noSuspend), "")
 	body := w.Body.String()
 	for _, want := range []string{`<a href="profile">`, `<a href="trace">`, "-tagroot=gmpulse_root", "http://example.com/debug/gmpulse/pprof/profile?seconds=30", "-diff_base"} {
 		if !strings.Contains(body, want) {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package profiler
+
+import (
+	"cmp"
+	"slices"
+	"time"
+	"unique"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
+)
+
+//nolint:gochecknoglobals // the metrics of this package, which are constant
+var (
+	// Which endpoint uses the CPU, beside the requests that it serves.
+	spanCPUTime = &runtimeinfo.Metric{Name: "gmpulse.span.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Headline: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "CPU time by local root span, estimated from CPU profiles; the 20 with the most, and other.", Keys: []string{"span.name"}}
+	// How far to trust the estimate: one endpoint may have few samples.
+	spanCPUError = &runtimeinfo.Metric{Name: "gmpulse.span.cpu.error", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Relative standard error of the CPU time by local root span, over the last 20 profiles.", Keys: []string{"span.name"}}
+	// The share that no span owns must not look like that of a span.
+	ownerTime = &runtimeinfo.Metric{Name: "gmpulse.profiler.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "CPU time of the process by owner, estimated from CPU profiles: a root span, none, the runtime (garbage collector, scheduler), or the agent.", Keys: []string{"owner"}}
+	// Profiles that the application prevents are missing time.
+	coverage    = &runtimeinfo.Metric{Name: "gmpulse.profiler.coverage", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Share of the CPU time of the process that was used during CPU profiles, over the last 20."}
+	takenMetric = &runtimeinfo.Metric{Name: "gmpulse.profiler.profiles", Unit: "{profile}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Profiles taken, by kind.", Keys: []string{"kind"}}
+	missMetric  = &runtimeinfo.Metric{Name: "gmpulse.profiler.missed", Unit: "{profile}", Kind: runtimeinfo.KindCounter, Fault: true, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "Profiles not taken, by reason: busy (other code used the profiler), suspended (for a requested profile or a capture), memory (it was short), too_many (goroutines) or failed.", Keys: []string{"reason"}}
+	costMetric  = &runtimeinfo.Metric{Name: "gmpulse.profiler.cost", Unit: "s", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "CPU time for reading and storing profiles, without the signals during CPU profiles."}
+)
+
+// Metrics returns the metrics that Analyze adds.
+func (*Profiler) Metrics() []*runtimeinfo.Metric {
+	return []*runtimeinfo.Metric{spanCPUTime, spanCPUError, ownerTime, coverage, takenMetric, missMetric, costMetric}
+}
+
+// Kind is a kind of profile.
+type Kind uint8
+
+// The kinds.
+const (
+	CPU Kind = iota
+	Heap
+	Goroutine
+	numKinds
+)
+
+// String returns the name that runtime/pprof uses, or "cpu".
+func (k Kind) String() string {
+	if k >= numKinds {
+		return "unknown"
+	}
+	return [...]string{"cpu", "heap", "goroutine"}[k]
+}
+
+// missReason is why a profile was not taken.
+type missReason uint8
+
+const (
+	missedBusy missReason = iota
+	missedSuspended
+	missedMemory
+	missedTooMany
+	missedFailed
+	numMissed
+)
+
+func (r missReason) String() string {
+	return [...]string{"busy", "suspended", "memory", "too_many", "failed"}[r]
+}
+
+// stats has cumulative numbers.
+type stats struct {
+	taken  [numKinds]uint64
+	missed [numMissed]uint64
+	cost   time.Duration
+}
+
+// Analyze adds the estimated CPU times to a snapshot. It takes a few microseconds.
+func (p *Profiler) Analyze(d *runtimeinfo.Draft) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, n := range p.stats.taken {
+		d.Add(takenMetric, float64(n), Kind(k).String())
+	}
+	for r, n := range p.stats.missed {
+		d.Add(missMetric, float64(n), missReason(r).String())
+	}
+	d.Add(costMetric, p.stats.cost.Seconds())
+	if len(p.usage.periods) == 0 {
+		return
+	}
+	p.usage.report(d)
+}
+
+// report adds the CPU times.
+func (u *usage) report(d *runtimeinfo.Draft) {
+	c := &u.counters
+	names := make([]unique.Handle[string], 0, len(c.roots))
+	for name := range c.roots {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(x, y unique.Handle[string]) int { return cmp.Compare(x.Value(), y.Value()) })
+	for _, name := range names {
+		d.Add(spanCPUTime, c.roots[name].seconds, name.Value())
+	}
+	if c.other > 0 {
+		d.Add(spanCPUTime, c.other, otherRoot)
+	}
+	for o, seconds := range c.byOwner {
+		d.Add(ownerTime, seconds, owner(o).String())
+	}
+	if u.recent.Total > 0 {
+		d.Add(coverage, u.recent.Observed/u.recent.Total)
+	}
+	for _, r := range u.recent.Roots {
+		if r.Seconds > 0 {
+			d.Add(spanCPUError, r.Error/r.Seconds, r.Root)
+		}
+	}
+}
