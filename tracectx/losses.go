@@ -113,9 +113,9 @@ func (r *lossReporter) open(l *lineLoss, now time.Time, full func(root string) s
 func (i *lossIncident) event(n int, phase runtimeinfo.IncidentPhase, now time.Time) runtimeinfo.Event {
 	about := i.Incident
 	about.Phase, about.Size = phase, float64(n)
-	severity := slog.LevelError
+	severity, message := slog.LevelError, "HTTP response bodies are not closed, and no code can close them any more"
 	if phase == runtimeinfo.IncidentClosed {
-		severity = slog.LevelInfo
+		severity, message = slog.LevelInfo, "the HTTP response bodies that were not closed are gone"
 		about.Evidence = "the contexts of all these requests are done, which has freed their connections"
 	} else {
 		i.reported = n
@@ -123,7 +123,7 @@ func (i *lossIncident) event(n int, phase runtimeinfo.IncidentPhase, now time.Ti
 	}
 	return runtimeinfo.Event{
 		Time: now, Name: "http.client.body_lost." + string(phase), Severity: severity,
-		Message: "HTTP response bodies are not closed at " + i.Site,
+		Message: message + ": requested at " + i.Site,
 		Attrs: []slog.Attr{
 			slog.String("site", i.Site), slog.String("span.name", i.Root), slog.Int("lost", n),
 			slog.String("evidence", about.Evidence), slog.String("hint", i.Hint),

@@ -23,6 +23,7 @@ const words = {
   'verdict.calm': ['Normal: {n} goroutines, no leak and no anomaly.', '一切正常：{n} 个 goroutine，未发现泄漏或异常。'],
   'verdict.since': ['since {time}', '自 {time} 起'],
   'verdict.group': ['{kind}: {n} goroutines in {wait} at {place}', '{kind}：{n} 个 goroutine 阻塞于 {wait}，位置 {place}'],
+  'verdict.unclosed': ['{kind}: {n} that no code can close any more, requested at {place}, under {root}', '{kind}：{n} 个再也没有代码能关闭，请求位置 {place}，所属 {root}'], 'kind.unclosed': ['unclosed response bodies', '响应体未关闭'],
   'verdict.growing': ['Watching: {n} goroutines at {place}', '正在观察：{n} 个 goroutine，位置 {place}'],
   'verdict.rate': [', {rate} a minute', '，每分钟 {rate}'],
   'verdict.under': [', created under {root}', '，在 {root} 下创建'],

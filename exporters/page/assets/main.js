@@ -137,10 +137,14 @@ function verdict() {
   const groups = goroutines.verdicts.filter((g) => !harmless.includes(g.verdict.kind));
   const bands = data.allEpisodes().filter((s) => s.source === 'band' && !s.to);
   const n = data.value(total, data.last);
-  const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
+  const lost = data.events.findLast((e) => e.name.startsWith('http.client.body_lost.')), unclosed = lost && !lost.name.endsWith('closed') && lost.attrs;
+  const suspect = groups.some((g) => g.verdict.suspect), level = suspect || unclosed ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
   const growing = goroutines.verdicts.filter((g) => g.verdict.kind === 'growing');
   let line, episode;
-  if (groups.length) {
+  if (unclosed && !suspect) {
+    episode = {from: data.events.findLast((e) => e.name === 'http.client.body_lost.opened' && e.attrs.site === unclosed.site)?.t ?? lost.t, to: 0};
+    line = fill(t('verdict.unclosed'), {kind: h('b', {class: 'kind'}, t('kind.unclosed')), n: h('b', {}, count(unclosed.lost)), place: h('code', {title: unclosed.hint}, unclosed.site), root: h('b', {}, unclosed['span.name'] || t('answer.norequest'))});
+  } else if (groups.length) {
     const g = groups[0], root = g.roots?.find((r) => r.name);
     episode = data.allEpisodes().findLast((s) => s.source === 'goroutines' && s.subject === g.site) || {from: g.verdict.since, to: 0};
     line = [
@@ -159,7 +163,7 @@ function verdict() {
   } else {
     line = fill(t('verdict.calm'), {n: h('b', {}, count(n))});
   }
-  const more = groups.length + bands.length - 1;
+  const more = groups.length + bands.length + (unclosed ? 1 : 0) - 1;
   const text = line.map((x) => x.textContent ?? x).join('') + level + lang() + more;
   if (el.dataset.text === text) return; // screen readers announce each replacement
   el.dataset.text = text;
