@@ -22,11 +22,16 @@ import (
 // bodySnapshot returns what a processor adds to a snapshot.
 func bodySnapshot(tb testing.TB, p *tracectx.Processor) *runtimeinfo.Snapshot {
 	tb.Helper()
+	return bodySnapshotAt(tb, p, time.Now())
+}
+
+func bodySnapshotAt(tb testing.TB, p *tracectx.Processor, at time.Time) *runtimeinfo.Snapshot {
+	tb.Helper()
 	c, err := runtimeinfo.NewCatalogue(p.Metrics()...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: at}, nil)
 	d := b.Draft()
 	p.Analyze(d)
 	b.Merge(d)
@@ -232,6 +237,10 @@ func TestLostBodiesAreAnIncident(t *testing.T) {
 	}
 	release() // frees the connections
 	testutil.Eventually(t, "none is lost", func() bool { return totalBodies(collected(), "lost_bodies") == 0 })
+	if len(events) != 1 {
+		t.Errorf("closed at once: %+v", events[1:])
+	}
+	events = append(events, bodySnapshotAt(t, p, time.Now().Add(2*time.Minute)).Events...)
 	if len(events) != 2 || events[1].Incident.Phase != runtimeinfo.IncidentClosed || events[1].Incident.ID != i.ID {
 		t.Errorf("events %+v", events)
 	}
