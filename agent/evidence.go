@@ -27,6 +27,9 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	if c.Goroutines == nil {
 		c.Goroutines = a.detector.Report
 	}
+	if c.Profiler == nil {
+		c.Profiler = a.profiler
+	}
 	if c.Record == nil {
 		c.Record = exporters.FullRecord
 	}

@@ -205,7 +205,7 @@ func WithBaselines(c *baseline.Config) Option {
 
 // WithEvidence stores a bundle of evidence for each incident, like GMPULSE_CAPTURE_DIR:
 // profiles, samples and spans. Without a Dir, the last two bundles are kept in memory. If
-// Trace, Goroutines, Record or Logger is nil, the agent sets it. Evidence is off by default;
+// Trace, Goroutines, Profiler, Record or Logger is nil, the agent sets it. Evidence is off by default;
 // nil switches it off.
 func WithEvidence(c *evidence.Config) Option {
 	return func(s *settings) {

@@ -16,17 +16,19 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
-// cpuOf requests the CPU time by root span from the page of an agent.
-func cpuOf(t *testing.T, a *agent.Agent) (status int, answer struct {
+type cpuAnswer struct {
 	Error string  `json:"error"`
 	Every float64 `json:"every_seconds"`
 	Roots []struct {
 		Root    string  `json:"root"`
 		Seconds float64 `json:"seconds"`
 	} `json:"roots"`
-}) {
+}
+
+// cpuOf requests the CPU time by root span from the page of an agent.
+func cpuOf(t *testing.T, a *agent.Agent) (status int, answer cpuAnswer) {
 	t.Helper()
-	r, err := http.Get(a.URL() + "debug/gmpulse/api/v1/cpu") //nolint:noctx // a test against this process
+	r, err := http.Get(a.URL() + "debug/gmpulse/api/v1/cpu")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,9 +190,10 @@ func (p printer) files(m *manifest.Manifest, path string) {
 
 // openCommand returns a shell command that opens a file.
 func openCommand(m *manifest.Manifest, name, path string) string {
+	base := strings.TrimSuffix(name, ".pb.gz") + ".base.pb.gz"
 	switch full := quoted(filepath.Join(path, name)); {
-	case name == "goroutine.pb.gz" && has(m, "goroutine.base.pb.gz"):
-		return "go tool pprof -http=: -diff_base " + quoted(filepath.Join(path, "goroutine.base.pb.gz")) + " " + full
+	case strings.HasSuffix(name, ".pb.gz") && has(m, base):
+		return "go tool pprof -http=: -diff_base " + quoted(filepath.Join(path, base)) + " " + full
 	case strings.HasSuffix(name, ".pb.gz"):
 		return "go tool pprof -http=: " + full
 	case strings.HasSuffix(name, ".trace"):

@@ -18,8 +18,10 @@ import (
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/manifest"
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 // bundle is a bundle whose files are still in memory.
@@ -57,7 +59,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	report := s.config.Goroutines()
 
 	s.mu.Lock()
-	samples, ref := s.history.list(), s.references.at(now)
+	samples := s.history.list()
 	b.manifest.SkippedCaptures, s.skipped = s.skipped, nil
 	s.mu.Unlock()
 	var last *runtimeinfo.Snapshot
@@ -68,40 +70,29 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	n := runtime.NumGoroutine()
 	s.addIfFits(ctx, &b, "goroutine.pb.gz", headroom.Goroutines(n), goroutineProfile)
 	b.manifest.Goroutines = n
-	s.addReference(ctx, &b, ref)
+	base, baseTime := s.addBase(ctx, &b, profiler.Goroutine, now)
 	s.addTrace(ctx, &b, t)
 	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
 	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
-	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profileTo("heap", w) })
+	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profiles.Write("heap", w) })
+	s.addBase(ctx, &b, profiler.Heap, now)
 	s.addIfFits(ctx, &b, "goroutineleak.pb.gz", traceNeeds+headroom.Goroutines(n), func(ctx context.Context, w io.Writer) error {
 		return s.writeLeakProfile(ctx, w, report.Survey)
 	})
 	s.addTimedProfiles(ctx, &b, t)
+	if t.CPU {
+		s.addBaseCPU(ctx, &b, now)
+	}
 
 	m := &b.manifest
 	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.Also
 	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
-	if ref != nil {
-		m.BaseTime, m.Groups = ref.at, groupsOf(report.Survey, ref.survey)
-	} else {
-		m.Groups = groupsOf(report.Survey, nil)
-	}
+	m.BaseTime, m.Groups = baseTime, groupsOf(report.Survey, s.surveyOf(base, n))
 	if last != nil {
 		m.Resource = last.Resource
 	}
 	return m.ID, s.bundles.put(&b)
-}
-
-// addReference adds the goroutine profile from before the incident.
-func (s *Store) addReference(ctx context.Context, b *bundle, r *reference) {
-	b.add(ctx, "goroutine.base.pb.gz", func(_ context.Context, w io.Writer) error {
-		if r == nil {
-			return errors.New("there is no profile from before the incident")
-		}
-		_, err := w.Write(r.profile)
-		return err
-	})
 }
 
 // addTrace adds the trace of the trigger or, if it has none, a new one.

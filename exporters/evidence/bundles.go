@@ -5,7 +5,6 @@ package evidence
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/disk"
 	"github.com/gmpulse/gmpulse/internal/manifest"
 )
 
@@ -49,14 +49,7 @@ func (s *bundleStore) ready() error {
 		s.toMemory(err)
 		return nil
 	}
-	free, whole, err := diskSpace(s.config.Dir)
-	if err != nil || whole == 0 {
-		return nil //nolint:nilerr // the space is unknown, so only writing shows whether it suffices
-	}
-	if minFree := max(s.config.MinFree, whole/20); free-minFree < s.config.MaxBundle {
-		return fmt.Errorf("disk space is short: %d bytes are free in %s, %d must stay free", free, s.config.Dir, minFree)
-	}
-	return nil
+	return disk.Fits(s.config.Dir, s.config.MaxBundle, s.config.MinFree)
 }
 
 // maxSize returns the maximum size of a bundle.
@@ -114,24 +107,11 @@ func (s *bundleStore) write(b *bundle) (err error) {
 		}
 	}()
 	for _, c := range b.files {
-		if err := writeSynced(filepath.Join(dir, c.name), c.bytes); err != nil {
+		if err := disk.WriteNew(filepath.Join(dir, c.name), c.bytes, true); err != nil {
 			return err
 		}
 	}
 	return os.Rename(dir, filepath.Join(s.config.Dir, b.manifest.ID))
-}
-
-// writeSynced writes a new file and waits until it is on disk.
-func writeSynced(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 // location returns where a bundle is, for log lines.

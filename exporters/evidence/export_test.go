@@ -36,12 +36,6 @@ func (s *Store) Stats() Stats {
 	return Stats{s.stats.made, s.stats.failed, s.stats.skipped, s.stats.refused}
 }
 
-// WaitReference waits for the first reference profile.
-func (s *Store) WaitReference(t *testing.T) {
-	t.Helper()
-	s.waitFor(t, func() bool { return s.references.last != nil })
-}
-
 // WaitIdle waits until no capture is in progress.
 func (s *Store) WaitIdle(t *testing.T) {
 	t.Helper()

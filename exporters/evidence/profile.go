@@ -5,7 +5,6 @@ package evidence
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -17,23 +16,6 @@ import (
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
-// profileTo writes a profile of the runtime in the format of go tool pprof. It does not use
-// debug=2, which stops the world for 8 µs per goroutine.
-func profileTo(name string, w io.Writer) (err error) {
-	// The profiler panics if a library has corrupted the labels of a goroutine
-	// (timandy/routine#4).
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the profiler panicked: %v", r)
-		}
-	}()
-	p := pprof.Lookup(name)
-	if p == nil {
-		return errors.New("the runtime has no such profile")
-	}
-	return p.WriteTo(w, 0)
-}
-
 // maxProfiled is the maximum number of goroutines for a goroutine profile, which takes 3.5 µs of
 // CPU time and 0.8 KB of memory per goroutine.
 const maxProfiled = 500_000
@@ -42,11 +24,12 @@ func goroutineProfile(_ context.Context, w io.Writer) error {
 	if n := runtime.NumGoroutine(); n > maxProfiled {
 		return fmt.Errorf("there are %d goroutines, and the limit is %d", n, maxProfiled)
 	}
-	return profileTo("goroutine", w)
+	return profiles.Write("goroutine", w)
 }
 
-// cpuProfile writes a CPU profile. It returns an error if another one is in progress.
+// cpuProfile writes a CPU profile. It returns an error if one of other code is in progress.
 func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
+	defer s.config.Profiler.Suspend(ctx)()
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("busy: %w", err)
 	}
@@ -100,7 +83,7 @@ func mutexProfileOff() {
 // parsed takes a profile of the runtime and parses it.
 func parsed(name string) (*profile.Profile, error) {
 	var b bytes.Buffer
-	if err := profileTo(name, &b); err != nil {
+	if err := profiles.Write(name, &b); err != nil {
 		return nil, err
 	}
 	return profiles.Decode(b.Bytes())

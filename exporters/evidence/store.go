@@ -13,8 +13,7 @@
 //
 // # Cost
 //
-// Without an incident, a Store keeps 5 to 10 MB of snapshots, one per second, and takes a
-// goroutine profile every five minutes, which uses at most 0.05 % of a core. Creating a bundle
+// Without an incident, a Store keeps 5 to 10 MB of snapshots, one per second. Creating a bundle
 // takes five seconds on a separate goroutine and about 0.2 s of CPU time. A bundle has 100 to
 // 300 KB.
 package evidence
@@ -37,6 +36,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 // Config configures a [Store]. The zero Config keeps the last two bundles in memory.
@@ -71,6 +71,9 @@ type Config struct {
 	// Goroutines returns the last goroutine survey and the verdicts. If it is nil, bundles
 	// have none.
 	Goroutines func() goroutines.Report
+	// Profiler has the profiles of the last healthy time, which bundles keep beside those of the
+	// incident. CPU profiles of bundles suspend it. If it is nil, bundles have only the latter.
+	Profiler *profiler.Profiler
 	// Record returns the fields of a snapshot for the file of samples, such as
 	// exporters.FullRecord. If it is nil, samples have only the metrics without labels.
 	Record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
@@ -131,18 +134,17 @@ type Store struct {
 	bundles bundleStore
 	fits    func(bytes int64) error // headroom.Check
 
-	closing  chan struct{}  // closed by Shutdown; ends profiles early
-	captures sync.WaitGroup // also goroutines of takeReference
+	closing  chan struct{} // closed by Shutdown; ends profiles early
+	captures sync.WaitGroup
 
-	mu         sync.Mutex
-	history    history
-	budget     budget
-	references references
-	busy       bool
-	shut       bool
-	leaks      time.Time // time of the last leak profile
-	stats      stats
-	skipped    []manifest.SkippedCapture // since the last bundle
+	mu      sync.Mutex
+	history history
+	budget  budget
+	busy    bool
+	shut    bool
+	leaks   time.Time // time of the last leak profile
+	stats   stats
+	skipped []manifest.SkippedCapture // since the last bundle
 }
 
 // New returns a Store. It opens no file. Its error joins all invalid fields of config.
@@ -152,12 +154,11 @@ func New(config Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		config:     config,
-		bundles:    newBundleStore(config),
-		fits:       headroom.Check,
-		closing:    make(chan struct{}),
-		budget:     newBudget(config),
-		references: newReferences(),
+		config:  config,
+		bundles: newBundleStore(config),
+		fits:    headroom.Check,
+		closing: make(chan struct{}),
+		budget:  newBudget(config),
 	}, nil
 }
 
@@ -174,8 +175,6 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 	s.mu.Unlock()
 	if t, ok := triggerFor(snapshot.Events); ok {
 		s.Trigger(t) //nolint:contextcheck // it outlives the call
-	} else {
-		s.takeReference(snapshot.Time) //nolint:contextcheck // it outlives the call
 	}
 	return nil
 }

@@ -34,10 +34,26 @@ import (
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newProfiler returns a running profiler of this process.
+func newProfiler(t *testing.T, c profiler.Config) *profiler.Profiler {
+	t.Helper()
+	p, err := profiler.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { p.Run(ctx) })
+	t.Cleanup(wg.Wait)
+	t.Cleanup(cancel)
+	return p
+}
 
 // newStore returns a store that the test shuts down at its end.
 func newStore(t *testing.T, c evidence.Config) *evidence.Store {
@@ -116,7 +132,8 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	}
 	detector := goroutines.NewDetector(goroutines.DetectorConfig{})
 	dir := filepath.Join(t.TempDir(), "evidence")
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
+	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor})
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Profiler: p, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
@@ -135,7 +152,9 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	if err := s.Export(t.Context(), next()); err != nil {
 		t.Fatal(err)
 	}
-	s.WaitReference(t)
+	testutil.Eventually(t, "profiles of a healthy time", func() bool {
+		return len(p.Healthy(profiler.Goroutine, time.Now())) > 0 && len(p.Healthy(profiler.CPU, time.Now())) > 1
+	})
 
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -175,6 +194,13 @@ func checkFiles(t *testing.T, path string, m *evidence.Manifest) {
 			}
 		}
 	}
+	for _, kind := range []string{"goroutine", "heap", "cpu"} {
+		command := "go tool pprof -http=: -diff_base " + kind + ".base.pb.gz " + kind + ".pb.gz"
+		if !slices.Contains(m.Compare, command) {
+			t.Errorf("the manifest does not have %q: %q", command, m.Compare)
+		}
+		tool(t, "pprof", "-top", "-diff_base="+filepath.Join(path, kind+".base.pb.gz"), filepath.Join(path, kind+".pb.gz"))
+	}
 	if out := tool(t, "pprof", "-top", "-diff_base="+filepath.Join(path, "goroutine.base.pb.gz"), filepath.Join(path, "goroutine.pb.gz")); !strings.Contains(out, "300") {
 		t.Errorf("the difference to the reference profile does not show the leaked goroutines:\n%s", out)
 	}
@@ -188,9 +214,9 @@ func checkManifest(t *testing.T, m *evidence.Manifest, id string) {
 		names[i] = f.Name
 	}
 	slices.Sort(names)
-	want := []string{"build.json", "cpu.pb.gz", "execution.trace", "goroutine.base.pb.gz", "goroutine.pb.gz", "heap.pb.gz", "mutex.pb.gz", "samples.ndjson.gz", "spans.json"}
+	want := []string{"build.json", "cpu.base.pb.gz", "cpu.pb.gz", "execution.trace", "goroutine.base.pb.gz", "goroutine.pb.gz", "heap.base.pb.gz", "heap.pb.gz", "mutex.pb.gz", "samples.ndjson.gz", "spans.json"}
 	if goroutines.HasLeakProfile() {
-		want = slices.Insert(want, 5, "goroutineleak.pb.gz")
+		want = slices.Insert(want, 6, "goroutineleak.pb.gz")
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("files %v, want %v; skipped %+v", names, want, m.Skipped)

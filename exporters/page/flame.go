@@ -38,14 +38,24 @@ type flameJSON struct {
 	Tree   *node    `json:"tree"`
 	Pruned int      `json:"pruned,omitempty"` // number of nodes that were too narrow
 
+	// Of stored profiles: the time that they cover, in Unix ms, and their number.
+	From     int64 `json:"from,omitempty"`
+	To       int64 `json:"to,omitempty"`
+	Profiles int   `json:"profiles,omitempty"`
+	// Of a difference: total and time of what is compared with.
+	BaseTotal *int64 `json:"base_total,omitempty"`
+	BaseFrom  int64  `json:"base_from,omitempty"`
+	BaseTo    int64  `json:"base_to,omitempty"`
+
 	index map[string]int // in Names
 	nodes int
 }
 
 // node is a function in the tree.
 type node struct {
-	Name     int     `json:"n"` // index in Names
-	Value    int64   `json:"v"` // of the function and all that it called
+	Name     int     `json:"n"`           // index in Names
+	Value    int64   `json:"v"`           // of the function and all that it called
+	Base     *int64  `json:"b,omitempty"` // of a difference: the value before
 	Children []*node `json:"c,omitempty"`
 
 	index map[int]*node // children by name
@@ -68,11 +78,23 @@ func (f *flameJSON) name(s string) int {
 	return i
 }
 
+// side is one side of a difference.
+type side bool
+
+const (
+	addNow  side = false
+	addBase side = true
+)
+
 // add adds a stack, root first. It drops the rest of the stack once there are maxNodes nodes.
-func (f *flameJSON) add(stack []string, value int64) {
-	f.Total += value
-	f.Tree.Value += value
+func (f *flameJSON) add(stack []string, value int64, to side) {
+	if to == addBase {
+		*f.BaseTotal += value
+	} else {
+		f.Total += value
+	}
 	at := f.Tree
+	at.add(value, to)
 	for _, s := range stack {
 		name := f.name(s)
 		next := at.index[name]
@@ -82,22 +104,41 @@ func (f *flameJSON) add(stack []string, value int64) {
 			}
 			f.nodes++
 			next = &node{Name: name}
+			if f.BaseTotal != nil {
+				next.Base = new(int64)
+			}
 			if at.index == nil {
 				at.index = map[int]*node{}
 			}
 			at.index[name] = next
 		}
 		at = next
-		at.Value += value
+		at.add(value, to)
 	}
 }
 
+func (n *node) add(value int64, to side) {
+	if to == addBase {
+		*n.Base += value
+		return
+	}
+	n.Value += value
+}
+
+// most returns the larger value of both sides.
+func (n *node) most() int64 {
+	if n.Base == nil {
+		return n.Value
+	}
+	return max(n.Value, *n.Base)
+}
+
 // finish sorts the tree and removes narrow nodes.
-func (f *flameJSON) finish() { f.prune(f.Tree, max(1, f.Total/flameDetail)) }
+func (f *flameJSON) finish() { f.prune(f.Tree, max(1, f.Tree.most()/flameDetail)) }
 
 func (f *flameJSON) prune(n *node, least int64) {
 	for _, c := range n.index {
-		if c.Value < least {
+		if c.most() < least {
 			f.Pruned++
 			continue
 		}
@@ -105,15 +146,15 @@ func (f *flameJSON) prune(n *node, least int64) {
 		n.Children = append(n.Children, c)
 	}
 	slices.SortFunc(n.Children, func(a, b *node) int {
-		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(f.Names[a.Name], f.Names[b.Name]))
+		return cmp.Or(cmp.Compare(b.most(), a.most()), cmp.Compare(f.Names[a.Name], f.Names[b.Name]))
 	})
 }
 
-// profileFlame returns the flame graph of a profile for one of its sample types, by
-// default the preferred one or the last. With a label, its values are the roots.
-func profileFlame(p *profile.Profile, sample int, label string) (*flameJSON, error) {
+// choose sets the sample types, and returns the index of the chosen one: sample or, if there is no
+// such index, the preferred one or the last.
+func (f *flameJSON) choose(p *profile.Profile, sample int) (int, error) {
 	if len(p.SampleType) == 0 {
-		return nil, errors.New("the profile has no values")
+		return 0, errors.New("the profile has no values")
 	}
 	if sample < 0 || sample >= len(p.SampleType) {
 		sample = slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == p.DefaultSampleType })
@@ -121,27 +162,51 @@ func profileFlame(p *profile.Profile, sample int, label string) (*flameJSON, err
 	if sample < 0 {
 		sample = len(p.SampleType) - 1
 	}
-	f := newFlame(p.SampleType[sample].Type, p.SampleType[sample].Unit)
+	f.Type, f.Unit = p.SampleType[sample].Type, p.SampleType[sample].Unit
+	f.Types = f.Types[:0]
 	for _, t := range p.SampleType {
 		f.Types = append(f.Types, t.Type)
+	}
+	return sample, nil
+}
+
+// addSample adds a sample of a profile. With a label, its values are the roots.
+func (f *flameJSON) addSample(s *profile.Sample, label string, value int64, to side) {
+	if value <= 0 {
+		return
+	}
+	var stack []string
+	if v := s.Label[label]; len(v) > 0 {
+		stack = append(stack, v[0])
+	} else if label != "" {
+		stack = append(stack, "(no "+label+")")
+	}
+	f.add(appendStack(stack, s), value, to)
+}
+
+// addLabels adds the keys of labels.
+func (f *flameJSON) addLabels(keys map[string]bool) {
+	for _, k := range f.Labels {
+		keys[k] = true
+	}
+	f.Labels = slices.Sorted(maps.Keys(keys))
+}
+
+// profileFlame returns the flame graph of a profile for one of its sample types.
+func profileFlame(p *profile.Profile, sample int, label string) (*flameJSON, error) {
+	f := newFlame("", "")
+	sample, err := f.choose(p, sample)
+	if err != nil {
+		return nil, err
 	}
 	labels := map[string]bool{}
 	for _, s := range p.Sample {
 		for k := range s.Label {
 			labels[k] = true
 		}
-		if s.Value[sample] <= 0 {
-			continue
-		}
-		var stack []string
-		if v := s.Label[label]; len(v) > 0 {
-			stack = append(stack, v[0])
-		} else if label != "" {
-			stack = append(stack, "(no "+label+")")
-		}
-		f.add(appendStack(stack, s), s.Value[sample])
+		f.addSample(s, label, s.Value[sample], addNow)
 	}
-	f.Labels = slices.Sorted(maps.Keys(labels))
+	f.addLabels(labels)
 	f.finish()
 	return f, nil
 }
@@ -171,16 +236,19 @@ func surveyFlame(s *goroutines.Survey) *flameJSON {
 		for _, site := range slices.Backward(g.Stack) {
 			stack = append(stack, site.Function)
 		}
-		f.add(stack, int64(g.Count))
+		f.add(stack, int64(g.Count), addNow)
 	}
 	f.finish()
 	return f
 }
 
-// flame returns the flame graph of a profile of a capture, or, without the parameter
-// id, of the goroutines at the last survey.
+// flame returns the flame graph of a profile of a capture, of profiles of the past with the parameter
+// history, or, without the parameter id, of the goroutines at the last survey.
 func (e *Exporter) flame(r *http.Request, c *captures) (any, error) {
 	q := r.URL.Query()
+	if q.Get("history") != "" {
+		return e.pastFlame(r)
+	}
 	if q.Get("id") == "" {
 		if e.config.Goroutines == nil {
 			return nil, &statusError{http.StatusNotFound, "goroutines are not surveyed"}

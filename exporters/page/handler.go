@@ -35,6 +35,7 @@ func newHandler(e *Exporter) *handler {
 		"moment":       e.jsonRoute(e.heavy, inRange(func(from, to int64) any { return e.moment(from, to) })),
 		"flame":        e.jsonRoute(profiles, func(r *http.Request) (any, error) { return e.flame(r, captures) }),
 		"cpu":          e.jsonRoute(light, e.cpu),
+		"profiles":     e.jsonRoute(light, e.stored),
 		"captures":     e.jsonRoute(light, captures.serveList),
 		"capture":      captures.serveFile,
 		"incident.zip": e.serveIncident(captures),

@@ -36,10 +36,13 @@ type Manifest struct {
 	Groups []Group `json:"groups,omitempty"`
 	// Goroutines is the number of goroutines.
 	Goroutines int `json:"goroutines"`
-	// BaseTime is the time of the reference profile, zero if there is none.
+	// BaseTime is the time of goroutine.base.pb.gz, zero if there is none.
 	BaseTime time.Time `json:"base_time,omitzero"`
 
 	Files []File `json:"files"`
+	// Compare are the commands that compare a profile with the one of the last healthy time, in
+	// the directory of the bundle.
+	Compare []string `json:"compare,omitempty"`
 	// Skipped lists the files that the bundle lacks.
 	Skipped []Skipped `json:"skipped,omitempty"`
 	// SkippedCaptures lists the bundles that were not created since the previous one.

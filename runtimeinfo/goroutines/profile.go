@@ -52,6 +52,19 @@ func surveyProfile(ctx context.Context, name string, c SurveyConfig, self string
 	return s, process, nil
 }
 
+// ParseSurvey makes a survey of a goroutine profile, such as a stored one, that runtime/pprof has
+// written in the format of go tool pprof. Its Time is zero.
+func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
+	p, err := profiles.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
+	}
+	if len(p.SampleType) == 0 || p.SampleType[0].Type != "goroutine" {
+		return nil, errors.New("goroutines: not a goroutine profile")
+	}
+	return newGrouper(c.withDefaults(0), "").survey(p), nil
+}
+
 // readProfile returns the named profile. Corrupt labels make the runtime's profiler panic
 // (timandy/routine#4); readProfile returns that as an error.
 func readProfile(ctx context.Context, name string) (p *profile.Profile, err error) {

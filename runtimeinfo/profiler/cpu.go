@@ -178,11 +178,12 @@ func (p *Profiler) addCPU(x *cpuProfile) error {
 	if err != nil {
 		return err
 	}
-	sampled.to, sampled.observed, sampled.length = x.start.Add(x.duration), x.process.Seconds(), x.duration.Seconds()
+	end := x.start.Add(x.duration)
+	p.store(&Profile{Kind: CPU, From: x.start, To: end}, data)
+	sampled.to, sampled.observed, sampled.length = end, x.process.Seconds(), x.duration.Seconds()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.usage.add(sampled, x.end)
-	p.stats.taken[CPU]++
 	return nil
 }
 

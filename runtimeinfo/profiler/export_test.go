@@ -59,9 +59,8 @@ type Simulated struct {
 // Simulate returns the usage of a process and the sums of the published counters.
 func Simulate(periods []Simulated) (Usage, map[string]float64) {
 	u := usage{}
-	at, process := time.Unix(0, 0), time.Duration(0)
-	u.start(at, 1)
-	process = 1
+	at, process := time.Unix(0, 0), time.Duration(1)
+	u.start(at, process)
 	for _, s := range periods {
 		at = at.Add(30 * time.Second)
 		process += time.Duration(s.Total * float64(time.Second))
@@ -79,3 +78,25 @@ func Simulate(periods []Simulated) (Usage, map[string]float64) {
 	}
 	return usageOf(u.periods), sums
 }
+
+// Store stores a profile that ended at a time.
+func (p *Profiler) Store(k Kind, at time.Time, data []byte) {
+	p.store(&Profile{Kind: k, From: at, To: at}, data)
+}
+
+// File returns the file of a profile, "" if it is in memory.
+func (x *Profile) File() string { return x.file }
+
+// Taken returns the numbers of profiles taken by kind.
+func (p *Profiler) Taken() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[string]int{}
+	for k, n := range p.stats.taken {
+		all[Kind(k).String()] = int(n)
+	}
+	return all
+}
+
+// Close removes the files, as at the end of Run.
+func (p *Profiler) Close() { p.history.removeFiles() }

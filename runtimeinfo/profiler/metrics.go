@@ -23,12 +23,13 @@ var (
 	coverage    = &runtimeinfo.Metric{Name: "gmpulse.profiler.coverage", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Share of the CPU time of the process that was used during CPU profiles, over the last 20."}
 	takenMetric = &runtimeinfo.Metric{Name: "gmpulse.profiler.profiles", Unit: "{profile}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Profiles taken, by kind.", Keys: []string{"kind"}}
 	missMetric  = &runtimeinfo.Metric{Name: "gmpulse.profiler.missed", Unit: "{profile}", Kind: runtimeinfo.KindCounter, Fault: true, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "Profiles not taken, by reason: busy (other code used the profiler), suspended (for a requested profile or a capture), memory (it was short), too_many (goroutines) or failed.", Keys: []string{"reason"}}
+	storedBytes = &runtimeinfo.Metric{Name: "gmpulse.profiler.stored", Unit: "By", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Size of the stored profiles, in memory or on disk."}
 	costMetric  = &runtimeinfo.Metric{Name: "gmpulse.profiler.cost", Unit: "s", Kind: runtimeinfo.KindCounter, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "CPU time for reading and storing profiles, without the signals during CPU profiles."}
 )
 
 // Metrics returns the metrics that Analyze adds.
 func (*Profiler) Metrics() []*runtimeinfo.Metric {
-	return []*runtimeinfo.Metric{spanCPUTime, spanCPUError, ownerTime, coverage, takenMetric, missMetric, costMetric}
+	return []*runtimeinfo.Metric{spanCPUTime, spanCPUError, ownerTime, coverage, takenMetric, missMetric, storedBytes, costMetric}
 }
 
 // Kind is a kind of profile.
@@ -77,12 +78,19 @@ type stats struct {
 func (p *Profiler) Analyze(d *runtimeinfo.Draft) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.incidents.observe(d.Snapshot().Events) {
+		select {
+		case p.opened <- struct{}{}:
+		default: // the profiles of an earlier incident are not taken yet
+		}
+	}
 	for k, n := range p.stats.taken {
 		d.Add(takenMetric, float64(n), Kind(k).String())
 	}
 	for r, n := range p.stats.missed {
 		d.Add(missMetric, float64(n), missReason(r).String())
 	}
+	d.Add(storedBytes, float64(p.history.size()))
 	d.Add(costMetric, p.stats.cost.Seconds())
 	if len(p.usage.periods) == 0 {
 		return

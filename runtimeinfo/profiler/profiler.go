@@ -42,9 +42,10 @@ import (
 )
 
 const (
-	// MaxFor and MinEvery bound [Config.For] and [Config.Every].
-	MaxFor   = 10 * time.Second
-	MinFor   = 100 * time.Millisecond
+	// MinFor and MaxFor bound [Config.For].
+	MinFor = 100 * time.Millisecond
+	MaxFor = 10 * time.Second
+	// MaxEvery bounds [Config.Every].
 	MaxEvery = time.Hour
 
 	defaultFor      = time.Second
@@ -66,8 +67,9 @@ type Config struct {
 	// MaxBytes is the maximum size of all stored profiles in bytes. Zero means 32 MiB.
 	MaxBytes int64
 	// Dir is a directory in which the Profiler creates a subdirectory for the stored profiles.
-	// It begins empty and is removed when Run returns. If Dir is empty or not writable, profiles
-	// are stored in memory.
+	// It begins empty and is removed when Run returns; two hours after a crash, the next process
+	// removes it. If Dir is empty, not writable or has less than 1 GiB or 5 % free, profiles are
+	// stored in memory.
 	Dir string
 	// RootLabel is the profiler label with the name of the local root span, such as
 	// tracectx.RootLabel. Without it no CPU time belongs to a root span.
@@ -111,11 +113,19 @@ type Profiler struct {
 	startCPU func(io.Writer) error   // pprof.StartCPUProfile
 	stopCPU  func()
 
+	history history
+	storing sync.Mutex    // held while a profile is stored; guards diskFails
+	opened  chan struct{} // receives a value when an incident opens
+	broken  bool          // goroutine profiles panic; used by repeat only
+	// diskFails reports whether the last profile could not be written to the directory.
+	diskFails bool
+
 	mu        sync.Mutex
 	suspended int         // calls of Suspend in effect
 	running   *cpuProfile // nil if none is in progress
 	usage     usage
 	stats     stats
+	incidents incidents
 	cpuFails  bool // the last CPU profile failed, which the log has
 	backoff   backoff
 }
@@ -127,7 +137,14 @@ func New(c Config) (*Profiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Profiler{config: c, fits: headroom.Check, startCPU: pprof.StartCPUProfile, stopCPU: pprof.StopCPUProfile}, nil
+	p := &Profiler{
+		config: c, fits: headroom.Check, startCPU: pprof.StartCPUProfile, stopCPU: pprof.StopCPUProfile,
+		history: history{maxBytes: c.MaxBytes}, opened: make(chan struct{}, 1),
+	}
+	if c.Dir != "" {
+		p.history.files = newDirectory(c.Dir)
+	}
+	return p, nil
 }
 
 // Config returns the configuration with its defaults.
@@ -136,12 +153,14 @@ func (p *Profiler) Config() Config { return p.config }
 // Run takes profiles until ctx is done. It must be called once.
 func (p *Profiler) Run(ctx context.Context) {
 	pprof.Do(ctx, pprof.Labels(p.config.AgentLabel, "profiler"), func(ctx context.Context) {
-		if p.config.NoCPU {
-			<-ctx.Done()
-			return
+		var wg sync.WaitGroup
+		if !p.config.NoCPU {
+			wg.Go(func() { p.cycle(ctx) })
 		}
-		p.cycle(ctx)
+		p.repeat(ctx)
+		wg.Wait()
 	})
+	p.history.removeFiles()
 }
 
 // cycle takes one CPU profile in each period, at a random time.

@@ -2,12 +2,12 @@
 
 //go:build linux || darwin
 
-package evidence
+package disk
 
 import "syscall"
 
-// diskSpace returns the bytes of the file system of dir: those available to this process, and all.
-func diskSpace(dir string) (free, whole int64, err error) {
+// space returns the bytes of the file system of dir: those available to this process, and all.
+func space(dir string) (free, whole int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, 0, err

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/profiles"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
+)
+
+const (
+	// maxPast is the number of CPU profiles in a flame graph. Of more, evenly spaced ones are used.
+	maxPast = 150
+	// pastNeeds is the memory for a flame graph: one decoded profile at a time, and the tree.
+	pastNeeds = 64 << 20
+)
+
+// profilesOff explains how to keep profiles of the past.
+const profilesOff = "no profiles of the past are kept: set GMPULSE_CPU_PROFILE=1s/30s or GMPULSE_CAPTURE_DIR, or use agent.WithProfiler"
+
+// storedJSON is the answer of api/v1/profiles.
+type storedJSON struct {
+	Kinds    []storedKindJSON `json:"kinds"`
+	Bytes    int64            `json:"bytes"`
+	MaxBytes int64            `json:"max_bytes"`
+}
+
+type storedKindJSON struct {
+	Kind     string              `json:"kind"`
+	Profiles []storedProfileJSON `json:"profiles"` // oldest first
+}
+
+type storedProfileJSON struct {
+	From  int64 `json:"from"` // Unix ms
+	To    int64 `json:"to"`
+	Bytes int   `json:"bytes"`
+}
+
+// stored lists the profiles of the past.
+func (e *Exporter) stored(*http.Request) (any, error) {
+	p := e.config.Profiler
+	if p == nil {
+		return nil, &statusError{http.StatusNotFound, profilesOff}
+	}
+	out := storedJSON{Kinds: []storedKindJSON{}, MaxBytes: p.Config().MaxBytes}
+	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
+		kind := storedKindJSON{Kind: k.String(), Profiles: []storedProfileJSON{}}
+		for _, x := range p.Profiles(k, time.Time{}, time.Time{}) {
+			kind.Profiles = append(kind.Profiles, storedProfileJSON{x.From.UnixMilli(), x.To.UnixMilli(), x.Bytes})
+			out.Bytes += int64(x.Bytes)
+		}
+		out.Kinds = append(out.Kinds, kind)
+	}
+	return out, nil
+}
+
+// past is a request for a flame graph of profiles of the past.
+type past struct {
+	p         *profiler.Profiler
+	now, base []profiler.Profile // base is nil if there is no comparison
+	compared  bool
+	sample    int
+	label     string
+	root      string // "" for all root spans
+}
+
+// pastFlame returns the flame graph of the stored profiles of a range or, with a base, its difference
+// to that of another.
+func (e *Exporter) pastFlame(r *http.Request) (any, error) {
+	x, err := e.pastOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := headroom.Check(pastNeeds); err != nil {
+		return nil, &statusError{http.StatusServiceUnavailable, err.Error()}
+	}
+	f := newFlame("", "")
+	f.describe(x.now, x.base, x.compared)
+	if err := x.add(r, f, x.now, 1, addNow); err != nil {
+		return nil, err
+	}
+	if x.compared {
+		// Both sides stand for the same duration.
+		scale := 1.0
+		if before := length(x.base); before > 0 {
+			scale = length(x.now) / before
+		}
+		if err := x.add(r, f, x.base, scale, addBase); err != nil {
+			return nil, err
+		}
+	}
+	f.finish()
+	return f, nil
+}
+
+// pastOf reads the parameters of a request.
+func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
+	q := r.URL.Query()
+	kind, err := e.pastKind(q.Get("history"))
+	if err != nil {
+		return x, err
+	}
+	from, to, err := timeRange(r)
+	if err != nil {
+		return x, err
+	}
+	if x.sample, err = strconv.Atoi(cmp.Or(q.Get("sample"), "-1")); err != nil {
+		return x, &statusError{http.StatusBadRequest, "sample: want a number"}
+	}
+	x.p, x.label, x.root = e.config.Profiler, q.Get("label"), q.Get("root")
+	if x.root != "" && kind == profiler.Heap {
+		return x, &statusError{http.StatusBadRequest, "root: heap profiles do not have root spans"}
+	}
+	x.now = profilesOf(x.p, kind, time.UnixMilli(from), time.UnixMilli(to))
+	if len(x.now) == 0 {
+		return x, &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile in this range"}
+	}
+	before := time.UnixMilli(from)
+	if from == 0 {
+		before = x.now[0].From
+	}
+	if x.base, x.compared, err = x.baseOf(q, kind, before); err == nil && x.compared && len(x.base) == 0 {
+		err = &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile to compare with"}
+	}
+	return x, err
+}
+
+func (e *Exporter) pastKind(name string) (profiler.Kind, error) {
+	if e.config.Profiler == nil {
+		return 0, &statusError{http.StatusNotFound, profilesOff}
+	}
+	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
+		if k.String() != name {
+			continue
+		}
+		if k == profiler.CPU && !e.takesCPU() {
+			return 0, &statusError{http.StatusNotFound, cpuOff}
+		}
+		return k, nil
+	}
+	return 0, &statusError{http.StatusBadRequest, "history: want cpu, heap or goroutine"}
+}
+
+// profilesOf returns the CPU profiles of a range, or the last other profile before its end.
+func profilesOf(p *profiler.Profiler, k profiler.Kind, from, to time.Time) []profiler.Profile {
+	if k == profiler.CPU {
+		return p.Profiles(k, from, to)
+	}
+	all := p.Profiles(k, time.Time{}, to)
+	return all[max(0, len(all)-1):]
+}
+
+// baseOf returns the profiles to compare with, and whether the request asks for a comparison.
+func (x *past) baseOf(q url.Values, k profiler.Kind, from time.Time) (base []profiler.Profile, compared bool, err error) {
+	switch q.Get("base") {
+	case "healthy":
+		return x.p.Healthy(k, from), true, nil
+	case "":
+	default:
+		return nil, false, &statusError{http.StatusBadRequest, "base: want healthy, or base_from and base_to"}
+	}
+	if q.Get("base_to") == "" {
+		return nil, false, nil
+	}
+	baseFrom, err := strconv.ParseInt(cmp.Or(q.Get("base_from"), "0"), 10, 64)
+	baseTo, err2 := strconv.ParseInt(q.Get("base_to"), 10, 64)
+	if err != nil || err2 != nil || baseFrom > baseTo {
+		return nil, false, &statusError{http.StatusBadRequest, "base_from, base_to: want Unix milliseconds"}
+	}
+	return profilesOf(x.p, k, time.UnixMilli(baseFrom), time.UnixMilli(baseTo)), true, nil
+}
+
+// length returns the duration of profiles in seconds, 0 for those of a moment.
+func length(list []profiler.Profile) (sum float64) {
+	for _, x := range list {
+		sum += x.To.Sub(x.From).Seconds()
+	}
+	return sum
+}
+
+// describe sets the description of a flame graph of stored profiles.
+func (f *flameJSON) describe(now, base []profiler.Profile, compared bool) {
+	f.From, f.To, f.Profiles = now[0].From.UnixMilli(), now[len(now)-1].To.UnixMilli(), len(now)
+	if compared {
+		f.BaseTotal = new(int64)
+		f.Tree.Base = new(int64)
+		f.BaseFrom, f.BaseTo = base[0].From.UnixMilli(), base[len(base)-1].To.UnixMilli()
+	}
+}
+
+// add adds profiles to one side of a flame graph. Profiles that are removed meanwhile are omitted.
+func (x *past) add(r *http.Request, f *flameJSON, list []profiler.Profile, scale float64, to side) error {
+	step := max(1, (len(list)+maxPast-1)/maxPast)
+	labels := map[string]bool{}
+	for i := 0; i < len(list); i += step {
+		if r.Context().Err() != nil {
+			return r.Context().Err()
+		}
+		data, err := x.p.Read(list[i])
+		if errors.Is(err, profiler.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p, err := profiles.Decode(data)
+		if err != nil {
+			return &statusError{http.StatusUnprocessableEntity, err.Error()}
+		}
+		if err := x.addProfile(f, p, scale*float64(step), to, labels); err != nil {
+			return err
+		}
+	}
+	f.addLabels(labels)
+	return nil
+}
+
+func (x *past) addProfile(f *flameJSON, p *profile.Profile, scale float64, to side, labels map[string]bool) error {
+	sample, err := f.choose(p, x.sample)
+	if err != nil {
+		return &statusError{http.StatusUnprocessableEntity, err.Error()}
+	}
+	rootLabel := x.p.Config().RootLabel
+	for _, s := range p.Sample {
+		for k := range s.Label {
+			labels[k] = true
+		}
+		if x.root != "" && !isRoot(s.Label[rootLabel], x.root) {
+			continue
+		}
+		f.addSample(s, x.label, int64(math.Round(scale*float64(s.Value[sample]))), to)
+	}
+	return nil
+}
+
+// isRoot reports whether the values of the label of the root span mean a name. A long name is cut.
+func isRoot(values []string, name string) bool {
+	const cut = 40
+	return len(values) > 0 && (values[0] == name || len(values[0]) >= cut && strings.HasPrefix(name, values[0]))
+}
