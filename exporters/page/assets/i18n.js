@@ -53,7 +53,7 @@ const words = {
   'section.scheduler': ['Scheduler', '调度器'], 'section.requests': ['Requests', '请求'], 'section.memory': ['Memory', '内存'], 'section.gc': ['Garbage collection', '垃圾回收'],
   'section.host': ['Process, container, host', '进程、容器与主机'], 'section.exporters': ['Exporters', '导出器'], 'section.agent': ['Cost of gmpulse itself', 'gmpulse 自身开销'], 'section.own': ['Application gauges', '业务自定义指标'],
   'card.queue': ['Runnable per P', '每个 P 的可运行 goroutine'], 'card.latency': ['Scheduling latency', '调度延迟'], 'card.threads': ['Threads M and processors P', '线程 M 与处理器 P'], 'card.mutex': ['Mutex wait time', '锁等待时间'],
-  'card.rate': ['Requests per second', '每秒请求数'], 'card.flight': ['In flight', '进行中'], 'card.bodies': ['Open response bodies', '未关闭的响应体'], 'help.bodies': ['Response bodies of HTTP clients that are neither closed nor read to the end. Lost: no code can close them any more.', 'HTTP 客户端既没有关闭也没有读完的响应体。“无法关闭”指再也没有代码能关闭它们。'],
+  'card.rate': ['Requests per second', '每秒请求数'], 'card.flight': ['In flight', '进行中'], 'card.bodies': ['Open response bodies', '未关闭的响应体'], 'help.bodies': ['Of HTTP clients. No code can close the lost ones any more.', 'HTTP 客户端的；“无法关闭”的再也没有代码能关闭。'],
   'card.oldest': ['Oldest request', '最久未结束的请求'],
   'card.heap': ['Heap', '堆'], 'card.rss': ['Resident memory', '常驻内存'], 'card.allocs': ['Allocation rate', '分配速率'], 'card.stacks': ['Goroutine stacks', 'goroutine 栈'],
   'card.cycles': ['GC cycles per second', '每秒 GC 次数'], 'card.pauses': ['Longest pause (STW)', '最长 STW 停顿'], 'card.gccpu': ['CPU share of GC', 'GC 占用 CPU'],

@@ -100,6 +100,7 @@ export class Moment {
 
   compare(kind, from, to, text) {
     if (kind === 'cpu' && !this.app.data.meta.cpu) return null;
+    from = Math.min(from, to - 60e3); // CPU profiles are taken twice a minute
     const title = t('flame.difference', {kind: t('profile.' + kind)});
     return h('button', {class: text ? 'link' : 'tool tiny', type: 'button', 'data-id': `compare-${kind}-${to}`, title, 'aria-label': title,
       onclick: () => flameDialog(this.app, {history: kind, from: Math.round(from), to: Math.round(to), base: 'healthy'}, title)}, icon(icons.compare), text || '');

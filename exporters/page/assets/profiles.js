@@ -4,7 +4,7 @@
 import {h, icon, icons} from './dom.js';
 import {t} from './i18n.js';
 import {api} from './net.js';
-import {span} from './format.js';
+import {clock, span} from './format.js';
 import {Flame} from './flame.js';
 
 const copyButton = (text, say) => h('button', {
@@ -61,7 +61,8 @@ function commandDialog(app) {
 
 /**
  * flameDialog shows a profile: a file of a capture {id, file}, a profile of the past
- * {history, from, to}, or else the goroutines now. The last two can be narrowed and compared.
+ * {history, from, to}, or else the goroutines now. Those of the past can be compared and, except the heap,
+ * narrowed.
  */
 async function flameDialog(app, query, title) {
   const choices = h('div', {class: 'flame-choices'}), body = h('div', {class: 'flame-body'}, h('p', {class: 'quiet'}, t('loading')));
@@ -73,7 +74,7 @@ async function flameDialog(app, query, title) {
       f = await api('flame?' + new URLSearchParams(Object.entries(q).filter(([, v]) => v !== '' && v !== undefined)));
       const flame = new Flame(f);
       body.replaceChildren(f.base_total === undefined ? '' : h('p', {class: 'quiet flame-key'}, ...['fell', 'same', 'grew'].map((k) => h('span', {}, h('i', {class: k}), t('flame.' + k))),
-        f.base_to ? t('flame.base', {range: span(f.base_from, f.base_to)}) : ''), flame.el, flame.table());
+        f.base_to > f.base_from ? t('flame.base', {range: span(f.base_from, f.base_to)}) : t('before') + ' ' + clock(f.base_to)), flame.el, flame.table());
       flame.draw();
       flame.canvas.focus({preventScroll: true});
     } catch (e) {
@@ -81,8 +82,8 @@ async function flameDialog(app, query, title) {
     }
     const set = (name) => (v) => show({...q, [name]: v});
     choices.replaceChildren(...[
-      kinds.length > 1 ? select(t('flame.kind'), kinds.map((k) => [k, t('profile.' + k)]), q.history, (v) => show({...q, history: v, sample: '', label: ''})) : null,
-      query.history ? rootSelect(app, q.root || '', set('root')) : null,
+      kinds.length > 1 ? select(t('flame.kind'), kinds.map((k) => [k, t('profile.' + k)]), q.history, (history) => show({...q, history, sample: '', label: '', ...(history === 'heap' ? {root: ''} : {})})) : null,
+      query.history && q.history !== 'heap' ? rootSelect(app, q.root || '', set('root')) : null,
       f?.types?.length > 1 ? select(t('flame.type'), f.types.map((k, i) => [String(i), k]), String(f.types.indexOf(f.type)), set('sample')) : null,
       f?.labels?.length ? select(t('flame.by'), [['', '–'], ...f.labels.map((l) => [l, l])], q.label || '', set('label')) : null,
       query.history ? h('label', {}, h('input', {type: 'checkbox', checked: q.base === 'healthy', onchange: (e) => show({...q, base: e.target.checked ? 'healthy' : ''})}), ' ' + t('flame.healthy')) : null,
