@@ -48,6 +48,7 @@ func tables() []table {
 		{"otlp", "OTLP collect", printOTLP},
 		{"fluentd", "One record to Fluentd, loopback, acknowledged or not", printFluentd},
 		{"app", "A whole application", printApp},
+		{"profiler", "CPU profiles in a duty cycle", printProfiler},
 		{"ticks", "A tick in a busy application", printTicks},
 		{"growth", "Growth of one sample", printGrowth},
 		{"footprint", "Binary size and init", printFootprint},

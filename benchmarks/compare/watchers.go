@@ -23,6 +23,7 @@ import (
 	"github.com/gmpulse/gmpulse/benchmarks/sidebyside"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 // watcher is a library that runs in the application's process during a slice.
@@ -62,7 +63,7 @@ func every(interval time.Duration, f func()) *watcher {
 
 // wholeAgent returns the agent with its defaults, an additional exporter and the spans
 // of the application.
-func wholeAgent(interval time.Duration) *watcher {
+func wholeAgent(interval time.Duration, opts ...agent.Option) *watcher {
 	w := &watcher{}
 	var a *agent.Agent
 	counted := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
@@ -71,8 +72,8 @@ func wholeAgent(interval time.Duration) *watcher {
 	})
 	w.start = func() {
 		var err error
-		a, err = agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithInterval(interval), agent.WithHostInterval(max(interval, 100*time.Millisecond)*10),
-			agent.WithExporter("counted", counted, engine.EveryTick()), agent.WithLogger(slog.New(slog.DiscardHandler)))
+		a, err = agent.Start(append(opts, agent.WithListen("127.0.0.1:0"), agent.WithInterval(interval), agent.WithHostInterval(max(interval, 100*time.Millisecond)*10),
+			agent.WithExporter("counted", counted, engine.EveryTick()), agent.WithLogger(slog.New(slog.DiscardHandler)))...)
 		if err != nil {
 			panic(err)
 		}
@@ -192,6 +193,30 @@ func printApp(e effort) error {
 		row(p.Name, threeDigits(p.Ratio), interval95(p), size(p.Bytes))
 	}
 	fmt.Printf("\nA request takes %s of CPU, including the client's part.\n", duration(pairs[0].Base))
+	return nil
+}
+
+// printProfiler compares the CPU time of a request with and without CPU profiles. They take half of the
+// time instead of a thirtieth, so that their cost exceeds the noise.
+func printProfiler(e effort) error {
+	b, err := newBench()
+	if err != nil {
+		return err
+	}
+	often := profiler.Config{For: 500 * time.Millisecond, Every: time.Second} // also ends 30 times as many
+	slow := sidebyside.Effort{Rounds: 40, Slice: 2 * time.Second}
+	if e.quick {
+		often = profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor}
+		slow = sidebyside.Effort{Rounds: 2, Slice: 200 * time.Millisecond}
+	}
+	reference := withWatcher("the agent", b.plain, wholeAgent(time.Second))
+	head("the agent with", "CPU per request, × the agent", "95 % interval", "at 1 s in 30, at most")
+	for _, p := range sidebyside.Pairs(slow, reference, []sidebyside.Case{
+		withWatcher("nothing else, measured again", b.plain, wholeAgent(time.Second)),
+		withWatcher("CPU profiles for 0.5 s in every second", b.plain, wholeAgent(time.Second, agent.WithProfiler(&often))),
+	}) {
+		row(p.Name, threeDigits(p.Ratio), interval95(p), fmt.Sprintf("%.2f %%", 100*(p.Ratio-1)/15))
+	}
 	return nil
 }
 

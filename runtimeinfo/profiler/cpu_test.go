@@ -22,7 +22,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
-func newProfiler(t *testing.T, c profiler.Config) *profiler.Profiler {
+func newProfiler(t testing.TB, c profiler.Config) *profiler.Profiler {
 	t.Helper()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -11,9 +11,9 @@
 // local root span, see [Usage]. It keeps the profiles within 32 MiB, compressed.
 //
 // A process has one CPU profiler. If the application or another library uses it, the Profiler
-// counts a missed profile and tries again in the next period, after a second miss in the fourth,
-// and so on up to an hour, so that it hardly ever gets between two profiles of an application that
-// profiles itself all the time. During its own profile, pprof.StartCPUProfile of other code fails;
+// counts a missed profile and tries again in the next period, then after 3, 7, 15 periods and so on,
+// up to an hour, so that it hardly ever begins between two profiles of an application that profiles
+// itself all the time. During its own profile, pprof.StartCPUProfile of other code fails;
 // [Profiler.Suspend] prevents that.
 //
 // # Cost

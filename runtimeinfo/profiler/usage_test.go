@@ -25,7 +25,7 @@ type sample struct {
 }
 
 // cpuProfile returns a profile as runtime/pprof writes it.
-func cpuProfile(t *testing.T, samples ...sample) []byte {
+func cpuProfile(t testing.TB, samples ...sample) []byte {
 	t.Helper()
 	p := &profile.Profile{
 		SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},

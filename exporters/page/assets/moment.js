@@ -202,7 +202,7 @@ export class Moment {
 
   file(b, f) {
     const local = `${b.id}-${f.name}`;
-    const kind = this.app.data.meta.profiles && f.kind === 'profile' && /^(cpu|heap|goroutine)\b/.exec(f.name)?.[1];
+    const kind = this.app.data.meta.profiles && f.kind === 'profile' && /^(cpu|heap|goroutine)\.pb/.exec(f.name)?.[1];
     return h('div', {class: 'file'},
       h('div', {class: 'file-line'}, h('code', {}, f.name), h('span', {class: 'quiet'}, value(f.size, 'By')),
         f.kind === 'profile' ? h('button', {class: 'tool tiny', type: 'button', 'data-id': 'flame-' + local, title: t('flame.show'), 'aria-label': t('flame.show') + ' ' + f.name, onclick: () => flameDialog(this.app, {id: b.id, file: f.name}, f.name)}, icon(icons.flame)) : null,
