@@ -32,6 +32,7 @@ type metaJSON struct {
 	NoSpans   bool                  `json:"no_spans"`
 	CPU       bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
 	Profiles  bool                  `json:"profiles"` // whether there are profiles of the past
+	Pprof     bool                  `json:"pprof"`    // whether pprof/ has the profiles of the process
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -52,7 +53,7 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
 		NoSpans: e.config.NoSpans != nil && e.config.NoSpans(),
-		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil,
+		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil, Pprof: !e.config.NoProfiles,
 		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
