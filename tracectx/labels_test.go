@@ -4,6 +4,7 @@ package tracectx_test
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -225,6 +227,38 @@ func TestLongNamesAreCut(t *testing.T) {
 		if o, ok := p.Origin(root, "0"); !ok || len(o.Names) != 1 || o.Names[0] != "获取"+strings.Repeat("订单", 40) {
 			t.Errorf("origin of %q: %+v, %v", root, o, ok)
 		}
+	}
+}
+
+// Durations and errors are cumulative, and a histogram is not changed once it is returned.
+func TestDurations(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	end := func(took time.Duration, status codes.Code) {
+		s := root(1, 1, "GET /")
+		p.OnStart(t.Context(), s)
+		s.took, s.status = took, status
+		p.OnEnd(s)
+	}
+	for _, status := range []codes.Code{codes.Error, codes.Error, codes.Ok, codes.Unset} {
+		end(time.Millisecond, status)
+	}
+	_, a := observe(t, p)
+	first := a.Groups[0]
+	if first.Ended != 4 || first.Errors != 2 || first.Durations.Count() != 4 || math.Abs(first.Durations.Sum-0.004) > 1e-9 {
+		t.Errorf("group %+v, durations %+v", first, first.Durations)
+	}
+	if _, a := observe(t, p); a.Groups[0].Durations != first.Durations {
+		t.Error("a new histogram without a new span")
+	}
+	end(100*time.Millisecond, codes.Error)
+	_, a = observe(t, p)
+	g, h := a.Groups[0], a.Groups[0].Durations
+	if g.Errors != 3 || h.Count() != 5 || math.Abs(h.Sum-0.104) > 1e-9 || first.Durations.Count() != 4 {
+		t.Errorf("group %+v, durations %+v, before %+v", g, h, first.Durations)
+	}
+	if n := len(h.Bounds); len(h.Counts) != n+1 || h.Counts[0] != 4 || h.Counts[n-1] != 1 || h.Counts[n] != 0 ||
+		h.Bounds[0] < 0.001 || h.Bounds[0] > 0.00126 || h.Bounds[n-1] < 0.1 || h.Bounds[n-1] > 0.126 {
+		t.Errorf("bounds %v, counts %v", h.Bounds, h.Counts)
 	}
 }
 

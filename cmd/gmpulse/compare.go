@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gmpulse/gmpulse/internal/compare"
+)
+
+// compareFlags are the flags of the commands compare and record.
+type compareFlags struct {
+	topFlags
+	gate, json bool
+	margin     margin
+	warmup     time.Duration
+	length     time.Duration
+}
+
+func (f *compareFlags) defineWatch(flags *flag.FlagSet) {
+	flags.StringVar(&f.tokenFile, "token-file", "", "")
+	flags.DurationVar(&f.length, "for", 2*time.Minute, "")
+}
+
+func (f *compareFlags) define(flags *flag.FlagSet) {
+	f.defineWatch(flags)
+	f.margin = 0.05
+	flags.BoolVar(&f.gate, "gate", false, "")
+	flags.BoolVar(&f.json, "json", false, "")
+	flags.Var(&f.margin, "margin", "")
+	flags.DurationVar(&f.warmup, "warmup", 30*time.Second, "")
+}
+
+// margin is a flag such as 5% or 0.05.
+type margin float64
+
+// String returns the margin in percent.
+func (m *margin) String() string { return fmt.Sprintf("%g%%", 100*float64(*m)) }
+
+// Set parses a margin.
+func (m *margin) Set(text string) error {
+	digits, isPercent := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if isPercent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v < 1) { // v may be NaN
+		return errors.New("want a percentage such as 5%")
+	}
+	*m = margin(v)
+	return nil
+}
+
+var (
+	// errRegression is the error of -gate.
+	errRegression = errors.New("a regression")
+	// errInput marks errors of what there is to compare.
+	errInput = errors.New("nothing to compare")
+)
+
+// compareSides compares two recordings and prints the result.
+func compareSides(ctx context.Context, f *compareFlags, p printer, sources []string) error {
+	if f.length < 2*time.Second || f.warmup < 0 {
+		return fmt.Errorf("%w: -for must be at least 2s and -warmup not negative", errUsage)
+	}
+	sides, err := f.read(ctx, p, sources)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	report, err := compare.Compare(sides[0], sides[1], compare.Config{Margin: float64(f.margin), Warmup: f.warmup, Roots: p.top})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	if f.json {
+		err = printJSON(p, report)
+	} else {
+		printReport(p, report)
+	}
+	if err == nil && f.gate && len(report.Regressions()) > 0 {
+		return errRegression
+	}
+	return err
+}
+
+// read reads both sides. Pages are watched at the same time.
+func (f *compareFlags) read(ctx context.Context, p printer, sources []string) ([]*compare.Recording, error) {
+	sides, errs := make([]*compare.Recording, len(sources)), make([]error, len(sources))
+	var wg sync.WaitGroup
+	for i, source := range sources {
+		if !isAddress(source) {
+			if sides[i], errs[i] = compare.Open(source); errs[i] != nil {
+				return nil, errs[i] // before a page is watched for minutes
+			}
+		}
+	}
+	for i, source := range sources {
+		if isAddress(source) {
+			wg.Go(func() {
+				sides[i] = &compare.Recording{Source: source}
+				errs[i] = f.watch(ctx, p, source, func(r map[string]any) error {
+					sides[i].Add(r)
+					return nil
+				})
+			})
+		}
+	}
+	wg.Wait()
+	return sides, errors.Join(errs...)
+}
+
+func isAddress(source string) bool {
+	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
+}
+
+// record prints the records of a page.
+func record(ctx context.Context, f *compareFlags, p printer, address string) error {
+	if f.length <= 0 {
+		return fmt.Errorf("%w: -for must be positive", errUsage)
+	}
+	lines := json.NewEncoder(p.out)
+	lines.SetEscapeHTML(false)
+	return f.watch(ctx, p, address, func(r map[string]any) error { return lines.Encode(r) })
+}
+
+// Times of watching a page.
+const (
+	watchEvery  = time.Second
+	watchSilent = 10 * time.Second // until a page that does not answer is an error
+)
+
+// watch passes each new record of a page to each, until -for has passed or ctx is done.
+func (f *compareFlags) watch(ctx context.Context, p printer, address string, each func(map[string]any) error) error {
+	pages, err := f.pages([]string{address})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(p.progress, plain(fmt.Sprintf("gmpulse: watching %s for %v", address, f.length)))
+	ctx, cancel := context.WithTimeout(ctx, f.length)
+	defer cancel()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last, answered, some := "", time.Now(), false
+	for {
+		r, err := pages[0].record(ctx)
+		switch {
+		case ctx.Err() != nil && some:
+			return nil
+		case err != nil && (!some || time.Since(answered) > watchSilent):
+			return fmt.Errorf("%s: %w", address, err)
+		case err == nil:
+			answered, some = time.Now(), true
+			if id, _ := r["id"].(string); id != last {
+				last = id
+				if err := each(r); err != nil {
+					return err
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// record returns the newest record of a page.
+func (c *pageClient) record(ctx context.Context) (r map[string]any, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWait, fmt.Errorf("no answer within %v", answerWait))
+	defer cancel()
+	return r, c.get(ctx, "record", nil, &r)
+}
+
+func printReport(p printer, r *compare.Report) {
+	for _, s := range r.Sentences() {
+		p.line("%s", s)
+	}
+	for _, w := range r.Warnings {
+		p.line("warning: %s", w)
+	}
+	for _, t := range r.Tables() {
+		if t.Title == "" {
+			p.title("process")
+		} else {
+			fmt.Fprintf(p.out, "\n%s\n", plain(t.Title))
+		}
+		p.table(t.Rows)
+	}
+	p.line("")
+	p.line("%s", r.Summary())
+}
