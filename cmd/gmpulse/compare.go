@@ -132,8 +132,8 @@ func record(ctx context.Context, f *compareFlags, p printer, address string) err
 
 // Times of watching a page.
 const (
-	watchEvery  = time.Second
-	watchSilent = 10 * time.Second // until a page that does not answer is an error
+	watchEvery  = 500 * time.Millisecond // pages have a new sample every second
+	watchSilent = 10 * time.Second // until a page that does not answer is an error; the service may just be starting
 )
 
 // watch passes each new record of a page to each, until -for has passed or ctx is done.
@@ -151,9 +151,7 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 	for {
 		r, err := pages[0].record(ctx)
 		switch {
-		case ctx.Err() != nil && some:
-			return nil
-		case err != nil && (!some || time.Since(answered) > watchSilent):
+		case err != nil && time.Since(answered) > watchSilent:
 			return fmt.Errorf("%s: %w", address, err)
 		case err == nil:
 			answered, some = time.Now(), true
@@ -166,6 +164,9 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 		}
 		select {
 		case <-ctx.Done():
+			if !some {
+				return fmt.Errorf("%s: %w", address, err)
+			}
 			return nil
 		case <-tick.C:
 		}

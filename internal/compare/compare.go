@@ -102,7 +102,7 @@ type comparison struct {
 	Report
 	config        Config
 	before, after window
-	latency       bool // whether durations can be regressions
+	quiet         bool // other processes used about as much CPU in both recordings
 }
 
 // Compare compares two recordings. It returns an error if one of them has no time to compare.
@@ -111,7 +111,7 @@ func Compare(before, after *Recording, c Config) (*Report, error) {
 	after.finish()
 	requests := common(before, after, keyEnded, keyStarted)
 	x := &comparison{
-		config: c, latency: true,
+		config: c, quiet: true,
 		before: before.window(requests, c.Warmup), after: after.window(requests, c.Warmup),
 	}
 	if requests != "" && !before.requested(requests) && !after.requested(requests) { // a service without spans
@@ -144,10 +144,7 @@ func common(a, b *Recording, keys ...string) string {
 	return ""
 }
 
-func (r *Recording) has(key string) bool {
-	_, ok := r.samples[len(r.samples)-1].values[key]
-	return ok
-}
+func (r *Recording) has(key string) bool { return has(&r.samples[len(r.samples)-1], key) }
 
 // requested reports whether a counter of requests rose.
 func (r *Recording) requested(key string) bool {
@@ -185,7 +182,7 @@ func (c *comparison) row(q *quantity, name string, x func(*step) (float64, bool)
 	if !ok1 && !ok2 {
 		return
 	}
-	r := Row{Quantity: name, Unit: q.unit, Judged: q.better == less, least: q.least, margin: c.config.Margin}
+	r := Row{Quantity: name, Unit: q.unit, Judged: q.better == less || q.better == lessIfQuiet && c.quiet, least: q.least, margin: c.config.Margin}
 	if ok1 && ok2 {
 		r.effect = abtest.Relative(before, after)
 	}
@@ -252,9 +249,9 @@ func (c *comparison) root(name string) {
 	add("errors", "1", true, func(w *window, roots []root) abtest.Estimate {
 		return binomial(ratio(func(r *root) float64 { return r.errors }, ended)(w, roots), roots)
 	})
-	add("latency mean", "s", c.latency, ratio(func(r *root) float64 { return r.seconds }, ended))
+	add("latency mean", "s", c.quiet, ratio(func(r *root) float64 { return r.seconds }, ended))
 	for _, p := range []float64{0.5, 0.99} {
-		add(fmt.Sprintf("latency p%.0f", 100*p), "s", c.latency, func(w *window, roots []root) abtest.Estimate {
+		add(fmt.Sprintf("latency p%.0f", 100*p), "s", c.quiet, func(w *window, roots []root) abtest.Estimate {
 			blocks := make([]histogram, len(roots))
 			for i := range roots {
 				blocks[i] = roots[i].durations

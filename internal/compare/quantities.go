@@ -9,6 +9,7 @@ const (
 	keyEnded     = "gmpulse.root_spans.ended"
 	keyStarted   = "gmpulse.root_spans.started" // the only one in a compact record
 	keyActive    = "span.active"
+	keyInterval  = "interval"
 	keyCPU       = "gmpulse.cpu.used"
 	keyMaxProcs  = "go.processor.limit"
 	keyMachine   = "system.cpu.logical.count"
@@ -34,7 +35,7 @@ func processBusy() []string { return []string{"process.cpu.time.user", "process.
 // keys returns all keys that a sample keeps.
 func keys() []string {
 	all := slices.Concat([]string{
-		keyEnded, keyStarted, keyActive, keyCPU, keyMaxProcs, keyMachine, keyAllocated, keyObjects,
+		keyEnded, keyStarted, keyActive, keyInterval, keyCPU, keyMaxProcs, keyMachine, keyAllocated, keyObjects,
 		keyCycles, keyPauses, keyGCTime, keyRoutines, keyFiles, keyResident, keyHeap,
 	}, machineBusy(), processBusy())
 	for _, gauge := range []string{keyCPU, keyRoutines, keyResident, keyHeap} {
@@ -47,8 +48,9 @@ func keys() []string {
 type direction int
 
 const (
-	neutral direction = iota // neither: it depends on the load, or on another quantity that is compared
-	less                     // less is better
+	neutral     direction = iota // neither: it depends on the load, or on another quantity that is compared
+	less                         // less is better
+	lessIfQuiet                  // the same, but it depends on durations, and these on other processes
 )
 
 // quantity is one row of the comparison of two processes.
@@ -75,7 +77,9 @@ const (
 // last pass over the host, which is up to ten seconds old.
 func cpu(s *step) (float64, bool) {
 	if v, ok := s.mean(keyCPU); ok {
-		return v * s.seconds, true
+		// If records are missing in between, the value is of a part of the time only.
+		covered, known := s.cur.values[keyInterval]
+		return v * s.seconds, !known || covered > 0.75*s.seconds
 	}
 	return s.counters(processBusy())
 }
@@ -98,8 +102,8 @@ func quantities() []quantity {
 		{name: "GC CPU", unit: "s", y: counter(keyGCTime)}, // part of the CPU; the runtime reports it at the end of a cycle
 		{name: "GC cycles", unit: "{cycle}", y: counter(keyCycles), per: perSecond},
 		{name: "GC pause", unit: "s", y: counter(keyPauses), per: perCycle},
-		{name: "goroutines", unit: "{goroutine}", y: gauge(keyRoutines), per: perSecond, better: less, least: 10},
-		{name: "file descriptors", unit: "{file_descriptor}", y: gauge(keyFiles), per: perSecond, better: less, least: 10},
+		{name: "goroutines", unit: "{goroutine}", y: gauge(keyRoutines), per: perSecond, better: lessIfQuiet, least: 10},
+		{name: "file descriptors", unit: "{file_descriptor}", y: gauge(keyFiles), per: perSecond, better: lessIfQuiet, least: 10},
 		{name: "resident memory", unit: "By", y: gauge(keyResident), per: perSecond, better: less, least: 16 * megabytes},
 		{name: "heap", unit: "By", y: gauge(keyHeap), per: perSecond, better: less, least: 16 * megabytes},
 		{name: "requests in flight", unit: "{span}", y: gauge(keyActive), per: perSecond},

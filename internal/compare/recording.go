@@ -202,7 +202,8 @@ func rootsOf(list []any) map[string]*root {
 	return roots
 }
 
-// finish sorts the samples and keeps those of the last process.
+// finish sorts the samples and keeps those of the last process. It removes those in which the spans are
+// missing, because an analyzer was late: their counters seem to start again.
 func (r *Recording) finish() {
 	if r.runs > 0 || len(r.samples) == 0 {
 		return
@@ -221,6 +222,15 @@ func (r *Recording) finish() {
 		}
 	}
 	r.samples = r.samples[first:]
+	traced := func(s sample) bool { return has(&s, keyStarted) || has(&s, keyEnded) }
+	if slices.ContainsFunc(r.samples, traced) {
+		r.samples = slices.DeleteFunc(r.samples, func(s sample) bool { return !traced(s) })
+	}
+}
+
+func has(s *sample, key string) bool {
+	_, ok := s.values[key]
+	return ok
 }
 
 // Len returns the number of records.

@@ -5,6 +5,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/units"
@@ -24,7 +25,7 @@ func (r *Report) Sentences() []string {
 func (s *Side) sentence(name string) string {
 	text := fmt.Sprintf("%s  %s: %s from %s", name, s.Source, time.Duration(s.Seconds*float64(time.Second)).Round(time.Second), s.From.UTC().Format("2006-01-02T15:04:05Z"))
 	if s.Service != "" {
-		text += fmt.Sprintf(", %s %s", s.Service, s.Version)
+		text += ", " + strings.TrimSpace(s.Service+" "+s.Version)
 	}
 	if s.Requests > 0 {
 		text += fmt.Sprintf(", %.0f requests", s.Requests)

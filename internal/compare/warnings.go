@@ -44,8 +44,9 @@ func (c *comparison) warn(before, after *Recording) {
 		{"values of GOMAXPROCS", fmt.Sprint(a.MaxProcs), fmt.Sprint(b.MaxProcs)},
 		{"intervals between records", fmt.Sprint(c.before.interval.Round(time.Second)), fmt.Sprint(c.after.interval.Round(time.Second))},
 	} {
-		if x.before != x.after {
-			add("different %s: %s and %s", x.what, cmp.Or(x.before, "unknown"), cmp.Or(x.after, "unknown"))
+		unknown := x.before == "" || x.after == "" || x.before == "0" || x.after == "0"
+		if x.before != x.after && !unknown {
+			add("different %s: %s and %s", x.what, x.before, x.after)
 		}
 	}
 	c.warnRecording(before, add)
@@ -96,8 +97,8 @@ func (c *comparison) warnLoad(add func(string, ...any)) {
 // machine returns the number of CPUs of the machine, 0 if unknown.
 func (r *Recording) machine() float64 { return r.samples[len(r.samples)-1].values[keyMachine] }
 
-// busier is the share of the machine by which the use by other processes may differ if latency is to be
-// compared.
+// busier is the share of the machine by which the use by other processes may differ if durations, and what
+// is held for a duration, are to be regressions.
 const busier = 0.1
 
 // warnMachine warns if other processes used much more of the machine in one recording. Durations then say
@@ -107,6 +108,6 @@ func (c *comparison) warnMachine(cpus float64, add func(string, ...any)) {
 	if a == nil || b == nil || cpus == 0 || math.Abs(*b-*a) <= busier*cpus {
 		return
 	}
-	c.latency = false
-	add("other processes used %.2f and %.2f of %.0f CPUs: a difference in latency is no regression", *a, *b, cpus)
+	c.quiet = false
+	add("other processes used %.2f and %.2f of %.0f CPUs: a difference in latency, goroutines or descriptors is no regression", *a, *b, cpus)
 }
