@@ -133,7 +133,7 @@ func record(ctx context.Context, f *compareFlags, p printer, address string) err
 // Times of watching a page.
 const (
 	watchEvery  = 500 * time.Millisecond // pages have a new sample every second
-	watchSilent = 10 * time.Second // until a page that does not answer is an error; the service may just be starting
+	watchSilent = 10 * time.Second       // until a page that does not answer is an error; the service may just be starting
 )
 
 // watch passes each new record of a page to each, until -for has passed or ctx is done.
@@ -145,14 +145,26 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 	fmt.Fprintln(p.progress, plain(fmt.Sprintf("gmpulse: watching %s for %v", address, f.length)))
 	ctx, cancel := context.WithTimeout(ctx, f.length)
 	defer cancel()
+	if err := watch(ctx, pages[0].record, each); err != nil {
+		return fmt.Errorf("%s: %w", address, err)
+	}
+	return nil
+}
+
+// watch passes each new record that read returns to each, until ctx is done.
+func watch(ctx context.Context, read func(context.Context) (map[string]any, error), each func(map[string]any) error) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	last, answered, some := "", time.Now(), false
+	var failure error // the last one before ctx was done
 	for {
-		r, err := pages[0].record(ctx)
+		r, err := read(ctx)
+		if err != nil && (failure == nil || ctx.Err() == nil) {
+			failure = err
+		}
 		switch {
 		case err != nil && time.Since(answered) > watchSilent:
-			return fmt.Errorf("%s: %w", address, err)
+			return err
 		case err == nil:
 			answered, some = time.Now(), true
 			if id, _ := r["id"].(string); id != last {
@@ -165,7 +177,7 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 		select {
 		case <-ctx.Done():
 			if !some {
-				return fmt.Errorf("%s: %w", address, err)
+				return failure
 			}
 			return nil
 		case <-tick.C:

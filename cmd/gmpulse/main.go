@@ -179,8 +179,10 @@ func arguments(least, most int) string {
 	switch {
 	case most == 0:
 		return "no arguments"
+	case most == 1:
+		return "1 argument"
 	case least == most:
-		return fmt.Sprintf("%d argument", least)
+		return fmt.Sprintf("%d arguments", least)
 	default:
 		return fmt.Sprintf("%d to %d arguments", least, most)
 	}
