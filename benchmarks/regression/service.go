@@ -39,7 +39,7 @@ func serve(work float64) error {
 	}
 	mux := http.NewServeMux()
 	tracer := provider.Tracer("regression")
-	for route, units := range map[string]int{"GET /cart": 30, "GET /item": 12} {
+	for route, units := range map[string]int{"GET /cart": 120, "GET /item": 50} {
 		mux.HandleFunc(route, handler(tracer, route, int(float64(units)*work+0.5)))
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}

@@ -151,35 +151,34 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 	return nil
 }
 
-// watch passes each new record that read returns to each, until ctx is done.
+// watch passes each new record that read returns to each, until ctx is done. It returns the last error of
+// read if that has failed for too long, or always.
 func watch(ctx context.Context, read func(context.Context) (map[string]any, error), each func(map[string]any) error) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	last, answered, some := "", time.Now(), false
-	var failure error // the last one before ctx was done
+	last, answered := "", time.Now()
+	failure := errors.New("no answer") // nil after the first record
 	for {
 		r, err := read(ctx)
-		if err != nil && (failure == nil || ctx.Err() == nil) {
-			failure = err
-		}
-		switch {
-		case err != nil && time.Since(answered) > watchSilent:
-			return err
-		case err == nil:
-			answered, some = time.Now(), true
+		if err != nil {
+			if failure != nil && ctx.Err() == nil {
+				failure = err
+			}
+			if time.Since(answered) > watchSilent {
+				return err
+			}
+		} else {
+			answered, failure = time.Now(), nil
 			if id, _ := r["id"].(string); id != last {
-				last = id
-				if err := each(r); err != nil {
-					return err
-				}
+				last, err = id, each(r)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			if !some {
-				return failure
-			}
-			return nil
+			return failure
 		case <-tick.C:
 		}
 	}

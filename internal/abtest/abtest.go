@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package abtest compares a quantity before and after a change, from measurements over consecutive
-// blocks of time, and says what is noise.
+// blocks of time, and separates differences from noise.
 //
 // Each quantity is a ratio of two sums over the blocks of a run, such as CPU seconds per request. The
 // variance of a ratio comes from its residuals, block by block (the linearization of a ratio estimator,

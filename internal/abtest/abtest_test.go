@@ -26,7 +26,8 @@ func run(r *rand.Rand, blocks int, cost, deviation, correlation float64) []abtes
 
 // rates compares pairs of runs and returns how often the interval has the true change, how often it
 // excludes 0, and how often it lies above 5 %.
-func rates(pairs, blocks, waves int, change, deviation, correlation float64) (covers, significant, regression float64) {
+func rates(blocks, waves int, change, deviation, correlation float64) (covers, significant, regression float64) {
+	const pairs = 1000
 	r := rand.New(rand.NewPCG(uint64(blocks), uint64(1000*correlation)))
 	for range pairs {
 		e := abtest.Relative(
@@ -42,8 +43,7 @@ func rates(pairs, blocks, waves int, change, deviation, correlation float64) (co
 			regression++
 		}
 	}
-	n := float64(pairs)
-	return covers / n, significant / n, regression / n
+	return covers / pairs, significant / pairs, regression / pairs
 }
 
 // The interval has the true change in about 95 of 100 comparisons, also with noise that lasts longer
@@ -54,20 +54,20 @@ func TestCoverage(t *testing.T) {
 		correlation   float64
 		least         float64
 	}{
-		{9, 6, 0, 0.93},      // ten-second records of two minutes
-		{9, 6, 0.3, 0.88},    //
-		{90, 6, 0, 0.93},     // one-second records of two minutes
-		{90, 6, 0.5, 0.93},   //
-		{90, 6, 0.8, 0.91},   // noise that lasts for five seconds
-		{600, 40, 0.8, 0.92}, // ten minutes
+		{9, 4, 0, 0.93},      // ten-second records of two minutes
+		{9, 4, 0.3, 0.90},    // noise that lasts for eight seconds
+		{90, 4, 0, 0.93},     // one-second records of two minutes
+		{90, 4, 0.5, 0.93},   //
+		{90, 4, 0.8, 0.92},   // noise that lasts for five seconds
+		{600, 30, 0.8, 0.93}, // ten minutes
 	} {
-		covers, _, _ := rates(2000, c.blocks, c.waves, 0.1, 0.03, c.correlation)
+		covers, _, _ := rates(c.blocks, c.waves, 0.1, 0.03, c.correlation)
 		t.Logf("%d blocks, %d waves, correlation %.1f: %.1f %% cover the true change", c.blocks, c.waves, c.correlation, 100*covers)
 		if covers < c.least || covers > 0.985 {
 			t.Errorf("%d blocks, %d waves, correlation %.1f: %.1f %% cover the true change, want %.0f %% to 98.5 %%", c.blocks, c.waves, c.correlation, 100*covers, 100*c.least)
 		}
 	}
-	if covers, _, _ := rates(2000, 90, 89, 0.1, 0.03, 0.8); covers > 0.75 { // all waves: as if blocks were independent
+	if covers, _, _ := rates(90, 89, 0.1, 0.03, 0.8); covers > 0.75 { // all waves: as if blocks were independent
 		t.Errorf("with all waves %.1f %% cover: the noise of this test is not autocorrelated", 100*covers)
 	}
 }
@@ -76,8 +76,8 @@ func TestCoverage(t *testing.T) {
 func TestPowerAndFalseAlarms(t *testing.T) {
 	for _, blocks := range []int{9, 90} {
 		deviation := 0.015 * math.Sqrt(float64(blocks)/9) // of a block; shorter ones vary more
-		_, _, found := rates(1000, blocks, 6, 0.10, deviation, 0.2)
-		_, significant, regression := rates(1000, blocks, 6, 0, deviation, 0.2)
+		_, _, found := rates(blocks, 4, 0.10, deviation, 0.2)
+		_, significant, regression := rates(blocks, 4, 0, deviation, 0.2)
 		t.Logf("%d blocks: %.1f %% of the regressions found; equal services: %.1f %% differ, %.1f %% beyond the margin", blocks, 100*found, 100*significant, 100*regression)
 		if found < 0.99 || significant > 0.09 || regression > 0.001 {
 			t.Errorf("%d blocks: %.1f %% of the regressions found; equal services: %.1f %% differ, %.1f %% beyond the margin", blocks, 100*found, 100*significant, 100*regression)

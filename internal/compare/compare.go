@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package compare compares two recordings of a service, before and after a change: what requests cost,
-// how long they take, how many fail, and what the process holds. It says for each quantity whether the
+// how long they take, how many fail, and what the process holds. It reports for each quantity whether the
 // difference is more than noise, and whether it is a regression. docs/compare.md describes the method.
 package compare
 
@@ -28,7 +28,7 @@ type Report struct {
 	Before Side    `json:"before"`
 	After  Side    `json:"after"`
 	Margin float64 `json:"margin"`
-	// Warnings say in what the recordings differ otherwise, and what could not be compared.
+	// Warnings list other differences between the recordings, and what could not be compared.
 	Warnings []string `json:"warnings,omitempty"`
 	Rows     []Row    `json:"rows"`
 }
@@ -73,7 +73,7 @@ type Row struct {
 	margin float64
 }
 
-// Verdict says what a comparison has found.
+// Verdict is the result for one quantity.
 type Verdict string
 
 // The verdicts. Less and More are the verdicts if a difference is more than noise.
@@ -115,7 +115,6 @@ func Compare(before, after *Recording, c Config) (*Report, error) {
 		before: before.window(requests, c.Warmup), after: after.window(requests, c.Warmup),
 	}
 	if requests != "" && !before.requested(requests) && !after.requested(requests) { // a service without spans
-		requests = ""
 		x.before, x.after = before.window("", c.Warmup), after.window("", c.Warmup)
 	}
 	for _, s := range []struct {
@@ -285,9 +284,9 @@ func binomial(e abtest.Estimate, roots []root) abtest.Estimate {
 	return e
 }
 
-// Levels of the tests, together for all rows: a difference where there is none, and a regression where
-// there is none beyond the margin, which is the level of one side of a 95 % interval. The rows of the
-// process and those of root spans share it equally: a service with many endpoints would otherwise make
+// Levels of the tests, together for all rows: a difference between equal services, and a regression where
+// the change is within the margin, which is the level of one side of a 95 % interval. The rows of the
+// process and the rows of root spans share it equally: a service with many endpoints would otherwise make
 // it hard to find that requests cost more CPU.
 const (
 	differenceLevel = 0.05

@@ -25,7 +25,7 @@ const (
 )
 
 // machineBusy are the counters of the CPU time that the machine does not have for others, and
-// processBusy those of the process. The same pass reads them.
+// processBusy the counters of the process. The same pass reads both.
 func machineBusy() []string {
 	return []string{"system.cpu.time.user", "system.cpu.time.nice", "system.cpu.time.system", "system.cpu.time.interrupt", "system.cpu.time.steal"}
 }
@@ -44,7 +44,7 @@ func keys() []string {
 	return all
 }
 
-// direction says which change of a quantity is a regression.
+// direction is the change of a quantity that is a regression.
 type direction int
 
 const (
@@ -73,7 +73,7 @@ const (
 	perCycle
 )
 
-// cpu returns the CPU seconds of the process. A system without the CPU time of each tick has that of the
+// cpu returns the CPU seconds of the process. On a system without the CPU time of each tick it uses the
 // last pass over the host, which is up to ten seconds old.
 func cpu(s *step) (float64, bool) {
 	if v, ok := s.mean(keyCPU); ok {

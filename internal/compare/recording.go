@@ -26,10 +26,10 @@ type Recording struct {
 	Source   string
 	samples  []sample // ascending in time
 	resource map[string]string
-	runs     int // processes in the recording; samples has those of the last one
+	runs     int // processes in the recording; samples has the records of the last one
 }
 
-// sample is what a record says, as far as it matters here.
+// sample has the values of a record that are compared.
 type sample struct {
 	at     time.Time
 	run    string    // identifies the process; empty if unknown
@@ -202,8 +202,8 @@ func rootsOf(list []any) map[string]*root {
 	return roots
 }
 
-// finish sorts the samples and keeps those of the last process. It removes those in which the spans are
-// missing, because an analyzer was late: their counters seem to start again.
+// finish sorts the samples and keeps the samples of the last process. It removes samples without spans,
+// which an analyzer has missed the deadline for: their counters seem to start again.
 func (r *Recording) finish() {
 	if r.runs > 0 || len(r.samples) == 0 {
 		return

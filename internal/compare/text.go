@@ -43,17 +43,12 @@ func (r *Report) Summary() string {
 	if len(found) == 1 {
 		text = fmt.Sprintf("a regression beyond %s: ", percent(r.Margin))
 	}
+	rows := make([]string, len(found))
 	for i := range found {
-		if i > 0 {
-			text += "; "
-		}
 		x := &found[i]
-		if x.Root != "" {
-			text += x.Root + ", "
-		}
-		text += fmt.Sprintf("%s %s", x.Quantity, x.change(*x.Change))
+		rows[i] = strings.TrimSpace(x.Root + " " + x.Quantity + " " + x.change(*x.Change))
 	}
-	return text
+	return text + strings.Join(rows, "; ")
 }
 
 // Tables returns the rows of the process, and those of each root span.

@@ -57,7 +57,7 @@ func (c *comparison) warn(before, after *Recording) {
 
 func (c *comparison) warnRecording(r *Recording, add func(string, ...any)) {
 	if r.runs > 1 {
-		add("%s has records of %d processes; those of the last one are compared", r.Source, r.runs)
+		add("%s has records of %d processes; the last one is compared", r.Source, r.runs)
 	}
 	if r.samples[len(r.samples)-1].roots == nil && c.before.requests != "" {
 		add("%s has no numbers by root span, as in compact records: set Full in jsonl.Config to compare latency and errors", r.Source)
