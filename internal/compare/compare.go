@@ -107,8 +107,12 @@ type comparison struct {
 
 // Compare compares two recordings. It returns an error if one of them has no time to compare.
 func Compare(before, after *Recording, c Config) (*Report, error) {
-	before.finish()
-	after.finish()
+	for _, r := range []*Recording{before, after} {
+		if len(r.samples) == 0 {
+			return nil, fmt.Errorf("%s has no records", r.Source)
+		}
+		r.finish()
+	}
 	requests := common(before, after, keyEnded, keyStarted)
 	x := &comparison{
 		config: c, quiet: true,
@@ -191,13 +195,13 @@ func (c *comparison) row(q *quantity, name string, x func(*step) (float64, bool)
 
 // set sets the values of a row.
 func (r *Row) set(before, after abtest.Estimate, ok1, ok2 bool) {
-	if ok1 {
+	if ok1 && finite(before.Value) {
 		r.Before = &before.Value
 	}
-	if ok2 {
+	if ok2 && finite(after.Value) {
 		r.After = &after.Value
 	}
-	if e := &r.effect; e.Known && finite(e.Low) && finite(e.High) {
+	if e := &r.effect; e.Known && finite(e.Low) && finite(e.High) && r.Before != nil && r.After != nil {
 		r.Change, r.Low, r.High = &e.Change, &e.Low, &e.High
 	}
 }

@@ -23,7 +23,7 @@ func parseHistogram(text string) histogram {
 		bound, count, _ := strings.Cut(field, ":")
 		b, err1 := strconv.ParseFloat(bound, 64)
 		n, err2 := strconv.ParseFloat(count, 64)
-		if err1 == nil && err2 == nil && b > 0 && n > 0 {
+		if err1 == nil && err2 == nil && b > 0 && n > 0 && finite(b) && finite(n) {
 			h[b] = n
 		}
 	}

@@ -83,7 +83,7 @@ func TestQuantileOfABucket(t *testing.T) {
 }
 
 func TestParseHistogram(t *testing.T) {
-	h := parseHistogram("1280:7 x 1536:2 -1:3 5: :7 9:NaN 1e400:1")
+	h := parseHistogram("1280:7 x 1536:2 -1:3 5: :7 9:NaN 9:Inf Inf:1 1e400:1")
 	if len(h) != 2 || h[1280] != 7 || h[1536] != 2 {
 		t.Errorf("%v", h)
 	}
