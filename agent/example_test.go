@@ -226,6 +226,33 @@ func ExampleAgent_Capture() {
 	// Output: <nil>
 }
 
+// Transport counts the response bodies of a client that are not closed.
+func ExampleAgent_Transport() {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "42") }))
+	defer upstream.Close()
+	a := startQuietly()
+	client := &http.Client{Transport: a.Transport(nil)}
+	a.Do(context.Background(), "GET /order", func(ctx context.Context) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, upstream.URL, http.NoBody)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			log.Fatal(err)
+		}
+		stopQuietly(a) // takes a last sample while the body is open
+		_ = resp.Body.Close()
+	})
+	for p := range a.Snapshot().Points() {
+		if p.Metric.Name == "gmpulse.http_client.open_bodies" {
+			function, _, _ := strings.Cut(p.Labels[1], " (") // without the line
+			fmt.Println(p.Number, p.Labels[0], function)
+		}
+	}
+	// Output: 1 GET /order github.com/gmpulse/gmpulse/agent_test.ExampleAgent_Transport.func2
+}
+
 // A program that sets the global TracerProvider of the OpenTelemetry SDK needs no option: the agent
 // sees its spans.
 func Example() {

@@ -95,3 +95,22 @@ func methodOf(r *http.Request) string {
 	}
 	return "HTTP"
 }
+
+// Transport returns an [http.RoundTripper] for the application's HTTP clients. It calls next, or
+// [http.DefaultTransport] if next is nil, and counts the response bodies that are not closed, by
+// root span and by the line that made the request:
+//
+//	http.DefaultClient.Transport = a.Transport(nil)
+//
+// A leak of unclosed bodies is then reported with its line within about two garbage collections,
+// before any goroutine is old. See [tracectx.Processor.Transport] for what counts and the cost, about 4 µs
+// per request. A disabled agent returns next, or [http.DefaultTransport].
+func (a *Agent) Transport(next http.RoundTripper) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	if a.engine == nil {
+		return next
+	}
+	return a.processor.Transport(next)
+}

@@ -141,9 +141,12 @@ func (l *incidentLog) withPage(attrs []slog.Attr) []slog.Attr {
 func incidentAttrs(e *runtimeinfo.Event) []slog.Attr {
 	i := e.Incident
 	var attrs []slog.Attr
-	if i.Signal != "" {
+	switch {
+	case i.Signal != "":
 		attrs = append(attrs, slog.String("signal", i.Signal), slog.String("value", units.Format(i.Size, i.Unit)))
-	} else {
+	case i.Kind == "unclosed":
+		attrs = append(attrs, slog.Attr{Key: "bodies", Value: numberValue(i.Size)})
+	default:
 		attrs = append(attrs, slog.Attr{Key: "goroutines", Value: numberValue(i.Size)})
 	}
 	attrs = appendText(attrs, "site", i.Site)

@@ -15,13 +15,14 @@ type Incident struct {
 	Phase IncidentPhase
 	// Since is when the incident was opened.
 	Since time.Time
-	// Kind is "leak" or "stuck" for goroutines, "anomaly" or "ceiling" for a signal.
+	// Kind is "leak" or "stuck" for goroutines, "anomaly" or "ceiling" for a signal, "unclosed" for
+	// response bodies of HTTP clients that nothing can close.
 	Kind string
 	// Site is the line of the application to look at, and Root the local root span that created the
 	// most goroutines or whose signal it is. Signal is the signal of an anomaly. A value that is
 	// unknown or does not apply is "". They are the same in all events of an incident.
 	Site, Root, Signal string
-	// Size is the number of goroutines, or the value of the signal in Unit.
+	// Size is the number of goroutines or response bodies, or the value of the signal in Unit.
 	Size float64
 	Unit string
 	// Evidence describes the observations behind the incident, or why it was closed. Hint is the most

@@ -5,6 +5,8 @@ package tracectx_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"runtime/pprof"
 	"time"
 
@@ -151,4 +153,30 @@ func ExampleProcessor_Origin() {
 	})
 	// Output:
 	// [refresh prices] 10s true
+}
+
+// Transport counts the response bodies of a client that are not closed. Package agent adds their
+// numbers to snapshots.
+func ExampleProcessor_Transport() {
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	client := &http.Client{Transport: p.Transport(nil)}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, upstream.URL, http.NoBody)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 404 Not Found
 }

@@ -40,14 +40,23 @@ var (
 	untrackedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.untracked", Unit: "{span}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans that found no room in the table of active spans."}
 	// A missing defer span.End(): the trace backend never receives that span.
 	neverEndedSpans = &runtimeinfo.Metric{Name: "gmpulse.root_spans.never_ended", Unit: "{span}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Local root spans given up after their time to live."}
+	// Unclosed bodies hold connections and goroutines: which endpoint, which line?
+	openBodies = &runtimeinfo.Metric{Name: "gmpulse.http_client.open_bodies", Unit: "{body}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Response bodies of HTTP clients that are neither closed nor read to their end, by root span and line. Only of clients with Transport.", Keys: []string{"span.name", "site"}}
+	// A stream is old; that the age grows with the clock at a line without streams is a missing Close.
+	oldestBody = &runtimeinfo.Metric{Name: "gmpulse.http_client.oldest_body_age", Unit: "s", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemSpans, Help: "Time since the response of the oldest open body, by root span and line.", Keys: []string{"span.name", "site"}}
+	// Proved by the garbage collector: no stream is among them.
+	lostBodies = &runtimeinfo.Metric{Name: "gmpulse.http_client.lost_bodies", Unit: "{body}", Kind: runtimeinfo.KindUpDownCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Open bodies that no code can reach any more, so that they are never closed, by root span and line.", Keys: []string{"span.name", "site"}}
+	// Above zero the numbers of bodies are too low.
+	untrackedBodies = &runtimeinfo.Metric{Name: "gmpulse.http_client.untracked_bodies", Unit: "{body}", Kind: runtimeinfo.KindCounter, Fault: true, Subsystem: runtimeinfo.SubsystemSpans, Help: "Response bodies that were not counted because 16,384 were open."}
 )
 
 // Metrics returns the metrics that Analyze adds.
 func (*Processor) Metrics() []*runtimeinfo.Metric {
-	return []*runtimeinfo.Metric{activeSpans, oldestAge, startedSpans, endedSpans, untrackedSpans, neverEndedSpans}
+	return []*runtimeinfo.Metric{activeSpans, oldestAge, startedSpans, endedSpans, untrackedSpans, neverEndedSpans, openBodies, oldestBody, lostBodies, untrackedBodies}
 }
 
-// Analyze observes the spans and adds them, their metrics and events to a snapshot.
+// Analyze observes the spans and adds them, the numbers of open bodies of [Processor.Transport],
+// and the events of both to a snapshot.
 func (p *Processor) Analyze(d *runtimeinfo.Draft) {
 	now := d.Snapshot().Time
 	a := p.Observe(now)
@@ -64,6 +73,7 @@ func (p *Processor) Analyze(d *runtimeinfo.Draft) {
 	d.Add(endedSpans, float64(a.Ended))
 	d.Add(untrackedSpans, float64(a.Untracked))
 	d.Add(neverEndedSpans, float64(a.NeverEnded))
+	p.bodies.addTo(d, p.fullName)
 	p.inner.active.Store(int64(a.ActiveInner))
 	p.inner.ended.Store(a.EndedInner)
 }

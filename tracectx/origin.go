@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -36,4 +37,16 @@ func (p *Processor) Origin(root, epoch string) (o runtimeinfo.Origin, ok bool) {
 	})
 	o.Ended = o.Ended[:min(len(o.Ended), maxEndedNames)]
 	return o, len(o.Names) > 0
+}
+
+// fullName returns the name that a value of RootLabel was cut from, or the value if several names
+// have it or none.
+func (p *Processor) fullName(value string) string {
+	if len(value) <= maxLabelBytes-utf8.UTFMax {
+		return value
+	}
+	if found := p.names.withLabel(value); len(found) == 1 {
+		return found[0].text
+	}
+	return value
 }

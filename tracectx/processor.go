@@ -36,6 +36,7 @@ type Processor struct {
 	direct   source        // spans that reach the Processor without an attachment
 	jobs     atomic.Uint64 // calls of Do
 	labeller labeller
+	bodies   bodies // of Transport
 
 	attachments attachments
 

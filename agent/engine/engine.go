@@ -233,27 +233,6 @@ func (e *Engine) sample(ctx context.Context) {
 	}
 }
 
-// pulse reads the gauges of the scheduler between ticks.
-func (e *Engine) pulse(ctx context.Context) {
-	if e.config.interval <= pulseInterval {
-		return // the ticks are frequent enough
-	}
-	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "pulse"), func(ctx context.Context) {
-		ticker := time.NewTicker(pulseInterval)
-		defer ticker.Stop()
-		clock := tickClock{origin: time.Now(), interval: pulseInterval}
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				lateness, _ := clock.wake(time.Now())
-				e.reader.Pulse(lateness)
-			}
-		}
-	})
-}
-
 // tick takes a sample, calls gauges and analyzers, and stores the newest snapshot.
 func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapshot {
 	all, catalogue := e.list()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -139,19 +140,36 @@ func TestHostValuesStayBetweenPasses(t *testing.T) {
 	})
 }
 
-// The engine reads the scheduler every 87 ms and at every tick.
+// A process that works is read every 87 ms and at every tick, an idle one about twice a second.
 func TestPulseInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, stop := run(t)
-		time.Sleep(10*time.Second + 50*time.Millisecond)
-		readings := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
-		if readings < 125 || readings > 127 {
-			t.Errorf("%d readings in 10.05 s, want 126: 115 pulses and 11 ticks", readings)
-		}
-		if err := stop(time.Second); err != nil {
-			t.Error(err)
-		}
-	})
+	for name, test := range map[string]struct {
+		works       bool
+		least, most uint64
+	}{
+		"idle":    {false, 20, 30},
+		"working": {true, 120, 127}, // 115 pulses and 11 ticks
+	} {
+		t.Run(name, func(t *testing.T) {
+			if cputime.Process() == 0 {
+				t.Skip("this system does not report the CPU time of a process")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				e, stop := run(t)
+				for range 402 {
+					time.Sleep(25 * time.Millisecond)
+					for used := cputime.Process(); test.works && cputime.Process() < used+time.Millisecond; {
+					}
+				}
+				readings := e.Snapshot().Histogram("gmpulse.pulse.runnable_per_processor.distribution").Count()
+				if readings < test.least || readings > test.most {
+					t.Errorf("%d readings in 10.05 s, want %d to %d", readings, test.least, test.most)
+				}
+				if err := stop(time.Second); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 func TestStopTwice(t *testing.T) {

@@ -32,10 +32,6 @@ const (
 	defaultHostInterval  = 10 * time.Second
 	defaultExportTimeout = 5 * time.Second
 	defaultPace          = 10 * time.Second
-
-	// pulseInterval differs from 100 ms, the period of CPU quotas in Linux. A ticker in step
-	// with that period would fire only in the part of each period in which the process runs.
-	pulseInterval = 87 * time.Millisecond
 )
 
 // Option configures an engine, see [New]. A later option overrides an earlier one.

@@ -145,43 +145,57 @@ func (f *compareFlags) watch(ctx context.Context, p printer, address string, eac
 	fmt.Fprintln(p.progress, plain(fmt.Sprintf("gmpulse: watching %s for %v", address, f.length)))
 	ctx, cancel := context.WithTimeout(ctx, f.length)
 	defer cancel()
-	if err := watch(ctx, pages[0].record, each); err != nil {
+	w := watcher{read: pages[0].record, each: each}
+	if err := w.run(ctx); err != nil {
 		return fmt.Errorf("%s: %w", address, err)
 	}
 	return nil
 }
 
-// watch passes each new record that read returns to each, until ctx is done. It returns the last error of
-// read if that has failed for too long, or always.
-func watch(ctx context.Context, read func(context.Context) (map[string]any, error), each func(map[string]any) error) error {
+// watcher passes each new record that read returns to each.
+type watcher struct {
+	read     func(context.Context) (map[string]any, error)
+	each     func(map[string]any) error
+	last     string    // id of the last record
+	answered time.Time // when read last succeeded
+	failure  error     // of read; nil after the first record
+}
+
+// run watches until ctx is done. It returns the error of read if that fails for too long, or always.
+func (w *watcher) run(ctx context.Context) error {
+	w.answered = time.Now()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	last, answered := "", time.Now()
-	failure := errors.New("no answer") // nil after the first record
 	for {
-		r, err := read(ctx)
-		if err != nil {
-			if failure != nil && ctx.Err() == nil {
-				failure = err
-			}
-			if time.Since(answered) > watchSilent {
-				return err
-			}
-		} else {
-			answered, failure = time.Now(), nil
-			if id, _ := r["id"].(string); id != last {
-				last, err = id, each(r)
-			}
-			if err != nil {
-				return err
-			}
+		if err := w.next(ctx); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return failure
+			return w.failure
 		case <-tick.C:
 		}
 	}
+}
+
+func (w *watcher) next(ctx context.Context) error {
+	r, err := w.read(ctx)
+	if err != nil {
+		if time.Since(w.answered) > watchSilent {
+			return err
+		}
+		if w.last == "" && (w.failure == nil || ctx.Err() == nil) { // the end of ctx explains nothing
+			w.failure = err
+		}
+		return nil
+	}
+	w.answered, w.failure = time.Now(), nil
+	id, _ := r["id"].(string)
+	if id == w.last {
+		return nil
+	}
+	w.last = id
+	return w.each(r)
 }
 
 // record returns the newest record of a page.

@@ -127,12 +127,13 @@ func TestWatch(t *testing.T) {
 				start, n := time.Now(), 0
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				err := watch(ctx, func(context.Context) (map[string]any, error) {
+				w := watcher{read: func(context.Context) (map[string]any, error) {
 					if c.failing(time.Since(start)) {
 						return nil, errors.New("no answer")
 					}
 					return map[string]any{"id": time.Since(start).Truncate(time.Second).String()}, nil
-				}, func(map[string]any) error { n++; return nil })
+				}, each: func(map[string]any) error { n++; return nil }}
+				err := w.run(ctx)
 				if n < c.want-1 || n > c.want+1 || (err != nil) != c.wantErr || time.Since(start) != c.wantTime {
 					t.Errorf("%d records in %v, %v", n, time.Since(start), err)
 				}

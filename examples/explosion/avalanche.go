@@ -40,13 +40,13 @@ type chain struct {
 	attempts   atomic.Int64
 }
 
-func newChain(ctx context.Context, tracer trace.Tracer, fixed bool) (*chain, error) {
+func newChain(ctx context.Context, tracer trace.Tracer, fixed bool, counted func(http.RoundTripper) http.RoundTripper) (*chain, error) {
 	c := &chain{
 		fixed: fixed, tracer: tracer,
 		callers: &http.Client{Timeout: attemptTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	c.background, c.cancel = context.WithCancel(context.Background())
-	c.pool = &http.Client{Transport: &http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize, DialContext: c.dial}}
+	c.pool = &http.Client{Transport: counted(&http.Transport{MaxConnsPerHost: poolSize, MaxIdleConnsPerHost: poolSize, DialContext: c.dial})}
 	var err error
 	if c.peers, err = startPeers(ctx, "avalanche"); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 	"github.com/gmpulse/gmpulse/internal/compare"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
@@ -43,6 +44,7 @@ type outcome struct {
 	connections    int64
 	verdict        *goroutines.Verdict // the leak; in the fixed service any leaking, stuck or growing group; nil for none
 	verdictAfter   time.Duration
+	unclosedAfter  time.Duration // when unclosed bodies were reported; 0 for never
 	firstFailAfter time.Duration
 }
 
@@ -64,8 +66,9 @@ func compareParts(ctx context.Context, k kind, _, hold time.Duration) (right boo
 		return false, err
 	}
 	printTable(before, after)
-	right = before.verdict != nil && after.verdict == nil && after.answered > before.answered
-	fmt.Printf("\nbefore   reported after %s; the first call failed after %s\n", seconds(before.verdictAfter), seconds(before.firstFailAfter))
+	right = before.verdict != nil && after.verdict == nil && before.unclosedAfter > 0 && after.unclosedAfter == 0 && after.answered > before.answered
+	fmt.Printf("\nbefore   unclosed bodies reported after %s, leaking goroutines after %s; the first call failed after %s\n",
+		seconds(before.unclosedAfter), seconds(before.verdictAfter), seconds(before.firstFailAfter))
 	if after.verdict == nil {
 		fmt.Println("after    nothing to report")
 	} else {
@@ -116,7 +119,7 @@ func avalanche(ctx context.Context, k kind, recording string, fixed bool, hold t
 		defer stop()
 		err = errors.Join(err, a.Stop(end))
 	}()
-	c, err := newChain(ctx, provider.Tracer("explosion"), fixed)
+	c, err := newChain(ctx, provider.Tracer("explosion"), fixed, a.Transport)
 	if err != nil {
 		return o, err
 	}
@@ -157,6 +160,10 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, l
 			fmt.Printf("%3.0f s  %5d goroutines  %4d connections  %5d attempts\n",
 				time.Since(start).Seconds(), count(a), c.open.Load(), c.attempts.Load())
 		}
+		if i := unclosed(a); o.unclosedAfter == 0 && i != nil {
+			o.unclosedAfter = time.Since(start)
+			fmt.Printf("%3.0f s  %.0f response bodies are not closed at %s, under %s: %s\n", o.unclosedAfter.Seconds(), i.Size, i.Site, i.Root, i.Evidence)
+		}
 		for _, v := range a.Goroutines().Verdicts {
 			wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
 			if o.verdict == nil && (wrong || k.matches(&v)) {
@@ -166,6 +173,18 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, l
 			}
 		}
 	}
+}
+
+// unclosed returns the open incident of response bodies that are not closed, or nil.
+func unclosed(a *agent.Agent) *runtimeinfo.Incident {
+	s := a.Snapshot()
+	if s == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(s.Incidents, func(i *runtimeinfo.Incident) bool { return i.Kind == "unclosed" }); i >= 0 {
+		return s.Incidents[i]
+	}
+	return nil
 }
 
 // callStats counts calls. Except for firstFail it counts those that end in the last

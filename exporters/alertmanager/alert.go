@@ -40,6 +40,8 @@ func alertName(kind string) string {
 		return "GmpulseGoroutineLeak"
 	case "stuck":
 		return "GmpulseRequestsStuck"
+	case "unclosed":
+		return "GmpulseResponsesUnclosed"
 	case "ceiling":
 		return "GmpulseCeilingReached"
 	default:

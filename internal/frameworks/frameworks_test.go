@@ -8,6 +8,7 @@ package frameworks
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -27,6 +29,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gmpulse/gmpulse/internal/testutil"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
@@ -131,4 +134,64 @@ func check(t *testing.T, f framework, sampler sdktrace.Sampler, wrapped bool) {
 		}
 		return nil
 	})
+}
+
+// Transport counts a body once and names the line of the application, inside and outside otelhttp's
+// Transport.
+func TestTransportWithOtelhttp(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("42")) }))
+	defer upstream.Close()
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	p, err := tracectx.New(tracectx.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans := tracetest.NewSpanRecorder()
+	tp := otelhttp.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	for name, rt := range map[string]http.RoundTripper{
+		"inside":  otelhttp.NewTransport(p.Transport(base), tp),
+		"outside": p.Transport(otelhttp.NewTransport(base, tp)),
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, upstream.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: rt}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if open, line := openBodies(t, p); open != 1 || !strings.Contains(line, ".TestTransportWithOtelhttp (frameworks_test.go:") {
+			t.Errorf("%s: %v open bodies at %s", name, open, line)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		if open, _ := openBodies(t, p); open != 0 {
+			t.Errorf("%s: %v open bodies at the end", name, open)
+		}
+		_ = resp.Body.Close()
+	}
+	if n := len(spans.Ended()); n != 2 {
+		t.Errorf("%d spans ended, want 2", n)
+	}
+}
+
+// openBodies returns the number of open bodies and the line of one.
+func openBodies(t *testing.T, p *tracectx.Processor) (open float64, line string) {
+	t.Helper()
+	c, err := runtimeinfo.NewCatalogue(p.Metrics()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	d := b.Draft()
+	p.Analyze(d)
+	b.Merge(d)
+	for point := range b.Snapshot().Points() {
+		if point.Metric.Name == "gmpulse.http_client.open_bodies" && point.Number > 0 {
+			open, line = open+point.Number, point.Labels[1]
+		}
+	}
+	return open, line
 }

@@ -21,6 +21,10 @@ var chinese string
 // more has the sentences of incidents that the page does not show.
 const more = "the agent stops\tagent 停止\n" +
 	"it has the same cause as the incident at {site}\t与 {site} 处的事故原因相同\n" +
+	"no code can reach {n} bodies that were neither closed nor read to their end\t有 {n} 个响应体既没有关闭也没有读完，程序中已没有代码能访问到它们\n" +
+	"each holds a connection\t每个占着一个连接\n" +
+	"the contexts of all these requests are done, which has freed their connections\t这些请求的 context 均已结束，连接已释放\n" +
+	"close each response body: defer resp.Body.Close() after the check of the error, on every path\t关闭每个响应体：检查错误之后就 defer resp.Body.Close()，不要漏掉任何分支。\n" +
 	"over after {d}, and as expected for {d2}\t持续 {d}后恢复，恢复正常已有 {d2}\n"
 
 // ChineseKind returns the Chinese name of a kind of incident.
@@ -30,6 +34,8 @@ func ChineseKind(kind string) string {
 		return "goroutine 泄漏"
 	case "stuck":
 		return "请求卡住"
+	case "unclosed":
+		return "HTTP 响应体未关闭"
 	case "anomaly":
 		return "指标异常"
 	case "ceiling":
@@ -47,7 +53,7 @@ func ChineseTitle(i *runtimeinfo.Incident) string {
 		b.WriteString("，位置 " + i.Site)
 	}
 	if i.Root != "" && i.Site != "" {
-		b.WriteString("，在 " + i.Root + " 下创建")
+		b.WriteString("，在 " + i.Root + noun(i, " 下创建", " 中发出请求"))
 	}
 	return b.String()
 }
@@ -57,7 +63,7 @@ func ChineseSize(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
 		return i.Signal + " 达到 " + units.Format(i.Size, i.Unit)
 	}
-	return strconv.FormatFloat(i.Size, 'f', -1, 64) + " 个 goroutine"
+	return strconv.FormatFloat(i.Size, 'f', -1, 64) + noun(i, " 个 goroutine", " 个响应体")
 }
 
 // ChineseEvidence returns the translation of an evidence. A clause that is not known stays as it is.

@@ -19,6 +19,8 @@ func Kind(kind string) string {
 		return "goroutine leak"
 	case "stuck":
 		return "stuck requests"
+	case "unclosed":
+		return "unclosed HTTP responses"
 	case "ceiling":
 		return "ceiling reached"
 	default:
@@ -34,7 +36,7 @@ func Title(i *runtimeinfo.Incident) string {
 		b.WriteString(" at " + i.Site)
 	}
 	if i.Root != "" && i.Site != "" { // the name of a signal has its root span
-		b.WriteString(", created under " + i.Root)
+		b.WriteString(noun(i, ", created under ", ", requested under ") + i.Root)
 	}
 	return b.String()
 }
@@ -44,5 +46,13 @@ func Size(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
 		return i.Signal + " at " + units.Format(i.Size, i.Unit)
 	}
-	return strconv.FormatFloat(i.Size, 'f', -1, 64) + " goroutines"
+	return strconv.FormatFloat(i.Size, 'f', -1, 64) + noun(i, " goroutines", " response bodies")
+}
+
+// noun returns what the size of an incident counts.
+func noun(i *runtimeinfo.Incident, goroutines, bodies string) string {
+	if i.Kind == "unclosed" {
+		return bodies
+	}
+	return goroutines
 }

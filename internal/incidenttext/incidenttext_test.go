@@ -71,6 +71,11 @@ func TestTitles(t *testing.T) {
 			runtimeinfo.Incident{Kind: "ceiling", Signal: "memory.resident", Size: 0.9, Unit: "1"},
 			"ceiling reached: memory.resident at 90 %", "达到上限：memory.resident 达到 90 %",
 		},
+		{
+			runtimeinfo.Incident{Kind: "unclosed", Site: "main.fetch (main.go:7)", Root: "GET /order", Size: 12, Unit: "{body}"},
+			"unclosed HTTP responses: 12 response bodies at main.fetch (main.go:7), requested under GET /order",
+			"HTTP 响应体未关闭：12 个响应体，位置 main.fetch (main.go:7)，在 GET /order 中发出请求",
+		},
 		{runtimeinfo.Incident{}, "incident: 0 goroutines", "incident：0 个 goroutine"},
 	} {
 		if got := incidenttext.Title(&test.incident); got != test.english {
@@ -88,6 +93,7 @@ func TestChinese(t *testing.T) {
 		"none that waited for 1m30s had ended by 10:00:05, and the memory lasts for 1h0m0s at this rate":              "截至 10:00:05，等待超过 1 分 30 秒的无一退出；按此速度内存还能撑 1 小时",
 		"a loop that sleeps has no way to end: pass a context to it":                                                  "带 Sleep 的循环没有退出条件：给它一个 context。",
 		"a sentence of a later version; all members have ended":                                                       "a sentence of a later version；所有成员都已退出",
+		"no code can reach 12 bodies that were neither closed nor read to their end; each holds a connection":         "有 12 个响应体既没有关闭也没有读完，程序中已没有代码能访问到它们；每个占着一个连接",
 		"over after 1m30s, and as expected for 2m0s":                                                                  "持续 1 分 30 秒后恢复，恢复正常已有 2 分",
 		"the agent stops": "agent 停止",
 		"":                "",

@@ -72,6 +72,7 @@ type Detector struct {
 	surveyor     *surveyor
 	budget       *cputime.Budget // of surveys
 	leakProfiler *leakProfiler
+	last         activity // at the last survey; used only by the goroutine of Run
 
 	work          sync.Mutex // guards the fields below; the tick does not wait for it
 	tracker       *groupTracker
@@ -141,9 +142,13 @@ func (d *Detector) repeat(ctx context.Context, name string, interval time.Durati
 	})
 }
 
-// survey takes a survey and evaluates it, if the budget allows.
+// survey takes a survey and evaluates it, if the budget allows and the process is not idle.
 func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
+	is := activity{now, n, cputime.Process()}
+	if is.idleSince(d.last, idleSlots*d.config.Slot) && !spansActive(latest) && d.settled() {
+		return
+	}
 	err := d.surveyor.tooMany(n)
 	if err != nil {
 		d.setError(err) // even if the budget does not allow a survey
@@ -162,6 +167,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	meter := cputime.Start()
 	d.Evaluate(s, latest)
 	d.budget.Spend(now, n, s.CPU+meter.Stop())
+	d.last = is
 	if d.wantsLeakProfile() {
 		if err := d.leakProfiler.take(ctx, s); errors.Is(err, ErrProfiler) {
 			d.setError(err)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -196,4 +197,58 @@ func TestRunReturnsWithContext(t *testing.T) {
 			t.Error("no surveys")
 		}
 	})
+}
+
+func TestIdleProcessIsSurveyedOnceAMinute(t *testing.T) {
+	const slot = 5 * time.Second
+	before := activity{at: time.Now(), goroutines: 7, cpu: time.Second}
+	for name, test := range map[string]struct {
+		change func(*activity)
+		idle   bool
+	}{
+		"nothing happened":      {func(*activity) {}, true},
+		"a goroutine more":      {func(a *activity) { a.goroutines++ }, false},
+		"a goroutine less":      {func(a *activity) { a.goroutines-- }, false},
+		"CPU time of the agent": {func(a *activity) { a.cpu += 5 * time.Millisecond }, true},
+		"CPU time of requests":  {func(a *activity) { a.cpu += 100 * time.Millisecond }, false},
+		"a minute later":        {func(a *activity) { a.at = before.at.Add(idleSlots * slot) }, false},
+	} {
+		is := before
+		is.at = is.at.Add(slot)
+		test.change(&is)
+		if got := is.idleSince(before, idleSlots*slot); got != test.idle {
+			t.Errorf("%s: idle is %v, want %v", name, got, test.idle)
+		}
+	}
+	is := before
+	is.at = is.at.Add(slot)
+	if is.idleSince(activity{}, idleSlots*slot) {
+		t.Error("idle before the first survey")
+	}
+	unknown := before
+	unknown.cpu = 0
+	if is.cpu = 0; is.idleSince(unknown, idleSlots*slot) {
+		t.Error("idle although the CPU time is unknown")
+	}
+}
+
+func TestDetectorRestsOnlyWithoutActiveSpans(t *testing.T) {
+	if cputime.Process() == 0 {
+		t.Skip("this system does not report the CPU time of a process")
+	}
+	for active, want := range []uint64{2, 13} {
+		synctest.Test(t, func(t *testing.T) {
+			d := NewDetector(DetectorConfig{})
+			s := &runtimeinfo.Snapshot{SpanGroups: []runtimeinfo.SpanGroup{{Name: "GET /", Active: active}}}
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() { d.Run(ctx, func() *runtimeinfo.Snapshot { return s }) })
+			time.Sleep(time.Minute + time.Second)
+			cancel()
+			wg.Wait()
+			if d.taken != want {
+				t.Errorf("%d surveys in a minute with %d active spans, want %d", d.taken, active, want)
+			}
+		})
+	}
 }

@@ -64,6 +64,9 @@ func (p *program) ownerOf(function string) owner {
 	if path == "main" || strings.HasPrefix(path, "plugin/unnamed-") {
 		return ofApplication
 	}
+	if path == p.agent+"/tracectx" { // its Transport is not the line to look at in the programs of this module either
+		return ofAgent
+	}
 	// An external test package belongs to the module of the tested package.
 	if of, known := p.moduleOf(strings.TrimSuffix(path, "_test")); known {
 		return of

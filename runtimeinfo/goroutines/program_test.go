@@ -39,6 +39,7 @@ func shop() *debug.BuildInfo {
 func TestOwnerOf(t *testing.T) {
 	bazel := shop()
 	bazel.Main = debug.Module{}
+	own := &debug.BuildInfo{Main: debug.Module{Path: "github.com/gmpulse/gmpulse"}}
 	for name, tt := range map[string]struct {
 		info     *debug.BuildInfo
 		function string
@@ -57,6 +58,8 @@ func TestOwnerOf(t *testing.T) {
 		"escaped":                   {shop(), "github.com/nats-io/nats%2ego.(*Conn).Flush", ofLibrary},
 		"dependency without a dot":  {shop(), "casekit.(*Kit).Root", ofLibrary},
 		"standard library":          {shop(), "net/http.(*conn).serve", ofStandard},
+		"example of gmpulse":        {own, "github.com/gmpulse/gmpulse/examples/explosion/x.F", ofApplication},
+		"Transport in it":           {own, "github.com/gmpulse/gmpulse/tracectx.(*transport).RoundTrip", ofAgent},
 		"runtime":                   {shop(), "runtime.gopark", ofStandard},
 		"vendored by it":            {shop(), "vendor/golang.org/x/net/http/httpguts.F", ofStandard},
 		"agent":                     {shop(), "github.com/gmpulse/gmpulse/agent.(*Agent).Stop", ofAgent},
