@@ -49,7 +49,8 @@ func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, c
 // A histogram has KEY.count and KEY.sum. The lists have up to 64 elements. The list root_spans has a map for
 // each name of root spans that ended: name, ended, errors (those with the status Error), seconds (the sum of
 // their durations), and durations, the histogram as text: "1280:7 1536:2" are 7 spans that took up to 1280 µs
-// and 2 that took longer, but at most 1536 µs. These numbers are cumulative.
+// and 2 that took longer, but at most 1536 µs. These numbers are cumulative;
+// seconds and durations may be five seconds old.
 func FullRecord(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, full()) }
 
 // form is the extent of a record.

@@ -49,7 +49,8 @@ type SpanGroup struct {
 	// Errors is the number of the ended spans with the status Error.
 	Errors uint64
 	// Durations is the histogram of the durations of the ended spans in seconds, with four buckets
-	// for each doubling. It is cumulative like Ended, and its bounds cover only the buckets in use.
+	// for each doubling. It is cumulative like Ended, but may be five seconds old. Its bounds cover only
+	// the buckets in use.
 	// It is nil if no span ended, and in snapshots that a spool has stored.
 	Durations *Histogram
 }

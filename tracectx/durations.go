@@ -22,6 +22,9 @@ const (
 	// negligible is the count below which a faded count becomes zero, long before it
 	// is a subnormal number, on which arithmetic is slow.
 	negligible = 1e-9
+	// sharedFor is the time for which snapshots share a histogram. Whoever keeps fifteen minutes of
+	// them, as package evidence does, would otherwise keep a histogram for each second and name.
+	sharedFor = 5 * time.Second
 )
 
 // durations is a histogram of the ended spans of one name.
@@ -35,7 +38,9 @@ type durations struct {
 	newest histogram               // spans that ended since the last observation
 	recent histogram               // spans of the last minutes, see halfLife
 	ended  uint64                  // all spans
-	shared *runtimeinfo.Histogram  // the cumulative counts, until the next span ends
+	shared *runtimeinfo.Histogram  // the cumulative counts, see sharedFor
+	made   int64                   // when shared was made, on the observer's clock
+	stale  bool                    // spans ended since then
 }
 
 type histogram struct {
@@ -86,17 +91,16 @@ func (d *durations) observe(fade float64) {
 		d.newest.set(i, float64(ended))
 		d.recent.set(i, d.recent.counts[i]*fade+float64(ended))
 	}
-	if d.ended != before {
-		d.shared = nil
-	}
+	d.stale = d.stale || d.ended != before
 }
 
-// histogram returns the durations of all spans at the last observation. The bounds are those
-// of the first to the last bucket in use, from a slice that all names share.
-func (d *durations) histogram(bounds []float64) *runtimeinfo.Histogram {
-	if d.shared != nil || d.ended == 0 {
+// histogram returns the durations of all spans, at the last observation or up to sharedFor before it. The
+// bounds reach from the first to the last bucket in use, in a slice that all names share.
+func (d *durations) histogram(bounds []float64, elapsed int64) *runtimeinfo.Histogram {
+	if d.ended == 0 || d.shared != nil && (!d.stale || elapsed-d.made < int64(sharedFor)) {
 		return d.shared
 	}
+	d.made, d.stale = elapsed, false
 	first, last := 0, durationBuckets-1
 	for d.seen[first] == 0 {
 		first++

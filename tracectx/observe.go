@@ -224,7 +224,7 @@ func (o *observer) hasSpans(name *rootName) bool {
 // group returns the counts of a name and resets its tally.
 func (o *observer) group(name *rootName) runtimeinfo.SpanGroup {
 	t, d := &o.tallies[name.index], &name.durations
-	g := runtimeinfo.SpanGroup{Name: name.text, Ages: t.ages, Ended: d.ended, Errors: d.errors.Load(), Durations: d.histogram(o.bounds)}
+	g := runtimeinfo.SpanGroup{Name: name.text, Ages: t.ages, Ended: d.ended, Errors: d.errors.Load(), Durations: d.histogram(o.bounds, o.elapsed)}
 	g.P50, g.P99 = d.recent.quantiles()
 	g.TickP50, g.TickP99 = d.newest.quantiles()
 	for _, n := range t.ages {

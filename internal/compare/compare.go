@@ -248,11 +248,12 @@ func (c *comparison) root(name string) {
 		}
 	}
 	ended := func(r *root) float64 { return r.ended }
+	timed := func(r *root) float64 { return r.durations.count() } // may lag behind ended
 	add("requests per second", "{request}/s", false, func(w *window, roots []root) abtest.Estimate { return w.rate(roots) })
 	add("errors", "1", true, func(w *window, roots []root) abtest.Estimate {
 		return binomial(ratio(func(r *root) float64 { return r.errors }, ended)(w, roots), roots)
 	})
-	add("latency mean", "s", c.quiet, ratio(func(r *root) float64 { return r.seconds }, ended))
+	add("latency mean", "s", c.quiet, ratio(func(r *root) float64 { return r.seconds }, timed))
 	for _, p := range []float64{0.5, 0.99} {
 		add(fmt.Sprintf("latency p%.0f", 100*p), "s", c.quiet, func(w *window, roots []root) abtest.Estimate {
 			blocks := make([]histogram, len(roots))

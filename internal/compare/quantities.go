@@ -77,9 +77,9 @@ const (
 // last pass over the host, which is up to ten seconds old.
 func cpu(s *step) (float64, bool) {
 	if v, ok := s.mean(keyCPU); ok {
-		// If records are missing in between, the value is of a part of the time only.
+		// If more than one record is missing in between, the value is of too small a part of the time.
 		covered, known := s.cur.values[keyInterval]
-		return v * s.seconds, !known || covered > 0.75*s.seconds
+		return v * s.seconds, !known || covered > 0.45*s.seconds
 	}
 	return s.counters(processBusy())
 }
