@@ -200,7 +200,8 @@ func (w *watcher) next(ctx context.Context) error {
 
 // record returns the newest record of a page.
 func (c *pageClient) record(ctx context.Context) (r map[string]any, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerWait, fmt.Errorf("no answer within %v", answerWait))
+	// A late record is worth waiting for: its counters cover the time since the last one.
+	ctx, cancel := context.WithTimeoutCause(ctx, watchSilent, fmt.Errorf("no answer within %v", watchSilent))
 	defer cancel()
 	return r, c.get(ctx, "record", nil, &r)
 }
