@@ -117,6 +117,7 @@ func BenchmarkAccessors(b *testing.B) {
 		{"end/Parent", func() int { return int(end.Parent().TraceFlags()) }},
 		{"end/EndTime", func() int { return end.EndTime().Nanosecond() }},
 		{"end/Name", func() int { return len(end.Name()) }},
+		{"end/Status", func() int { return int(end.Status().Code) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			for b.Loop() {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -57,7 +58,7 @@ type shard struct {
 	refs *[room]refs
 	keys [room]uint64 // span ids
 
-	_     [16]byte // aligns slots to a cache line
+	_     [8]byte // aligns slots to a cache line
 	slots [room]slot
 }
 
@@ -190,7 +191,11 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 	if x.flags.has(inner) {
 		s.endedInner++
 	}
-	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(t.clock.duration(x.start, end, x.born)))}
+	took := t.clock.duration(x.start, end, x.born)
+	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(took))}
+	if span != nil && span.Status().Code == codes.Error {
+		k.kind |= failed
+	}
 	if began != name && !began.renamed.Load() {
 		began.renamed.Store(true)
 	}
@@ -203,6 +208,7 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 		s.streak = k
 	}
 	s.streak.n++
+	s.streak.time += max(took, 0)
 }
 
 // A streak counts consecutive ended spans of a shard that have the same kind. It is
@@ -212,15 +218,19 @@ type streak struct {
 	kind  streakKind
 	epoch uint32 // in which the spans began, if renaming is set
 	n     uint32
+	time  int64 // sum of the durations in nanoseconds
 }
 
 // A streakKind packs the indexes of the final name and of the name at the start, the
-// flag renaming, and the bucket of the duration.
+// flags renaming and failed, and the bucket of the duration.
 type streakKind uint64
 
 // renaming means that spans which begin under this name may be renamed, so their final
 // names are counted by epoch.
 const renaming streakKind = 1 << 31
+
+// failed means that the status of the spans is Error.
+const failed streakKind = 1 << 30
 
 func (k *streak) name() uint16  { return uint16(k.kind >> 48) }
 func (k *streak) began() uint16 { return uint16(k.kind >> 32) }

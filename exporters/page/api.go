@@ -5,12 +5,15 @@ package page
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
 )
 
 // metaJSON is the answer of api/v1/meta.
@@ -72,6 +75,17 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		}
 	}
 	return m, nil
+}
+
+// record returns the newest snapshot as a full record, with the fields that package jsonl adds.
+func (e *Exporter) record(*http.Request) (any, error) {
+	s := e.latest.Load()
+	if s == nil {
+		return nil, &statusError{http.StatusServiceUnavailable, "there is no sample yet; try again in a second"}
+	}
+	r := maps.Collect(exporters.FullRecord(s))
+	r["record"], r["@timestamp"] = "runtime", s.Time.UTC()
+	return r, nil
 }
 
 // timeRange reads the parameters from and to, in Unix ms. By default the range is
