@@ -164,15 +164,25 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, l
 			o.unclosedAfter = time.Since(start)
 			fmt.Printf("%3.0f s  %.0f response bodies are not closed at %s, under %s: %s\n", o.unclosedAfter.Seconds(), i.Size, i.Site, i.Root, i.Evidence)
 		}
-		for _, v := range a.Goroutines().Verdicts {
-			wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
-			if o.verdict == nil && (wrong || k.matches(&v)) {
-				o.verdict, o.verdictAfter = &v, time.Since(start)
-				fmt.Printf("%3.0f s  %s\n", time.Since(start).Seconds(), v.String())
-				printPage(a, &v)
-			}
+		if o.verdict != nil {
+			continue
+		}
+		if o.verdict = expected(a, k, c); o.verdict != nil {
+			o.verdictAfter = time.Since(start)
+			fmt.Printf("%3.0f s  %s\n", o.verdictAfter.Seconds(), o.verdict.String())
+			printPage(a, o.verdict)
 		}
 	}
+}
+
+// expected returns the verdict that watch looks for, or nil.
+func expected(a *agent.Agent, k kind, c *chain) *goroutines.Verdict {
+	for _, v := range a.Goroutines().Verdicts {
+		if wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing); wrong || k.matches(&v) {
+			return &v
+		}
+	}
+	return nil
 }
 
 // unclosed returns the open incident of response bodies that are not closed, or nil.

@@ -16,11 +16,12 @@ import (
 func BenchmarkAddCPU(b *testing.B) {
 	var samples []sample
 	for i := range 150 {
-		stack := strings.Repeat("net/http.serve ", 4)
+		var stack strings.Builder
+		stack.WriteString(strings.Repeat("net/http.serve ", 4))
 		for j := range 20 {
-			stack += fmt.Sprintf("main.f%d ", (i*j)%400)
+			fmt.Fprintf(&stack, "main.f%d ", (i*j)%400)
 		}
-		samples = append(samples, sample{stack, root(fmt.Sprintf("GET /%d", i%10)), 1 + int64(i%3)/2})
+		samples = append(samples, sample{stack.String(), root(fmt.Sprintf("GET /%d", i%10)), 1 + int64(i%3)/2})
 	}
 	data := cpuProfile(b, samples...)
 	p := newProfiler(b, profiler.Config{RootLabel: "root"})

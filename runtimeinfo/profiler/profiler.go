@@ -42,8 +42,9 @@ import (
 )
 
 const (
-	// MinFor and MaxFor bound [Config.For].
+	// MinFor is the minimum of [Config.For].
 	MinFor = 100 * time.Millisecond
+	// MaxFor is the maximum of [Config.For].
 	MaxFor = 10 * time.Second
 	// MaxEvery bounds [Config.Every].
 	MaxEvery = time.Hour
@@ -82,6 +83,11 @@ type Config struct {
 	// AgentLabel is the profiler label, with any value, that marks the goroutines of the agent.
 	// Empty means "gmpulse".
 	AgentLabel string
+	// Sink, if not nil, receives each profile as soon as it is taken: its kind ("cpu", "heap" or
+	// "goroutine"), the time that it covers, and the compressed protocol buffer, which Sink must not
+	// change. It must return at once, such as Exporter.Enqueue of exporters/otlp/otlpprofiles. After
+	// a panic it is not called again.
+	Sink func(kind string, from, to time.Time, data []byte)
 	// Logger receives one line for each change of state. Nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -114,11 +120,12 @@ type Profiler struct {
 	stopCPU  func()
 
 	history history
-	storing sync.Mutex    // held while a profile is stored; guards diskFails
+	storing sync.Mutex    // held while a profile is stored; guards diskFails and sinkFails
 	opened  chan struct{} // receives a value when an incident opens
 	broken  bool          // goroutine profiles panic; used by repeat only
 	// diskFails reports whether the last profile could not be written to the directory.
 	diskFails bool
+	sinkFails bool // Config.Sink has panicked
 
 	mu        sync.Mutex
 	suspended int         // calls of Suspend in effect

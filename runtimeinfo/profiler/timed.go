@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
@@ -96,12 +97,13 @@ func (p *Profiler) count(why missReason) {
 	p.stats.missed[why]++
 }
 
-// store adds a profile to the history.
+// store adds a profile to the history and passes it to the sink.
 func (p *Profiler) store(x *Profile, data []byte) {
 	p.storing.Lock()
 	err := p.history.add(x, data)
 	changed := (err != nil) != p.diskFails
 	p.diskFails = err != nil
+	p.pass(x, data)
 	p.storing.Unlock()
 	p.mu.Lock()
 	p.stats.taken[x.Kind]++
@@ -111,5 +113,20 @@ func (p *Profiler) store(x *Profile, data []byte) {
 		p.config.Logger.Warn("gmpulse: profiles are kept in memory, because the directory is not writable", slog.String("dir", p.config.Dir), slog.Any("error", fmt.Errorf("profiler: %w", err)))
 	case changed:
 		p.config.Logger.Info("gmpulse: profiles are stored on disk again", slog.String("dir", p.config.Dir))
+	}
+}
+
+// pass calls the sink. The caller holds storing.
+func (p *Profiler) pass(x *Profile, data []byte) {
+	if p.config.Sink == nil || p.sinkFails {
+		return
+	}
+	err := guard.Do(func() error {
+		p.config.Sink(x.Kind.String(), x.From, x.To, data)
+		return nil
+	})
+	if err != nil {
+		p.sinkFails = true
+		p.config.Logger.Error("gmpulse: Config.Sink of the profiler has panicked and is not called again", slog.Any("error", err))
 	}
 }
