@@ -127,7 +127,8 @@ func (a *Access) guard(addr net.Addr, next http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 			d.refuse(w)
 		case d.trusted:
-			whileBusy(next, w, r)
+			markBusy(r)
+			next.ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

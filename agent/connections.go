@@ -120,11 +120,17 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// whileBusy calls next and marks the connection as busy for that time.
-func whileBusy(next http.Handler, w http.ResponseWriter, r *http.Request) {
+// markBusy marks the connection of an authorized request as busy until onState marks it as idle.
+func markBusy(r *http.Request) {
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 		c.setBusy(true)
-		defer c.setBusy(false)
 	}
-	next.ServeHTTP(w, r)
+}
+
+// onState marks a connection as idle when the server has sent the whole response, which is after
+// the handler has returned. It is the server's ConnState.
+func onState(c net.Conn, state http.ConnState) {
+	if own, ok := c.(*connection); ok && state == http.StateIdle {
+		own.setBusy(false)
+	}
 }

@@ -3,9 +3,15 @@
 package agent
 
 import (
+	"bufio"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // pipe returns a connection and a function that reports whether it was closed.
@@ -85,4 +91,68 @@ func TestBusyConnectionsAreKept(t *testing.T) {
 	if all.add(c) != nil {
 		t.Error("a busy connection was closed")
 	}
+}
+
+// one is a listener with one connection.
+type one struct {
+	net.Conn
+
+	accepted bool
+	closed   chan struct{}
+}
+
+func (l *one) Accept() (net.Conn, error) {
+	if !l.accepted {
+		l.accepted = true
+		return l.Conn, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *one) Addr() net.Addr { return l.LocalAddr() }
+
+func (l *one) Close() error {
+	close(l.closed)
+	return nil
+}
+
+// The server sends the end of a response after the handler has returned. The connection is busy
+// until then.
+func TestConnectionIsBusyUntilTheResponseIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := connections{max: 1}
+		near, far := net.Pipe()
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			markBusy(r)
+			_, _ = io.WriteString(w, strings.Repeat("x", 1000))
+		})
+		server := newHTTPServer(h, slog.New(slog.DiscardHandler))
+		ended := make(chan error)
+		go func() { ended <- server.Serve(&one{Conn: all.add(near), closed: make(chan struct{})}) }()
+		other, _ := net.Pipe()
+		if _, err := io.WriteString(far, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the server waits for the client to read
+		if all.add(other) != nil {
+			t.Error("a connection was closed before its response was sent")
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(far), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(resp.Body); len(b) != 1000 || err != nil {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+		_ = resp.Body.Close()
+		synctest.Wait()
+		if all.add(other) == nil {
+			t.Error("a connection is busy after its response was sent")
+		}
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		<-ended
+	})
 }

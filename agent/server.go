@@ -91,21 +91,7 @@ const (
 
 // serve starts a server on l.
 func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
-	s := &server{
-		listener: l,
-		http: &http.Server{
-			Handler:           h,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       10 * time.Second,
-			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ConnContext:       withConnection,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-			// The general handler would answer OPTIONS * without a token.
-			DisableGeneralOptionsHandler: true,
-		},
-	}
+	s := &server{listener: l, http: newHTTPServer(h, logger)}
 	s.wg.Go(func() {
 		// The goroutines of connections inherit the label.
 		pprof.Do(context.Background(), pprof.Labels(engine.ProfilerLabel, "server"), func(context.Context) {
@@ -115,6 +101,22 @@ func serve(l net.Listener, h http.Handler, logger *slog.Logger) *server {
 		})
 	})
 	return s
+}
+
+func newHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConnection,
+		ConnState:         onState,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		// The general handler would answer OPTIONS * without a token.
+		DisableGeneralOptionsHandler: true,
+	}
 }
 
 // shutdownTimeout limits how long shutdown waits for requests in progress.

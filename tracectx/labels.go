@@ -169,8 +169,9 @@ func (l *labels) find(begin int64) *epoch {
 	return nil
 }
 
-// labelValue cuts a name to maxLabelBytes, between two characters.
-func labelValue(name string) string {
+// LabelValue returns the value of [RootLabel] for a span name: at most the first 47 bytes, cut between two
+// characters.
+func LabelValue(name string) string {
 	if len(name) <= maxLabelBytes {
 		return name
 	}

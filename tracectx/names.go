@@ -105,7 +105,7 @@ func (n *names) place(text string, index int) *rootName {
 		x.labels = n.archive[i]
 		n.archive = slices.Delete(n.archive, i, i+1)
 	} else {
-		x.labels = &labels{text: text, value: labelValue(text)}
+		x.labels = &labels{text: text, value: LabelValue(text)}
 	}
 	n.list[index].Store(x)
 	return x

@@ -66,6 +66,10 @@ func upstream(tb testing.TB) *httptest.Server {
 		_, _ = io.WriteString(w, strings.Repeat("x", 256<<10))
 		w.Header().Set("Checksum", "42")
 	})
+	mux.HandleFunc("/unannounced", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("x", 256<<10))
+		w.Header().Set(http.TrailerPrefix+"Checksum", "43")
+	})
 	mux.HandleFunc("/price", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "12.50") })
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
@@ -147,6 +151,11 @@ func TestTransportCountsOpenBodies(t *testing.T) {
 	if n := totalBodies(bodySnapshot(t, p), "open_bodies"); n != 2 {
 		t.Errorf("%v open after one was read", n)
 	}
+	unannounced := get(t, t.Context(), client, server.URL+"/unannounced")
+	if _, err := io.Copy(io.Discard, unannounced.Body); err != nil || unannounced.Trailer.Get("Checksum") != "43" {
+		t.Errorf("%v, trailer %v", err, unannounced.Trailer)
+	}
+	_ = unannounced.Body.Close()
 	for range 2 {
 		_ = closed.Body.Close()
 	}

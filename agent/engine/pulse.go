@@ -63,9 +63,6 @@ func (c *pulseClock) next(due, now time.Time, cpu time.Duration) time.Time {
 	} else {
 		c.interval = pulseInterval
 	}
-	// Pulses that were missed are not made up for.
-	if missed := now.Sub(due) / c.interval; missed > 0 {
-		due = due.Add(missed * c.interval)
-	}
+	due = due.Add(now.Sub(due).Truncate(c.interval)) // pulses that were missed are not made up for
 	return due.Add(c.interval)
 }

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -54,12 +55,12 @@ func (*recordList) Shutdown(context.Context) error { return nil }
 func (*recordList) ForceFlush(context.Context) error { return nil }
 
 func record(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) (r log.Record) {
-	r.SetEventName(valid(e.Name))
+	r.SetEventName(identity.Valid(e.Name))
 	r.SetTimestamp(e.Time)
 	r.SetObservedTimestamp(s.Time)
 	r.SetSeverity(severity(e.Severity))
 	r.SetSeverityText(e.Severity.String())
-	r.SetBody(attribute.StringValue(valid(e.Message)))
+	r.SetBody(attribute.StringValue(identity.Valid(e.Message)))
 	for key, value := range exporters.EventRecord(s, e) {
 		switch {
 		case key == "attributes":

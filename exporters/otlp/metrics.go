@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -54,7 +55,7 @@ func (c *conversion) convert() []metricdata.Metrics {
 	metrics := make([]metricdata.Metrics, len(c.families))
 	for i, f := range c.families {
 		m := f.metric
-		metrics[i] = metricdata.Metrics{Name: m.Name, Description: valid(m.Help), Unit: m.Unit, Data: f.data()}
+		metrics[i] = metricdata.Metrics{Name: m.Name, Description: identity.Valid(m.Help), Unit: m.Unit, Data: f.data()}
 	}
 	return metrics
 }
@@ -189,7 +190,7 @@ func temporality(k runtimeinfo.Kind, choose sdkmetric.TemporalitySelector) metri
 func attributesOf(p *runtimeinfo.Point) attribute.Set {
 	var kvs []attribute.KeyValue
 	for k, v := range p.Attrs() {
-		kvs = append(kvs, attribute.String(k, valid(v)))
+		kvs = append(kvs, attribute.String(k, identity.Valid(v)))
 	}
 	return attribute.NewSet(kvs...)
 }

@@ -52,8 +52,14 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
+
+// Scope is the name of the instrumentation scope of all metrics and log records. The
+// scope has the version of the module, if the program's build information has one, and
+// the schema URL of the semantic conventions.
+const Scope = identity.Name
 
 // Config configures an [Exporter]. At least one of Metrics, Logs and LoggerProvider must
 // be set.
@@ -106,8 +112,8 @@ func New(c Config) (*Exporter, error) {
 	case c.Logs != nil && c.LoggerProvider != nil:
 		return nil, errors.New("otlp: Config.Logs and Config.LoggerProvider are both set and would send each event twice; set one")
 	}
-	from := scope()
-	return &Exporter{config: c, scope: from, sdk: sdkAttributes(), emitter: newEmitter(c.LoggerProvider, from)}, nil
+	from := identity.Scope()
+	return &Exporter{config: c, scope: from, sdk: identity.SDKAttributes(), emitter: newEmitter(c.LoggerProvider, from)}, nil
 }
 
 // Export sends s. It returns when the SDK's exporters return, which observe ctx.
@@ -115,7 +121,7 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if e.down.Load() {
 		return exporters.ErrShutdown
 	}
-	r := resourceOf(s, e.sdk)
+	r := identity.Resource(s, e.sdk)
 	err := e.exportMetrics(ctx, r, s)
 	rejected, isRejected := errors.AsType[*exporters.RejectedError](err)
 	if err != nil && !isRejected {

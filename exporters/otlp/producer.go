@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -61,7 +62,7 @@ func NewProducer(c ProducerConfig) *Producer {
 	if c.Temporality == nil {
 		c.Temporality = sdkmetric.CumulativeTemporalitySelector
 	}
-	return &Producer{config: c, scope: scope()}
+	return &Producer{config: c, scope: identity.Scope()}
 }
 
 // Export stores s for the next collection.

@@ -22,7 +22,7 @@ const module = "github.com/gmpulse/gmpulse"
 var layers = [][]string{
 	{"./runtimeinfo", "./internal/host"},
 	{"./internal/sampler", "./exporters/internal/reply", "./runtimeinfo/goroutines/leaktest"},
-	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./runtimeinfo/profiler", "./tracectx", "./exporters", "./exporters/internal/profiling"},
+	{"./runtimeinfo/baseline", "./internal/capacity", "./runtimeinfo/goroutines", "./runtimeinfo/profiler", "./tracectx", "./exporters", "./exporters/internal/profiling", "./exporters/otlp/internal/identity"},
 	{"./tracectx/exectrace", "./exporters/alertmanager", "./exporters/evidence", "./exporters/fluentd", "./exporters/jsonl", "./exporters/otlp", "./exporters/page", "./exporters/prom", "./exporters/spool", "./exporters/webhook"},
 	{"./agent/engine/internal/delivery"},
 	{"./agent/engine"},
@@ -40,6 +40,8 @@ var libraries = map[string][]string{
 	"./exporters/evidence":     {"github.com/google/pprof/profile"},
 	"./exporters/exporttest":   {"go.uber.org/goleak"},
 	"./exporters/page":         {"github.com/google/pprof/profile"},
+
+	"./exporters/otlp/internal/identity": {"go.opentelemetry.io/otel"},
 
 	"./exporters/internal/profiling": {"github.com/google/pprof/profile"},
 	"./exporters/otlp":               {"go.opentelemetry.io/otel"},

@@ -12,10 +12,11 @@ import (
 )
 
 // Programs outside the workspace that import the modules can be built. The module graph of a program
-// that does not import otlphttp has no gRPC.
+// that does not import otlphttp has no gRPC. A program with otlphttp and otlpprofiles links the messages of
+// OTLP twice, in packages that must not register the same names.
 func TestUserProgramsBuildOutsideTheWorkspace(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds three programs")
+		t.Skip("builds four programs")
 	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -41,16 +42,29 @@ import (
 
 func main() { _, _ = engine.New(); _ = otlp.Config{} }
 `, nil, false},
-		{"otlphttp", `package main
+		{"otlpprofiles", `package main
+
+import "github.com/gmpulse/gmpulse/exporters/otlp/otlpprofiles"
+
+func main() { _, _ = otlpprofiles.New(otlpprofiles.Config{}) }
+`, map[string]string{module + "/exporters/otlp/otlpprofiles": "exporters/otlp/otlpprofiles"}, false},
+		{"otlphttp and otlpprofiles", `package main
 
 import (
 	"context"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
+	"github.com/gmpulse/gmpulse/exporters/otlp/otlpprofiles"
 )
 
-func main() { _, _ = otlphttp.New(context.Background(), otlphttp.Config{}) }
-`, map[string]string{module + "/exporters/otlp/otlphttp": "exporters/otlp/otlphttp"}, true},
+func main() {
+	_, _ = otlphttp.New(context.Background(), otlphttp.Config{})
+	_, _ = otlpprofiles.New(otlpprofiles.Config{})
+}
+`, map[string]string{
+			module + "/exporters/otlp/otlphttp":     "exporters/otlp/otlphttp",
+			module + "/exporters/otlp/otlpprofiles": "exporters/otlp/otlpprofiles",
+		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -70,7 +84,11 @@ func main() { _, _ = otlphttp.New(context.Background(), otlphttp.Config{}) }
 			for path, folder := range folders {
 				run("mod", "edit", "-require="+path+"@v0.0.0", "-replace="+path+"="+filepath.Join(root, folder))
 			}
-			run("build", "-o", os.DevNull, ".")
+			if test.grpc {
+				run("run", ".")
+			} else {
+				run("build", "-o", os.DevNull, ".")
+			}
 			graph := run("list", "-m", "all")
 			for _, heavy := range []string{"google.golang.org/grpc ", "google.golang.org/genproto", "github.com/grpc-ecosystem/"} {
 				if strings.Contains(graph, heavy) && !test.grpc {

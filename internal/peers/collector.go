@@ -56,6 +56,20 @@ type Record struct {
 	Bounds                               []float64
 	Counts                               []uint64
 	Exemplars                            []Exemplar
+
+	Profile *Profile
+}
+
+// Profile is what only a sample of a profile has.
+type Profile struct {
+	ID         string
+	Period     int64
+	PeriodType string `json:"period_type"`
+	Payload    string
+	Attributes map[string]any
+	Values     []int64
+	Stack      []string
+	Units      map[string]string
 }
 
 // Exemplar is one exemplar of a data point.

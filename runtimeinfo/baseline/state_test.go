@@ -82,9 +82,8 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encodeState(all, now)
-		if err != nil || len(again) > len(b) { // of two of one name, one is taken
-			t.Errorf("%d bytes decoded as a state of %d: %v", len(b), len(again), err)
+		if _, err := encodeState(all, now); err != nil {
+			t.Error(err)
 		}
 		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
 		for _, name := range slices.Sorted(maps.Keys(all))[:min(len(all), 3)] {

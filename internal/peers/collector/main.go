@@ -43,6 +43,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/collector/receiver/xreceiver"
 )
 
 // options are the flags. addresses is printed.
@@ -149,6 +150,7 @@ func receivers(ctx context.Context, where *addresses, w *writer) (all []componen
 	add(otlp.CreateLogs(ctx, settings, oc, w.logs("otlp")))
 	add(otlp.CreateMetrics(ctx, settings, oc, w.metrics()))
 	add(otlp.CreateTraces(ctx, settings, oc, w.traces()))
+	add(otlp.(xreceiver.Factory).CreateProfiles(ctx, settings, oc, w.profiles()))
 	return all, err
 }
 

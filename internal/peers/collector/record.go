@@ -17,11 +17,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// A record is one line: a log record, a span, or a data point of a metric. Times are
+// A record is one line: a log record, a span, a data point of a metric, or a sample of a profile. Times are
 // nanoseconds since 1970 as decimal strings, ids are hexadecimal, empty fields are
 // omitted.
 type record struct {
-	Signal     string         `json:"signal"`           // "log", "span" or "metric"
+	Signal     string         `json:"signal"`           // "log", "span", "metric" or "profile"
 	Source     string         `json:"source,omitempty"` // of a log: "otlp" or "fluent"
 	Name       string         `json:"name,omitempty"`   // of a span, a metric, or the event that a log is
 	Time       string         `json:"time,omitempty"`   // of a span: its end
@@ -51,6 +51,21 @@ type record struct {
 	Bounds      []float64  `json:"bounds,omitempty"`
 	Counts      []uint64   `json:"counts,omitempty"`
 	Exemplars   []exemplar `json:"exemplars,omitempty"`
+
+	// Of a sample of a profile: Name and Unit are the type of the sample, Start and Time the time of the
+	// profile, TraceID and SpanID the link.
+	Profile *profile `json:"profile,omitempty"`
+}
+
+type profile struct {
+	ID         string            `json:"id"`
+	Period     int64             `json:"period"`
+	PeriodType string            `json:"period_type"` // "cpu/nanoseconds"
+	Payload    string            `json:"payload"`     // format
+	Attributes map[string]any    `json:"attributes"`  // of the profile
+	Values     []int64           `json:"values"`
+	Stack      []string          `json:"stack"` // "function file:line", innermost first
+	Units      map[string]string `json:"units"` // of the attributes of the sample
 }
 
 type event struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package otlp
+// Package identity returns the resource and the instrumentation scope of what gmpulse sends as OTLP.
+package identity
 
 import (
 	"context"
@@ -17,14 +18,13 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Scope is the name of the instrumentation scope of all metrics and log records. The
-// scope has the version of the module, if the program's build information has one, and
-// the schema URL of the semantic conventions.
-const Scope = "github.com/gmpulse/gmpulse"
+// Name is the name of the instrumentation scope.
+const Name = "github.com/gmpulse/gmpulse"
 
-// scope returns the instrumentation scope.
-func scope() instrumentation.Scope {
-	return instrumentation.Scope{Name: Scope, Version: moduleVersion(), SchemaURL: semconv.SchemaURL}
+// Scope returns the instrumentation scope. It has the version of the module, if the program's build
+// information has one, and the schema URL of the semantic conventions.
+func Scope() instrumentation.Scope {
+	return instrumentation.Scope{Name: Name, Version: moduleVersion(), SchemaURL: semconv.SchemaURL}
 }
 
 // moduleVersion returns the version of gmpulse that the program was built with, or "".
@@ -34,7 +34,7 @@ func moduleVersion() string {
 		return ""
 	}
 	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path != Scope {
+		if m.Path != Name {
 			continue
 		}
 		if m.Replace != nil {
@@ -47,9 +47,9 @@ func moduleVersion() string {
 	return ""
 }
 
-// sdkAttributes returns the telemetry.sdk.* attributes, which every resource of the SDK
+// SDKAttributes returns the telemetry.sdk.* attributes, which every resource of the SDK
 // has. Snapshots do not have them.
-func sdkAttributes() []attribute.KeyValue {
+func SDKAttributes() []attribute.KeyValue {
 	r, err := resource.New(context.Background(), resource.WithTelemetrySDK())
 	if err != nil {
 		return nil // impossible: the detector does not fail
@@ -57,12 +57,12 @@ func sdkAttributes() []attribute.KeyValue {
 	return r.Attributes()
 }
 
-// resourceOf returns the resource of s. sdk are the attributes of [sdkAttributes].
-func resourceOf(s *runtimeinfo.Snapshot, sdk []attribute.KeyValue) *resource.Resource {
+// Resource returns the resource of s. sdk are the attributes of [SDKAttributes].
+func Resource(s *runtimeinfo.Snapshot, sdk []attribute.KeyValue) *resource.Resource {
 	kvs := make([]attribute.KeyValue, 0, len(sdk)+len(s.Resource))
 	kvs = append(kvs, sdk...)
 	for _, a := range s.Resource {
-		kvs = append(kvs, attribute.KeyValue{Key: attribute.Key(valid(a.Key)), Value: typed(a.Key, valid(a.Value))})
+		kvs = append(kvs, attribute.KeyValue{Key: attribute.Key(Valid(a.Key)), Value: typed(a.Key, Valid(a.Value))})
 	}
 	return resource.NewWithAttributes(semconv.SchemaURL, kvs...)
 }
@@ -121,5 +121,5 @@ func isList(key string) bool {
 	}
 }
 
-// valid replaces invalid UTF-8, which protobuf rejects.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// Valid replaces invalid UTF-8, which protobuf rejects.
+func Valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
