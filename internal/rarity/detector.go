@@ -66,7 +66,7 @@ type Detector struct {
 	State
 }
 
-// State is what a Detector has learned.
+// State is what a Detector has learned. Its binary encoding has a fixed size.
 type State struct {
 	Rankings             [numViews]ranking
 	Day                  timeOfDay

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -61,6 +63,7 @@ func replaceFile(path string, b []byte) (err error) {
 // createTemporary creates path.tmp. The fixed name limits the number of leftover files to
 // one.
 func createTemporary(path string) (*os.File, error) {
+	removeOldTemporaries(path)
 	name := path + ".tmp"
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	f, err := os.OpenFile(name, flags, 0o600)
@@ -80,4 +83,25 @@ func createTemporary(path string) (*os.File, error) {
 func isAbandoned(name string) bool {
 	info, err := os.Lstat(name)
 	return err == nil && !info.IsDir() && time.Since(info.ModTime()) > time.Minute
+}
+
+// removeOldTemporaries removes files named path.NUMBER, the temporary files of killed
+// processes of earlier versions.
+func removeOldTemporaries(path string) {
+	const maxNames = 1000 // limits the cost in a large directory
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(maxNames) // the names read before an error are enough
+	for _, name := range names {
+		number, ok := strings.CutPrefix(name, filepath.Base(path)+".")
+		if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		if old := filepath.Join(filepath.Dir(path), name); isAbandoned(old) {
+			_ = os.Remove(old) // retried at the next save
+		}
+	}
 }

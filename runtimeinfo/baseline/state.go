@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -17,12 +16,14 @@ import (
 	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
-// The state file has a magic line, a state as gob, and a CRC-32 of all of it.
+// The state file has a magic line, a header, a record of fixed size for each signal, and a
+// CRC-32 of all of it. Numbers are little-endian.
 const (
-	stateMagic   = "gmpulse baselines 3\n"
+	stateMagic   = "gmpulse baselines 2\n"
 	saveInterval = 5 * time.Minute
 	// maxStored limits the records that are kept of signals not seen any more.
 	maxStored = 128
+	maxName   = 512
 	// maxAge is the age after which a state is not used.
 	maxAge = 30 * 24 * time.Hour
 	// maxStateBytes is larger than any state file.
@@ -31,13 +32,14 @@ const (
 	stateTimeout = 250 * time.Millisecond
 )
 
-// state is the contents of the file.
-type state struct {
-	Saved   int64 // Unix seconds
-	Signals map[string]*stored
+// header precedes the records.
+type header struct {
+	Saved      int64  // Unix seconds
+	RecordSize uint32 // differs between versions
+	Records    uint32
 }
 
-// stored is what is kept of one signal.
+// stored is the record of one signal.
 type stored struct {
 	Learned learned
 	Minute  rarity.State
@@ -212,11 +214,21 @@ func (w *Watch) restoreTracker(t *tracker) {
 }
 
 func encodeState(all map[string]*stored, now time.Time) ([]byte, error) {
-	b := bytes.NewBufferString(stateMagic)
-	if err := gob.NewEncoder(b).Encode(state{now.Unix(), all}); err != nil {
+	b := []byte(stateMagic)
+	h := header{Saved: now.Unix(), RecordSize: uint32(binary.Size(stored{})), Records: uint32(len(all))}
+	b, err := binary.Append(b, binary.LittleEndian, h)
+	if err != nil {
 		return nil, err
 	}
-	return binary.LittleEndian.AppendUint32(b.Bytes(), crc32.ChecksumIEEE(b.Bytes())), nil
+	for name, s := range all {
+		name = name[:min(len(name), maxName)]
+		b = binary.LittleEndian.AppendUint16(b, uint16(len(name)))
+		b = append(b, name...)
+		if b, err = binary.Append(b, binary.LittleEndian, s); err != nil {
+			return nil, err
+		}
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
 func readState(path string, now time.Time) (map[string]*stored, error) {
@@ -227,23 +239,41 @@ func readState(path string, now time.Time) (map[string]*stored, error) {
 	return decodeState(b, now)
 }
 
-// decodeState is the inverse of encodeState. It checks every number.
+// decodeState is the inverse of encodeState. It checks every length and every number.
 func decodeState(b []byte, now time.Time) (map[string]*stored, error) {
 	body, ok := bytes.CutPrefix(b, []byte(stateMagic))
 	if !ok || len(body) < 4 || crc32.ChecksumIEEE(b[:len(b)-4]) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
 		return nil, errState
 	}
-	var s state
-	if err := gob.NewDecoder(bytes.NewReader(body[:len(body)-4])).Decode(&s); err != nil {
-		return nil, fmt.Errorf("%w: %w", errState, err)
+	body = body[:len(body)-4]
+	var h header
+	n, err := binary.Decode(body, binary.LittleEndian, &h)
+	if err != nil || int(h.RecordSize) != binary.Size(stored{}) {
+		return nil, errState
 	}
-	if age := now.Sub(time.Unix(s.Saved, 0)); age > maxAge {
+	body = body[n:]
+	if age := now.Sub(time.Unix(h.Saved, 0)); age > maxAge {
 		return nil, fmt.Errorf("it is %v old", age.Round(time.Hour))
 	}
-	for _, x := range s.Signals {
-		if !x.valid() {
+	all := map[string]*stored{}
+	for range h.Records {
+		if len(body) < 2 {
 			return nil, errState
 		}
+		size := int(binary.LittleEndian.Uint16(body))
+		if body = body[2:]; size > maxName || len(body) < size {
+			return nil, errState
+		}
+		name := string(body[:size])
+		s := &stored{}
+		n, err := binary.Decode(body[size:], binary.LittleEndian, s)
+		if err != nil || !s.valid() {
+			return nil, errState
+		}
+		all[name], body = s, body[size+n:]
 	}
-	return s.Signals, nil
+	if len(body) > 0 {
+		return nil, errState
+	}
+	return all, nil
 }

@@ -70,7 +70,7 @@ type tracker struct {
 	startLeft  time.Duration // of startTime
 }
 
-// learned is the part of a tracker that the state file keeps.
+// learned is the part of a tracker that the state file keeps. Its size is fixed.
 type learned struct {
 	Fast, Slow evidence
 	Rare       float64 // added to the score that a minute needs, like evidence.Bar
