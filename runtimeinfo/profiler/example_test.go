@@ -13,7 +13,7 @@ import (
 func Example() {
 	p, err := profiler.New(profiler.Config{
 		NoCPU: true,
-		Sink: func(kind string, _, _ time.Time, _ []byte) { fmt.Println("a profile:", kind) },
+		Sink:  func(kind string, _, _ time.Time, _ []byte) { fmt.Println("a profile:", kind) },
 	})
 	if err != nil {
 		fmt.Println(err)
