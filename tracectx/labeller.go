@@ -54,18 +54,7 @@ func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) (set, before con
 	}
 	before = l.reader.context(now)
 	root, foreign := splitLabels(before)
-	active, same := false, false
-	if root != "" {
-		var distance uint32
-		active, distance = l.table.labelled(markOf(uintptr(now)), s.stack, l.variantOf(now, root))
-		same = distance < nearby
-		if !same && distance < maxReach && (root == e.value || b.isInternal()) { // walking the stack takes a microsecond
-			same = distance < stackReach()
-		}
-		// Roots of one name and epoch share label sets. An active root on another
-		// goroutine does not tell whether a root that ended left these labels here.
-		active = active && (same || root != e.value)
-	}
+	active, same := l.activeRoot(b, root, root == e.value, s.stack, now)
 	switch {
 	case active && root == e.value: // one of several roots on this goroutine
 		return nil, nil
@@ -85,6 +74,22 @@ func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) (set, before con
 		before = nil
 	}
 	return set, before
+}
+
+// activeRoot reports whether an active root gave the calling goroutine its labels, whose root label
+// is root, and whether that root began on this goroutine. equal means that b has the same name.
+func (l *labeller) activeRoot(b *beginning, root string, equal bool, stack uint32, now unsafe.Pointer) (active, same bool) {
+	if root == "" {
+		return false, false
+	}
+	active, distance := l.table.labelled(markOf(uintptr(now)), stack, l.variantOf(now, root))
+	same = distance < nearby
+	if !same && distance < maxReach && (equal || b.isInternal()) { // walking the stack takes a microsecond
+		same = distance < stackReach()
+	}
+	// Roots of one name and epoch share label sets. An active root on another
+	// goroutine does not tell whether a root that ended left these labels here.
+	return active && (same || !equal), same
 }
 
 // variantOf returns which of the equal label sets of a root name the given set is, or -1
@@ -214,7 +219,7 @@ const (
 // frames of the start itself do not count, because they belong to both addresses. A
 // tight bound matters: stacks of 4 KB may be adjacent.
 func stackReach() uint32 {
-	const startFrames = 5 // stackReach, begin, add and at least two callers
+	const startFrames = 6 // stackReach, activeRoot, begin, add and at least two callers
 	var frames [maxFrames]uintptr
 	return uint32(max(0, runtime.Callers(1, frames[:])-startFrames)) * perFrame
 }
