@@ -107,7 +107,7 @@ func methodOf(r *http.Request) string {
 // per request. A disabled agent returns next, or [http.DefaultTransport].
 func (a *Agent) Transport(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
-		next = http.DefaultTransport
+		next = http.DefaultTransport //nolint:forbidigo // as http.Client does
 	}
 	if a.engine == nil {
 		return next

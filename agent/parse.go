@@ -28,6 +28,31 @@ import (
 // The functions below set what one variable configures, and return an error if its value is
 // malformed.
 
+// text returns a function that sets a field to any text.
+func text(field func(*settings) *string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		*field(s) = v
+		return nil
+	}
+}
+
+// on returns a function that sets a field whose switch is off by default.
+func on(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, v string) (err error) {
+		*field(s), err = parseSwitch(v)
+		return err
+	}
+}
+
+// off returns a function that sets a field, true for off, whose switch is on by default.
+func off(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		on, err := parseSwitch(v)
+		*field(s) = !on
+		return err
+	}
+}
+
 // setSDKDisabled follows the specification of OpenTelemetry: a value that is neither true
 // nor false counts as false and is worth a warning.
 func setSDKDisabled(s *settings, v string) error {
@@ -43,11 +68,6 @@ func setSDKDisabled(s *settings, v string) error {
 
 func setMetrics(s *settings, v string) (err error) {
 	s.metrics, err = exporters.NewSelection(v)
-	return err
-}
-
-func setGoCollectors(s *settings, v string) (err error) {
-	s.prometheus.GoCollectors, err = parseSwitch(v)
 	return err
 }
 
@@ -164,10 +184,6 @@ func duration(v string) (time.Duration, error) {
 	return d, err
 }
 
-func setLabels(s *settings, v string) error { return setOff(&s.noLabels, v) }
-
-func setRecorder(s *settings, v string) error { return setOff(&s.noRecorder, v) }
-
 // setCPUProfile parses FOR/EVERY.
 func setCPUProfile(s *settings, v string) (err error) {
 	if s.profiler = nil; isOff(v) {
@@ -183,15 +199,6 @@ func setCPUProfile(s *settings, v string) (err error) {
 	}
 	s.profiler = c
 	_, err = profiler.New(*c)
-	return err
-}
-
-func setEnrich(s *settings, v string) error { return setOff(&s.noEnrichment, v) }
-
-// setOff parses a switch that is on by default.
-func setOff(off *bool, v string) error {
-	on, err := parseSwitch(v)
-	*off = !on
 	return err
 }
 
@@ -227,11 +234,6 @@ func setWebhook(s *settings, v string) error {
 	return nil
 }
 
-func setWebhookSecret(s *settings, v string) error {
-	s.webhook.Secret = v
-	return nil
-}
-
 func setPageURL(s *settings, v string) error {
 	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("not an address of this form")
@@ -254,11 +256,6 @@ func setTraceURL(s *settings, v string) error {
 	return nil
 }
 
-func setToken(s *settings, v string) error {
-	s.access.Token = v // Start validates it with the options
-	return nil
-}
-
 func setOpen(s *settings, v string) error {
 	s.access.Open = nil
 	for name := range strings.SplitSeq(v, ",") {
@@ -267,13 +264,6 @@ func setOpen(s *settings, v string) error {
 	return nil
 }
 
-func setInsecure(s *settings, v string) (err error) {
-	s.access.Insecure, err = parseSwitch(v)
-	return err
-}
-
-func setBaselines(s *settings, v string) error { return setOff(&s.noBaselines, v) }
-
 func setAlertsPerWeek(s *settings, v string) error {
 	n, err := strconv.ParseFloat(v, 64)
 	if err == nil && !(n >= 0.01 && n <= 1000) {
@@ -281,11 +271,6 @@ func setAlertsPerWeek(s *settings, v string) error {
 	}
 	s.baselines.AlertsPerWeek = n
 	return err
-}
-
-func setStateFile(s *settings, v string) error {
-	s.baselines.StateFile = v
-	return nil
 }
 
 func setFluentd(s *settings, v string) error {
@@ -347,41 +332,10 @@ func setFluentdCA(s *settings, v string) error {
 	return checkFluentd(fluentd.Config{URL: "tls://localhost", CAFile: v})
 }
 
-// The files of setFluentdCert and setFluentdKey are checked together, in settings.checkFluentd.
-func setFluentdCert(s *settings, v string) error {
-	s.fluentd.CertFile = v
-	return nil
-}
-
-func setFluentdKey(s *settings, v string) error {
-	s.fluentd.KeyFile = v
-	return nil
-}
-
-func setFluentdSharedKey(s *settings, v string) error {
-	s.fluentd.SharedKey = v
-	return nil
-}
-
-func setFluentdUser(s *settings, v string) error {
-	s.fluentd.Username = v
-	return nil
-}
-
-func setFluentdPassword(s *settings, v string) error {
-	s.fluentd.Password = v
-	return nil
-}
-
 func setCaptureDir(s *settings, v string) error {
 	if s.evidence = nil; !isOff(v) {
 		s.evidence = &evidence.Config{Dir: v}
 	}
-	return nil
-}
-
-func setSpoolDir(s *settings, v string) error {
-	s.spool.Dir = v
 	return nil
 }
 

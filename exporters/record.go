@@ -46,7 +46,11 @@ import (
 func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, compact()) }
 
 // FullRecord is like [Record], but it has the values of all metrics, 16 KB for a small service in JSON.
-// A histogram has KEY.count and KEY.sum. The lists have up to 64 elements.
+// A histogram has KEY.count and KEY.sum. The lists have up to 64 elements. The list root_spans has a map for
+// each name of root spans that ended: name, ended, errors (those with the status Error), seconds (the sum of
+// their durations), and durations, the histogram as text: "1280:7 1536:2" are 7 spans that took up to 1280 µs
+// and 2 that took longer, but at most 1536 µs. These numbers are cumulative;
+// seconds and durations may be five seconds old.
 func FullRecord(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, full()) }
 
 // form is the extent of a record.
@@ -83,6 +87,7 @@ func record(s *runtimeinfo.Snapshot, f form) iter.Seq2[string, any] {
 		w.incidents(s)
 		w.unusual(s)
 		w.spans(s.Spans[:min(len(s.Spans), f.maxSpans)], s.Time)
+		w.rootSpans(s.SpanGroups)
 	}
 }
 
@@ -304,6 +309,49 @@ func (w *fields) spans(spans []runtimeinfo.Span, at time.Time) {
 	if len(spans) > 0 {
 		w.put("spans", spanMaps(spans, at))
 	}
+}
+
+// rootSpans puts what is known of the root spans that ended, by name, the most frequent first.
+func (w *fields) rootSpans(groups []runtimeinfo.SpanGroup) {
+	if !w.all {
+		return
+	}
+	var ended []*runtimeinfo.SpanGroup
+	for i := range groups {
+		if g := &groups[i]; g.Durations != nil {
+			ended = append(ended, g)
+		}
+	}
+	if len(ended) == 0 {
+		return
+	}
+	sort.SliceStable(ended, func(i, j int) bool { return ended[i].Ended > ended[j].Ended })
+	list := make([]any, min(len(ended), w.maxTexts))
+	for i := range list {
+		g := ended[i]
+		list[i] = map[string]any{
+			"name": valid(g.Name), "ended": g.Ended, "errors": g.Errors,
+			"seconds": g.Durations.Sum, "durations": microseconds(g.Durations),
+		}
+	}
+	w.put("root_spans", list)
+}
+
+// microseconds returns the buckets of a histogram of seconds that are not empty.
+func microseconds(h *runtimeinfo.Histogram) string {
+	var b []byte
+	for i, n := range h.Counts[:len(h.Bounds)] { // no duration exceeds the last bound
+		if n == 0 {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendFloat(b, math.Round(h.Bounds[i]*1e6), 'f', 0, 64)
+		b = append(b, ':')
+		b = strconv.AppendUint(b, n, 10)
+	}
+	return string(b)
 }
 
 // shorten limits a text to about so many bytes.

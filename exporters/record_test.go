@@ -75,6 +75,26 @@ func TestFullRecord(t *testing.T) {
 	diff(t, exporters.FullRecord(exporttest.Snapshot()), want)
 }
 
+// A full record has the root spans that ended, the most frequent name first.
+func TestFullRecordOfRootSpans(t *testing.T) {
+	s := exporttest.Snapshot()
+	s.SpanGroups = []runtimeinfo.SpanGroup{
+		{Name: "DELETE /", Active: 1},
+		{Name: "GET /", Ended: 1, Durations: &runtimeinfo.Histogram{Bounds: []float64{0.5}, Counts: []uint64{1, 0}, Sum: 0.375}},
+		{Name: "POST /\xff", Ended: 9, Errors: 2, Durations: &runtimeinfo.Histogram{Bounds: []float64{0.00128, 0.001536, 0.001792}, Counts: []uint64{7, 0, 2, 0}, Sum: 0.0125}},
+	}
+	want := []any{
+		object{"name": "POST /\uFFFD", "ended": uint64(9), "errors": uint64(2), "seconds": 0.0125, "durations": "1280:7 1792:2"},
+		object{"name": "GET /", "ended": uint64(1), "errors": uint64(0), "seconds": 0.375, "durations": "500000:1"},
+	}
+	if got := maps.Collect(exporters.FullRecord(s))["root_spans"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if got, ok := maps.Collect(exporters.Record(s))["root_spans"]; ok {
+		t.Errorf("a compact record has them: %v", got)
+	}
+}
+
 // A record of a summary has the ranges of its metrics.
 func TestRecordOfASummary(t *testing.T) {
 	want := head()

@@ -46,6 +46,13 @@ type SpanGroup struct {
 	P50, P99 time.Duration
 	// TickP50 and TickP99 are the same quantiles of spans that ended since the last tick.
 	TickP50, TickP99 time.Duration
+	// Errors is the number of the ended spans with the status Error.
+	Errors uint64
+	// Durations is the histogram of the durations of the ended spans in seconds, with four buckets
+	// for each doubling. It is cumulative like Ended, but may be five seconds old. Its bounds cover only
+	// the buckets in use.
+	// It is nil if no span ended, and in snapshots that a spool has stored.
+	Durations *Histogram
 }
 
 // Origin describes the local root spans under which goroutines were created, as far as their inherited

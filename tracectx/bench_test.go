@@ -117,6 +117,7 @@ func BenchmarkAccessors(b *testing.B) {
 		{"end/Parent", func() int { return int(end.Parent().TraceFlags()) }},
 		{"end/EndTime", func() int { return end.EndTime().Nanosecond() }},
 		{"end/Name", func() int { return len(end.Name()) }},
+		{"end/Status", func() int { return int(end.Status().Code) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			for b.Loop() {
@@ -160,6 +161,30 @@ func BenchmarkEnrich(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				p.OnEnd(span)
+			}
+		})
+	}
+}
+
+// BenchmarkInnerRoot measures start and end of a root that begins inside another root because the
+// context was lost: the span of a query, in the handler of a request. The goroutine has the labels
+// of the request. Other requests are active on other goroutines.
+func BenchmarkInnerRoot(b *testing.B) {
+	for _, others := range []uint64{0, 16, 1000} {
+		b.Run(fmt.Sprintf("active=%d", others), func(b *testing.B) {
+			p := newProcessor(b, tracectx.Config{})
+			for i := range others {
+				done := make(chan struct{})
+				go func() { p.OnStart(b.Context(), root(i+1, i+1, "GET /")); close(done) }()
+				<-done
+			}
+			tracer := benchTracer(b, p)
+			_, request := tracer.Start(context.Background(), "GET /", trace.WithSpanKind(trace.SpanKindServer))
+			defer request.End()
+			b.ReportAllocs()
+			for b.Loop() {
+				_, span := tracer.Start(context.Background(), "SELECT", trace.WithSpanKind(trace.SpanKindClient))
+				span.End()
 			}
 		})
 	}

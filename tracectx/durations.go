@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 const (
@@ -20,17 +22,25 @@ const (
 	// negligible is the count below which a faded count becomes zero, long before it
 	// is a subnormal number, on which arithmetic is slow.
 	negligible = 1e-9
+	// sharedFor is the time for which snapshots share a histogram. Whoever keeps fifteen minutes of
+	// them, as package evidence does, would otherwise keep a histogram for each second and name.
+	sharedFor = 5 * time.Second
 )
 
 // durations is a histogram of the ended spans of one name.
 type durations struct {
 	counts [durationBuckets]atomic.Uint64
+	time   atomic.Int64  // sum in nanoseconds
+	errors atomic.Uint64 // spans with the status Error
 
 	// Only Observe uses the following.
 	seen   [durationBuckets]uint64 // counts at the last observation
 	newest histogram               // spans that ended since the last observation
 	recent histogram               // spans of the last minutes, see halfLife
 	ended  uint64                  // all spans
+	shared *runtimeinfo.Histogram  // the cumulative counts, see sharedFor
+	made   int64                   // when shared was made, on the observer's clock
+	stale  bool                    // spans ended since then
 }
 
 type histogram struct {
@@ -69,6 +79,7 @@ func fadeOf(elapsed time.Duration) float64 {
 // fade first.
 func (d *durations) observe(fade float64) {
 	d.newest.total, d.recent.total = 0, 0
+	before := d.ended
 	for i := range d.counts {
 		n := d.counts[i].Load()
 		if n == 0 {
@@ -80,6 +91,36 @@ func (d *durations) observe(fade float64) {
 		d.newest.set(i, float64(ended))
 		d.recent.set(i, d.recent.counts[i]*fade+float64(ended))
 	}
+	d.stale = d.stale || d.ended != before
+}
+
+// histogram returns the durations of all spans, at the last observation or up to sharedFor before it. The
+// bounds reach from the first to the last bucket in use, in a slice that all names share.
+func (d *durations) histogram(bounds []float64, elapsed int64) *runtimeinfo.Histogram {
+	if d.ended == 0 || d.shared != nil && (!d.stale || elapsed-d.made < int64(sharedFor)) {
+		return d.shared
+	}
+	d.made, d.stale = elapsed, false
+	first, last := 0, durationBuckets-1
+	for d.seen[first] == 0 {
+		first++
+	}
+	for d.seen[last] == 0 {
+		last--
+	}
+	counts := make([]uint64, last-first+2)
+	copy(counts, d.seen[first:last+1])
+	d.shared = &runtimeinfo.Histogram{Bounds: bounds[first : last+1], Counts: counts, Sum: time.Duration(d.time.Load()).Seconds()}
+	return d.shared
+}
+
+// durationBounds returns the upper bounds of all buckets in seconds.
+func durationBounds() []float64 {
+	bounds := make([]float64, durationBuckets)
+	for i := range bounds {
+		bounds[i] = bucketEnd(i).Seconds()
+	}
+	return bounds
 }
 
 func (h *histogram) set(bucket int, n float64) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -23,12 +24,14 @@ type fakeSpan struct {
 	start      time.Time
 	took       time.Duration
 	kind       trace.SpanKind
+	status     codes.Code
 }
 
 func (s *fakeSpan) SpanContext() trace.SpanContext { return s.id }
 func (s *fakeSpan) Parent() trace.SpanContext      { return s.parent }
 func (s *fakeSpan) Name() string                   { return s.name }
 func (s *fakeSpan) SpanKind() trace.SpanKind       { return s.kind }
+func (s *fakeSpan) Status() sdktrace.Status        { return sdktrace.Status{Code: s.status} }
 func (s *fakeSpan) StartTime() time.Time           { return s.start }
 func (s *fakeSpan) EndTime() time.Time             { return s.start.Add(s.took) }
 

@@ -23,6 +23,7 @@ type labeller struct {
 	off    bool
 	reader *labelReader // nil if labels cannot be read
 	table  *table
+	names  *names
 }
 
 // A beginning is a root that begins.
@@ -53,13 +54,7 @@ func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) (set, before con
 	}
 	before = l.reader.context(now)
 	root, foreign := splitLabels(before)
-	active, same := false, false
-	if root != "" {
-		active, same = l.table.labelled(markOf(uintptr(now)), s.stack, stackReach())
-		// Roots of one name and epoch share label sets. An active root on another
-		// goroutine does not tell whether a root that ended left these labels here.
-		active = active && (same || root != e.value)
-	}
+	active, same := l.activeRoot(b, root, root == e.value, s.stack, now)
 	switch {
 	case active && root == e.value: // one of several roots on this goroutine
 		return nil, nil
@@ -74,11 +69,38 @@ func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) (set, before con
 		s.label = l.reader.mark(set)
 		return set, before
 	}
-	set, s.label = e.block.variant(b.key)
+	set, s.label = e.block.variant(l.table.variant(b.key, &s.trace))
 	if !active { // the labels are left from a root that ended
 		before = nil
 	}
 	return set, before
+}
+
+// activeRoot reports whether an active root gave the calling goroutine its labels, whose root label
+// is root, and whether that root began on this goroutine. equal means that b has the same name.
+func (l *labeller) activeRoot(b *beginning, root string, equal bool, stack uint32, now unsafe.Pointer) (active, same bool) {
+	if root == "" {
+		return false, false
+	}
+	active, distance := l.table.labelled(markOf(uintptr(now)), stack, l.variantOf(now, root))
+	same = distance < nearby
+	if !same && distance < maxReach && (equal || b.isInternal()) { // walking the stack takes a microsecond
+		same = distance < stackReach()
+	}
+	// Roots of one name and epoch share label sets. An active root on another
+	// goroutine does not tell whether a root that ended left these labels here.
+	return active && (same || !equal), same
+}
+
+// variantOf returns which of the equal label sets of a root name the given set is, or -1
+// if the set does not belong to the current epoch of that name.
+func (l *labeller) variantOf(now unsafe.Pointer, root string) int {
+	if name := (*l.names.byText.Load())[root]; name != nil {
+		if e := name.labels.current.Load(); e != nil {
+			return e.block.index(now)
+		}
+	}
+	return -1
 }
 
 // beginUnread is begin for a runtime whose labels cannot be read. It assumes that the
@@ -105,6 +127,16 @@ func splitLabels(ctx context.Context) (root string, foreign []string) {
 		return true
 	})
 	return root, foreign
+}
+
+// isInternal reports whether the root neither serves nor makes a request.
+func (b *beginning) isInternal() bool {
+	switch b.spanKind() {
+	case trace.SpanKindServer, trace.SpanKindConsumer, trace.SpanKindClient, trace.SpanKindProducer:
+		return false
+	default:
+		return true
+	}
 }
 
 // lostContext reports whether a root that begins inside an active one is part of it:
@@ -173,20 +205,21 @@ func stackAddress() uint32 {
 // close. On two goroutines they are at least the rest of a stack apart. If the
 // stack moved in between because it grew, near reports false; then the labels stay
 // until the next root begins on the goroutine.
-func near(a, b uint32) bool {
-	const frame = 2048 // the smallest stack; Start and End differ by less
-	return a-b < frame || b-a < frame
-}
+func near(a, b uint32) bool { return a-b < nearby || b-a < nearby }
+
+const (
+	nearby    = 2048 // the smallest stack; Start and End differ by less
+	maxFrames = 64   // that stackReach counts
+	perFrame  = 512
+	maxReach  = maxFrames * perFrame
+)
 
 // stackReach returns an upper bound, in bytes, of the distance to the stack address of a
 // root that began earlier on the calling goroutine, from the number of stack frames. The
 // frames of the start itself do not count, because they belong to both addresses. A
 // tight bound matters: stacks of 4 KB may be adjacent.
 func stackReach() uint32 {
-	const (
-		perFrame    = 512
-		startFrames = 5 // stackReach, begin, add and at least two callers
-	)
-	var frames [64]uintptr
+	const startFrames = 6 // stackReach, activeRoot, begin, add and at least two callers
+	var frames [maxFrames]uintptr
 	return uint32(max(0, runtime.Callers(1, frames[:])-startFrames)) * perFrame
 }

@@ -4,6 +4,7 @@ package tracectx_test
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
@@ -11,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx"
 )
@@ -226,6 +229,48 @@ func TestLongNamesAreCut(t *testing.T) {
 		if o, ok := p.Origin(root, "0"); !ok || len(o.Names) != 1 || o.Names[0] != "获取"+strings.Repeat("订单", 40) {
 			t.Errorf("origin of %q: %+v, %v", root, o, ok)
 		}
+	}
+}
+
+// Durations and errors are cumulative, and a histogram is not changed once it is returned. Observations
+// within five seconds share it.
+func TestDurations(t *testing.T) {
+	p := newProcessor(t, tracectx.Config{})
+	end := func(took time.Duration, status codes.Code) {
+		s := root(1, 1, "GET /")
+		p.OnStart(t.Context(), s)
+		s.took, s.status = took, status
+		p.OnEnd(s)
+	}
+	now := time.Now()
+	group := func(after time.Duration) runtimeinfo.SpanGroup { return p.Observe(now.Add(after)).Groups[0] }
+	for _, status := range []codes.Code{codes.Error, codes.Error, codes.Ok, codes.Unset} {
+		end(time.Millisecond, status)
+	}
+	first := group(0)
+	if first.Ended != 4 || first.Errors != 2 || first.Durations.Count() != 4 || math.Abs(first.Durations.Sum-0.004) > 1e-9 {
+		t.Errorf("group %+v, durations %+v", first, first.Durations)
+	}
+	if group(10*time.Second).Durations != first.Durations {
+		t.Error("a new histogram without a new span")
+	}
+	end(100*time.Millisecond, codes.Error)
+	second := group(11 * time.Second)
+	if second.Durations.Count() != 5 || first.Durations.Count() != 4 {
+		t.Errorf("durations %+v, before %+v", second.Durations, first.Durations)
+	}
+	end(100*time.Millisecond, codes.Error)
+	if g := group(15 * time.Second); g.Ended != 6 || g.Errors != 4 || g.Durations != second.Durations {
+		t.Errorf("4 s later %+v, durations %+v", g, g.Durations)
+	}
+	g := group(16 * time.Second)
+	h := g.Durations
+	if g.Errors != 4 || h.Count() != 6 || math.Abs(h.Sum-0.204) > 1e-9 {
+		t.Errorf("group %+v, durations %+v", g, h)
+	}
+	if n := len(h.Bounds); len(h.Counts) != n+1 || h.Counts[0] != 4 || h.Counts[n-1] != 2 || h.Counts[n] != 0 ||
+		h.Bounds[0] < 0.001 || h.Bounds[0] > 0.00126 || h.Bounds[n-1] < 0.1 || h.Bounds[n-1] > 0.126 {
+		t.Errorf("bounds %v, counts %v", h.Bounds, h.Counts)
 	}
 }
 

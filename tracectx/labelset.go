@@ -103,13 +103,19 @@ func (r *labelReader) block(ctx context.Context) *labelBlock {
 }
 
 // contains reports whether a label set belongs to the block.
-func (b *labelBlock) contains(labels unsafe.Pointer) bool {
-	return uintptr(labels)-b.base < variants*b.size
+func (b *labelBlock) contains(labels unsafe.Pointer) bool { return b.index(labels) >= 0 }
+
+// index returns which of the sets of the block a label set is, or -1.
+func (b *labelBlock) index(labels unsafe.Pointer) int {
+	offset := uintptr(labels) - b.base
+	if offset >= variants*b.size {
+		return -1
+	}
+	return int(offset / b.size)
 }
 
-// variant returns the label set for a span, as a context, and its mark.
-func (b *labelBlock) variant(key uint64) (ctx context.Context, mark uint32) {
-	i := (key ^ key>>56) % variants // for random ids and for ids that count up
+// variant returns a label set of the block, as a context, and its mark.
+func (b *labelBlock) variant(i int) (ctx context.Context, mark uint32) {
 	return &b.contexts[i], markOf(b.base + uintptr(i)*b.size)
 }
 

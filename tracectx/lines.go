@@ -3,6 +3,7 @@
 package tracectx
 
 import (
+	"cmp"
 	"path"
 	"reflect"
 	"runtime"
@@ -59,31 +60,19 @@ func (l *lines) caller() string {
 func (l *lines) find(pcs []uintptr) (line string, own bool) {
 	library, application, client := "", "", false
 	for _, pc := range pcs {
-		switch f := l.at(pc); f.kind {
-		case ofClient:
-			if !client { // what was found so far is below http.Client
-				library, application, client = "", "", true
-			}
-		case ofApplication:
-			if client {
-				return f.line, true
-			}
-			if application == "" {
-				application = f.line
-			}
-		case ofLibrary:
-			if library == "" {
-				library = f.line
-			}
-		case ofTransport:
+		f := l.at(pc)
+		switch {
+		case f.kind == ofClient && !client: // what was found so far is below http.Client
+			library, application, client = "", "", true
+		case f.kind == ofApplication && client:
+			return f.line, true
+		case f.kind == ofApplication:
+			application = cmp.Or(application, f.line)
+		case f.kind == ofLibrary:
+			library = cmp.Or(library, f.line)
 		}
 	}
-	for _, s := range []string{application, library} {
-		if s != "" {
-			return s, false
-		}
-	}
-	return "unknown", false
+	return cmp.Or(application, library, "unknown"), false
 }
 
 // at returns the frame of a program counter.

@@ -16,6 +16,10 @@ import (
 // the garbage collector; fewer may be an error path that is rarely taken.
 const minLost = 10
 
+// lossOver is how long a line has no lost bodies before its incident is closed: with a short
+// timeout of the requests, bodies are lost and released all the time.
+const lossOver = 2 * time.Minute
+
 // lossReporter makes the incidents of lost response bodies, one for each line.
 type lossReporter struct {
 	incidents map[string]*lossIncident // by line
@@ -25,7 +29,8 @@ type lossReporter struct {
 type lossIncident struct {
 	runtimeinfo.Incident
 
-	reported int // lost bodies at the last event
+	reported int       // lost bodies at the last event
+	seen     time.Time // when there were lost bodies last
 }
 
 // lineLoss is the lost bodies of a line.
@@ -34,8 +39,8 @@ type lineLoss struct {
 	lost, most int
 }
 
-// report returns the events of incidents that are opened, worsened or closed. A line is closed
-// when its last lost body is gone, because the context of its request is done.
+// report returns the events of incidents that are opened, worsened or closed. A lost body is gone
+// when the context of its request is done.
 func (r *lossReporter) report(pairs []*bodyPair, now time.Time, full func(root string) string) (events []runtimeinfo.Event) {
 	losses := lossesOf(pairs)
 	if len(losses) == 0 && len(r.incidents) == 0 {
@@ -43,6 +48,9 @@ func (r *lossReporter) report(pairs []*bodyPair, now time.Time, full func(root s
 	}
 	for _, l := range losses {
 		i := r.incidents[l.line]
+		if i != nil {
+			i.seen = now
+		}
 		switch {
 		case i == nil && l.lost >= minLost:
 			events = append(events, r.open(&l, now, full).event(l.lost, runtimeinfo.IncidentOpened, now))
@@ -51,8 +59,8 @@ func (r *lossReporter) report(pairs []*bodyPair, now time.Time, full func(root s
 		}
 	}
 	var over []string
-	for line := range r.incidents {
-		if !has(losses, line) {
+	for line, i := range r.incidents {
+		if now.Sub(i.seen) >= lossOver {
 			over = append(over, line)
 		}
 	}
@@ -86,22 +94,13 @@ func lossesOf(pairs []*bodyPair) (all []lineLoss) {
 	return all
 }
 
-func has(losses []lineLoss, line string) bool {
-	for i := range losses {
-		if losses[i].line == line {
-			return true
-		}
-	}
-	return false
-}
-
 // open adds the incident of a line.
 func (r *lossReporter) open(l *lineLoss, now time.Time, full func(root string) string) *lossIncident {
 	if r.incidents == nil {
 		r.incidents = map[string]*lossIncident{}
 	}
 	r.count++
-	i := &lossIncident{Incident: runtimeinfo.Incident{
+	i := &lossIncident{seen: now, Incident: runtimeinfo.Incident{
 		ID: "bodies-" + strconv.Itoa(r.count), Since: now, Kind: "unclosed", Site: l.line, Root: full(l.root), Unit: "{body}",
 		Hint: "close each response body: defer resp.Body.Close() after the check of the error, on every path",
 	}}
@@ -113,9 +112,9 @@ func (r *lossReporter) open(l *lineLoss, now time.Time, full func(root string) s
 func (i *lossIncident) event(n int, phase runtimeinfo.IncidentPhase, now time.Time) runtimeinfo.Event {
 	about := i.Incident
 	about.Phase, about.Size = phase, float64(n)
-	severity := slog.LevelError
+	severity, message := slog.LevelError, "HTTP response bodies are not closed, and no code can close them any more"
 	if phase == runtimeinfo.IncidentClosed {
-		severity = slog.LevelInfo
+		severity, message = slog.LevelInfo, "the HTTP response bodies that were not closed are gone"
 		about.Evidence = "the contexts of all these requests are done, which has freed their connections"
 	} else {
 		i.reported = n
@@ -123,7 +122,7 @@ func (i *lossIncident) event(n int, phase runtimeinfo.IncidentPhase, now time.Ti
 	}
 	return runtimeinfo.Event{
 		Time: now, Name: "http.client.body_lost." + string(phase), Severity: severity,
-		Message: "HTTP response bodies are not closed at " + i.Site,
+		Message: message + ": requested at " + i.Site,
 		Attrs: []slog.Attr{
 			slog.String("site", i.Site), slog.String("span.name", i.Root), slog.Int("lost", n),
 			slog.String("evidence", about.Evidence), slog.String("hint", i.Hint),

@@ -171,6 +171,10 @@ func (m *model) checkGroups(groups []runtimeinfo.SpanGroup) {
 		g.Ended = m.sum[got.Name]
 		g.TickP50, g.TickP99 = modelQuantile(m.ended[got.Name], 0.5), modelQuantile(m.ended[got.Name], 0.99)
 		g.P50, g.P99 = got.P50, got.P99 // see TestQuantilesFade
+		if g.Ended > 0 && (got.Durations == nil || got.Durations.Count() > g.Ended) {
+			m.t.Fatalf("group %s: durations %+v of %d spans", g.Name, got.Durations, g.Ended)
+		}
+		g.Durations = got.Durations // see TestDurations
 		if got != *g {
 			m.t.Fatalf("got  %+v\nwant %+v", got, *g)
 		}

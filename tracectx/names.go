@@ -150,6 +150,10 @@ func (n *names) count(k *streak) {
 	}
 	ended, began := n.at(k.name()), n.at(k.began())
 	ended.durations.counts[k.bucket()].Add(uint64(k.n))
+	ended.durations.time.Add(k.time)
+	if k.kind&failed != 0 {
+		ended.durations.errors.Add(uint64(k.n))
+	}
 	if k.kind&renaming != 0 {
 		began.labels.count(k.epoch, ended.text, uint64(k.n))
 	}

@@ -88,6 +88,8 @@ type observer struct {
 	oldest      oldest
 	lost        []tracked // spans that exceed the TTL, at most maxNeverEnded
 	longSpans   longSpans
+
+	bounds []float64 // of the histograms of durations
 }
 
 // none is the oldest start of a tally without spans.
@@ -110,6 +112,7 @@ func newObserver(config Config, now time.Time) observer {
 		ttl:       int64(config.TTL),
 		tallies:   tallies,
 		longSpans: newLongSpans(config.History),
+		bounds:    durationBounds(),
 	}
 }
 
@@ -160,7 +163,7 @@ func (o *observer) shard(t *table, at int) {
 	}
 	o.active += uint64(s.used)
 	t.names.count(&s.streak)
-	s.streak.n = 0
+	s.streak.n, s.streak.time = 0, 0
 }
 
 // giveUp removes a span that exceeds the TTL.
@@ -221,7 +224,7 @@ func (o *observer) hasSpans(name *rootName) bool {
 // group returns the counts of a name and resets its tally.
 func (o *observer) group(name *rootName) runtimeinfo.SpanGroup {
 	t, d := &o.tallies[name.index], &name.durations
-	g := runtimeinfo.SpanGroup{Name: name.text, Ages: t.ages, Ended: d.ended}
+	g := runtimeinfo.SpanGroup{Name: name.text, Ages: t.ages, Ended: d.ended, Errors: d.errors.Load(), Durations: d.histogram(o.bounds, o.elapsed)}
 	g.P50, g.P99 = d.recent.quantiles()
 	g.TickP50, g.TickP99 = d.newest.quantiles()
 	for _, n := range t.ages {

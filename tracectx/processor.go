@@ -72,7 +72,7 @@ func New(config Config) (*Processor, error) {
 		observer: newObserver(config, now),
 	}
 	p.table = newTable(config.Capacity, config.History != nil, p.names, &p.clock)
-	p.labeller = labeller{off: config.NoLabels, table: p.table}
+	p.labeller = labeller{off: config.NoLabels, table: p.table, names: p.names}
 	if !config.NoLabels {
 		p.labeller.reader = newLabelReader()
 	}
@@ -165,7 +165,7 @@ func (p *Processor) add(b *beginning, text string, s *slot, closed *atomic.Bool)
 	}
 	var set, before context.Context
 	if l.reader != nil && runtimeLabels() == nil { // as on most goroutines
-		set, s.label = e.block.variant(b.key)
+		set, s.label = e.block.variant(p.table.variant(b.key, &s.trace))
 	} else {
 		set, before = l.begin(b, e, s)
 	}
@@ -235,7 +235,7 @@ func (p *Processor) rename(key uint64, id trace.TraceID, text string) {
 		pprof.SetGoroutineLabels(set)
 		p.table.relabel(key, id, l.reader.mark(set))
 	default:
-		set, mark := e.block.variant(key)
+		set, mark := e.block.variant(p.table.variant(key, &id))
 		pprof.SetGoroutineLabels(set)
 		p.table.relabel(key, id, mark)
 	}

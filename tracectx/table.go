@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -57,7 +58,7 @@ type shard struct {
 	refs *[room]refs
 	keys [room]uint64 // span ids
 
-	_     [16]byte // aligns slots to a cache line
+	_     [8]byte // aligns slots to a cache line
 	slots [room]slot
 }
 
@@ -190,7 +191,11 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 	if x.flags.has(inner) {
 		s.endedInner++
 	}
-	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(t.clock.duration(x.start, end, x.born)))}
+	took := t.clock.duration(x.start, end, x.born)
+	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(took))}
+	if span != nil && span.Status().Code == codes.Error {
+		k.kind |= failed
+	}
 	if began != name && !began.renamed.Load() {
 		began.renamed.Store(true)
 	}
@@ -203,6 +208,7 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 		s.streak = k
 	}
 	s.streak.n++
+	s.streak.time += max(took, 0)
 }
 
 // A streak counts consecutive ended spans of a shard that have the same kind. It is
@@ -212,15 +218,19 @@ type streak struct {
 	kind  streakKind
 	epoch uint32 // in which the spans began, if renaming is set
 	n     uint32
+	time  int64 // sum of the durations in nanoseconds
 }
 
 // A streakKind packs the indexes of the final name and of the name at the start, the
-// flag renaming, and the bucket of the duration.
+// flags renaming and failed, and the bucket of the duration.
 type streakKind uint64
 
 // renaming means that spans which begin under this name may be renamed, so their final
 // names are counted by epoch.
 const renaming streakKind = 1 << 31
+
+// failed means that the status of the spans is Error.
+const failed streakKind = 1 << 30
 
 func (k *streak) name() uint16  { return uint16(k.kind >> 48) }
 func (k *streak) began() uint16 { return uint16(k.kind >> 32) }
@@ -262,25 +272,34 @@ func (t *table) relabel(key uint64, id trace.TraceID, label uint32) bool {
 }
 
 // labelled reports whether an active root gave its goroutine the label set with a
-// mark, and whether one of these roots began on the calling goroutine: the stack
-// address of its start is less than reach above the address here. It reads all active
-// roots, about 1 ns each.
-func (t *table) labelled(label, here, reach uint32) (active, same bool) {
-	for i := range t.shards {
+// mark, and how far above here the nearest stack address of such a start is: 0 if it is a
+// little below. variant is the index of the set in its block, or -1 if that is unknown:
+// then labelled reads all active roots, about 1 ns each and 20 ns for each shard,
+// otherwise one in 16.
+func (t *table) labelled(label, here uint32, variant int) (active bool, distance uint32) {
+	distance = math.MaxUint32
+	first, step := 0, 1
+	if variant >= 0 && len(t.shards) >= variants {
+		first, step = variant, variants
+	}
+	for i := first; i < len(t.shards); i += step {
 		s := &t.shards[i]
 		s.mu.Lock()
 		for j := range s.slots[:min(s.used, room)] {
 			if x := &s.slots[j]; x.label == label {
 				active = true
-				same = same || x.stack-here < reach || near(x.stack, here)
+				if near(x.stack, here) {
+					distance = 0
+				}
+				distance = min(distance, x.stack-here)
 			}
 		}
 		s.mu.Unlock()
-		if same {
+		if distance < nearby {
 			break
 		}
 	}
-	return active, same
+	return active, distance
 }
 
 // removeFrom removes the spans of a source and returns their number.
@@ -328,16 +347,28 @@ func (s *shard) drop(i uint32) {
 	}
 }
 
-// shard returns the shard of a span. It hashes the ids, because generators may count
+// variant returns which of the equal label sets of its name and epoch a span uses: in a
+// table of at least 16 shards, the remainder of its shard, for labelled.
+func (t *table) variant(key uint64, id *trace.TraceID) int {
+	if len(t.shards) < variants {
+		return int((key ^ key>>56) % variants) // for random ids and for ids that count up
+	}
+	return t.index(key, id) % variants
+}
+
+// shard returns the shard of a span.
+func (t *table) shard(key uint64, id *trace.TraceID) *shard { return &t.shards[t.index(key, id)] }
+
+// index returns the index of the shard of a span. It hashes the ids, because generators may count
 // them up, and includes the trace id, because many traces may use equal span ids.
-func (t *table) shard(key uint64, id *trace.TraceID) *shard {
+func (t *table) index(key uint64, id *trace.TraceID) int {
 	low := binary.LittleEndian.Uint64(id[:8])
 	high := binary.LittleEndian.Uint64(id[8:])
 	// Odd 64-bit constants: fractions of the golden ratio and of the square root of two.
 	const a, b = 0x9e3779b97f4a7c15, 0x6a09e667f3bcc909
 	h, l := bits.Mul64(key^a, bits.RotateLeft64(low, 32)^high^b)
 	i, _ := bits.Mul64(h^l, uint64(len(t.shards))) // scales the hash to the number of shards
-	return &t.shards[i]
+	return int(i)
 }
 
 func keyOf(span trace.SpanID) uint64 { return binary.LittleEndian.Uint64(span[:]) }

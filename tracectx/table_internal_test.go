@@ -171,3 +171,52 @@ func TestOldestEqualsSorting(t *testing.T) {
 		}
 	}
 }
+
+// labelled finds the same roots whether it reads the shards of a variant or all.
+func TestLabelledByVariant(t *testing.T) {
+	for _, capacity := range []int{64, 2048, 5000} {
+		names := newNames(1)
+		table := newTable(capacity, false, names, &clock{})
+		var open atomic.Bool
+		random := rand.New(rand.NewPCG(1, 2))
+		for range uint32(capacity) {
+			s := slot{stack: random.Uint32()}
+			binary.LittleEndian.PutUint64(s.trace[:], random.Uint64())
+			key := random.Uint64()
+			s.label = uint32(table.variant(key, &s.trace)) + 1
+			table.add(key, &s, names.other, refs{}, &open)
+		}
+		for variant := range variants {
+			here := random.Uint32()
+			active, distance := table.labelled(uint32(variant)+1, here, variant)
+			wantActive, want := table.labelled(uint32(variant)+1, here, -1)
+			if active != wantActive || distance != want {
+				t.Errorf("capacity %d, variant %d: %v, %d, want %v, %d", capacity, variant, active, distance, wantActive, want)
+			}
+			if !active {
+				t.Errorf("capacity %d: no root uses variant %d", capacity, variant)
+			}
+			if active, _ := table.labelled(uint32(variant)+1, here, (variant+1)%variants); active && len(table.shards) >= variants {
+				t.Errorf("capacity %d: a root of variant %d is in another shard", capacity, variant)
+			}
+		}
+	}
+}
+
+// The distance is that of the nearest start above, and 0 for one that is a little below.
+func TestLabelledDistance(t *testing.T) {
+	names := newNames(1)
+	table := newTable(2048, false, names, &clock{})
+	var open atomic.Bool
+	for i, stack := range []uint32{20_000, 50_000, 90_000} {
+		table.add(uint64(i)+1, &slot{stack: stack, label: 7}, names.other, refs{}, &open)
+	}
+	for here, want := range map[uint32]uint32{10_000: 10_000, 30_000: 20_000, 50_100: 0, 49_900: 0, 60_000: 30_000} {
+		if _, got := table.labelled(7, here, -1); got != want {
+			t.Errorf("from %d: %d, want %d", here, got, want)
+		}
+	}
+	if active, got := table.labelled(8, 0, -1); active || got != math.MaxUint32 {
+		t.Errorf("another label: %v, %d", active, got)
+	}
+}

@@ -37,7 +37,7 @@ import (
 // takes about 80 µs and 63 allocations. See BenchmarkTransport. The RoundTripper is safe for concurrent use if next is.
 func (p *Processor) Transport(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
-		next = http.DefaultTransport
+		next = http.DefaultTransport //nolint:forbidigo // as http.Client does
 	}
 	return &transport{next: next, processor: p}
 }
@@ -108,6 +108,6 @@ func (p *Processor) rootOf(ctx context.Context) string {
 	if root, ok := pprof.Label(ctx, RootLabel); ok || p.labeller.reader == nil {
 		return root
 	}
-	root, _ := pprof.Label(p.labeller.reader.context(runtimeLabels()), RootLabel)
+	root, _ := pprof.Label(p.labeller.reader.context(runtimeLabels()), RootLabel) //nolint:contextcheck // it has the labels of the goroutine
 	return root
 }

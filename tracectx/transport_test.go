@@ -22,11 +22,16 @@ import (
 // bodySnapshot returns what a processor adds to a snapshot.
 func bodySnapshot(tb testing.TB, p *tracectx.Processor) *runtimeinfo.Snapshot {
 	tb.Helper()
+	return bodySnapshotAt(tb, p, time.Now())
+}
+
+func bodySnapshotAt(tb testing.TB, p *tracectx.Processor, at time.Time) *runtimeinfo.Snapshot {
+	tb.Helper()
 	c, err := runtimeinfo.NewCatalogue(p.Metrics()...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: at}, nil)
 	d := b.Draft()
 	p.Analyze(d)
 	b.Merge(d)
@@ -117,9 +122,9 @@ func TestTransportCountsOpenBodies(t *testing.T) {
 	defer cancel()
 	cancelled = get(t, ctx, client, server.URL+"/prices")
 	p.Do(t.Context(), "GET /order", func(of context.Context) {
-		closed, read = get(t, of, client, server.URL+"/prices"), get(t, of, client, server.URL+"/prices")
+		closed, read = get(t, of, client, server.URL+"/prices"), get(t, of, client, server.URL+"/prices") //nolint:bodyclose // below
 	})
-	get(t, ctx, client, server.URL+"/empty")
+	get(t, ctx, client, server.URL+"/empty") //nolint:bodyclose // it has none
 
 	s := bodySnapshot(t, p)
 	open := bodyValues(s, "open_bodies")
@@ -241,6 +246,10 @@ func TestLostBodiesAreAnIncident(t *testing.T) {
 	}
 	release() // frees the connections
 	testutil.Eventually(t, "none is lost", func() bool { return totalBodies(collected(), "lost_bodies") == 0 })
+	if len(events) != 1 {
+		t.Errorf("closed at once: %+v", events[1:])
+	}
+	events = append(events, bodySnapshotAt(t, p, time.Now().Add(2*time.Minute)).Events...)
 	if len(events) != 2 || events[1].Incident.Phase != runtimeinfo.IncidentClosed || events[1].Incident.ID != i.ID {
 		t.Errorf("events %+v", events)
 	}
@@ -301,14 +310,14 @@ func TestTransportBoundsItsMemory(t *testing.T) {
 	client := &http.Client{Transport: p.Transport(reply{strings.NewReader("x")})}
 	var all []*http.Response
 	for i := range 60 {
-		p.Do(t.Context(), fmt.Sprintf("GET /%d", i), func(ctx context.Context) { all = append(all, get(t, ctx, client, "http://upstream")) })
+		p.Do(t.Context(), fmt.Sprintf("GET /%d", i), func(ctx context.Context) { all = append(all, get(t, ctx, client, "http://upstream")) }) //nolint:bodyclose // below
 	}
 	open := bodyValues(bodySnapshot(t, p), "open_bodies")
 	if len(open) != 51 || open["other other"] != 10 {
 		t.Errorf("%d pairs: %v", len(open), open)
 	}
 	for len(all) < 16_384+5 {
-		all = append(all, get(t, t.Context(), client, "http://upstream"))
+		all = append(all, get(t, t.Context(), client, "http://upstream")) //nolint:bodyclose // below
 	}
 	if s := bodySnapshot(t, p); totalBodies(s, "open_bodies") != 16_384 || totalBodies(s, "untracked_bodies") != 5 {
 		t.Errorf("%v open, %v not counted", totalBodies(s, "open_bodies"), totalBodies(s, "untracked_bodies"))
@@ -316,7 +325,7 @@ func TestTransportBoundsItsMemory(t *testing.T) {
 	for _, resp := range all {
 		_ = resp.Body.Close()
 	}
-	p.Do(t.Context(), "GET /last", func(ctx context.Context) { all[0] = get(t, ctx, client, "http://upstream") })
+	p.Do(t.Context(), "GET /last", func(ctx context.Context) { all[0] = get(t, ctx, client, "http://upstream") }) //nolint:bodyclose // below
 	s := bodySnapshot(t, p)
 	found := false
 	for key, n := range bodyValues(s, "open_bodies") {

@@ -9,9 +9,13 @@
 //	gmpulse top URL...              show services beside each other, from the APIs of their pages
 //	gmpulse fleet -prometheus URL   print which versions of a service leak, from the metrics that
 //	                                Prometheus has of all instances
+//	gmpulse compare BEFORE AFTER    print what is faster, slower or noise in two recordings, bundles or
+//	                                running services
+//	gmpulse record URL              print the records of a running service, for compare
 //
 // The exit status is 0 on success, 1 if a file or server cannot be read, 2 for wrong usage, and 3
-// if fleet -fail has found a leak.
+// if fleet -fail has found a leak. That of compare is 1 if -gate has found a regression, and 2 if there
+// is nothing to compare.
 package main
 
 import (
@@ -43,12 +47,17 @@ const usage = `usage: gmpulse inspect [-top N] BUNDLE
        gmpulse trace [-top N] FILE
        gmpulse top [-token-file FILE] [-every 2s] [-once] URL...
        gmpulse fleet -prometheus URL [-service NAME] [-since 24h] [-top N] [-json] [-fail]
+       gmpulse compare [-gate] [-margin 5%] [-warmup 30s] [-for 2m] [-top N] [-json] BEFORE AFTER
+       gmpulse record [-for 2m] URL >FILE
 
 inspect   print an incident bundle; BUNDLE is its directory
 trace     print where the time of OpenTelemetry spans went in an execution trace
 top       show running services beside each other; URL is the address of a page, such as
           localhost:9464 or https://shop.internal/debug/gmpulse/
 fleet     print which versions of a service leak goroutines, from the metrics of all instances
+compare   say what is faster, slower or noise; BEFORE and AFTER are files of exporters/jsonl or of record,
+          incident bundles as a directory or zip, or addresses of pages that begin with http
+record    print the records of a running service as JSON lines, for compare
 
 -top N              list at most N groups, names, spans, versions or instances (default 10)
 -token-file FILE    file with the token of the services, or for fleet of Prometheus
@@ -61,6 +70,10 @@ fleet     print which versions of a service leak goroutines, from the metrics of
 -page TEMPLATE      address of the page of an instance (default http://{instance}/debug/gmpulse/)
 -json               print JSON
 -fail               exit with status 3 if a version leaks, for pipelines that deploy
+-gate               exit with status 1 if something is worse by more than the margin, for pipelines
+-margin M           change up to which nothing is a regression (default 5%)
+-warmup D           time to leave out at the start of the process and of the load (default 30s)
+-for D              how long to watch a page (default 2m)
 `
 
 // errUsage marks errors of the command line.
@@ -76,6 +89,11 @@ func run(ctx context.Context, args []string, out, diagnostics io.Writer) (status
 		return statusOK
 	case errors.Is(err, errLeaks):
 		return statusLeaks
+	case errors.Is(err, errRegression):
+		return statusFailed
+	case errors.Is(err, errInput):
+		fmt.Fprintf(diagnostics, "gmpulse: %s\n", plain(err.Error()))
+		return statusUsage
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(diagnostics, "gmpulse: %s\n\n%s", plain(err.Error()), usage)
 		return statusUsage
@@ -96,12 +114,15 @@ type subcommand struct {
 func subcommands() map[string]subcommand {
 	var f fleetFlags
 	var t topFlags
+	var c compareFlags
 	none := func(*flag.FlagSet) {}
 	return map[string]subcommand{
 		"inspect": {none, 1, 1, func(ctx context.Context, p printer, args []string) error { return inspect(ctx, p, args[0]) }},
 		"trace":   {none, 1, 1, func(ctx context.Context, p printer, args []string) error { return traceFile(ctx, p, args[0]) }},
 		"top":     {t.define, 1, maxPages, func(ctx context.Context, p printer, args []string) error { return top(ctx, &t, p, args) }},
 		"fleet":   {f.define, 0, 0, func(ctx context.Context, p printer, _ []string) error { return fleet(ctx, &f, p) }},
+		"compare": {c.define, 2, 2, func(ctx context.Context, p printer, args []string) error { return compareSides(ctx, &c, p, args) }},
+		"record":  {c.defineWatch, 1, 1, func(ctx context.Context, p printer, args []string) error { return record(ctx, &c, p, args[0]) }},
 	}
 }
 
@@ -122,25 +143,46 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) err
 	p := printer{out: out, progress: diagnostics}
 	flags.IntVar(&p.top, "top", 10, "")
 	c.define(flags)
-	switch err := flags.Parse(args[1:]); {
+	rest, err := parse(flags, args[1:])
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
-	case flags.NArg() < c.least || flags.NArg() > c.most:
+	case len(rest) < c.least || len(rest) > c.most:
 		return fmt.Errorf("%w: %s takes %s", errUsage, name, arguments(c.least, c.most))
 	case p.top < 1:
 		return fmt.Errorf("%w: -top must be positive", errUsage)
 	}
-	return c.run(ctx, p, flags.Args())
+	return c.run(ctx, p, rest)
+}
+
+// parse parses flags before, between and after the arguments, which it returns. After "--" there are no
+// flags.
+func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		left := flags.Args()
+		if len(left) == 0 {
+			return rest, nil
+		}
+		if at := len(args) - len(left); at > 0 && args[at-1] == "--" {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
 }
 
 func arguments(least, most int) string {
 	switch {
 	case most == 0:
 		return "no arguments"
+	case most == 1:
+		return "1 argument"
 	case least == most:
-		return fmt.Sprintf("%d argument", least)
+		return fmt.Sprintf("%d arguments", least)
 	default:
 		return fmt.Sprintf("%d to %d arguments", least, most)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -125,6 +126,7 @@ func (c *chain) order(w http.ResponseWriter, r *http.Request) {
 		fetch = c.fetchAndClose
 	}
 	if err := fetch(ctx); err != nil {
+		span.SetStatus(codes.Error, err.Error())
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}

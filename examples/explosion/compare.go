@@ -3,18 +3,26 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/jsonl"
+	"github.com/gmpulse/gmpulse/internal/compare"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -40,15 +48,20 @@ type outcome struct {
 	firstFailAfter time.Duration
 }
 
-// compare runs the chain with its bug and then fixed, under the same load.
-func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, err error) {
+// compareParts runs the chain with its bug and then fixed, under the same load.
+func compareParts(ctx context.Context, k kind, _, hold time.Duration) (right bool, err error) {
 	fmt.Printf("%s: %s\n\n", k.name, k.description)
-	before, err := avalanche(ctx, k, false, 0)
+	dir, err := os.MkdirTemp("", "gmpulse-avalanche-")
+	if err != nil {
+		return false, err
+	}
+	recordings := [2]string{filepath.Join(dir, "before.jsonl"), filepath.Join(dir, "after.jsonl")}
+	before, err := avalanche(ctx, k, recordings[0], false, 0)
 	if err != nil {
 		return false, err
 	}
 	printVerdict(k, before.verdict, before.verdict != nil)
-	after, err := avalanche(ctx, k, true, hold)
+	after, err := avalanche(ctx, k, recordings[1], true, hold)
 	if err != nil {
 		return false, err
 	}
@@ -61,14 +74,43 @@ func compare(ctx context.Context, k kind, _, hold time.Duration) (right bool, er
 	} else {
 		fmt.Printf("after    wrong verdict: %s\n", after.verdict)
 	}
-	return right, nil
+	return right, printComparison(recordings)
 }
 
-// avalanche runs one part of the comparison, with an agent of its own.
-func avalanche(ctx context.Context, k kind, fixed bool, hold time.Duration) (o outcome, err error) {
+// printComparison prints what "gmpulse compare" prints of the recordings of both parts.
+func printComparison(recordings [2]string) error {
+	fmt.Printf("\n$ go run ./cmd/gmpulse compare %s %s\n\n", recordings[0], recordings[1])
+	before, err1 := compare.Open(recordings[0])
+	after, err2 := compare.Open(recordings[1])
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	r, err := compare.Compare(before, after, compare.Config{Margin: 0.05, Warmup: 30 * time.Second, Roots: 10})
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.Join(slices.Concat(r.Sentences(), r.Warnings), "\n"))
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, t := range r.Tables() {
+		fmt.Fprintf(w, "\n%s\n", cmp.Or(t.Title, "PROCESS"))
+		for _, cells := range t.Rows {
+			fmt.Fprintln(w, "  "+strings.Join(cells, "\t"))
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", r.Summary())
+	return w.Flush()
+}
+
+// avalanche runs one part of the comparison, with an agent of its own that records it to a file.
+func avalanche(ctx context.Context, k kind, recording string, fixed bool, hold time.Duration) (o outcome, err error) {
 	provider := sdktrace.NewTracerProvider()
 	otel.SetTracerProvider(provider)
-	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)))
+	e, err := jsonl.New(jsonl.Config{Path: recording, Full: true})
+	if err != nil {
+		return o, err
+	}
+	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)),
+		agent.WithExporter("recording", e, engine.EveryTick()))
 	if err != nil {
 		return o, err
 	}
@@ -122,15 +164,25 @@ func (o *outcome) watch(ctx context.Context, a *agent.Agent, k kind, c *chain, l
 			o.unclosedAfter = time.Since(start)
 			fmt.Printf("%3.0f s  %.0f response bodies are not closed at %s, under %s: %s\n", o.unclosedAfter.Seconds(), i.Size, i.Site, i.Root, i.Evidence)
 		}
-		for _, v := range a.Goroutines().Verdicts {
-			wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing)
-			if o.verdict == nil && (wrong || k.matches(&v)) {
-				o.verdict, o.verdictAfter = &v, time.Since(start)
-				fmt.Printf("%3.0f s  %s\n", time.Since(start).Seconds(), v.String())
-				printPage(a, &v)
-			}
+		if o.verdict != nil {
+			continue
+		}
+		if o.verdict = expected(a, k, c); o.verdict != nil {
+			o.verdictAfter = time.Since(start)
+			fmt.Printf("%3.0f s  %s\n", o.verdictAfter.Seconds(), o.verdict.String())
+			printPage(a, o.verdict)
 		}
 	}
+}
+
+// expected returns the verdict that watch looks for, or nil.
+func expected(a *agent.Agent, k kind, c *chain) *goroutines.Verdict {
+	for _, v := range a.Goroutines().Verdicts {
+		if wrong := c.fixed && (v.Kind.Suspect() || v.Kind == goroutines.Growing); wrong || k.matches(&v) {
+			return &v
+		}
+	}
+	return nil
 }
 
 // unclosed returns the open incident of response bodies that are not closed, or nil.

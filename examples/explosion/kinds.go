@@ -68,7 +68,7 @@ func leaks() []kind {
 		{
 			name: "avalanche", description: "the same bug exhausts the connection pool: timeouts, retries, collapse; then the fix under the same load",
 			root: "GET /order", where: "net/http.(*persistConn)", verdicts: leak,
-			perSecond: func(time.Duration) float64 { return callsPerSecond }, run: compare,
+			perSecond: func(time.Duration) float64 { return callsPerSecond }, run: compareParts,
 		},
 		{
 			name: "timer", description: "the loop of a ticker cannot end",

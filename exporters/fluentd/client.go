@@ -37,22 +37,13 @@ type message struct {
 	body body
 }
 
-// connection is a connection to the server: a library or a session.
-type connection interface {
-	// post sends a record and returns when the server has acknowledged it. keep reports
-	// whether the connection is usable for another one.
-	post(m message) (keep bool, err error)
-	close()
-}
-
 // client has the connection. Only the worker uses it. It replaces the connection after each
-// failure: of the library, because only a new client returns the cause when it cannot
-// connect.
+// failure.
 type client struct {
 	target *target
 	stage  *atomic.Value
-	conn   connection // nil: not connected
-	isTLS  bool       // the server of a tcp:// address was found to speak TLS
+	conn   *session // nil: not connected
+	isTLS  bool     // the server of a tcp:// address was found to speak TLS
 }
 
 // send sends m and returns when the server has acknowledged it.
@@ -75,9 +66,6 @@ func (c *client) attempt(ctx context.Context, m message) (timedOut bool, err err
 	if c.conn == nil {
 		if err := c.connect(ctx); err != nil {
 			return false, err
-		}
-		if ctx.Err() != nil { // the library's dial ignores ctx
-			return false, cause(ctx)
 		}
 	}
 	c.stage.Store(stagePosting)
@@ -121,40 +109,17 @@ func (c *client) needsTLS(ctx context.Context) bool {
 	return c.isTLS
 }
 
-// connect makes a connection: a session if the target has settings that the library lacks.
+// connect makes a connection.
 func (c *client) connect(ctx context.Context) error {
-	if t := c.target; !t.tls.libraryCan() || t.credentials.used() {
-		s, err := openSession(ctx, t, c.stage)
-		if err == nil {
-			c.conn = s
-			return nil
-		}
-		if errors.Is(err, errNoHelo) && c.needsTLS(ctx) {
-			return fmt.Errorf("%w: %w", errNeedsTLS, err)
-		}
-		return err
-	}
-	if err := c.probe(ctx); err != nil {
-		return err
-	}
-	c.stage.Store(stageDialing)
-	l, err := newLibrary(c.target)
+	s, err := openSession(ctx, c.target, c.stage)
 	if err == nil {
-		c.conn = l
+		c.conn = s
+		return nil
+	}
+	if errors.Is(err, errNoHelo) && c.needsTLS(ctx) {
+		return fmt.Errorf("%w: %w", errNeedsTLS, err)
 	}
 	return err
-}
-
-// probe dials a separate connection and waits for a greeting.
-func (c *client) probe(ctx context.Context) error {
-	c.stage.Store(stageDialing)
-	conn, err := c.target.dial(ctx)
-	if err != nil {
-		return fmt.Errorf("no connection: %w", err)
-	}
-	defer conn.Close()
-	c.stage.Store(stageListening)
-	return awaitNoGreeting(ctx, c.target, conn)
 }
 
 // awaitNoGreeting returns nil if the server sends nothing within greetingWait.

@@ -43,11 +43,10 @@
 //
 // # Client library
 //
-// The package uses github.com/fluent/fluent-logger-golang. Its client has neither TLS
-// settings nor authentication. If Config has some, the exporter makes the connection itself
-// and sends the messages of the library. The library's client writes a line to os.Stderr
-// when an acknowledgement is missing. At program start the library registers msgpack
-// extension 0, which panics if another library registers it too.
+// The package sends the messages of github.com/fluent/fluent-logger-golang over connections of
+// its own, because the client of that library has neither TLS settings nor authentication. At
+// program start the library registers msgpack extension 0, which panics if another library
+// registers it too.
 //
 // # Cost
 //
@@ -230,8 +229,7 @@ func (e *Exporter) start() error {
 	return nil
 }
 
-// work runs jobs, one at a time, until Shutdown. Only this goroutine uses the client,
-// because the library confuses acknowledgements when two goroutines post.
+// work runs jobs, one at a time, until Shutdown. Only this goroutine uses the client.
 func (e *Exporter) work() {
 	defer close(e.done)
 	labels := pprof.Labels("gmpulse", "fluentd")

@@ -286,8 +286,7 @@ func TestContextBoundsTheHandshake(t *testing.T) {
 	}
 }
 
-// What a session does with a server that fails after the handshake is what the library's
-// connection does.
+// A server that fails after the handshake is handled like one without authentication.
 func TestSessionFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode mode

@@ -115,16 +115,6 @@ func TestEncodeBoundsSizeAndWork(t *testing.T) {
 	}
 }
 
-func TestSafelyReturnsPanicsAsErrors(t *testing.T) {
-	err := safely(func() error { panic("boom") })
-	if err == nil || !strings.Contains(err.Error(), "panicked: boom") {
-		t.Errorf("safely: %v", err)
-	}
-	if err := safely(func() error { return nil }); err != nil {
-		t.Errorf("safely: %v", err)
-	}
-}
-
 func FuzzEncode(f *testing.F) {
 	for i := range byte(kinds) {
 		f.Add([]byte{i, 3, 'k', 0xff, 1, i, 2, i, i, 0x80, 9, 9, 9, 9, 9, 9, 9, 9})

@@ -18,8 +18,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// session is a connection with TLS files or authentication, which the library's client does
-// not support. It uses the messages of the library.
+// session is a connection to the server. It sends the messages of fluent-logger-golang, whose client
+// has neither authentication, nor certificates of the user, nor dials that a context ends.
 type session struct {
 	conn      net.Conn
 	target    *target
@@ -51,7 +51,7 @@ func openSession(ctx context.Context, t *target, stage *atomic.Value) (_ *sessio
 	s := &session{conn: conn, target: t, keepalive: true}
 	stage.Store(stageListening)
 	if !t.credentials.used() {
-		return s, awaitNoGreeting(limited, t, conn)
+		return s, awaitNoGreeting(ctx, t, conn)
 	}
 	stop := context.AfterFunc(limited, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err = s.authenticate(stage)
@@ -94,7 +94,8 @@ func (s *session) authenticate(stage *atomic.Value) error {
 	return s.target.credentials.verify(&p, &h, salt)
 }
 
-// post implements connection.
+// post sends a record and returns when the server has acknowledged it. keep reports whether the
+// connection is usable for another one.
 func (s *session) post(m message) (keep bool, err error) {
 	if err = s.send(m); err != nil {
 		s.broken = true
@@ -136,7 +137,7 @@ func newChunk() string {
 	return base64.StdEncoding.EncodeToString(b[:])
 }
 
-// close implements connection.
+// close closes the connection.
 func (s *session) close() {
 	conn := s.conn
 	if secured, ok := conn.(*tls.Conn); ok && s.broken {

@@ -28,7 +28,7 @@ func (cfg Config) tlsFiles(network string) (tlsFiles, error) {
 		f.base = cfg.TLS.Clone()
 	}
 	switch {
-	case network != "" && network != "tls" && !f.libraryCan():
+	case network != "" && network != "tls" && f.used():
 		field := map[bool]string{true: "TLS"}[f.base != nil] // in the order in which they are declared
 		for _, set := range []struct{ name, value string }{{"KeyFile", f.key}, {"CertFile", f.cert}, {"CAFile", f.ca}} {
 			if set.value != "" {
@@ -43,9 +43,9 @@ func (cfg Config) tlsFiles(network string) (tlsFiles, error) {
 	return f, err
 }
 
-// libraryCan reports whether the library's client can use these settings.
-func (f *tlsFiles) libraryCan() bool {
-	return f.base == nil && f.ca == "" && f.cert == "" && f.key == ""
+// used reports whether there are settings that need a tls:// server.
+func (f *tlsFiles) used() bool {
+	return f.base != nil || f.ca != "" || f.cert != "" || f.key != ""
 }
 
 // config reads the files and returns the configuration for a connection to host.

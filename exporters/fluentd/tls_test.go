@@ -26,15 +26,15 @@ func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 		cfg  fluentd.Config
 		want string // "": the record arrives
 	}{
-		"both":                      {cfg: fluentd.Config{URL: url, CAFile: ca.file, CertFile: cert, KeyFile: key}},
-		"unverified":                {cfg: fluentd.Config{URL: url, InsecureSkipVerify: true, CertFile: cert, KeyFile: key}},
-		"server name":               {cfg: fluentd.Config{URL: named, CAFile: ca.file, CertFile: cert, KeyFile: key, TLS: &tls.Config{ServerName: "127.0.0.1"}}},
-		"another name":              {cfg: fluentd.Config{URL: named, CAFile: ca.file, CertFile: cert, KeyFile: key}, want: "set TLS.ServerName"},
-		"no CA":                     {cfg: fluentd.Config{URL: url, CertFile: cert, KeyFile: key}, want: "set CAFile to the CA of the server"},
-		"wrong CA":                  {cfg: fluentd.Config{URL: url, CAFile: other.file, CertFile: cert, KeyFile: key}, want: `other.crt" has not the CA of the server`},
-		"no certificate":            {cfg: fluentd.Config{URL: url, CAFile: ca.file}, want: "the server requires a client certificate: set CertFile and KeyFile"},
-		"no certificate, library":   {cfg: fluentd.Config{URL: url, InsecureSkipVerify: true}, want: "the server requires a client certificate: set CertFile and KeyFile"},
-		"certificate of a stranger": {cfg: fluentd.Config{URL: url, CAFile: ca.file, CertFile: wrongCert, KeyFile: wrongKey}, want: "the server"},
+		"both":                       {cfg: fluentd.Config{URL: url, CAFile: ca.file, CertFile: cert, KeyFile: key}},
+		"unverified":                 {cfg: fluentd.Config{URL: url, InsecureSkipVerify: true, CertFile: cert, KeyFile: key}},
+		"server name":                {cfg: fluentd.Config{URL: named, CAFile: ca.file, CertFile: cert, KeyFile: key, TLS: &tls.Config{ServerName: "127.0.0.1"}}},
+		"another name":               {cfg: fluentd.Config{URL: named, CAFile: ca.file, CertFile: cert, KeyFile: key}, want: "set TLS.ServerName"},
+		"no CA":                      {cfg: fluentd.Config{URL: url, CertFile: cert, KeyFile: key}, want: "set CAFile to the CA of the server"},
+		"wrong CA":                   {cfg: fluentd.Config{URL: url, CAFile: other.file, CertFile: cert, KeyFile: key}, want: `other.crt" has not the CA of the server`},
+		"no certificate":             {cfg: fluentd.Config{URL: url, CAFile: ca.file}, want: "the server requires a client certificate: set CertFile and KeyFile"},
+		"no certificate, CA ignored": {cfg: fluentd.Config{URL: url, InsecureSkipVerify: true}, want: "the server requires a client certificate: set CertFile and KeyFile"},
+		"certificate of a stranger":  {cfg: fluentd.Config{URL: url, CAFile: ca.file, CertFile: wrongCert, KeyFile: wrongKey}, want: "the server"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(p.Received())
@@ -152,5 +152,16 @@ func TestTLSFilesAreChecked(t *testing.T) {
 				t.Errorf("New: %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestErrorSuggestsTLS(t *testing.T) {
+	_, url, _ := tlsPeer(t)
+	e := newExporter(t, fluentd.Config{URL: strings.Replace(url, "tls://", "tcp://", 1)})
+	for range 2 {
+		err := e.Export(t.Context(), snapshot(1))
+		if err == nil || !strings.Contains(err.Error(), "use tls://") {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -5,12 +5,15 @@ package page
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gmpulse/gmpulse/exporters"
 )
 
 // metaJSON is the answer of api/v1/meta.
@@ -32,6 +35,7 @@ type metaJSON struct {
 	NoSpans   bool                  `json:"no_spans"`
 	CPU       bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
 	Profiles  bool                  `json:"profiles"` // whether there are profiles of the past
+	Pprof     bool                  `json:"pprof"`    // whether pprof/ has the profiles of the process
 	Viewers   int                   `json:"viewers"`
 	Cut       uint64                `json:"viewers_cut"`
 	Bytes     int                   `json:"history_bytes"`
@@ -52,7 +56,7 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Columns: e.history.directory(), TraceURL: e.config.TraceURL,
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
 		NoSpans: e.config.NoSpans != nil && e.config.NoSpans(),
-		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil,
+		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil, Pprof: !e.config.NoProfiles,
 		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
@@ -71,6 +75,17 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		}
 	}
 	return m, nil
+}
+
+// record returns the newest snapshot as a full record, with the fields that package jsonl adds.
+func (e *Exporter) record(*http.Request) (any, error) {
+	s := e.latest.Load()
+	if s == nil {
+		return nil, &statusError{http.StatusServiceUnavailable, "there is no sample yet; try again in a second"}
+	}
+	r := maps.Collect(exporters.FullRecord(s))
+	r["record"], r["@timestamp"] = "runtime", s.Time.UTC()
+	return r, nil
 }
 
 // timeRange reads the parameters from and to, in Unix ms. By default the range is

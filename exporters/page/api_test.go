@@ -6,11 +6,19 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters/exporttest"
+	"github.com/gmpulse/gmpulse/exporters/jsonl"
 	"github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
@@ -100,6 +108,33 @@ func query(from, to time.Time) string {
 }
 
 func itoa(n int64) string { b, _ := json.Marshal(n); return string(b) }
+
+// The newest sample is a record as package jsonl writes it.
+func TestRecord(t *testing.T) {
+	e := newPage(t, page.Config{})
+	if w := ask(t, e, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/record", http.NoBody)); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("before the first sample: %d", w.Code)
+	}
+	path := filepath.Join(t.TempDir(), "gmpulse.jsonl")
+	j, err := jsonl.New(jsonl.Config{Path: path, Full: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := exporttest.Snapshot()
+	s.SpanGroups = []runtimeinfo.SpanGroup{{Name: "GET /<cart>", Ended: 1, Durations: &runtimeinfo.Histogram{Bounds: []float64{0.5}, Counts: []uint64{1, 0}, Sum: 0.375}}}
+	if err := errors.Join(e.Export(t.Context(), s), j.Export(t.Context(), s)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want map[string]any
+	call(t, e, "api/v1/record", &got)
+	if err := json.Unmarshal(text, &want); err != nil || len(want) < 20 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\ngot  %v\nwant %v", err, got, want)
+	}
+}
 
 // A moment shows which group grew, where it waits, under which span it was created, and
 // what else happened.

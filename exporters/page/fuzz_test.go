@@ -37,7 +37,7 @@ func ask(t *testing.T, e *page.Exporter, r *http.Request) *httptest.ResponseReco
 
 // Every request gets a valid response.
 func FuzzAPI(f *testing.F) {
-	routes := []string{"meta", "history", "samples", "events", "spans", "goroutines", "moment", "flame", "captures", "capture", "incident.zip", "stream", "../x"}
+	routes := []string{"meta", "history", "samples", "events", "spans", "goroutines", "moment", "flame", "captures", "capture", "incident.zip", "stream", "../x", "record"}
 	for i := range routes {
 		f.Add(byte(i), "from=0&to=9999999999999&n=10&since=3", "{}")
 	}

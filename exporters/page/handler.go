@@ -26,6 +26,7 @@ func newHandler(e *Exporter) *handler {
 	profiles := make(limiter, 1) // decoding a large profile takes tens of megabytes
 	gets := map[string]http.HandlerFunc{
 		"meta":         e.jsonRoute(light, e.meta),
+		"record":       e.jsonRoute(light, e.record),
 		"history":      e.jsonRoute(e.heavy, e.columns),
 		"samples":      e.jsonRoute(e.heavy, e.samples),
 		"stream":       e.serveStream,

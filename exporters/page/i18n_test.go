@@ -104,3 +104,39 @@ func TestEveryTextHasBothLanguages(t *testing.T) {
 		}
 	}
 }
+
+// The commands that the page offers select one root span, whatever characters its name has. A
+// shell passes -tagfocus to pprof, which splits it at commas and matches regular expressions.
+func TestCommandsSelectOneRootSpan(t *testing.T) {
+	const script = `globalThis.location = {href: "http://host:9464/debug/gmpulse/?lang=en#range=1-2", protocol: "http:", host: "host:9464", hostname: "host"};
+process.stdout.write(commands(process.argv[1]).map(([, text]) => text).join("\n"));`
+	for _, tt := range []struct{ root, label, other string }{
+		{"GET /cart", "GET /cart", "GET /cart/items"},
+		{"GET /cart/{id}(x)|[y]+$?.*", "GET /cart/{id}(x)|[y]+$?.*", "GET /cart/"},
+		{"it's, here", "it's, here", "it's"},
+		{"GET /a" + strings.Repeat("订单", 9), "GET /a" + strings.Repeat("订单", 6) + "订", "GET /a订单"}, // at most 47 bytes of it, in whole characters
+	} {
+		lines := strings.Split(inNode(t, "profiles.js", script, tt.root), "\n")
+		if len(lines) != 5 || !strings.HasSuffix(lines[0], " 'http://host:9464/debug/gmpulse/pprof/profile?seconds=30'") {
+			t.Fatalf("%s: %q", tt.root, lines)
+		}
+		for _, line := range lines[:2] { // CPU and goroutines
+			out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(line, "go tool pprof", "printf '%s\\n'", 1)).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %v: %s", line, err, out)
+			}
+			_, option, _ := strings.Cut(string(out), "-tagfocus=gmpulse_root=")
+			expression, _, _ := strings.Cut(option, "\n")
+			if strings.Contains(expression, ",") {
+				t.Errorf("%s: pprof splits %s at the comma", tt.root, expression)
+			}
+			re := regexp.MustCompile(expression)
+			if !re.MatchString(tt.label) || re.MatchString(tt.other) {
+				t.Errorf("%s: %s does not match only %s", tt.root, expression, tt.label)
+			}
+		}
+	}
+	if all := inNode(t, "profiles.js", script, ""); strings.Contains(all, "-tagfocus") || strings.Count(all, "-tagroot=gmpulse_root") != 2 {
+		t.Errorf("all root spans: %s", all)
+	}
+}

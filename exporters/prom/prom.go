@@ -64,7 +64,7 @@ type Config struct {
 	Selection exporters.Selection
 	// Metrics are the metrics that Describe names to a registry, in which other collectors
 	// must not use their names. The Exporter publishes others too; a pedantic registry
-	// rejects those. Default: the metrics of package sampler.
+	// rejects those. Default: the metrics of the runtime and the host.
 	Metrics []*runtimeinfo.Metric
 	// Logger receives one warning for each metric that is skipped. Default: [slog.Default].
 	Logger *slog.Logger

@@ -98,6 +98,9 @@ func TestCodecEncodesAllFields(t *testing.T) {
 	var n int64
 	fill(reflect.ValueOf(s).Elem(), &n)
 	got := roundTrip(t, s)
+	for i := range s.SpanGroups {
+		s.SpanGroups[i].Durations = nil // a spool does not keep them
+	}
 	want, have := reflect.ValueOf(s).Elem(), reflect.ValueOf(got).Elem()
 	for i := range want.NumField() {
 		if f := want.Type().Field(i); f.IsExported() && !reflect.DeepEqual(have.Field(i).Interface(), want.Field(i).Interface()) {

@@ -302,6 +302,9 @@ func (r *reader) spanGroup() runtimeinfo.SpanGroup {
 	}
 	g.Ended, g.P50, g.P99 = r.uint(), time.Duration(r.int()), time.Duration(r.int())
 	g.TickP50, g.TickP99 = time.Duration(r.int()), time.Duration(r.int())
+	if r.v >= 2 {
+		g.Errors = r.uint()
+	}
 	return g
 }
 

@@ -268,6 +268,8 @@ func (w *writer) spanGroup(g *runtimeinfo.SpanGroup) {
 	w.int(int64(g.P99))
 	w.int(int64(g.TickP50))
 	w.int(int64(g.TickP99))
+	w.uint(g.Errors)
+	// Durations would multiply the size of the record of a service with many names.
 }
 
 func (w *writer) band(b *runtimeinfo.Band) {

@@ -21,7 +21,7 @@ func TestExplosionsGetTheirVerdicts(t *testing.T) {
 		"ramp":       {},
 		"redis-slow": {"verdict  pressure", "main.cachedStock (redis.go:", "under    GET /stock"},
 		"job":        {"verdict  leak", "main.unreadChannel.func1 (kinds.go:", "created  main.unreadChannel (kinds.go:"},
-		"avalanche":  {"leak: ", "net/http.(*persistConn)", "(avalanche.go:", "created under GET /order", "latency p99", "nothing to report"},
+		"avalanche":  {"leak: ", "net/http.(*persistConn)", "(avalanche.go:", "created under GET /order", "latency p99", "nothing to report", "go run ./cmd/gmpulse compare", "no regression beyond 5 %"},
 	}
 	running := map[string]*process{} // concurrently, because they mostly wait
 	for kind := range wants {

@@ -304,20 +304,3 @@ func TestNoHeapProfileWithoutMemory(t *testing.T) {
 		}
 	})
 }
-
-// Notify receives every profile. It is not called again after a panic.
-func TestNotify(t *testing.T) {
-	var got []string
-	p := newProfiler(t, profiler.Config{Notify: func(kind string, _, _ time.Time, data []byte) {
-		got = append(got, kind+" "+string(data))
-		if len(got) == 2 {
-			panic("x")
-		}
-	}})
-	for _, data := range []string{"1", "2", "3"} {
-		p.Store(profiler.Heap, start, []byte(data))
-	}
-	if strings.Join(got, ", ") != "heap 1, heap 2" || len(all(p, profiler.Heap)) != 3 {
-		t.Errorf("%q", got)
-	}
-}

@@ -33,7 +33,6 @@ import (
 	"math/rand/v2"
 	"runtime/pprof"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
@@ -47,7 +46,7 @@ const (
 	MinFor = 100 * time.Millisecond
 	// MaxFor is the maximum of [Config.For].
 	MaxFor = 10 * time.Second
-	// MaxEvery is the maximum of [Config.Every].
+	// MaxEvery bounds [Config.Every].
 	MaxEvery = time.Hour
 
 	defaultFor      = time.Second
@@ -84,10 +83,11 @@ type Config struct {
 	// AgentLabel is the profiler label, with any value, that marks the goroutines of the agent.
 	// Empty means "gmpulse".
 	AgentLabel string
-	// Notify is called with each profile: its kind (cpu, heap or goroutine), the time that it covers, and
-	// the compressed data, which it must not change. It must not block for long, because the next
-	// profile waits for it. The method Enqueue of exporters/otlp/otlpprofiles is one. Nil is allowed.
-	Notify func(kind string, from, to time.Time, data []byte)
+	// Sink, if not nil, receives each profile as soon as it is taken: its kind ("cpu", "heap" or
+	// "goroutine"), the time that it covers, and the compressed protocol buffer, which Sink must not
+	// change. It must return at once, such as Exporter.Enqueue of exporters/otlp/otlpprofiles. After
+	// a panic it is not called again.
+	Sink func(kind string, from, to time.Time, data []byte)
 	// Logger receives one line for each change of state. Nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -120,12 +120,12 @@ type Profiler struct {
 	stopCPU  func()
 
 	history history
-	storing sync.Mutex    // held while a profile is stored; guards diskFails
+	storing sync.Mutex    // held while a profile is stored; guards diskFails and sinkFails
 	opened  chan struct{} // receives a value when an incident opens
 	broken  bool          // goroutine profiles panic; used by repeat only
 	// diskFails reports whether the last profile could not be written to the directory.
-	diskFails   bool
-	notifyFails atomic.Bool // Config.Notify panicked
+	diskFails bool
+	sinkFails bool // Config.Sink has panicked
 
 	mu        sync.Mutex
 	suspended int         // calls of Suspend in effect

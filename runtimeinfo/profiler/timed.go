@@ -97,17 +97,17 @@ func (p *Profiler) count(why missReason) {
 	p.stats.missed[why]++
 }
 
-// store adds a profile to the history.
+// store adds a profile to the history and passes it to the sink.
 func (p *Profiler) store(x *Profile, data []byte) {
 	p.storing.Lock()
 	err := p.history.add(x, data)
 	changed := (err != nil) != p.diskFails
 	p.diskFails = err != nil
+	p.pass(x, data)
 	p.storing.Unlock()
 	p.mu.Lock()
 	p.stats.taken[x.Kind]++
 	p.mu.Unlock()
-	p.notify(x, data)
 	switch {
 	case changed && err != nil:
 		p.config.Logger.Warn("gmpulse: profiles are kept in memory, because the directory is not writable", slog.String("dir", p.config.Dir), slog.Any("error", fmt.Errorf("profiler: %w", err)))
@@ -116,16 +116,17 @@ func (p *Profiler) store(x *Profile, data []byte) {
 	}
 }
 
-// notify calls Config.Notify. It logs an error, which is a panic, once.
-func (p *Profiler) notify(x *Profile, data []byte) {
-	if p.config.Notify == nil || p.notifyFails.Load() {
+// pass calls the sink. The caller holds storing.
+func (p *Profiler) pass(x *Profile, data []byte) {
+	if p.config.Sink == nil || p.sinkFails {
 		return
 	}
 	err := guard.Do(func() error {
-		p.config.Notify(x.Kind.String(), x.From, x.To, data)
+		p.config.Sink(x.Kind.String(), x.From, x.To, data)
 		return nil
 	})
-	if err != nil && !p.notifyFails.Swap(true) {
-		p.config.Logger.Error("gmpulse: Config.Notify of the profiler panicked and is not called again", slog.Any("error", err))
+	if err != nil {
+		p.sinkFails = true
+		p.config.Logger.Error("gmpulse: Config.Sink of the profiler has panicked and is not called again", slog.Any("error", err))
 	}
 }

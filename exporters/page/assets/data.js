@@ -11,7 +11,7 @@ export const patterns = [
   'gmpulse.schedule.duration.*', 'gmpulse.mutex.wait.time', 'gmpulse.tick*', 'gmpulse.host.*', 'gmpulse.repairs',
   'gmpulse.memory.heap_alloc', 'gmpulse.gc.*', 'go.memory.*', 'gmpulse.stw.other.max', 'gmpulse.memory.sys', 'gmpulse.memory.stack_sys',
   'process.*', 'gmpulse.process.*', 'gmpulse.cgroup.*', 'system.cpu.*', 'system.network.io.*', 'gmpulse.system.pressure.*',
-  'gmpulse.exporter.*', 'gmpulse.root_span*', 'gmpulse.leak*', 'band.*',
+  'gmpulse.exporter.*', 'gmpulse.root_span*', 'gmpulse.http_client.*', 'gmpulse.leak*', 'band.*',
 ];
 
 const matches = (key, list) => list.some((p) => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key === p);

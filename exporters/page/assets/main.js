@@ -12,6 +12,8 @@ import {Lanes, Rail} from './lanes.js';
 import {multiples} from './small.js';
 import {Moment} from './moment.js';
 import {table} from './table.js';
+import {CPU} from './cpu.js';
+import {commandDialog} from './profiles.js';
 
 const $ = (id) => document.getElementById(id);
 const data = new Data(), view = new View(data);
@@ -77,7 +79,7 @@ function uptime() {
 
 function toolbar() {
   const shown = view.paused ? 'paused' : state;
-  const looks = [shown, view.zoomed, view.width, data.meta.can_capture, parts?.table.shown, lang(), document.documentElement.dataset.theme].join();
+  const looks = [shown, view.zoomed, view.width, data.meta.can_capture, data.meta.pprof, parts?.table.shown, lang(), document.documentElement.dataset.theme].join();
   if ($('tools').dataset.looks === looks) return; // do not replace buttons under the pointer
   $('tools').dataset.looks = looks;
   const button = (id, path, f, more) => h('button', {class: 'tool', type: 'button', title: t(id), 'aria-label': t(id), onclick: f, ...more}, icon(path));
@@ -94,6 +96,7 @@ function toolbar() {
     ranges,
     button(view.paused ? 'tool.resume' : 'tool.pause', view.paused ? icons.play : icons.pause, () => view.pause(!view.paused)),
     data.meta.can_capture ? button('tool.capture', icons.camera, capture) : '',
+    data.meta.pprof ? button('tool.pprof', icons.flame, () => commandDialog(app)) : '',
     button('tool.table', icons.table, toggleTable, {'aria-pressed': String(parts?.table.shown ?? false)}),
     h('button', {class: 'tool text', type: 'button', lang: lang() === 'en' ? 'zh-CN' : 'en', onclick: () => setLanguage(lang() === 'en' ? 'zh-CN' : 'en')}, t('tool.lang')),
     button('tool.theme', icons.theme, () => {
@@ -109,6 +112,7 @@ function setLanguage(l) {
   choose(l);
   remember('lang', l);
   parts.multiples.build();
+  parts.cpu.again();
   header();
   render();
   moment.draw();
@@ -133,10 +137,14 @@ function verdict() {
   const groups = goroutines.verdicts.filter((g) => !harmless.includes(g.verdict.kind));
   const bands = data.allEpisodes().filter((s) => s.source === 'band' && !s.to);
   const n = data.value(total, data.last);
-  const level = groups.some((g) => g.verdict.suspect) ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
+  const lost = data.events.findLast((e) => e.name.startsWith('http.client.body_lost.')), unclosed = lost && !lost.name.endsWith('closed') && lost.attrs;
+  const suspect = groups.some((g) => g.verdict.suspect), level = suspect || unclosed ? 'alarm' : groups.length || bands.length ? 'warn' : 'calm';
   const growing = goroutines.verdicts.filter((g) => g.verdict.kind === 'growing');
   let line, episode;
-  if (groups.length) {
+  if (unclosed && !suspect) {
+    episode = {from: data.events.findLast((e) => e.name === 'http.client.body_lost.opened' && e.attrs.site === unclosed.site)?.t ?? lost.t, to: 0};
+    line = fill(t('verdict.unclosed'), {kind: h('b', {class: 'kind'}, t('kind.unclosed')), n: h('b', {}, count(unclosed.lost)), place: h('code', {title: unclosed.hint}, unclosed.site), root: h('b', {}, unclosed['span.name'] || t('answer.norequest'))});
+  } else if (groups.length) {
     const g = groups[0], root = g.roots?.find((r) => r.name);
     episode = data.allEpisodes().findLast((s) => s.source === 'goroutines' && s.subject === g.site) || {from: g.verdict.since, to: 0};
     line = [
@@ -155,7 +163,7 @@ function verdict() {
   } else {
     line = fill(t('verdict.calm'), {n: h('b', {}, count(n))});
   }
-  const more = groups.length + bands.length - 1;
+  const more = groups.length + bands.length + (unclosed ? 1 : 0) - 1;
   const text = line.map((x) => x.textContent ?? x).join('') + level + lang() + more;
   if (el.dataset.text === text) return; // screen readers announce each replacement
   el.dataset.text = text;
@@ -203,6 +211,7 @@ function render() {
     parts.hero.legend();
     parts.multiples.legend();
     parts.table.update();
+    parts.cpu.update();
     parts.lanesTitle.replaceChildren(t('lanes.title'));
     verdict();
     toolbar();
@@ -223,6 +232,7 @@ function selection() {
   for (const p of plots()) if (p.u) p.selection();
   parts.lanes.selection();
   parts.rail.selection();
+  if (!view.dragging) parts.cpu.update();
 }
 
 /** slider updates the ARIA slider that makes the timeline accessible. */
@@ -244,10 +254,10 @@ function build() {
   const lanes = new Lanes(view), rail = new Rail(view);
   const top = hero(view);
   const control = h('div', {class: 'timeline', tabindex: '0', role: 'slider', 'aria-valuenow': '0'});
-  parts = {hero: top, lanes, rail, lanesTitle, multiples: multiples(view), table: table(view), slider: control};
+  parts = {hero: top, lanes, rail, lanesTitle, multiples: multiples(view), table: table(view), cpu: new CPU(view, app), slider: control};
   top.el.append(lanesTitle, lanes.el, rail.el, control);
   parts.multiples.build();
-  $('charts').replaceChildren(top.el, parts.table.el, parts.multiples.el);
+  $('charts').replaceChildren(top.el, parts.cpu.el, parts.table.el, parts.multiples.el);
   const at = (x) => [...document.querySelectorAll('.hero .over')].find((o) => o === x);
   top.el.addEventListener('pointerdown', (e) => { if (at(e.target)) control.focus({preventScroll: true}); });
 }
@@ -330,11 +340,14 @@ async function load() {
   render();
 }
 
+/** app is what the parts of the page need of it. */
+const app = {data, say, dialog, permalink, jump, zoomTo, capture};
+
 async function start() {
   choose(fragment().get('lang') || new URLSearchParams(location.search).get('lang'));
   setTheme(fragment().get('theme') || 'auto');
   build();
-  moment = new Moment(view, {data, say, dialog, permalink, jump, zoomTo, capture});
+  moment = new Moment(view, app);
   view.addEventListener('view', render);
   view.addEventListener('cursor', cursor);
   view.addEventListener('drag', selection);

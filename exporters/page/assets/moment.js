@@ -6,14 +6,7 @@ import {h, icon, icons, fill} from './dom.js';
 import {t, hint, evidence, signal} from './i18n.js';
 import {api, fileURL} from './net.js';
 import {value, count, seconds, clock, span, func, file} from './format.js';
-import {Flame} from './flame.js';
-
-const copyButton = (text, say) => h('button', {
-  class: 'tool tiny', type: 'button', title: t('copy'), 'aria-label': t('copy'),
-  onclick: () => navigator.clipboard?.writeText(text).then(() => say(t('copied')), () => say(text)),
-}, icon(icons.copy));
-
-const command = (text, say) => h('div', {class: 'command'}, h('code', {}, text), copyButton(text, say));
+import {copyButton, command, flameDialog} from './profiles.js';
 
 export class Moment {
   constructor(view, app) {
@@ -71,7 +64,7 @@ export class Moment {
     const open = [...this.el.querySelectorAll('details[open][data-id]')].map((d) => d.dataset.id);
     this.el.setAttribute('aria-label', t('moment.title'));
     this.el.replaceChildren(this.head(m), ...[
-      this.answers(m), this.groups(m), this.changes(m), this.spans(m), this.happened(m), this.evidence(m),
+      this.answers(m), this.profiles(m), this.groups(m), this.changes(m), this.spans(m), this.happened(m), this.evidence(m),
     ].filter(Boolean));
     for (const id of open) this.el.querySelector(`details[data-id="${CSS.escape(id)}"]`)?.setAttribute('open', '');
     this.el.scrollTop = kept;
@@ -97,6 +90,20 @@ export class Moment {
     if (!list.length && !bands.length) return h('section', {}, h('p', {class: 'answer calm'}, t('moment.nothing')));
     return h('section', {}, ...list.map((g) => this.answer(g)), ...bands.map((s) => h('article', {class: 'answer band'},
       h('p', {}, ...fill(t('moment.band'), {signal: h('b', {}, signal(s.subject)), value: h('b', {}, value(s.peak, s.unit)), expected: value(s.expected, s.unit), time: clock(s.from)})))));
+  }
+
+  /** profiles returns buttons that compare profiles with those of the last healthy hour. */
+  profiles(m) {
+    if (!this.app.data.meta.profiles) return null;
+    return h('section', {class: 'compare'}, h('h3', {}, t('flame.healthy')), ...['cpu', 'heap', 'goroutine'].map((k) => this.compare(k, m.from, m.to, t('profile.' + k))));
+  }
+
+  compare(kind, from, to, text) {
+    if (kind === 'cpu' && !this.app.data.meta.cpu) return null;
+    from = Math.min(from, to - 60e3); // CPU profiles are taken twice a minute
+    const title = t('flame.difference', {kind: t('profile.' + kind)});
+    return h('button', {class: text ? 'link' : 'tool tiny', type: 'button', 'data-id': `compare-${kind}-${to}`, title, 'aria-label': title,
+      onclick: () => flameDialog(this.app, {history: kind, from: Math.round(from), to: Math.round(to), base: 'healthy'}, title)}, icon(icons.compare), text || '');
   }
 
   answer(g) {
@@ -152,7 +159,7 @@ export class Moment {
             g.roots?.some((r) => r.name) ? h('div', {class: 'quiet under'}, t('groups.under', {roots: g.roots.filter((r) => r.name).slice(0, 2).map((r) => `${r.name} (${count(r.count)})`).join(', ')})) : null),
           h('td', {class: 'num'}, count(g.before)), h('td', {class: 'num'}, count(g.count)),
           h('td', {class: 'num growth'}, (g.count > g.before ? '+' : '') + count(g.count - g.before), h('i', {class: 'growbar ' + (g.count >= g.before ? 'up' : ''), style: {width: Math.abs(g.count - g.before) / most * 100 + '%'}}))))))),
-      this.app.data.meta.goroutines ? h('button', {class: 'link', type: 'button', 'data-id': 'flame-now', onclick: () => this.flame({}, t('flame.now'))}, icon(icons.flame), t('flame.open')) : null);
+      this.app.data.meta.goroutines ? h('button', {class: 'link', type: 'button', 'data-id': 'flame-now', onclick: () => flameDialog(this.app, {}, t('flame.now'))}, icon(icons.flame), t('flame.open')) : null);
   }
 
   changes(m) {
@@ -195,34 +202,12 @@ export class Moment {
 
   file(b, f) {
     const local = `${b.id}-${f.name}`;
+    const kind = this.app.data.meta.profiles && f.kind === 'profile' && /^(cpu|heap|goroutine)\.pb/.exec(f.name)?.[1];
     return h('div', {class: 'file'},
       h('div', {class: 'file-line'}, h('code', {}, f.name), h('span', {class: 'quiet'}, value(f.size, 'By')),
-        f.kind === 'profile' ? h('button', {class: 'tool tiny', type: 'button', 'data-id': 'flame-' + local, title: t('flame.show'), 'aria-label': t('flame.show') + ' ' + f.name, onclick: () => this.flame({id: b.id, file: f.name}, f.name)}, icon(icons.flame)) : null,
+        f.kind === 'profile' ? h('button', {class: 'tool tiny', type: 'button', 'data-id': 'flame-' + local, title: t('flame.show'), 'aria-label': t('flame.show') + ' ' + f.name, onclick: () => flameDialog(this.app, {id: b.id, file: f.name}, f.name)}, icon(icons.flame)) : null,
+        kind ? this.compare(kind, b.t - 60e3, b.t + 60e3) : null,
         h('a', {class: 'tool tiny', href: fileURL(b.id, f.name), download: local, title: t('download'), 'aria-label': t('download') + ' ' + f.name}, icon(icons.down))),
       f.tool ? command(f.tool + local, this.app.say) : null);
-  }
-
-  /** flame opens the flame graph of a profile, or without an id of the current goroutines. */
-  async flame(query, title) {
-    const box = h('div', {class: 'flame-body'}, h('p', {class: 'quiet'}, t('loading')));
-    this.app.dialog(title, box);
-    const show = async (more) => {
-      try {
-        const f = await api('flame?' + new URLSearchParams({...query, ...more}));
-        const flame = new Flame(f);
-        const choose = (name, options, label) => options?.length > 1 || name === 'label' && options?.length ? h('label', {}, label, ' ', h('select', {
-          onchange: (e) => show({...more, [name]: e.target.value}),
-        }, ...(name === 'label' ? [h('option', {value: ''}, '–')] : []), ...options.map((o, i) => {
-          const v = name === 'label' ? o : String(i);
-          return h('option', {value: v, selected: name === 'label' ? more.label === o : f.type === o}, o);
-        }))) : null;
-        box.replaceChildren(h('div', {class: 'flame-choices'}, choose('sample', f.types, t('flame.type')), choose('label', f.labels, t('flame.by'))), flame.el, flame.table());
-        flame.draw();
-        flame.canvas.focus();
-      } catch (e) {
-        box.replaceChildren(h('p', {class: 'quiet'}, t('failed', {error: e.message})));
-      }
-    };
-    await show({});
   }
 }

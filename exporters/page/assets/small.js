@@ -25,6 +25,7 @@ const sections = [
     {id: 'rate', unit: '', rate: true, lines: [line('started', 'gmpulse.root_spans.started', C.a, {fill: true}), line('ended', 'gmpulse.root_spans.ended', C.b)]},
     {id: 'flight', unit: '', lines: [line('active', 'gmpulse.root_span.active{*', C.a, {fill: true})]},
     {id: 'oldest', unit: 's', lines: [line('age', 'gmpulse.root_span.oldest_age{*', C.b, {max: true})]},
+    {id: 'bodies', unit: '', lines: [line('openbodies', 'gmpulse.http_client.open_bodies{*', C.a, {fill: true}), line('lostbodies', 'gmpulse.http_client.lost_bodies{*', C.b)]},
   ]},
   {id: 'memory', cards: [
     {id: 'heap', unit: 'By', signal: 'memory.heap_live', lines: [line('alloc', 'gmpulse.memory.heap_alloc', C.a, {fill: true}), line('live', 'gmpulse.gc.heap_live', C.c), limit('goal', 'go.memory.gc.goal')]},

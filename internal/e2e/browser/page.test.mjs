@@ -6,6 +6,7 @@ import {test, before, after} from 'node:test';
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {execFileSync} from 'node:child_process';
 import {chromium} from 'playwright-core';
 
 const {CALM, LEAK, CHROMIUM, SHOTS} = process.env;
@@ -236,6 +237,135 @@ test('a drag selects a range, and the link restores it', async (t) => {
   assert.equal(await again.page.locator('.moment-head .quiet').innerText(), range);
   const zip = await page.request.get(CALM + await page.locator('.moment a[download]').first().getAttribute('href'));
   assert.equal(zip.headers()['content-type'], 'application/zip');
+});
+
+test('a copied command profiles one root span', async (t) => {
+  const {page} = await open(t, LEAK, {permissions: ['clipboard-read', 'clipboard-write']});
+  await until('requests', async () => (await page.locator('.lanes .lane-label').count()) > 0);
+  await page.getByRole('button', {name: 'Commands for go tool pprof'}).click();
+  const commands = page.locator('dialog .command code');
+  assert.match(await commands.first().innerText(), /^go tool pprof -http=: 'http:\/\/127\.0\.0\.1:\d+\/debug\/gmpulse\/pprof\/profile\?seconds=30'$/);
+  for (const word of ['-tagroot=gmpulse_root', '-diff_base=before.pb.gz', 'go tool trace']) assert.ok((await commands.allInnerTexts()).some((c) => c.includes(word)), word);
+  await page.locator('dialog select').selectOption('GET /checkout');
+  await page.locator('dialog .command').filter({hasText: 'pprof/goroutine'}).getByRole('button').click();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  const top = execFileSync('sh', ['-c', copied.replace('-http=:', '-top')], {encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore']});
+  assert.match(top, /tagfocus=gmpulse_root=\^GET \/checkout\$/);
+  assert.match(top, /main\.unreadChannel/);
+  if (SHOTS) await page.screenshot({path: SHOTS + '/commands.png'});
+});
+
+/** withProfiles replaces the answers on profiles of the past: those of this process have no known values. */
+const withProfiles = (asked = []) => async (page) => {
+  const f = (n, v, b, c = []) => ({n, v: v * 1e7, b: b * 1e7, c});
+  const difference = {
+    type: 'cpu', unit: 'nanoseconds', types: ['samples', 'cpu'], total: 1000e7, base_total: 800e7, base_from: 1, base_to: Date.now() - 4e5,
+    names: ['all', 'main.grew', 'main.shrank', 'main.same', 'main.appeared', 'main.vanished'],
+    tree: f(0, 1000, 800, [f(1, 600, 300), f(2, 150, 250), f(3, 200, 200), f(4, 50, 0), f(5, 0, 50)]),
+  };
+  const answers = {
+    meta: async (route) => { const response = await route.fetch(); await route.fulfill({response, json: {...await response.json(), cpu: true, profiles: true}}); },
+    cpu: (route, q) => route.fulfill({json: {every_seconds: 30, profile_seconds: 1, from: q.from, to: q.to, profiles: 10, missed: 2, total_seconds: 20, observed_seconds: 0.7,
+      roots: [{root: 'GET /cart', seconds: 6, error: 0.5, samples: 21}, {root: 'POST /pay', seconds: 10, error: 0.25, samples: 35}, {root: 'other', seconds: 0.5, error: 0.1, samples: 2}],
+      unowned_seconds: 1.5, agent_seconds: 0.1, runtime_seconds: 2}}),
+    profiles: (route) => route.fulfill({json: {kinds: ['cpu', 'heap', 'goroutine'].map((kind) => ({kind, profiles: [{from: 1, to: 2, bytes: 3}]})), bytes: 1, max_bytes: 2}}),
+    flame: (route, q) => {
+      if (q.root === 'POST /pay' && q.base) return route.fulfill({status: 404, json: {error: 'no healthy hour before'}});
+      const {base_total, base_from, base_to, ...plain} = difference;
+      return route.fulfill({json: q.base ? difference : plain});
+    },
+  };
+  for (const [path, answer] of Object.entries(answers)) {
+    await page.route(new RegExp(`/api/v1/${path}(\\?|$)`), (route) => {
+      const q = Object.fromEntries(new URL(route.request().url()).searchParams);
+      if (path === 'flame' && !q.history) return route.continue();
+      asked.push({path, ...q});
+      return answer(route, q);
+    });
+  }
+};
+
+test('CPU by root span: a table, and a flame graph of one root span', async (t) => {
+  const asked = [], {page, requests} = await open(t, CALM, {prepare: withProfiles(asked)});
+  const rows = page.locator('.cpu tbody tr');
+  await rows.first().waitFor();
+  const text = (await rows.allInnerTexts()).map((r) => r.replace(/\s+/g, ' ').trim());
+  assert.match(text[0], /^POST \/pay 10 s ± 250 ms 50 % 35$/, 'the most first');
+  assert.match(text[1], /^GET \/cart 6 s ± 500 ms 30 % 21$/);
+  assert.match(text[2], /^other root spans 500 ms/);
+  assert.match(text[3], /^no span \(100 ms of it gmpulse\) 1\.5 s 7\.5 %$/);
+  assert.match(text[4], /^Go runtime: GC, scheduler 2 s 10 %$/);
+  assert.match(await page.locator('.cpu').innerText(), /10 profiles of 1 s, one every 30 s, which cover 3\.5 % .*2 were missed/s);
+  await page.locator('[role=slider]').focus();
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.moment section');
+  const {from, to} = Object.fromEntries(new URL(requests.findLast((r) => r.includes('api/v1/moment?'))).searchParams);
+  await until('the table has the selected time', () => asked.some((a) => a.path === 'cpu' && a.from === from && a.to === to));
+  await page.locator('.cpu').getByRole('button', {name: 'GET /cart'}).click();
+  await page.waitForSelector('dialog canvas.flame');
+  const flame = asked.findLast((a) => a.path === 'flame');
+  assert.deepEqual([flame.history, flame.root, flame.base], ['cpu', 'GET /cart', undefined]);
+  assert.deepEqual([flame.from, flame.to], [from, to], 'the selected time');
+  await page.locator('dialog').getByLabel('Root span').selectOption('');
+  await until('the whole process', () => asked.findLast((a) => a.path === 'flame').root === undefined);
+  await page.locator('dialog').getByLabel('Profile').selectOption('heap');
+  await until('the heap', () => asked.findLast((a) => a.path === 'flame').history === 'heap');
+});
+
+test('without profiles in a duty cycle there is no table, and without pprof/ no commands', async (t) => {
+  const prepare = (page) => page.route('**/api/v1/meta', async (route) => { const response = await route.fetch(); await route.fulfill({response, json: {...await response.json(), cpu: false, pprof: false, profiles: false}}); });
+  const {page, requests} = await open(t, CALM, {prepare});
+  await page.waitForSelector('figure.small canvas');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.moment section');
+  assert.equal(await page.locator('.cpu:visible, .compare').count(), 0);
+  assert.equal(await page.getByRole('button', {name: 'Commands for go tool pprof'}).count(), 0);
+  assert.ok(!requests.some((r) => /api\/v1\/(cpu|profiles)/.test(r)), 'no request for what is off');
+});
+
+for (const [name, options] of Object.entries({'light': {}, 'dark, Chinese': {colorScheme: 'dark', locale: 'zh-CN'}, 'narrow': {viewport: {width: 390, height: 844}}})) {
+  test(`a difference of profiles shows what grew and shrank: ${name}`, async (t) => {
+    const asked = [], {page} = await open(t, CALM, {prepare: withProfiles(asked), ignore: /willReadFrequently/, ...options});
+    await page.keyboard.press('Enter');
+    await page.locator('.moment .compare button').first().click();
+    await page.waitForSelector('dialog .flame-key');
+    const query = asked.findLast((a) => a.path === 'flame');
+    assert.deepEqual([query.history, query.base], ['cpu', 'healthy']);
+    // The colour in the middle of a frame's bottom line, where no text is. row is from the top, x a part of the width.
+    const colour = (row, x) => page.evaluate(([row, x]) => {
+      const c = document.querySelector('canvas.flame'), scale = devicePixelRatio;
+      return [...c.getContext('2d').getImageData(Math.round(x * c.width), Math.round((row * 20 + 17) * scale), 1, 1).data].slice(0, 3);
+    }, [row, x]);
+    const [grew, shrank, same, appeared] = [await colour(1, 0.3), await colour(1, 0.68), await colour(1, 0.85), await colour(1, 0.97)];
+    assert.ok(grew[0] > grew[2] + 60, `grew: ${grew}`);
+    assert.ok(shrank[2] > shrank[0] + 60, `shrank: ${shrank}`);
+    assert.ok(Math.max(...same) - Math.min(...same) < 20, `same: ${same}`);
+    assert.ok(appeared[0] > appeared[2] + 20 && appeared[2] > grew[2] + 10, `appeared, a smaller change: ${appeared}`);
+    await page.locator('canvas.flame').focus();
+    await page.keyboard.press('ArrowDown');
+    assert.match(await page.locator('.flame-note').innerText(), /^main\.grew 3 s → 6 s · 60\.0 % · \+100 %$/);
+    await page.locator('dialog summary').click();
+    const rows = (await page.locator('dialog table tbody tr').allInnerTexts()).map((r) => r.replace(/\s+/g, ' '));
+    assert.deepEqual(rows.slice(0, 2), ['main.grew 3 s 6 s +3 s +100 %', 'main.shrank 2.5 s 1.5 s −1 s −40 %']);
+    assert.ok(rows.some((r) => /^main\.vanished 500 ms 0 s −500 ms −100 %$/.test(r)), rows.join('; '));
+    assert.deepEqual(await tooWide(page), []);
+    if (SHOTS) await page.screenshot({path: `${SHOTS}/difference-${name.replace(/\W+/g, '-')}.png`});
+    await page.evaluate(axe);
+    assert.deepEqual(await page.evaluate(async () => (await window.axe.run(document)).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).slice(0, 3).join(' | ')}`)), []);
+    const before = page.locator('.flame-box input[type=checkbox]');
+    await before.check(); // now the vanished function has a width: the last 50 of 800
+    await until('the vanished function', async () => { const [r, , b] = await colour(1, 0.97); return b > r + 20; });
+  });
+}
+
+test('a difference that cannot be shown says why, and the choices remain', async (t) => {
+  const {page} = await open(t, CALM, {prepare: withProfiles(), ignore: /404/});
+  await page.locator('.cpu').getByRole('button', {name: 'POST /pay'}).click();
+  await page.waitForSelector('dialog canvas.flame');
+  await page.locator('dialog').getByLabel('Compared with the last healthy hour').check();
+  await page.getByText('no healthy hour before').waitFor();
+  await page.locator('dialog').getByLabel('Compared with the last healthy hour').uncheck();
+  await page.waitForSelector('dialog canvas.flame');
 });
 
 for (const [name, options] of Object.entries({
