@@ -56,6 +56,9 @@ func parseMounts(text string) []mount {
 			continue
 		}
 		m := mount{root: unescape.Replace(left[3]), point: unescape.Replace(left[4])}
+		if !path.IsAbs(m.point) { // would be a path below the working directory
+			continue
+		}
 		switch right[0] {
 		case "cgroup":
 			m.controllers = strings.Split(right[2], ",")

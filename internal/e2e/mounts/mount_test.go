@@ -19,6 +19,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/adaptor"
+	"github.com/google/pprof/profile"
 	"github.com/labstack/echo/v5"
 
 	"github.com/gmpulse/gmpulse/exporters/page"
@@ -118,8 +119,27 @@ func TestPageWorksInFrameworks(t *testing.T) {
 			if r, body := get(t, root+"api/v1/captures", own); r.StatusCode != http.StatusOK || !strings.Contains(body, `"id"`) {
 				t.Errorf("our own POST: %d %s", r.StatusCode, body)
 			}
+			profiles(t, root)
 			stream(t, e, root)
 		})
+	}
+}
+
+// profiles checks that profiles are complete, also those that take longer than the server's WriteTimeout.
+func profiles(t *testing.T, root string) {
+	t.Helper()
+	for _, name := range []string{"goroutine", "heap?seconds=1.2", "profile?seconds=1.2"} {
+		r, body := get(t, root+"pprof/"+name, nil)
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", name, r.StatusCode, body)
+			continue
+		}
+		if p, err := profile.ParseData([]byte(body)); err != nil || len(p.SampleType) == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if r, body := get(t, root+"pprof/", nil); r.StatusCode != http.StatusOK || !strings.Contains(body, root+"pprof/profile?seconds=30") {
+		t.Errorf("the index: %d without the address %s", r.StatusCode, root)
 	}
 }
 
