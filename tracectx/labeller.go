@@ -58,7 +58,7 @@ func (l *labeller) begin(b *beginning, e *epochLabels, s *slot) (set, before con
 	if root != "" {
 		var distance uint32
 		active, distance = l.table.labelled(markOf(uintptr(now)), s.stack, l.variantOf(now, root))
-		mayDepend := root == e.value || b.isInternal() // else same has no effect
+		mayDepend := root == e.value || b.isInternal()                                          // else same has no effect
 		same = distance < nearby || distance < maxReach && mayDepend && distance < stackReach() // walks the stack: a microsecond
 		// Roots of one name and epoch share label sets. An active root on another
 		// goroutine does not tell whether a root that ended left these labels here.
