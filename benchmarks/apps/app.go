@@ -6,12 +6,12 @@ import "os"
 
 // app is an application whose cost is measured.
 type app struct {
-	name    string
-	unit    string  // what the load sends
-	rate    float64 // units a second to each of two servers: about a quarter of a core
-	workers int     // of the load, each with its own period
-	spans   bool    // there is a library that makes spans of the units
-	needs   func() error
+	name     string
+	unit     string  // what the load sends
+	rate     float64 // units a second to each of two servers: about a quarter of a core
+	workers  int     // of the load, each with its own period
+	spans    bool    // there is a library that makes spans of the units
+	database bool    // it needs PostgreSQL
 	// serve starts the application in this process and returns its address. It serves until the
 	// process ends.
 	serve func(c config) (address string, err error)
@@ -30,7 +30,7 @@ type config struct {
 
 func apps() []app {
 	return []app{
-		{name: "Gin, gorm on PostgreSQL, go-redis", unit: "request", rate: 400, workers: 16, spans: true, needs: postgresInstalled, serve: serveGin, dial: dialHTTP},
+		{name: "Gin, gorm on PostgreSQL, go-redis", unit: "request", rate: 400, workers: 16, spans: true, database: true, serve: serveGin, dial: dialHTTP},
 		{name: "grpc-go, unary", unit: "request", rate: 3000, workers: 16, spans: true, serve: serveGRPC, dial: dialGRPC},
 		{name: "NATS server, two subscribers", unit: "message", rate: 40_000, workers: 8, serve: serveNATS, dial: dialNATS},
 	}

@@ -24,7 +24,6 @@ type plan struct {
 type side struct {
 	*process
 	load *load
-	on   bool
 }
 
 // block is what a side used for each unit in a block.
@@ -68,8 +67,8 @@ func compare(a app, c config, p plan) (r result, err error) {
 				return r, err
 			}
 			log += math.Log(blocks[on].cpu/blocks[1-on].cpu) / 2
-			r.on.add(blocks[on])
-			r.off.add(blocks[1-on])
+			r.on = r.on.plus(blocks[on])
+			r.off = r.off.plus(blocks[1-on])
 		}
 		logs = append(logs, log)
 		r.ratio = ratioInterval(logs)
@@ -101,28 +100,17 @@ func (s *side) stop() error {
 
 // measure returns a block of each side, with the agent on in one of them.
 func measure(sides [2]*side, on int, p plan) (blocks [2]block, err error) {
-	for i, s := range sides {
-		command := "off"
-		if i == on {
-			command = "on"
-		}
-		if _, err := s.do(command); err != nil {
-			return blocks, err
-		}
+	commands := [2]string{"off", "off"}
+	commands[on] = "on"
+	if err := doBoth(sides, commands); err != nil {
+		return blocks, err
 	}
 	time.Sleep(p.settle)
 	if p.record {
-		defer func() {
-			for _, s := range sides {
-				_, stopped := s.do("profiled")
-				err = errors.Join(err, stopped)
-			}
-		}()
-		for _, s := range sides {
-			if _, err := s.do("profile"); err != nil {
-				return blocks, err
-			}
+		if err := doBoth(sides, [2]string{"profile", "profile"}); err != nil {
+			return blocks, err
 		}
+		defer func() { err = errors.Join(err, doBoth(sides, [2]string{"profiled", "profiled"})) }()
 	}
 	var before, after [2]reading
 	var units [2]uint64
@@ -147,6 +135,16 @@ func measure(sides [2]*side, on int, p plan) (blocks [2]block, err error) {
 	return blocks, nil
 }
 
+// doBoth sends a command to each side.
+func doBoth(sides [2]*side, commands [2]string) error {
+	var errs []error
+	for i, s := range sides {
+		_, err := s.do(commands[i])
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 func blockOf(before, after reading, units uint64, took time.Duration) block {
 	cpu, n := after.CPU-before.CPU, float64(units)
 	return block{
@@ -157,11 +155,8 @@ func blockOf(before, after reading, units uint64, took time.Duration) block {
 	}
 }
 
-func (b *block) add(c block) {
-	b.cpu += c.cpu
-	b.bytes += c.bytes
-	b.collections += c.collections
-	b.core += c.core
+func (b block) plus(c block) block {
+	return block{b.cpu + c.cpu, b.bytes + c.bytes, b.collections + c.collections, b.core + c.core}
 }
 
 func (b block) times(f float64) block {

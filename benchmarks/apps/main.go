@@ -73,45 +73,42 @@ func run(only string, p plan) error {
 	fmt.Printf("%s, %s/%s, %d CPUs, %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
 	fmt.Println("| application | CPU of a unit | of a core | with the agent, × without | 95 % interval | pairs | more bytes allocated | collections |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- |")
-	for _, a := range apps() {
-		for _, r := range rowsOf(a) {
-			if !match.MatchString(r.name) {
+	for _, r := range rows() {
+		if !match.MatchString(r.name) {
+			continue
+		}
+		r.config.Redis = cache.Addr()
+		if r.app.database {
+			if err := postgresInstalled(); err != nil {
+				fmt.Fprintf(os.Stderr, "apps: no row of %s: %v\n", r.name, err)
 				continue
 			}
-			r.config.Redis = cache.Addr()
-			if a.needs != nil {
-				if err := a.needs(); err != nil {
-					fmt.Fprintf(os.Stderr, "apps: no row of %s: %v\n", r.name, err)
-					continue
-				}
-				if r.config.Postgres, err = databases.url(); err != nil {
-					return err
-				}
+			if r.config.Postgres, err = databases.url(); err != nil {
+				return err
 			}
-			result, err := compare(a, r.config, p)
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			result.print(r.name, a.unit)
 		}
+		result, err := compare(r.app, r.config, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		result.print(r.name, r.app.unit)
 	}
 	return nil
 }
 
+// row is a comparison of an application.
 type row struct {
 	name   string
+	app    app
 	config config
 }
 
-// rowsOf returns the comparisons of an application.
-func rowsOf(a app) []row {
-	rows := []row{
-		{a.name, config{}},
-		{a.name + ": without the agent, twice", config{Idle: true}},
-	}
-	if a.spans {
-		rows[1].config.Spans = true
-		rows = append([]row{{a.name + ", with spans", config{Spans: true}}}, rows...)
+func rows() (rows []row) {
+	for _, a := range apps() {
+		if a.spans {
+			rows = append(rows, row{a.name + ", with spans", a, config{Spans: true}})
+		}
+		rows = append(rows, row{a.name, a, config{}}, row{a.name + ": without the agent, twice", a, config{Spans: a.spans, Idle: true}})
 	}
 	return rows
 }

@@ -16,9 +16,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gmpulse/gmpulse/agent"
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/agent"
 )
 
 // reading is what a server process has used since its start.
