@@ -103,9 +103,10 @@ func (f *compareFlags) read(ctx context.Context, p printer, sources []string) ([
 	}
 	for i, source := range sources {
 		if isAddress(source) {
+			f.announce(p, source)
 			wg.Go(func() {
 				sides[i] = &compare.Recording{Source: source}
-				errs[i] = f.watch(ctx, p, source, func(r map[string]any) error {
+				errs[i] = f.watch(ctx, source, func(r map[string]any) error {
 					sides[i].Add(r)
 					return nil
 				})
@@ -127,7 +128,8 @@ func record(ctx context.Context, f *compareFlags, p printer, address string) err
 	}
 	lines := json.NewEncoder(p.out)
 	lines.SetEscapeHTML(false)
-	return f.watch(ctx, p, address, func(r map[string]any) error { return lines.Encode(r) })
+	f.announce(p, address)
+	return f.watch(ctx, address, func(r map[string]any) error { return lines.Encode(r) })
 }
 
 // Times of watching a page.
@@ -136,13 +138,17 @@ const (
 	watchSilent = 10 * time.Second       // until a page that does not answer is an error; the service may just be starting
 )
 
+// announce prints that a page is watched.
+func (f *compareFlags) announce(p printer, address string) {
+	fmt.Fprintln(p.progress, plain(fmt.Sprintf("gmpulse: watching %s for %v", address, f.length)))
+}
+
 // watch passes each new record of a page to each, until -for has passed or ctx is done.
-func (f *compareFlags) watch(ctx context.Context, p printer, address string, each func(map[string]any) error) error {
+func (f *compareFlags) watch(ctx context.Context, address string, each func(map[string]any) error) error {
 	pages, err := f.pages([]string{address})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(p.progress, plain(fmt.Sprintf("gmpulse: watching %s for %v", address, f.length)))
 	ctx, cancel := context.WithTimeout(ctx, f.length)
 	defer cancel()
 	w := watcher{read: pages[0].record, each: each}
