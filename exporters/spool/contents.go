@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,11 +39,18 @@ func (s *store) load(now time.Time, maxAge time.Duration) (*contents, error) {
 			}
 			return nil
 		})
-		count = tx.Bucket(recordsBucket()).Sequence()
-		return tx.Bucket(recordsBucket()).ForEach(func(k, v []byte) error {
+		records := tx.Bucket(recordsBucket())
+		count = records.Sequence()
+		var last []byte
+		return records.ForEach(func(k, v []byte) error {
 			if len(k) != 8 {
 				return fmt.Errorf("%w: a key of %d bytes", errDamaged, len(k))
 			}
+			// bbolt's binary search needs ascending keys in leaves and branches.
+			if bytes.Compare(k, last) <= 0 || records.Get(k) == nil {
+				return fmt.Errorf("%w: key %x is out of order", errDamaged, k)
+			}
+			last = k
 			c.add(binary.BigEndian.Uint64(k), v, now, maxAge)
 			return nil
 		})
