@@ -30,16 +30,12 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	live "github.com/gmpulse/gmpulse/exporters/page"
 	"github.com/gmpulse/gmpulse/exporters/prom"
-	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
-func TestMain(m *testing.M) {
-	forward.SilenceClient()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lines is the output of a logger.
 type lines struct {

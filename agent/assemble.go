@@ -138,7 +138,7 @@ func (a *Agent) attachFirst(tp trace.TracerProvider) {
 
 func newDetector(s *settings, p *tracectx.Processor) *goroutines.Detector {
 	c := goroutines.DetectorConfig{
-		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel, AgentLabel: engine.ProfilerLabel},
+		Survey:   goroutines.SurveyConfig{RootLabel: tracectx.RootLabel, EpochLabel: tracectx.EpochLabel},
 		Origin:   p.Origin,
 		Accepted: acceptedConnections,
 		Logger:   s.logger,

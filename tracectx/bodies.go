@@ -42,7 +42,7 @@ type bodyPair struct {
 	bodyKey
 
 	open, lost int
-	lostHTTP1  int // of lost, those of responses of HTTP/1
+	lostHTTP1  int // the part of lost in responses of HTTP/1
 	// ages has the numbers of open bodies by the time of their response, oldest first. The first
 	// one is not empty, unless it is the only one.
 	ages []bodyAge

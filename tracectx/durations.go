@@ -22,8 +22,8 @@ const (
 	// negligible is the count below which a faded count becomes zero, long before it
 	// is a subnormal number, on which arithmetic is slow.
 	negligible = 1e-9
-	// sharedFor is the time for which snapshots share a histogram. Whoever keeps fifteen minutes of
-	// them, as package evidence does, would otherwise keep a histogram for each second and name.
+	// sharedFor is the time for which snapshots share a histogram. Package evidence, which keeps fifteen
+	// minutes of snapshots, would otherwise keep a histogram for each second and name.
 	sharedFor = 5 * time.Second
 )
 

@@ -203,7 +203,7 @@ func TestLabelledByVariant(t *testing.T) {
 	}
 }
 
-// The distance is that of the nearest start above, and 0 for one that is a little below.
+// The distance is measured to the nearest start above, and is 0 for a start that is a little below.
 func TestLabelledDistance(t *testing.T) {
 	names := newNames(1)
 	table := newTable(2048, false, names, &clock{})

@@ -23,12 +23,12 @@ import (
 // HTTP/1 are lost at a line, each of which holds a connection. A body that is being read, such
 // as a stream or a long poll, is never lost, however long it is open.
 //
-// The root span is that of the request's context or else of the calling goroutine, by the label
-// [RootLabel]. The line is the first frame of the main module above http.Client; if there is
+// The root span is found by the label [RootLabel], in the request's context or else on the calling
+// goroutine. The line is the first frame of the main module above http.Client; if there is
 // none, the first frame of another module. At most 50 pairs of root span and line are counted
 // separately, the others as "other", and at most 16,384 open bodies.
 //
-// Responses without a body (http.NoBody), and those whose body is also an io.Writer (101
+// Responses without a body (http.NoBody), and responses whose body is also an io.Writer (101
 // Switching Protocols), pass unchanged. Of other responses the client gets a copy with another
 // Body. Put Transport around or inside otelhttp.NewTransport, but below a cache that answers
 // without a connection.

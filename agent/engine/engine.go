@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -45,7 +46,7 @@ var ErrStopped = errors.New("engine: the engine runs or was stopped already; an 
 
 // ProfilerLabel is the key of the pprof label of every goroutine that the agent starts. It
 // separates the cost of the agent from the cost of the application in profiles.
-const ProfilerLabel = delivery.ProfilerLabel
+const ProfilerLabel = agentlabel.Key
 
 // shutdownTimeout limits the shutdown if the context of Run is done and Stop was not called.
 const shutdownTimeout = 5 * time.Second

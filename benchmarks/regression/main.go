@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command regression measures how often "gmpulse compare -gate" finds a planted CPU regression, and how
-// often it reports one where there is none:
+// often it reports a regression of two equal versions:
 //
 //	go -C benchmarks run ./regression                  # 3 times with and 3 times without, 2 minutes of load on each side
 //	go -C benchmarks run ./regression -n 20            # the rates; 2 h 45 min
 //	go -C benchmarks run ./regression -quick           # 20 s of load on each side
 //	go -C benchmarks run ./regression -together        # both versions at the same time, as for a canary: half the time
 //
-// It does what a pipeline does: it starts a service, sends requests, runs "gmpulse record" beside that, does
+// It does what a pipeline does: it starts a service, sends requests, runs "gmpulse record" meanwhile, does
 // the same with the new version, and compares the recordings. The service is a process of its own. The planted
 // regression is 10 % more work in the handlers, which use nearly all of the CPU time.
 package main

@@ -14,8 +14,8 @@
 //	gmpulse record URL              print the records of a running service, for compare
 //
 // The exit status is 0 on success, 1 if a file or server cannot be read, 2 for wrong usage, and 3
-// if fleet -fail has found a leak. That of compare is 1 if -gate has found a regression, and 2 if there
-// is nothing to compare.
+// if fleet -fail has found a leak. compare exits with 1 if -gate has found a regression, and with 2 if
+// there is nothing to compare.
 package main
 
 import (

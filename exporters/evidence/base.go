@@ -104,8 +104,7 @@ func (s *Store) merge(ctx context.Context, list []profiler.Profile) (*profile.Pr
 	return profile.Merge(all)
 }
 
-// compare adds the command that compares a profile with that of the last healthy time, if the bundle
-// has both.
+// compare adds the command that compares a profile with the base profile, if the bundle has both.
 func (b *bundle) compare(kind string) {
 	now, base := kind+".pb.gz", kind+".base.pb.gz"
 	if b.has(now) && b.has(base) {

@@ -75,7 +75,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
 	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
-	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profiles.Write("heap", w) })
+	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profiles.Write(w, "heap", false) })
 	s.addBase(ctx, &b, profiler.Heap, now)
 	s.addIfFits(ctx, &b, "goroutineleak.pb.gz", traceNeeds+headroom.Goroutines(n), func(ctx context.Context, w io.Writer) error {
 		return s.writeLeakProfile(ctx, w, report.Survey)

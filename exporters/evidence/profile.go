@@ -24,7 +24,7 @@ func goroutineProfile(_ context.Context, w io.Writer) error {
 	if n := runtime.NumGoroutine(); n > maxProfiled {
 		return fmt.Errorf("there are %d goroutines, and the limit is %d", n, maxProfiled)
 	}
-	return profiles.Write("goroutine", w)
+	return profiles.Write(w, "goroutine", false)
 }
 
 // cpuProfile writes a CPU profile. It returns an error if one of other code is in progress.
@@ -83,7 +83,7 @@ func mutexProfileOff() {
 // parsed takes a profile of the runtime and parses it.
 func parsed(name string) (*profile.Profile, error) {
 	var b bytes.Buffer
-	if err := profiles.Write(name, &b); err != nil {
+	if err := profiles.Write(&b, name, false); err != nil {
 		return nil, err
 	}
 	return profiles.Decode(b.Bytes())

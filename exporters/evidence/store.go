@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/manifest"
@@ -71,8 +72,9 @@ type Config struct {
 	// Goroutines returns the last goroutine survey and the verdicts. If it is nil, bundles
 	// have none.
 	Goroutines func() goroutines.Report
-	// Profiler has the profiles of the last healthy time, which bundles keep beside those of the
-	// incident. CPU profiles of bundles suspend it. If it is nil, bundles have only the latter.
+	// Profiler has the profiles of the last healthy time, which bundles keep as base profiles of the
+	// profiles of the incident. CPU profiles of bundles suspend it. If it is nil, bundles have no base
+	// profiles.
 	Profiler *profiler.Profiler
 	// Record returns the fields of a snapshot for the file of samples, such as
 	// exporters.FullRecord. If it is nil, samples have only the metrics without labels.
@@ -282,7 +284,7 @@ func (s *Store) unable(short error) error {
 
 // capture creates a bundle and clears s.busy, which the caller has set.
 func (s *Store) capture(t *Trigger) (id string, err error) {
-	pprof.Do(context.Background(), pprof.Labels("gmpulse", "evidence"), func(ctx context.Context) {
+	pprof.Do(context.Background(), pprof.Labels(agentlabel.Key, "evidence"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeoutCause(ctx, captureTimeout, errors.New("evidence: the capture took longer than 20 s"))
 		defer cancel()
 		err = guard.Do(func() (err error) { // Goroutines may panic

@@ -67,6 +67,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -232,7 +233,7 @@ func (e *Exporter) start() error {
 // work runs jobs, one at a time, until Shutdown. Only this goroutine uses the client.
 func (e *Exporter) work() {
 	defer close(e.done)
-	labels := pprof.Labels("gmpulse", "fluentd")
+	labels := pprof.Labels(agentlabel.Key, "fluentd")
 	pprof.Do(context.Background(), labels, func(context.Context) {
 		c := &client{target: &e.target, stage: &e.stage}
 		defer c.close()

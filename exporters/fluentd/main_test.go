@@ -6,11 +6,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/gmpulse/gmpulse/internal/peers/forward"
 )
 
-func TestMain(m *testing.M) {
-	forward.SilenceClient()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

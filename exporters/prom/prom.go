@@ -187,7 +187,7 @@ func (e *Exporter) Shutdown(context.Context) error {
 }
 
 // Handler returns an [http.Handler] for scrapes. It serves the families of the
-// Exporter, target_info, and those of [Config.Collectors] and [Config.GoCollectors], as
+// Exporter, target_info, and the families of [Config.Collectors] and [Config.GoCollectors], as
 // text, OpenMetrics or protobuf, with gzip if the client accepts it. If there are other
 // collectors, a family that cannot be gathered is omitted and counted in
 // promhttp_metric_handler_errors_total.

@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
@@ -70,7 +71,7 @@ func newDiskWriter(c Config, b *backlog) *diskWriter {
 func (w *diskWriter) run() {
 	defer close(w.done)
 	debug.SetPanicOnFault(true)
-	pprof.Do(context.Background(), pprof.Labels(profilerLabel, "spool"), func(context.Context) { w.loop() })
+	pprof.Do(context.Background(), pprof.Labels(agentlabel.Key, "spool"), func(context.Context) { w.loop() })
 }
 
 func (w *diskWriter) loop() {

@@ -18,14 +18,10 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/spool"
-	"github.com/gmpulse/gmpulse/internal/peers/forward"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestMain(m *testing.M) {
-	forward.SilenceClient()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is an exporter that a test controls.
 type backend struct {

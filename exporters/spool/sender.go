@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -35,9 +36,6 @@ const (
 	// diskTimeout limits how long the sender waits for the disk.
 	diskTimeout = 5 * time.Second
 )
-
-// profilerLabel is engine.ProfilerLabel, the pprof label of gmpulse's own goroutines.
-const profilerLabel = "gmpulse"
 
 // errNotRead means that a record on disk cannot be read at present.
 var errNotRead = errors.New("the record is on disk, which cannot be read at present")
@@ -67,7 +65,7 @@ type sender struct {
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
 	defer s.logging.Wait()
-	pprof.Do(ctx, pprof.Labels(profilerLabel, "spool"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "spool"), func(ctx context.Context) {
 		if s.disk != nil { // what an earlier process left is sent first
 			s.sleep(ctx, s.disk.ready, diskTimeout)
 		}

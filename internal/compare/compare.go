@@ -277,8 +277,8 @@ func (w *window) rate(roots []root) abtest.Estimate {
 	return abtest.Ratio(blocks, w.waves)
 }
 
-// binomial returns an estimate of a share whose error is at least that of independent requests, even if
-// none failed.
+// binomial returns an estimate of a share. Its error is at least the error of independent requests, even
+// if none failed.
 func binomial(e abtest.Estimate, roots []root) abtest.Estimate {
 	var n, failed float64
 	for i := range roots {

@@ -91,7 +91,7 @@ func (h histogram) below(q float64) (n float64) {
 
 // quantileOf estimates the p-quantile in seconds of all blocks together. Its error follows from the
 // error of the share of durations below it (Woodruff, Confidence Intervals for Medians and Other
-// Position Measures, JASA 47, 1952). There must be ten durations beyond it.
+// Position Measures, JASA 47, 1952). At least ten durations must exceed it.
 func quantileOf(blocks []histogram, p float64, waves int) abtest.Estimate {
 	all := histogram{}
 	for _, h := range blocks {

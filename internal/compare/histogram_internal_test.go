@@ -17,7 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx"
 )
 
-// The buckets are those of package tracectx.
+// The buckets are the same as in package tracectx.
 func TestLowerBound(t *testing.T) {
 	p, err := tracectx.New(tracectx.Config{})
 	if err != nil {
@@ -43,7 +43,7 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
-// Quantiles differ from those of all durations by less than a bucket, a sixth at most, and the number below
+// Quantiles differ from the quantiles of all durations by less than a bucket, a sixth at most, and the number below
 // a quantile is its share.
 func TestQuantiles(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
@@ -89,7 +89,7 @@ func TestParseHistogram(t *testing.T) {
 	}
 }
 
-// The keys are those of metrics, or fields of a record.
+// Each key is a metric or a field of a record.
 func TestKeysExist(t *testing.T) {
 	known := map[string]bool{keyActive: true, keyInterval: true}
 	for _, m := range catalogue.All() {

@@ -51,7 +51,7 @@ func (r *Report) Summary() string {
 	return text + strings.Join(rows, "; ")
 }
 
-// Tables returns the rows of the process, and those of each root span.
+// Tables returns the rows of the process, and the rows of each root span.
 func (r *Report) Tables() []Table {
 	var all []Table
 	for i := range r.Rows {
@@ -88,7 +88,7 @@ func (r *Row) value(v *float64) string {
 	}
 }
 
-// change formats a change. That of a share is in percentage points.
+// change formats a change: of a share in percentage points.
 func (r *Row) change(v float64) string {
 	if r.Difference {
 		return fmt.Sprintf("%+.2f pp", 100*v)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package profiles decodes the profiles that runtime/pprof writes.
+// Package profiles writes the profiles of the runtime and decodes them.
 package profiles
 
 import (

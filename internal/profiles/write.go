@@ -13,9 +13,9 @@ import (
 // labels of a goroutine (timandy/routine#4).
 var ErrProfiler = errors.New("the profiler panicked")
 
-// Write writes a profile of the runtime in the format of go tool pprof. It does not use debug=2, which
-// stops the world for 8 µs per goroutine.
-func Write(name string, w io.Writer) (err error) {
+// Write writes a profile of the runtime in the format of go tool pprof or, if asText, as text. It does
+// not use debug=2, which stops the world for 8 µs per goroutine.
+func Write(w io.Writer, name string, asText bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", ErrProfiler, r)
@@ -23,7 +23,11 @@ func Write(name string, w io.Writer) (err error) {
 	}()
 	p := pprof.Lookup(name)
 	if p == nil {
-		return errors.New("the runtime has no such profile")
+		return fmt.Errorf("the runtime has no profile called %q", name)
 	}
-	return p.WriteTo(w, 0)
+	debug := 0
+	if asText {
+		debug = 1
+	}
+	return p.WriteTo(w, debug)
 }

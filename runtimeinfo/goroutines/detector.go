@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -127,7 +128,7 @@ func (d *Detector) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot)
 // repeat calls f now, at each interval and for each value of wake, until ctx is done. The calling
 // goroutine has the label of the agent.
 func (d *Detector) repeat(ctx context.Context, name string, interval time.Duration, wake <-chan struct{}, f func(context.Context)) {
-	pprof.Do(ctx, pprof.Labels(d.surveyor.config.AgentLabel, name), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, name), func(ctx context.Context) {
 		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {

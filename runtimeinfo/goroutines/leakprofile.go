@@ -11,6 +11,8 @@ import (
 	"runtime/pprof"
 	"sync"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
 // Errors of leak profiles.
@@ -75,19 +77,14 @@ func TakeLeakProfile(ctx context.Context, c SurveyConfig, last *Survey) (*Survey
 
 // WriteLeakProfile writes the goroutineleak profile in the format of go tool pprof. It has
 // the cost and the errors of [TakeLeakProfile] with the zero SurveyConfig.
-func WriteLeakProfile(ctx context.Context, w io.Writer, last *Survey) (err error) {
+func WriteLeakProfile(ctx context.Context, w io.Writer, last *Survey) error {
 	if err := leakProfileCost(SurveyConfig{}.withDefaults(maxLeakProfiled), last); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrProfiler, r)
-		}
-	}()
-	return pprof.Lookup(leakProfile).WriteTo(w, 0)
+	return profiles.Write(w, leakProfile, false)
 }
 
 // leakProfileCost returns an error if a leak profile is not available or might stop the world

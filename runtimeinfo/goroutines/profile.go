@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/pprof"
 	"slices"
 	"sort"
 	"time"
 
 	"github.com/google/pprof/profile"
 
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
@@ -65,27 +65,17 @@ func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
 	return newGrouper(c.withDefaults(0), "").survey(p), nil
 }
 
-// readProfile returns the named profile. Corrupt labels make the runtime's profiler panic
-// (timandy/routine#4); readProfile returns that as an error.
-func readProfile(ctx context.Context, name string) (p *profile.Profile, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrProfiler, r)
-		}
-	}()
-	source := pprof.Lookup(name)
-	if source == nil {
-		return nil, errors.New("goroutines: no profile is called " + name)
-	}
+// readProfile returns the named profile.
+func readProfile(ctx context.Context, name string) (*profile.Profile, error) {
 	var b bytes.Buffer
-	// Never debug=2: it stops the world for 8 µs per goroutine.
-	if err := source.WriteTo(&b, 0); err != nil {
+	if err := profiles.Write(&b, name, false); err != nil {
 		return nil, fmt.Errorf("goroutines: %s profile: %w", name, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if p, err = profiles.Decode(b.Bytes()); err != nil {
+	p, err := profiles.Decode(b.Bytes())
+	if err != nil {
 		return nil, fmt.Errorf("goroutines: decode %s profile: %w", name, err)
 	}
 	return p, nil
@@ -138,7 +128,7 @@ func (g *grouper) survey(p *profile.Profile) *Survey {
 func (g *grouper) add(sample *profile.Sample) {
 	n := int(sample.Value[0])
 	g.unfold(sample)
-	_, agent := sample.Label[g.config.AgentLabel]
+	_, agent := sample.Label[agentlabel.Key]
 	if agent || slices.Contains(g.functions, g.self) {
 		g.agent += n
 		return

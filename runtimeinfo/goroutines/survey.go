@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
 // ErrTooMany is the error of a survey of more goroutines than SurveyConfig.MaxGoroutines, or
@@ -36,7 +37,7 @@ var ErrTooMany = errors.New("goroutines: too many to survey")
 
 // ErrProfiler is the error of a survey or leak profile during which the runtime's profiler
 // panicked: the labels of some goroutine are corrupt, and another attempt may be fatal.
-var ErrProfiler = errors.New("goroutines: the profiler panicked")
+var ErrProfiler = profiles.ErrProfiler
 
 // Survey is the goroutines of the process at one moment, in groups. It is read-only and takes
 // about 0.5 KB for each group, at most 2.2 KB and its origins.
@@ -64,9 +65,6 @@ type SurveyConfig struct {
 	// RootLabel and EpochLabel are the profiler label keys of Origin.Root and Origin.Epoch.
 	// "" means none.
 	RootLabel, EpochLabel string
-	// AgentLabel is the profiler label key, with any value, that marks the goroutines of the
-	// agent. "" means "gmpulse".
-	AgentLabel string
 	// MaxGroups is the maximum number of groups; the smallest are omitted. Zero or less means
 	// 10,000.
 	MaxGroups int
@@ -78,9 +76,6 @@ type SurveyConfig struct {
 }
 
 func (c SurveyConfig) withDefaults(maxGoroutines int) SurveyConfig {
-	if c.AgentLabel == "" {
-		c.AgentLabel = "gmpulse"
-	}
 	if c.MaxGroups <= 0 {
 		c.MaxGroups = 10_000
 	}

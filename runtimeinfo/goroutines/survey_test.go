@@ -85,30 +85,26 @@ func TestBirths(t *testing.T) {
 func TestSurveyExcludesAgent(t *testing.T) {
 	defer startMany(4, pprof.Labels("gmpulse", "tick"), waitAgent)()
 	defer startMany(2, pprof.Labels("mine", "x"), waitAgent)()
-	for label, agent := range map[string]int{"": 4, "mine": 2} {
-		t.Run("label="+label, func(t *testing.T) {
-			surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{AgentLabel: label})
-			var s *goroutines.Survey
-			testutil.Retry(t, func() error {
-				var err error
-				if s, err = surveyor.Take(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				g := groupAt(s, packagePath+"waitAgent")
-				// The goroutine of the test takes the survey and counts as the agent's too.
-				if g == nil || g.Count != 6-agent || s.Agent != agent+1 || s.Goroutines+s.Agent != runtime.NumGoroutine() {
-					return fmt.Errorf("%d of the agent, %d others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
-				}
-				return nil
-			})
-			for _, g := range s.Groups {
-				for _, f := range g.Stack {
-					if f.Function == "runtime/pprof.writeGoroutine" {
-						t.Errorf("the survey contains itself: %v", g.Key)
-					}
-				}
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{})
+	var s *goroutines.Survey
+	testutil.Retry(t, func() error {
+		var err error
+		if s, err = surveyor.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g := groupAt(s, packagePath+"waitAgent")
+		// The goroutine of the test takes the survey and counts as the agent's too.
+		if g == nil || g.Count != 2 || s.Agent != 4+1 || s.Goroutines+s.Agent != runtime.NumGoroutine() {
+			return fmt.Errorf("%d of the agent, %d others, %d in all", s.Agent, s.Goroutines, runtime.NumGoroutine())
+		}
+		return nil
+	})
+	for _, g := range s.Groups {
+		for _, f := range g.Stack {
+			if f.Function == "runtime/pprof.writeGoroutine" {
+				t.Errorf("the survey contains itself: %v", g.Key)
 			}
-		})
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/profiles"
@@ -292,7 +293,7 @@ func (p *Profiler) ownerOf(s *profile.Sample) owner {
 	switch {
 	case len(s.Label[p.config.RootLabel]) > 0:
 		return ownerSpan
-	case len(s.Label[p.config.AgentLabel]) > 0:
+	case len(s.Label[agentlabel.Key]) > 0:
 		return ownerAgent
 	case ofRuntime(s):
 		return ownerRuntime

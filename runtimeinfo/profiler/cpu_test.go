@@ -204,7 +204,7 @@ func TestSuspend(t *testing.T) {
 			t.Errorf("missed %v", p.Missed())
 		}
 		again()
-		time.Sleep(50 * time.Second)
+		time.Sleep(60 * time.Second) // two whole periods at least
 		if n := len(p.Starts()); n < 3 {
 			t.Errorf("%d profiles after resume", n)
 		}

@@ -21,8 +21,8 @@ const (
 	abandonedAfter = 2 * MaxEvery
 )
 
-// directory has the files of the profiles of this process. Other processes have directories of their
-// own beside it. Only one goroutine uses it at a time, except for reading its files.
+// directory has the files of the profiles of this process. Other processes have other directories
+// in the same parent. Only one goroutine uses it at a time, except for reading its files.
 type directory struct {
 	parent string
 	path   string
@@ -37,7 +37,7 @@ func newDirectory(parent string) *directory {
 }
 
 // write writes the file of a profile, which only the user may read. There is no temporary file, because
-// nobody reads a file before write returns.
+// no file is read before write returns.
 func (d *directory) write(x *Profile, data []byte) (name string, err error) {
 	if !d.ready {
 		if err := os.MkdirAll(d.path, 0o700); err != nil {

@@ -40,7 +40,7 @@ func (p *Profiler) Missed() map[string]int {
 }
 
 // AddCPU adds a CPU profile of a second, as if it had just ended. process is the CPU time of the
-// process until now, during that of it within the profile.
+// process until now, during its part within the profile.
 func (p *Profiler) AddCPU(data []byte, end time.Time, process, during time.Duration) error {
 	x := &cpuProfile{start: end.Add(-time.Second), duration: time.Second, process: during, end: process}
 	_, _ = x.out.Write(data)

@@ -27,7 +27,7 @@ const (
 	// maxAge is the age at which a profile is removed.
 	maxAge = 24 * time.Hour
 	// maxCPU and maxOther bound the profiles of a kind: two and a half hours of CPU profiles at
-	// one in 30 s, and ten hours of others. Beyond that, old profiles are thinned out.
+	// one in 30 s, and ten hours of others. If there are more, old ones are thinned out.
 	maxCPU   = 300
 	maxOther = 60
 )

@@ -70,7 +70,7 @@ func TestHealthyHourRemains(t *testing.T) {
 	}
 }
 
-// Profiles of one kind do not displace those of another, and no profile is older than a day.
+// Profiles of one kind do not displace profiles of another, and no profile is older than a day.
 func TestLimitsOfTheHistory(t *testing.T) {
 	p := newProfiler(t, profiler.Config{MaxBytes: 100_000})
 	for i := range 2 * 24 * 6 {

@@ -17,7 +17,7 @@ var (
 	spanCPUTime = &runtimeinfo.Metric{Name: "gmpulse.span.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, Headline: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "CPU time by local root span, estimated from CPU profiles; the 20 with the most, and other.", Keys: []string{"span.name"}}
 	// How far to trust the estimate: one endpoint may have few samples.
 	spanCPUError = &runtimeinfo.Metric{Name: "gmpulse.span.cpu.error", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Relative standard error of the CPU time by local root span, over the last 20 profiles.", Keys: []string{"span.name"}}
-	// The share that no span owns must not look like that of a span.
+	// The share that no span owns must not look like the share of a span.
 	ownerTime = &runtimeinfo.Metric{Name: "gmpulse.profiler.cpu.time", Unit: "s", Kind: runtimeinfo.KindCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemProfiles, Help: "CPU time of the process by owner, estimated from CPU profiles: a root span, none, the runtime (garbage collector, scheduler), or the agent.", Keys: []string{"owner"}}
 	// Profiles that the application prevents are missing time.
 	coverage    = &runtimeinfo.Metric{Name: "gmpulse.profiler.coverage", Unit: "1", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemProfiles, Detail: true, Help: "Share of the CPU time of the process that was used during CPU profiles, over the last 20."}

@@ -35,6 +35,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
@@ -80,10 +81,7 @@ type Config struct {
 	// RootLabel are the names.
 	EpochLabel string
 	Origin     func(root, epoch string) (o runtimeinfo.Origin, ok bool)
-	// AgentLabel is the profiler label, with any value, that marks the goroutines of the agent.
-	// Empty means "gmpulse".
-	AgentLabel string
-	// Sink, if not nil, receives each profile as soon as it is taken: its kind ("cpu", "heap" or
+	// Sink, if not nil, receives each profile when it is taken: its kind ("cpu", "heap" or
 	// "goroutine"), the time that it covers, and the compressed protocol buffer, which Sink must not
 	// change. It must return at once, such as Exporter.Enqueue of exporters/otlp/otlpprofiles. After
 	// a panic it is not called again.
@@ -96,7 +94,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.For = cmp.Or(c.For, defaultFor)
 	c.Every = cmp.Or(c.Every, defaultEvery)
 	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
-	c.AgentLabel = cmp.Or(c.AgentLabel, "gmpulse")
 	c.Logger = guard.Logger(cmp.Or(c.Logger, slog.Default()))
 	var errs []error
 	if c.For < MinFor || c.For > MaxFor {
@@ -159,7 +156,7 @@ func (p *Profiler) Config() Config { return p.config }
 
 // Run takes profiles until ctx is done. It must be called once.
 func (p *Profiler) Run(ctx context.Context) {
-	pprof.Do(ctx, pprof.Labels(p.config.AgentLabel, "profiler"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "profiler"), func(ctx context.Context) {
 		var wg sync.WaitGroup
 		if !p.config.NoCPU {
 			wg.Go(func() { p.cycle(ctx) })

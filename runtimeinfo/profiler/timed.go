@@ -78,7 +78,7 @@ func (p *Profiler) takeRuntime(ctx context.Context, k Kind) (cost time.Duration)
 		p.spend(cost)
 	}()
 	var b bytes.Buffer
-	if err := profiles.Write(k.String(), &b); err != nil {
+	if err := profiles.Write(&b, k.String(), false); err != nil {
 		p.count(missedFailed)
 		if errors.Is(err, profiles.ErrProfiler) { // another attempt may be fatal
 			p.broken = true

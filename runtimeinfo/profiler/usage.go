@@ -104,7 +104,7 @@ type usage struct {
 func (u *usage) start(now time.Time, process time.Duration) { u.since, u.process = now, process }
 
 // add adds a profile. process is the CPU time of the process until its end, or 0 if the system does
-// not report it: the samples then stand for the CPU time of their period as for that of the profile.
+// not report it. Then the load is assumed to be the same in the period as in the profile.
 func (u *usage) add(x *period, process time.Duration) {
 	x.from, x.missed = u.since, u.missed
 	x.total = (process - u.process).Seconds()

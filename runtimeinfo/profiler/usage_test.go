@@ -180,7 +180,7 @@ func poisson(r *rand.Rand, mean float64) (n int) {
 }
 
 // The estimates of many simulated runs are right on average, and their errors tell by how much a
-// single one may be wrong, for a load that varies much more than that of most services.
+// single one may be wrong, for a load that varies much more than in most services.
 func TestEstimateIsUnbiasedAndKnowsItsError(t *testing.T) {
 	for _, test := range []struct {
 		profiles, runs       int

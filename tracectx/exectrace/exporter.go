@@ -14,6 +14,8 @@ import (
 
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 )
 
 const (
@@ -61,7 +63,7 @@ func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	trace, rest := split(spans, slow)
 	x.wait.Go(func() { //nolint:contextcheck // the context of the batch ends with the batch
 		defer func() { <-x.delayed }()
-		pprof.Do(context.Background(), pprof.Labels(profilerLabel, "slow span"), func(ctx context.Context) { x.explain(ctx, slow, trace) })
+		pprof.Do(context.Background(), pprof.Labels(agentlabel.Key, "slow span"), func(ctx context.Context) { x.explain(ctx, slow, trace) })
 	})
 	return x.export(ctx, rest)
 }

@@ -8,10 +8,9 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"time"
-)
 
-// profilerLabel marks the agent's own goroutines, as in package engine.
-const profilerLabel = "gmpulse"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
+)
 
 const (
 	// probe is how long Run records before it measures the rate the first time: an
@@ -29,7 +28,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	if r.config.Mode == Off {
 		return
 	}
-	pprof.Do(ctx, pprof.Labels(profilerLabel, "exectrace"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "exectrace"), func(ctx context.Context) {
 		defer r.stopRun(ctx)
 		g := governor{config: r.config}
 		for sleep(ctx, r.cycle(ctx, &g)) {

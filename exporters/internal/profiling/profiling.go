@@ -285,7 +285,7 @@ func (s *Server) serveNamed(w http.ResponseWriter, r *http.Request, name string)
 }
 
 // take returns a profile, after it has checked that the process can afford it.
-func take(p *pprof.Profile, debug int) (body []byte, err error) {
+func take(p *pprof.Profile, debug int) ([]byte, error) {
 	need, most, n := int64(workBytes), 0, runtime.NumGoroutine()
 	switch p.Name() {
 	case "goroutine":
@@ -299,14 +299,8 @@ func take(p *pprof.Profile, debug int) (body []byte, err error) {
 	if err := headroom.Check(need); err != nil {
 		return nil, err
 	}
-	// The profiler panics if a library has corrupted the labels of a goroutine (timandy/routine#4).
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the profiler panicked: %v", r)
-		}
-	}()
 	var b bytes.Buffer
-	err = p.WriteTo(&b, debug)
+	err := profiles.Write(&b, p.Name(), debug == 1)
 	return b.Bytes(), err
 }
 

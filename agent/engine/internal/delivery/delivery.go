@@ -17,12 +17,10 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
-
-// ProfilerLabel is the pprof label of every goroutine that the agent starts.
-const ProfilerLabel = "gmpulse"
 
 // MaxEvents is the maximum number of events that wait for a failing exporter. If there are more,
 // the oldest are dropped and counted. Events are rare, so the limit is reached only after hours.
@@ -124,7 +122,7 @@ func (d *Delivery) Run(ctx context.Context) {
 	d.mu.Lock()
 	d.cancel = cancel
 	d.mu.Unlock()
-	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "exporter"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "exporter"), func(ctx context.Context) {
 		for range d.wake {
 			closing := d.closingContext()
 			if closing == nil {
