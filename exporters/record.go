@@ -285,7 +285,7 @@ func (w *fields) incidents(s *runtimeinfo.Snapshot) {
 	w.list("incidents", texts)
 }
 
-// unusual puts what differs from its usual value.
+// unusual puts the signals outside their expected range.
 func (w *fields) unusual(s *runtimeinfo.Snapshot) {
 	var texts []string
 	for i := range s.Bands {
@@ -309,49 +309,6 @@ func (w *fields) spans(spans []runtimeinfo.Span, at time.Time) {
 	if len(spans) > 0 {
 		w.put("spans", spanMaps(spans, at))
 	}
-}
-
-// rootSpans puts what is known of the root spans that ended, by name, the most frequent first.
-func (w *fields) rootSpans(groups []runtimeinfo.SpanGroup) {
-	if !w.all {
-		return
-	}
-	var ended []*runtimeinfo.SpanGroup
-	for i := range groups {
-		if g := &groups[i]; g.Durations != nil {
-			ended = append(ended, g)
-		}
-	}
-	if len(ended) == 0 {
-		return
-	}
-	sort.SliceStable(ended, func(i, j int) bool { return ended[i].Ended > ended[j].Ended })
-	list := make([]any, min(len(ended), w.maxTexts))
-	for i := range list {
-		g := ended[i]
-		list[i] = map[string]any{
-			"name": valid(g.Name), "ended": g.Ended, "errors": g.Errors,
-			"seconds": g.Durations.Sum, "durations": microseconds(g.Durations),
-		}
-	}
-	w.put("root_spans", list)
-}
-
-// microseconds returns the buckets of a histogram of seconds that are not empty.
-func microseconds(h *runtimeinfo.Histogram) string {
-	var b []byte
-	for i, n := range h.Counts[:len(h.Bounds)] { // no duration exceeds the last bound
-		if n == 0 {
-			continue
-		}
-		if len(b) > 0 {
-			b = append(b, ' ')
-		}
-		b = strconv.AppendFloat(b, math.Round(h.Bounds[i]*1e6), 'f', 0, 64)
-		b = append(b, ':')
-		b = strconv.AppendUint(b, n, 10)
-	}
-	return string(b)
 }
 
 // shorten limits a text to about so many bytes.
