@@ -36,8 +36,8 @@ func newProfiler(t *testing.T, c profiler.Config) *profiler.Profiler {
 	return p
 }
 
-// burn uses a CPU under a root span until the test ends.
-func burn(t *testing.T, root string) {
+// burn uses a CPU under a root span until stop is called or the test ends.
+func burn(t *testing.T, root string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -47,8 +47,12 @@ func burn(t *testing.T, root string) {
 			}
 		})
 	})
-	t.Cleanup(wg.Wait)
-	t.Cleanup(cancel)
+	stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	t.Cleanup(stop)
+	return stop
 }
 
 // getJSON requests a route below api/v1/ and returns the status and the decoded answer.
@@ -102,7 +106,7 @@ func TestCPUByRootSpan(t *testing.T) {
 	}
 }
 
-// Without CPU profiles the answer says how to turn them on.
+// Without CPU profiles the answer names the setting.
 func TestCPUIsOff(t *testing.T) {
 	for name, p := range map[string]*profiler.Profiler{"nil": nil, "without CPU": newProfiler(t, profiler.Config{NoCPU: true})} {
 		status, answer := getJSON(t, newPage(t, page.Config{Profiler: p}), "cpu")
@@ -112,7 +116,7 @@ func TestCPUIsOff(t *testing.T) {
 	}
 }
 
-// A requested CPU profile has priority over those of the duty cycle.
+// A requested CPU profile has priority over the profiles of the duty cycle.
 func TestRequestedProfileSuspendsTheDutyCycle(t *testing.T) {
 	p := newProfiler(t, profiler.Config{For: time.Second, Every: 2 * time.Second})
 	e := newPage(t, page.Config{Profiler: p})

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -17,6 +16,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 const (
@@ -75,8 +75,8 @@ type past struct {
 	root      string // "" for all root spans
 }
 
-// pastFlame returns the flame graph of the stored profiles of a range or, with a base, its difference
-// to that of another.
+// pastFlame returns the flame graph of the stored profiles of a range or, with a base, the difference
+// of two ranges.
 func (e *Exporter) pastFlame(r *http.Request) (any, error) {
 	x, err := e.pastOf(r)
 	if err != nil {
@@ -130,7 +130,11 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 	if from == 0 {
 		before = x.now[0].From
 	}
-	if x.base, x.compared, err = x.baseOf(q, kind, before); err == nil && x.compared && len(x.base) == 0 {
+	x.base, x.compared, err = x.baseOf(q, kind, before)
+	if n := len(x.base); n > 0 && x.base[n-1].To.Equal(x.now[len(x.now)-1].To) {
+		x.base = nil // the same profile, of which there is only one
+	}
+	if err == nil && x.compared && len(x.base) == 0 {
 		err = &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile to compare with"}
 	}
 	return x, err
@@ -181,7 +185,7 @@ func (x *past) baseOf(q url.Values, k profiler.Kind, from time.Time) (base []pro
 	return profilesOf(x.p, k, time.UnixMilli(baseFrom), time.UnixMilli(baseTo)), true, nil
 }
 
-// length returns the duration of profiles in seconds, 0 for those of a moment.
+// length returns the duration of profiles in seconds. A heap or goroutine profile has none.
 func length(list []profiler.Profile) (sum float64) {
 	for _, x := range list {
 		sum += x.To.Sub(x.From).Seconds()
@@ -236,16 +240,10 @@ func (x *past) addProfile(f *flameJSON, p *profile.Profile, scale float64, to si
 		for k := range s.Label {
 			labels[k] = true
 		}
-		if x.root != "" && !isRoot(s.Label[rootLabel], x.root) {
+		if values := s.Label[rootLabel]; x.root != "" && (len(values) == 0 || values[0] != tracectx.LabelValue(x.root)) {
 			continue
 		}
 		f.addSample(s, x.label, int64(math.Round(scale*float64(s.Value[sample]))), to)
 	}
 	return nil
-}
-
-// isRoot reports whether the values of the label of the root span mean a name. A long name is cut.
-func isRoot(values []string, name string) bool {
-	const cut = 40
-	return len(values) > 0 && (values[0] == name || len(values[0]) >= cut && strings.HasPrefix(name, values[0]))
 }

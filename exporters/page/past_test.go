@@ -3,12 +3,9 @@
 package page_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"runtime/pprof"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,17 +17,9 @@ import (
 // busyUntil uses a CPU under a root span until ok returns true.
 func busyUntil(t *testing.T, root string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		pprof.Do(ctx, pprof.Labels("root", root), func(ctx context.Context) {
-			for ctx.Err() == nil { // uses the CPU
-			}
-		})
-	})
+	stop := burn(t, root)
 	testutil.Eventually(t, root+" is in profiles", ok)
-	cancel()
-	wg.Wait()
+	stop()
 }
 
 // valuesOf returns the values of the children of the root of a flame graph, by name: now and before.
@@ -160,6 +149,7 @@ func TestFlameOfThePastErrors(t *testing.T) {
 		{p, "history=heap&base=x", http.StatusBadRequest, "base"},
 		{p, "history=heap&base_from=2&base_to=1", http.StatusBadRequest, "base_from"},
 		{p, "history=heap&base=healthy&from=1", http.StatusNotFound, "compare"},
+		{p, "history=goroutine&base=healthy", http.StatusNotFound, "compare"}, // with itself
 	} {
 		status, answer := getJSON(t, newPage(t, page.Config{Profiler: test.p}), "flame?"+test.query)
 		if text, _ := answer["error"].(string); status != test.status || !strings.Contains(text, test.text) {
