@@ -12,10 +12,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/onepost"
 )
 
 func newRequest(ctx context.Context, u *url.URL, body []byte, header http.Header) (*http.Request, error) {
@@ -58,8 +58,7 @@ func (e *Exporter) post(req *http.Request) error {
 	err = fmt.Errorf("webhook: %s answers %s: %s", req.URL.Host, resp.Status, short(body))
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // 0 if it is a date
-		return &busyError{err, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
+		return &busyError{err, onepost.RetryAfter(resp)}
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code/100 == 5:
 		return err
 	case code/100 != 2:

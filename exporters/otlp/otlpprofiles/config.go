@@ -32,7 +32,7 @@ type Config struct {
 	// is, else OTEL_EXPORTER_OTLP_ENDPOINT with /v1development/profiles, else
 	// http://localhost:4318/v1development/profiles. Errors and log lines do not contain the path.
 	Endpoint string
-	// Headers are sent with each request. They override those of OTEL_EXPORTER_OTLP_HEADERS and
+	// Headers are sent with each request. They override headers of OTEL_EXPORTER_OTLP_HEADERS and
 	// OTEL_EXPORTER_OTLP_PROFILES_HEADERS with the same name. Default (nil): none.
 	Headers map[string]string
 	// TLS configures https. Default (nil): OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY,

@@ -64,7 +64,7 @@ func (c *conversion) convert() (*pb.ProfilesDictionary, []*pb.Profile) {
 	return c.message(), all
 }
 
-// add adds the values of a sample to those of the samples that differ from it only in [tracectx.EpochLabel].
+// add adds a sample. Samples that differ only in [tracectx.EpochLabel] become one, with the sums of their values.
 func (c *conversion) add(s *profile.Sample) {
 	attributes, link := c.labels(s)
 	i := c.samples.add(&pb.Sample{StackIndex: c.stack(s.Location), AttributeIndices: attributes, LinkIndex: link})

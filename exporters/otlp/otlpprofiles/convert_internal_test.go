@@ -294,20 +294,6 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestRetryAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for value, want := range map[string]time.Duration{
-			"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "999999999": maxRetryAfter, "99999999999999999999": 0,
-			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat):  time.Minute,
-			time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
-		} {
-			if got := retryAfter(value); got != want {
-				t.Errorf("%q: %v, want %v", value, got, want)
-			}
-		}
-	})
-}
-
 func TestJudge(t *testing.T) {
 	u, err := url.Parse("http://collector:4318/secret")
 	if err != nil {

@@ -125,7 +125,7 @@ func TestPartialSuccess(t *testing.T) {
 	}
 }
 
-// A server that never answers delays nobody: the queue drops the oldest profiles, one line is logged, and Shutdown
+// A server that never answers delays no caller: the queue drops the oldest profiles, one line is logged, and Shutdown
 // returns by its deadline.
 func TestServerHangs(t *testing.T) {
 	release := make(chan struct{})

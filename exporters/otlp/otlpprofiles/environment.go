@@ -17,8 +17,8 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// variable returns the name and the value of the variable of a setting that counts: that of profiles, else
-// that of all signals. The value is "" if neither is set.
+// variable returns the name and the value of the variable for a setting. The variable for profiles has
+// priority over the variable for all signals. The value is "" if neither is set.
 func variable(setting string) (name, value string) {
 	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_PROFILES_", "OTEL_EXPORTER_OTLP_"} {
 		name = prefix + setting

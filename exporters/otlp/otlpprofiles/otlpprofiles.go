@@ -3,8 +3,9 @@
 // Package otlpprofiles sends profiles of runtime/pprof as OTLP profiles over HTTP:
 //
 //	e, err := otlpprofiles.New(otlpprofiles.Config{})    // OTEL_EXPORTER_OTLP_ENDPOINT and the like
-//	a, err := agent.Start(agent.WithQueue("profiles", e, e.ExporterStats, engine.EveryTick())) // e needs the resource and the spans
-//	e.Enqueue("heap", time.Now(), time.Now(), data)      // a profile in the format of pprof
+//	a, err := agent.Start(
+//		agent.WithProfiler(&profiler.Config{Sink: e.Enqueue}),                 // which profiles
+//		agent.WithQueue("profiles", e, e.ExporterStats, engine.EveryTick()))   // e needs the resource and the spans
 //
 // The package is alpha: so is the signal, whose protocol has changed incompatibly before. It speaks version
 // 1.11 of opentelemetry-proto (v1development), which has the fields of 1.10 on the wire. A server of an earlier
@@ -26,7 +27,7 @@
 // may therefore have no link.
 //
 // Samples that differ only in the label [tracectx.EpochLabel] are added. The sum of the values of each type is
-// that of the profile.
+// the same as in the profile.
 //
 // # Delivery
 //
@@ -51,8 +52,8 @@ import (
 
 // Profile is a profile to send.
 type Profile struct {
-	// Kind says what the profile shows, for example "cpu", "heap" or "mutex". It becomes the attribute
-	// [KindAttribute], which tells a mutex profile from a block profile.
+	// Kind is the name of the profile, for example "cpu", "heap" or "mutex". It becomes the attribute
+	// [KindAttribute]: mutex and block profiles have the same types of samples.
 	Kind string
 	// Start is the time at which the profile begins. Default (zero): the time in Data.
 	Start time.Time
@@ -63,7 +64,7 @@ type Profile struct {
 }
 
 // Exporter sends profiles. Create one with [New]. It implements [exporters.Exporter], so that an agent gives it
-// the resource and the active spans; without an agent, the resource is that of the OpenTelemetry SDK. Its
+// the resource and the active spans; without an agent, it sends the resource of the OpenTelemetry SDK. Its
 // methods are safe for concurrent use.
 type Exporter struct {
 	config   Config
@@ -243,7 +244,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 }
 
 // ExporterStats returns the statistics for [engine.WithQueue]. Snapshots counts the snapshots, which are
-// delivered at once, and the profiles. Events are those of the snapshots. Spool has the size of the queue.
+// delivered at once, and the profiles. Events counts the events of the snapshots. Spool has the size of the queue.
 //
 // [engine.WithQueue]: https://pkg.go.dev/github.com/gmpulse/gmpulse/agent/engine#WithQueue
 func (e *Exporter) ExporterStats() exporters.Stats {

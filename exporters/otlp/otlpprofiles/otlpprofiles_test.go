@@ -84,7 +84,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// The request is that of the golden file, except for the version in the resource.
+// The request equals the golden file, except for the version in the resource.
 func TestGolden(t *testing.T) {
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -20,9 +19,6 @@ import (
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/onepost"
 )
-
-// maxRetryAfter bounds how long a server can ask to be left alone.
-const maxRetryAfter = time.Hour
 
 // errTimeout is the cause of a request that exceeds Config.Timeout.
 var errTimeout = fmt.Errorf("no answer in time: %w", guard.ErrTimeout)
@@ -88,7 +84,7 @@ func judge(resp *http.Response, body []byte) error {
 	err := fmt.Errorf("%s answers %s: %s", resp.Request.URL.Host, resp.Status, readable(body))
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return &retryError{err, retryAfter(resp.Header.Get("Retry-After"))}
+		return &retryError{err, onepost.RetryAfter(resp)}
 	default:
 		return err
 	}
@@ -106,20 +102,6 @@ func partial(contentType string, body []byte) error {
 		return nil
 	}
 	return &partialError{p.GetRejectedProfiles(), readable([]byte(p.GetErrorMessage()))}
-}
-
-// retryAfter returns the time that a Retry-After header asks for, which is seconds or a date.
-func retryAfter(value string) time.Duration {
-	seconds, err := strconv.ParseUint(value, 10, 31)
-	after := time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
-	if err != nil {
-		at, err := http.ParseTime(value)
-		if err != nil {
-			return 0
-		}
-		after = time.Until(at)
-	}
-	return min(max(0, after), maxRetryAfter)
 }
 
 // readable returns the beginning of an answer without what cannot be printed: most errors are a

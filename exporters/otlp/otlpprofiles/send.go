@@ -22,20 +22,18 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
+	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// profilerLabel is engine.ProfilerLabel, the pprof label of gmpulse's own goroutines.
-const profilerLabel = "gmpulse"
-
 // run sends the profiles of the queue. It returns when ctx is done, or after Shutdown when the queue is empty.
 func (e *Exporter) run(ctx context.Context) {
 	defer close(e.done)
 	defer e.abandon()
-	pprof.Do(ctx, pprof.Labels(profilerLabel, "otlpprofiles"), func(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "otlpprofiles"), func(ctx context.Context) {
 		pace := backoff{}
 		for x := e.next(ctx); x != nil; x = e.next(ctx) {
 			err := e.send(ctx, x)

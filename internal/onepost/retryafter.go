@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package onepost
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxRetryAfter bounds how long a server can ask to be left alone.
+const maxRetryAfter = time.Hour
+
+// RetryAfter returns the time that the header Retry-After of an answer asks for, in seconds or as a
+// date, at most one hour. It returns 0 if there is no such header.
+func RetryAfter(resp *http.Response) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	after := time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
+	if err != nil {
+		at, err := http.ParseTime(value)
+		if err != nil {
+			return 0
+		}
+		after = time.Until(at)
+	}
+	return min(max(0, after), maxRetryAfter)
+}
