@@ -4,10 +4,12 @@ package agent
 
 import (
 	"log/slog"
+	"reflect"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/internal/guard"
@@ -20,8 +22,10 @@ import (
 type globalSpans struct {
 	processor *tracectx.Processor
 	logger    *slog.Logger
-	attaching guard.Poller[bool]
-	broken    atomic.Bool // attaching has panicked
+	attaching guard.Poller[trace.TracerProvider] // the result is the provider that it tried
+	broken    atomic.Bool                        // attaching has panicked
+	current   trace.TracerProvider               // at the last attempt to attach; nil if it is not comparable
+	attempt   time.Time                          // the last one
 
 	begin  time.Time   // time of the first tick
 	none   atomic.Bool // noSpansAfter has passed without a span
@@ -57,18 +61,36 @@ func (g *globalSpans) checkNone(now time.Time) {
 	}
 }
 
-// attach attaches to the current global provider, which may hold a lock for long or panic.
+// attach attaches to the current global provider, which may hold a lock for long or panic. It does
+// nothing if the provider is still the same, except once a minute: an attempt fails while too many
+// providers are attached, and it costs a goroutine.
 func (g *globalSpans) attach() {
 	if g.broken.Load() {
 		return
 	}
-	_, err := g.attaching.Poll(attachWait, func() bool { return g.processor.Attach(otel.GetTracerProvider()) })
+	now, provider := time.Now(), otel.GetTracerProvider()
+	if isComparable(provider) && provider == g.current && now.Sub(g.attempt) < attachInterval {
+		return
+	}
+	tried, err := g.attaching.Poll(attachWait, func() trace.TracerProvider { // may be of an earlier tick
+		g.processor.Attach(provider)
+		return provider
+	})
+	g.current, g.attempt = nil, now
+	if err == nil && isComparable(tried) {
+		g.current = tried
+	}
 	if p := guard.Panicked(err); p != nil {
 		g.broken.Store(true)
 		g.logger.Error("gmpulse: the TracerProvider panicked when the agent registered its span processor; the agent does not see its spans",
 			slog.Any("error", err), slog.String("stack", string(p.Stack)))
 	}
 }
+
+func isComparable(p trace.TracerProvider) bool { return reflect.ValueOf(p).Comparable() }
+
+// attachInterval is the time between two attempts to attach to the same provider.
+const attachInterval = time.Minute
 
 // attachWait is how long Start and each tick wait for the provider.
 const attachWait = 50 * time.Millisecond

@@ -56,6 +56,7 @@ type round struct {
 	tasks   []*task
 	failed  func(*task, error) // called when a task panicked
 	builder *runtimeinfo.Builder
+	calls   *sync.WaitGroup
 	done    chan struct{}
 
 	mu     sync.Mutex
@@ -63,32 +64,35 @@ type round struct {
 	closed bool
 }
 
-// startRound starts the goroutine of a round. It adds the goroutine to wg.
+// startRound starts the goroutine of a round, which wg waits for.
 func startRound(wg *sync.WaitGroup, tasks []*task, b *runtimeinfo.Builder, failed func(*task, error)) *round {
-	r := &round{tasks: tasks, failed: failed, builder: b, done: make(chan struct{})}
-	wg.Go(r.run)
+	r := &round{tasks: tasks, failed: failed, builder: b, calls: wg, done: make(chan struct{})}
+	wg.Add(1)
+	guard.Go(r.run, r.ended)
 	return r
 }
 
-func (r *round) run() {
-	defer close(r.done)
-	for r.next < len(r.tasks) {
-		err := guard.Do(func() error {
-			for r.next < len(r.tasks) && r.call(r.tasks[r.next]) {
-			}
-			return nil
-		})
-		if err == nil {
-			return
-		}
+// run calls the tasks until the round ends or one of them panics.
+func (r *round) run() error {
+	for r.next < len(r.tasks) && r.call(r.tasks[r.next]) {
+	}
+	return nil
+}
+
+// ended ends the round, or continues it after the task that panicked.
+func (r *round) ended(err error) {
+	if err != nil {
 		t := r.tasks[r.next]
 		t.busy.Store(false)
 		t.panics.Add(1)
 		r.failed(t, err)
-		if !r.end(nil) {
+		if r.end(nil) && r.next < len(r.tasks) {
+			guard.Go(r.run, r.ended)
 			return
 		}
 	}
+	close(r.done)
+	r.calls.Done()
 }
 
 // call calls one task and reports whether the round continues.

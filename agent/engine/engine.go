@@ -35,6 +35,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent/engine/internal/delivery"
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -57,6 +58,7 @@ type Engine struct {
 	config     config
 	start      time.Time
 	reader     *sampler.Reader
+	pulses     pulses
 	host       hostLoop
 	gauges     gauges
 	analyzers  []*task
@@ -98,6 +100,7 @@ func New(opts ...Option) (*Engine, error) {
 		config: c,
 		start:  time.Now(),
 		reader: sampler.NewReader(sampler.Config{}),
+		pulses: pulses{wake: make(chan struct{}, 1)},
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
@@ -182,7 +185,7 @@ func (e *Engine) run(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for _, d := range e.deliveries {
-		wg.Go(func() { d.Run(background) })
+		d.Start(background)
 	}
 	wg.Go(func() { e.host.run(background) })
 	wg.Go(func() { e.pulse(background) })
@@ -197,6 +200,9 @@ func (e *Engine) run(ctx context.Context) error {
 	last := e.incidents.closeAll(e.tick(time.Now(), 0))
 	err := e.stopDeliveries(shutdown, last)
 	cancel()
+	for _, d := range e.deliveries {
+		wg.Go(d.Wait)
+	}
 	wg.Go(e.calls.Wait)
 	return errors.Join(err, waitFor(shutdown, &wg))
 }
@@ -206,7 +212,8 @@ func (e *Engine) dismiss(ctx context.Context) {
 	defer close(e.done)
 	var wg sync.WaitGroup
 	for _, d := range e.deliveries {
-		wg.Go(func() { d.Run(context.WithoutCancel(ctx)) })
+		d.Start(context.WithoutCancel(ctx))
+		wg.Go(d.Wait)
 	}
 	shutdown, release := e.shutdownContext(ctx)
 	defer release()
@@ -229,6 +236,9 @@ func (e *Engine) sample(ctx context.Context) {
 			now := time.Now()
 			lateness, missed := clock.wake(now)
 			e.missed.Add(missed)
+			if e.pulses.tick(now, cputime.Process()) {
+				e.reader.Pulse(lateness)
+			}
 			e.post(e.tick(now, lateness))
 		}
 	}

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"runtime/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
@@ -20,6 +21,50 @@ const (
 	// process need about 0.0004.
 	idleShare = 0.005
 )
+
+// pulses decides whether the scheduler is read between ticks. Each sleeping processor that wakes costs
+// more than a reading. While the process is idle, the goroutine of the pulses rests, and each tick
+// reads the scheduler as a pulse would.
+type pulses struct {
+	resting atomic.Bool
+	wake    chan struct{} // ends the rest; capacity 1
+
+	// The last reading of the CPU time. The goroutine of the pulses sets it before it rests. Then
+	// only ticks use it.
+	cpu time.Duration
+	at  time.Time
+}
+
+// rest waits until a tick finds that the process has worked, or ctx is done.
+func (p *pulses) rest(ctx context.Context, now time.Time, cpu time.Duration) {
+	p.cpu, p.at = cpu, now
+	p.resting.Store(true)
+	select {
+	case <-ctx.Done():
+	case <-p.wake:
+	}
+}
+
+// tick reports whether the goroutine of the pulses rests. It ends the rest if the process has used CPU
+// time since the last tick.
+func (p *pulses) tick(now time.Time, cpu time.Duration) (resting bool) {
+	if !p.resting.Load() {
+		return false
+	}
+	if isIdle(cpu, cpu-p.cpu, now.Sub(p.at)) {
+		p.cpu, p.at = cpu, now
+	} else {
+		p.resting.Store(false)
+		p.wake <- struct{}{}
+	}
+	return true
+}
+
+// isIdle reports whether a process with the given CPU time, which is 0 if the system does not report
+// it, is idle: it has used almost nothing of it.
+func isIdle(cpu, used, passed time.Duration) bool {
+	return cpu > 0 && float64(used) < idleShare*float64(passed)
+}
 
 // pulse reads the gauges of the scheduler between ticks.
 func (e *Engine) pulse(ctx context.Context) {
@@ -40,6 +85,11 @@ func (e *Engine) pulse(ctx context.Context) {
 			now := time.Now()
 			e.reader.Pulse(max(0, now.Sub(due)))
 			due = clock.next(due, now, cputime.Process())
+			if clock.interval == e.config.interval { // idle, and the ticks are as frequent
+				e.pulses.rest(ctx, now, clock.cpu)
+				now = time.Now()
+				due = clock.restart(now, cputime.Process())
+			}
 			timer.Reset(due.Sub(now))
 		}
 	})
@@ -56,13 +106,18 @@ type pulseClock struct {
 // due and made, and cpu is the CPU time of the process.
 func (c *pulseClock) next(due, now time.Time, cpu time.Duration) time.Time {
 	used, passed := cpu-c.cpu, c.interval+now.Sub(due)
-	idle := cpu > 0 && float64(used) < idleShare*float64(passed)
 	c.cpu = cpu
-	if idle {
+	if isIdle(cpu, used, passed) {
 		c.interval = min(2*c.interval, c.most)
 	} else {
 		c.interval = pulseInterval
 	}
 	due = due.Add(now.Sub(due).Truncate(c.interval)) // pulses that were missed are not made up for
 	return due.Add(c.interval)
+}
+
+// restart begins anew after a rest. It returns when the next pulse is due.
+func (c *pulseClock) restart(now time.Time, cpu time.Duration) time.Time {
+	c.interval, c.cpu = pulseInterval, cpu
+	return now.Add(c.interval)
 }

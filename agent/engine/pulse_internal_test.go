@@ -3,7 +3,9 @@
 package engine
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -32,4 +34,52 @@ func TestPulsesOfIdleProcessesAreRare(t *testing.T) {
 	if got := step(0, 0); got != pulseInterval {
 		t.Errorf("without a reading of the CPU time the next pulse is due after %v, want %v", got, pulseInterval)
 	}
+}
+
+// While the goroutine of the pulses rests, ticks read the scheduler in its place, until the process works.
+func TestTicksReplacePulsesOfIdleProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pulses{wake: make(chan struct{}, 1)}
+		cpu := time.Second
+		tick := func(used time.Duration) bool {
+			time.Sleep(time.Second)
+			cpu += used
+			return p.tick(time.Now(), cpu)
+		}
+		if tick(0) {
+			t.Error("a tick reads the scheduler, which the goroutine of the pulses does")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		rested := false
+		rest := func() {
+			rested = false
+			go func() {
+				p.rest(ctx, time.Now(), cpu)
+				rested = true
+			}()
+			synctest.Wait()
+		}
+		rest()
+		for range 3 {
+			if !tick(time.Millisecond) || rested {
+				t.Error("the rest of an idle process has ended, or its tick does not read the scheduler")
+			}
+		}
+		for range 2 { // the second one must not wait
+			tick(50 * time.Millisecond)
+			synctest.Wait()
+			if !rested {
+				t.Error("the process has worked, and the rest has not ended")
+			}
+		}
+		rest()
+		if rested {
+			t.Error("the rest ended at once")
+		}
+		cancel()
+		synctest.Wait()
+		if !rested {
+			t.Error("the rest has not ended with its context")
+		}
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // limit returns a function that reads all runtime metrics except the counters of
@@ -82,9 +83,14 @@ func sampleWith(goroutines int) float64 {
 	return r
 }
 
-// tickAllocations returns the mean over a hundred ticks in a synctest bubble, where
-// no other goroutine runs.
-func tickAllocations(tb testing.TB) (perTick float64) {
+func tickAllocations(tb testing.TB) float64 { tb.Helper(); return perTick(tb, mallocs) }
+
+// tickGoroutines returns how many goroutines a tick starts. Each of them wakes a sleeping processor.
+func tickGoroutines(tb testing.TB) float64 { tb.Helper(); return perTick(tb, goroutinesCreated) }
+
+// perTick returns by how much a counter grows at a tick of an engine with an analyzer and an exporter: the
+// mean over a hundred ticks in a synctest bubble, where no other goroutine runs.
+func perTick(tb testing.TB, counter func() uint64) (mean float64) {
 	tb.Helper()
 	const ticks = 100
 	synctest.Test(tb.(*testing.T), func(t *testing.T) {
@@ -92,6 +98,7 @@ func tickAllocations(tb testing.TB) (perTick float64) {
 		e, err := engine.New(
 			engine.WithLogger(slog.New(slog.DiscardHandler)),
 			engine.WithHostInterval(time.Hour),
+			engine.WithAnalyzer("history", tracectx.NewHistory(0)),
 			engine.WithExporter("counting", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { seen++; return nil }), engine.EveryTick()))
 		if err != nil {
 			t.Fatal(err)
@@ -101,21 +108,27 @@ func tickAllocations(tb testing.TB) (perTick float64) {
 		}
 		time.Sleep(10*time.Second + time.Millisecond)
 		synctest.Wait()
-		before, seenBefore := mallocs(), seen
+		before, seenBefore := counter(), seen
 		time.Sleep(ticks * time.Second)
 		synctest.Wait()
-		after := mallocs()
+		after := counter()
 		if seen-seenBefore != ticks {
 			t.Errorf("%d ticks, want %d", seen-seenBefore, ticks)
 		}
-		perTick = float64(after-before) / ticks
+		mean = float64(after-before) / ticks
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := e.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return perTick
+	return mean
+}
+
+func goroutinesCreated() uint64 {
+	x := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(x)
+	return x[0].Value.Uint64()
 }
 
 func mallocs() uint64 {

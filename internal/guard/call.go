@@ -41,11 +41,7 @@ func Panicked(err error) *PanicError {
 func Call(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
 	defer cancel()
-	err := Do(func() error { return f(ctx) })
-	if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
-		err = fmt.Errorf("%w after %v: %w", ErrTimeout, timeout, err)
-	}
-	return err
+	return inTime(ctx, timeout, Do(func() error { return f(ctx) }))
 }
 
 // Do calls f, which is foreign code, on a new goroutine and waits for it. It returns a
@@ -60,6 +56,33 @@ func Do(f func() error) error {
 	c := begin(f)
 	<-c.done
 	return c.err
+}
+
+// Go calls f, which is foreign code, on a new goroutine, and then calls ended on that goroutine
+// with the error that [Do] would return. It does not wait.
+func Go(f func() error, ended func(error)) {
+	c := &call{done: make(chan struct{})}
+	go func() {
+		defer func() { ended(c.err) }() // runtime.Goexit in f does not skip it
+		c.run(f)
+	}()
+}
+
+// Here is [Call] on the calling goroutine, which [Go] must have started: a panic of f or a call of
+// runtime.Goexit ends that goroutine. It costs no switch between goroutines, which wake a sleeping
+// processor.
+func Here(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+	defer cancel()
+	return inTime(ctx, timeout, plain(f(ctx)))
+}
+
+// inTime adds ErrTimeout to an error if the timeout of ctx has passed.
+func inTime(ctx context.Context, timeout time.Duration, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
+		return fmt.Errorf("%w after %v: %w", ErrTimeout, timeout, err)
+	}
+	return err
 }
 
 // IsNil reports whether v is nil or holds a nil pointer, map, function, slice or channel.

@@ -37,9 +37,10 @@ type Delivery struct {
 	poller   guard.Poller[exporters.Stats]
 	timeout  time.Duration
 	logger   *slog.Logger
-	wake     chan struct{}  // capacity 1: the mailbox or closing has changed
-	stopped  chan struct{}  // closed when Run has returned
-	logging  sync.WaitGroup // goroutines of noticeOverdue; Run waits for them
+	wake     chan struct{}         // capacity 1: the mailbox or closing has changed
+	current  *runtimeinfo.Snapshot // of the current call; used only by the goroutine of Start
+	stopped  chan struct{}         // closed when the goroutine of Start has ended
+	logging  sync.WaitGroup        // goroutines of noticeOverdue; Wait waits for them
 
 	mu         sync.Mutex
 	schedule   schedule
@@ -53,7 +54,7 @@ type Delivery struct {
 	inFlight   int                   // number of events in the current call
 	calling    time.Time             // start of the current call; zero if there is none
 	overdue    bool                  // the current call has exceeded the timeout
-	closing    context.Context       //nolint:containedctx // passes the context of Stop to Run, which uses it for its last calls
+	closing    context.Context       //nolint:containedctx // passes the context of Stop to the last calls
 	abandoned  bool                  // Stop has counted everything; later results are ignored
 	cancel     context.CancelFunc    // cancels the current call
 	stats      exporters.Stats
@@ -111,40 +112,64 @@ func (d *Delivery) fillMailbox() {
 	d.summary.Reset()
 }
 
-// Run calls the exporter until Stop is called. Then it delivers what is pending and shuts down
-// the exporter. The caller must wait for Run to return.
-func (d *Delivery) Run(ctx context.Context) {
-	defer close(d.stopped)
-	defer d.logging.Wait()
-	defer d.poller.Wait()
+// Start starts the goroutine that calls the exporter until Stop is called. Then it delivers what is
+// pending and shuts down the exporter. The caller must call Wait.
+func (d *Delivery) Start(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	d.mu.Lock()
 	d.cancel = cancel
 	d.mu.Unlock()
-	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "exporter"), func(ctx context.Context) {
-		for range d.wake {
-			closing := d.closingContext()
-			if closing == nil {
-				d.deliver(ctx)
-				continue
-			}
-			if !d.timedOut() {
-				d.deliver(closing) //nolint:contextcheck // the last calls use the context of Stop
-			}
-			d.advance()
-			d.deliver(closing)  //nolint:contextcheck // see above
-			d.shutdown(closing) //nolint:contextcheck // see above
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "exporter"), d.run) // which the goroutine inherits
+}
+
+// Wait waits for the end of the goroutine of Start.
+func (d *Delivery) Wait() {
+	<-d.stopped
+	d.poller.Wait()
+	d.logging.Wait()
+}
+
+// run starts the goroutine. If Export panics, which ends the goroutine, it starts another one.
+func (d *Delivery) run(ctx context.Context) {
+	guard.Go(func() error {
+		d.serve(ctx)
+		return nil
+	}, func(err error) {
+		if err == nil {
+			d.cancel()
+			close(d.stopped)
 			return
 		}
+		d.endCall(d.current, err)
+		d.signal() // for what came during the call, and for Stop
+		d.run(ctx)
 	})
 }
 
-// Stop makes Run deliver the pending snapshot and then a summary of the current interval that ends
-// with last, and shut down the exporter. last is nil if the engine never ran. If the previous call
-// has timed out, the summary replaces the pending snapshot. Stop returns
-// when Run has returned or ctx is done, and counts undelivered snapshots and events as dropped.
-// Run must have been started. Stop must be called once.
+// serve calls the exporter until it is shut down.
+func (d *Delivery) serve(ctx context.Context) {
+	for range d.wake {
+		pprof.SetGoroutineLabels(ctx) // the last call may have changed them
+		closing := d.closingContext()
+		if closing == nil {
+			d.deliver(ctx)
+			continue
+		}
+		if !d.timedOut() {
+			d.deliver(closing) //nolint:contextcheck // the last calls use the context of Stop
+		}
+		d.advance()
+		d.deliver(closing)  //nolint:contextcheck // see above
+		d.shutdown(closing) //nolint:contextcheck // see above
+		return
+	}
+}
+
+// Stop makes the goroutine of Start deliver the pending snapshot and then a summary of the current
+// interval that ends with last, and shut down the exporter. last is nil if the engine never ran. If
+// the previous call has timed out, the summary replaces the pending snapshot. Stop returns when that
+// goroutine has ended or ctx is done, and counts undelivered snapshots and events as dropped. Start
+// must have been called. Stop must be called once.
 func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 	d.mu.Lock()
 	d.closing = ctx
@@ -167,7 +192,7 @@ func (d *Delivery) Stop(ctx context.Context, last *runtimeinfo.Snapshot) error {
 func (d *Delivery) signal() {
 	select {
 	case d.wake <- struct{}{}:
-	default: // Run has not received the last signal yet
+	default: // the last signal has not been received yet
 	}
 }
 
@@ -179,34 +204,33 @@ func (d *Delivery) closingContext() context.Context {
 
 // deliver calls Export if the mailbox holds a snapshot.
 func (d *Delivery) deliver(ctx context.Context) {
-	s, events := d.beginCall()
-	if s == nil {
+	if d.current = d.beginCall(); d.current == nil {
 		return
 	}
-	if len(events) != len(s.Events) {
-		s = s.WithEvents(events)
-	}
-	err := guard.Call(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, s) })
-	d.endCall(s, events, err)
+	d.endCall(d.current, guard.Here(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, d.current) }))
 }
 
-// beginCall empties the mailbox and records the start of a call.
-func (d *Delivery) beginCall() (*runtimeinfo.Snapshot, []runtimeinfo.Event) {
+// beginCall empties the mailbox and records the start of a call. It returns the snapshot with the
+// waiting events, or nil if the mailbox is empty.
+func (d *Delivery) beginCall() *runtimeinfo.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s, events := d.mailbox, d.events
+	s := d.mailbox
 	if s == nil {
-		return nil, nil
+		return nil
+	}
+	if len(s.Events)+len(d.events) > 0 {
+		s = s.WithEvents(d.events)
 	}
 	d.mailbox, d.events = nil, nil
-	d.inFlight = len(events)
+	d.inFlight = len(s.Events)
 	d.calling = time.Now()
-	return s, events
+	return s
 }
 
 // endCall counts the result of a call. The events of a failed call wait for the next call, before
 // newer events, and its ticks become a part of the next snapshot.
-func (d *Delivery) endCall(s *runtimeinfo.Snapshot, events []runtimeinfo.Event, err error) {
+func (d *Delivery) endCall(s *runtimeinfo.Snapshot, err error) {
 	d.mu.Lock()
 	took := time.Since(d.calling)
 	d.calling, d.inFlight = time.Time{}, 0
@@ -217,13 +241,13 @@ func (d *Delivery) endCall(s *runtimeinfo.Snapshot, events []runtimeinfo.Event, 
 	was := d.stats.State
 	d.stats.LastDuration = took
 	d.slow = errors.Is(err, guard.ErrTimeout)
-	if !guard.CountDelivery(&d.stats, len(events), err) {
+	if !guard.CountDelivery(&d.stats, len(s.Events), err) {
 		d.stats.Snapshots.Drop(exporters.DropFailed, 1)
 		d.restore(s)
 		d.schedule.failed(time.Now())
 		newer := d.events
 		d.events = nil
-		d.queue(events)
+		d.queue(s.Events)
 		d.queue(newer)
 		guard.CountFailure(&d.stats, err)
 		if d.overdue && errors.Is(err, guard.ErrTimeout) {

@@ -76,7 +76,7 @@ func start(t *testing.T, e *fake) (d *delivery.Delivery, stop func() error, log 
 	t.Helper()
 	log = new(bytes.Buffer)
 	d = delivery.New("test", e, nil, delivery.Pace{}, timeout, slog.New(slog.NewTextHandler(log, nil)))
-	go d.Run(t.Context())
+	d.Start(t.Context())
 	return d, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -332,7 +332,7 @@ func TestTimeoutIsLoggedWhileTheCallHangs(t *testing.T) {
 		}}
 		log := &blockedWriter{release: release}
 		d := delivery.New("test", e, nil, delivery.Pace{}, timeout, slog.New(slog.NewTextHandler(log, nil)))
-		go d.Run(t.Context())
+		d.Start(t.Context())
 		stuck.Store(true)
 		for range 10 {
 			d.Post(snapshot()) // returns

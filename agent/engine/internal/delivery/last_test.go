@@ -106,7 +106,7 @@ func TestFaultyQueueStats(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release = make(chan struct{})
 				d := delivery.New("test", &fake{}, stats, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
-				go d.Run(t.Context())
+				d.Start(t.Context())
 				begin := time.Now()
 				for range 20 {
 					d.Post(snapshot("e"))
@@ -142,7 +142,7 @@ func deliverAtRandom(t *testing.T, r *rand.Rand) {
 	e := &randomExporter{r: rand.New(rand.NewPCG(r.Uint64(), 16))} //nolint:gosec // a test
 
 	d := delivery.New("test", e, nil, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
-	go d.Run(t.Context())
+	d.Start(t.Context())
 	posted, events := uint64(0), 0
 	next := func() *runtimeinfo.Snapshot {
 		s := runtimeinfo.NewSnapshot()

@@ -44,7 +44,7 @@ func startWith(t *testing.T, e *fake, p delivery.Pace) *paced {
 		queue:    runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "queue", Kind: runtimeinfo.KindGauge, Ranged: true}),
 		tick:     p.Tick,
 	}
-	go d.Run(t.Context())
+	d.Start(t.Context())
 	return d
 }
 

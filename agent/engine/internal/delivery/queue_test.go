@@ -64,7 +64,7 @@ func TestStatsIncludeTheQueue(t *testing.T) {
 		q := &queue{stats: exporters.Stats{State: exporters.StateFailing, LastError: "down"}}
 		q.stats.Snapshots = exporters.Account{Accepted: 5, Recovered: 5, Pending: 5} // from an earlier process
 		d := delivery.New("test", q, q.ExporterStats, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
-		go d.Run(t.Context())
+		d.Start(t.Context())
 		for range 3 {
 			d.Post(snapshot("e", "f"))
 			synctest.Wait()
@@ -95,7 +95,7 @@ func TestCallThatHangsAfterTheQueueHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{hold: make(chan struct{})}
 		d := delivery.New("test", q, q.ExporterStats, delivery.Pace{}, timeout, slog.New(slog.DiscardHandler))
-		go d.Run(t.Context())
+		d.Start(t.Context())
 		d.Post(snapshot("e"))
 		synctest.Wait()
 		balanced(t, d)
