@@ -80,6 +80,7 @@ type Detector struct {
 	recordBudget  *cputime.Budget
 	nextRecording time.Time     // the earliest
 	surveyNow     chan struct{} // receives a value after each recording
+	watching      chan struct{} // receives a value after each survey with groups to watch
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
@@ -112,6 +113,7 @@ func NewDetector(c DetectorConfig) *Detector {
 		tracker:      tracker,
 		recordBudget: newRecordBudget(c.Share),
 		surveyNow:    make(chan struct{}, 1),
+		watching:     make(chan struct{}, 1),
 	}
 }
 
@@ -119,25 +121,47 @@ func NewDetector(c DetectorConfig) *Detector {
 // Verdicts take memory, spans and the rate of goroutine creations from it.
 func (d *Detector) Run(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
 	var wg sync.WaitGroup
-	// Recordings begin when a group needs them, not when the next slot begins.
-	wg.Go(func() { d.repeat(ctx, "recordings", d.config.Slot/5, nil, d.Record) })
-	d.repeat(ctx, "surveys", d.config.Slot, d.surveyNow, func(ctx context.Context) { d.survey(ctx, latest()) })
+	wg.Go(func() { d.repeatRecordings(ctx) })
+	d.repeatSurveys(ctx, latest)
 	wg.Wait()
 }
 
-// repeat calls f now, at each interval and for each value of wake, until ctx is done. The calling
-// goroutine has the label of the agent.
-func (d *Detector) repeat(ctx context.Context, name string, interval time.Duration, wake <-chan struct{}, f func(context.Context)) {
-	pprof.Do(ctx, pprof.Labels(agentlabel.Key, name), func(ctx context.Context) {
-		ticker := time.NewTicker(interval)
+// repeatSurveys surveys now, in each slot and after each recording, until ctx is done.
+func (d *Detector) repeatSurveys(ctx context.Context, latest func() *runtimeinfo.Snapshot) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "surveys"), func(ctx context.Context) {
+		ticker := time.NewTicker(d.config.Slot)
 		defer ticker.Stop()
 		for {
-			f(ctx)
+			d.survey(ctx, latest())
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-			case <-wake:
+			case <-d.surveyNow:
+			}
+		}
+	})
+}
+
+// repeatRecordings records while surveys have found groups to watch, until ctx is done. A recording
+// begins when a group needs it, not when the next slot begins.
+func (d *Detector) repeatRecordings(ctx context.Context) {
+	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "recordings"), func(ctx context.Context) {
+		ticker := time.NewTicker(d.config.Slot / 5)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.watching:
+			}
+			for !d.settled() {
+				d.Record(ctx)
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+				}
 			}
 		}
 	})
@@ -183,7 +207,14 @@ func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
 	verdictOf := d.tracker.judgements()
 	events := d.tracker.takeEvents()
+	settled := d.tracker.settled()
 	d.work.Unlock()
+	if !settled {
+		select {
+		case d.watching <- struct{}{}:
+		default:
+		}
+	}
 
 	report := Report{Survey: s, Verdicts: verdicts}
 	found := report.find(d.config.Top, verdictOf)
