@@ -10,7 +10,7 @@
 // mean of the residuals is therefore estimated from their slow variation only, by the equal-weighted
 // cosine estimator with Student's t as its distribution (Lazarus, Lewis, Stock, Watson: HAR Inference:
 // Recommendations for Practice, Journal of Business & Economic Statistics 36, 2018). Two runs are
-// compared on the logarithmic scale, as in Welch's t-test.
+// compared on the logarithmic scale, as in Welch's t-test, or block by block if they ran at the same time.
 package abtest
 
 import (
@@ -50,19 +50,33 @@ func Ratio(blocks []Block, waves int) Estimate {
 	if n < MinBlocks {
 		return e
 	}
+	e.Error, e.Freedom = slow(residuals(blocks, e.Value, x), waves)
+	return e
+}
+
+// residuals returns how much each block moves the ratio.
+func residuals(blocks []Block, ratio, x float64) []float64 {
+	all := make([]float64, len(blocks))
+	for i, b := range blocks {
+		all[i] = (b.Y - ratio*b.X) / x
+	}
+	return all
+}
+
+// slow returns the standard error of a sum of residuals, from their slow variation, and its degrees of
+// freedom.
+func slow(residuals []float64, waves int) (err, freedom float64) {
+	n := len(residuals)
 	waves = min(max(waves, 1), n-1)
 	var sum float64
 	for j := 1; j <= waves; j++ {
 		var c float64
-		for i, b := range blocks {
-			residual := b.Y - e.Value*b.X
-			c += residual * math.Cos(math.Pi*float64(j)*(float64(i)+0.5)/float64(n))
+		for i, r := range residuals {
+			c += r * math.Cos(math.Pi*float64(j)*(float64(i)+0.5)/float64(n))
 		}
 		sum += 2 * c * c // of n times the variance of the sum, see the paper's equation for the estimator
 	}
-	e.Error = math.Sqrt(sum/float64(waves)) / x
-	e.Freedom = float64(waves)
-	return e
+	return math.Sqrt(sum / float64(waves)), float64(waves)
 }
 
 // Effect is the difference between two estimates.
@@ -84,8 +98,35 @@ func Relative(before, after Estimate) Effect {
 	}
 	e := Effect{scale: math.Log1p, at: math.Log(after.Value / before.Value)}
 	e.test(before.Error/before.Value, after.Error/after.Value, before.Freedom, after.Freedom)
+	e.relative()
+	return e
+}
+
+// relative sets the change and its interval from the test on the logarithmic scale.
+func (e *Effect) relative() {
 	width := e.err * quantile(0.975, e.freedom)
 	e.Change, e.Low, e.High = math.Expm1(e.at), math.Expm1(e.at-width), math.Expm1(e.at+width)
+}
+
+// Paired compares two runs at the same time by the ratio of their positive [Ratio] values. before and
+// after have the same blocks of time. What slows both down together, such as a neighbour on the machine,
+// cancels in the difference of their residuals.
+func Paired(before, after []Block, waves int) Effect {
+	a, b := Ratio(before, 1), Ratio(after, 1)
+	if len(before) != len(after) || a.Freedom == 0 || b.Freedom == 0 || a.Value <= 0 || b.Value <= 0 || math.IsInf(b.Value/a.Value, 0) {
+		return Effect{}
+	}
+	var xa, xb float64
+	for i := range before {
+		xa, xb = xa+before[i].X, xb+after[i].X
+	}
+	differences := residuals(after, b.Value, xb*b.Value)
+	for i, r := range residuals(before, a.Value, xa*a.Value) {
+		differences[i] -= r
+	}
+	e := Effect{Known: true, scale: math.Log1p, at: math.Log(b.Value / a.Value)}
+	e.err, e.freedom = slow(differences, waves)
+	e.relative()
 	return e
 }
 

@@ -28,6 +28,8 @@ type Report struct {
 	Before Side    `json:"before"`
 	After  Side    `json:"after"`
 	Margin float64 `json:"margin"`
+	// Paired reports whether both were recorded at the same time. What disturbs both then cancels.
+	Paired bool `json:"paired"`
 	// Warnings list other differences between the recordings, and what could not be compared.
 	Warnings []string `json:"warnings,omitempty"`
 	Rows     []Row    `json:"rows"`
@@ -129,6 +131,7 @@ func Compare(before, after *Recording, c Config) (*Report, error) {
 			return nil, fmt.Errorf("%s: none of its %d records is %v after the start of the process and of the load: record for longer, or set -warmup", s.r.Source, len(s.r.samples), c.Warmup)
 		}
 	}
+	x.Paired = pair(&x.before, &x.after)
 	x.Margin, x.Before, x.After = c.Margin, before.side(&x.before), after.side(&x.after)
 	x.warn(before, after)
 	x.process()
@@ -180,17 +183,25 @@ func (c *comparison) process() {
 
 // row adds a row of the process, unless neither recording has the quantity.
 func (c *comparison) row(q *quantity, name string, x func(*step) (float64, bool)) {
-	before, ok1 := c.before.estimate(q.y, x)
-	after, ok2 := c.after.estimate(q.y, x)
+	before, ok1 := c.before.measure(q.y, x)
+	after, ok2 := c.after.measure(q.y, x)
 	if !ok1 && !ok2 {
 		return
 	}
 	r := Row{Quantity: name, Unit: q.unit, Judged: q.better == less || q.better == lessIfQuiet && c.quiet, least: q.least, margin: c.config.Margin}
 	if ok1 && ok2 {
-		r.effect = abtest.Relative(before, after)
+		r.effect = c.relative(&before, &after)
 	}
-	r.set(before, after, ok1, ok2)
+	r.set(before.Estimate, after.Estimate, ok1, ok2)
 	c.Rows = append(c.Rows, r)
+}
+
+// relative compares two measured quantities, block by block if both were recorded at the same time.
+func (c *comparison) relative(before, after *measured) abtest.Effect {
+	if c.Paired && before.blocks != nil && after.blocks != nil {
+		return abtest.Paired(before.blocks, after.blocks, c.before.waves)
+	}
+	return abtest.Relative(before.Estimate, after.Estimate)
 }
 
 // set sets the values of a row.
@@ -226,47 +237,47 @@ func (c *comparison) roots() {
 
 func (c *comparison) root(name string) {
 	a, b := c.before.rootBlocks(name), c.after.rootBlocks(name)
-	add := func(quantity, unit string, judged bool, of func(*window, []root) abtest.Estimate) {
+	add := func(quantity, unit string, judged bool, of func(*window, []root) measured) {
 		r := Row{Root: name, Quantity: quantity, Unit: unit, Judged: judged, margin: c.config.Margin}
 		before, after := of(&c.before, a), of(&c.after, b)
 		if r.Difference = unit == "1"; r.Difference {
 			r.margin *= errorShare
-			r.effect = abtest.Difference(before, after)
+			r.effect = abtest.Difference(before.Estimate, after.Estimate)
 		} else {
-			r.effect = abtest.Relative(before, after)
+			r.effect = c.relative(&before, &after)
 		}
-		r.set(before, after, true, true)
+		r.set(before.Estimate, after.Estimate, true, true)
 		c.Rows = append(c.Rows, r)
 	}
-	ratio := func(y, x func(*root) float64) func(*window, []root) abtest.Estimate {
-		return func(w *window, roots []root) abtest.Estimate {
+	ratio := func(y, x func(*root) float64) func(*window, []root) measured {
+		return func(w *window, roots []root) measured {
 			blocks := make([]abtest.Block, len(roots))
 			for i := range roots {
 				blocks[i] = abtest.Block{Y: y(&roots[i]), X: x(&roots[i])}
 			}
-			return abtest.Ratio(blocks, w.waves)
+			return w.ratio(blocks)
 		}
 	}
 	ended := func(r *root) float64 { return r.ended }
 	timed := func(r *root) float64 { return r.durations.count() } // may lag behind ended
-	add("requests per second", "{request}/s", false, func(w *window, roots []root) abtest.Estimate { return w.rate(roots) })
-	add("errors", "1", true, func(w *window, roots []root) abtest.Estimate {
+	add("requests per second", "{request}/s", false, func(w *window, roots []root) measured { return w.rate(roots) })
+	add("errors", "1", true, func(w *window, roots []root) measured {
 		return binomial(ratio(func(r *root) float64 { return r.errors }, ended)(w, roots), roots)
 	})
 	add("latency mean", "s", c.quiet, ratio(func(r *root) float64 { return r.seconds }, timed))
 	for _, p := range []float64{0.5, 0.99} {
-		add(fmt.Sprintf("latency p%.0f", 100*p), "s", c.quiet, func(w *window, roots []root) abtest.Estimate {
+		add(fmt.Sprintf("latency p%.0f", 100*p), "s", c.quiet, func(w *window, roots []root) measured {
 			blocks := make([]histogram, len(roots))
 			for i := range roots {
 				blocks[i] = roots[i].durations
 			}
-			return quantileOf(blocks, p, w.waves)
+			return measured{Estimate: quantileOf(blocks, p, w.waves)}
 		})
 	}
 }
 
 // rate estimates the requests per second.
-func (w *window) rate(roots []root) abtest.Estimate {
+func (w *window) rate(roots []root) measured {
 	blocks := make([]abtest.Block, len(roots))
 	for i, steps := range w.blocks {
 		blocks[i].Y = roots[i].ended
@@ -274,19 +285,19 @@ func (w *window) rate(roots []root) abtest.Estimate {
 			blocks[i].X += steps[j].seconds
 		}
 	}
-	return abtest.Ratio(blocks, w.waves)
+	return w.ratio(blocks)
 }
 
 // binomial returns an estimate of a share. Its error is at least the error of independent requests, even
 // if none failed.
-func binomial(e abtest.Estimate, roots []root) abtest.Estimate {
+func binomial(e measured, roots []root) measured {
 	var n, failed float64
 	for i := range roots {
 		n, failed = n+roots[i].ended, failed+roots[i].errors
 	}
 	p := (failed + 1) / (n + 2)
 	e.Error = max(e.Error, math.Sqrt(p*(1-p)/max(1, n)))
-	return e
+	return measured{Estimate: e.Estimate}
 }
 
 // Levels of the tests, together for all rows: a difference between equal services, and a regression where

@@ -152,7 +152,7 @@ func TestTimeUnderLoad(t *testing.T) {
 	if from := r.Before.From.Sub(s.instant); from < 90*time.Second || from > 92*time.Second || r.Before.Seconds < 88 {
 		t.Errorf("from %v for %v s", from, r.Before.Seconds)
 	}
-	if from := r.After.From.Sub(s.instant); from != 30*time.Second || r.After.Seconds != 90 {
+	if from := r.After.From.Sub(normal(2).instant); from != 30*time.Second || r.After.Seconds != 90 {
 		t.Errorf("from %v for %v s", from, r.After.Seconds)
 	}
 	_, err := compare.Compare(read(t, s.record(t, 80, 1, true)), read(t, s.record(t, 180, 1, true)), compare.Config{Warmup: 30 * time.Second})
@@ -161,11 +161,39 @@ func TestTimeUnderLoad(t *testing.T) {
 	}
 }
 
+// What slows two services down at the same time hides a regression, unless they were recorded together.
+func TestPairedRecordings(t *testing.T) {
+	for _, each := range []int{1, 10} {
+		missed := 0
+		for seed := range uint64(20) {
+			before, equal, worse := normal(3*seed), normal(3*seed+1), normal(3*seed+2)
+			before.neighbour, equal.neighbour, worse.neighbour = 0.15, 0.15, 0.15
+			equal.instant, worse.instant, worse.cpu = before.instant, before.instant, worse.cpu*1.12
+			r := report(t, before.record(t, 150, each, true), equal.record(t, 150, each, true))
+			if x := r.Regressions(); len(x) > 0 || !r.Paired || len(r.Sentences()) != 3 {
+				t.Errorf("records of %d s, seed %d: paired %v, %s", each, seed, r.Paired, r.Summary())
+			}
+			r = report(t, before.record(t, 150, each, true), worse.record(t, 150, each, true))
+			if x := row(t, r, "", "CPU per request"); x.Verdict != compare.Regression {
+				missed++
+			}
+			worse.instant = worse.instant.Add(time.Minute)
+			r = report(t, before.record(t, 150, each, true), worse.record(t, 150, each, true))
+			if x := row(t, r, "", "CPU per request"); r.Paired || x.Verdict == compare.Regression {
+				t.Errorf("records of %d s, seed %d, recorded a minute apart: paired %v, %s", each, seed, r.Paired, show(x))
+			}
+		}
+		if missed > 1 {
+			t.Errorf("records of %d s: %d of 20 regressions missed", each, missed)
+		}
+	}
+}
+
 // A file may have an earlier process, an incomplete line, and a record without spans.
 func TestDamagedRecordings(t *testing.T) {
 	path := normal(3).record(t, 100, 1, true)
 	second := normal(1)
-	second.instant = second.instant.Add(time.Hour)
+	second.instant = normal(3).instant.Add(time.Hour)
 	second.append(t, path, 120, 1, true)
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -29,7 +29,7 @@ func FuzzCompare(f *testing.F) {
 				return
 			}
 			r, err := compare.Compare(a, b, compare.Config{Margin: 0.05, Roots: 10})
-			if err == nil && (r.Summary() == "" || len(r.Sentences()) != 2) {
+			if err == nil && (r.Summary() == "" || len(r.Sentences()) < 2) {
 				t.Errorf("%+v", r)
 			}
 			if err == nil {

@@ -24,11 +24,14 @@ type service struct {
 	seed    uint64
 	instant time.Time
 	idle    int // ticks before the first request
+	// neighbour is by how much another process of the machine slows the service down, at different times.
+	neighbour float64
 }
 
-// normal returns a service with 5 ms of CPU per request and latencies around 20 ms.
+// normal returns a service with 5 ms of CPU per request and latencies around 20 ms. Services with different
+// seeds run at different times.
 func normal(seed uint64) service {
-	return service{cpu: 0.005, bytes: 40_000, latency: 0.02, failures: 0.002, goroutines: 80, others: 0.3, seed: seed, instant: time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)}
+	return service{cpu: 0.005, bytes: 40_000, latency: 0.02, failures: 0.002, goroutines: 80, others: 0.3, seed: seed, instant: time.Date(2026, 11, 30, int(seed), 0, 0, 0, time.UTC)}
 }
 
 // snapshots returns one snapshot for each second.
@@ -54,7 +57,7 @@ func (s service) snapshots(ticks int) []*runtimeinfo.Snapshot {
 			"gmpulse.goroutine.user": math.Round(s.goroutines + 2*r.NormFloat64()), "process.unix.file_descriptor.count": 40,
 			"process.memory.usage": 200e6 + 1e6*r.Float64(), "gmpulse.memory.heap_alloc": 100e6 + 30e6*r.Float64(),
 			"go.processor.limit": 4, "system.cpu.logical.count": 4,
-			"gmpulse.cpu.used": 0.02 + requests*s.cpu*(1+0.02*noise+0.02*r.NormFloat64()),
+			"gmpulse.cpu.used": 0.02 + requests*s.cpu*(1+0.02*noise+0.02*r.NormFloat64()+s.neighbour*math.Sin(float64(tick)/12)),
 		}
 		counters["process.cpu.time.user"] += gauges["gmpulse.cpu.used"]
 		counters["system.cpu.time.user"] += gauges["gmpulse.cpu.used"] + s.others

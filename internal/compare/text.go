@@ -19,7 +19,11 @@ type Table struct {
 
 // Sentences describe both sides.
 func (r *Report) Sentences() []string {
-	return []string{r.Before.sentence("before"), r.After.sentence("after ")}
+	all := []string{r.Before.sentence("before"), r.After.sentence("after ")}
+	if r.Paired {
+		all = append(all, "paired: both ran at the same time, so that what slowed both down cancels")
+	}
+	return all
 }
 
 func (s *Side) sentence(name string) string {

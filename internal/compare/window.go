@@ -12,11 +12,14 @@ import (
 	"github.com/gmpulse/gmpulse/internal/abtest"
 )
 
-// Variation over this time and longer is part of the error of an estimate, see [abtest.Ratio]. It is a
-// few times as long as records are apart and as what disturbs a service for a moment.
-const slowest = 20 * time.Second
-
 const (
+	// Variation over this time and longer is part of the error of an estimate, see [abtest.Ratio]. It
+	// is a few times as long as records are apart and as what disturbs a service for a moment.
+	slowest = 20 * time.Second
+	// slowestPaired is the same for two recordings at the same time: what disturbs both for longer
+	// cancels.
+	slowestPaired = 10 * time.Second
+
 	minWaves, maxWaves = 4, 30
 	maxBlocks          = 120
 )
@@ -97,8 +100,62 @@ func (r *Recording) window(requests string, warmup time.Duration) window {
 	slices.Sort(gaps)
 	w.interval = time.Duration(gaps[len(gaps)/2] * float64(time.Second))
 	w.blocks = slices.Collect(slices.Chunk(steps, (len(steps)+maxBlocks-1)/maxBlocks))
-	w.waves = min(maxWaves, max(minWaves, int(w.to.Sub(w.from)/slowest)))
+	w.waves = waves(w.to.Sub(w.from), slowest)
 	return w
+}
+
+func waves(length, slowest time.Duration) int {
+	return min(maxWaves, max(minWaves, int(length/slowest)))
+}
+
+// pair limits two windows to the time that both have, divided into the same blocks, and reports whether
+// that is most of their time. Otherwise it does nothing.
+func pair(a, b *window) bool {
+	from, to := a.from, a.to
+	if b.from.After(from) {
+		from = b.from
+	}
+	if b.to.Before(to) {
+		to = b.to
+	}
+	both := to.Sub(from)
+	if both < max(a.to.Sub(a.from), b.to.Sub(b.from))/5*4 {
+		return false
+	}
+	length := max(a.interval, b.interval)
+	if length < 5*time.Second {
+		length *= 2 // records that are late by a part of the interval stay in their block
+	}
+	length = max(length, both/maxBlocks, 1)
+	x, y := a.within(from, to, length), b.within(from, to, length)
+	for i := len(x) - 1; i >= 0; i-- {
+		if len(x[i]) == 0 || len(y[i]) == 0 {
+			x, y = slices.Delete(x, i, i+1), slices.Delete(y, i, i+1)
+		}
+	}
+	if len(x) < abtest.MinBlocks {
+		return false
+	}
+	for _, w := range []*window{a, b} {
+		w.from, w.to, w.waves = from, to, waves(both, max(slowestPaired, 2*length))
+	}
+	a.blocks, b.blocks = x, y
+	return true
+}
+
+// within returns the steps between two times, in blocks of a length by the middle of the step.
+func (w *window) within(from, to time.Time, length time.Duration) [][]step {
+	blocks := make([][]step, int(to.Sub(from)/length)+1)
+	for _, steps := range w.blocks {
+		for _, s := range steps {
+			middle := s.prev.at.Add(s.cur.at.Sub(s.prev.at) / 2)
+			if !middle.Before(from) && middle.Before(to) {
+				i := int(middle.Sub(from) / length)
+				blocks[i] = append(blocks[i], s)
+			}
+		}
+	}
+	return blocks
 }
 
 // underLoad removes the time before the first and after the last request, and what remains of the
@@ -136,8 +193,15 @@ func (w *window) underLoad(steps []step, warmup time.Duration) []step {
 	return steps[begin:]
 }
 
-// estimate returns the ratio of two quantities of a step, each of which may be missing.
-func (w *window) estimate(y, x func(*step) (float64, bool)) (e abtest.Estimate, ok bool) {
+// measured is an estimate and the blocks that its error is from. blocks is nil if a block is missing, or
+// the error is not from blocks alone.
+type measured struct {
+	abtest.Estimate
+	blocks []abtest.Block
+}
+
+// measure returns the ratio of two quantities of a step, each of which may be missing.
+func (w *window) measure(y, x func(*step) (float64, bool)) (m measured, ok bool) {
 	var blocks []abtest.Block
 	for _, steps := range w.blocks {
 		var b abtest.Block
@@ -152,7 +216,15 @@ func (w *window) estimate(y, x func(*step) (float64, bool)) (e abtest.Estimate, 
 			blocks = append(blocks, b)
 		}
 	}
-	return abtest.Ratio(blocks, w.waves), len(blocks) > 0
+	m = w.ratio(blocks)
+	if len(blocks) < len(w.blocks) {
+		m.blocks = nil
+	}
+	return m, len(blocks) > 0
+}
+
+func (w *window) ratio(blocks []abtest.Block) measured {
+	return measured{abtest.Ratio(blocks, w.waves), blocks}
 }
 
 // total returns the sum of a quantity over all steps that have it.
