@@ -21,8 +21,10 @@ func gobreakerOutages() kit.Program {
 	return kit.Program{Name: "gobreaker-outages", Library: "sony/gobreaker/v2", Run: func(w *kit.World) {
 		provider := w.Role("provider", nil)
 		client := &http.Client{Timeout: 15 * time.Second}
-		breaker := gobreaker.NewCircuitBreaker[[]byte](gobreaker.Settings{Name: "provider", Timeout: 10 * time.Second,
-			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 10 }})
+		breaker := gobreaker.NewCircuitBreaker[[]byte](gobreaker.Settings{
+			Name: "provider", Timeout: 10 * time.Second,
+			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 10 },
+		})
 		mux := http.NewServeMux()
 		w.Harmless(mux)
 		mux.HandleFunc("/quote", w.Handle("GET /quote", func(rw http.ResponseWriter, _ *http.Request) {
@@ -44,7 +46,7 @@ func ask(client *http.Client, url string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
 }
 

@@ -4,7 +4,6 @@ package heldout
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -34,15 +33,17 @@ func riverJobs() kit.Program {
 		kit.Must(err)
 		workers := river.NewWorkers()
 		river.AddWorker(workers, &renderWorker{w: w})
-		client, err := river.NewClient(driver, &river.Config{Logger: quiet(), Workers: workers,
-			Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 100}}})
+		client, err := river.NewClient(driver, &river.Config{
+			Logger: quiet(), Workers: workers,
+			Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 100}},
+		})
 		kit.Must(err)
 		kit.Must(client.Start(w.Ctx))
 		insertJobs(w, client)
 	}}
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func insertJobs(w *kit.World, client *river.Client[pgx.Tx]) {
 	mux := http.NewServeMux()

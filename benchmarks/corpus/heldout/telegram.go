@@ -26,7 +26,7 @@ func telegramBots() kit.Program {
 		var n atomic.Int64
 		w.Load(kit.Wave(0.6), func() {
 			var bot *telegram.BotAPI
-			w.Root("POST /bots", func(context.Context) { bot = startBot(w, fmt.Sprint(n.Add(1)), api) })
+			w.Root("POST /bots", func(context.Context) { bot = startBot(w, strconv.FormatInt(n.Add(1), 10), api) })
 			if bot != nil && kit.Sleep(w.Ctx, kit.Around(3*time.Minute)) {
 				w.Root("DELETE /bots", func(context.Context) { bot.StopReceivingUpdates() })
 			}

@@ -168,6 +168,6 @@ func post(ctx context.Context, url string, offer *webrtc.SessionDescription) (an
 	if err != nil {
 		return answer, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	return answer, json.NewDecoder(resp.Body).Decode(&answer)
 }
