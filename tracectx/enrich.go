@@ -157,20 +157,20 @@ func during(to []attribute.KeyValue, w window) []attribute.KeyValue {
 	integer(duringTicks, float64(w.ticks()))
 	number(duringTime, w.length().Seconds())
 	number(duringActive, w.roots())
-	number(duringPause, w.pause())
-	integer(duringCycles, w.cycles())
+	number(duringPause, w.gained(colPause))
+	integer(duringCycles, w.gained(colCycles))
 	number(duringLatency, w.schedLatency(0.99))
-	integer(duringGained, w.goroutinesGained())
+	integer(duringGained, w.gained(colGoroutines))
 	integer(duringMax, w.goroutinesMax())
-	integer(duringAllocated, w.allocated())
+	integer(duringAllocated, w.gained(colAllocated))
 	number(duringCPU, w.cpu())
 	if throttled, over := w.throttled(); over > 0 {
 		number(duringThrottled, throttled)
 		number(throttledWindow, over.Seconds())
 	}
 	if before, ok := w.before(); ok {
-		integer(startGoroutines, before.goroutines())
-		integer(startHeap, before.heap())
+		integer(startGoroutines, before.numbers[colGoroutines])
+		integer(startHeap, before.numbers[colHeap])
 	}
 	return to
 }

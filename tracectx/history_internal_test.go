@@ -62,7 +62,7 @@ func TestHistoryWindow(t *testing.T) {
 		t.Error("an empty history has a window")
 	}
 	for i := range 20 {
-		h.Add(tickOf(second(float64(i)), float64(i), i))
+		h.add(tickOf(second(float64(i)), float64(i), i))
 	}
 	w, ok := h.window(second(2.5), second(12.5))
 	if !ok {
@@ -74,25 +74,25 @@ func TestHistoryWindow(t *testing.T) {
 		"ticks":              {float64(w.ticks()), 10}, // 3 to 12
 		"length":             {w.length().Seconds(), 10},
 		"roots":              {w.roots(), 7.5 + 1},
-		"pause":              {w.pause(), 0.010},
-		"cycles":             {w.cycles(), 10},
-		"allocated":          {w.allocated(), 1000},
-		"goroutines gained":  {w.goroutinesGained(), 10},
+		"pause":              {w.gained(colPause), 0.010},
+		"cycles":             {w.gained(colCycles), 10},
+		"allocated":          {w.gained(colAllocated), 1000},
+		"goroutines gained":  {w.gained(colGoroutines), 10},
 		"goroutines max":     {w.goroutinesMax(), 22},
 		"throttled":          {throttled, 2}, // the passes at 0 and 10
 		"throttled over":     {over.Seconds(), 10},
 		"p50":                {w.schedLatency(0.5), 500. / 990},
 		"p100":               {w.schedLatency(1), 4},
-		"goroutines before":  {before.goroutines(), 12},
-		"heap before":        {before.heap(), 2000},
+		"goroutines before":  {before.numbers[colGoroutines], 12},
+		"heap before":        {before.numbers[colHeap], 2000},
 		"tick before, known": {b2f(known), 1},
 	} {
 		if math.Abs(test.got-test.want) > 1e-9 {
 			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 		}
 	}
-	if latest, ok := h.latest(); !ok || !latest.time().Equal(second(19)) || latest.roots() != 20 || latest.cycles() != 19 {
-		t.Errorf("the latest is of %v", latest.time())
+	if latest := h.newest.Load(); latest == nil || !latest.time.Equal(second(19)) || latest.roots != 20 || latest.numbers[colCycles] != 19 {
+		t.Errorf("the latest is of %v", latest.time)
 	}
 }
 
@@ -107,9 +107,9 @@ func TestHistoryWindowEdges(t *testing.T) {
 	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 20 { // 12 to 19 remain
-		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
 	}
-	h.Add(tickOf(t0, 100, 0)) // out of order: ignored
+	h.add(tickOf(t0, 100, 0)) // out of order: ignored
 	for name, test := range map[string]struct {
 		start, end float64
 		ticks      int
@@ -146,7 +146,7 @@ func TestHistoryAcceptsTimesInOtherCenturies(t *testing.T) {
 	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 8 {
-		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
 	}
 	past, future := t0.AddDate(-1000, 0, 0), t0.AddDate(1000, 0, 0)
 	if w, ok := h.window(future, future.AddDate(1, 0, 0)); ok {
@@ -172,7 +172,7 @@ func TestHistorySearchEqualsLinearSearch(t *testing.T) {
 		for range 1 + r.IntN(3*size) {
 			last += time.Duration(1 + r.Int64N(1<<r.IntN(20)))
 			at = append(at, last)
-			h.Add(tickOf(t0.Add(last), 0, 0))
+			h.add(tickOf(t0.Add(last), 0, 0))
 		}
 		kept := at[max(0, len(at)-size):]
 		before := func(d time.Duration) (i int) {
@@ -200,7 +200,7 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 		start := time.Now()
 		for i := range 10 {
 			time.Sleep(time.Second)
-			h.Add(tickOf(time.Now(), float64(i), 0))
+			h.add(tickOf(time.Now(), float64(i), 0))
 		}
 		end := time.Now()
 		if w, ok := h.window(start, end); !ok || w.ticks() != 9 {
@@ -214,8 +214,8 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 			t.Error("a span from the future has a window")
 		}
 		// A tick that is earlier than the newest one is ignored.
-		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
-		if latest, _ := h.latest(); latest.cycles() != 9 {
+		h.add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
+		if latest := h.newest.Load(); latest.numbers[colCycles] != 9 {
 			t.Error("a tick before the newest was added")
 		}
 	})
@@ -230,7 +230,7 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 	wg.Go(func() {
 		defer close(done)
 		for i := range ticks {
-			h.Add(tickOf(t0.Add(time.Duration(i)*time.Millisecond), float64(i), 3))
+			h.add(tickOf(t0.Add(time.Duration(i)*time.Millisecond), float64(i), 3))
 		}
 	})
 	for range 3 {
@@ -242,17 +242,17 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 					return
 				default:
 				}
-				latest, ok := h.latest()
-				if !ok {
+				latest := h.newest.Load()
+				if latest == nil {
 					continue
 				}
-				start := latest.time().Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
+				start := latest.time.Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
 				w, ok := h.window(start, start.Add(time.Duration(r.IntN(20_000))*time.Microsecond))
 				if !ok {
 					continue
 				}
-				if w.cycles() != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
-					t.Errorf("torn: %v cycles in %d ticks of %v", w.cycles(), w.ticks(), w.length())
+				if w.gained(colCycles) != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
+					t.Errorf("torn: %v cycles in %d ticks of %v", w.gained(colCycles), w.ticks(), w.length())
 				}
 				w.goroutinesMax()
 			}
@@ -266,7 +266,7 @@ func TestHistoryOfAnEmptySnapshotIsNaN(t *testing.T) {
 	for range 2 {
 		s := runtimeinfo.NewSnapshot()
 		s.Time = time.Now()
-		h.Add(s)
+		h.add(s)
 		<-time.After(time.Millisecond)
 	}
 	w, ok := h.window(time.Now().Add(-time.Hour), time.Now())
@@ -274,7 +274,7 @@ func TestHistoryOfAnEmptySnapshotIsNaN(t *testing.T) {
 		t.Fatal("no window")
 	}
 	throttled, over := w.throttled()
-	for _, v := range []float64{w.pause(), w.cycles(), w.allocated(), w.goroutinesGained(), w.goroutinesMax(), w.schedLatency(0.5), throttled} {
+	for _, v := range []float64{w.gained(colPause), w.gained(colCycles), w.gained(colAllocated), w.gained(colGoroutines), w.goroutinesMax(), w.schedLatency(0.5), throttled} {
 		if !math.IsNaN(v) {
 			t.Errorf("%v of nothing", v)
 		}
@@ -291,7 +291,7 @@ func TestHistoryLookupDoesNotAllocate(t *testing.T) {
 	h := NewHistory(0)
 	t0 := time.Now()
 	for i := range 100 {
-		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
+		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		w, _ := h.window(t0.Add(30*time.Second), t0.Add(32*time.Second))
@@ -303,7 +303,7 @@ func TestHistoryLookupDoesNotAllocate(t *testing.T) {
 	s.Time = t0.Add(time.Hour)
 	if n := testing.AllocsPerRun(100, func() {
 		s.Time = s.Time.Add(time.Second)
-		h.Add(s)
+		h.add(s)
 	}); n > 1 {
 		t.Errorf("%v allocations per tick", n)
 	}
@@ -314,17 +314,17 @@ func BenchmarkHistory(b *testing.B) {
 	h := NewHistory(0)
 	t0 := time.Now()
 	for i := range 2 * defaultHistory {
-		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
+		h.add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
 	}
-	newest, _ := h.latest()
+	newest := h.newest.Load()
 	for _, age := range []int{2, 30, 300} {
 		b.Run("window/age="+strconv.Itoa(age), func(b *testing.B) {
-			start := newest.time().Add(-time.Duration(age) * time.Second)
+			start := newest.time.Add(-time.Duration(age) * time.Second)
 			b.ReportAllocs()
 			var sum float64
 			for b.Loop() {
 				w, _ := h.window(start, start.Add(1500*time.Millisecond))
-				sum += w.pause()
+				sum += w.gained(colPause)
 			}
 			if sum == 0 {
 				b.Error("nothing found")
@@ -333,12 +333,12 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	b.Run("add", func(b *testing.B) {
 		r := sampler.NewReader(sampler.Config{})
-		r.Read(sampler.Tick{Time: newest.time()})
+		r.Read(sampler.Tick{Time: newest.time})
 		s := r.Snapshot()
 		b.ReportAllocs()
 		for b.Loop() {
 			s.Time = s.Time.Add(time.Second)
-			h.Add(s)
+			h.add(s)
 		}
 	})
 }
