@@ -58,12 +58,10 @@ func (p *Processor) Observe(now time.Time) Activity {
 		Groups:  o.groups(p.names),
 		Started: o.started + full,
 		// A span that was added, is not active, and was not removed otherwise has ended.
-		Ended:       o.started - o.active - o.neverEnded - p.cleared,
-		ActiveInner: o.activeInner,
-		EndedInner:  o.endedInner,
-		Untracked:   full + p.cleared,
-		NeverEnded:  o.neverEnded,
-		Events:      o.events(p.names),
+		Ended:      o.started - o.active - o.neverEnded - p.cleared,
+		Untracked:  full + p.cleared,
+		NeverEnded: o.neverEnded,
+		Events:     o.events(p.names),
 	}
 	p.names.replace(o.elapsed) // last: until here, the indexes of the observed spans are valid
 	return activity

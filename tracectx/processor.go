@@ -41,11 +41,6 @@ type Processor struct {
 
 	attachments attachments
 
-	inner struct { // of the last Analyze
-		active atomic.Int64
-		ended  atomic.Uint64
-	}
-
 	mu       sync.Mutex // guards the following
 	observer observer
 	cleared  uint64 // spans that were active when their provider shut down
