@@ -4,20 +4,6 @@ package tracectx
 
 import "github.com/gmpulse/gmpulse/runtimeinfo"
 
-// Activity is what [Processor.Observe] returns: the local root spans at one moment.
-type Activity struct {
-	// Active are the oldest active local root spans, oldest first, at most
-	// [runtimeinfo.MaxSpans].
-	Active []runtimeinfo.Span
-	// Groups has one entry per root-span name. Their number is bounded.
-	Groups []runtimeinfo.SpanGroup
-	// Cumulative counts of local root spans: started and ended ones, ones that
-	// found no room in the table, and ones given up as never ended.
-	Started, Ended, Untracked, NeverEnded uint64
-	// Events since the last observation.
-	Events []runtimeinfo.Event
-}
-
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
 	// Requests in flight by endpoint: which one do the goroutines belong to?

@@ -21,6 +21,20 @@ const (
 	settledAfter = 100
 )
 
+// Activity is what [Processor.Observe] returns: the local root spans at one moment.
+type Activity struct {
+	// Active are the oldest active local root spans, oldest first, at most
+	// [runtimeinfo.MaxSpans].
+	Active []runtimeinfo.Span
+	// Groups has one entry per root-span name. Their number is bounded.
+	Groups []runtimeinfo.SpanGroup
+	// Cumulative counts of local root spans: started and ended ones, ones that
+	// found no room in the table, and ones given up as never ended.
+	Started, Ended, Untracked, NeverEnded uint64
+	// Events since the last observation.
+	Events []runtimeinfo.Event
+}
+
 // Observe returns the active spans at the time now and the counts since New. It
 // removes spans that have been active for [Config.TTL]: they count as NeverEnded, and
 // up to eight of them per observation are reported in events "span.never_ended".

@@ -4,6 +4,9 @@ package exectrace
 
 import (
 	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -48,4 +51,39 @@ func slowEvent(b *Breakdown) runtimeinfo.Event {
 		Time: b.Start.Add(b.Duration), Name: "span.slow", Severity: slog.LevelInfo, Message: b.String(), Attrs: attrs,
 		Spans: []runtimeinfo.Span{{TraceID: b.TraceID, SpanID: b.SpanID, Name: b.Name, Start: b.Start}},
 	}
+}
+
+// slowEvents are the events of slow spans since the last Analyze. The oldest give way,
+// and an event says how many did.
+type slowEvents struct {
+	mu      sync.Mutex
+	list    []runtimeinfo.Event
+	dropped int
+}
+
+func (q *slowEvents) add(e runtimeinfo.Event) {
+	const most = 16 // slow spans are looked into 30 s apart
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == most {
+		q.list = slices.Delete(q.list, 0, 1)
+		q.dropped++
+	}
+	q.list = append(q.list, e)
+}
+
+// take empties the queue.
+func (q *slowEvents) take(now time.Time) []runtimeinfo.Event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := q.list
+	if q.dropped > 0 {
+		list = append(list, runtimeinfo.Event{
+			Time: now, Name: "recorder.events_dropped", Severity: slog.LevelWarn,
+			Message: "more slow spans were looked into than an agent keeps events of",
+			Attrs:   []slog.Attr{slog.Int("dropped", q.dropped)},
+		})
+	}
+	q.list, q.dropped = nil, 0
+	return list
 }
