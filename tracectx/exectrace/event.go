@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -21,8 +22,8 @@ func (r *Recorder) NotifySlow(f func(e runtimeinfo.Event, recorded []byte)) {
 	r.notify.Store(&f)
 }
 
-// notifySlow queues the event of a slow span for Analyze, calls the function of NotifySlow
-// and recovers its panics.
+// notifySlow queues the event of a slow span for Analyze and calls the function of
+// NotifySlow.
 func (r *Recorder) notifySlow(b *Breakdown, recorded []byte) {
 	e := slowEvent(b)
 	r.events.add(e)
@@ -30,12 +31,13 @@ func (r *Recorder) notifySlow(b *Breakdown, recorded []byte) {
 	if f == nil || *f == nil {
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			r.config.Logger.Error("gmpulse: the function set by NotifySlow panicked", slog.Any("panic", p))
-		}
-	}()
-	(*f)(e, recorded)
+	err := guard.Do(func() error {
+		(*f)(e, recorded)
+		return nil
+	})
+	if err != nil {
+		r.config.Logger.Error("gmpulse: the function set by NotifySlow panicked", slog.Any("error", err))
+	}
 }
 
 func slowEvent(b *Breakdown) runtimeinfo.Event {
