@@ -58,11 +58,11 @@ func (t *rootTotals) add(w *Window) {
 }
 
 // report adds the time by root span.
-func (x *rootTotals) report(d *runtimeinfo.Draft) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
-		p := &x.byName[name].Self
+func (t *rootTotals) report(d *runtimeinfo.Draft) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
+		p := &t.byName[name].Self
 		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
 		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
 		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())
