@@ -21,9 +21,9 @@ const defaultHistory = 600
 // records. Use [NewHistory] to make one.
 //
 // A History is an analyzer: engine.WithAnalyzer registers it, and the engine calls
-// [History.Analyze] with each snapshot. Analyze must not be called concurrently; the readers of a
-// History run on any goroutine and take no lock. Analyze takes about 1.6 µs and one allocation, a
-// lookup about 50 ns and none (BenchmarkHistory).
+// [History.Analyze] with each snapshot. [History.Add] is for snapshots from elsewhere. The two must
+// not be called concurrently; the readers of a History run on any goroutine and take no lock. Add
+// takes about 1.6 µs and one allocation, a lookup about 50 ns and none (BenchmarkHistory).
 type History struct {
 	ticks  int64                         // how many can be looked up
 	mask   int64                         // of an index into ring
@@ -93,12 +93,13 @@ func NewHistory(ticks int) *History {
 // Metrics returns nil: a History adds no metrics.
 func (*History) Metrics() []*runtimeinfo.Metric { return nil }
 
-// Analyze adds the values of the snapshot of d and overwrites the oldest ones. The time of the
-// snapshot should come from time.Now, so that changes of the wall clock have no effect. A snapshot
-// that is not later than the previous one is ignored. Analyze does not keep the snapshot.
-func (h *History) Analyze(d *runtimeinfo.Draft) { h.add(d.Snapshot()) }
+// Analyze adds the snapshot of d to the History.
+func (h *History) Analyze(d *runtimeinfo.Draft) { h.Add(d.Snapshot()) }
 
-func (h *History) add(s *runtimeinfo.Snapshot) {
+// Add adds the values of s and overwrites the oldest ones. s.Time should come from time.Now, so
+// that changes of the wall clock have no effect. A snapshot that is not later than the previous
+// one is ignored. Add does not keep s.
+func (h *History) Add(s *runtimeinfo.Snapshot) {
 	t := &historyTick{time: s.Time, roots: activeRoots(s), cpu: math.NaN()}
 	if cpu := cputime.Process(); cpu > 0 {
 		t.cpu = cpu.Seconds()

@@ -62,7 +62,7 @@ func TestHistoryWindow(t *testing.T) {
 		t.Error("an empty history has a window")
 	}
 	for i := range 20 {
-		h.add(tickOf(second(float64(i)), float64(i), i))
+		h.Add(tickOf(second(float64(i)), float64(i), i))
 	}
 	w, ok := h.window(second(2.5), second(12.5))
 	if !ok {
@@ -107,9 +107,9 @@ func TestHistoryWindowEdges(t *testing.T) {
 	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 20 { // 12 to 19 remain
-		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
 	}
-	h.add(tickOf(t0, 100, 0)) // out of order: ignored
+	h.Add(tickOf(t0, 100, 0)) // out of order: ignored
 	for name, test := range map[string]struct {
 		start, end float64
 		ticks      int
@@ -146,7 +146,7 @@ func TestHistoryAcceptsTimesInOtherCenturies(t *testing.T) {
 	h := NewHistory(8)
 	t0 := time.Now()
 	for i := range 8 {
-		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 0))
 	}
 	past, future := t0.AddDate(-1000, 0, 0), t0.AddDate(1000, 0, 0)
 	if w, ok := h.window(future, future.AddDate(1, 0, 0)); ok {
@@ -172,7 +172,7 @@ func TestHistorySearchEqualsLinearSearch(t *testing.T) {
 		for range 1 + r.IntN(3*size) {
 			last += time.Duration(1 + r.Int64N(1<<r.IntN(20)))
 			at = append(at, last)
-			h.add(tickOf(t0.Add(last), 0, 0))
+			h.Add(tickOf(t0.Add(last), 0, 0))
 		}
 		kept := at[max(0, len(at)-size):]
 		before := func(d time.Duration) (i int) {
@@ -200,7 +200,7 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 		start := time.Now()
 		for i := range 10 {
 			time.Sleep(time.Second)
-			h.add(tickOf(time.Now(), float64(i), 0))
+			h.Add(tickOf(time.Now(), float64(i), 0))
 		}
 		end := time.Now()
 		if w, ok := h.window(start, end); !ok || w.ticks() != 9 {
@@ -214,7 +214,7 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 			t.Error("a span from the future has a window")
 		}
 		// A tick that is earlier than the newest one is ignored.
-		h.add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
+		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
 		if latest := h.newest.Load(); latest.numbers[colCycles] != 9 {
 			t.Error("a tick before the newest was added")
 		}
@@ -230,7 +230,7 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 	wg.Go(func() {
 		defer close(done)
 		for i := range ticks {
-			h.add(tickOf(t0.Add(time.Duration(i)*time.Millisecond), float64(i), 3))
+			h.Add(tickOf(t0.Add(time.Duration(i)*time.Millisecond), float64(i), 3))
 		}
 	})
 	for range 3 {
@@ -266,7 +266,7 @@ func TestHistoryOfAnEmptySnapshotIsNaN(t *testing.T) {
 	for range 2 {
 		s := runtimeinfo.NewSnapshot()
 		s.Time = time.Now()
-		h.add(s)
+		h.Add(s)
 		<-time.After(time.Millisecond)
 	}
 	w, ok := h.window(time.Now().Add(-time.Hour), time.Now())
@@ -291,7 +291,7 @@ func TestHistoryLookupDoesNotAllocate(t *testing.T) {
 	h := NewHistory(0)
 	t0 := time.Now()
 	for i := range 100 {
-		h.add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second), float64(i), 1))
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		w, _ := h.window(t0.Add(30*time.Second), t0.Add(32*time.Second))
@@ -303,7 +303,7 @@ func TestHistoryLookupDoesNotAllocate(t *testing.T) {
 	s.Time = t0.Add(time.Hour)
 	if n := testing.AllocsPerRun(100, func() {
 		s.Time = s.Time.Add(time.Second)
-		h.add(s)
+		h.Add(s)
 	}); n > 1 {
 		t.Errorf("%v allocations per tick", n)
 	}
@@ -314,7 +314,7 @@ func BenchmarkHistory(b *testing.B) {
 	h := NewHistory(0)
 	t0 := time.Now()
 	for i := range 2 * defaultHistory {
-		h.add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
+		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
 	}
 	newest := h.newest.Load()
 	for _, age := range []int{2, 30, 300} {
@@ -338,7 +338,7 @@ func BenchmarkHistory(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			s.Time = s.Time.Add(time.Second)
-			h.add(s)
+			h.Add(s)
 		}
 	})
 }

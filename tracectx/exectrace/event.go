@@ -55,8 +55,8 @@ func slowEvent(b *Breakdown) runtimeinfo.Event {
 	}
 }
 
-// slowEvents are the events of slow spans since the last Analyze. The oldest give way,
-// and an event says how many did.
+// slowEvents are the events of slow spans since the last Analyze. If there are too many,
+// the oldest are dropped, and an event has their number.
 type slowEvents struct {
 	mu      sync.Mutex
 	list    []runtimeinfo.Event
