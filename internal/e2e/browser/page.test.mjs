@@ -383,6 +383,18 @@ for (const [name, options] of Object.entries({
         assert.deepEqual(found, [], `${what} of ${url}`);
       };
       await page.waitForSelector('figure.small canvas');
+      await page.evaluate(() => { // the colours of every level, whichever the top line has now
+        const line = document.querySelector('#verdict');
+        for (const level of ['alarm', 'warn']) {
+          const copy = line.cloneNode(false), kind = document.createElement('b');
+          copy.id = '';
+          copy.dataset.level = level;
+          kind.className = 'kind';
+          kind.textContent = level;
+          copy.append(kind);
+          line.after(copy);
+        }
+      });
       await check('the page');
       await page.keyboard.press('t');
       await page.keyboard.press('Enter');
