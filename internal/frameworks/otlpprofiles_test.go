@@ -239,7 +239,7 @@ func arrived(records []peers.Record) map[string]int64 {
 	return sums
 }
 
-// sampler samples all spans but those of GET /unsampled, which are recorded only.
+// sampler records spans named GET /unsampled without sampling them, and samples all others.
 type sampler struct{}
 
 func (sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {

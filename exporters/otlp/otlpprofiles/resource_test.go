@@ -12,7 +12,7 @@ import (
 
 // An agent takes its first profiles before its first snapshot has arrived. They have its resource.
 func TestFirstProfileHasTheResourceOfTheAgent(t *testing.T) {
-	s := startServer(t, nil) // outside of the bubble, in which a goroutine that waits for it is not blocked
+	s := startServer(t, nil) // outside of the bubble
 	synctest.Test(t, func(t *testing.T) {
 		e := newExporter(t, s.URL, otlpprofiles.Config{})
 		enqueue(t, e, "heap")
