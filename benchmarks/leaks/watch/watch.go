@@ -5,10 +5,12 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/sampler"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -88,20 +91,19 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	if err != nil {
 		return r, err
 	}
-	w := watcher{result: &r, service: service, detector: d, series: map[string][]int{}, seen: map[string]bool{}}
+	w := watcher{result: &r, detector: d, series: map[string][]int{}, seen: map[string]bool{}}
+	end := detect(d, service)
+	defer end()
 	stop := make(chan struct{})
-	recordings := record(d, c.Slot, stop)
-	defer recordings.Wait()
 	go load(service, stop)
 	start := time.Now()
 	slot := time.NewTicker(c.Slot) // so that the time of a survey does not lengthen the slots
 	defer slot.Stop()
 	for range c.Slots {
 		<-slot.C
-		if err := w.evaluate(labels, time.Since(start)); err != nil {
-			return r, err
-		}
+		w.evaluate(time.Since(start))
 	}
+	end()
 	close(stop)
 	time.Sleep(c.Grace)
 	after, err := goroutines.TakeSurvey(context.Background(), labels)
@@ -119,57 +121,46 @@ func accepted() (int, error) {
 	return c.Accepted, err
 }
 
-// record lets the detector make its recordings until stop is closed.
-func record(d *goroutines.Detector, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
+// detect runs the detector. end ends it.
+func detect(d *goroutines.Detector, service *Service) (end func()) {
+	reader := sampler.NewReader(sampler.Config{})
+	latest := func() *runtimeinfo.Snapshot {
+		reader.Read(sampler.Tick{Time: time.Now()})
+		s := reader.Snapshot()
+		s.SpanGroups = service.Groups()
+		return s
+	}
+	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		ticker := time.NewTicker(slot)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-				d.Record(context.Background())
-			}
-		}
-	})
-	return &wg
+	wg.Go(func() { d.Run(ctx, latest) })
+	return func() { cancel(); wg.Wait() }
 }
 
 // watcher has the time series that the rules evaluate.
 type watcher struct {
 	result   *Result
-	service  *Service
 	detector *goroutines.Detector
-	reader   *sampler.Reader
+	last     *goroutines.Survey
 	total    []int            // goroutines at each slot
 	series   map[string][]int // goroutines at each slot, by group
 	seen     map[string]bool  // verdicts, by kind and group
 	slots    int
 }
 
-// evaluate takes a survey and evaluates each rule on it.
-func (w *watcher) evaluate(c goroutines.SurveyConfig, elapsed time.Duration) error {
-	survey, err := goroutines.TakeSurvey(context.Background(), c)
-	if err != nil {
-		return err
+// evaluate adds the verdicts, and evaluates the other rules on the detector's survey, if it is new.
+func (w *watcher) evaluate(elapsed time.Duration) {
+	report := w.detector.Report()
+	if report.Survey == w.last {
+		return
 	}
-	if w.reader == nil {
-		w.reader = sampler.NewReader(sampler.Config{})
+	w.last = report.Survey
+	for i := range report.Verdicts {
+		w.addVerdict(&report.Verdicts[i], elapsed)
 	}
-	w.reader.Read(sampler.Tick{Time: survey.Time})
-	latest := w.reader.Snapshot()
-	latest.SpanGroups = w.service.Groups()
-	w.detector.Evaluate(survey, latest)
-	for _, v := range w.detector.Report().Verdicts {
-		w.addVerdict(&v, elapsed)
-	}
-	w.result.Peak = max(w.result.Peak, survey.Goroutines)
-	w.total = append(w.total, survey.Goroutines)
+	w.result.Peak = max(w.result.Peak, w.last.Goroutines)
+	w.total = append(w.total, w.last.Goroutines)
 	w.result.Holmes = w.result.Holmes || holmes(w.total)
-	w.rising(survey)
-	return nil
+	w.rising(w.last)
 }
 
 // addVerdict adds a verdict to the result, or updates it if it is known.
@@ -287,16 +278,19 @@ func ofHarness(g *goroutines.Group) bool {
 
 // prove sets Proven from two goroutineleak profiles, as the detector does.
 func (r *Result) prove(c goroutines.SurveyConfig, after *goroutines.Survey) error {
-	if !goroutines.HasLeakProfile() {
+	if pprof.Lookup("goroutineleak") == nil {
 		return nil
 	}
 	r.Proven = []string{}
 	var leaks [2]*goroutines.Survey // a group counts as leaking if it is in both
 	for i := range leaks {
-		var err error
-		leaks[i], err = goroutines.TakeLeakProfile(context.Background(), c, after)
+		var b bytes.Buffer
+		err := goroutines.WriteLeakProfile(context.Background(), &b, after)
 		if errors.Is(err, goroutines.ErrTooCostly) {
 			return nil // the limit is part of the rule
+		}
+		if err == nil {
+			leaks[i], err = goroutines.ParseSurvey(b.Bytes(), c)
 		}
 		if err != nil {
 			return fmt.Errorf("goroutineleak profile: %w", err)
