@@ -153,7 +153,7 @@ func (d *Detector) repeatRecordings(ctx context.Context) {
 			case <-d.watching:
 			}
 			for !d.settled() {
-				d.record(ctx)
+				d.Record(ctx)
 				select {
 				case <-ctx.Done():
 					return
@@ -187,7 +187,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 		return
 	}
 	meter := cputime.Start()
-	d.evaluate(s, latest)
+	d.Evaluate(s, latest)
 	d.budget.Spend(now, n, s.CPU+meter.Stop())
 	d.last = is
 	if d.wantsLeakProfile() {
@@ -197,8 +197,9 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	}
 }
 
-// evaluate derives verdicts from a survey and a snapshot, which may be nil.
-func (d *Detector) evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
+// Evaluate derives verdicts from a survey and a snapshot, which may be nil. Run calls it. A
+// program that takes surveys by itself, instead of Run, calls Evaluate after each of them.
+func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Lock()
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
 	verdictOf := d.tracker.judgements()

@@ -34,7 +34,7 @@ func TestTooManyIsLoggedOnce(t *testing.T) {
 // If a survey costs too much, a burst is reported once, from the number of goroutines.
 func TestBurstWithoutSurvey(t *testing.T) {
 	d := NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
-	d.evaluate(&Survey{Time: time.Now(), Goroutines: 50}, nil)
+	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 50}, nil)
 	for range 3 {
 		d.evaluateCount(time.Now(), 195_000)
 	}
@@ -47,7 +47,7 @@ func TestBurstWithoutSurvey(t *testing.T) {
 		t.Errorf("events %v, want one more for five times as many", d.events)
 	}
 	d = NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
-	d.evaluate(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
+	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
 	d.evaluateCount(time.Now(), 120_000)
 	if len(d.events) != 0 {
 		t.Errorf("events %v for a process that has many goroutines all the time", d.events)
@@ -69,7 +69,7 @@ func suspicious(r recorder) *Detector {
 	d := NewDetector(DetectorConfig{Record: r, Logger: slog.New(slog.DiscardHandler)})
 	start := time.Now().Add(-20 * time.Second)
 	for i := range 4 {
-		d.evaluate(&Survey{Time: start.Add(time.Duration(i) * 5 * time.Second), Goroutines: 20 * i, Groups: []Group{{Key: key(Select, "shop.a"), Count: 20 * i}}}, nil)
+		d.Evaluate(&Survey{Time: start.Add(time.Duration(i) * 5 * time.Second), Goroutines: 20 * i, Groups: []Group{{Key: key(Select, "shop.a"), Count: 20 * i}}}, nil)
 	}
 	return d
 }
@@ -89,14 +89,14 @@ func TestFailingRecorder(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := suspicious(r)
 			began := time.Now()
-			d.record(t.Context())
+			d.Record(t.Context())
 			if d.recorded != 0 || d.recordFailed != 1 {
 				t.Errorf("%s: %d made, %d failed", name, d.recorded, d.recordFailed)
 			}
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("%s: it took %v", name, took)
 			}
-			d.record(t.Context()) // too early
+			d.Record(t.Context()) // too early
 			if d.recordFailed != 1 {
 				t.Errorf("%s: called again at once", name)
 			}
@@ -113,13 +113,13 @@ func TestRecordingsKeepToBudget(t *testing.T) {
 			return &Recording{Duration: 5 * time.Second, CPU: time.Second}, nil
 		}
 		d := NewDetector(DetectorConfig{Record: r})
-		d.record(t.Context())
+		d.Record(t.Context())
 		if made != 0 {
 			t.Error("a recording without a suspicious group")
 		}
 		d = suspicious(r)
 		for range 120 { // each uses the share of 1,000 s
-			d.record(t.Context())
+			d.Record(t.Context())
 			time.Sleep(5 * time.Second)
 		}
 		if made < 1 || made > 2 {

@@ -42,9 +42,11 @@ func (d *Detector) recordLength(n int) time.Duration {
 	return max(length, d.config.Slot/5)
 }
 
-// record makes a recording if a suspicious group needs one and the budget allows it, and then
-// causes a survey, whose verdicts use it. It blocks for the length of the recording.
-func (d *Detector) record(ctx context.Context) {
+// Record makes a recording if a suspicious group needs one and the budget allows it. The next
+// evaluation uses the result. Record blocks for the length of the recording, at most a slot. Run
+// calls it, and surveys after it. A program that takes surveys by itself, instead of Run, calls
+// Record at least once a slot from one goroutine.
+func (d *Detector) Record(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if !d.recordingDue(now, n) {
 		return

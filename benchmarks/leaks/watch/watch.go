@@ -18,7 +18,6 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/sampler"
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
@@ -91,19 +90,20 @@ func Run(name string, c Config, load func(s *Service, stop <-chan struct{})) (Re
 	if err != nil {
 		return r, err
 	}
-	w := watcher{result: &r, detector: d, series: map[string][]int{}, seen: map[string]bool{}}
-	end := detect(d, service)
-	defer end()
+	w := watcher{result: &r, service: service, detector: d, series: map[string][]int{}, seen: map[string]bool{}}
 	stop := make(chan struct{})
+	recordings := record(d, c.Slot, stop)
+	defer recordings.Wait()
 	go load(service, stop)
 	start := time.Now()
 	slot := time.NewTicker(c.Slot) // so that the time of a survey does not lengthen the slots
 	defer slot.Stop()
 	for range c.Slots {
 		<-slot.C
-		w.evaluate(time.Since(start))
+		if err := w.evaluate(labels, time.Since(start)); err != nil {
+			return r, err
+		}
 	}
-	end()
 	close(stop)
 	time.Sleep(c.Grace)
 	after, err := goroutines.TakeSurvey(context.Background(), labels)
@@ -121,46 +121,57 @@ func accepted() (int, error) {
 	return c.Accepted, err
 }
 
-// detect runs the detector. end ends it.
-func detect(d *goroutines.Detector, service *Service) (end func()) {
-	reader := sampler.NewReader(sampler.Config{})
-	latest := func() *runtimeinfo.Snapshot {
-		reader.Read(sampler.Tick{Time: time.Now()})
-		s := reader.Snapshot()
-		s.SpanGroups = service.Groups()
-		return s
-	}
-	ctx, cancel := context.WithCancel(context.Background())
+// record lets the detector make its recordings until stop is closed.
+func record(d *goroutines.Detector, slot time.Duration, stop <-chan struct{}) *sync.WaitGroup {
 	var wg sync.WaitGroup
-	wg.Go(func() { d.Run(ctx, latest) })
-	return func() { cancel(); wg.Wait() }
+	wg.Go(func() {
+		ticker := time.NewTicker(slot)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				d.Record(context.Background())
+			}
+		}
+	})
+	return &wg
 }
 
 // watcher has the time series that the rules evaluate.
 type watcher struct {
 	result   *Result
+	service  *Service
 	detector *goroutines.Detector
-	last     *goroutines.Survey
+	reader   *sampler.Reader
 	total    []int            // goroutines at each slot
 	series   map[string][]int // goroutines at each slot, by group
 	seen     map[string]bool  // verdicts, by kind and group
 	slots    int
 }
 
-// evaluate adds the verdicts, and evaluates the other rules on the detector's survey, if it is new.
-func (w *watcher) evaluate(elapsed time.Duration) {
-	report := w.detector.Report()
-	if report.Survey == w.last {
-		return
+// evaluate takes a survey and evaluates each rule on it.
+func (w *watcher) evaluate(c goroutines.SurveyConfig, elapsed time.Duration) error {
+	survey, err := goroutines.TakeSurvey(context.Background(), c)
+	if err != nil {
+		return err
 	}
-	w.last = report.Survey
-	for i := range report.Verdicts {
-		w.addVerdict(&report.Verdicts[i], elapsed)
+	if w.reader == nil {
+		w.reader = sampler.NewReader(sampler.Config{})
 	}
-	w.result.Peak = max(w.result.Peak, w.last.Goroutines)
-	w.total = append(w.total, w.last.Goroutines)
+	w.reader.Read(sampler.Tick{Time: survey.Time})
+	latest := w.reader.Snapshot()
+	latest.SpanGroups = w.service.Groups()
+	w.detector.Evaluate(survey, latest)
+	for _, v := range w.detector.Report().Verdicts {
+		w.addVerdict(&v, elapsed)
+	}
+	w.result.Peak = max(w.result.Peak, survey.Goroutines)
+	w.total = append(w.total, survey.Goroutines)
 	w.result.Holmes = w.result.Holmes || holmes(w.total)
-	w.rising(w.last)
+	w.rising(survey)
+	return nil
 }
 
 // addVerdict adds a verdict to the result, or updates it if it is known.
