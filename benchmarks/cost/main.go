@@ -40,7 +40,7 @@ func main() {
 		costs, err := inChild(n)
 		fail(err)
 		for _, c := range costs {
-			fmt.Printf("| %d | %s | %v | %v (%v) | %s | %d |\n", n, c.Step, round(c.CPU), round(c.Pause), round(c.Worst), bytes(c.Allocated), c.Repeats)
+			fmt.Printf("| %d | %s | %v | %v (%v) | %s | %d |\n", n, c.Step, round(c.CPU), round(c.Pause), round(c.Worst), byteCount(c.Allocated), c.Repeats)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func round(d time.Duration) time.Duration {
 	return d.Round(unit)
 }
 
-func bytes(n uint64) string {
+func byteCount(n uint64) string {
 	switch {
 	case n >= 1<<20:
 		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))

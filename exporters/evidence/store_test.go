@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -130,17 +131,18 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	detector := goroutines.NewDetector(goroutines.DetectorConfig{})
+	var report atomic.Pointer[goroutines.Report]
+	report.Store(&goroutines.Report{})
 	dir := filepath.Join(t.TempDir(), "evidence")
 	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor})
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: detector.Report, Profiler: p, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: func() goroutines.Report { return *report.Load() }, Profiler: p, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		detector.Evaluate(got, nil)
+		report.Store(&goroutines.Report{Survey: got})
 		for i := range got.Groups {
 			if strings.HasSuffix(got.Groups[i].Site.Function, "evidence_test.leak") {
 				waiting += got.Groups[i].Count
@@ -215,7 +217,7 @@ func checkManifest(t *testing.T, m *evidence.Manifest, id string) {
 	}
 	slices.Sort(names)
 	want := []string{"build.json", "cpu.base.pb.gz", "cpu.pb.gz", "execution.trace", "goroutine.base.pb.gz", "goroutine.pb.gz", "heap.base.pb.gz", "heap.pb.gz", "mutex.pb.gz", "samples.ndjson.gz", "spans.json"}
-	if goroutines.HasLeakProfile() {
+	if pprof.Lookup("goroutineleak") != nil {
 		want = slices.Insert(want, 6, "goroutineleak.pb.gz")
 	}
 	if !slices.Equal(names, want) {

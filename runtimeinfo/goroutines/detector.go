@@ -16,6 +16,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -46,9 +47,6 @@ type DetectorConfig struct {
 	// Share is the share of one core that surveys may use on average, and recordings again.
 	// The default is 0.001.
 	Share float64
-	// Top is the number of groups that are published as metrics. The default is 20, the
-	// maximum 100.
-	Top int
 	// Logger logs when surveys begin to fail and when they work again. The default is
 	// slog.Default().
 	Logger *slog.Logger
@@ -57,7 +55,6 @@ type DetectorConfig struct {
 func (c DetectorConfig) withDefaults() DetectorConfig {
 	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
 	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
-	c.Top = min(cmp.Or(max(c.Top, 0), 20), 100)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
@@ -67,7 +64,7 @@ func (c DetectorConfig) withDefaults() DetectorConfig {
 // [NewDetector] creates one. Its methods are safe for concurrent use.
 //
 // If surveys or recordings would exceed their share of a core, the Detector makes fewer of
-// them. Above SurveyConfig.MaxGoroutines it makes none and logs that.
+// them. Above 200,000 goroutines, or if memory is short, it makes none and logs that.
 type Detector struct {
 	config       DetectorConfig
 	surveyor     *surveyor
@@ -84,7 +81,7 @@ type Detector struct {
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
-	found                  findings            // made from report; shared with snapshots
+	found                  findings            // made from report
 	events                 []runtimeinfo.Event // since the last snapshot
 	taken, skipped         uint64              // surveys
 	recorded, recordFailed uint64
@@ -109,7 +106,7 @@ func NewDetector(c DetectorConfig) *Detector {
 		config:       c,
 		surveyor:     newSurveyor(c.Survey),
 		budget:       cputime.NewBudget(c.Share, cputime.ProfileBase),
-		leakProfiler: newLeakProfiler(c.Survey, leakProfileCooldown),
+		leakProfiler: &leakProfiler{cooldown: leakProfileCooldown},
 		tracker:      tracker,
 		recordBudget: newRecordBudget(c.Share),
 		surveyNow:    make(chan struct{}, 1),
@@ -194,7 +191,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.budget.Spend(now, n, s.CPU+meter.Stop())
 	d.last = is
 	if d.wantsLeakProfile() {
-		if err := d.leakProfiler.take(ctx, s); errors.Is(err, ErrProfiler) {
+		if err := d.leakProfiler.take(ctx, s); errors.Is(err, profiles.ErrProfiler) {
 			d.setError(err)
 		}
 	}
@@ -217,7 +214,7 @@ func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	}
 
 	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.find(d.config.Top, verdictOf)
+	found := report.find(publishedGroups, verdictOf)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
@@ -237,7 +234,7 @@ func (d *Detector) publish(events []runtimeinfo.Event) {
 func (d *Detector) wantsLeakProfile() bool {
 	d.work.Lock()
 	defer d.work.Unlock()
-	return HasLeakProfile() && d.tracker.wantsLeakProfile()
+	return hasLeakProfile() && d.tracker.wantsLeakProfile()
 }
 
 // mayBorrow reports whether to take a survey ahead of the budget: a group is undecided, the
@@ -300,37 +297,6 @@ func (d *Detector) Report() Report {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.report
-}
-
-// find converts a report for snapshots: the top largest groups, and as many smaller ones that leak or
-// are stuck.
-func (r *Report) find(top int, verdictOf map[Key]judged) (f findings) {
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
-		f.Leaked += v.Leaked
-		if v.Kind.Suspect() {
-			f.Suspects++
-		}
-	}
-	for i := range r.Survey.Groups {
-		g := &r.Survey.Groups[i]
-		v := verdictOf[g.Key]
-		if len(f.groups) >= 2*top {
-			break
-		}
-		if i >= top && !v.kind.Suspect() {
-			continue
-		}
-		large := largeGroup{
-			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
-			verdict: string(v.kind), goroutines: g.Count,
-		}
-		if v.incident != nil {
-			large.incidentSite, large.incidentRoot = v.incident.site, v.incident.root
-		}
-		f.groups = append(f.groups, large)
-	}
-	return f
 }
 
 // circumstancesOf returns what verdicts need from a snapshot.

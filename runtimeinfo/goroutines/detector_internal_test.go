@@ -20,14 +20,14 @@ import (
 // allow a survey.
 func TestTooManyIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
-	d := NewDetector(DetectorConfig{Survey: SurveyConfig{MaxGoroutines: 1}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	d := NewDetector(DetectorConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	d.surveyor.most = 1
 	d.budget.Spend(time.Now(), 0, time.Hour)
 	for range 3 {
 		d.survey(t.Context(), nil)
 	}
-	f := d.findings()
-	if n := strings.Count(log.String(), "cannot be surveyed"); n != 1 || f.SurveysSkipped != 3 {
-		t.Errorf("logged %d times, %d surveys skipped:\n%s", n, f.SurveysSkipped, log.String())
+	if n := strings.Count(log.String(), "cannot be surveyed"); n != 1 || d.skipped != 3 {
+		t.Errorf("logged %d times, %d surveys skipped:\n%s", n, d.skipped, log.String())
 	}
 }
 
@@ -38,26 +38,26 @@ func TestBurstWithoutSurvey(t *testing.T) {
 	for range 3 {
 		d.evaluateCount(time.Now(), 195_000)
 	}
-	f, r := d.findings(), d.Report()
-	if len(f.Events) != 1 || len(r.Verdicts) != 1 || r.Verdicts[0].Kind != Burst || r.Verdicts[0].Count != 195_000 {
-		t.Errorf("events %v, verdicts %v", f.Events, r.Verdicts)
+	r := d.Report()
+	if len(d.events) != 1 || len(r.Verdicts) != 1 || r.Verdicts[0].Kind != Burst || r.Verdicts[0].Count != 195_000 {
+		t.Errorf("events %v, verdicts %v", d.events, r.Verdicts)
 	}
 	d.evaluateCount(time.Now(), 1_000_000)
-	if f := d.findings(); len(f.Events) != 1 {
-		t.Errorf("events %v, want one for five times as many", f.Events)
+	if len(d.events) != 2 {
+		t.Errorf("events %v, want one more for five times as many", d.events)
 	}
 	d = NewDetector(DetectorConfig{Logger: slog.New(slog.DiscardHandler)})
 	d.Evaluate(&Survey{Time: time.Now(), Goroutines: 100_000}, nil)
 	d.evaluateCount(time.Now(), 120_000)
-	if f := d.findings(); len(f.Events) != 0 {
-		t.Errorf("events %v for a process that has many goroutines all the time", f.Events)
+	if len(d.events) != 0 {
+		t.Errorf("events %v for a process that has many goroutines all the time", d.events)
 	}
 }
 
 func TestNegativeConfigMeansDefaults(t *testing.T) {
-	below := DetectorConfig{Survey: SurveyConfig{MaxGroups: -1, MaxGoroutines: -1}, Slot: -1, MinGrowth: -1, Share: -1, Top: -1}
+	below := DetectorConfig{Slot: -1, MinGrowth: -1, Share: -1}
 	got, want := NewDetector(below), NewDetector(DetectorConfig{})
-	if got.tracker.rules != want.tracker.rules || got.config.Top != want.config.Top || got.budget.Share() != want.budget.Share() || got.surveyor.config != want.surveyor.config {
+	if got.tracker.rules != want.tracker.rules || got.budget.Share() != want.budget.Share() {
 		t.Errorf("%+v, %+v", got.config, got.tracker.rules)
 	}
 }
@@ -90,14 +90,14 @@ func TestFailingRecorder(t *testing.T) {
 			d := suspicious(r)
 			began := time.Now()
 			d.Record(t.Context())
-			if f := d.findings(); f.Recordings != 0 || f.RecordingsFailed != 1 {
-				t.Errorf("%s: %d made, %d failed", name, f.Recordings, f.RecordingsFailed)
+			if d.recorded != 0 || d.recordFailed != 1 {
+				t.Errorf("%s: %d made, %d failed", name, d.recorded, d.recordFailed)
 			}
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("%s: it took %v", name, took)
 			}
 			d.Record(t.Context()) // too early
-			if f := d.findings(); f.RecordingsFailed != 1 {
+			if d.recordFailed != 1 {
 				t.Errorf("%s: called again at once", name)
 			}
 		})
@@ -193,7 +193,7 @@ func TestRunReturnsWithContext(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		cancel()
 		<-done
-		if f := d.findings(); f.Surveys == 0 {
+		if d.taken == 0 {
 			t.Error("no surveys")
 		}
 	})

@@ -3,8 +3,8 @@
 package goroutines_test
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"strings"
@@ -41,26 +41,28 @@ func ExampleTakeSurvey() {
 	// Output: 3 in chan send
 }
 
-// TakeLeakProfile lists goroutines that nothing can wake. It needs a recent survey.
-func ExampleTakeLeakProfile() {
+// WriteLeakProfile writes the goroutines that nothing can wake. It needs a recent survey.
+func ExampleWriteLeakProfile() {
 	ctx := context.Background()
 	last, err := goroutines.TakeSurvey(ctx, goroutines.SurveyConfig{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	leaked, err := goroutines.TakeLeakProfile(ctx, goroutines.SurveyConfig{}, last)
-	switch {
-	case errors.Is(err, goroutines.ErrNoLeakProfile): // before Go 1.27
-	case err != nil:
-		fmt.Println(err)
-	default:
-		for i := range leaked.Groups {
-			log.Println(leaked.Groups[i].Key)
-		}
+	var b bytes.Buffer
+	if err := goroutines.WriteLeakProfile(ctx, &b, last); err != nil {
+		log.Println(err) // before Go 1.27
+		return
 	}
-	fmt.Println("available:", goroutines.HasLeakProfile() == (err == nil))
-	// Output: available: true
+	leaked, err := goroutines.ParseSurvey(b.Bytes(), goroutines.SurveyConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range leaked.Groups {
+		log.Println(leaked.Groups[i].Key)
+	}
+	// Output:
 }
 
 // The agent runs a Detector. A program without the agent runs its own.

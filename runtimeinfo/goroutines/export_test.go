@@ -8,16 +8,18 @@ import (
 )
 
 var (
-	WaitClassOf = waitClassOf
-	NewSurveyor = newSurveyor
-	ErrTooSoon  = errTooSoon
+	WaitClassOf      = waitClassOf
+	NewSurveyor      = newSurveyor
+	HasLeakProfile   = hasLeakProfile
+	ErrTooMany       = errTooMany
+	ErrNoLeakProfile = errNoLeakProfile
+	ErrTooSoon       = errTooSoon
 )
 
 func (s *surveyor) Take(ctx context.Context) (*Survey, error) { return s.take(ctx) }
+func (s *surveyor) Limit(most int)                            { s.most = most }
 
-func NewLeakProfiler(c SurveyConfig, cooldown time.Duration) *leakProfiler {
-	return newLeakProfiler(c, cooldown)
-}
+func NewLeakProfiler(cooldown time.Duration) *leakProfiler { return &leakProfiler{cooldown: cooldown} }
 
 func (p *leakProfiler) Take(ctx context.Context, last *Survey) error { return p.take(ctx, last) }
 func (p *leakProfiler) Leaked(k Key) int                             { return p.leaked(k) }

@@ -5,8 +5,6 @@ package goroutines
 import (
 	"math"
 	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // facts are what recordings show of a group.
@@ -139,78 +137,6 @@ func (t *groupTracker) patience(m *members, now time.Duration) (age time.Duratio
 	age = min(patience*longest, t.rules.slots(maxPatience))
 	c := m.survival(now, age/2, age/2, false)
 	return age, c.stayed >= minCohort && fewEnd*c.gone() <= c.stayed
-}
-
-// loadOf returns a cumulative measure of the load that creates members of a group: the number
-// of ended root spans with the names under which members were created.
-func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
-	for name := range t.rootNames(g, 1) {
-		ended += float64(spans[name].Ended)
-	}
-	return ended
-}
-
-// rootNames returns the names of the root spans under whose label at least the given number of
-// members were created.
-func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
-	names := map[string]bool{}
-	if t.lookup == nil {
-		return names
-	}
-	counts := map[string]int{}
-	for _, x := range g.Origins {
-		counts[x.Root] += x.Count
-	}
-	for _, x := range g.Origins {
-		if x.Root == "" || counts[x.Root] < least {
-			continue
-		}
-		o := t.originInfo(x.Root, x.Epoch)
-		if len(o.Names) == 0 {
-			names[x.Root] = true
-		}
-		for _, name := range o.Names {
-			names[name] = true
-		}
-		for _, n := range o.Ended {
-			names[n.Name] = true
-		}
-	}
-	return names
-}
-
-// isSessions reports whether the members belong to accepted connections: there are about as many,
-// about as many were accepted as members joined, since the group was first recorded and in the
-// newest recordings, and the connections do not belong to other root spans.
-func (t *groupTracker) isSessions(m *members, g *Group, r *relations) bool {
-	if !t.acceptedKnown() || len(m.observations) == 0 {
-		return false
-	}
-	now := t.accepted[len(t.accepted)-1].n
-	if 4*now < 3*m.count || !t.inStep(m, 0, 0) || !t.inStep(m, max(0, len(m.observations)-recentRecordings), t.rules.minGrowth) {
-		return false
-	}
-	own, others := r.connections(g)
-	return 2*own >= m.count || 2*others < now
-}
-
-// inStep reports whether about as many connections were accepted as members joined since an
-// observation, or fewer than the given number joined.
-func (t *groupTracker) inStep(m *members, since, few int) bool {
-	joined := m.count - m.observations[since].size
-	now, first := t.accepted[len(t.accepted)-1].n, t.accepted[0].n
-	for _, a := range t.accepted {
-		if a.at <= m.observations[since].at {
-			first = a.n
-		}
-	}
-	return joined < few || 5*(now-first) >= 3*joined
-}
-
-// acceptedKnown reports whether the number of accepted connections is known.
-func (t *groupTracker) acceptedKnown() bool {
-	n := len(t.accepted)
-	return n > 0 && t.accepted[n-1].n >= 0
 }
 
 // noFacts are the facts of a group that was not recorded.

@@ -51,16 +51,3 @@ func (d *Detector) settled() bool {
 	defer d.work.Unlock()
 	return d.tracker.settled()
 }
-
-// settled reports whether no group is watched or reported.
-func (t *groupTracker) settled() bool {
-	if len(t.open) > 0 {
-		return false
-	}
-	for _, h := range t.histories {
-		if h.watch != nil {
-			return false
-		}
-	}
-	return true
-}

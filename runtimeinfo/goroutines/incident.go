@@ -21,6 +21,28 @@ type incident struct {
 	size       int  // goroutines of the leading verdict when it was last reported
 }
 
+// report joins the verdicts that have one cause into incidents, and makes events of new ones.
+func (t *groupTracker) report(in *circumstances) {
+	t.joinIncidents()
+	all := t.ordered()
+	for _, o := range all { // a new leader continues the incident of its followers
+		if o.leader != nil && o.leader.incident == nil && o.Kind.Suspect() {
+			o.leader.incident = o.incident
+		}
+	}
+	for _, o := range all {
+		switch {
+		case o.Kind.Suspect() && o.leader != nil:
+			t.continueIncident(o, o.leader, in.now)
+		case o.Kind.Suspect():
+			t.reportIncident(o, in.now)
+		case o.Kind != Growing && o.leader == nil && !o.reported:
+			o.reported = true
+			t.pending = append(t.pending, o.event("goroutine.verdict.opened", in.now))
+		}
+	}
+}
+
 // reportIncident makes an event if the alarm of a leading verdict is new or worse.
 func (t *groupTracker) reportIncident(o *openVerdict, now time.Time) {
 	o.reported = true

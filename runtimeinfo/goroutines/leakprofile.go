@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,17 +16,15 @@ import (
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
-// Errors of leak profiles.
-var (
-	// ErrNoLeakProfile means that the runtime has no goroutineleak profile, see
-	// [HasLeakProfile].
-	ErrNoLeakProfile = errors.New("goroutines: this runtime has no goroutineleak profile")
-	// ErrTooCostly means that the garbage collector might stop the world for too long.
-	ErrTooCostly = errors.New("goroutines: a leak profile would cost too much")
-)
+// ErrTooCostly is the error of [WriteLeakProfile] if the garbage collector might stop the world for
+// too long.
+var ErrTooCostly = errors.New("goroutines: a leak profile would cost too much")
 
-// errTooSoon means that the last leak profile was taken recently.
-var errTooSoon = errors.New("goroutines: too soon for another leak profile")
+var (
+	errNoLeakProfile = errors.New("goroutines: this runtime has no goroutineleak profile")
+	// errTooSoon means that the last leak profile was taken recently.
+	errTooSoon = errors.New("goroutines: too soon for another leak profile")
+)
 
 const (
 	leakProfile = "goroutineleak"
@@ -44,41 +43,28 @@ const (
 	leakProfileCooldown = time.Minute
 )
 
-// HasLeakProfile reports whether the runtime has the goroutineleak profile: Go 1.27 or later,
+// hasLeakProfile reports whether the runtime has the goroutineleak profile: Go 1.27 or later,
 // or Go 1.26 built with GOEXPERIMENT=goroutineleakprofile.
-func HasLeakProfile() bool { return pprof.Lookup(leakProfile) != nil }
+func hasLeakProfile() bool { return pprof.Lookup(leakProfile) != nil }
 
-// TakeLeakProfile returns the leaked goroutines as a survey: those that wait for something
-// that no running goroutine can reach, according to the garbage collector. It finds about half
-// of all leaks, and none that wait for a connection, a timer or a global variable. Survey.CPU
-// is the CPU time that the whole process used meanwhile.
+// WriteLeakProfile writes the goroutineleak profile in the format of go tool pprof, which
+// [ParseSurvey] reads. It has the goroutines that wait for something that no running goroutine can
+// reach, according to the garbage collector: about half of all leaks, and none that wait for a
+// connection, a timer or a global variable. One profile may contain goroutines that are not leaked
+// (golang/go#79452): rely on what two of them contain. The profile needs Go 1.27, or Go 1.26 built
+// with GOEXPERIMENT=goroutineleakprofile.
 //
-// It forces a garbage collection, which stops the world for a time that depends on what the
-// goroutines wait for. last is a survey of at most a minute ago, from which TakeLeakProfile
-// estimates that time. The error wraps [ErrTooCostly] if more than 1,000 goroutines wait for a
-// Mutex, RWMutex or WaitGroup at one place or 4,000 at all places, or if there are more than
-// SurveyConfig.MaxGoroutines. Other errors are [ErrNoLeakProfile], [ErrProfiler] and the error
-// of ctx, which cannot interrupt the collection. One profile may contain goroutines that are
-// not leaked (golang/go#79452): rely on what two of them contain.
-func TakeLeakProfile(ctx context.Context, c SurveyConfig, last *Survey) (*Survey, error) {
-	c = c.withDefaults(maxLeakProfiled)
-	if err := leakProfileCost(c, last); err != nil {
-		return nil, err
-	}
-	s, process, err := surveyProfile(ctx, leakProfile, c, "")
-	if err != nil {
-		return nil, err
-	}
-	if process > 0 {
-		s.CPU = process // a collection runs on several cores
-	}
-	return s, nil
-}
-
-// WriteLeakProfile writes the goroutineleak profile in the format of go tool pprof. It has
-// the cost and the errors of [TakeLeakProfile] with the zero SurveyConfig.
+// WriteLeakProfile forces a garbage collection, which stops the world for a time that depends on
+// what the goroutines wait for. last is a survey of at most a minute ago, from which it estimates
+// that time. The error wraps [ErrTooCostly] if there are more than 10,000 goroutines, or if more
+// than 1,000 wait for a Mutex, RWMutex or WaitGroup at one place or 4,000 at all places. Other
+// errors mean that the runtime has no such profile, that its profiler panicked or that ctx is done,
+// which cannot interrupt the collection.
 func WriteLeakProfile(ctx context.Context, w io.Writer, last *Survey) error {
-	if err := leakProfileCost(SurveyConfig{}.withDefaults(maxLeakProfiled), last); err != nil {
+	if !hasLeakProfile() {
+		return errNoLeakProfile
+	}
+	if err := pauseOf(last); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -87,23 +73,14 @@ func WriteLeakProfile(ctx context.Context, w io.Writer, last *Survey) error {
 	return profiles.Write(w, leakProfile, false)
 }
 
-// leakProfileCost returns an error if a leak profile is not available or might stop the world
-// for long.
-func leakProfileCost(c SurveyConfig, last *Survey) error {
-	if !HasLeakProfile() {
-		return ErrNoLeakProfile
-	}
-	return pauseOf(c, last)
-}
-
 // pauseOf returns an error that wraps ErrTooCostly if the last survey shows that a leak profile
 // might stop the world for long, or is too old to show it.
-func pauseOf(c SurveyConfig, last *Survey) error {
+func pauseOf(last *Survey) error {
 	if last == nil || time.Since(last.Time) > maxSurveyAge {
 		return fmt.Errorf("%w: no recent survey", ErrTooCostly)
 	}
-	if n := max(last.Goroutines, runtime.NumGoroutine()); n > c.MaxGoroutines {
-		return fmt.Errorf("%w: %d goroutines, the limit is %d", ErrTooCostly, n, c.MaxGoroutines)
+	if n := max(last.Goroutines, runtime.NumGoroutine()); n > maxLeakProfiled {
+		return fmt.Errorf("%w: %d goroutines, the limit is %d", ErrTooCostly, n, maxLeakProfiled)
 	}
 	var all [numWaitClasses]int
 	for i := range last.Groups {
@@ -123,7 +100,6 @@ func pauseOf(c SurveyConfig, last *Survey) error {
 // leakProfiler takes leak profiles for a Detector and keeps the results of the last two. It is
 // safe for concurrent use.
 type leakProfiler struct {
-	config   SurveyConfig
 	cooldown time.Duration
 
 	mu           sync.Mutex // also held while a profile is taken
@@ -132,12 +108,8 @@ type leakProfiler struct {
 	before, last map[Key]int // goroutines in the last two profiles
 }
 
-func newLeakProfiler(c SurveyConfig, cooldown time.Duration) *leakProfiler {
-	return &leakProfiler{config: c, cooldown: cooldown}
-}
-
-// take takes a leak profile, unless the last one is too recent. After ErrProfiler it always
-// fails.
+// take takes a leak profile, unless the last one is too recent. After [profiles.ErrProfiler] it
+// always fails.
 func (p *leakProfiler) take(ctx context.Context, last *Survey) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,14 +119,19 @@ func (p *leakProfiler) take(ctx context.Context, last *Survey) error {
 	if time.Now().Before(p.next) {
 		return errTooSoon
 	}
-	s, err := TakeLeakProfile(ctx, p.config, last)
-	if errors.Is(err, ErrTooCostly) || errors.Is(err, ErrNoLeakProfile) {
+	var b bytes.Buffer
+	err := WriteLeakProfile(ctx, &b, last)
+	if errors.Is(err, ErrTooCostly) || errors.Is(err, errNoLeakProfile) {
 		return err // nothing was spent
 	}
 	p.next = time.Now().Add(p.cooldown)
-	if errors.Is(err, ErrProfiler) {
+	if errors.Is(err, profiles.ErrProfiler) {
 		p.broken = err
 	}
+	if err != nil {
+		return err
+	}
+	s, err := ParseSurvey(b.Bytes(), SurveyConfig{})
 	if err != nil {
 		return err
 	}

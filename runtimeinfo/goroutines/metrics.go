@@ -28,30 +28,30 @@ func (*Detector) Metrics() []*runtimeinfo.Metric {
 // Analyze adds the largest groups, the totals and the events since the last call to a
 // snapshot. It does not wait for a survey.
 func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
-	f := d.findings()
-	for i := range f.groups {
-		g := &f.groups[i]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.found.groups {
+		g := &d.found.groups[i]
 		draft.Add(groupSize, float64(g.goroutines), g.wait, g.site, g.entry, g.verdict, g.incidentSite, g.incidentRoot)
 	}
-	draft.Add(leakSuspects, float64(f.Suspects))
-	draft.Add(leakedGoroutines, float64(f.Leaked))
-	draft.Add(surveys, float64(f.Surveys))
-	draft.Add(surveysSkipped, float64(f.SurveysSkipped))
-	draft.Add(recordings, float64(f.Recordings))
-	draft.Add(recordingsFailed, float64(f.RecordingsFailed))
-	draft.AddEvents(f.Events...)
+	draft.Add(leakSuspects, float64(d.found.suspects))
+	draft.Add(leakedGoroutines, float64(d.found.leaked))
+	draft.Add(surveys, float64(d.taken))
+	draft.Add(surveysSkipped, float64(d.skipped))
+	draft.Add(recordings, float64(d.recorded))
+	draft.Add(recordingsFailed, float64(d.recordFailed))
+	draft.AddEvents(d.events...)
+	d.events = nil
 }
 
-// findings is what Analyze adds.
+// publishedGroups is the number of largest groups that are published.
+const publishedGroups = 20
+
+// findings is what Analyze publishes of a report.
 type findings struct {
-	groups []largeGroup // shared by many snapshots
-	// Suspects is the number of groups that leak or are stuck, Leaked the number of
-	// goroutines that the garbage collector has proved leaked.
-	Suspects, Leaked int
-	// Cumulative: surveys taken, and left out because they would have cost too much;
-	// recordings of suspicious groups made, and failed.
-	Surveys, SurveysSkipped, Recordings, RecordingsFailed uint64
-	Events                                                []runtimeinfo.Event
+	groups   []largeGroup
+	suspects int // groups that leak or are stuck
+	leaked   int // goroutines that the garbage collector has proved leaked
 }
 
 // largeGroup is one of the largest groups of goroutines.
@@ -61,12 +61,33 @@ type largeGroup struct {
 	goroutines                 int
 }
 
-// findings returns the findings of the last survey and the events since the last call.
-func (d *Detector) findings() *findings {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.found
-	f.Surveys, f.SurveysSkipped, f.Recordings, f.RecordingsFailed = d.taken, d.skipped, d.recorded, d.recordFailed
-	f.Events, d.events = d.events, nil
-	return &f
+// find returns what Analyze publishes of a report: the top largest groups, and as many smaller ones
+// that leak or are stuck.
+func (r *Report) find(top int, verdictOf map[Key]judged) (f findings) {
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		f.leaked += v.Leaked
+		if v.Kind.Suspect() {
+			f.suspects++
+		}
+	}
+	for i := range r.Survey.Groups {
+		g := &r.Survey.Groups[i]
+		v := verdictOf[g.Key]
+		if len(f.groups) >= 2*top {
+			break
+		}
+		if i >= top && !v.kind.Suspect() {
+			continue
+		}
+		large := largeGroup{
+			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
+			verdict: string(v.kind), goroutines: g.Count,
+		}
+		if v.incident != nil {
+			large.incidentSite, large.incidentRoot = v.incident.site, v.incident.root
+		}
+		f.groups = append(f.groups, large)
+	}
+	return f
 }

@@ -170,3 +170,41 @@ func (t *groupTracker) isBatch(r *labelledRoot, in *circumstances) bool {
 	}
 	return ended < fewEnded
 }
+
+// loadOf returns a cumulative measure of the load that creates members of a group: the number
+// of ended root spans with the names under which members were created.
+func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
+	for name := range t.rootNames(g, 1) {
+		ended += float64(spans[name].Ended)
+	}
+	return ended
+}
+
+// rootNames returns the names of the root spans under whose label at least the given number of
+// members were created.
+func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
+	names := map[string]bool{}
+	if t.lookup == nil {
+		return names
+	}
+	counts := map[string]int{}
+	for _, x := range g.Origins {
+		counts[x.Root] += x.Count
+	}
+	for _, x := range g.Origins {
+		if x.Root == "" || counts[x.Root] < least {
+			continue
+		}
+		o := t.originInfo(x.Root, x.Epoch)
+		if len(o.Names) == 0 {
+			names[x.Root] = true
+		}
+		for _, name := range o.Names {
+			names[name] = true
+		}
+		for _, n := range o.Ended {
+			names[n.Name] = true
+		}
+	}
+	return names
+}

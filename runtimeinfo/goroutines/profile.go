@@ -3,20 +3,16 @@
 package goroutines
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sort"
-	"time"
 
 	"github.com/google/pprof/profile"
 
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
-	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
@@ -28,60 +24,20 @@ const (
 	profiledFrames = 128
 )
 
-// surveyProfile makes a survey of the named profile. It omits goroutines that are in the
-// function self. It also returns the CPU time that the whole process used meanwhile, or 0 if
-// the system does not report it.
-func surveyProfile(ctx context.Context, name string, c SurveyConfig, self string) (*Survey, time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, 0, err
-	}
-	meter := cputime.Start()
-	defer meter.Stop()
-	start, before := time.Now(), cputime.Process()
-	p, err := readProfile(ctx, name)
-	if err != nil {
-		return nil, 0, err
-	}
-	s := newGrouper(c, self).survey(p)
-	s.Time = start
-	s.CPU = meter.Elapsed()
-	process := cputime.Process() - before
-	if process > 0 {
-		s.CPU = min(s.CPU, process)
-	}
-	return s, process, nil
-}
-
-// ParseSurvey makes a survey of a goroutine profile, such as a stored one, that runtime/pprof has
-// written in the format of go tool pprof. Its Time is zero.
+// ParseSurvey makes a survey of a goroutine or goroutineleak profile, such as a stored one, that
+// runtime/pprof has written in the format of go tool pprof. Its Time is zero.
 func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
 	p, err := profiles.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
 	}
-	if len(p.SampleType) == 0 || p.SampleType[0].Type != "goroutine" {
+	if len(p.SampleType) == 0 || p.SampleType[0].Type != "goroutine" && p.SampleType[0].Type != leakProfile {
 		return nil, errors.New("goroutines: not a goroutine profile")
 	}
-	return newGrouper(c.withDefaults(0), "").survey(p), nil
+	return newGrouper(c, "").survey(p), nil
 }
 
-// readProfile returns the named profile.
-func readProfile(ctx context.Context, name string) (*profile.Profile, error) {
-	var b bytes.Buffer
-	if err := profiles.Write(&b, name, false); err != nil {
-		return nil, fmt.Errorf("goroutines: %s profile: %w", name, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	p, err := profiles.Decode(b.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("goroutines: decode %s profile: %w", name, err)
-	}
-	return p, nil
-}
-
-// grouper counts the samples of one profile by key.
+// grouper counts the samples of one profile by key. It omits goroutines that are in the function self.
 type grouper struct {
 	config SurveyConfig
 	self   string
@@ -112,7 +68,7 @@ func (g *grouper) survey(p *profile.Profile) *Survey {
 		g.add(sample)
 	}
 	all := slices.SortedFunc(maps.Values(g.groups), (*sampleGroup).compare)
-	kept := all[:min(len(all), g.config.MaxGroups)]
+	kept := all[:min(len(all), maxGroups)]
 	s := &Survey{Agent: g.agent, Groups: make([]Group, len(kept))}
 	for i, x := range kept {
 		s.Groups[i] = g.group(x)

@@ -55,7 +55,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	p := profileOf(stack, counts)
 
 	before := int(testutil.HeapAlloc())
-	s := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p)
+	s := newGrouper(SurveyConfig{}, "").survey(p)
 	held := int(testutil.HeapAlloc()) - before
 	runtime.KeepAlive(p)
 
@@ -90,7 +90,7 @@ func TestOriginsAreBounded(t *testing.T) {
 			Label:    map[string][]string{"epoch": {fmt.Sprintf("%03d", i)}},
 		})
 	}
-	s := newGrouper(SurveyConfig{EpochLabel: "epoch"}.withDefaults(1), "").survey(p)
+	s := newGrouper(SurveyConfig{EpochLabel: "epoch"}, "").survey(p)
 	g := s.Groups[0]
 	if len(s.Groups) != 1 || g.Count != 306 || len(g.Origins) != 256 {
 		t.Fatalf("%d groups; %d goroutines, %d origins", len(s.Groups), g.Count, len(g.Origins))
@@ -105,7 +105,7 @@ func TestSamplesWithoutFrames(t *testing.T) {
 		{Value: []int64{2}}, // the profiler drops runtime.goexit
 		{Value: []int64{3}, Location: []*profile.Location{{Line: []profile.Line{{}}}}}, // C
 	}}
-	s := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p)
+	s := newGrouper(SurveyConfig{}, "").survey(p)
 	if len(s.Groups) != 1 || s.Groups[0].Key != (Key{}) || s.Groups[0].Count != 5 {
 		t.Errorf("groups: %v", s.Groups)
 	}
@@ -120,7 +120,7 @@ func TestInlinedFrames(t *testing.T) {
 		Location: []*profile.Location{locationOf("runtime.selectgo"), inlined},
 	}}}
 	want := Key{Select, Site{"main.inner", "/src/main.inner.go", 12}, "main.outer"}
-	if got := newGrouper(SurveyConfig{}.withDefaults(1), "").survey(p).Groups[0].Key; got != want {
+	if got := newGrouper(SurveyConfig{}, "").survey(p).Groups[0].Key; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -156,7 +156,7 @@ func TestPauseOf(t *testing.T) {
 		"mutexes and wait groups": {&Survey{Time: now, Groups: append(spread(Mutex, 4, 1000), spread(WaitGroup, 4, 1000)...)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := pauseOf(SurveyConfig{}.withDefaults(maxLeakProfiled), tt.last); !errors.Is(err, tt.want) {
+			if err := pauseOf(tt.last); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})

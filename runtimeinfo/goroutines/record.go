@@ -5,11 +5,11 @@ package goroutines
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/cputime"
+	"github.com/gmpulse/gmpulse/internal/guard"
 )
 
 const (
@@ -43,15 +43,15 @@ func (d *Detector) recordLength(n int) time.Duration {
 }
 
 // Record makes a recording if a suspicious group needs one and the budget allows it. The next
-// evaluation uses the result; Run surveys at once. Record blocks for the length of the recording, one slot. Run
-// calls it. A program that takes surveys by itself, instead of Run, calls Record at least
-// once a slot from one goroutine.
+// evaluation uses the result. Record blocks for the length of the recording, at most a slot. Run
+// calls it, and surveys after it. A program that takes surveys by itself, instead of Run, calls
+// Record at least once a slot from one goroutine.
 func (d *Detector) Record(ctx context.Context) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	if !d.recordingDue(now, n) {
 		return
 	}
-	r, err := record(ctx, d.config.Record, d.recordLength(n))
+	r, err := d.callRecorder(ctx, d.recordLength(n))
 	if ctx.Err() != nil {
 		return
 	}
@@ -96,20 +96,16 @@ func (d *Detector) recordingDue(now time.Time, n int) bool {
 	return true
 }
 
-// record calls f with a timeout and recovers its panics.
-func record(ctx context.Context, f func(context.Context, time.Duration) (*Recording, error), length time.Duration) (made *Recording, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, length+recordTimeout, errors.New("goroutines: the recording took too long"))
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("goroutines: the recorder panicked: %v", p)
-		}
-	}()
-	made, err = f(ctx, length)
-	if err == nil && made == nil {
-		return nil, errors.New("goroutines: the recorder returned no recording")
+// callRecorder calls the recorder with a timeout and recovers its panics.
+func (d *Detector) callRecorder(ctx context.Context, length time.Duration) (r *Recording, err error) {
+	err = guard.Call(ctx, length+recordTimeout, func(ctx context.Context) (err error) {
+		r, err = d.config.Record(ctx, length)
+		return err
+	})
+	if err == nil && r == nil {
+		err = errors.New("goroutines: the recorder returned no recording")
 	}
-	return made, err
+	return r, err
 }
 
 // accepted returns the number of accepted connections, or -1 if it is unknown.

@@ -63,25 +63,6 @@ func (f *relations) related(key Key, m *members, g *Group) (all []Key) {
 	return all
 }
 
-// connections returns the number of goroutines that wait for a connection and that were created
-// under a root span of g, and of those created under other root spans. Goroutines without a
-// label do not count. If g has none, all are its own.
-func (f *relations) connections(g *Group) (own, others int) {
-	roots := map[string]bool{}
-	for _, o := range g.Origins {
-		roots[o.Root] = true
-	}
-	for root, n := range f.io {
-		switch {
-		case roots[root] || !g.labelled():
-			own += n
-		case root != "":
-			others += n
-		}
-	}
-	return own, others
-}
-
 // similarSize reports whether two counts differ by at most a fifth.
 func similarSize(a, b int) bool { return 5*min(a, b) >= 4*max(a, b) }
 

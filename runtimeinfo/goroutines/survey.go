@@ -19,6 +19,7 @@
 package goroutines
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,17 +28,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
-// ErrTooMany is the error of a survey of more goroutines than SurveyConfig.MaxGoroutines, or
-// than there is memory for.
-var ErrTooMany = errors.New("goroutines: too many to survey")
-
-// ErrProfiler is the error of a survey or leak profile during which the runtime's profiler
-// panicked: the labels of some goroutine are corrupt, and another attempt may be fatal.
-var ErrProfiler = profiles.ErrProfiler
+// errTooMany is the error of a survey of more than maxSurveyed goroutines, or of more than there is
+// memory for.
+var errTooMany = errors.New("goroutines: too many to survey")
 
 // Survey is the goroutines of the process at one moment, in groups. It is read-only and takes
 // about 0.5 KB for each group, at most 2.2 KB and its origins.
@@ -46,7 +44,7 @@ type Survey struct {
 	Goroutines int           // all, without the agent's
 	Agent      int           // goroutines of the agent, which no other field counts
 	Groups     []Group       // largest first; equal ones by Key
-	Rest       int           // goroutines in groups beyond SurveyConfig.MaxGroups
+	Rest       int           // goroutines in groups beyond the 10,000 largest
 	CPU        time.Duration // CPU time that the survey used
 }
 
@@ -65,30 +63,22 @@ type SurveyConfig struct {
 	// RootLabel and EpochLabel are the profiler label keys of Origin.Root and Origin.Epoch.
 	// "" means none.
 	RootLabel, EpochLabel string
-	// MaxGroups is the maximum number of groups; the smallest are omitted. Zero or less means
-	// 10,000.
-	MaxGroups int
-	// MaxGoroutines is the number of goroutines above which there is no survey. Zero or less
-	// means 200,000: about 0.7 s of CPU time, 200 MB of garbage and 80 MB at a time, or 1.8 s
-	// and 330 MB if every goroutine has different labels. For leak profiles, which stop the
-	// world, it means 10,000.
-	MaxGoroutines int
 }
 
-func (c SurveyConfig) withDefaults(maxGoroutines int) SurveyConfig {
-	if c.MaxGroups <= 0 {
-		c.MaxGroups = 10_000
-	}
-	if c.MaxGoroutines <= 0 {
-		c.MaxGoroutines = maxGoroutines
-	}
-	return c
-}
+const (
+	// maxGroups is the maximum number of groups of a survey, which omits the smallest.
+	maxGroups = 10_000
+	// maxSurveyed is the number of goroutines above which there is no survey. This many take about
+	// 0.7 s of CPU time, 200 MB of garbage and 80 MB at a time, or 1.8 s and 330 MB if every
+	// goroutine has different labels.
+	maxSurveyed = 200_000
+)
 
 // TakeSurvey surveys all goroutines except the agent's and those that are in TakeSurvey. It
 // keeps one core busy for about 3.5 µs per goroutine and checks ctx only before the costly
-// steps. The error wraps [ErrTooMany] or [ErrProfiler], or is the error of ctx. TakeSurvey is
-// safe for concurrent use.
+// steps. It returns an error for more than 200,000 goroutines, or more than there is memory for,
+// and if the runtime's profiler panics: then the labels of some goroutine are corrupt, and another
+// attempt may be fatal. TakeSurvey is safe for concurrent use.
 func TakeSurvey(ctx context.Context, c SurveyConfig) (*Survey, error) {
 	return newSurveyor(c).take(ctx)
 }
@@ -96,6 +86,7 @@ func TakeSurvey(ctx context.Context, c SurveyConfig) (*Survey, error) {
 // surveyor takes surveys, one at a time. It is safe for concurrent use.
 type surveyor struct {
 	config SurveyConfig
+	most   int    // goroutines, see maxSurveyed
 	self   string // name of the method take, which the profile contains
 
 	mu     sync.Mutex
@@ -103,13 +94,10 @@ type surveyor struct {
 }
 
 func newSurveyor(c SurveyConfig) *surveyor {
-	return &surveyor{
-		config: c.withDefaults(200_000),
-		self:   reflect.TypeFor[surveyor]().PkgPath() + ".(*surveyor).take",
-	}
+	return &surveyor{config: c, most: maxSurveyed, self: reflect.TypeFor[surveyor]().PkgPath() + ".(*surveyor).take"}
 }
 
-// take takes a survey, see [TakeSurvey]. After ErrProfiler it always fails.
+// take takes a survey, see [TakeSurvey]. After [profiles.ErrProfiler] it always fails.
 func (s *surveyor) take(ctx context.Context) (*Survey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,20 +107,49 @@ func (s *surveyor) take(ctx context.Context) (*Survey, error) {
 	if err := s.tooMany(runtime.NumGoroutine()); err != nil {
 		return nil, err
 	}
-	survey, _, err := surveyProfile(ctx, "goroutine", s.config, s.self)
-	if errors.Is(err, ErrProfiler) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	meter := cputime.Start()
+	defer meter.Stop()
+	start, before := time.Now(), cputime.Process()
+	survey, err := s.profile(ctx)
+	if errors.Is(err, profiles.ErrProfiler) {
 		s.broken = err
 	}
-	return survey, err
+	if err != nil {
+		return nil, err
+	}
+	survey.Time, survey.CPU = start, meter.Elapsed()
+	if process := cputime.Process() - before; process > 0 { // 0: the system does not report it
+		survey.CPU = min(survey.CPU, process)
+	}
+	return survey, nil
 }
 
-// tooMany returns an error that wraps ErrTooMany if n goroutines cannot be surveyed.
+// profile makes a survey of the goroutine profile.
+func (s *surveyor) profile(ctx context.Context) (*Survey, error) {
+	var b bytes.Buffer
+	if err := profiles.Write(&b, "goroutine", false); err != nil {
+		return nil, fmt.Errorf("goroutines: goroutine profile: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p, err := profiles.Decode(b.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
+	}
+	return newGrouper(s.config, s.self).survey(p), nil
+}
+
+// tooMany returns an error that wraps errTooMany if n goroutines cannot be surveyed.
 func (s *surveyor) tooMany(n int) error {
-	if n > s.config.MaxGoroutines {
-		return fmt.Errorf("%w: %d, the limit is %d", ErrTooMany, n, s.config.MaxGoroutines)
+	if n > s.most {
+		return fmt.Errorf("%w: %d, the limit is %d", errTooMany, n, s.most)
 	}
 	if err := headroom.Check(headroom.Goroutines(n)); err != nil {
-		return fmt.Errorf("%w: %d: %w", ErrTooMany, n, err)
+		return fmt.Errorf("%w: %d: %w", errTooMany, n, err)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
@@ -129,30 +130,22 @@ func TestConcurrentSurveys(t *testing.T) {
 	wg.Wait()
 }
 
-func TestSurveyIsSortedAndBounded(t *testing.T) {
+func TestSurveyIsSorted(t *testing.T) {
 	defer startMany(400, pprof.Labels(), waitLabelled)()
 	defer startMany(300, pprof.Labels(), waitAgent)()
-	testutil.Eventually(t, "300 goroutines wait", func() bool {
-		g := groupAt(take(t), packagePath+"waitAgent")
-		return g != nil && g.Count == 300
+	testutil.Retry(t, func() error {
+		s := take(t)
+		if s.Groups[0].Count != 400 || s.Groups[1].Count != 300 || s.Rest != 0 {
+			return fmt.Errorf("groups: %v, %d in others", s.Groups, s.Rest)
+		}
+		if g := s.Get(s.Groups[1].Key); g != &s.Groups[1] {
+			t.Errorf("Get returns %v", g)
+		}
+		if g := s.Get(goroutines.Key{}); g != nil {
+			t.Errorf("Get returns %v for an unknown key", g)
+		}
+		return nil
 	})
-	whole := take(t)
-	s, err := goroutines.NewSurveyor(goroutines.SurveyConfig{MaxGroups: 2}).Take(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(s.Groups) != 2 || s.Groups[0].Count != 400 || s.Groups[1].Count != 300 {
-		t.Fatalf("groups: %v", s.Groups)
-	}
-	if want := whole.Goroutines - 700; s.Goroutines != whole.Goroutines || s.Rest != want || s.Rest == 0 {
-		t.Errorf("%d of %d are in groups above the bound, want %d of %d", s.Rest, s.Goroutines, want, whole.Goroutines)
-	}
-	if g := whole.Get(s.Groups[1].Key); g == nil || g.Count != 300 {
-		t.Errorf("Get returns %v", g)
-	}
-	if g := s.Get(goroutines.Key{}); g != nil {
-		t.Errorf("Get returns %v for an unknown key", g)
-	}
 }
 
 // The entry of a stack deeper than the profiler records is unknown.
@@ -191,7 +184,8 @@ func TestStackEndsWithItsEntry(t *testing.T) {
 
 func TestTakeRefusesTooMany(t *testing.T) {
 	defer startMany(10, pprof.Labels(), waitLabelled)()
-	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{MaxGoroutines: 10})
+	surveyor := goroutines.NewSurveyor(goroutines.SurveyConfig{})
+	surveyor.Limit(10)
 	if s, err := surveyor.Take(t.Context()); !errors.Is(err, goroutines.ErrTooMany) || s != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
@@ -229,10 +223,10 @@ func TestCorruptLabels(t *testing.T) {
 	s, err := surveyor.Take(t.Context())
 	close(c)
 	<-done
-	if !errors.Is(err, goroutines.ErrProfiler) || s != nil {
+	if !errors.Is(err, profiles.ErrProfiler) || s != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
-	if _, err := surveyor.Take(t.Context()); !errors.Is(err, goroutines.ErrProfiler) {
+	if _, err := surveyor.Take(t.Context()); !errors.Is(err, profiles.ErrProfiler) {
 		t.Errorf("afterwards: %v", err)
 	}
 	take(t) // another surveyor still works

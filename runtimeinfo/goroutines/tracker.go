@@ -3,10 +3,8 @@
 package goroutines
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -69,12 +67,6 @@ type groupTracker struct {
 
 	members  memberLog
 	accepted []acceptedCount // one for each recording
-}
-
-// acceptedCount is the number of accepted connections at a recording.
-type acceptedCount struct {
-	at time.Duration
-	n  int
 }
 
 // openVerdict is a verdict that has not been closed, and what was reported of it.
@@ -219,21 +211,16 @@ func (t *groupTracker) closeVerdict(o *openVerdict, now time.Time, why string) {
 	}
 }
 
-// incidents returns copies of the verdicts that lead an incident, worst and largest first.
+// incidents returns copies of the verdicts that lead an incident, worst first.
 func (t *groupTracker) incidents() []Verdict {
 	all := make([]Verdict, 0, len(t.open))
-	for _, o := range t.open {
-		if o.leader != nil {
-			continue
+	for _, o := range t.ordered() {
+		if o.leader == nil {
+			v := o.Verdict
+			v.Also = slices.Clone(v.Also)
+			all = append(all, v)
 		}
-		v := o.Verdict
-		v.Also = slices.Clone(v.Also)
-		all = append(all, v)
 	}
-	sort.Slice(all, func(i, j int) bool {
-		a, b := &all[i], &all[j]
-		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(b.Count, a.Count), a.Key.compare(b.Key)) < 0
-	})
 	return all
 }
 

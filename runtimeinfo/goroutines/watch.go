@@ -97,3 +97,41 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 		w.next = matures
 	}
 }
+
+// settled reports whether no group is watched or reported.
+func (t *groupTracker) settled() bool {
+	if len(t.open) > 0 {
+		return false
+	}
+	for _, h := range t.histories {
+		if h.watch != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// undecided reports whether the verdict on some watched group is not final.
+func (t *groupTracker) undecided() bool {
+	for key, o := range t.open {
+		if (o.Kind == Growing || o.Kind == Burst) && t.histories[key].watch != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsLeakProfile reports whether a leak profile can help: members of some group did not run
+// during two recordings, and nothing else explains the group.
+func (t *groupTracker) wantsLeakProfile() bool {
+	for key, h := range t.histories {
+		g := t.present[key]
+		if h.watch == nil || g == nil || g.Count < t.rules.minGrowth {
+			continue
+		}
+		if f := &h.watch.facts; f.recordings >= 2 && f.silentGroup() && !f.sessions && !f.turnsOver() && f.sibling == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -11,6 +11,25 @@ import (
 	"time"
 )
 
+// Kind is a kind of profile.
+type Kind uint8
+
+// The kinds.
+const (
+	CPU Kind = iota
+	Heap
+	Goroutine
+	numKinds
+)
+
+// String returns the name that runtime/pprof uses, or "cpu".
+func (k Kind) String() string {
+	if k >= numKinds {
+		return "unknown"
+	}
+	return [...]string{"cpu", "heap", "goroutine"}[k]
+}
+
 // Profile is a stored profile.
 type Profile struct {
 	Kind Kind

@@ -32,25 +32,6 @@ func (*Profiler) Metrics() []*runtimeinfo.Metric {
 	return []*runtimeinfo.Metric{spanCPUTime, spanCPUError, ownerTime, coverage, takenMetric, missMetric, storedBytes, costMetric}
 }
 
-// Kind is a kind of profile.
-type Kind uint8
-
-// The kinds.
-const (
-	CPU Kind = iota
-	Heap
-	Goroutine
-	numKinds
-)
-
-// String returns the name that runtime/pprof uses, or "cpu".
-func (k Kind) String() string {
-	if k >= numKinds {
-		return "unknown"
-	}
-	return [...]string{"cpu", "heap", "goroutine"}[k]
-}
-
 // missReason is why a profile was not taken.
 type missReason uint8
 

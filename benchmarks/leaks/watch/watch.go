@@ -5,10 +5,12 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -287,16 +289,19 @@ func ofHarness(g *goroutines.Group) bool {
 
 // prove sets Proven from two goroutineleak profiles, as the detector does.
 func (r *Result) prove(c goroutines.SurveyConfig, after *goroutines.Survey) error {
-	if !goroutines.HasLeakProfile() {
+	if pprof.Lookup("goroutineleak") == nil {
 		return nil
 	}
 	r.Proven = []string{}
 	var leaks [2]*goroutines.Survey // a group counts as leaking if it is in both
 	for i := range leaks {
-		var err error
-		leaks[i], err = goroutines.TakeLeakProfile(context.Background(), c, after)
+		var b bytes.Buffer
+		err := goroutines.WriteLeakProfile(context.Background(), &b, after)
 		if errors.Is(err, goroutines.ErrTooCostly) {
 			return nil // the limit is part of the rule
+		}
+		if err == nil {
+			leaks[i], err = goroutines.ParseSurvey(b.Bytes(), c)
 		}
 		if err != nil {
 			return fmt.Errorf("goroutineleak profile: %w", err)

@@ -9,44 +9,6 @@ import (
 	"sort"
 )
 
-// report joins the verdicts that have one cause into incidents, and makes events of new ones.
-func (t *groupTracker) report(in *circumstances) {
-	t.joinIncidents()
-	all := t.ordered()
-	for _, o := range all { // a new leader continues the incident of its followers
-		if o.leader != nil && o.leader.incident == nil && o.Kind.Suspect() {
-			o.leader.incident = o.incident
-		}
-	}
-	for _, o := range all {
-		switch {
-		case o.Kind.Suspect() && o.leader != nil:
-			t.continueIncident(o, o.leader, in.now)
-		case o.Kind.Suspect():
-			t.reportIncident(o, in.now)
-		case o.Kind != Growing && o.leader == nil && !o.reported:
-			o.reported = true
-			t.pending = append(t.pending, o.event("goroutine.verdict.opened", in.now))
-		}
-	}
-}
-
-// setHint sets the hint of an alarm or of pressure.
-func (t *groupTracker) setHint(o *openVerdict) {
-	o.Hint = ""
-	lead := t.present[o.Key]
-	if lead == nil || !o.Kind.Suspect() && o.Kind != Pressure {
-		return
-	}
-	groups := []*Group{lead}
-	for _, k := range o.Also {
-		if g := t.present[k]; g != nil {
-			groups = append(groups, g)
-		}
-	}
-	o.Hint = t.hints.hint(hintInput{kind: o.Kind, survey: t.newest, groups: groups, creation: o.creation, where: o.Where})
-}
-
 // ordered returns the open verdicts, worst first. Within a kind, verdicts that were reported come
 // first, then larger ones: the first of an incident leads it.
 func (t *groupTracker) ordered() []*openVerdict {
@@ -151,27 +113,18 @@ func (t *groupTracker) judgements() map[Key]judged {
 	return all
 }
 
-// undecided reports whether the verdict on some watched group is not final.
-func (t *groupTracker) undecided() bool {
-	for key, o := range t.open {
-		if (o.Kind == Growing || o.Kind == Burst) && t.histories[key].watch != nil {
-			return true
+// setHint sets the hint of an alarm or of pressure.
+func (t *groupTracker) setHint(o *openVerdict) {
+	o.Hint = ""
+	lead := t.present[o.Key]
+	if lead == nil || !o.Kind.Suspect() && o.Kind != Pressure {
+		return
+	}
+	groups := []*Group{lead}
+	for _, k := range o.Also {
+		if g := t.present[k]; g != nil {
+			groups = append(groups, g)
 		}
 	}
-	return false
-}
-
-// wantsLeakProfile reports whether a leak profile can help: members of some group did not run
-// during two recordings, and nothing else explains the group.
-func (t *groupTracker) wantsLeakProfile() bool {
-	for key, h := range t.histories {
-		g := t.present[key]
-		if h.watch == nil || g == nil || g.Count < t.rules.minGrowth {
-			continue
-		}
-		if f := &h.watch.facts; f.recordings >= 2 && f.silentGroup() && !f.sessions && !f.turnsOver() && f.sibling == nil {
-			return true
-		}
-	}
-	return false
+	o.Hint = t.hints.hint(hintInput{kind: o.Kind, survey: t.newest, groups: groups, creation: o.creation, where: o.Where})
 }
