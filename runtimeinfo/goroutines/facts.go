@@ -92,7 +92,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		f.ended += m.observations[i].gone
 	}
 	f.line, f.creation = m.line(), m.creation
-	f.io = g.Class == IO
+	f.io = onConnection(g)
 	for _, k := range r.related(g.traceKey(), m, g) {
 		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // a goroutine of the server
@@ -100,7 +100,9 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {
 			f.sibling = &k
 		}
-		f.io, f.reader = f.io || k.Class == IO, f.reader || k.Class == IO
+		if other := r.groups[k]; k.Class == IO && (other == nil || onConnection(other)) {
+			f.io, f.reader = true, true
+		}
 	}
 	f.sessions = t.isSessions(m, g, r)
 	return f

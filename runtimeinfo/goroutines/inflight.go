@@ -183,7 +183,7 @@ func (t *groupTracker) totalsOf(s *Survey) totals {
 // isSession reports whether handlers have hijacked their connections: they read from them, or
 // goroutines created together with them read or work.
 func (t *groupTracker) isSession(g *Group) bool {
-	if g.Class == IO {
+	if onConnection(g) {
 		return true
 	}
 	w := t.histories[g.Key].watch

@@ -29,9 +29,10 @@ type fakeProcess struct {
 	made     float64
 	spans    map[string]*fakeSpans
 	leaked   map[Key]int
-	accepted int  // connections; negative: unknown
-	noRecord bool // recordings fail
-	noNames  bool // origins have no names; the label is the name
+	accepted int            // connections; negative: unknown
+	noRecord bool           // recordings fail
+	noNames  bool           // origins have no names; the label is the name
+	under    map[Key]string // a function that the place of a group calls
 	records  int
 	lag      time.Duration // from a survey to the recording in its slot
 	length   time.Duration // of recordings
@@ -157,7 +158,7 @@ func (p *fakeProcess) survey() *Survey {
 	s := &Survey{Time: p.now}
 	for _, g := range p.list {
 		if groups[g.key] == nil {
-			groups[g.key] = &Group{Key: g.key, Stack: stackOf(g.key)}
+			groups[g.key] = &Group{Key: g.key, Stack: p.stackOf(g.key)}
 			births[g.key] = map[labelPair]int{}
 		}
 		groups[g.key].Count++
@@ -183,7 +184,7 @@ func (p *fakeProcess) survey() *Survey {
 func (p *fakeProcess) recording() *Recording {
 	r := &Recording{Start: p.now.Add(p.lag), Duration: p.length}
 	for _, g := range p.list {
-		x := RecordedGoroutine{ID: g.id, Stack: stackOf(g.key)}
+		x := RecordedGoroutine{ID: g.id, Stack: p.stackOf(g.key)}
 		if r.Start.Sub(g.born) < p.length {
 			x.Created, x.Creation = true, g.creation
 		}
@@ -247,6 +248,15 @@ func kinds(vs []Verdict) string {
 		all = append(all, string(vs[i].Kind))
 	}
 	return strings.Join(all, " ")
+}
+
+// stackOf returns the stack of the goroutines with the given key.
+func (p *fakeProcess) stackOf(k Key) []Site {
+	stack := stackOf(k)
+	if f := p.under[k]; f != "" {
+		stack = slices.Insert(stack, 1, Site{Function: f})
+	}
+	return stack
 }
 
 // stackOf returns a stack with the given key.

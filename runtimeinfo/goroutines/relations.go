@@ -21,7 +21,7 @@ func (t *groupTracker) relations() *relations {
 	f := &relations{t: t, byLine: map[Site][]Key{}, byRoot: map[string][]Key{}, groups: make(map[Key]*Group, len(t.present)), io: map[string]int{}}
 	for key, g := range t.present {
 		f.groups[key.traceKey()] = g
-		if g.Class != IO {
+		if !onConnection(g) {
 			continue
 		}
 		for _, o := range g.Origins {

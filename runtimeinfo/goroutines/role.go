@@ -34,6 +34,12 @@ func handlesRequest(g *Group) bool {
 	}
 }
 
+// onConnection reports whether the goroutines wait for a network connection. Those that wait for a file,
+// such as the pipe with the output of a program, also wait in the network poller.
+func onConnection(g *Group) bool {
+	return g.Class == IO && !slices.ContainsFunc(g.Stack, func(s Site) bool { return strings.HasPrefix(s.Function, "os.(*File).") })
+}
+
 // calledByServer reports whether the stack contains a function outside the server and the
 // standard library.
 func calledByServer(g *Group, server string) bool {

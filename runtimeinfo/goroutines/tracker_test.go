@@ -502,3 +502,31 @@ func TestHandlersThatWaitForUpstreams(t *testing.T) {
 		}
 	}
 }
+
+// Handlers that wait for the end of a program's output are stuck once their clients have left. The
+// goroutines that read the output do not make them sessions: they read a pipe, not a connection.
+func TestHandlersThatWaitForAPipe(t *testing.T) {
+	for read, want := range map[string]bool{"os.(*File).Read": true, "net.(*conn).Read": false} {
+		p := newProcess(t)
+		p.accepted = 0
+		handler := key(ChanReceive, "shop.convert")
+		handler.Entry = "net/http.(*conn).serve"
+		output := key(IO, "os/exec.(*Cmd).writerDescriptor.func1")
+		output.Entry = "os/exec.(*Cmd).Start.func2"
+		p.under = map[Key]string{output: read}
+		background := key(IO, "net/http.(*connReader).backgroundRead")
+		background.Entry = "net/http.(*connReader).backgroundRead"
+		s := p.span("POST /convert")
+		first, _ := p.run(6*time.Minute, func(time.Duration) {
+			p.accepted += 2
+			s.open = append(s.open, p.now, p.now)
+			s.end(8, 20*time.Millisecond)
+			p.add(2, fakeGoroutine{key: handler, root: "POST /convert"})
+			p.add(2, fakeGoroutine{key: output, root: "POST /convert", creation: []Site{{Function: "os/exec.(*Cmd).Start"}, {Function: "shop.convert", File: "/src/shop.go", Line: 7}}})
+			p.add(2, fakeGoroutine{key: background, root: "POST /convert", end: p.now.Add(30 * time.Second)})
+		})
+		if at, ok := first[Stuck]; ok != want || ok && at > 4*time.Minute {
+			t.Errorf("%s: verdicts %v, stuck %v wanted", read, first, want)
+		}
+	}
+}
