@@ -42,11 +42,6 @@ func newCatalogue(metrics []*Metric) *Catalogue {
 	return c
 }
 
-// With returns a catalogue that has m in addition, as its last metric.
-func (c *Catalogue) With(m *Metric) (*Catalogue, error) {
-	return NewCatalogue(append(slices.Clip(c.metrics), m)...)
-}
-
 // Metrics returns the metrics in order. The caller must not change the slice.
 func (c *Catalogue) Metrics() []*Metric {
 	if c == nil {

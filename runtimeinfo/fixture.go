@@ -2,10 +2,9 @@
 
 package runtimeinfo
 
-import "math"
-
 // NewSnapshot returns a snapshot of the given points, for tests of exporters. Its catalogue has the
-// metrics of the points, in the same order, and Seq is 1. The caller may set the exported fields.
+// metrics of the points, in the same order, and Seq is 1. A point whose number is NaN is absent. The
+// caller may set the exported fields.
 func NewSnapshot(points ...Point) *Snapshot {
 	var metrics []*Metric
 	known := map[*Metric]bool{}
@@ -15,10 +14,7 @@ func NewSnapshot(points ...Point) *Snapshot {
 			metrics = append(metrics, p.Metric)
 		}
 	}
-	b := NewBuilder(newCatalogue(metrics), Snapshot{Seq: 1}, nil)
+	b := NewBuilder(newCatalogue(metrics), Snapshot{Seq: 1})
 	b.Merge(&Draft{points: points})
 	return b.Snapshot()
 }
-
-// Absent returns the number of a point that is absent from the snapshot of [NewSnapshot]: NaN.
-func Absent() float64 { return math.NaN() }

@@ -126,9 +126,6 @@ func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	return s.numbers[i], true
 }
 
-// Value returns s.Number(m.Key()).
-func (s *Snapshot) Value(m *Metric) (v float64, ok bool) { return s.Number(m.Key()) }
-
 // Histogram returns the histogram with the given [Metric.Key], or nil if it is absent.
 func (s *Snapshot) Histogram(key string) *Histogram {
 	if i, ok := s.catalogue.find(key); ok {

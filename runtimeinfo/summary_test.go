@@ -4,6 +4,7 @@ package runtimeinfo_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,10 +25,10 @@ type ticks struct {
 func newTicks(t testing.TB) *ticks {
 	t.Helper()
 	x := &ticks{
-		queue:  runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "queue", Kind: runtimeinfo.KindGauge, Ranged: true}),
-		limit:  runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "limit", Kind: runtimeinfo.KindGauge}),
-		pause:  runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "pause", Kind: runtimeinfo.KindGauge, Ranged: true}),
-		active: runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "active", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Keys: []string{"name"}}),
+		queue:  &runtimeinfo.Metric{Name: "queue", Kind: runtimeinfo.KindGauge, Ranged: true},
+		limit:  &runtimeinfo.Metric{Name: "limit", Kind: runtimeinfo.KindGauge},
+		pause:  &runtimeinfo.Metric{Name: "pause", Kind: runtimeinfo.KindGauge, Ranged: true},
+		active: &runtimeinfo.Metric{Name: "active", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Keys: []string{"name"}},
 		start:  time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC),
 	}
 	var err error
@@ -49,7 +50,7 @@ func (x *ticks) next(v values) *runtimeinfo.Snapshot {
 	if x.seq > 1 {
 		s.Since = s.Time.Add(-time.Second)
 	}
-	b := runtimeinfo.NewBuilder(x.catalogue, s, nil)
+	b := runtimeinfo.NewBuilder(x.catalogue, s)
 	d := b.Draft()
 	d.Add(x.queue, v.queue)
 	d.Add(x.limit, v.limit)
@@ -188,7 +189,7 @@ func TestSummaryOfTwoCatalogues(t *testing.T) {
 	sum.Add(x.next(values{5, 7, none, nil}))
 	old := x.next(values{3, 7, none, nil})
 	added := &runtimeinfo.Metric{Name: "added", Kind: runtimeinfo.KindGauge, Ranged: true}
-	c, err := x.catalogue.With(added)
+	c, err := runtimeinfo.NewCatalogue(append(slices.Clip(x.catalogue.Metrics()), added)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,7 +230,7 @@ func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
 	if err := c.end(); err != nil {
 		return nil, err
 	}
-	b := runtimeinfo.NewBuilder(sch.catalogue, s, nil)
+	b := runtimeinfo.NewBuilder(sch.catalogue, s)
 	draft := b.Draft()
 	for _, p := range points {
 		draft.AddPoint(p)

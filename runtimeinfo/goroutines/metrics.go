@@ -39,7 +39,7 @@ func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
 	draft.Add(surveysSkipped, float64(f.SurveysSkipped))
 	draft.Add(recordings, float64(f.Recordings))
 	draft.Add(recordingsFailed, float64(f.RecordingsFailed))
-	draft.AddEvents(f.Events...)
+	draft.Events = append(draft.Events, f.Events...)
 }
 
 // findings is what Analyze adds.

@@ -39,7 +39,7 @@ func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
 	d.Add(slowLookups, float64(s.Slow), "explained")
 	d.Add(slowLookups, float64(s.SlowMissed), "missed")
 	r.totals.report(d)
-	d.AddEvents(r.events.take(d.Snapshot().Time)...)
+	d.Events = append(d.Events, r.events.take(d.Snapshot().Time)...)
 }
 
 // report adds the time by root span.
