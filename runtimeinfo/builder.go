@@ -16,11 +16,14 @@ type Builder struct {
 	order []int // indexes of the metrics of s.points
 }
 
-// NewBuilder returns a Builder for a snapshot with the metrics of c and without values. The snapshot
-// has the exported fields of s.
+// NewBuilder returns a Builder for a snapshot with the metrics of c, or of s if c is nil, and without
+// values. The snapshot has the exported fields of s.
 func NewBuilder(c *Catalogue, s Snapshot) *Builder {
-	s.catalogue, s.exemplars, s.ranges, s.points = c, nil, nil, nil
-	s.numbers = slices.Repeat([]float64{math.NaN()}, len(c.metrics))
+	if c != nil {
+		s.catalogue = c
+	}
+	s.exemplars, s.ranges, s.points = nil, nil, nil
+	s.numbers = slices.Repeat([]float64{math.NaN()}, len(s.catalogue.Metrics()))
 	return &Builder{s: &s}
 }
 

@@ -15,7 +15,6 @@ type Catalogue struct {
 	metrics []*Metric
 	index   map[*Metric]int
 	byKey   map[string]int
-	ranged  []int // indexes of the metrics with Ranged and without labels, ascending
 }
 
 // NewCatalogue returns a catalogue of the metrics in the given order. It returns an error
@@ -34,9 +33,6 @@ func newCatalogue(metrics []*Metric) *Catalogue {
 		c.index[m] = i
 		if _, ok := c.byKey[m.Key()]; !ok {
 			c.byKey[m.Key()] = i
-		}
-		if m.Ranged && m.Keys == nil && m.Kind != KindHistogram {
-			c.ranged = append(c.ranged, i)
 		}
 	}
 	return c

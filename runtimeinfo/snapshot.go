@@ -24,8 +24,7 @@ import (
 // Snapshot is the state of the process at one tick, or a summary of several ticks: an exporter with an
 // interval longer than the tick receives one for each of its intervals. A summary has the values of its
 // last tick, and [Point.Range] for the ticks before it. A finished Snapshot is immutable and safe for
-// concurrent use. A [Builder] makes one, a [Summary] makes a summary, and [NewSnapshot] makes one for
-// tests.
+// concurrent use. A [Builder] makes one, and [NewSnapshot] makes one for tests.
 type Snapshot struct {
 	// Seq is 1 for the first snapshot of an agent and increases by 1 at each tick.
 	Seq uint64
@@ -76,6 +75,11 @@ type Point struct {
 	// Exemplar is the newest exemplar of a counter, nil if there is none. A histogram has its
 	// own exemplars.
 	Exemplar *Exemplar
+}
+
+// Range has the least, the mean and the greatest value of a metric at the ticks of a summary.
+type Range struct {
+	Min, Mean, Max float64
 }
 
 // Attrs iterates over the attributes of the point: Metric.Attr and the labels. It does not allocate.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package summary_test
 
 import (
 	"math"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -90,7 +91,7 @@ var none = math.NaN()
 
 func TestSummaryHasRanges(t *testing.T) {
 	x := newTicks(t)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	sum.Add(x.next(values{10, 7, none, map[string]float64{"a": 1, "b": 5}}))
 	sum.Add(x.next(values{40, 7, 0.5, map[string]float64{"a": 3, "b": 5}}))
 	sum.Add(x.next(values{-20, 7, 0.25, map[string]float64{"a": 2, "c": 9}}))
@@ -123,7 +124,7 @@ func TestSummaryHasRanges(t *testing.T) {
 // After Reset nothing is left of the summary before it.
 func TestSummaryReset(t *testing.T) {
 	x := newTicks(t)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	for i := range 5 {
 		sum.Add(x.next(values{float64(100 + i), 7, 9, map[string]float64{"a": 50, "b": 60}}))
 	}
@@ -153,7 +154,7 @@ func TestSummaryReset(t *testing.T) {
 // A summary that failed to be delivered is added to the next one, after its first ticks.
 func TestSummaryOfSummaries(t *testing.T) {
 	x := newTicks(t)
-	var all, sum, next runtimeinfo.Summary
+	var all, sum, next summary.Summary
 	first := x.next(values{1000, 7, 2, nil})
 	all.Add(first)
 	for i := range 3 {
@@ -185,7 +186,7 @@ func TestSummaryOfSummaries(t *testing.T) {
 // A gauge that the application adds meanwhile changes the catalogue.
 func TestSummaryOfTwoCatalogues(t *testing.T) {
 	x := newTicks(t)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	sum.Add(x.next(values{5, 7, none, nil}))
 	old := x.next(values{3, 7, none, nil})
 	added := &runtimeinfo.Metric{Name: "added", Kind: runtimeinfo.KindGauge, Ranged: true}
@@ -206,7 +207,7 @@ func TestSummaryOfTwoCatalogues(t *testing.T) {
 // Numbers whose sum overflows have a range that is in order.
 func TestSummaryOfHugeNumbers(t *testing.T) {
 	x := newTicks(t)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	for _, v := range []float64{math.MaxFloat64, math.MaxFloat64, -math.MaxFloat64, -math.MaxFloat64} {
 		sum.Add(x.next(values{v, 7, none, nil}))
 	}
@@ -246,7 +247,7 @@ func TestSummaryDoesNotAllocate(t *testing.T) {
 	for i := range 10 {
 		all = append(all, x.next(values{float64(i), 7, none, map[string]float64{"a": 1, "b": 2}}))
 	}
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	add := func() {
 		for _, s := range all {
 			sum.Add(s)
