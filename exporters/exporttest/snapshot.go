@@ -99,7 +99,8 @@ func spans() []runtimeinfo.Span {
 func byKey() func(key string) *runtimeinfo.Metric {
 	metrics := map[string]*runtimeinfo.Metric{}
 	for _, m := range catalogue.All() {
-		metrics[m.Key()] = m
+		own := *m // a test may change it
+		metrics[m.Key()] = &own
 	}
 	return func(key string) *runtimeinfo.Metric {
 		m := metrics[key]
