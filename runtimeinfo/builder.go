@@ -14,6 +14,7 @@ import (
 type Builder struct {
 	s     *Snapshot
 	order []int // indexes of the metrics of s.points
+	draft Draft // reused by Draft
 }
 
 // NewBuilder returns a Builder for a snapshot with the metrics of c, or of s if c is nil, and without
@@ -22,13 +23,18 @@ func NewBuilder(c *Catalogue, s Snapshot) *Builder {
 	if c != nil {
 		s.catalogue = c
 	}
-	s.exemplars, s.ranges, s.points = nil, nil, nil
-	s.numbers = slices.Repeat([]float64{math.NaN()}, len(s.catalogue.Metrics()))
-	return &Builder{s: &s}
+	const histograms = 16 // of the runtime, and some
+	n := len(s.catalogue.Metrics())
+	s.exemplars, s.ranges, s.points = nil, nil, make([]Point, 0, histograms)
+	s.numbers = slices.Repeat([]float64{math.NaN()}, n)
+	return &Builder{s: &s, order: make([]int, 0, histograms), draft: Draft{points: make([]Point, 0, n)}}
 }
 
-// Draft returns an empty draft for the next part of the snapshot.
-func (b *Builder) Draft() *Draft { return &Draft{base: b.s} }
+// Draft returns an empty draft for the next part of the snapshot. It invalidates the previous draft.
+func (b *Builder) Draft() *Draft {
+	b.draft = Draft{base: b.s, points: b.draft.points[:0], labels: b.draft.labels}
+	return &b.draft
+}
 
 // Merge adds the content of d, which was returned by b.Draft.
 func (b *Builder) Merge(d *Draft) {
@@ -81,11 +87,11 @@ func (o byCatalogue) Swap(i, j int) {
 // Draft collects what one analyzer adds to a snapshot. The engine passes one to each analyzer at each
 // tick. A Draft is not safe for concurrent use and must not be used after the call.
 type Draft struct {
-	// Spans and SpanGroups become those of the snapshot, unless both are nil. They must not be changed
-	// after the call.
+	// Spans and SpanGroups replace the fields of the snapshot, unless both are nil. They must not be
+	// changed after the call.
 	Spans      []Span
 	SpanGroups []SpanGroup
-	// Events and Bands are added to those of the snapshot.
+	// Events and Bands are appended to the fields of the snapshot.
 	Events []Event
 	Bands  []Band
 

@@ -115,12 +115,12 @@ func (c *coder) slogValue(kind byte, v *slog.Value, depth int) {
 }
 
 // as codes a value as a T.
-func as[T any](c *coder, v *slog.Value, get func(slog.Value) T, make func(T) slog.Value, code func(*coder, *T)) {
+func as[T any](c *coder, v *slog.Value, get func(slog.Value) T, value func(T) slog.Value, code func(*coder, *T)) {
 	var x T
 	if !c.reading {
 		x = get(*v)
 	}
 	if code(c, &x); c.reading {
-		*v = make(x)
+		*v = value(x)
 	}
 }

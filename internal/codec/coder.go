@@ -122,8 +122,8 @@ func (c *coder) uint(v *uint64) {
 		c.b = binary.AppendUvarint(c.b, *v)
 		return
 	}
-	n := 0
-	*v, n = binary.Uvarint(c.b)
+	x, n := binary.Uvarint(c.b)
+	*v = x
 	c.skip(n)
 }
 

@@ -78,8 +78,8 @@ func (c *coder) lists(s *runtimeinfo.Snapshot) {
 	}
 }
 
-// points codes the points of a snapshot, which are in the order of the metrics. bounds are those of the
-// histograms without labels. Reading, it returns the points.
+// points codes the points of a snapshot, which are in the order of the metrics. bounds has the bounds of
+// the histograms without labels. Reading, it returns the points.
 func (c *coder) points(metrics []*runtimeinfo.Metric, bounds [][]float64, points []runtimeinfo.Point) (read []runtimeinfo.Point) {
 	for i, m := range metrics {
 		n := 0
@@ -88,34 +88,41 @@ func (c *coder) points(metrics []*runtimeinfo.Metric, bounds [][]float64, points
 		}
 		own := points[:n]
 		points = points[n:]
-		switch {
-		case c.err != nil:
+		if c.err != nil {
 			return nil
-		case m.Keys != nil:
-			if list(c, &own, func(c *coder, p *runtimeinfo.Point) { c.series(m, p) }); c.reading {
-				read = append(read, own...)
-			}
-		case m.Kind == runtimeinfo.KindHistogram:
-			var h *runtimeinfo.Histogram
-			if n > 0 {
-				h = own[0].Histogram
-			} else {
-				h = &runtimeinfo.Histogram{Bounds: bounds[i]}
-			}
-			if c.histogram(h); c.reading && h.Counts != nil {
-				read = append(read, runtimeinfo.Point{Metric: m, Histogram: h})
-			}
-		default:
-			p := runtimeinfo.Point{Metric: m, Number: math.Float64frombits(nan)} // absent
-			if n > 0 {
-				p = own[0]
-			}
-			if c.number(&p); c.reading && !math.IsNaN(p.Number) {
-				read = append(read, p)
-			}
+		}
+		if m.Keys != nil {
+			list(c, &own, func(c *coder, p *runtimeinfo.Point) { c.series(m, p) })
+		} else {
+			own = c.single(m, bounds[i], own)
+		}
+		if c.reading {
+			read = append(read, own...)
 		}
 	}
 	return read
+}
+
+// single codes the point of a metric without labels, if it has one. Reading, it returns the point.
+func (c *coder) single(m *runtimeinfo.Metric, bounds []float64, own []runtimeinfo.Point) []runtimeinfo.Point {
+	p := runtimeinfo.Point{Metric: m, Number: math.Float64frombits(nan)} // absent
+	if len(own) > 0 {
+		p = own[0]
+	}
+	if m.Kind != runtimeinfo.KindHistogram {
+		if c.number(&p); c.reading && !math.IsNaN(p.Number) {
+			return []runtimeinfo.Point{p}
+		}
+		return nil
+	}
+	h := p.Histogram
+	if h == nil {
+		h = &runtimeinfo.Histogram{Bounds: bounds}
+	}
+	if c.histogram(h); c.reading && h.Counts != nil {
+		return []runtimeinfo.Point{{Metric: m, Histogram: h}}
+	}
+	return nil
 }
 
 // number codes the value of a metric without labels.
