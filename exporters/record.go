@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/internal/sentence"
 	"github.com/gmpulse/gmpulse/internal/units"
@@ -262,7 +261,7 @@ func (w *fields) describePoint(p *runtimeinfo.Point) string {
 	var labels []string
 	for _, l := range p.Labels {
 		if l != "" {
-			labels = append(labels, shorten(l, maxLabel))
+			labels = append(labels, units.Shorten(l, maxLabel))
 		}
 	}
 	v, unit := p.Number, p.Metric.Unit
@@ -293,7 +292,7 @@ func (w *fields) unusual(s *runtimeinfo.Snapshot) {
 		if !sentence.Unusual(b) {
 			continue
 		}
-		text := shorten(b.Signal, maxLabel) + " " + units.Format(b.Value, b.Unit) +
+		text := units.Shorten(b.Signal, maxLabel) + " " + units.Format(b.Value, b.Unit) +
 			", usual " + units.Format(b.Lower, b.Unit) + " to " + units.Format(b.Upper, b.Unit)
 		if !b.Since.IsZero() {
 			text += ", for " + units.Format(max(0, s.Time.Sub(b.Since).Round(time.Second).Seconds()), "s")
@@ -309,17 +308,6 @@ func (w *fields) spans(spans []runtimeinfo.Span, at time.Time) {
 	if len(spans) > 0 {
 		w.put("spans", spanMaps(spans, at))
 	}
-}
-
-// shorten limits a text to about so many bytes.
-func shorten(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "…"
 }
 
 // runID returns the first part of an id. It has the start time of the agent, because seq starts

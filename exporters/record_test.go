@@ -295,7 +295,7 @@ func TestRecordOmitsNumbersThatAreNotFinite(t *testing.T) {
 	up, latency := rows["gmpulse.exporter.up"], rows["go.schedule.duration"]
 	s := runtimeinfo.NewSnapshot(
 		runtimeinfo.Point{Metric: rows["go.goroutine.count"], Number: math.Inf(1)},
-		runtimeinfo.Point{Metric: rows["gmpulse.goroutine.user"], Number: runtimeinfo.Absent()},
+		runtimeinfo.Point{Metric: rows["gmpulse.goroutine.user"], Number: math.NaN()},
 		runtimeinfo.Point{Metric: rows["gmpulse.runnable.per_processor"], Number: math.MaxFloat64},
 		runtimeinfo.Point{Metric: latency, Histogram: &runtimeinfo.Histogram{Counts: []uint64{1}, Sum: math.NaN()}},
 		runtimeinfo.Point{Metric: up, Labels: []string{"a\xff"}, Number: 1},

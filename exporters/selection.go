@@ -78,7 +78,7 @@ func keywords() []string {
 	return []string{selectDefault, selectAll, string(runtimeinfo.SubsystemUser)}
 }
 
-// Match reports whether m is in the set. It does not allocate.
+// Match reports whether m is in the set. It allocates nothing for a metric without [runtimeinfo.Metric.Attr].
 func (s Selection) Match(m *runtimeinfo.Metric) bool {
 	if len(s.entries) == 0 {
 		return !m.Detail
@@ -98,9 +98,11 @@ func (e entry) match(m *runtimeinfo.Metric) bool {
 	case selectDefault:
 		return !m.Detail
 	}
-	name, _ := path.Match(e.pattern, m.Name)
-	key, _ := path.Match(e.pattern, m.Key())
-	return name || key
+	match, _ := path.Match(e.pattern, m.Name)
+	if !match && m.Attr.Key != "" {
+		match, _ = path.Match(e.pattern, m.Key())
+	}
+	return match
 }
 
 // Check returns an error that names each entry that matches none of metrics, with the metric or

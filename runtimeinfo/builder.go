@@ -13,40 +13,27 @@ import (
 // concurrent use.
 type Builder struct {
 	s     *Snapshot
-	order []int  // indexes of the metrics of s.points
-	draft *Draft // reused by Draft
+	order []int // indexes of the metrics of s.points
+	draft Draft // reused by Draft
 }
 
-// NewBuilder returns a Builder for a snapshot with the metrics of c and without values. The snapshot
-// has the exported fields of s. The Builder reuses the memory of previous, which may be nil and must not
-// be used afterwards. The snapshot of previous remains valid.
-func NewBuilder(c *Catalogue, s Snapshot, previous *Builder) *Builder {
-	points, labels := 0, 0
-	b := previous
-	if b == nil {
-		b = &Builder{draft: new(Draft)}
-	} else {
-		points = len(b.s.points) + len(b.s.points)/8
-		for i := range b.s.points {
-			labels += len(b.s.points[i].Labels)
-		}
-		labels += labels / 8
+// NewBuilder returns a Builder for a snapshot with the metrics of c, or of s if c is nil, and without
+// values. The snapshot has the exported fields of s.
+func NewBuilder(c *Catalogue, s Snapshot) *Builder {
+	if c != nil {
+		s.catalogue = c
 	}
-	s.catalogue, s.exemplars, s.ranges = c, nil, nil
-	s.numbers = make([]float64, len(c.metrics))
-	for i := range s.numbers {
-		s.numbers[i] = math.NaN()
-	}
-	s.points = make([]Point, 0, points)
-	b.s, b.order, b.draft.labels = &s, b.order[:0], make([]string, 0, labels)
-	return b
+	const histograms = 16 // of the runtime, and some
+	n := len(s.catalogue.Metrics())
+	s.exemplars, s.ranges, s.points = nil, nil, make([]Point, 0, histograms)
+	s.numbers = slices.Repeat([]float64{math.NaN()}, n)
+	return &Builder{s: &s, order: make([]int, 0, histograms), draft: Draft{points: make([]Point, 0, n)}}
 }
 
 // Draft returns an empty draft for the next part of the snapshot. It invalidates the previous draft.
 func (b *Builder) Draft() *Draft {
-	d := b.draft
-	*d = Draft{base: b.s, points: d.points[:0], labels: d.labels}
-	return d
+	b.draft = Draft{base: b.s, points: b.draft.points[:0], labels: b.draft.labels}
+	return &b.draft
 }
 
 // Merge adds the content of d, which was returned by b.Draft.
@@ -63,16 +50,11 @@ func (b *Builder) Merge(d *Draft) {
 		s.setExemplar(m, p.Exemplar)
 		s.setRange(m, p.Range)
 	}
-	s.Events = append(slices.Clip(s.Events), d.events...)
-	if d.hasSpans {
-		s.Spans, s.SpanGroups = d.spans, d.groups
+	if d.Spans != nil || d.SpanGroups != nil {
+		s.Spans, s.SpanGroups = d.Spans, d.SpanGroups
 	}
-	s.Bands = append(slices.Clip(s.Bands), d.bands...)
-}
-
-// MergeEvents adds only the events of d, which may belong to another Builder.
-func (b *Builder) MergeEvents(d *Draft) {
-	b.s.Events = append(slices.Clip(b.s.Events), d.events...)
+	s.Events = append(slices.Clip(s.Events), d.Events...)
+	s.Bands = append(slices.Clip(s.Bands), d.Bands...)
 }
 
 // Fork returns a copy of b that shares no memory with it. The engine uses it if an analyzer exceeds its
@@ -81,7 +63,7 @@ func (b *Builder) Fork() *Builder {
 	s := *b.s
 	s.numbers, s.exemplars, s.points = slices.Clone(s.numbers), slices.Clone(s.exemplars), slices.Clone(s.points)
 	s.ranges = slices.Clone(s.ranges)
-	return &Builder{s: &s, order: slices.Clone(b.order), draft: new(Draft)}
+	return &Builder{s: &s, order: slices.Clone(b.order)}
 }
 
 // Snapshot returns the finished snapshot. Afterwards b may only be passed to [NewBuilder].
@@ -105,14 +87,17 @@ func (o byCatalogue) Swap(i, j int) {
 // Draft collects what one analyzer adds to a snapshot. The engine passes one to each analyzer at each
 // tick. A Draft is not safe for concurrent use and must not be used after the call.
 type Draft struct {
-	base     *Snapshot
-	points   []Point
-	labels   []string // of all points
-	events   []Event
-	spans    []Span
-	groups   []SpanGroup
-	hasSpans bool
-	bands    []Band
+	// Spans and SpanGroups replace the fields of the snapshot, unless both are nil. They must not be
+	// changed after the call.
+	Spans      []Span
+	SpanGroups []SpanGroup
+	// Events and Bands are appended to the fields of the snapshot.
+	Events []Event
+	Bands  []Band
+
+	base   *Snapshot
+	points []Point
+	labels []string // of all points
 }
 
 // Snapshot returns the snapshot with the values of the sampler and of earlier analyzers. The caller
@@ -142,14 +127,19 @@ func (d *Draft) AddPoint(p Point) {
 	d.points = append(d.points, p)
 }
 
-// AddEvents adds events.
-func (d *Draft) AddEvents(events ...Event) { d.events = append(d.events, events...) }
-
-// AddBands adds the expected ranges of signals.
-func (d *Draft) AddBands(bands ...Band) { d.bands = append(d.bands, bands...) }
-
-// SetSpans sets the active local root spans and the groups of spans. The caller must not change the
-// slices afterwards.
-func (d *Draft) SetSpans(active []Span, groups []SpanGroup) {
-	d.spans, d.groups, d.hasSpans = active, groups, true
+// NewSnapshot returns a snapshot of the given points, for tests of exporters. Its catalogue has the
+// metrics of the points, in the same order, and Seq is 1. A point whose number is NaN is absent. The
+// caller may set the exported fields.
+func NewSnapshot(points ...Point) *Snapshot {
+	var metrics []*Metric
+	known := map[*Metric]bool{}
+	for _, p := range points {
+		if !known[p.Metric] {
+			known[p.Metric] = true
+			metrics = append(metrics, p.Metric)
+		}
+	}
+	b := NewBuilder(newCatalogue(metrics), Snapshot{Seq: 1})
+	b.Merge(&Draft{points: points})
+	return b.Snapshot()
 }

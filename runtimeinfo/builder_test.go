@@ -22,14 +22,13 @@ func catalogueOf(t *testing.T) (c *runtimeinfo.Catalogue, first, second, labelle
 	return c, first, second, labelled
 }
 
-// Builders reuse memory of previous Builders. Earlier snapshots must not change.
-func TestReusedBuilderKeepsEarlierSnapshots(t *testing.T) {
+// The points of a draft share the memory of their labels.
+func TestLabelsOfPointsAreIndependent(t *testing.T) {
 	c, _, _, labelled := catalogueOf(t)
 	var snapshots []*runtimeinfo.Snapshot
-	var b *runtimeinfo.Builder
 	sizes := []int{0, 1, 40, 3, 0, 100, 99, 101}
 	for i, n := range sizes {
-		b = runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, b)
+		b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{})
 		d := b.Draft()
 		for e := range n {
 			d.Add(labelled, float64(1000*i+e), fmt.Sprint(i, "-", e), "error")
@@ -57,7 +56,7 @@ func TestReusedBuilderKeepsEarlierSnapshots(t *testing.T) {
 // values of one metric in the order of the calls.
 func TestBuilderSortsValues(t *testing.T) {
 	c, first, second, labelled := catalogueOf(t)
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{})
 	d := b.Draft()
 	d.Add(second, 2)
 	d.Add(labelled, 10, "a", "x")
@@ -80,7 +79,7 @@ func TestBuilderSortsValues(t *testing.T) {
 
 func TestForkIsIndependentOfTheBuilder(t *testing.T) {
 	c, first, second, labelled := catalogueOf(t)
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{})
 	d := b.Draft()
 	d.Add(first, 1)
 	d.Add(labelled, 10, "a", "x")
@@ -88,9 +87,11 @@ func TestForkIsIndependentOfTheBuilder(t *testing.T) {
 	f := b.Fork()
 	late := b.Draft()
 	late.Add(second, 3)
-	late.AddEvents(runtimeinfo.Event{Name: "late"})
+	late.Events = append(late.Events, runtimeinfo.Event{Name: "late"})
 	b.Merge(late)
-	f.MergeEvents(late)
+	next := f.Draft()
+	next.Events = late.Events
+	f.Merge(next)
 	s := f.Snapshot()
 	if _, ok := s.Number("second"); ok || len(slices.Collect(s.Points())) != 2 {
 		t.Error("the fork has values that were added afterwards")
@@ -113,7 +114,7 @@ func TestDraftRejectsUndeclaredMetrics(t *testing.T) {
 					t.Errorf("%s: accepted", name)
 				}
 			}()
-			add(runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil).Draft())
+			add(runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}).Draft())
 		}()
 	}
 }

@@ -15,7 +15,6 @@ type Catalogue struct {
 	metrics []*Metric
 	index   map[*Metric]int
 	byKey   map[string]int
-	ranged  []int // indexes of the metrics with Ranged and without labels, ascending
 }
 
 // NewCatalogue returns a catalogue of the metrics in the given order. It returns an error
@@ -35,16 +34,8 @@ func newCatalogue(metrics []*Metric) *Catalogue {
 		if _, ok := c.byKey[m.Key()]; !ok {
 			c.byKey[m.Key()] = i
 		}
-		if m.Ranged && m.Keys == nil && m.Kind != KindHistogram {
-			c.ranged = append(c.ranged, i)
-		}
 	}
 	return c
-}
-
-// With returns a catalogue that has m in addition, as its last metric.
-func (c *Catalogue) With(m *Metric) (*Catalogue, error) {
-	return NewCatalogue(append(slices.Clip(c.metrics), m)...)
 }
 
 // Metrics returns the metrics in order. The caller must not change the slice.

@@ -21,18 +21,11 @@ const (
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
-	switch k {
-	case KindGauge:
-		return "gauge"
-	case KindUpDownCounter:
-		return "updowncounter"
-	case KindCounter:
-		return "counter"
-	case KindHistogram:
-		return "histogram"
-	default:
-		return "unknown"
+	names := [...]string{"unknown", KindGauge: "gauge", KindUpDownCounter: "updowncounter", KindCounter: "counter", KindHistogram: "histogram"}
+	if int(k) >= len(names) {
+		k = 0
 	}
+	return names[k]
 }
 
 // Subsystem is the part of the process or host that a [Metric] describes. Catalogues are ordered by
@@ -98,27 +91,12 @@ type Metric struct {
 	// metric, see [Point.Range]. It is for gauges and up-down counters whose peaks between two
 	// deliveries matter. Counters and histograms are cumulative and lose nothing.
 	Ranged bool
-
-	key string // cached Key
-}
-
-// NewMetric returns a copy of m with a cached Key.
-func NewMetric(m Metric) *Metric {
-	m.key = m.makeKey()
-	return &m
 }
 
 // Key returns Name, followed by a dot and the value of Attr if there is one. It identifies the metric
 // in a catalogue, and is its key in flat records such as those for Fluentd. No Key in a catalogue is a
 // dot-separated prefix of another, because Elasticsearch and other stores convert dots to objects.
 func (m *Metric) Key() string {
-	if m.key != "" {
-		return m.key
-	}
-	return m.makeKey()
-}
-
-func (m *Metric) makeKey() string {
 	if m.Attr.Key == "" {
 		return m.Name
 	}

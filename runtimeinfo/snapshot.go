@@ -24,8 +24,7 @@ import (
 // Snapshot is the state of the process at one tick, or a summary of several ticks: an exporter with an
 // interval longer than the tick receives one for each of its intervals. A summary has the values of its
 // last tick, and [Point.Range] for the ticks before it. A finished Snapshot is immutable and safe for
-// concurrent use. A [Builder] makes one, a [Summary] makes a summary, and [NewSnapshot] makes one for
-// tests.
+// concurrent use. A [Builder] makes one, and [NewSnapshot] makes one for tests.
 type Snapshot struct {
 	// Seq is 1 for the first snapshot of an agent and increases by 1 at each tick.
 	Seq uint64
@@ -78,6 +77,11 @@ type Point struct {
 	Exemplar *Exemplar
 }
 
+// Range has the least, the mean and the greatest value of a metric at the ticks of a summary.
+type Range struct {
+	Min, Mean, Max float64
+}
+
 // Attrs iterates over the attributes of the point: Metric.Attr and the labels. It does not allocate.
 func (p Point) Attrs() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
@@ -125,9 +129,6 @@ func (s *Snapshot) Number(key string) (v float64, ok bool) {
 	}
 	return s.numbers[i], true
 }
-
-// Value returns s.Number(m.Key()).
-func (s *Snapshot) Value(m *Metric) (v float64, ok bool) { return s.Number(m.Key()) }
 
 // Histogram returns the histogram with the given [Metric.Key], or nil if it is absent.
 func (s *Snapshot) Histogram(key string) *Histogram {

@@ -174,5 +174,5 @@ func (a *bodies) addTo(d *runtimeinfo.Draft, full func(root string) string) {
 		}
 	}
 	d.Add(untrackedBodies, float64(a.untracked))
-	d.AddEvents(a.reporter.report(pairs, now, full)...)
+	d.Events = append(d.Events, a.reporter.report(pairs, now, full)...)
 }

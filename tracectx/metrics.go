@@ -37,8 +37,8 @@ func (*Processor) Metrics() []*runtimeinfo.Metric {
 func (p *Processor) Analyze(d *runtimeinfo.Draft) {
 	now := d.Snapshot().Time
 	a := p.Observe(now)
-	d.SetSpans(a.Active, a.Groups)
-	d.AddEvents(a.Events...)
+	d.Spans, d.SpanGroups = a.Active, a.Groups
+	d.Events = append(d.Events, a.Events...)
 	for i := range a.Groups {
 		g := &a.Groups[i]
 		d.Add(activeSpans, float64(g.Active), g.Name)

@@ -31,7 +31,7 @@ func bodySnapshotAt(tb testing.TB, p *tracectx.Processor, at time.Time) *runtime
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: at}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: at})
 	d := b.Draft()
 	p.Analyze(d)
 	b.Merge(d)

@@ -121,7 +121,7 @@ func (r *round) end(d *runtimeinfo.Draft) bool {
 	}
 	if d != nil {
 		if late := r.tasks[r.next].late.Swap(nil); late != nil {
-			r.builder.MergeEvents(late)
+			d.Events = append(late.Events, d.Events...)
 		}
 		r.builder.Merge(d)
 	}

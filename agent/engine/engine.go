@@ -66,9 +66,8 @@ type Engine struct {
 	calls      sync.WaitGroup // goroutines that call gauges and analyzers
 	catalogue  atomic.Pointer[runtimeinfo.Catalogue]
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
-	builder    *runtimeinfo.Builder // of the last snapshot; used only by tick
-	incidents  incidents            // that analyzers have opened; used only by tick and at the end
-	span       *runtimeinfo.Span    // the oldest sampled span of the last snapshot; used only by tick
+	incidents  incidents         // that analyzers have opened; used only by tick and at the end
+	span       *runtimeinfo.Span // the oldest sampled span of the last snapshot; used only by tick
 
 	ticks        atomic.Uint64
 	missed       atomic.Uint64
@@ -257,13 +256,12 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 	if last := e.latest.Load(); last != nil {
 		frame.Since = last.Time
 	}
-	b := runtimeinfo.NewBuilder(catalogue, frame, e.builder)
+	b := runtimeinfo.NewBuilder(catalogue, frame)
 	d := b.Draft()
 	e.reader.AddTo(d)
 	e.addOwn(d, now, pass)
 	b.Merge(d)
 	b = e.analyze(e.readGauges(b, all))
-	e.builder = b
 	s := b.Snapshot()
 	e.span = nil
 	if i := slices.IndexFunc(s.Spans, func(x runtimeinfo.Span) bool { return x.Sampled }); i >= 0 {

@@ -522,11 +522,10 @@ func (p *panicky) Analyze(d *runtimeinfo.Draft) {
 		panic("oh")
 	}
 	now := d.Snapshot().Time
-	d.SetSpans(
-		[]runtimeinfo.Span{{Name: "GET /", Start: now.Add(-time.Second)}},
-		[]runtimeinfo.SpanGroup{{Name: "GET /", Active: 1, Oldest: now.Add(-time.Second)}})
+	d.Spans = []runtimeinfo.Span{{Name: "GET /", Start: now.Add(-time.Second)}}
+	d.SpanGroups = []runtimeinfo.SpanGroup{{Name: "GET /", Active: 1, Oldest: now.Add(-time.Second)}}
 	d.Add(started, 5)
-	d.AddEvents(runtimeinfo.Event{Name: "span.never_ended"})
+	d.Events = append(d.Events, runtimeinfo.Event{Name: "span.never_ended"})
 }
 
 // analyzer is a function that implements Analyzer without metrics.
@@ -587,10 +586,10 @@ func TestAnalyzerThatHangs(t *testing.T) {
 		e, stop := run(t, engine.WithExporter("c", c, engine.EveryTick()),
 			engine.WithAnalyzer("hangs", analyzer(func(d *runtimeinfo.Draft) {
 				n := calls.Add(1)
-				d.AddEvents(runtimeinfo.Event{Name: fmt.Sprint("call ", n)})
+				d.Events = append(d.Events, runtimeinfo.Event{Name: fmt.Sprint("call ", n)})
 				<-release
 			})),
-			engine.WithAnalyzer("ok", analyzer(func(d *runtimeinfo.Draft) { d.AddEvents(runtimeinfo.Event{Name: "ok"}) })),
+			engine.WithAnalyzer("ok", analyzer(func(d *runtimeinfo.Draft) { d.Events = append(d.Events, runtimeinfo.Event{Name: "ok"}) })),
 			engine.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		time.Sleep(5*time.Second + 500*time.Millisecond)
 		if n := e.Stats().Ticks; n != 6 {

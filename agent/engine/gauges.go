@@ -76,8 +76,8 @@ func (e *Engine) Gauge(name, unit, help string, f func() float64) error {
 			return fmt.Errorf("engine: gauge %q: the records of exporters have a field %s; choose another name, like app.%s", name, field, name)
 		}
 	}
-	m := runtimeinfo.NewMetric(runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: help, Subsystem: runtimeinfo.SubsystemUser})
-	c, err := e.catalogue.Load().With(m)
+	m := &runtimeinfo.Metric{Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: help, Subsystem: runtimeinfo.SubsystemUser}
+	c, err := runtimeinfo.NewCatalogue(append(slices.Clip(e.Metrics()), m)...)
 	if err != nil {
 		return fmt.Errorf("engine: gauge %q: %w", name, err)
 	}
@@ -131,7 +131,7 @@ func (e *Engine) readGauges(b *runtimeinfo.Builder, all []*gauge) *runtimeinfo.B
 	s := b.Draft().Snapshot()
 	for _, g := range all {
 		g.overdue = g.busy.Load()
-		if _, ok := s.Value(g.metric); !ok {
+		if _, ok := s.Number(g.metric.Key()); !ok {
 			e.gauges.failures.Add(1)
 		}
 	}

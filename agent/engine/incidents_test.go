@@ -25,7 +25,7 @@ func TestStopClosesIncidents(t *testing.T) {
 		got := &collect{}
 		_, stop := run(t, engine.WithExporter("got", got), engine.WithAnalyzer("incidents", analyzer(func(d *runtimeinfo.Draft) {
 			if len(phases) > 0 {
-				d.AddEvents(runtimeinfo.Event{Incident: &phases[0]})
+				d.Events = append(d.Events, runtimeinfo.Event{Incident: &phases[0]})
 				phases = phases[1:]
 			}
 		})))

@@ -4,6 +4,7 @@ package exporttest
 
 import (
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -98,7 +99,8 @@ func spans() []runtimeinfo.Span {
 func byKey() func(key string) *runtimeinfo.Metric {
 	metrics := map[string]*runtimeinfo.Metric{}
 	for _, m := range catalogue.All() {
-		metrics[m.Key()] = runtimeinfo.NewMetric(*m) // a test may change it
+		own := *m // a test may change it
+		metrics[m.Key()] = &own
 	}
 	return func(key string) *runtimeinfo.Metric {
 		m := metrics[key]
@@ -126,7 +128,7 @@ func points() []runtimeinfo.Point {
 		{Metric: of("go.processor.limit"), Number: 4},
 		{Metric: of("go.schedule.duration"), Histogram: latencies()},
 		{Metric: of("gmpulse.schedule.duration.p99"), Number: 0.001953125},
-		{Metric: of("go.memory.limit"), Number: runtimeinfo.Absent()},
+		{Metric: of("go.memory.limit"), Number: math.NaN()},
 		{Metric: of("gmpulse.memory.heap_alloc"), Number: 123456789},
 		{Metric: of("go.memory.gc.cycles"), Number: 7},
 		{Metric: of("gmpulse.gc.pause.max"), Number: 0.000244140625},

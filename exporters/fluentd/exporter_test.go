@@ -44,7 +44,7 @@ func snapshot(seq uint64) *runtimeinfo.Snapshot {
 	hist := &runtimeinfo.Metric{Name: "test.hist", Unit: "s", Kind: runtimeinfo.KindHistogram}
 	s := runtimeinfo.NewSnapshot(
 		runtimeinfo.Point{Metric: gauge, Number: 0.5},
-		runtimeinfo.Point{Metric: gone, Number: runtimeinfo.Absent()},
+		runtimeinfo.Point{Metric: gone, Number: math.NaN()},
 		runtimeinfo.Point{Metric: series, Labels: []string{"a"}, Number: 1},
 		runtimeinfo.Point{Metric: series, Labels: []string{"b"}, Number: 2},
 		runtimeinfo.Point{Metric: hist, Histogram: &runtimeinfo.Histogram{Bounds: []float64{1}, Counts: []uint64{3, 4}, Sum: 9}},

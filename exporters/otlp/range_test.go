@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/gmpulse/gmpulse/exporters/otlp"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestRanges(t *testing.T) {
 	goroutines := &runtimeinfo.Metric{Name: "go.goroutine.count", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true}
 	active := &runtimeinfo.Metric{Name: "gmpulse.root_span.active", Unit: "{span}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Keys: []string{"span.name"}}
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	for i, n := range []float64{10, 40, 10} {
 		s := runtimeinfo.NewSnapshot(runtimeinfo.Point{Metric: goroutines, Number: n}, runtimeinfo.Point{Metric: active, Labels: []string{"GET /"}, Number: n / 10})
 		s.Seq, s.Start, s.Time, s.Since = uint64(i+1), start, start.Add(time.Duration(i+1)*time.Second), start.Add(time.Duration(i)*time.Second)

@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -66,7 +67,7 @@ func busySummary() *runtimeinfo.Snapshot {
 // quickStart returns a summary of ten ticks of an agent that traces requests to four endpoints.
 func quickStart(tb testing.TB) *runtimeinfo.Snapshot {
 	tb.Helper()
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	enough := make(chan struct{})
 	ticks := 0
 	collect := exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {

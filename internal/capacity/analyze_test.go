@@ -29,7 +29,7 @@ func snapshot(spans bool) *runtimeinfo.Snapshot {
 			d.Set("gmpulse.host.age", float64(i-pass))
 			if spans {
 				d.Set("gmpulse.root_spans.ended", float64(10*i))
-				d.SetSpans(nil, []runtimeinfo.SpanGroup{{Name: "GET /", Ended: uint64(10 * i)}})
+				d.SpanGroups = []runtimeinfo.SpanGroup{{Name: "GET /", Ended: uint64(10 * i)}}
 			}
 		}, func(d *catalogue.Draft) { e.Analyze(d.Draft) })
 	}

@@ -32,9 +32,10 @@ func NewProcess(resource ...runtimeinfo.Attr) *Process {
 
 // Gauge adds a gauge of the application.
 func (p *Process) Gauge(name, unit string) error {
-	c, err := p.catalogue.With(runtimeinfo.NewMetric(runtimeinfo.Metric{
+	m := &runtimeinfo.Metric{
 		Name: name, Unit: unit, Kind: runtimeinfo.KindGauge, Help: "A gauge of the application.", Subsystem: runtimeinfo.SubsystemUser,
-	}))
+	}
+	c, err := runtimeinfo.NewCatalogue(append(slices.Clip(p.catalogue.Metrics()), m)...)
 	if err == nil {
 		p.catalogue = c
 	}
@@ -45,7 +46,7 @@ func (p *Process) Gauge(name, unit string) error {
 func (p *Process) Sample(t sampler.Tick, add ...func(*Draft)) *runtimeinfo.Snapshot {
 	p.Read(t)
 	p.seq++
-	b := runtimeinfo.NewBuilder(p.catalogue, runtimeinfo.Snapshot{Seq: p.seq, Time: t.Time, Start: p.start, Resource: p.resource}, nil)
+	b := runtimeinfo.NewBuilder(p.catalogue, runtimeinfo.Snapshot{Seq: p.seq, Time: t.Time, Start: p.start, Resource: p.resource})
 	d := b.Draft()
 	p.AddTo(d)
 	b.Merge(d)
@@ -89,7 +90,7 @@ func (d *Draft) Exporter(name string, up, delivered, errors uint64) {
 
 // Groups adds groups of spans with their metrics.
 func (d *Draft) Groups(now time.Time, active []runtimeinfo.Span, groups ...runtimeinfo.SpanGroup) {
-	d.SetSpans(active, groups)
+	d.Spans, d.SpanGroups = active, groups
 	for _, g := range groups {
 		d.Set("gmpulse.root_span.active", float64(g.Active), g.Name)
 		if g.Active > 0 {

@@ -61,8 +61,8 @@ type Encoder struct {
 	schema  []byte
 	id      SchemaID
 
-	points  []runtimeinfo.Point // reused
-	origins []origin            // reused
+	points []runtimeinfo.Point // reused
+	coder  coder               // reused
 }
 
 // Append appends the encoding of s to b. If the error is [ErrTooLarge], Append returns b
@@ -72,29 +72,21 @@ func (e *Encoder) Append(b []byte, s *runtimeinfo.Snapshot) ([]byte, error) {
 	e.points = slices.AppendSeq(e.points[:0], s.Points())
 	defer func() { clear(e.points) }() // do not keep the snapshot in memory
 	e.updateSchema(s)
-	w := writer{b: b, start: len(b), origins: e.origins[:0]}
-	defer func() { e.origins = w.origins }()
-	w.byte(codecVersion)
-	w.fixed64(uint64(e.id))
-	w.uint(s.Seq)
-	w.time(s.Time)
-	w.time(s.Start)
-	w.int(int64(s.Ticks))
-	w.time(s.Since)
-	w.attrs(s.Resource)
-	w.values(e.metrics, e.points)
-	w.spans(s.Spans)
-	writeList(&w, s.SpanGroups, (*writer).spanGroup)
-	writeList(&w, s.Bands, (*writer).band)
-	writeList(&w, s.Incidents, func(w *writer, i **runtimeinfo.Incident) { w.incident(*i) })
-	if w.size() > MaxEncodedEvent {
-		return b, fmt.Errorf("%w: %d bytes without its events, the most is %d", ErrTooLarge, w.size(), MaxEncodedEvent)
+	c := &e.coder
+	*c = coder{b: b, start: len(b), limit: MaxEncoded, origins: c.origins[:0]}
+	defer func() { c.b = nil }()
+	c.recordHeader(&e.id)
+	c.head(s)
+	c.points(e.metrics, e.bounds, e.points)
+	c.lists(s)
+	if c.size() > MaxEncodedEvent {
+		return b, fmt.Errorf("%w: %d bytes without its events, the most is %d", ErrTooLarge, c.size(), MaxEncodedEvent)
 	}
-	writeList(&w, s.Events, (*writer).event)
-	if w.size() > MaxEncoded {
-		return b, fmt.Errorf("%w: %d bytes with its events, the most is %d", ErrTooLarge, w.size(), MaxEncoded)
+	list(c, &s.Events, (*coder).event)
+	if c.size() > MaxEncoded {
+		return b, fmt.Errorf("%w: %d bytes with its events, the most is %d", ErrTooLarge, c.size(), MaxEncoded)
 	}
-	return w.b, nil
+	return c.b, nil
 }
 
 // Schema returns the schema of the snapshot that was appended last. The caller must not
@@ -103,9 +95,9 @@ func (e *Encoder) Schema() (SchemaID, []byte) { return e.id, e.schema }
 
 // EncodedSize returns the size of an encoded event in bytes.
 func EncodedSize(ev *runtimeinfo.Event) int {
-	var w writer
-	w.event(ev)
-	return w.size()
+	c := coder{version: codecVersion, limit: MaxEncoded}
+	c.event(ev)
+	return c.size()
 }
 
 // updateSchema makes a new schema if the metrics or the bounds of s differ from
@@ -121,18 +113,14 @@ func (e *Encoder) updateSchema(s *runtimeinfo.Snapshot) {
 			bounds[p.Metric] = p.Histogram.Bounds
 		}
 	}
-	var w writer
-	w.byte(codecVersion)
-	w.uint(uint64(len(metrics)))
 	e.metrics, e.bounds = metrics, make([][]float64, len(metrics))
 	for i, m := range metrics {
-		w.metric(m)
-		if hasSchemaBounds(m) {
-			e.bounds[i] = bounds[m]
-			w.floats(bounds[m])
-		}
+		e.bounds[i] = bounds[m]
 	}
-	e.schema, e.id = w.b, idOf(w.b)
+	var c coder
+	c.header()
+	c.schema(&e.metrics, &e.bounds)
+	e.schema, e.id = c.b, idOf(c.b)
 }
 
 // covers reports whether the current schema describes s.
@@ -198,19 +186,12 @@ func (d *Decoder) Learn(b []byte) (SchemaID, error) {
 func (d *Decoder) Forget(id SchemaID) { delete(d.schemas, id) }
 
 func readSchema(b []byte) (*schema, error) {
-	r := reader{b: b}
-	r.version()
+	c := coder{b: b, reading: true}
+	c.header()
 	s := &schema{}
 	var metrics []*runtimeinfo.Metric
-	for range r.count(minMetric) {
-		m := r.metric()
-		var bounds []float64
-		if hasSchemaBounds(m) {
-			bounds = r.floats()
-		}
-		metrics, s.bounds = append(metrics, m), append(s.bounds, bounds)
-	}
-	if err := r.end(); err != nil {
+	c.schema(&metrics, &s.bounds)
+	if err := c.end(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -222,42 +203,34 @@ func readSchema(b []byte) (*schema, error) {
 
 // SchemaOf returns the id of the schema of a record.
 func SchemaOf(record []byte) (SchemaID, error) {
-	r := reader{b: record}
-	r.version()
-	id := SchemaID(r.fixed64())
-	return id, r.err
+	c := coder{b: record, reading: true}
+	var id SchemaID
+	c.recordHeader(&id)
+	return id, c.err
 }
 
 // Decode returns the snapshot of a record. The errors are [ErrUnknownSchema] and
 // [ErrMalformed]. Decode accepts any input: it does not panic, and its memory is
 // proportional to the input.
 func (d *Decoder) Decode(record []byte) (*runtimeinfo.Snapshot, error) {
-	id, err := SchemaOf(record)
-	if err != nil {
-		return nil, err
+	c := coder{b: record, reading: true}
+	var id SchemaID
+	if c.recordHeader(&id); c.err != nil {
+		return nil, c.err
 	}
 	sch := d.schemas[id]
 	if sch == nil {
 		return nil, fmt.Errorf("%w: %016x", ErrUnknownSchema, uint64(id))
 	}
-	r := reader{b: record[9:], v: record[0]}
-	s := runtimeinfo.Snapshot{Seq: r.uint(), Time: r.time(), Start: r.time()}
-	if r.v >= 2 {
-		s.Ticks, s.Since = int(r.int()), r.time()
-	}
-	s.Resource = r.attrs()
-	points := r.values(sch)
-	s.Spans = r.spans()
-	s.SpanGroups = readList(&r, minSpanGroup, (*reader).spanGroup)
-	s.Bands = readList(&r, minBand, (*reader).band)
-	if r.v >= 2 {
-		s.Incidents = readList(&r, minIncident, (*reader).incident)
-	}
-	s.Events = readList(&r, minEvent, (*reader).event)
-	if err := r.end(); err != nil {
+	var s runtimeinfo.Snapshot
+	c.head(&s)
+	points := c.points(sch.catalogue.Metrics(), sch.bounds, nil)
+	c.lists(&s)
+	list(&c, &s.Events, (*coder).event)
+	if err := c.end(); err != nil {
 		return nil, err
 	}
-	b := runtimeinfo.NewBuilder(sch.catalogue, s, nil)
+	b := runtimeinfo.NewBuilder(sch.catalogue, s)
 	draft := b.Draft()
 	for _, p := range points {
 		draft.AddPoint(p)

@@ -14,6 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters/jsonl"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/compare"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -133,7 +134,7 @@ func (s service) append(tb testing.TB, path string, ticks, each int, full bool) 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	for i, x := range s.snapshots(ticks) {
 		if sum.Add(x); (i+1)%each != 0 {
 			continue

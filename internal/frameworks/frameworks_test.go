@@ -184,7 +184,7 @@ func openBodies(t *testing.T, p *tracectx.Processor) (open float64, line string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()})
 	d := b.Draft()
 	p.Analyze(d)
 	b.Merge(d)

@@ -33,7 +33,8 @@ func Metrics() []*runtimeinfo.Metric {
 	rows := table()
 	all := make([]*runtimeinfo.Metric, len(rows))
 	for i := range rows {
-		all[i] = runtimeinfo.NewMetric(rows[i].Metric)
+		m := rows[i].Metric
+		all[i] = &m
 	}
 	return all
 }

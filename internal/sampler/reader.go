@@ -44,7 +44,6 @@ type Reader struct {
 	windows   []*window
 	cycles    int // index of the sample that counts GC cycles
 	reading   reading
-	builder   *runtimeinfo.Builder // of the last snapshot
 }
 
 // value has a metric and its newest value.
@@ -184,13 +183,13 @@ func (r *Reader) Metrics() []*runtimeinfo.Metric { return r.catalogue.Metrics() 
 // Snapshot returns the result of the last Read as an immutable copy. It allocates a few kilobytes.
 func (r *Reader) Snapshot() *runtimeinfo.Snapshot {
 	r.seq++
-	r.builder = runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
+	b := runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
 		Seq: r.seq, Time: r.reading.tick.Time, Start: r.start, Resource: r.resource,
-	}, r.builder)
-	d := r.builder.Draft()
+	})
+	d := b.Draft()
 	r.AddTo(d)
-	r.builder.Merge(d)
-	return r.builder.Snapshot()
+	b.Merge(d)
+	return b.Snapshot()
 }
 
 // AddTo adds the result of the last Read to a snapshot, whose catalogue must have the metrics of r.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -169,13 +168,4 @@ func count(n int, thing string) string {
 func seconds(d time.Duration) string { return units.Format(max(0, d).Seconds(), "s") }
 
 // cut limits the length of a name.
-func cut(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	end := maxText
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
-}
+func cut(s string) string { return units.Shorten(s, maxText) }

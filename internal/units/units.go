@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package units formats values of metrics for people.
+// Package units formats values of metrics, and long texts, for people.
 package units
 
 import (
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Format returns a value with its UCUM unit in about three digits: 41 MB, 3.1s, 12 %. Of other units
@@ -59,4 +60,16 @@ func number(v float64, digits int) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', digits, 64)
+}
+
+// Shorten returns s, or its beginning and an ellipsis if it is longer than limit bytes. It cuts no
+// character in two.
+func Shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit] + "…"
 }

@@ -41,3 +41,11 @@ func TestFormat(t *testing.T) {
 		}
 	}
 }
+
+func TestShorten(t *testing.T) {
+	for s, want := range map[string]string{"": "", "abc": "abc", "abcd": "abc…", "abé": "ab…", "ébc": "éb…", "\x80\x80\x80\x80": "…"} {
+		if got := units.Shorten(s, 3); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}

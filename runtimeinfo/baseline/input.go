@@ -52,10 +52,8 @@ func (in *input) next(s *runtimeinfo.Snapshot) (passed time.Duration) {
 
 // number returns the value of a metric, NaN if absent.
 func (in *input) number(key string) float64 {
-	if m := in.byKey[key]; m != nil {
-		if v, ok := in.snapshot.Value(m); ok {
-			return v
-		}
+	if v, ok := in.snapshot.Number(key); ok {
+		return v
 	}
 	return math.NaN()
 }

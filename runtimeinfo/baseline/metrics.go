@@ -25,8 +25,8 @@ func (*Watch) Metrics() []*runtimeinfo.Metric {
 // a new level for 15 minutes, "baseline.incident.closed" when a reported anomaly is over.
 func (w *Watch) Analyze(d *runtimeinfo.Draft) {
 	bands, events := w.Judge(d.Snapshot())
-	d.AddBands(bands...)
-	d.AddEvents(events...)
+	d.Bands = append(d.Bands, bands...)
+	d.Events = append(d.Events, events...)
 	for i := range bands {
 		b := &bands[i]
 		anomaly := 0.0

@@ -46,7 +46,6 @@ type service struct {
 	spans             []runtimeinfo.Span
 	seq               uint64
 	catalogue         *runtimeinfo.Catalogue
-	builder           *runtimeinfo.Builder
 	open              bool
 	closed            time.Time
 }
@@ -150,16 +149,15 @@ func (s *service) tick() {
 		points = append(points, runtimeinfo.Point{Metric: s.metrics["gmpulse.goroutine_group.goroutines"], Number: float64(s.sends), Labels: []string{"chan send", "cart.notify (cart.go:88)", "", "", "", ""}})
 	}
 	s.seq++
-	b := runtimeinfo.NewBuilder(s.catalogue, runtimeinfo.Snapshot{Seq: s.seq, Time: s.now}, s.builder)
-	s.builder = b
+	b := runtimeinfo.NewBuilder(s.catalogue, runtimeinfo.Snapshot{Seq: s.seq, Time: s.now})
 	d := b.Draft()
 	for _, p := range points {
 		d.AddPoint(p)
 	}
-	d.SetSpans(s.spans, []runtimeinfo.SpanGroup{{
+	d.Spans, d.SpanGroups = s.spans, []runtimeinfo.SpanGroup{{
 		Name: "GET /cart", Active: int(active), Ended: uint64(s.ended),
 		TickP50: quarter(wait * 0.7), TickP99: quarter(wait * 4.6 * s.noise(0.25)),
-	}})
+	}}
 	b.Merge(d)
 	d = b.Draft()
 	s.watch.Analyze(d)

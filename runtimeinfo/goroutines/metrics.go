@@ -40,7 +40,7 @@ func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
 	draft.Add(surveysSkipped, float64(d.skipped))
 	draft.Add(recordings, float64(d.recorded))
 	draft.Add(recordingsFailed, float64(d.recordFailed))
-	draft.AddEvents(d.events...)
+	draft.Events = append(draft.Events, d.events...)
 	d.events = nil
 }
 

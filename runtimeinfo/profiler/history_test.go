@@ -185,9 +185,9 @@ func analyze(t *testing.T, p *profiler.Profiler, events ...runtimeinfo.Event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{})
 	d := b.Draft()
-	d.AddEvents(events...)
+	d.Events = append(d.Events, events...)
 	b.Merge(d)
 	d = b.Draft()
 	p.Analyze(d)

@@ -276,7 +276,7 @@ func TestAnalyze(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := func() map[string]float64 {
-		b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Unix(1060, 0)}, nil)
+		b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Unix(1060, 0)})
 		d := b.Draft()
 		p.Analyze(d)
 		b.Merge(d)

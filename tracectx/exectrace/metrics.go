@@ -37,7 +37,7 @@ func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
 	d.Add(slowLookups, float64(s.Slow), "explained")
 	d.Add(slowLookups, float64(s.SlowMissed), "missed")
 	r.totals.report(d)
-	d.AddEvents(r.events.take(d.Snapshot().Time)...)
+	d.Events = append(d.Events, r.events.take(d.Snapshot().Time)...)
 }
 
 // rootTotals adds up the time of root spans over all windows, by name.

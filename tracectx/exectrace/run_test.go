@@ -94,7 +94,7 @@ func totals(t *testing.T, r *exectrace.Recorder) (times []runtimeinfo.Point, rea
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()}, nil)
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: time.Now()})
 	d := b.Draft()
 	r.Analyze(d)
 	b.Merge(d)

@@ -19,6 +19,7 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -44,7 +45,7 @@ type Delivery struct {
 
 	mu         sync.Mutex
 	schedule   schedule
-	summary    runtimeinfo.Summary // ticks that no snapshot in the mailbox or delivered covers
+	summary    summary.Summary // ticks that no snapshot in the mailbox or delivered covers
 	mailbox    *runtimeinfo.Snapshot
 	last       *runtimeinfo.Snapshot // passed to Stop; delivered after the one in the mailbox
 	queueStats exporters.Stats       // the last result of poll
@@ -267,7 +268,7 @@ func (d *Delivery) restore(s *runtimeinfo.Snapshot) {
 		d.summary.Add(s)
 		return
 	}
-	var both runtimeinfo.Summary
+	var both summary.Summary
 	both.Add(s)
 	both.Add(d.mailbox)
 	d.mailbox = both.Snapshot()

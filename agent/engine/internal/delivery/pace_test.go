@@ -41,7 +41,7 @@ func startWith(t *testing.T, e *fake, p delivery.Pace) *paced {
 	d := &paced{
 		Delivery: delivery.New("test", e, nil, p, timeout, slog.New(slog.DiscardHandler)),
 		exporter: e,
-		queue:    runtimeinfo.NewMetric(runtimeinfo.Metric{Name: "queue", Kind: runtimeinfo.KindGauge, Ranged: true}),
+		queue:    &runtimeinfo.Metric{Name: "queue", Kind: runtimeinfo.KindGauge, Ranged: true},
 		tick:     p.Tick,
 	}
 	d.Start(t.Context())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package runtimeinfo_test
+package summary_test
 
 import (
 	"testing"
@@ -10,6 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/catalogue"
 	"github.com/gmpulse/gmpulse/internal/codec"
 	"github.com/gmpulse/gmpulse/internal/sampler"
+	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -27,10 +28,10 @@ func liveTicks(tb testing.TB, n int) (all []*runtimeinfo.Snapshot) {
 	return all
 }
 
-// BenchmarkSummaryAdd measures what an interval of an exporter costs at each tick.
-func BenchmarkSummaryAdd(b *testing.B) {
+// BenchmarkAdd measures what an interval of an exporter costs at each tick.
+func BenchmarkAdd(b *testing.B) {
 	all := liveTicks(b, 10)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%10 == 0 {
@@ -40,10 +41,10 @@ func BenchmarkSummaryAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkSummarySnapshot measures what an exporter's snapshot of ten ticks costs.
-func BenchmarkSummarySnapshot(b *testing.B) {
+// BenchmarkSnapshot measures what an exporter's snapshot of ten ticks costs.
+func BenchmarkSnapshot(b *testing.B) {
 	all := liveTicks(b, 10)
-	var sum runtimeinfo.Summary
+	var sum summary.Summary
 	for _, s := range all {
 		sum.Add(s)
 	}
