@@ -27,8 +27,8 @@ const more = "the agent stops\tagent 停止\n" +
 	"close each response body: defer resp.Body.Close() after the check of the error, on every path\t关闭每个响应体：检查错误之后就 defer resp.Body.Close()，不要漏掉任何分支。\n" +
 	"over after {d}, and as expected for {d2}\t持续 {d}后恢复，恢复正常已有 {d2}\n"
 
-// ChineseKind returns the Chinese name of a kind of incident.
-func ChineseKind(kind string) string {
+// chineseKind returns the Chinese name of a kind of incident.
+func chineseKind(kind string) string {
 	switch kind {
 	case "leak":
 		return "goroutine 泄漏"
@@ -48,7 +48,7 @@ func ChineseKind(kind string) string {
 // ChineseTitle is [Title] in Chinese.
 func ChineseTitle(i *runtimeinfo.Incident) string {
 	var b strings.Builder
-	b.WriteString(ChineseKind(i.Kind) + "：" + ChineseSize(i))
+	b.WriteString(chineseKind(i.Kind) + "：" + chineseSize(i))
 	if i.Site != "" {
 		b.WriteString("，位置 " + i.Site)
 	}
@@ -58,8 +58,8 @@ func ChineseTitle(i *runtimeinfo.Incident) string {
 	return b.String()
 }
 
-// ChineseSize is [Size] in Chinese.
-func ChineseSize(i *runtimeinfo.Incident) string {
+// chineseSize is size in Chinese.
+func chineseSize(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
 		return i.Signal + " 达到 " + units.Format(i.Size, i.Unit)
 	}
