@@ -35,8 +35,8 @@
 //
 // # Cost
 //
-// In an otherwise idle process, the agent with all its parts uses 0.25 % of a core at the
-// default interval. docs/cost.md lists the cost of each part.
+// In an otherwise idle process, the agent with all its parts uses about 0.1 % of a core at
+// the default interval. docs/cost.md lists the cost of each part.
 //
 // # Dependencies
 //

@@ -30,10 +30,10 @@ type variable struct {
 // variables returns every environment variable that Start reads. Start applies them in this
 // order: a later variable overrides an earlier one. An empty variable counts as unset.
 func variables() []variable {
-	return slices.Concat(generalvariables(), servervariables(), analyzervariables(), exportervariables())
+	return slices.Concat(generalVariables(), serverVariables(), analyzerVariables(), exporterVariables())
 }
 
-func generalvariables() []variable {
+func generalVariables() []variable {
 	return []variable{
 		{"OTEL_SDK_DISABLED", "true or false", "false", "true: Start returns an agent that does nothing.", true, setSDKDisabled},
 		{"GMPULSE_DISABLED", formSwitch, "off", "on: Start returns an agent that does nothing; tracing continues. off overrides OTEL_SDK_DISABLED.", true, setDisabled},
@@ -44,7 +44,7 @@ func generalvariables() []variable {
 	}
 }
 
-func servervariables() []variable {
+func serverVariables() []variable {
 	return []variable{
 		{"OTEL_EXPORTER_PROMETHEUS_HOST", "a host name or address", "localhost", "Host of /metrics.", false, setPrometheusHost},
 		{"OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any free one", "9464", "Port of /metrics.", false, setPrometheusPort},
@@ -57,7 +57,7 @@ func servervariables() []variable {
 	}
 }
 
-func analyzervariables() []variable {
+func analyzerVariables() []variable {
 	return []variable{
 		{"GMPULSE_LABELS", formSwitch, "on", "off: goroutines have no profiler label with the root span under which they were created, so leaks are not attributed to spans.", true, off(func(s *settings) *bool { return &s.noLabels })},
 		{"GMPULSE_ENRICH", formSwitch, "on", "off: spans get no gmpulse.process.* attributes and no gmpulse.runtime.sample events.", true, off(func(s *settings) *bool { return &s.noEnrichment })},
@@ -69,7 +69,7 @@ func analyzervariables() []variable {
 	}
 }
 
-func exportervariables() []variable {
+func exporterVariables() []variable {
 	return []variable{
 		{"GMPULSE_LOG_EVENTS", formSwitch, "on", "off: the agent logs no line when a leak, stuck requests or an anomaly is opened, worsened or closed.", true, setLogEvents},
 		{"GMPULSE_ALERTMANAGER", "http://host:port, more of them separated by commas, or off", "off", "Addresses of all Alertmanagers of a cluster, to which the agent sends incidents as alerts.", false, setAlertmanager},

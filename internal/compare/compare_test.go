@@ -144,6 +144,16 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// Another mix of requests costs something else, which is no regression of the service.
+func TestWarnsOfAnotherMix(t *testing.T) {
+	after := normal(2)
+	after.items = 0.6
+	r := report(t, normal(1).record(t, 120, 1, true), after.record(t, 120, 1, true))
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "different mix of requests: GET /") {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+}
+
 // Only the time under load counts, after the warm-up.
 func TestTimeUnderLoad(t *testing.T) {
 	s := normal(1)

@@ -20,6 +20,7 @@ import (
 // service simulates a service. Its noise lasts for some seconds, as that of neighbours does.
 type service struct {
 	cpu, bytes, latency, failures, goroutines, others float64
+	items                                             float64 // share of the requests for GET /item
 
 	seed    uint64
 	instant time.Time
@@ -31,7 +32,7 @@ type service struct {
 // normal returns a service with 5 ms of CPU per request and latencies around 20 ms. Services with different
 // seeds run at different times.
 func normal(seed uint64) service {
-	return service{cpu: 0.005, bytes: 40_000, latency: 0.02, failures: 0.002, goroutines: 80, others: 0.3, seed: seed, instant: time.Date(2026, 11, 30, int(seed), 0, 0, 0, time.UTC)}
+	return service{cpu: 0.005, bytes: 40_000, latency: 0.02, failures: 0.002, goroutines: 80, others: 0.3, items: 0.5, seed: seed, instant: time.Date(2026, 11, 30, int(seed), 0, 0, 0, time.UTC)}
 }
 
 // snapshots returns one snapshot for each second.
@@ -68,7 +69,10 @@ func (s service) snapshots(ticks int) []*runtimeinfo.Snapshot {
 		counters["go.memory.gc.cycles"] += math.Floor(0.5 + r.Float64())
 		counters["gmpulse.gc.pause.time"] += 1e-4 * r.Float64()
 		for range int(requests) {
-			i := r.IntN(2)
+			i := 0
+			if r.Float64() < s.items {
+				i = 1
+			}
 			took := s.latency * math.Exp(0.4*r.NormFloat64()) * (1 + 0.02*noise)
 			histograms[i][bucket(took)]++
 			sums[i] += took

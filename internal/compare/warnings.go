@@ -74,8 +74,9 @@ func (c *comparison) warnLoad(add func(string, ...any)) {
 	if ratio := after / before; ratio > 1.1 || ratio < 1/1.1 {
 		add("different load: %.4g and %.4g requests per second; latency, memory and goroutines depend on it", before, after)
 	}
-	var only [2][]string
 	a, b := c.before.rootNames(), c.after.rootNames()
+	warnMix(a, b, add)
+	var only [2][]string
 	for _, name := range byCount(a, b) {
 		if len(a) == 0 || len(b) == 0 {
 			continue
@@ -91,6 +92,27 @@ func (c *comparison) warnLoad(add func(string, ...any)) {
 		if n := len(only[i]); n > 0 {
 			add("%d root spans only %s: %s", n, side, strings.Join(only[i][:min(n, 5)], ", "))
 		}
+	}
+}
+
+// warnMix warns if one name is much more frequent among the requests of one side.
+func warnMix(before, after map[string]float64, add func(string, ...any)) {
+	const most = 0.05
+	share := func(all map[string]float64, name string) float64 {
+		var total float64
+		for _, n := range all {
+			total += n
+		}
+		return all[name] / max(1, total)
+	}
+	name, worst := "", most
+	for _, x := range byCount(before, after) {
+		if d := math.Abs(share(after, x) - share(before, x)); d > worst && before[x] > 0 && after[x] > 0 {
+			name, worst = x, d
+		}
+	}
+	if name != "" {
+		add("different mix of requests: %s is %.0f %% and %.0f %% of them; what a request costs depends on it", name, 100*share(before, name), 100*share(after, name))
 	}
 }
 

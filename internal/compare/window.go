@@ -128,18 +128,19 @@ func pair(a, b *window) bool {
 	}
 	length = max(length, both/maxBlocks, 1)
 	x, y := a.within(from, to, length), b.within(from, to, length)
-	for i := len(x) - 1; i >= 0; i-- {
-		if len(x[i]) == 0 || len(y[i]) == 0 {
-			x, y = slices.Delete(x, i, i+1), slices.Delete(y, i, i+1)
+	var blocks [2][][]step
+	for i := range x {
+		if len(x[i]) > 0 && len(y[i]) > 0 {
+			blocks[0], blocks[1] = append(blocks[0], x[i]), append(blocks[1], y[i])
 		}
 	}
-	if len(x) < abtest.MinBlocks {
+	if len(blocks[0]) < abtest.MinBlocks {
 		return false
 	}
 	for _, w := range []*window{a, b} {
 		w.from, w.to, w.waves = from, to, waves(both, max(slowestPaired, 2*length))
 	}
-	a.blocks, b.blocks = x, y
+	a.blocks, b.blocks = blocks[0], blocks[1]
 	return true
 }
 

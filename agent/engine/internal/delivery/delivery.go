@@ -140,7 +140,7 @@ func (d *Delivery) run(ctx context.Context) {
 			close(d.stopped)
 			return
 		}
-		d.endCall(d.current, err)
+		d.endCall(err)
 		d.signal() // for what came during the call, and for Stop
 		d.run(ctx)
 	})
@@ -207,7 +207,7 @@ func (d *Delivery) deliver(ctx context.Context) {
 	if d.current = d.beginCall(); d.current == nil {
 		return
 	}
-	d.endCall(d.current, guard.Here(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, d.current) }))
+	d.endCall(guard.Here(ctx, d.timeout, func(ctx context.Context) error { return d.exporter.Export(ctx, d.current) }))
 }
 
 // beginCall empties the mailbox and records the start of a call. It returns the snapshot with the
@@ -228,9 +228,11 @@ func (d *Delivery) beginCall() *runtimeinfo.Snapshot {
 	return s
 }
 
-// endCall counts the result of a call. The events of a failed call wait for the next call, before
+// endCall counts the result of the current call. The events of a failed call wait for the next call, before
 // newer events, and its ticks become a part of the next snapshot.
-func (d *Delivery) endCall(s *runtimeinfo.Snapshot, err error) {
+func (d *Delivery) endCall(err error) {
+	s := d.current
+	d.current = nil
 	d.mu.Lock()
 	took := time.Since(d.calling)
 	d.calling, d.inFlight = time.Time{}, 0
