@@ -66,8 +66,14 @@ func chineseSize(i *runtimeinfo.Incident) string {
 	return strconv.FormatFloat(i.Size, 'f', -1, 64) + noun(i, " 个 goroutine", " 个响应体")
 }
 
+// maxTranslated is the longest text that is translated, in bytes. The texts of the detector are shorter.
+const maxTranslated = 4 << 10
+
 // ChineseEvidence returns the translation of an evidence. A clause that is not known stays as it is.
 func ChineseEvidence(text string) string {
+	if len(text) > maxTranslated {
+		return text
+	}
 	clauses := strings.Split(text, "; ")
 	for i, c := range clauses {
 		clauses[i] = translate(c)
@@ -80,8 +86,8 @@ func ChineseHint(text string) string { return translate(text) }
 
 // translate translates one clause and the values in it.
 func translate(text string) string {
-	if text == "" {
-		return ""
+	if text == "" || len(text) > maxTranslated {
+		return text
 	}
 	for line := range strings.Lines(chinese + more) {
 		from, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
