@@ -16,16 +16,6 @@ import (
 // process has one or two; tests create more and shut them down.
 const maxProviders = 16
 
-// registrar and unregistrar are the methods of *sdktrace.TracerProvider that Attach
-// and Detach use. Types that embed a provider also have them.
-type registrar interface {
-	RegisterSpanProcessor(processor sdktrace.SpanProcessor)
-}
-
-type unregistrar interface {
-	UnregisterSpanProcessor(processor sdktrace.SpanProcessor)
-}
-
 // An attachment is the span processor that Attach registers with a provider, so that
 // the provider's Shutdown affects only the spans of that provider.
 type attachment struct {
@@ -62,7 +52,7 @@ func (*attachment) ForceFlush(context.Context) error { return nil }
 // Attach may wait for a lock of the provider, which the provider holds while it
 // unregisters another processor.
 func (p *Processor) Attach(tp trace.TracerProvider) bool {
-	to, ok := tp.(registrar)
+	to, ok := tp.(interface{ RegisterSpanProcessor(sdktrace.SpanProcessor) }) // also of types that embed a provider
 	if !ok || !reflect.ValueOf(tp).Comparable() {
 		return false
 	}
@@ -91,7 +81,7 @@ func (p *Processor) Attached() bool {
 func (p *Processor) Detach() {
 	for _, a := range p.attachments.clear() {
 		p.close(&a.source) // a provider need not support unregistering
-		if from, ok := a.provider.(unregistrar); ok {
+		if from, ok := a.provider.(interface{ UnregisterSpanProcessor(sdktrace.SpanProcessor) }); ok {
 			from.UnregisterSpanProcessor(a)
 		}
 	}

@@ -153,7 +153,7 @@ func BenchmarkEnrich(b *testing.B) {
 	}
 	now := time.Now()
 	for name, span := range map[string]sdktrace.ReadOnlySpan{
-		"enriched": tracetest.SpanStub{StartTime: now.Add(-time.Hour), EndTime: now, Attributes: numbered(8)}.Snapshot(),
+		"enriched": tracetest.SpanStub{StartTime: now.Add(-time.Hour), EndTime: now, Attributes: eightAttributes()}.Snapshot(),
 		"short":    tracetest.SpanStub{StartTime: now.Add(-time.Hour), EndTime: now.Add(time.Millisecond - time.Hour)}.Snapshot(),
 	} {
 		b.Run(name, func(b *testing.B) {

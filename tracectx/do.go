@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -27,7 +28,7 @@ import (
 // In snapshots the work has no trace id and is not sampled. Do takes about 0.4 µs and
 // a few allocations. It does not recover panics.
 func (p *Processor) Do(ctx context.Context, name string, f func(ctx context.Context)) {
-	if hasLocalParent(trace.SpanContextFromContext(ctx)) || p.jobOf(ctx) != nil {
+	if otelspan.HasLocalParent(trace.SpanContextFromContext(ctx)) || p.jobOf(ctx) != nil {
 		f(ctx)
 		return
 	}

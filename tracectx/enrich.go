@@ -10,6 +10,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 )
 
 // The attributes of enrichment. Their values are of the whole process: with ten active
@@ -118,7 +120,7 @@ func newEnricher(e Enrichment) enricher {
 	case e.Slow < 0:
 		e.Slow = math.MaxInt64
 	}
-	return enricher{history: e.History, slow: e.Slow, limit: attributeLimit()}
+	return enricher{history: e.History, slow: e.Slow, limit: otelspan.AttributeLimit()}
 }
 
 // enrich returns an ended span with more attributes. It returns span and false if the
@@ -126,7 +128,7 @@ func newEnricher(e Enrichment) enricher {
 func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bool) {
 	start, end := span.StartTime(), span.EndTime()
 	length := end.Sub(start)
-	if length < x.slow && hasLocalParent(span.Parent()) {
+	if length < x.slow && otelspan.HasLocalParent(span.Parent()) {
 		return span, false
 	}
 	w, ok := x.history.window(start, end)
@@ -137,7 +139,7 @@ func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bo
 		return span, false
 	}
 	var memory [numAttributes]attribute.KeyValue
-	return withAttributes(span, x.limit, during(memory[:0], w)), true
+	return otelspan.WithAttributes(span, x.limit, during(memory[:0], w)...), true
 }
 
 // during appends the attributes of a window. It leaves out unknown values.
@@ -155,20 +157,20 @@ func during(to []attribute.KeyValue, w window) []attribute.KeyValue {
 	integer(duringTicks, float64(w.ticks()))
 	number(duringTime, w.length().Seconds())
 	number(duringActive, w.roots())
-	number(duringPause, w.pause())
-	integer(duringCycles, w.cycles())
+	number(duringPause, w.gained(colPause))
+	integer(duringCycles, w.gained(colCycles))
 	number(duringLatency, w.schedLatency(0.99))
-	integer(duringGained, w.goroutinesGained())
+	integer(duringGained, w.gained(colGoroutines))
 	integer(duringMax, w.goroutinesMax())
-	integer(duringAllocated, w.allocated())
+	integer(duringAllocated, w.gained(colAllocated))
 	number(duringCPU, w.cpu())
 	if throttled, over := w.throttled(); over > 0 {
 		number(duringThrottled, throttled)
 		number(throttledWindow, over.Seconds())
 	}
 	if before, ok := w.before(); ok {
-		integer(startGoroutines, before.goroutines())
-		integer(startHeap, before.heap())
+		integer(startGoroutines, before.numbers[colGoroutines])
+		integer(startHeap, before.numbers[colHeap])
 	}
 	return to
 }

@@ -4,6 +4,7 @@ package tracectx_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -224,7 +225,7 @@ func TestEnrichmentAllocations(t *testing.T) {
 		span sdktrace.ReadOnlySpan
 		most float64
 	}{
-		"enriched": {tracetest.SpanStub{StartTime: start, EndTime: time.Now(), Attributes: numbered(8)}.Snapshot(), 2},
+		"enriched": {tracetest.SpanStub{StartTime: start, EndTime: time.Now(), Attributes: eightAttributes()}.Snapshot(), 2},
 		"not":      {tracetest.SpanStub{StartTime: start, EndTime: start.Add(time.Millisecond)}.Snapshot(), 0},
 	} {
 		p := tracectx.WrapProcessor(empty{}, tracectx.Enrichment{History: h})
@@ -356,4 +357,11 @@ func TestEndedSpansAreRemovedWithHistory(t *testing.T) {
 	if c := activeNow(p); c != 50 || math.Signbit(float64(c)) {
 		t.Errorf("%d active", c)
 	}
+}
+
+func eightAttributes() (attrs []attribute.KeyValue) {
+	for i := range 8 {
+		attrs = append(attrs, attribute.Int(fmt.Sprint("key", i), i))
+	}
+	return attrs
 }

@@ -20,9 +20,10 @@ const defaultHistory = 600
 // History stores process-wide values of the last ticks, for the enrichment of spans and log
 // records. Use [NewHistory] to make one.
 //
-// A History is an analyzer: the engine adds each snapshot. [History.Add] must not be called
-// concurrently; the readers of a History run on any goroutine and take no lock. Add takes about
-// 1.6 µs and one allocation, a lookup about 50 ns and none (BenchmarkHistory).
+// A History is an analyzer: engine.WithAnalyzer registers it, and the engine calls
+// [History.Analyze] with each snapshot. [History.Add] is for snapshots from elsewhere. The two must
+// not be called concurrently; the readers of a History run on any goroutine and take no lock. Add
+// takes about 1.6 µs and one allocation, a lookup about 50 ns and none (BenchmarkHistory).
 type History struct {
 	ticks  int64                         // how many can be looked up
 	mask   int64                         // of an index into ring
@@ -30,16 +31,16 @@ type History struct {
 	newest atomic.Pointer[historyTick]
 }
 
-// historyTick has the values of one tick. It is immutable.
+// historyTick has the values of one tick. All of them refer to the whole process. It is immutable.
 type historyTick struct {
-	seq      int64         // starts at 0
-	time     time.Time     // with a monotonic reading
-	since    time.Duration // monotonic time since the first tick
-	hostPass time.Duration // monotonic time from the first tick to the host pass
-	roots    int           // active local roots
-	rootSum  float64       // sum of roots over all ticks up to this one
-	cpu      float64       // CPU seconds of the process; NaN if unknown
-	numbers  [numColumns]float64
+	seq      int64               // starts at 0
+	time     time.Time           // with a monotonic reading
+	since    time.Duration       // monotonic time since the first tick
+	hostPass time.Duration       // monotonic time from the first tick to the host pass
+	roots    int                 // active local roots
+	rootSum  float64             // sum of roots over all ticks up to this one
+	cpu      float64             // CPU seconds of the process; NaN if unknown
+	numbers  [numColumns]float64 // NaN if unknown
 	latency  *runtimeinfo.Histogram
 }
 
@@ -48,12 +49,12 @@ type column int
 
 const (
 	colGoroutines column = iota
-	colHeap
-	colPause
-	colCycles
-	colAllocated
-	colThrottled
-	colHostAge
+	colHeap              // bytes of heap objects
+	colPause             // seconds of stop-the-world pauses for garbage collection, since the process started
+	colCycles            // GC cycles that ended, since the process started
+	colAllocated         // bytes allocated on the heap, since the process started
+	colThrottled         // seconds for which the CPU quota stopped the process
+	colHostAge           // seconds since the host pass
 	numColumns
 )
 
@@ -133,12 +134,6 @@ func activeRoots(s *runtimeinfo.Snapshot) (n int) {
 		n += s.SpanGroups[i].Active
 	}
 	return n
-}
-
-// latest returns the newest tick, and false before the first.
-func (h *History) latest() (moment, bool) {
-	t := h.newest.Load()
-	return moment{t}, t != nil
 }
 
 // window returns the values between start and end. It contains the ticks in that time and begins

@@ -74,25 +74,25 @@ func TestHistoryWindow(t *testing.T) {
 		"ticks":              {float64(w.ticks()), 10}, // 3 to 12
 		"length":             {w.length().Seconds(), 10},
 		"roots":              {w.roots(), 7.5 + 1},
-		"pause":              {w.pause(), 0.010},
-		"cycles":             {w.cycles(), 10},
-		"allocated":          {w.allocated(), 1000},
-		"goroutines gained":  {w.goroutinesGained(), 10},
+		"pause":              {w.gained(colPause), 0.010},
+		"cycles":             {w.gained(colCycles), 10},
+		"allocated":          {w.gained(colAllocated), 1000},
+		"goroutines gained":  {w.gained(colGoroutines), 10},
 		"goroutines max":     {w.goroutinesMax(), 22},
 		"throttled":          {throttled, 2}, // the passes at 0 and 10
 		"throttled over":     {over.Seconds(), 10},
 		"p50":                {w.schedLatency(0.5), 500. / 990},
 		"p100":               {w.schedLatency(1), 4},
-		"goroutines before":  {before.goroutines(), 12},
-		"heap before":        {before.heap(), 2000},
+		"goroutines before":  {before.numbers[colGoroutines], 12},
+		"heap before":        {before.numbers[colHeap], 2000},
 		"tick before, known": {b2f(known), 1},
 	} {
 		if math.Abs(test.got-test.want) > 1e-9 {
 			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 		}
 	}
-	if latest, ok := h.latest(); !ok || !latest.time().Equal(second(19)) || latest.roots() != 20 || latest.cycles() != 19 {
-		t.Errorf("the latest is of %v", latest.time())
+	if latest := h.newest.Load(); latest == nil || !latest.time.Equal(second(19)) || latest.roots != 20 || latest.numbers[colCycles] != 19 {
+		t.Errorf("the latest is of %v", latest.time)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 		}
 		// A tick that is earlier than the newest one is ignored.
 		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
-		if latest, _ := h.latest(); latest.cycles() != 9 {
+		if latest := h.newest.Load(); latest.numbers[colCycles] != 9 {
 			t.Error("a tick before the newest was added")
 		}
 	})
@@ -242,17 +242,17 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 					return
 				default:
 				}
-				latest, ok := h.latest()
-				if !ok {
+				latest := h.newest.Load()
+				if latest == nil {
 					continue
 				}
-				start := latest.time().Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
+				start := latest.time.Add(-time.Duration(r.IntN(20_000)) * time.Microsecond)
 				w, ok := h.window(start, start.Add(time.Duration(r.IntN(20_000))*time.Microsecond))
 				if !ok {
 					continue
 				}
-				if w.cycles() != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
-					t.Errorf("torn: %v cycles in %d ticks of %v", w.cycles(), w.ticks(), w.length())
+				if w.gained(colCycles) != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
+					t.Errorf("torn: %v cycles in %d ticks of %v", w.gained(colCycles), w.ticks(), w.length())
 				}
 				w.goroutinesMax()
 			}
@@ -274,7 +274,7 @@ func TestHistoryOfAnEmptySnapshotIsNaN(t *testing.T) {
 		t.Fatal("no window")
 	}
 	throttled, over := w.throttled()
-	for _, v := range []float64{w.pause(), w.cycles(), w.allocated(), w.goroutinesGained(), w.goroutinesMax(), w.schedLatency(0.5), throttled} {
+	for _, v := range []float64{w.gained(colPause), w.gained(colCycles), w.gained(colAllocated), w.gained(colGoroutines), w.goroutinesMax(), w.schedLatency(0.5), throttled} {
 		if !math.IsNaN(v) {
 			t.Errorf("%v of nothing", v)
 		}
@@ -316,15 +316,15 @@ func BenchmarkHistory(b *testing.B) {
 	for i := range 2 * defaultHistory {
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
 	}
-	newest, _ := h.latest()
+	newest := h.newest.Load()
 	for _, age := range []int{2, 30, 300} {
 		b.Run("window/age="+strconv.Itoa(age), func(b *testing.B) {
-			start := newest.time().Add(-time.Duration(age) * time.Second)
+			start := newest.time.Add(-time.Duration(age) * time.Second)
 			b.ReportAllocs()
 			var sum float64
 			for b.Loop() {
 				w, _ := h.window(start, start.Add(1500*time.Millisecond))
-				sum += w.pause()
+				sum += w.gained(colPause)
 			}
 			if sum == 0 {
 				b.Error("nothing found")
@@ -333,7 +333,7 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	b.Run("add", func(b *testing.B) {
 		r := sampler.NewReader(sampler.Config{})
-		r.Read(sampler.Tick{Time: newest.time()})
+		r.Read(sampler.Tick{Time: newest.time})
 		s := r.Snapshot()
 		b.ReportAllocs()
 		for b.Loop() {

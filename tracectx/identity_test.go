@@ -167,8 +167,9 @@ func TestLostContext(t *testing.T) {
 			ctx, outer := tracer.Start(t.Context(), "GET /user")
 			_, inner := tracer.Start(context.Background(), "gorm.Query")
 			n.spawn()
-			if _, a := observe(t, p); a.ActiveInner != 1 {
-				t.Errorf("%d of %d active roots are inner ones", a.ActiveInner, a.Started)
+			observe(t, p)
+			if active, _ := p.Inner(); active != 1 {
+				t.Errorf("%d active roots are inner ones", active)
 			}
 			inner.End()
 			n.spawn()
@@ -181,8 +182,9 @@ func TestLostContext(t *testing.T) {
 			if got := rootsOfWaiters(t); got["GET /user"] != 3 || got["audit"] != 1 || got[""] != 1 || len(got) != 3 {
 				t.Errorf("goroutines by root: %v", got)
 			}
-			if c, a := observe(t, p); c.ended != 5 || a.EndedInner != 1 || a.ActiveInner != 0 {
-				t.Errorf("%+v, %d inner ones", c, a.EndedInner)
+			c, _ := observe(t, p)
+			if active, ended := p.Inner(); c.ended != 5 || ended != 1 || active != 0 {
+				t.Errorf("%+v, %d inner ones", c, ended)
 			}
 		})
 	}
@@ -208,8 +210,9 @@ func TestRootsOnGoroutinesOfARoot(t *testing.T) {
 	if got := rootsOfWaiters(t); got["internal"] != 1 || got["consumer"] != 1 || got["GET /user"] != 2 {
 		t.Errorf("goroutines by root: %v", got)
 	}
-	if c, a := observe(t, p); c.ended != 3 || a.EndedInner != 1 {
-		t.Errorf("%+v, %d inner ones", c, a.EndedInner)
+	c, _ := observe(t, p)
+	if _, ended := p.Inner(); c.ended != 3 || ended != 1 {
+		t.Errorf("%+v, %d inner ones", c, ended)
 	}
 }
 

@@ -68,8 +68,8 @@ func (l *logHandler) attrs(ctx context.Context) (attrs []slog.Attr) {
 	if l.history == nil {
 		return attrs
 	}
-	if m, ok := l.history.latest(); ok && !math.IsNaN(m.goroutines()) {
-		attrs = append(attrs, slog.Int64(logGoroutines, int64(m.goroutines())))
+	if t := l.history.newest.Load(); t != nil && !math.IsNaN(t.numbers[colGoroutines]) {
+		attrs = append(attrs, slog.Int64(logGoroutines, int64(t.numbers[colGoroutines])))
 	}
 	return attrs
 }

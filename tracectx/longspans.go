@@ -66,12 +66,12 @@ func (x *longSpans) addEvents() {
 	if len(x.due) == 0 {
 		return
 	}
-	if m, ok := x.history.latest(); ok {
-		options := []trace.EventOption{trace.WithTimestamp(m.time()), trace.WithAttributes(
-			attribute.Int64("gmpulse.goroutine.count", integer(m.goroutines())),
-			attribute.Int64("gmpulse.gc.cycles", integer(m.cycles())),
-			attribute.Int64("gmpulse.memory.heap_alloc", integer(m.heap())),
-			attribute.Int("gmpulse.root_span.active", m.roots()),
+	if t := x.history.newest.Load(); t != nil {
+		options := []trace.EventOption{trace.WithTimestamp(t.time), trace.WithAttributes(
+			attribute.Int64("gmpulse.goroutine.count", integer(t.numbers[colGoroutines])),
+			attribute.Int64("gmpulse.gc.cycles", integer(t.numbers[colCycles])),
+			attribute.Int64("gmpulse.memory.heap_alloc", integer(t.numbers[colHeap])),
+			attribute.Int("gmpulse.root_span.active", t.roots),
 		)}
 		for _, span := range x.due {
 			span.AddEvent(sampleEvent, options...)

@@ -2,30 +2,7 @@
 
 package tracectx
 
-import (
-	"time"
-
-	"github.com/gmpulse/gmpulse/runtimeinfo"
-)
-
-// Activity is what [Processor.Observe] returns: the local root spans at one moment.
-type Activity struct {
-	// Active are the oldest active local root spans, oldest first, at most
-	// [runtimeinfo.MaxSpans].
-	Active []runtimeinfo.Span
-	// Groups has one entry per root-span name. Their number is bounded.
-	Groups []runtimeinfo.SpanGroup
-	// Cumulative counts of local root spans: started and ended ones, ones that
-	// found no room in the table, and ones given up as never ended.
-	Started, Ended, Untracked, NeverEnded uint64
-	// ActiveInner and EndedInner count those of the active and of the ended ones that
-	// began inside another root because the context was lost on the way. They are part of
-	// a request, not requests of their own.
-	ActiveInner int
-	EndedInner  uint64
-	// Events since the last observation.
-	Events []runtimeinfo.Event
-}
+import "github.com/gmpulse/gmpulse/runtimeinfo"
 
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
@@ -66,7 +43,7 @@ func (p *Processor) Analyze(d *runtimeinfo.Draft) {
 		g := &a.Groups[i]
 		d.Add(activeSpans, float64(g.Active), g.Name)
 		if g.Active > 0 {
-			d.Add(oldestAge, max(0, seconds(now, g.Oldest)), g.Name)
+			d.Add(oldestAge, max(0, now.Sub(g.Oldest).Seconds()), g.Name)
 		}
 	}
 	d.Add(startedSpans, float64(a.Started))
@@ -74,14 +51,13 @@ func (p *Processor) Analyze(d *runtimeinfo.Draft) {
 	d.Add(untrackedSpans, float64(a.Untracked))
 	d.Add(neverEndedSpans, float64(a.NeverEnded))
 	p.bodies.addTo(d, p.fullName)
-	p.inner.active.Store(int64(a.ActiveInner))
-	p.inner.ended.Store(a.EndedInner)
 }
 
-// Inner returns the numbers of spans that the last Analyze found to be part of another
-// root, see [Activity].
+// Inner returns how many of the active and of the ended local root spans of the last
+// observation began inside another root because the context was lost on the way. They are
+// part of a request, not requests of their own.
 func (p *Processor) Inner() (active int, ended uint64) {
-	return int(p.inner.active.Load()), p.inner.ended.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.observer.activeInner, p.observer.endedInner
 }
-
-func seconds(now, start time.Time) float64 { return now.Sub(start).Seconds() }

@@ -21,6 +21,20 @@ const (
 	settledAfter = 100
 )
 
+// Activity is what [Processor.Observe] returns: the local root spans at one moment.
+type Activity struct {
+	// Active are the oldest active local root spans, oldest first, at most
+	// [runtimeinfo.MaxSpans].
+	Active []runtimeinfo.Span
+	// Groups has one entry per root-span name. Their number is bounded.
+	Groups []runtimeinfo.SpanGroup
+	// Cumulative counts of local root spans: started and ended ones, ones that
+	// found no room in the table, and ones given up as never ended.
+	Started, Ended, Untracked, NeverEnded uint64
+	// Events since the last observation.
+	Events []runtimeinfo.Event
+}
+
 // Observe returns the active spans at the time now and the counts since New. It
 // removes spans that have been active for [Config.TTL]: they count as NeverEnded, and
 // up to eight of them per observation are reported in events "span.never_ended".
@@ -58,12 +72,10 @@ func (p *Processor) Observe(now time.Time) Activity {
 		Groups:  o.groups(p.names),
 		Started: o.started + full,
 		// A span that was added, is not active, and was not removed otherwise has ended.
-		Ended:       o.started - o.active - o.neverEnded - p.cleared,
-		ActiveInner: o.activeInner,
-		EndedInner:  o.endedInner,
-		Untracked:   full + p.cleared,
-		NeverEnded:  o.neverEnded,
-		Events:      o.events(p.names),
+		Ended:      o.started - o.active - o.neverEnded - p.cleared,
+		Untracked:  full + p.cleared,
+		NeverEnded: o.neverEnded,
+		Events:     o.events(p.names),
 	}
 	p.names.replace(o.elapsed) // last: until here, the indexes of the observed spans are valid
 	return activity

@@ -14,6 +14,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -39,11 +40,6 @@ type Processor struct {
 	bodies   bodies // of Transport
 
 	attachments attachments
-
-	inner struct { // of the last Analyze
-		active atomic.Int64
-		ended  atomic.Uint64
-	}
 
 	mu       sync.Mutex // guards the following
 	observer observer
@@ -89,7 +85,7 @@ func (p *Processor) OnStart(ctx context.Context, span sdktrace.ReadWriteSpan) {
 // OnEnd removes the span and restores the labels of the calling goroutine. The SDK
 // calls it.
 func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
-	if hasLocalParent(span.Parent()) {
+	if otelspan.HasLocalParent(span.Parent()) {
 		return
 	}
 	id := span.SpanContext()
@@ -125,7 +121,7 @@ func (p *Processor) close(s *source) {
 
 // start is OnStart for a span from a source.
 func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadWriteSpan) {
-	if hasLocalParent(span.Parent()) {
+	if otelspan.HasLocalParent(span.Parent()) {
 		return
 	}
 	if rtrace.IsEnabled() {
@@ -239,13 +235,6 @@ func (p *Processor) rename(key uint64, id trace.TraceID, text string) {
 		pprof.SetGoroutineLabels(set)
 		p.table.relabel(key, id, mark)
 	}
-}
-
-// hasLocalParent reports whether a span's parent belongs to this process. The argument
-// is the span's own parent, which differs from the span in its context if the span
-// was started with trace.WithNewRoot. The order of the checks is the fastest for roots.
-func hasLocalParent(parent trace.SpanContext) bool {
-	return parent.HasSpanID() && !parent.IsRemote() && parent.HasTraceID()
 }
 
 // nanoseconds returns t in Unix nanoseconds, or the nearest value that fits.

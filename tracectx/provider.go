@@ -10,6 +10,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 )
 
 // WrapTracerProvider returns a provider that creates the spans of tp and reports every
@@ -66,7 +68,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 		ctx = context.Background() // as in the SDK
 	}
 	parent := trace.SpanContextFromContext(ctx)
-	if hasLocalParent(parent) && (len(options) == 0 || !isNewRoot(options)) {
+	if otelspan.HasLocalParent(parent) && (len(options) == 0 || !isNewRoot(options)) {
 		if r, ok := trace.SpanFromContext(ctx).(*recordedRoot); ok {
 			ctx = trace.ContextWithSpan(ctx, r.ReadWriteSpan) // the SDK counts children of its own spans only
 		}

@@ -65,10 +65,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// collector tell that the application does not.
 	tracked := &body{ReadCloser: resp.Body, open: b, from: resp, to: *resp}
 	tracked.to.Body = tracked
-	b.cleanup = runtime.AddCleanup(tracked, (*openBody).lose, b)
 	if ctx.Done() != nil {
 		b.stop = context.AfterFunc(ctx, b.end) // its reference to b does not keep the body reachable
 	}
+	b.cleanup = runtime.AddCleanup(tracked, (*openBody).lose, b)
 	return &tracked.to, nil
 }
 

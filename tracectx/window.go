@@ -7,15 +7,6 @@ import (
 	"time"
 )
 
-// moment has the values of one tick of a [History]. Unknown values are NaN.
-type moment struct{ tick *historyTick }
-
-func (m moment) time() time.Time     { return m.tick.time }
-func (m moment) goroutines() float64 { return m.tick.numbers[colGoroutines] }
-func (m moment) heap() float64       { return m.tick.numbers[colHeap] }   // bytes of heap objects
-func (m moment) cycles() float64     { return m.tick.numbers[colCycles] } // GC cycles since the process started
-func (m moment) roots() int          { return m.tick.roots }              // active local roots
-
 // window has the values of a [History] between two ticks. All of them refer to the whole
 // process: if ten requests run at once, each has the values of all ten. Unknown values are NaN. A
 // window is immutable.
@@ -33,25 +24,16 @@ func (w window) ticks() int { return int(w.to.seq - w.from.seq) }
 func (w window) length() time.Duration { return w.to.since - w.from.since }
 
 // before returns the tick before the window, and false if the History no longer has it.
-func (w window) before() (moment, bool) { return moment{w.from}, w.from.since <= w.start }
+func (w window) before() (*historyTick, bool) { return w.from, w.from.since <= w.start }
 
 // roots returns the mean number of active local roots at the ticks of the window.
 func (w window) roots() float64 { return (w.to.rootSum - w.from.rootSum) / float64(w.ticks()) }
 
-// pause returns the time of stop-the-world pauses for garbage collection in seconds.
-func (w window) pause() float64 { return w.gained(colPause) }
-
-// cycles returns the number of GC cycles that ended.
-func (w window) cycles() float64 { return w.gained(colCycles) }
-
-// allocated returns the bytes allocated on the heap.
-func (w window) allocated() float64 { return w.gained(colAllocated) }
-
 // cpu returns the CPU time of the process in seconds.
 func (w window) cpu() float64 { return w.to.cpu - w.from.cpu }
 
-// goroutinesGained returns the change of the number of goroutines.
-func (w window) goroutinesGained() float64 { return w.gained(colGoroutines) }
+// gained returns the change of a number.
+func (w window) gained(c column) float64 { return w.to.numbers[c] - w.from.numbers[c] }
 
 // goroutinesMax returns the highest number of goroutines at a tick. It takes time proportional to
 // the number of ticks.
@@ -106,5 +88,3 @@ func (w window) schedLatency(q float64) float64 {
 	}
 	return low // the last bucket has no upper bound
 }
-
-func (w window) gained(c column) float64 { return w.to.numbers[c] - w.from.numbers[c] }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -120,8 +121,8 @@ func (p printer) window(w *exectrace.Window) {
 	}
 	p.title("processors")
 	rows := [][]string{}
-	for _, c := range w.Processors {
-		rows = append(rows, []string{"P" + strconv.Itoa(c.ID), bar(c.Busy.Seconds() / w.Duration.Seconds()), percent(c.Busy, w.Duration) + " busy"})
+	for _, id := range slices.Sorted(maps.Keys(w.Busy)) {
+		rows = append(rows, []string{"P" + strconv.Itoa(id), bar(w.Busy[id].Seconds() / w.Duration.Seconds()), percent(w.Busy[id], w.Duration) + " busy"})
 	}
 	p.table(rows)
 	p.line("  runnable without a processor: %.1f goroutines on average, at most %d", w.QueueMean, w.QueueMax)
@@ -167,8 +168,8 @@ func longestWait(parts *exectrace.Parts) string {
 func (p printer) breakdown(b *exectrace.Breakdown) {
 	p.title("span: %s", short(b.Duration))
 	p.line("  %s", b.Name)
-	if id := b.TraceIDString(); id != "" {
-		p.line("  trace %s, span %x", id, b.SpanID)
+	if b.TraceID != [16]byte{} {
+		p.line("  trace %x, span %x", b.TraceID, b.SpanID)
 	}
 	type part struct {
 		cause exectrace.Cause
@@ -184,7 +185,7 @@ func (p printer) breakdown(b *exectrace.Breakdown) {
 		rows = append(rows, []string{x.cause.String(), bar(x.time.Seconds() / b.Duration.Seconds()), short(x.time), percent(x.time, b.Duration)})
 	}
 	p.table(rows)
-	if b.Goroutines > 0 || b.Others.Sum() > 0 {
+	if b.Goroutines > 0 || b.Others != (exectrace.Parts{}) {
 		p.line("  other goroutines for this span: %d created, %s running, %s runnable, %s blocked", b.Goroutines,
 			short(b.Others.Of(exectrace.Running)), short(b.Others.Of(exectrace.Runnable)), short(b.Others.Blocked()))
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package frameworks tests gmpulse with the instrumentation libraries otelhttp,
-// otelgin and otelgrpc. It is a module of its own, so that gmpulse requires none of
-// them.
+// otelgin and otelgrpc, with the client of Pyroscope, and an agent with otlpprofiles. It
+// is a module of its own, so that gmpulse requires none of them.
 package frameworks
 
 import (

@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -152,10 +151,10 @@ func (a *analyzer) finish() *Window {
 		a.close(s)
 	}
 	w.Start, w.Duration, w.Events = a.wall(a.first), a.duration(), a.events
+	w.Busy = map[int]time.Duration{}
 	for id, p := range a.processors {
-		w.Processors = append(w.Processors, Processor{ID: int(id), Busy: p.at(a.now)})
+		w.Busy[int(id)] = p.at(a.now)
 	}
-	sort.Slice(w.Processors, func(i, j int) bool { return w.Processors[i].ID < w.Processors[j].ID })
 	if a.events > 0 {
 		a.queue.advance(a.now)
 	}

@@ -188,8 +188,8 @@ func TestAnalyzeFindsCauses(t *testing.T) {
 		if most != want || s.Self.Of(want) == 0 || s.Self.Sum() != s.Duration {
 			t.Errorf("%s: %v of %v, want mostly %v: %v", s.Name, s.Self.Of(want), s.Duration, want, s.Self)
 		}
-		if !s.Root || s.TraceIDString() == "" || s.Open {
-			t.Errorf("%s: root %v, trace %q, open %v", s.Name, s.Root, s.TraceIDString(), s.Open)
+		if !s.Root || s.TraceID == [16]byte{} || s.Open {
+			t.Errorf("%s: root %v, trace %x, open %v", s.Name, s.Root, s.TraceID, s.Open)
 		}
 	}
 }
@@ -290,7 +290,7 @@ func TestOthersCountsGoroutinesOfASpan(t *testing.T) {
 	if got := root.Others.Of(exectrace.Running) + root.Others.Of(exectrace.Runnable); got < 4*busy-busy/2 || got > root.Duration-busy/2 {
 		t.Errorf("other goroutines ran %v for the root, want four times %v", got, busy)
 	}
-	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self.Of(exectrace.Running) == 0 || w.TraceIDString() != "" {
+	if w := byName["on a worker"]; w.Root || w.Parent != root.Task || w.Self.Of(exectrace.Running) == 0 || w.TraceID != [16]byte{} {
 		t.Errorf("on a worker: %+v", w)
 	}
 	if c := byName["starts work and ends"]; c.Others.Sum() > busy/2 {
@@ -458,12 +458,12 @@ func checkAgainst(t *testing.T, ended []sdktrace.ReadOnlySpan, bySpan map[oteltr
 
 func checkWindow(t *testing.T, w *exectrace.Window, roots int) {
 	t.Helper()
-	if len(w.Processors) == 0 || len(w.Processors) > runtime.GOMAXPROCS(0) {
-		t.Errorf("%d processors", len(w.Processors))
+	if len(w.Busy) == 0 || len(w.Busy) > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d processors", len(w.Busy))
 	}
-	for _, p := range w.Processors {
-		if p.Busy <= 0 || p.Busy > w.Duration {
-			t.Errorf("P%d was busy for %v of %v", p.ID, p.Busy, w.Duration)
+	for id, busy := range w.Busy {
+		if busy <= 0 || busy > w.Duration {
+			t.Errorf("P%d was busy for %v of %v", id, busy, w.Duration)
 		}
 	}
 	n := 0

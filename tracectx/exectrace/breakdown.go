@@ -3,7 +3,6 @@
 package exectrace
 
 import (
-	"encoding/hex"
 	"fmt"
 	"sort"
 	"strings"
@@ -62,14 +61,6 @@ type Waker struct {
 	// Waits is the number of waits, Time their total length.
 	Waits int
 	Time  time.Duration
-}
-
-// TraceIDString returns the trace id in hex digits, or "" if it is unknown.
-func (b *Breakdown) TraceIDString() string {
-	if b.TraceID == [16]byte{} {
-		return ""
-	}
-	return hex.EncodeToString(b.TraceID[:])
 }
 
 // String returns the breakdown in one line, the longest part first: "GET /cart took
@@ -132,8 +123,4 @@ func (b *Breakdown) addWaker(c Cause, site, span string, waited time.Duration) {
 	case b.Wakers[shortest].Time < waited:
 		b.Wakers[shortest] = w
 	}
-}
-
-func sortWakers(w []Waker) {
-	sort.Slice(w, func(i, j int) bool { return w[i].Time > w[j].Time })
 }

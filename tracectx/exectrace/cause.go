@@ -76,14 +76,6 @@ func (p *Parts) Of(c Cause) time.Duration {
 	return p.times[c]
 }
 
-// Sum returns the whole duration.
-func (p *Parts) Sum() (d time.Duration) {
-	for _, part := range p.times {
-		d += part
-	}
-	return d
-}
-
 // Blocked returns the time of all waits.
 func (p *Parts) Blocked() (d time.Duration) {
 	for _, part := range p.times[ChanSend:] {

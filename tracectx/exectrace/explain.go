@@ -10,7 +10,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/gmpulse/gmpulse/tracectx"
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 )
 
 // covers reports whether Run has been recording since before a span began.
@@ -97,11 +97,11 @@ func (m *matcher) add(b *Breakdown) {
 // no ids in the trace: they are matched by task tree, name and order, if the trace has
 // as many spans of the name as the batch.
 func (m *matcher) apply(slow sdktrace.ReadOnlySpan, spans []sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
-	result := slices.Clone(spans)
+	result, limit := slices.Clone(spans), otelspan.AttributeLimit()
 	byName := map[string][]int{} // indexes of spans
 	for i, s := range spans {
 		if s.SpanContext().SpanID() == slow.SpanContext().SpanID() {
-			result[i] = tracectx.WithAttributes(s, attributes(m.root, duration(s))...)
+			result[i] = otelspan.WithAttributes(s, limit, attributes(m.root, duration(s))...)
 			continue
 		}
 		byName[s.Name()] = append(byName[s.Name()], i)
@@ -115,7 +115,7 @@ func (m *matcher) apply(slow sdktrace.ReadOnlySpan, spans []sdktrace.ReadOnlySpa
 		slices.SortFunc(indexes, func(i, j int) int { return spans[i].StartTime().Compare(spans[j].StartTime()) })
 		for k, i := range indexes {
 			if s := spans[i]; found[k].Start.Sub(s.StartTime()).Abs() < slack {
-				result[i] = tracectx.WithAttributes(s, attributes(found[k], duration(s))...)
+				result[i] = otelspan.WithAttributes(s, limit, attributes(found[k], duration(s))...)
 			}
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"runtime/pprof"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -43,8 +42,7 @@ type exporter struct {
 	next     sdktrace.SpanExporter
 
 	lock    chan struct{} // holds one element while next is called: a mutex whose waiters honour a context
-	delayed chan struct{} // holds one element while spans are delayed
-	wait    sync.WaitGroup
+	delayed chan struct{} // holds one element while the goroutine runs that delays spans
 }
 
 var _ sdktrace.SpanExporter = (*exporter)(nil)
@@ -61,10 +59,10 @@ func (x *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 		return x.export(ctx, spans)
 	}
 	trace, rest := split(spans, slow)
-	x.wait.Go(func() { //nolint:contextcheck // the context of the batch ends with the batch
+	go func() { //nolint:contextcheck // the context of the batch ends with the batch; Shutdown waits for delayed
 		defer func() { <-x.delayed }()
 		pprof.Do(context.Background(), pprof.Labels(agentlabel.Key, "slow span"), func(ctx context.Context) { x.explain(ctx, slow, trace) })
-	})
+	}()
 	return x.export(ctx, rest)
 }
 
@@ -95,14 +93,10 @@ func (x *exporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) er
 
 // Shutdown waits for delayed spans and shuts next down.
 func (x *exporter) Shutdown(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		x.wait.Wait()
-		close(done)
-	}()
 	var err error
 	select {
-	case <-done:
+	case x.delayed <- struct{}{}:
+		<-x.delayed
 	case <-ctx.Done():
 		err = fmt.Errorf("exectrace: shutdown before a slow span was exported: %w", context.Cause(ctx))
 	}

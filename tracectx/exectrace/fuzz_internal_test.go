@@ -73,9 +73,9 @@ func run(t *testing.T, events []xtrace.Event) {
 		}
 	}
 	w := a.finish()
-	for _, p := range w.Processors {
-		if p.Busy < 0 || p.Busy > w.Duration {
-			t.Errorf("P%d: busy for %v of %v", p.ID, p.Busy, w.Duration)
+	for id, busy := range w.Busy {
+		if busy < 0 || busy > w.Duration {
+			t.Errorf("P%d: busy for %v of %v", id, busy, w.Duration)
 		}
 	}
 	if w.QueueMean < 0 || w.QueueMean > float64(w.QueueMax) || len(w.Roots) > maxRoots+1 {

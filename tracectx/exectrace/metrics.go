@@ -3,11 +3,9 @@
 package exectrace
 
 import (
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -42,50 +40,32 @@ func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
 	d.AddEvents(r.events.take(d.Snapshot().Time)...)
 }
 
+// rootTotals adds up the time of root spans over all windows, by name.
+type rootTotals struct {
+	mu     sync.Mutex
+	byName roots
+}
+
+func (t *rootTotals) add(w *Window) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = roots{}
+	}
+	for i := range w.Roots {
+		t.byName.of(w.Roots[i].Name).Self.add(&w.Roots[i].Self)
+	}
+}
+
 // report adds the time by root span.
-func (x *rootTotals) report(d *runtimeinfo.Draft) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(x.byName)) {
-		p := &x.byName[name].Self
+func (t *rootTotals) report(d *runtimeinfo.Draft) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
+		p := &t.byName[name].Self
 		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
 		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
 		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())
 		d.Add(exactTime, p.Blocked().Seconds(), name, "blocked")
 	}
-}
-
-// slowEvents are the events of slow spans since the last Analyze. The oldest give way,
-// and an event says how many did.
-type slowEvents struct {
-	mu      sync.Mutex
-	list    []runtimeinfo.Event
-	dropped int
-}
-
-func (q *slowEvents) add(e runtimeinfo.Event) {
-	const most = 16 // slow spans are looked into 30 s apart
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.list) == most {
-		q.list = append(q.list[:0], q.list[1:]...)
-		q.dropped++
-	}
-	q.list = append(q.list, e)
-}
-
-// take empties the queue.
-func (q *slowEvents) take(now time.Time) []runtimeinfo.Event {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	list := q.list
-	if q.dropped > 0 {
-		list = append(list, runtimeinfo.Event{
-			Time: now, Name: "recorder.events_dropped", Severity: slog.LevelWarn,
-			Message: "more slow spans were looked into than an agent keeps events of",
-			Attrs:   []slog.Attr{slog.Int("dropped", q.dropped)},
-		})
-	}
-	q.list, q.dropped = nil, 0
-	return list
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 )
 
 const (
@@ -42,7 +43,7 @@ func (s *slowSpans) pick(now time.Time, batch []sdktrace.ReadOnlySpan, recorded 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, span := range batch {
-		if hasLocalParent(span.Parent()) {
+		if otelspan.HasLocalParent(span.Parent()) {
 			continue
 		}
 		d := duration(span)
@@ -114,5 +115,3 @@ func (l *learned) p99() time.Duration {
 }
 
 func duration(s sdktrace.ReadOnlySpan) time.Duration { return s.EndTime().Sub(s.StartTime()) }
-
-func hasLocalParent(parent trace.SpanContext) bool { return parent.IsValid() && !parent.IsRemote() }

@@ -4,6 +4,7 @@ package exectrace
 
 import (
 	"encoding/binary"
+	"sort"
 	"time"
 
 	"golang.org/x/exp/trace"
@@ -170,7 +171,7 @@ func (a *analyzer) close(s *span) {
 	s.Self = s.g.total.minus(&s.before)
 	s.STW, s.Mark = a.stw.at(a.now)-s.stw, a.mark.at(a.now)-s.mark
 	s.MarkAssist = s.g.assist.at(a.now) - s.assist
-	sortWakers(s.Wakers)
+	sort.Slice(s.Wakers, func(i, j int) bool { return s.Wakers[i].Time > s.Wakers[j].Time })
 
 	s.closed = true
 	delete(a.spans, trace.TaskID(s.Task))

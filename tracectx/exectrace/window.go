@@ -17,8 +17,9 @@ type Window struct {
 	Duration time.Duration
 	Events   int
 
-	// Processors are those that ran goroutines, by ID.
-	Processors []Processor
+	// Busy is the time in which each processor (P) of the scheduler ran goroutines, by its
+	// id. Processors that ran none are absent.
+	Busy map[int]time.Duration
 	// QueueMean and QueueMax are the average and the highest number of goroutines that were
 	// runnable without a processor.
 	QueueMean float64
@@ -42,12 +43,6 @@ type Window struct {
 	// Slowest has the longest local root spans that began and ended in the window, at
 	// most 8.
 	Slowest []*Breakdown
-}
-
-// Processor is a P of the scheduler.
-type Processor struct {
-	ID   int
-	Busy time.Duration // time in which it ran goroutines
 }
 
 // RootWindow has the sums of the local root spans of one name.

@@ -32,7 +32,8 @@
 // # Delivery
 //
 // [Exporter.Enqueue] adds a profile to a queue in memory and never blocks. A goroutine converts and sends one
-// profile after another, each over its own connection. It tries again after network errors and the answers 429,
+// profile after another, each over its own connection. The first one waits up to a second for the first snapshot
+// of the agent, which has the resource. The goroutine tries again after network errors and the answers 429,
 // 502, 503 and 504, with growing pauses or as Retry-After says. When the queue is full, the oldest profile is
 // dropped and counted.
 package otlpprofiles
@@ -71,6 +72,7 @@ type Exporter struct {
 	examples examples
 	snapshot atomic.Pointer[runtimeinfo.Snapshot] // the newest; nil before the first
 
+	first   chan struct{} // closed when there is a snapshot
 	wake    chan struct{} // capacity 1: a profile is in the queue
 	closing chan struct{} // closed by Shutdown
 	done    chan struct{} // closed when run returns
@@ -105,7 +107,7 @@ func New(c Config) (*Exporter, error) {
 	c.Logger = c.Logger.With(slog.String("exporter", "otlpprofiles"))
 	return &Exporter{
 		config: c,
-		wake:   make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		first:  make(chan struct{}), wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 		stats: exporters.Stats{Name: "otlpprofiles", State: exporters.StateIdle},
 	}, nil
 }
@@ -124,7 +126,9 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	e.stats.Snapshots.Delivered++
 	e.stats.Events.Accepted += uint64(len(s.Events))
 	e.stats.Events.Delivered += uint64(len(s.Events))
-	e.snapshot.Store(s)
+	if e.snapshot.Swap(s) == nil {
+		close(e.first)
+	}
 	e.examples.add(s)
 	return nil
 }

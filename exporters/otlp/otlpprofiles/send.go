@@ -34,6 +34,7 @@ func (e *Exporter) run(ctx context.Context) {
 	defer close(e.done)
 	defer e.abandon()
 	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "otlpprofiles"), func(ctx context.Context) {
+		e.awaitSnapshot(ctx)
 		pace := backoff{}
 		for x := e.next(ctx); x != nil; x = e.next(ctx) {
 			err := e.send(ctx, x)
@@ -52,6 +53,22 @@ func (e *Exporter) run(ctx context.Context) {
 			}
 		}
 	})
+}
+
+// maxWait is how long the first profile waits for the first snapshot. An agent begins to take profiles before it
+// has delivered one.
+const maxWait = time.Second
+
+// awaitSnapshot waits for the first snapshot, at most until Shutdown.
+func (e *Exporter) awaitSnapshot(ctx context.Context) {
+	t := time.NewTimer(maxWait)
+	defer t.Stop()
+	select {
+	case <-e.first:
+	case <-t.C: // there is no agent
+	case <-e.closing:
+	case <-ctx.Done():
+	}
 }
 
 // next waits for the oldest profile and removes it from the queue. It returns nil when ctx is done, and after

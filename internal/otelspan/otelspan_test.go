@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package tracectx_test
+package otelspan_test
 
 import (
 	"context"
@@ -10,20 +10,21 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gmpulse/gmpulse/internal/otelspan"
 	"github.com/gmpulse/gmpulse/internal/testutil"
-	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 // endedSpan returns the snapshot of a span that ended with the given attributes.
 func endedSpan(tb testing.TB, limits sdktrace.SpanLimits, attrs ...attribute.KeyValue) sdktrace.ReadOnlySpan {
 	tb.Helper()
-	var end keepEnd
-	tracer := newProvider(tb, sdktrace.WithSpanProcessor(&end), sdktrace.WithRawSpanLimits(limits)).Tracer("")
+	var ended tracetest.SpanRecorder
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(&ended), sdktrace.WithRawSpanLimits(limits)).Tracer("")
 	_, span := tracer.Start(context.Background(), "a", trace.WithAttributes(attrs...))
 	span.End()
-	return end.snapshot
+	return ended.Ended()[0]
 }
 
 func numbered(n int) (attrs []attribute.KeyValue) {
@@ -63,7 +64,7 @@ func TestWithAttributesEqualsSetAttributes(t *testing.T) {
 			want := endedSpan(t, limits, slices.Concat(test.have, test.extra)...)
 
 			before := slices.Clone(span.Attributes())
-			got := tracectx.WithAttributes(span, test.extra...)
+			got := otelspan.WithAttributes(span, otelspan.AttributeLimit(), test.extra...)
 			if !slices.Equal(got.Attributes(), want.Attributes()) {
 				t.Errorf("got  %v\nwant %v", got.Attributes(), want.Attributes())
 			}
@@ -85,7 +86,7 @@ func TestWithAttributesEqualsSetAttributes(t *testing.T) {
 func TestWithAttributesDoesNotChangeTheSharedSlice(t *testing.T) {
 	backing := numbered(8)
 	span := shared{attrs: backing[:2]}
-	tracectx.WithAttributes(span, attribute.Int("key0", 70), attribute.Int("a", 71))
+	otelspan.WithAttributes(span, otelspan.AttributeLimit(), attribute.Int("key0", 70), attribute.Int("a", 71))
 	if !slices.Equal(backing, numbered(8)) {
 		t.Errorf("%v", backing)
 	}
@@ -101,8 +102,8 @@ func (shared) DroppedAttributes() int             { return 0 }
 
 func TestWithAttributesOfAWrappedSpan(t *testing.T) {
 	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(1)...)
-	inner := tracectx.WithAttributes(span, attribute.Int("a", 1))
-	outer := tracectx.WithAttributes(inner, attribute.Int("b", 2), attribute.Int("a", 3))
+	inner := otelspan.WithAttributes(span, otelspan.AttributeLimit(), attribute.Int("a", 1))
+	outer := otelspan.WithAttributes(inner, otelspan.AttributeLimit(), attribute.Int("b", 2), attribute.Int("a", 3))
 	want := []attribute.KeyValue{attribute.Int("key0", 0), attribute.Int("a", 3), attribute.Int("b", 2)}
 	if got := outer.Attributes(); !slices.Equal(got, want) {
 		t.Errorf("%v", got)
@@ -110,7 +111,7 @@ func TestWithAttributesOfAWrappedSpan(t *testing.T) {
 	if got := inner.Attributes(); len(got) != 2 || got[1] != attribute.Int("a", 1) {
 		t.Errorf("the inner span changed: %v", got)
 	}
-	if same := tracectx.WithAttributes(span); same != span {
+	if same := otelspan.WithAttributes(span, otelspan.AttributeLimit()); same != span {
 		t.Error("wrapped without attributes")
 	}
 }
@@ -121,43 +122,7 @@ func TestWithAttributesAllocatesTwice(t *testing.T) {
 	}
 	span := endedSpan(t, sdktrace.NewSpanLimits(), numbered(8)...)
 	attrs := numbered(12)
-	if n := testing.AllocsPerRun(100, func() { tracectx.WithAttributes(span, attrs...) }); n != 2 {
+	if n := testing.AllocsPerRun(100, func() { otelspan.WithAttributes(span, otelspan.AttributeLimit(), attrs...) }); n != 2 {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-func ExampleWithAttributes() {
-	var exporter sdktrace.SpanExporter = &printing{}
-	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(addRegion{exporter}))
-	_, span := tp.Tracer("example").Start(context.Background(), "GET /orders",
-		trace.WithAttributes(attribute.Int("items", 3)))
-	span.End()
-	// Output:
-	// GET /orders items=3 region=eu
-}
-
-// addRegion wraps an exporter.
-type addRegion struct{ sdktrace.SpanExporter }
-
-func (x addRegion) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	spans = slices.Clone(spans)
-	for i, s := range spans {
-		spans[i] = tracectx.WithAttributes(s, attribute.String("region", "eu"))
-	}
-	return x.SpanExporter.ExportSpans(ctx, spans)
-}
-
-type printing struct{}
-
-func (*printing) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
-	for _, s := range spans {
-		fmt.Print(s.Name())
-		for _, a := range s.Attributes() {
-			fmt.Printf(" %s=%s", a.Key, a.Value.String())
-		}
-		fmt.Println()
-	}
-	return nil
-}
-
-func (*printing) Shutdown(context.Context) error { return nil }
