@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -29,9 +28,6 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	}
 	if c.Profiler == nil {
 		c.Profiler = a.profiler
-	}
-	if c.Record == nil {
-		c.Record = exporters.FullRecord
 	}
 	if c.Logger == nil {
 		c.Logger = s.logger

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/internal/incidenttext"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -84,7 +83,7 @@ func (e *Exporter) annotations(resource []runtimeinfo.Attr, event *runtimeinfo.E
 		"evidence":    i.Evidence,
 		"hint":        i.Hint,
 		"incident":    i.ID,
-		"page":        e.page(),
+		"page":        e.config.PageURL(),
 		"runbook_url": runbook,
 	}
 	if len(event.Spans) > 0 {
@@ -104,11 +103,7 @@ func texts(all map[string]string, most int) map[string]string {
 	for k, v := range all {
 		v = strings.ToValidUTF8(v, "\uFFFD")
 		if len(v) > most {
-			end := most
-			for !utf8.RuneStart(v[end]) {
-				end--
-			}
-			v = v[:end]
+			v = strings.ToValidUTF8(v[:most], "") // without a part of a character
 		}
 		all[k] = v
 	}

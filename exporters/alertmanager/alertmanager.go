@@ -21,13 +21,12 @@ package alertmanager
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -74,8 +73,9 @@ func New(c Config) (*Exporter, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if c.Resend == 0 {
-		c.Resend = DefaultResend
+	c.Resend = cmp.Or(c.Resend, defaultResend)
+	if c.PageURL == nil {
+		c.PageURL = func() string { return "" }
 	}
 	c.Labels = maps.Clone(c.Labels)
 	e := &Exporter{config: c, client: onepost.Client{TLS: c.TLS}, alerts: map[string]*state{}, of: map[string]string{}}
@@ -126,13 +126,6 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	return e.send(ctx, time.Now(), true)
 }
 
-func (e *Exporter) page() string {
-	if e.config.PageURL == nil {
-		return ""
-	}
-	return e.config.PageURL()
-}
-
 // add changes the alerts by an event, and reports false if there are too many.
 func (e *Exporter) add(resource []runtimeinfo.Attr, event *runtimeinfo.Event, now time.Time) bool {
 	i := event.Incident
@@ -157,7 +150,7 @@ func (e *Exporter) add(resource []runtimeinfo.Attr, event *runtimeinfo.Event, no
 		a.resolved, a.StartsAt = time.Time{}, i.Since
 	}
 	a.incidents[i.ID] = true
-	a.Annotations, a.GeneratorURL = e.annotations(resource, event), e.page()
+	a.Annotations, a.GeneratorURL = e.annotations(resource, event), e.config.PageURL()
 	e.of[i.ID] = id
 	e.version++
 	return true
@@ -241,22 +234,4 @@ func (e *Exporter) encode(now time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	err := json.NewEncoder(&b).Encode(list)
 	return b.Bytes(), err
-}
-
-// request returns the request for a peer.
-func (e *Exporter) request(ctx context.Context, p *peer, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the address is malformed") // impossible; err has the password
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "gmpulse")
-	return req, nil
-}
-
-// explain returns the beginning of an answer.
-func explain(r io.Reader) string {
-	const most = 300
-	b, _ := io.ReadAll(io.LimitReader(r, most)) // from memory
-	return string(bytes.ToValidUTF8(bytes.TrimSpace(b), nil))
 }

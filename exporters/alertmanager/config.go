@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// DefaultResend is the default of [Config.Resend].
-const DefaultResend = time.Minute
+// defaultResend is the default of [Config.Resend].
+const defaultResend = time.Minute
 
 // Config configures an [Exporter]. URLs must be set.
 type Config struct {
@@ -46,7 +46,7 @@ func (c *Config) check() error {
 		}
 	}
 	if c.Resend != 0 && (c.Resend < time.Second || c.Resend > time.Hour) {
-		errs = append(errs, fmt.Errorf("alertmanager: Config.Resend is %v; want 1s to 1h, or 0 for %v", c.Resend, DefaultResend))
+		errs = append(errs, fmt.Errorf("alertmanager: Config.Resend is %v; want 1s to 1h, or 0 for %v", c.Resend, defaultResend))
 	}
 	for name := range c.Labels {
 		if !validLabel(name) {

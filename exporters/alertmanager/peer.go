@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/onepost"
 )
 
 // The time until the next attempt after a failure doubles from minWait to maxWait.
@@ -38,7 +40,7 @@ func (p *peer) due(e *Exporter, now time.Time, last bool) bool {
 
 // post sends the alerts to p.
 func (p *peer) post(ctx context.Context, e *Exporter, body []byte, now time.Time) {
-	req, err := e.request(ctx, p, body)
+	req, err := onepost.NewRequest(ctx, p.url, "application/json", body)
 	if err != nil {
 		p.fail(err, now)
 		return
@@ -50,7 +52,7 @@ func (p *peer) post(ctx context.Context, e *Exporter, body []byte, now time.Time
 	case resp.StatusCode/100 == 2:
 		p.accept(e.version, now)
 	default:
-		err = fmt.Errorf("%s answers %s: %s", p.url.Host, resp.Status, explain(resp.Body))
+		err = fmt.Errorf("%s answers %s: %s", p.url.Host, resp.Status, onepost.Excerpt(resp.Body))
 		if resp.StatusCode == http.StatusBadRequest { // the same alerts would be refused again; it has taken the valid ones
 			p.accept(e.version, now)
 			p.err, p.refused = err, true

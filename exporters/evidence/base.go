@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -113,12 +114,7 @@ func (b *bundle) compare(kind string) {
 }
 
 func (b *bundle) has(name string) bool {
-	for _, c := range b.files {
-		if c.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.files, func(c content) bool { return c.name == name })
 }
 
 // surveyOf returns the survey of a goroutine profile, or nil.

@@ -4,6 +4,8 @@ package evidence
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -37,33 +39,28 @@ func newBudget(c Config) budget {
 	return budget{cooldown: c.Cooldown, perHour: c.PerHour, causes: map[string]last{}}
 }
 
-// reserve counts a bundle and returns "", or returns why there must be none.
-func (b *budget) reserve(now time.Time, t *Trigger) (why string) {
+// reserve counts a bundle, or returns why there must be none. It sets t.first.
+func (b *budget) reserve(now time.Time, t *Trigger) error {
 	previous, known := b.causes[t.Cause]
+	since := now.Sub(previous.at)
 	doubled := t.Size > 0 && previous.size > 0 && t.Size >= 2*previous.size
-	if since := now.Sub(previous.at); known && since < b.cooldown && !doubled {
-		return fmt.Sprintf("the last bundle for this cause was created %v ago, and the cooldown is %v", since.Round(time.Second), b.cooldown)
+	if known && since < b.cooldown && !doubled {
+		return fmt.Errorf("the last bundle for this cause was created %v ago, and the cooldown is %v", since.Round(time.Second), b.cooldown)
 	}
 	b.forget(now)
 	if len(b.recent) >= b.perHour {
-		return fmt.Sprintf("the limit is reached: %d bundles were created in the last hour", len(b.recent))
+		return fmt.Errorf("the limit is reached: %d bundles were created in the last hour", len(b.recent))
 	}
 	if n := b.minor(); t.Minor && n >= (b.perHour+1)/2 {
-		return fmt.Sprintf("the limit of minor incidents is reached: they had %d bundles in the last hour", n)
+		return fmt.Errorf("the limit of minor incidents is reached: they had %d bundles in the last hour", n)
 	}
+	t.first = !known || since >= forgetAfter
 	b.recent = append(b.recent, recent{now, t.Minor})
 	b.causes[t.Cause] = last{at: now, size: t.Size}
-	for _, cause := range t.Also {
+	for _, cause := range t.also {
 		b.causes[cause] = last{at: now}
 	}
-	return ""
-}
-
-// isFirst reports whether a cause has had no bundle in the last hour. It must be called before
-// reserve.
-func (b *budget) isFirst(now time.Time, cause string) bool {
-	previous, known := b.causes[cause]
-	return !known || now.Sub(previous.at) >= forgetAfter
+	return nil
 }
 
 // minor returns the number of minor bundles in the last hour.
@@ -78,16 +75,8 @@ func (b *budget) minor() (n int) {
 
 // forget removes what no longer counts.
 func (b *budget) forget(now time.Time) {
-	kept := b.recent[:0]
-	for _, r := range b.recent {
-		if now.Sub(r.at) < time.Hour {
-			kept = append(kept, r)
-		}
-	}
-	b.recent = kept
-	for cause, previous := range b.causes {
-		if now.Sub(previous.at) >= forgetAfter || len(b.causes) > maxCauses {
-			delete(b.causes, cause)
-		}
-	}
+	b.recent = slices.DeleteFunc(b.recent, func(r recent) bool { return now.Sub(r.at) >= time.Hour })
+	maps.DeleteFunc(b.causes, func(_ string, previous last) bool {
+		return now.Sub(previous.at) >= forgetAfter || len(b.causes) > maxCauses
+	})
 }

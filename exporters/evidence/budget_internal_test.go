@@ -32,21 +32,28 @@ func TestBudgetLimitsBundles(t *testing.T) {
 		{22 * time.Minute, "c", 0, false}, // a fifth within the hour
 		{time.Hour, "c", 0, true},
 	} {
-		if why := b.reserve(start.Add(step.after), &Trigger{Cause: step.cause, Size: step.size}); (why == "") != step.want {
-			t.Errorf("%s of size %v after %v: %q, want %v", step.cause, step.size, step.after, why, step.want)
+		if why := b.reserve(start.Add(step.after), &Trigger{Cause: step.cause, Size: step.size}); (why == nil) != step.want {
+			t.Errorf("%s of size %v after %v: %v, want %v", step.cause, step.size, step.after, why, step.want)
 		}
 	}
 	minor := newBudget(c)
 	for i, want := range []bool{true, true, false} {
-		if why := minor.reserve(start, &Trigger{Cause: strconv.Itoa(i), Minor: true}); (why == "") != want {
-			t.Errorf("minor %d: %q, want %v", i, why, want)
+		if why := minor.reserve(start, &Trigger{Cause: strconv.Itoa(i), Minor: true}); (why == nil) != want {
+			t.Errorf("minor %d: %v, want %v", i, why, want)
 		}
 	}
-	if why := minor.reserve(start, &Trigger{Cause: "major"}); why != "" {
+	if why := minor.reserve(start, &Trigger{Cause: "major"}); why != nil {
 		t.Errorf("a trigger that is not minor, after minor ones: %s", why)
 	}
-	if b.isFirst(start.Add(time.Hour), "a") || !b.isFirst(start.Add(3*time.Hour), "a") || !b.isFirst(start, "new") {
-		t.Error("isFirst is wrong")
+	unlimited := newBudget(Config{PerHour: 10})
+	for _, step := range []struct {
+		after time.Duration
+		first bool
+	}{{0, true}, {time.Hour - 1, false}, {2*time.Hour - 1, true}} {
+		x := Trigger{Cause: "a"}
+		if err := unlimited.reserve(start.Add(step.after), &x); err != nil || x.first != step.first {
+			t.Errorf("after %v: %v, first is %v, want %v", step.after, err, x.first, step.first)
+		}
 	}
 	for i := range 10_000 {
 		b.reserve(start.Add(time.Duration(i)*time.Hour), &Trigger{Cause: "cause " + strconv.Itoa(i)})

@@ -72,7 +72,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	b.manifest.Goroutines = n
 	base, baseTime := s.addBase(ctx, &b, profiler.Goroutine, now)
 	s.addTrace(ctx, &b, t)
-	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return s.writeSamples(w, samples) })
+	b.add(ctx, "samples.ndjson.gz", func(_ context.Context, w io.Writer) error { return writeSamples(w, samples) })
 	b.add(ctx, "spans.json", func(_ context.Context, w io.Writer) error { return writeSpans(w, last, t.Event) })
 	b.add(ctx, "build.json", func(_ context.Context, w io.Writer) error { return writeBuild(w) })
 	b.add(ctx, "heap.pb.gz", func(_ context.Context, w io.Writer) error { return profiles.Write(w, "heap", false) })
@@ -86,7 +86,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	}
 
 	m := &b.manifest
-	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.Also
+	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.also
 	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
 	m.BaseTime, m.Groups = baseTime, groupsOf(report.Survey, s.surveyOf(base, n))
 	if last != nil {

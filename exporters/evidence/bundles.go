@@ -3,6 +3,7 @@
 package evidence
 
 import (
+	"archive/zip"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -28,7 +29,6 @@ const (
 // bundleStore stores bundles on disk or, if that is not possible, the last ones in memory.
 type bundleStore struct {
 	config Config
-	logger *slog.Logger
 
 	mu     sync.Mutex
 	memory memory
@@ -37,7 +37,7 @@ type bundleStore struct {
 }
 
 func newBundleStore(c Config) bundleStore {
-	return bundleStore{config: c, logger: c.Logger, inRAM: c.Dir == ""}
+	return bundleStore{config: c, inRAM: c.Dir == "", memory: memory{files: new(zip.Reader)}}
 }
 
 // ready returns an error if the disk has too little space for a bundle.
@@ -90,7 +90,7 @@ func (s *bundleStore) toMemory(why error) {
 	defer s.mu.Unlock()
 	if !s.inRAM {
 		s.inRAM = true
-		s.logger.Warn("gmpulse: bundles of evidence are kept in memory, because the directory is not writable", slog.String("dir", s.config.Dir), slog.Any("error", why))
+		s.config.Logger.Warn("gmpulse: bundles of evidence are kept in memory, because the directory is not writable", slog.String("dir", s.config.Dir), slog.Any("error", why))
 	}
 }
 
@@ -138,7 +138,7 @@ func (s *bundleStore) makeRoom(newest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && !s.full {
-		s.logger.Warn("gmpulse: old bundles of evidence cannot be removed", slog.String("dir", s.config.Dir), slog.Any("error", err))
+		s.config.Logger.Warn("gmpulse: old bundles of evidence cannot be removed", slog.String("dir", s.config.Dir), slog.Any("error", err))
 	}
 	s.full = err != nil
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
-	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 )
 
@@ -24,7 +23,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	s, err := evidence.New(evidence.Config{Dir: dir, Record: exporters.FullRecord, Logger: slog.New(slog.DiscardHandler)})
+	s, err := evidence.New(evidence.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (s *bundleStore) open(name string) (fs.File, error) {
 	files := s.memory.files
 	s.mu.Unlock()
 	if inRAM {
-		return openMemory(files, name)
+		return files.Open(name)
 	}
 	if id, _, _ := strings.Cut(name, "/"); id != "." && !s.isBundle(id) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}

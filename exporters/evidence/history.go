@@ -3,7 +3,6 @@
 package evidence
 
 import (
-	"iter"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -50,15 +49,4 @@ func (h *history) list() (all []*runtimeinfo.Snapshot) {
 		}
 	}
 	return all
-}
-
-// numbers is the default of Config.Record. It returns the metrics without labels.
-func numbers(s *runtimeinfo.Snapshot) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) {
-		for p := range s.Points() {
-			if p.Histogram == nil && len(p.Labels) == 0 && !yield(p.Metric.Key(), p.Number) {
-				return
-			}
-		}
-	}
 }

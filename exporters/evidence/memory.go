@@ -5,7 +5,7 @@ package evidence
 import (
 	"archive/zip"
 	"bytes"
-	"io/fs"
+	"slices"
 )
 
 const (
@@ -16,13 +16,13 @@ const (
 // memory keeps the last bundles in a zip archive, because zip.Reader is an fs.FS.
 type memory struct {
 	kept  []*bundle
-	files *zip.Reader // nil before the first bundle
+	files *zip.Reader // of all of them; put makes a new one
 }
 
 // put adds a bundle and removes the oldest one if necessary.
 func (m *memory) put(b *bundle) error {
 	if m.kept = append(m.kept, b); len(m.kept) > keptInMemory {
-		m.kept = append(m.kept[:0], m.kept[1:]...)
+		m.kept = slices.Delete(m.kept, 0, 1)
 	}
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
@@ -43,12 +43,4 @@ func (m *memory) put(b *bundle) error {
 	files, err := zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
 	m.files = files
 	return err
-}
-
-// openMemory opens a file of an archive. put creates a new archive, so it needs no lock.
-func openMemory(files *zip.Reader, name string) (fs.File, error) {
-	if files == nil {
-		files = new(zip.Reader)
-	}
-	return files.Open(name)
 }

@@ -9,9 +9,6 @@ import (
 	"io"
 	"runtime"
 	"runtime/pprof"
-	"time"
-
-	"github.com/google/pprof/profile"
 
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
@@ -34,7 +31,7 @@ func (s *Store) cpuProfile(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("busy: %w", err)
 	}
 	defer pprof.StopCPUProfile()
-	return s.wait(ctx, s.config.ProfileFor)
+	return s.wait(ctx)
 }
 
 // mutexProfile writes a profile of lock contention during Config.ProfileFor. If the application
@@ -44,24 +41,14 @@ func (s *Store) mutexProfile(ctx context.Context, w io.Writer) error {
 		runtime.SetMutexProfileFraction(mutexFraction)
 		defer mutexProfileOff()
 	}
-	before, err := parsed("mutex")
+	delta, err := profiles.Delta(func() ([]byte, error) {
+		var b bytes.Buffer
+		err := profiles.Write(&b, "mutex", false)
+		return b.Bytes(), err
+	}, func() error { return s.wait(ctx) })
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	if err := s.wait(ctx, s.config.ProfileFor); err != nil {
-		return err
-	}
-	after, err := parsed("mutex")
-	if err != nil {
-		return err
-	}
-	before.Scale(-1)
-	delta, err := profile.Merge([]*profile.Profile{after, before})
-	if err != nil {
-		return err
-	}
-	delta.DurationNanos = time.Since(start).Nanoseconds()
 	return delta.Write(w)
 }
 
@@ -80,25 +67,7 @@ func mutexProfileOff() {
 	}
 }
 
-// parsed takes a profile of the runtime and parses it.
-func parsed(name string) (*profile.Profile, error) {
-	var b bytes.Buffer
-	if err := profiles.Write(&b, name, false); err != nil {
-		return nil, err
-	}
-	return profiles.Decode(b.Bytes())
-}
-
-// wait waits for d. It returns early at Shutdown, because a shorter profile is better than none.
-func (s *Store) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-s.closing:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+// wait waits for Config.ProfileFor or until Shutdown.
+func (s *Store) wait(ctx context.Context) error {
+	return profiles.Wait(ctx, s.closing, s.config.ProfileFor)
 }

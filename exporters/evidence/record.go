@@ -14,17 +14,18 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/manifest"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// writeSamples writes one JSON object per line and snapshot, the oldest first, compressed with
-// gzip.
-func (s *Store) writeSamples(w io.Writer, all []*runtimeinfo.Snapshot) error {
+// writeSamples writes the full record of each snapshot as a line of JSON, the oldest first,
+// compressed with gzip.
+func writeSamples(w io.Writer, all []*runtimeinfo.Snapshot) error {
 	z := gzip.NewWriter(w)
 	enc := json.NewEncoder(z)
 	for _, snapshot := range all {
-		line := maps.Collect(s.config.Record(snapshot))
+		line := maps.Collect(exporters.FullRecord(snapshot))
 		line["@timestamp"] = snapshot.Time.UTC()
 		if len(snapshot.Events) > 0 {
 			var events []*manifest.Event

@@ -24,9 +24,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,9 +76,6 @@ type Config struct {
 	// profiles of the incident. CPU profiles of bundles suspend it. If it is nil, bundles have no base
 	// profiles.
 	Profiler *profiler.Profiler
-	// Record returns the fields of a snapshot for the file of samples, such as
-	// exporters.FullRecord. If it is nil, samples have only the metrics without labels.
-	Record func(*runtimeinfo.Snapshot) iter.Seq2[string, any]
 	// Logger receives one line for each bundle and for each change of state. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
@@ -113,9 +110,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.Logger = guard.Logger(cmp.Or(c.Logger, slog.Default()))
 	if c.Goroutines == nil {
 		c.Goroutines = func() goroutines.Report { return goroutines.Report{} }
-	}
-	if c.Record == nil {
-		c.Record = numbers
 	}
 	return c, errors.Join(errs...)
 }
@@ -185,50 +179,47 @@ func (s *Store) Export(_ context.Context, snapshot *runtimeinfo.Snapshot) error 
 // trigger if the cooldown of the cause or the limit per hour applies, if another capture is in
 // progress, or if memory is short.
 func (s *Store) Trigger(t Trigger) {
-	if why := s.begin(&t); why != "" { // logged without holding mu, because a logger may be slow
-		s.config.Logger.Info("gmpulse: no bundle of evidence was created", slog.String("cause", t.Cause), slog.String("why", why))
+	err := s.start(&t, s.budget.reserve, func(string, error) {}) // capture logs the result
+	if err == nil {
+		return
 	}
+	s.config.Logger.Info("gmpulse: no bundle of evidence was created", slog.String("cause", t.Cause), slog.Any("why", err))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !errors.Is(err, headroom.ErrShort) {
+		s.stats.skipped++
+	}
+	s.skip(manifest.SkippedCapture{Time: time.Now(), Cause: t.Cause, Why: err.Error()})
 }
 
-// begin starts the creation of a bundle, or returns why it does not.
-func (s *Store) begin(t *Trigger) (why string) {
+// start starts the creation of a bundle, which calls done, or returns why it does not. limit is
+// called with mu held, and returns an error if there must not be a bundle.
+func (s *Store) start(t *Trigger, limit func(time.Time, *Trigger) error, done func(id string, err error)) error {
 	short := s.fits(bundleNeeds) // before locking mu, because it reads files
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if why = s.refuses(now, t, short); why != "" {
-		if short == nil || s.shut || s.busy {
-			s.stats.skipped++
-		}
-		s.skip(manifest.SkippedCapture{Time: now, Cause: t.Cause, Why: why})
-		return why
-	}
-	s.busy = true
-	s.captures.Go(func() { _, _ = s.capture(t) }) // which logs the result
-	return ""
-}
-
-// refuses returns why no bundle can be created, or counts one against the budget and returns "".
-func (s *Store) refuses(now time.Time, t *Trigger, short error) (why string) {
 	switch {
 	case s.shut:
-		return "the store is shut down"
+		return exporters.ErrShutdown
 	case s.busy:
-		return "another capture was in progress"
+		return ErrBusy
 	case short != nil:
 		s.stats.refused++
-		return short.Error()
-	default:
-		t.first = s.budget.isFirst(now, t.Cause)
-		return s.budget.reserve(now, t)
+		return fmt.Errorf("evidence: no capture: %w", short)
 	}
+	if err := limit(time.Now(), t); err != nil {
+		return err
+	}
+	s.busy = true
+	s.captures.Go(func() { done(s.capture(t)) })
+	return nil
 }
 
 // skip stores a capture that was skipped, for the manifest of the next bundle. mu is held.
 func (s *Store) skip(c manifest.SkippedCapture) {
 	const maxSkipped = 20
 	if len(s.skipped) == maxSkipped {
-		s.skipped = append(s.skipped[:0], s.skipped[1:]...)
+		s.skipped = slices.Delete(s.skipped, 0, 1)
 	}
 	s.skipped = append(s.skipped, c)
 }
@@ -245,40 +236,19 @@ func (s *Store) Capture(ctx context.Context, reason string) (id string, err erro
 		id  string
 		err error
 	}
-	t := Trigger{Cause: "request", Reason: reason, CPU: true}
-	short := s.fits(bundleNeeds)
-	s.mu.Lock()
-	if err := s.unable(short); err != nil {
-		s.mu.Unlock()
-		return "", err
-	}
-	s.busy = true
 	done := make(chan result, 1) // capacity 1, because Capture may have returned
-	s.captures.Go(func() {       //nolint:contextcheck // it outlives the call
-		id, err := s.capture(&t)
+	unlimited := func(time.Time, *Trigger) error { return nil }
+	err = s.start(&Trigger{Cause: "request", Reason: reason, CPU: true}, unlimited, func(id string, err error) { //nolint:contextcheck // it outlives the call
 		done <- result{id, err}
 	})
-	s.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
 	select {
 	case r := <-done:
 		return r.id, r.err
 	case <-ctx.Done():
 		return "", fmt.Errorf("evidence: capture: %w", context.Cause(ctx))
-	}
-}
-
-// unable returns the error of Capture if no capture can begin now. mu is held.
-func (s *Store) unable(short error) error {
-	switch {
-	case s.shut:
-		return exporters.ErrShutdown
-	case s.busy:
-		return ErrBusy
-	case short != nil:
-		s.stats.refused++
-		return fmt.Errorf("evidence: no capture: %w", short)
-	default:
-		return nil
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"math"
 	"os"
@@ -135,7 +134,7 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	report.Store(&goroutines.Report{})
 	dir := filepath.Join(t.TempDir(), "evidence")
 	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor})
-	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: func() goroutines.Report { return *report.Load() }, Profiler: p, Record: exporters.FullRecord, ProfileFor: 100 * time.Millisecond})
+	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: func() goroutines.Report { return *report.Load() }, Profiler: p, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {
 		got, err := goroutines.TakeSurvey(t.Context(), goroutines.SurveyConfig{})
@@ -650,9 +649,9 @@ func TestExportDoesNotWaitForCaptures(t *testing.T) {
 	}
 }
 
-// A panic of Record skips a file and a panic of Goroutines fails the bundle.
+// A panic of Trace skips a file and a panic of Goroutines fails the bundle.
 func TestPanicsAreRecovered(t *testing.T) {
-	s := newStore(t, evidence.Config{Record: func(*runtimeinfo.Snapshot) iter.Seq2[string, any] { panic("oh") }})
+	s := newStore(t, evidence.Config{Trace: func(context.Context, io.Writer) error { panic("oh") }})
 	if err := s.Export(t.Context(), snapshots()()); err != nil {
 		t.Fatal(err)
 	}
@@ -660,7 +659,7 @@ func TestPanicsAreRecovered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := manifest(t, s, id); !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool { return k.What == "samples.ndjson.gz" && k.Why == "panic: oh" }) {
+	if m := manifest(t, s, id); !slices.ContainsFunc(m.Skipped, func(k evidence.Skipped) bool { return k.What == "execution.trace" && k.Why == "panic: oh" }) {
 		t.Errorf("skipped %+v", m.Skipped)
 	}
 	s = newStore(t, evidence.Config{Goroutines: func() goroutines.Report { panic("oh") }})

@@ -5,6 +5,8 @@ package evidence
 import (
 	"cmp"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -24,15 +26,14 @@ type Trigger struct {
 	// Minor marks frequent incidents, such as slow spans. They get at most half of the
 	// bundles per hour.
 	Minor bool
-	// Also lists other causes at the same time. Their cooldown begins too.
-	Also []string
 	// Event is the event that describes the incident. It may be nil.
 	Event *runtimeinfo.Event
 	// Trace is an execution trace of the incident. If it is nil, the Store uses
 	// Config.Trace.
 	Trace []byte
 
-	first bool // the first trigger of its incident
+	also  []string // other causes at the same time, whose cooldown begins too
+	first bool     // the first trigger of its incident
 }
 
 // triggerFor returns a trigger for the most severe of the serious events. ok is false if there
@@ -48,10 +49,10 @@ func triggerFor(events []runtimeinfo.Event) (t Trigger, ok bool) {
 		case !ok:
 			t, ok = next, true
 		case e.Severity > t.Event.Severity:
-			next.Also, next.CPU = append(t.Also, t.Cause), next.CPU || t.CPU
+			next.also, next.CPU = append(t.also, t.Cause), next.CPU || t.CPU
 			t = next
 		default:
-			t.Also, t.CPU = append(t.Also, next.Cause), next.CPU || t.CPU
+			t.also, t.CPU = append(t.also, next.Cause), next.CPU || t.CPU
 		}
 	}
 	return t, ok
@@ -66,48 +67,22 @@ func serious(e *runtimeinfo.Event) bool {
 // triggerOf returns the trigger for one event. The last word of the event's name, such as
 // "opened" or "doubled", is the stage of the incident and not part of the cause.
 func triggerOf(e *runtimeinfo.Event) Trigger {
-	attrs := attrsOf(e)
-	what := e.Name[:max(0, strings.LastIndexByte(e.Name, '.'))]
-	where := cmp.Or(attrs["signal"].text, attrs["site"].text)
-	size := attrs["goroutines"].number
-	if size == 0 {
-		size = attrs["value"].number
+	attrs := map[string]string{}
+	for _, a := range e.Attrs {
+		attrs[a.Key] = a.Value.String()
 	}
+	what := e.Name[:max(0, strings.LastIndexByte(e.Name, '.'))]
+	where := cmp.Or(attrs["signal"], attrs["site"])
+	size, _ := strconv.ParseFloat(cmp.Or(attrs["goroutines"], attrs["value"]), 64) // 0, unknown, if there is none
 	return Trigger{
 		Cause: strings.TrimSpace(what + " " + where), Reason: cmp.Or(e.Message, e.Name), Size: size,
-		CPU: aboutTime(attrs["signal"].text), Event: e,
+		CPU: aboutTime(attrs["signal"]), Event: e,
 	}
 }
 
 // aboutTime reports whether a CPU profile may explain an anomaly of a signal.
 func aboutTime(signal string) bool {
-	for _, word := range []string{"cpu", "latenc", "runnable", "sched", "duration"} {
-		if strings.Contains(strings.ToLower(signal), word) {
-			return true
-		}
-	}
-	return false
-}
-
-type attr struct {
-	text   string
-	number float64
-}
-
-func attrsOf(e *runtimeinfo.Event) map[string]attr {
-	m := make(map[string]attr, len(e.Attrs))
-	for _, a := range e.Attrs {
-		v := attr{text: a.Value.String()}
-		switch a.Value.Kind() {
-		case slog.KindInt64:
-			v.number = float64(a.Value.Int64())
-		case slog.KindUint64:
-			v.number = float64(a.Value.Uint64())
-		case slog.KindFloat64:
-			v.number = a.Value.Float64()
-		default:
-		}
-		m[a.Key] = v
-	}
-	return m
+	return slices.ContainsFunc([]string{"cpu", "latenc", "runnable", "sched", "duration"}, func(word string) bool {
+		return strings.Contains(strings.ToLower(signal), word)
+	})
 }

@@ -57,7 +57,7 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Captures: e.config.Bundles != nil, Capture: e.config.Capture != nil, Groups: e.config.Goroutines != nil,
 		NoSpans: e.config.NoSpans != nil && e.config.NoSpans(),
 		CPU:     e.takesCPU(), Profiles: e.config.Profiler != nil, Pprof: !e.config.NoProfiles,
-		Resource: map[string]string{}, Metrics: map[string]metricJSON{},
+		Resource: e.resource(), Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
 	m.Bytes, m.Lost = e.history.usage()
@@ -67,14 +67,22 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 	e.store.mu.Unlock()
 	if s := e.latest.Load(); s != nil {
 		m.Start = s.Start.UnixMilli()
-		for _, a := range s.Resource {
-			m.Resource[a.Key] = a.Value
-		}
 		for _, x := range s.Metrics() {
 			m.Metrics[x.Key()] = metricJSON{x.Unit, x.Kind.String(), string(x.Subsystem), x.Help}
 		}
 	}
 	return m, nil
+}
+
+// resource returns the attributes of the newest snapshot's resource.
+func (e *Exporter) resource() map[string]string {
+	attrs := map[string]string{}
+	if s := e.latest.Load(); s != nil {
+		for _, a := range s.Resource {
+			attrs[a.Key] = a.Value
+		}
+	}
+	return attrs
 }
 
 // record returns the newest snapshot as a full record, with the fields that package jsonl adds.

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
+	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 const (
@@ -184,31 +186,51 @@ func (f *flameJSON) addSample(s *profile.Sample, label string, value int64, to s
 	f.add(appendStack(stack, s), value, to)
 }
 
-// addLabels adds the keys of labels.
-func (f *flameJSON) addLabels(keys map[string]bool) {
-	for _, k := range f.Labels {
-		keys[k] = true
-	}
-	f.Labels = slices.Sorted(maps.Keys(keys))
+// flameOptions are the parameters of a flame graph of profiles.
+type flameOptions struct {
+	sample int    // index of the sample type, see choose
+	label  string // the label whose values are the roots; "" if there is none
+	// root restricts the graph to the root span with this name, which is in the label rootLabel. "" is no
+	// restriction.
+	root, rootLabel string
 }
 
-// profileFlame returns the flame graph of a profile for one of its sample types.
-func profileFlame(p *profile.Profile, sample int, label string) (*flameJSON, error) {
-	f := newFlame("", "")
-	sample, err := f.choose(p, sample)
+// flameOptionsOf reads the parameters sample and label.
+func flameOptionsOf(q url.Values) (o flameOptions, err error) {
+	o.label = q.Get("label")
+	if o.sample, err = strconv.Atoi(cmp.Or(q.Get("sample"), "-1")); err != nil {
+		return o, &statusError{http.StatusBadRequest, "sample: want a number"}
+	}
+	return o, nil
+}
+
+// addProfile adds the samples of an encoded profile, multiplied by scale, to one side.
+func (f *flameJSON) addProfile(data []byte, o flameOptions, scale float64, to side) error {
+	p, err := profiles.Decode(data)
+	sample := 0
+	if err == nil {
+		sample, err = f.choose(p, o.sample)
+	}
 	if err != nil {
-		return nil, err
+		return &statusError{http.StatusUnprocessableEntity, err.Error()}
 	}
-	labels := map[string]bool{}
 	for _, s := range p.Sample {
-		for k := range s.Label {
-			labels[k] = true
+		f.addLabels(s)
+		if values := s.Label[o.rootLabel]; o.root != "" && (len(values) == 0 || values[0] != tracectx.LabelValue(o.root)) {
+			continue
 		}
-		f.addSample(s, label, s.Value[sample], addNow)
+		f.addSample(s, o.label, int64(math.Round(scale*float64(s.Value[sample]))), to)
 	}
-	f.addLabels(labels)
-	f.finish()
-	return f, nil
+	return nil
+}
+
+// addLabels adds the keys of the labels of a sample, in order.
+func (f *flameJSON) addLabels(s *profile.Sample) {
+	for k := range s.Label {
+		if i, known := slices.BinarySearch(f.Labels, k); !known {
+			f.Labels = slices.Insert(f.Labels, i, k)
+		}
+	}
 }
 
 // appendStack appends the functions of a sample, root first, including inlined ones.
@@ -259,22 +281,19 @@ func (e *Exporter) flame(r *http.Request, c *captures) (any, error) {
 		}
 		return surveyFlame(s), nil
 	}
-	sample, err := strconv.Atoi(cmp.Or(q.Get("sample"), "-1"))
+	o, err := flameOptionsOf(q)
 	if err != nil {
-		return nil, &statusError{http.StatusBadRequest, "sample: want a number"}
+		return nil, err
 	}
 	data, err := c.readProfile(q.Get("id"), q.Get("file"))
 	if err != nil {
 		return nil, err
 	}
-	p, err := profiles.Decode(data)
-	if err != nil {
-		return nil, &statusError{http.StatusUnprocessableEntity, err.Error()}
+	f := newFlame("", "")
+	if err := f.addProfile(data, o, 1, addNow); err != nil {
+		return nil, err
 	}
-	f, err := profileFlame(p, sample, q.Get("label"))
-	if err != nil {
-		return nil, &statusError{http.StatusUnprocessableEntity, err.Error()}
-	}
+	f.finish()
 	return f, nil
 }
 

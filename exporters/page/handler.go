@@ -12,10 +12,10 @@ import (
 
 // handler routes by the end of the path, so that it works under any prefix.
 type handler struct {
-	e     *Exporter
-	light limiter
-	gets  map[string]http.HandlerFunc // below api/v1/
-	posts map[string]http.Handler
+	e       *Exporter
+	light   limiter
+	gets    map[string]http.HandlerFunc // below api/v1/
+	capture http.Handler                // answers POST api/v1/captures
 	// profiles answers below pprof/; nil if Config.NoProfiles is set.
 	profiles *profiling.Server
 }
@@ -44,8 +44,7 @@ func newHandler(e *Exporter) *handler {
 	// Cross-origin protection rejects POST requests that another site makes a browser
 	// send, whatever cookies or credentials the browser holds.
 	protection := http.NewCrossOriginProtection()
-	posts := map[string]http.Handler{"captures": protection.Handler(http.HandlerFunc(captures.servePost))}
-	h := &handler{e: e, light: light, gets: gets, posts: posts}
+	h := &handler{e: e, light: light, gets: gets, capture: protection.Handler(http.HandlerFunc(captures.servePost))}
 	if !e.config.NoProfiles {
 		h.profiles = profiling.New(e.closing, e.config.Profiler.Suspend)
 	}
@@ -108,13 +107,13 @@ func redirectToDirectory(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request, route string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	get, post := h.gets[route], h.posts[route]
+	get := h.gets[route]
 	switch {
-	case get == nil && post == nil:
+	case get == nil:
 		fail(w, http.StatusNotFound, "no such route; docs/page-api.md lists them")
-	case r.Method == http.MethodPost && post != nil:
-		post.ServeHTTP(w, r)
-	case r.Method == http.MethodGet && get != nil:
+	case r.Method == http.MethodPost && route == "captures":
+		h.capture.ServeHTTP(w, r)
+	case r.Method == http.MethodGet:
 		get(w, r)
 	default:
 		w.Header().Set("Allow", "GET")

@@ -142,12 +142,7 @@ func (e *Exporter) csv(from, to int64) []byte {
 
 func (e *Exporter) readme(m *momentJSON) string {
 	var b strings.Builder
-	resource := map[string]string{}
-	if s := e.latest.Load(); s != nil {
-		for _, a := range s.Resource {
-			resource[a.Key] = a.Value
-		}
-	}
+	resource := e.resource()
 	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 	fmt.Fprintf(&b, "gmpulse incident: %s %s, instance %s, %s\n\n", resource["service.name"], resource["service.version"],
 		resource["service.instance.id"], resource["process.runtime.version"])

@@ -5,18 +5,13 @@ package page
 import (
 	"cmp"
 	"errors"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
-	"github.com/google/pprof/profile"
-
 	"github.com/gmpulse/gmpulse/internal/headroom"
-	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
-	"github.com/gmpulse/gmpulse/tracectx"
 )
 
 const (
@@ -70,9 +65,7 @@ type past struct {
 	p         *profiler.Profiler
 	now, base []profiler.Profile // base is nil if there is no comparison
 	compared  bool
-	sample    int
-	label     string
-	root      string // "" for all root spans
+	options   flameOptions
 }
 
 // pastFlame returns the flame graph of the stored profiles of a range or, with a base, the difference
@@ -115,11 +108,12 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 	if err != nil {
 		return x, err
 	}
-	if x.sample, err = strconv.Atoi(cmp.Or(q.Get("sample"), "-1")); err != nil {
-		return x, &statusError{http.StatusBadRequest, "sample: want a number"}
+	if x.options, err = flameOptionsOf(q); err != nil {
+		return x, err
 	}
-	x.p, x.label, x.root = e.config.Profiler, q.Get("label"), q.Get("root")
-	if x.root != "" && kind == profiler.Heap {
+	x.p = e.config.Profiler
+	x.options.root, x.options.rootLabel = q.Get("root"), x.p.Config().RootLabel
+	if x.options.root != "" && kind == profiler.Heap {
 		return x, &statusError{http.StatusBadRequest, "root: heap profiles do not have root spans"}
 	}
 	x.now = profilesOf(x.p, kind, time.UnixMilli(from), time.UnixMilli(to))
@@ -206,7 +200,6 @@ func (f *flameJSON) describe(now, base []profiler.Profile, compared bool) {
 // add adds profiles to one side of a flame graph. Profiles that are removed meanwhile are omitted.
 func (x *past) add(r *http.Request, f *flameJSON, list []profiler.Profile, scale float64, to side) error {
 	step := max(1, (len(list)+maxPast-1)/maxPast)
-	labels := map[string]bool{}
 	for i := 0; i < len(list); i += step {
 		if r.Context().Err() != nil {
 			return r.Context().Err()
@@ -218,32 +211,9 @@ func (x *past) add(r *http.Request, f *flameJSON, list []profiler.Profile, scale
 		if err != nil {
 			return err
 		}
-		p, err := profiles.Decode(data)
-		if err != nil {
-			return &statusError{http.StatusUnprocessableEntity, err.Error()}
-		}
-		if err := x.addProfile(f, p, scale*float64(step), to, labels); err != nil {
+		if err := f.addProfile(data, x.options, scale*float64(step), to); err != nil {
 			return err
 		}
-	}
-	f.addLabels(labels)
-	return nil
-}
-
-func (x *past) addProfile(f *flameJSON, p *profile.Profile, scale float64, to side, labels map[string]bool) error {
-	sample, err := f.choose(p, x.sample)
-	if err != nil {
-		return &statusError{http.StatusUnprocessableEntity, err.Error()}
-	}
-	rootLabel := x.p.Config().RootLabel
-	for _, s := range p.Sample {
-		for k := range s.Label {
-			labels[k] = true
-		}
-		if values := s.Label[rootLabel]; x.root != "" && (len(values) == 0 || values[0] != tracectx.LabelValue(x.root)) {
-			continue
-		}
-		f.addSample(s, x.label, int64(math.Round(scale*float64(s.Value[sample]))), to)
 	}
 	return nil
 }

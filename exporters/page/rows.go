@@ -4,6 +4,7 @@ package page
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,37 +30,50 @@ const (
 // each series with labels. Counters become rates per second. It is not safe for
 // concurrent use.
 type rowBuilder struct {
-	history *history
-	series  map[string]int // number of columns of a metric with labels, by its key
-	host    rates          // of the counters that the host pass reads
-	tick    rates          // of the counters that each tick reads
+	history    *history
+	series     map[string]int    // number of columns of a metric with labels, by its key
+	bands      map[string][3]int // columns of a baseline by its signal
+	places     []place           // of the points of the last snapshot, in their order
+	spare      []place           // reused for the places of the next snapshot
+	host, tick rates             // of the counters that the host pass reads, and of those that each tick reads
+}
+
+// place is the column of a point.
+type place struct {
+	metric *runtimeinfo.Metric
+	labels []string
+	column int // -1 if there was none left
 }
 
 func newRowBuilder(h *history) *rowBuilder {
-	return &rowBuilder{history: h, series: map[string]int{}, host: newRates(), tick: newRates()}
+	return &rowBuilder{history: h, series: map[string]int{}, bands: map[string][3]int{}}
 }
 
 // row returns the row of a snapshot.
 func (b *rowBuilder) row(snap *runtimeinfo.Snapshot) []float32 {
 	row := make([]float32, 0, len(b.history.index)+8)
 	set := func(c int, v float64) { row = withValue(row, c, v) }
+	known := b.places
+	b.places, b.spare = b.spare[:0], known
 	for p := range snap.Points() {
 		// Histograms have quantiles as numbers of their own; groupLog keeps groups.
 		if p.Histogram != nil || p.Metric.Subsystem == runtimeinfo.SubsystemLeaks && p.Metric.Keys != nil {
 			continue
 		}
-		c := b.column(p)
+		var c int
+		c, known = b.column(p, known)
 		if p.Metric.Kind == runtimeinfo.KindCounter {
-			b.ratesOf(p.Metric).current[c] = p.Number
+			b.ratesOf(p.Metric).add(c, p.Number)
 		} else {
 			set(c, p.Number)
 		}
 	}
 	for i := range snap.Bands[:min(len(snap.Bands), maxSignals)] { // signals of the process come first
 		if band := &snap.Bands[i]; !band.Learning {
-			set(b.history.column(bandExpected+band.Signal), band.Expected)
-			set(b.history.column(bandLower+band.Signal), band.Lower)
-			set(b.history.column(bandUpper+band.Signal), band.Upper)
+			c := b.bandColumns(band.Signal)
+			set(c[0], band.Expected)
+			set(c[1], band.Lower)
+			set(c[2], band.Upper)
 		}
 	}
 	b.tick.update(snap.Time, set)
@@ -85,8 +99,25 @@ func withValue(row []float32, c int, v float64) []float32 {
 	return row
 }
 
-// column returns the column of a point, -1 if there is none left.
-func (b *rowBuilder) column(p runtimeinfo.Point) int {
+// column returns the column of the next point of a snapshot, -1 if there is none left.
+// known are the places of the last snapshot that can be the place of the point: snapshots
+// have their points in the same order, so that it usually is the first. column also
+// returns the places for the points that follow.
+func (b *rowBuilder) column(p runtimeinfo.Point, known []place) (int, []place) {
+	i := slices.IndexFunc(known, func(x place) bool {
+		return x.metric == p.Metric && x.column >= 0 && slices.Equal(x.labels, p.Labels)
+	})
+	if i >= 0 {
+		b.places = append(b.places, place{p.Metric, p.Labels, known[i].column})
+		return known[i].column, known[i+1:]
+	}
+	c := b.newColumn(p)
+	b.places = append(b.places, place{p.Metric, p.Labels, c})
+	return c, known
+}
+
+// newColumn finds or adds the column of a point.
+func (b *rowBuilder) newColumn(p runtimeinfo.Point) int {
 	key := p.Metric.Key()
 	if p.Metric.Keys == nil {
 		return b.history.column(key)
@@ -101,6 +132,19 @@ func (b *rowBuilder) column(p runtimeinfo.Point) int {
 	return b.history.column(name)
 }
 
+// bandColumns returns the columns of a baseline, -1 if there is none left.
+func (b *rowBuilder) bandColumns(signal string) [3]int {
+	c, known := b.bands[signal]
+	if !known {
+		h := b.history
+		c = [3]int{h.column(bandExpected + signal), h.column(bandLower + signal), h.column(bandUpper + signal)}
+		if slices.Min(c[:]) >= 0 {
+			b.bands[signal] = c
+		}
+	}
+	return c
+}
+
 func (b *rowBuilder) ratesOf(m *runtimeinfo.Metric) *rates {
 	switch m.Subsystem {
 	case runtimeinfo.SubsystemProcess, runtimeinfo.SubsystemContainer, runtimeinfo.SubsystemSystem:
@@ -110,40 +154,50 @@ func (b *rowBuilder) ratesOf(m *runtimeinfo.Metric) *rates {
 	}
 }
 
-// rates turns counters that are read together into rates. All maps are by column.
+// rates turns counters that are read together into rates.
 type rates struct {
-	at      time.Time       // of last
-	last    map[int]float64 // counters
-	current map[int]float64 // counters of the row that is being built
-	rate    map[int]float64 // per second, at the last update
+	at      time.Time // of the last update
+	all     []counter // by column
+	current []int     // columns of the row that is being built
 }
 
-func newRates() rates {
-	return rates{last: map[int]float64{}, current: map[int]float64{}, rate: map[int]float64{}}
+// counter is a counter in one column. The zero value has not been updated.
+type counter struct {
+	value float64 // of the row that is being built
+	last  float64 // at the last update
+	rate  float64 // per second, at the last update; NaN if there is none
+	known bool    // whether there was an update
+}
+
+// add adds a counter to the row that is being built, unless c is -1.
+func (r *rates) add(c int, v float64) {
+	if c < 0 {
+		return
+	}
+	for len(r.all) <= c {
+		r.all = append(r.all, counter{})
+	}
+	r.all[c].value = v
+	r.current = append(r.current, c)
 }
 
 // changed reports whether any counter differs from its last value. The host pass
 // always changes some, so that false means that it did not run since.
 func (r *rates) changed() bool {
-	for c, v := range r.current {
-		if v != r.last[c] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.current, func(c int) bool { return r.all[c].value != r.all[c].last })
 }
 
 // update computes and sets the rates since the last update. A counter that is new or
 // fell has no rate.
 func (r *rates) update(now time.Time, set func(int, float64)) {
 	seconds := now.Sub(r.at).Seconds()
-	for c, v := range r.current {
-		last, known := r.last[c]
-		delete(r.rate, c)
-		if known && v >= last && seconds > 0 {
-			r.rate[c] = (v - last) / seconds
+	for _, c := range r.current {
+		x := &r.all[c]
+		x.rate = math.NaN()
+		if x.known && x.value >= x.last && seconds > 0 {
+			x.rate = (x.value - x.last) / seconds
 		}
-		r.last[c] = v
+		x.last, x.known = x.value, true
 	}
 	r.at = now
 	r.repeat(set)
@@ -151,10 +205,10 @@ func (r *rates) update(now time.Time, set func(int, float64)) {
 
 // repeat sets the rates of the last update.
 func (r *rates) repeat(set func(int, float64)) {
-	for c := range r.current {
-		if rate, ok := r.rate[c]; ok {
-			set(c, rate)
+	for _, c := range r.current {
+		if x := &r.all[c]; x.known {
+			set(c, x.rate)
 		}
 	}
-	clear(r.current)
+	r.current = r.current[:0]
 }

@@ -4,7 +4,6 @@ package webhook
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,15 +16,6 @@ import (
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/onepost"
 )
-
-func newRequest(ctx context.Context, u *url.URL, body []byte, header http.Header) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("webhook: the address is malformed") // impossible; err has the address
-	}
-	req.Header = header
-	return req, nil
-}
 
 // busyError is a failure after which the service wants to be left alone.
 type busyError struct {
@@ -43,7 +33,7 @@ func retryAfter(err error) time.Duration {
 
 // post sends a request. The error is an [exporters.RejectedError] if the same request would fail again.
 func (e *Exporter) post(req *http.Request) error {
-	resp, err := e.client.Do(req)
+	resp, err := e.config.Client.Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok { // of an http.Client; it has the address
 			err = fmt.Errorf("%s: %w", req.URL.Host, u.Err)
@@ -55,7 +45,7 @@ func (e *Exporter) post(req *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("webhook: %s: %w", req.URL.Host, err)
 	}
-	err = fmt.Errorf("webhook: %s answers %s: %s", req.URL.Host, resp.Status, short(body))
+	err = fmt.Errorf("webhook: %s answers %s: %s", req.URL.Host, resp.Status, onepost.Excerpt(bytes.NewReader(body)))
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
 		return &busyError{err, onepost.RetryAfter(resp)}
@@ -97,10 +87,4 @@ func (e *Exporter) judge(body []byte, err error) error {
 	default:
 		return &exporters.RejectedError{Err: err}
 	}
-}
-
-// short returns the beginning of an answer.
-func short(body []byte) string {
-	const most = 300
-	return string(bytes.ToValidUTF8(bytes.TrimSpace(body[:min(len(body), most)]), nil))
 }

@@ -25,18 +25,13 @@ const (
 	WeCom    Format = "wecom"    // group robot: https://developer.work.weixin.qq.com/document/path/91770
 )
 
-// Client sends requests. An [http.Client] is one.
-type Client interface {
-	Do(*http.Request) (*http.Response, error)
-}
-
 // Config configures an [Exporter]. URL must be set.
 type Config struct {
 	// URL is the address to post to. Errors and log lines contain only its host, because the address of
 	// a robot is a secret.
 	URL    string
 	Format Format
-	// Secret signs the requests of JSON, and those of Feishu and DingTalk if the robot demands it. Slack
+	// Secret signs the requests of JSON, and the requests of Feishu and DingTalk if the robot demands it. Slack
 	// and WeCom have no signatures: their address is the secret. Default (""): no signature.
 	Secret string
 	// Level adds events that belong to no incident and have this severity or a higher one. Default
@@ -48,9 +43,11 @@ type Config struct {
 	// PageURL returns the address of the live page for the links in messages. It may be nil, and return
 	// "".
 	PageURL func() string
-	// Client sends the requests. Default (nil): one that makes a connection for each request and uses
-	// the proxy of the environment.
-	Client Client
+	// Client sends the requests, such as an [http.Client]. Default (nil): one that makes a connection for
+	// each request and uses the proxy of the environment.
+	Client interface {
+		Do(*http.Request) (*http.Response, error)
+	}
 }
 
 // check returns an error that names every invalid field, or nil.

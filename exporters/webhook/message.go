@@ -10,7 +10,6 @@ import (
 	"maps"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/incidenttext"
@@ -39,7 +38,7 @@ func (e *Exporter) json(s *runtimeinfo.Snapshot, events []*runtimeinfo.Event) ([
 		}
 		list[i] = record
 	}
-	return encode(map[string]any{"page": e.page(), "events": list})
+	return encode(map[string]any{"page": e.config.PageURL(), "events": list})
 }
 
 func incidentFields(i *runtimeinfo.Incident) map[string]any {
@@ -96,7 +95,7 @@ func (e *Exporter) text(s *runtimeinfo.Snapshot, events []*runtimeinfo.Event, mo
 		lines = append(lines, fmt.Sprintf(w.more, n))
 	}
 	lines = append(lines, w.service+sender(s.Resource))
-	if p := e.page(); p != "" {
+	if p := e.config.PageURL(); p != "" {
 		lines = append(lines, w.page+p)
 	}
 	return cut(strings.ToValidUTF8(strings.Join(lines, "\n"), "\uFFFD"), most)
@@ -137,11 +136,7 @@ func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	end := most - len(mark)
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + mark
+	return strings.ToValidUTF8(s[:most-len(mark)], "") + mark
 }
 
 // mrkdwn escapes the characters that Slack treats as markup, so that no text mentions anybody.

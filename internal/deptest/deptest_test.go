@@ -43,7 +43,6 @@ var libraries = map[string][]string{
 
 	"./exporters/otlp/internal/identity": {"go.opentelemetry.io/otel"},
 
-	"./exporters/internal/profiling": {"github.com/google/pprof/profile"},
 	"./exporters/otlp":               {"go.opentelemetry.io/otel"},
 	"./exporters/prom":               {"github.com/prometheus/"},
 	"./exporters/fluentd":            {"github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},

@@ -27,8 +27,8 @@ const more = "the agent stops\tagent 停止\n" +
 	"close each response body: defer resp.Body.Close() after the check of the error, on every path\t关闭每个响应体：检查错误之后就 defer resp.Body.Close()，不要漏掉任何分支。\n" +
 	"over after {d}, and as expected for {d2}\t持续 {d}后恢复，恢复正常已有 {d2}\n"
 
-// ChineseKind returns the Chinese name of a kind of incident.
-func ChineseKind(kind string) string {
+// chineseKind returns the Chinese name of a kind of incident.
+func chineseKind(kind string) string {
 	switch kind {
 	case "leak":
 		return "goroutine 泄漏"
@@ -48,7 +48,7 @@ func ChineseKind(kind string) string {
 // ChineseTitle is [Title] in Chinese.
 func ChineseTitle(i *runtimeinfo.Incident) string {
 	var b strings.Builder
-	b.WriteString(ChineseKind(i.Kind) + "：" + ChineseSize(i))
+	b.WriteString(chineseKind(i.Kind) + "：" + chineseSize(i))
 	if i.Site != "" {
 		b.WriteString("，位置 " + i.Site)
 	}
@@ -58,16 +58,22 @@ func ChineseTitle(i *runtimeinfo.Incident) string {
 	return b.String()
 }
 
-// ChineseSize is [Size] in Chinese.
-func ChineseSize(i *runtimeinfo.Incident) string {
+// chineseSize is size in Chinese.
+func chineseSize(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
 		return i.Signal + " 达到 " + units.Format(i.Size, i.Unit)
 	}
 	return strconv.FormatFloat(i.Size, 'f', -1, 64) + noun(i, " 个 goroutine", " 个响应体")
 }
 
+// maxTranslated is the longest text that is translated, in bytes. The texts of the detector are shorter.
+const maxTranslated = 4 << 10
+
 // ChineseEvidence returns the translation of an evidence. A clause that is not known stays as it is.
 func ChineseEvidence(text string) string {
+	if len(text) > maxTranslated {
+		return text
+	}
 	clauses := strings.Split(text, "; ")
 	for i, c := range clauses {
 		clauses[i] = translate(c)
@@ -80,8 +86,8 @@ func ChineseHint(text string) string { return translate(text) }
 
 // translate translates one clause and the values in it.
 func translate(text string) string {
-	if text == "" {
-		return ""
+	if text == "" || len(text) > maxTranslated {
+		return text
 	}
 	for line := range strings.Lines(chinese + more) {
 		from, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")

@@ -31,7 +31,7 @@ func Kind(kind string) string {
 // Title describes an incident in one line: what, how much, where and under which root span.
 func Title(i *runtimeinfo.Incident) string {
 	var b strings.Builder
-	b.WriteString(Kind(i.Kind) + ": " + Size(i))
+	b.WriteString(Kind(i.Kind) + ": " + size(i))
 	if i.Site != "" {
 		b.WriteString(" at " + i.Site)
 	}
@@ -41,8 +41,8 @@ func Title(i *runtimeinfo.Incident) string {
 	return b.String()
 }
 
-// Size returns the size of an incident, such as "320 goroutines" or "gc.cpu at 25 %".
-func Size(i *runtimeinfo.Incident) string {
+// size returns the size of an incident, such as "320 goroutines" or "gc.cpu at 25 %".
+func size(i *runtimeinfo.Incident) string {
 	if i.Signal != "" {
 		return i.Signal + " at " + units.Format(i.Size, i.Unit)
 	}

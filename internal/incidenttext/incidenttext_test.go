@@ -103,3 +103,18 @@ func TestChinese(t *testing.T) {
 		}
 	}
 }
+
+// A text that is longer than any that the detector writes stays as it is: matching it with every sentence
+// would take hundreds of milliseconds.
+func TestLongTextsAreNotTranslated(t *testing.T) {
+	const hint = " does not return: limit the call with a context or a timeout"
+	if short := "main.call" + hint; incidenttext.ChineseHint(short) == short {
+		t.Errorf("%s is not translated", short)
+	}
+	if long := strings.Repeat("x", 100<<10) + hint; incidenttext.ChineseHint(long) != long {
+		t.Error("a long hint is translated")
+	}
+	if long := strings.Repeat("main.call"+hint+"; ", 1000); incidenttext.ChineseEvidence(long) != long {
+		t.Error("long evidence is translated")
+	}
+}

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// MaxBody is how many bytes of an answer are read.
-const MaxBody = 64 << 10
+// maxBody is how many bytes of an answer are read.
+const maxBody = 64 << 10
 
 // defaultTimeout limits a request whose context has no deadline.
 const defaultTimeout = 30 * time.Second
@@ -34,8 +34,19 @@ type Client struct {
 	TLS *tls.Config
 }
 
+// NewRequest returns a request that posts body to u.
+func NewRequest(ctx context.Context, u *url.URL, contentType string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the address is malformed") // impossible; err has the address, which may be secret
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("User-Agent", "gmpulse")
+	return req, nil
+}
+
 // Do sends a request and returns the answer, whose body is in memory and need not be closed. Body is cut
-// at [MaxBody]. Errors contain only the host of the address: the path of a webhook is a secret.
+// at 64 KB. Errors contain only the host of the address: the path of a webhook is a secret.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	resp, err := c.do(req)
 	if err != nil {
@@ -53,7 +64,18 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, errors.New("the address of the proxy in the environment is malformed")
 	}
-	conn, err := c.connect(ctx, req.URL, proxy)
+	if proxy != nil && proxy.Scheme != "http" {
+		return nil, fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme)
+	}
+	var d net.Dialer
+	dialed, err := d.DialContext(ctx, "tcp", address(cmp.Or(proxy, req.URL)))
+	if err != nil {
+		return nil, err
+	}
+	defer dialed.Close()
+	stop := context.AfterFunc(ctx, func() { dialed.Close() })
+	defer stop()
+	conn, err := c.secure(ctx, dialed, req.URL, proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -74,28 +96,14 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// connect returns a connection to the server of u, over which the deadline of ctx holds.
-func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, error) {
-	to := u
-	if proxy != nil {
-		to = proxy
-	}
-	var d net.Dialer
-	dialed, err := d.DialContext(ctx, "tcp", address(to))
-	if err != nil {
-		return nil, err
-	}
-	conn := &bounded{dialed, context.AfterFunc(ctx, func() { dialed.Close() })}
-	if proxy != nil && proxy.Scheme != "http" {
-		_ = conn.Close()
-		return nil, fmt.Errorf("a proxy with the scheme %s is not supported; want http", proxy.Scheme)
-	}
+// secure returns a connection to the server of u, which uses TLS if u demands it. conn is a connection to
+// the proxy or, if proxy is nil, to the server.
+func (c *Client) secure(ctx context.Context, conn net.Conn, u, proxy *url.URL) (net.Conn, error) {
 	if u.Scheme != "https" {
 		return conn, nil
 	}
 	if proxy != nil {
 		if err := tunnel(conn, u, proxy); err != nil {
-			_ = conn.Close()
 			return nil, err
 		}
 	}
@@ -103,27 +111,9 @@ func (c *Client) connect(ctx context.Context, u, proxy *url.URL) (net.Conn, erro
 	if config == nil {
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if config.ServerName == "" {
-		config.ServerName = u.Hostname()
-	}
+	config.ServerName = cmp.Or(config.ServerName, u.Hostname())
 	t := tls.Client(conn, config)
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return t, nil
-}
-
-// bounded is a connection that is closed when its context is done.
-type bounded struct {
-	net.Conn
-	stop func() bool
-}
-
-// Close closes the connection.
-func (b *bounded) Close() error {
-	b.stop()
-	return b.Conn.Close()
+	return t, t.HandshakeContext(ctx)
 }
 
 // tunnel asks a proxy to connect to the server of u.
@@ -168,7 +158,7 @@ func address(u *url.URL) string {
 // exchange writes a request and reads the answer, which may come before the end of the request.
 func exchange(conn net.Conn, req *http.Request, write func(io.Writer) error) (*http.Response, error) {
 	failed := write(conn)
-	r := bufio.NewReader(io.LimitReader(conn, 2*MaxBody)) // the header is limited too
+	r := bufio.NewReader(io.LimitReader(conn, 2*maxBody)) // the header is limited too
 	for {
 		resp, err := http.ReadResponse(r, req)
 		if err != nil {
@@ -177,7 +167,7 @@ func exchange(conn net.Conn, req *http.Request, write func(io.Writer) error) (*h
 		if resp.StatusCode < http.StatusOK {
 			continue // 100 Continue and the like
 		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody))
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 		if err != nil {
 			return nil, err
 		}

@@ -121,10 +121,10 @@ func TestPost(t *testing.T) {
 
 func TestLargeAnswerIsCut(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strings.Repeat("x", onepost.MaxBody+100))
+		_, _ = io.WriteString(w, strings.Repeat("x", 64<<10+100))
 	}))
 	defer s.Close()
-	if _, body := post(t, &onepost.Client{}, s.URL, ""); len(body) != onepost.MaxBody {
+	if _, body := post(t, &onepost.Client{}, s.URL, ""); len(body) != 64<<10 {
 		t.Errorf("%d bytes", len(body))
 	}
 }

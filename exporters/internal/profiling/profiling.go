@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/pprof/profile"
-
 	"github.com/gmpulse/gmpulse/exporters/internal/reply"
 	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
@@ -138,20 +136,6 @@ func seconds(r *http.Request, preset, most int) (time.Duration, error) {
 	return time.Duration(n * float64(time.Second)), nil
 }
 
-// wait waits for d. It returns early if the agent stops, and returns an error if the client
-// disconnects.
-func (s *Server) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.closing:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
 // holder describes the request that uses the CPU profiler or the tracer, of which a process has one.
 type holder struct {
 	mu  sync.Mutex
@@ -202,7 +186,7 @@ func (s *Server) takeCPU(ctx context.Context, b *bytes.Buffer, d time.Duration) 
 		return refuse(http.StatusConflict, "the CPU profiler is in use by the application, another library, or a capture of gmpulse: %v", err)
 	}
 	defer pprof.StopCPUProfile()
-	return s.wait(ctx, d)
+	return profiles.Wait(ctx, s.closing, d)
 }
 
 // serveTrace sends an execution trace while it is recorded.
@@ -224,7 +208,7 @@ func (s *Server) serveTrace(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Del("Content-Disposition")
 		return refuse(http.StatusConflict, "the execution tracer is in use by the application or another library: %v", err)
 	}
-	_ = s.wait(r.Context(), d) // a client that has disconnected needs no answer
+	_ = profiles.Wait(r.Context(), s.closing, d) // a client that has disconnected needs no answer
 	trace.Stop()
 	return nil
 }
@@ -306,35 +290,13 @@ func take(p *pprof.Profile, debug int) ([]byte, error) {
 
 // difference returns what a profile has at the end of d and not at its beginning.
 func (s *Server) difference(ctx context.Context, p *pprof.Profile, d time.Duration) ([]byte, error) {
-	before, err := decoded(p)
+	delta, err := profiles.Delta(func() ([]byte, error) { return take(p, 0) }, func() error { return profiles.Wait(ctx, s.closing, d) })
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	if err := s.wait(ctx, d); err != nil {
-		return nil, err
-	}
-	after, err := decoded(p)
-	if err != nil {
-		return nil, err
-	}
-	before.Scale(-1)
-	delta, err := profile.Merge([]*profile.Profile{before, after})
-	if err != nil {
-		return nil, err
-	}
-	delta.TimeNanos, delta.DurationNanos = start.UnixNano(), time.Since(start).Nanoseconds()
 	var b bytes.Buffer
 	err = delta.Write(&b)
 	return b.Bytes(), err
-}
-
-func decoded(p *pprof.Profile) (*profile.Profile, error) {
-	body, err := take(p, 0)
-	if err != nil {
-		return nil, err
-	}
-	return profiles.Decode(body)
 }
 
 func header(w http.ResponseWriter, file string) {

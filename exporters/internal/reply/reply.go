@@ -7,6 +7,7 @@ package reply
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -104,13 +105,6 @@ func (b *Budget) Full() bool {
 	return !b.makeRoom(1)
 }
 
-// Held returns the number of reserved bytes.
-func (b *Budget) Held() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.held
-}
-
 // makeRoom aborts old responses until size bytes are available, and reports whether they
 // are. The caller holds mu.
 func (b *Budget) makeRoom(size int) bool {
@@ -138,12 +132,7 @@ func (b *Budget) release(r *Response) {
 	}
 	r.done = true
 	b.held -= r.size
-	for i := range b.sending {
-		if b.sending[i] == r {
-			b.sending = append(b.sending[:i], b.sending[i+1:]...)
-			return
-		}
-	}
+	b.sending = slices.DeleteFunc(b.sending, func(x *Response) bool { return x == r })
 }
 
 // Write writes p as [Writer.Write] does. It returns [ErrAborted] after the response was aborted.

@@ -3,6 +3,8 @@
 package onepost
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -25,4 +27,11 @@ func RetryAfter(resp *http.Response) time.Duration {
 		after = time.Until(at)
 	}
 	return min(max(0, after), maxRetryAfter)
+}
+
+// Excerpt returns the beginning of the body of an answer, for errors.
+func Excerpt(body io.Reader) string {
+	const most = 300
+	b, _ := io.ReadAll(io.LimitReader(body, most)) // an excerpt of what can be read
+	return string(bytes.ToValidUTF8(bytes.TrimSpace(b), nil))
 }
