@@ -38,7 +38,7 @@ func tickOf(at time.Time, n float64, roots int) *runtimeinfo.Snapshot {
 // testMetrics has one metric for each key, because points of one metric share it.
 var testMetrics = func() map[string]*runtimeinfo.Metric {
 	all := map[string]*runtimeinfo.Metric{
-		keyLatency: &runtimeinfo.Metric{Name: keyLatency, Kind: runtimeinfo.KindHistogram},
+		keyLatency: {Name: keyLatency, Kind: runtimeinfo.KindHistogram},
 	}
 	for _, key := range columnKeys() {
 		all[key] = &runtimeinfo.Metric{Name: key, Kind: runtimeinfo.KindGauge}

@@ -43,11 +43,11 @@ var libraries = map[string][]string{
 
 	"./exporters/otlp/internal/identity": {"go.opentelemetry.io/otel"},
 
-	"./exporters/otlp":               {"go.opentelemetry.io/otel"},
-	"./exporters/prom":               {"github.com/prometheus/"},
-	"./exporters/fluentd":            {"github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
-	"./exporters/spool":              {"go.etcd.io/bbolt"},
-	"./agent":                        {"go.opentelemetry.io/otel"},
+	"./exporters/otlp":    {"go.opentelemetry.io/otel"},
+	"./exporters/prom":    {"github.com/prometheus/"},
+	"./exporters/fluentd": {"github.com/fluent/fluent-logger-golang/", "github.com/tinylib/msgp/"},
+	"./exporters/spool":   {"go.etcd.io/bbolt"},
+	"./agent":             {"go.opentelemetry.io/otel"},
 }
 
 // banned has packages that must not be linked, directly or indirectly. One package cannot be banned:

@@ -100,10 +100,9 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {
 			f.sibling = &k
 		}
-		if other := r.groups[k]; k.Class == IO && (other == nil || onConnection(other)) {
-			f.io, f.reader = true, true
-		}
+		f.reader = f.reader || r.onConnection(k)
 	}
+	f.io = f.io || f.reader
 	f.sessions = t.isSessions(m, g, r)
 	return f
 }

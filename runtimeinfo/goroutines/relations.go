@@ -63,6 +63,12 @@ func (f *relations) related(key Key, m *members, g *Group) (all []Key) {
 	return all
 }
 
+// onConnection reports whether the goroutines of a group wait for a network connection, or may do so.
+func (f *relations) onConnection(k Key) bool {
+	g := f.groups[k]
+	return k.Class == IO && (g == nil || onConnection(g))
+}
+
 // similarSize reports whether two counts differ by at most a fifth.
 func similarSize(a, b int) bool { return 5*min(a, b) >= 4*max(a, b) }
 
