@@ -9,7 +9,7 @@ import (
 	"sort"
 )
 
-// Builder makes a snapshot from drafts, see [Draft]. Use [NewBuilder] to make one. It is not safe for
+// Builder makes snapshots from drafts, see [Draft]. Use [NewBuilder], or Reset of the zero value. It is not safe for
 // concurrent use.
 type Builder struct {
 	s     *Snapshot
@@ -19,15 +19,26 @@ type Builder struct {
 
 // NewBuilder returns a Builder for a snapshot with the metrics of c, or of s if c is nil, and without
 // values. The snapshot has the exported fields of s.
-func NewBuilder(c *Catalogue, s Snapshot) *Builder {
+func NewBuilder(c *Catalogue, s Snapshot) *Builder { return new(Builder).Reset(c, s) }
+
+// Reset begins another snapshot, as NewBuilder does, and returns b. The last snapshot of b remains valid.
+// Drafts use the memory of earlier drafts again.
+func (b *Builder) Reset(c *Catalogue, s Snapshot) *Builder {
 	if c != nil {
 		s.catalogue = c
 	}
-	const histograms = 16 // of the runtime, and some
-	n := len(s.catalogue.Metrics())
-	s.exemplars, s.ranges, s.points = nil, nil, make([]Point, 0, histograms)
-	s.numbers = slices.Repeat([]float64{math.NaN()}, n)
-	return &Builder{s: &s, order: make([]int, 0, histograms), draft: Draft{points: make([]Point, 0, n)}}
+	size, labels := 16, len(b.draft.labels) // histograms of the runtime, and some
+	if b.s != nil {
+		size = len(b.s.points) + len(b.s.points)/8
+	}
+	s.exemplars, s.ranges, s.points = nil, nil, make([]Point, 0, size)
+	s.numbers = make([]float64, len(s.catalogue.Metrics()))
+	for i := range s.numbers {
+		s.numbers[i] = math.NaN()
+	}
+	b.s, b.order = &s, b.order[:0]
+	b.draft = Draft{points: b.draft.points[:0], labels: make([]string, 0, labels+labels/8)}
+	return b
 }
 
 // Draft returns an empty draft for the next part of the snapshot. It invalidates the previous draft.
@@ -66,7 +77,7 @@ func (b *Builder) Fork() *Builder {
 	return &Builder{s: &s, order: slices.Clone(b.order)}
 }
 
-// Snapshot returns the finished snapshot. Afterwards b may only be passed to [NewBuilder].
+// Snapshot returns the finished snapshot. Afterwards b may only be reset.
 func (b *Builder) Snapshot() *Snapshot {
 	if !slices.IsSorted(b.order) {
 		sort.Stable(byCatalogue(*b))

@@ -66,8 +66,9 @@ type Engine struct {
 	calls      sync.WaitGroup // goroutines that call gauges and analyzers
 	catalogue  atomic.Pointer[runtimeinfo.Catalogue]
 	latest     atomic.Pointer[runtimeinfo.Snapshot]
-	incidents  incidents         // that analyzers have opened; used only by tick and at the end
-	span       *runtimeinfo.Span // the oldest sampled span of the last snapshot; used only by tick
+	builder    *runtimeinfo.Builder // of the last snapshot; used only by tick
+	incidents  incidents            // that analyzers have opened; used only by tick and at the end
+	span       *runtimeinfo.Span    // the oldest sampled span of the last snapshot; used only by tick
 
 	ticks        atomic.Uint64
 	missed       atomic.Uint64
@@ -100,8 +101,10 @@ func New(opts ...Option) (*Engine, error) {
 		start:  time.Now(),
 		reader: sampler.NewReader(sampler.Config{}),
 		pulses: pulses{wake: make(chan struct{}, 1)},
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
+
+		builder: new(runtimeinfo.Builder),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	e.host.init(c)
 	metrics := e.reader.Metrics()
@@ -256,12 +259,13 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 	if last := e.latest.Load(); last != nil {
 		frame.Since = last.Time
 	}
-	b := runtimeinfo.NewBuilder(catalogue, frame)
+	b := e.builder.Reset(catalogue, frame)
 	d := b.Draft()
 	e.reader.AddTo(d)
 	e.addOwn(d, now, pass)
 	b.Merge(d)
 	b = e.analyze(e.readGauges(b, all))
+	e.builder = b
 	s := b.Snapshot()
 	e.span = nil
 	if i := slices.IndexFunc(s.Spans, func(x runtimeinfo.Span) bool { return x.Sampled }); i >= 0 {

@@ -37,11 +37,11 @@ func all() []budget {
 	return []budget{
 		{"sample, relative to a bare metrics.Read", times, 3, 1.65, sampleToLimit},
 		{"sample", allocations, 0, 0, sampleAllocations},
-		{"snapshot", allocations, 12, 8, snapshotAllocations},
+		{"snapshot", allocations, 10, 5, snapshotAllocations},
 		{"pulse, relative to a bare metrics.Read", times, 0.4, 0.1, pulseToLimit},
 		{"pulse", allocations, 0, 0, pulseAllocations},
 		{"sample with 50,000 goroutines, relative to one with 50", times, 1.5, 1, sampleGrowth},
-		{"tick of an engine with an analyzer and an exporter", allocations, 50, 38, tickAllocations},
+		{"tick of an engine with an analyzer and an exporter", allocations, 40, 28, tickAllocations},
 		{"goroutines that such a tick starts", "goroutines", 1, 1, tickGoroutines},
 		{"root span, relative to a processor that only reads it", times, 2.6, 1.6, rootToReading},
 		{"root span with 2,000 active ones, relative to one alone", times, 1.6, 1.1, rootWithActiveSpans},

@@ -44,6 +44,7 @@ type Reader struct {
 	windows   []*window
 	cycles    int // index of the sample that counts GC cycles
 	reading   reading
+	builder   runtimeinfo.Builder // of Snapshot
 }
 
 // value has a metric and its newest value.
@@ -183,7 +184,7 @@ func (r *Reader) Metrics() []*runtimeinfo.Metric { return r.catalogue.Metrics() 
 // Snapshot returns the result of the last Read as an immutable copy. It allocates a few kilobytes.
 func (r *Reader) Snapshot() *runtimeinfo.Snapshot {
 	r.seq++
-	b := runtimeinfo.NewBuilder(r.catalogue, runtimeinfo.Snapshot{
+	b := r.builder.Reset(r.catalogue, runtimeinfo.Snapshot{
 		Seq: r.seq, Time: r.reading.tick.Time, Start: r.start, Resource: r.resource,
 	})
 	d := b.Draft()

@@ -338,8 +338,8 @@ func TestReadDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { r.Pulse(0) }); n != 0 {
 		t.Errorf("Pulse allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { r.Snapshot() }); n > 10 {
-		t.Errorf("Snapshot allocates %v times, want at most 10", n)
+	if n := testing.AllocsPerRun(100, func() { r.Snapshot() }); n > 6 {
+		t.Errorf("Snapshot allocates %v times, want at most 6", n)
 	}
 }
 
