@@ -71,17 +71,19 @@ func exact(s sdktrace.ReadOnlySpan) map[string]float64 {
 // slowTrace creates a slow root with two children, and quick roots before and after.
 func slowTrace(t *testing.T, tracer trace.Tracer) {
 	t.Helper()
-	quick := func() { _, s := tracer.Start(t.Context(), "quick"); s.End() }
-	quick()
+	// Only the root may be slow, also if the test gets no CPU for a while.
+	span := func(ctx context.Context, name string, length time.Duration, work func()) {
+		begin := time.Now()
+		_, s := tracer.Start(ctx, name, trace.WithTimestamp(begin))
+		work()
+		s.End(trace.WithTimestamp(begin.Add(length)))
+	}
+	span(t.Context(), "quick", 0, func() {})
 	ctx, root := tracer.Start(t.Context(), "slow")
-	_, child := tracer.Start(ctx, "asleep")
-	time.Sleep(busy)
-	child.End()
-	_, child = tracer.Start(ctx, "busy")
-	spin(busy)
-	child.End()
+	span(ctx, "asleep", busy, func() { time.Sleep(busy) })
+	span(ctx, "busy", busy, func() { spin(busy) })
 	root.End()
-	quick()
+	span(t.Context(), "quick", 0, func() {})
 }
 
 func recording(t *testing.T, c exectrace.Config) *exectrace.Recorder {
