@@ -238,8 +238,9 @@ func (e *Engine) sample(ctx context.Context) {
 			now := time.Now()
 			lateness, missed := clock.wake(now)
 			e.missed.Add(missed)
-			if e.pulses.tick(now, cputime.Process()) {
+			if e.pulses.resting.Load() {
 				e.reader.Pulse(lateness)
+				e.pulses.tick(now, cputime.Process())
 			}
 			e.post(e.tick(now, lateness))
 		}

@@ -45,19 +45,15 @@ func (p *pulses) rest(ctx context.Context, now time.Time, cpu time.Duration) {
 	}
 }
 
-// tick reports whether the goroutine of the pulses rests. It ends the rest if the process has used CPU
-// time since the last tick.
-func (p *pulses) tick(now time.Time, cpu time.Duration) (resting bool) {
-	if !p.resting.Load() {
-		return false
-	}
+// tick is called at each tick during a rest. It ends the rest if the process has used CPU time since the
+// last tick.
+func (p *pulses) tick(now time.Time, cpu time.Duration) {
 	if isIdle(cpu, cpu-p.cpu, now.Sub(p.at)) {
 		p.cpu, p.at = cpu, now
-	} else {
-		p.resting.Store(false)
-		p.wake <- struct{}{}
+		return
 	}
-	return true
+	p.resting.Store(false)
+	p.wake <- struct{}{} // does not wait: resting was true, so the last value was received
 }
 
 // isIdle reports whether a process with the given CPU time, which is 0 if the system does not report

@@ -41,10 +41,13 @@ func TestTicksReplacePulsesOfIdleProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pulses{wake: make(chan struct{}, 1)}
 		cpu := time.Second
-		tick := func(used time.Duration) bool {
+		tick := func(used time.Duration) (resting bool) {
 			time.Sleep(time.Second)
 			cpu += used
-			return p.tick(time.Now(), cpu)
+			if resting = p.resting.Load(); resting {
+				p.tick(time.Now(), cpu)
+			}
+			return resting
 		}
 		if tick(0) {
 			t.Error("a tick reads the scheduler, which the goroutine of the pulses does")

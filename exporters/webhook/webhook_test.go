@@ -332,7 +332,7 @@ func TestWhichEvents(t *testing.T) {
 	}
 }
 
-// Texts of the application mention nobody, and fit into what the service accepts.
+// Texts of the application notify no user of the service, and fit into what the service accepts.
 func TestTextsAreHarmless(t *testing.T) {
 	s := events(5)
 	for i := range s.Events {
@@ -393,8 +393,8 @@ func TestNewHidesTheAddress(t *testing.T) {
 	}
 }
 
-// The services refuse the JSON that is sent to an address without the prefix of a service. Nobody
-// would learn of it before the first incident.
+// The services refuse the JSON that is sent to an address without the prefix of a service. Without a
+// check, the first incident would show it.
 func TestNewNamesTheFormatOfAService(t *testing.T) {
 	for address, format := range map[string]webhook.Format{
 		"https://hooks.slack.com/services/T/B/s3cret":              webhook.Slack,

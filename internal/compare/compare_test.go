@@ -92,7 +92,7 @@ func show(x compare.Row) string {
 	return string(b)
 }
 
-// Compact records have less, and the report says so.
+// Compact records have less, and the report has a warning about it.
 func TestCompactRecords(t *testing.T) {
 	after := normal(2)
 	after.cpu *= 1.1

@@ -18,7 +18,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// service simulates a service. Its noise lasts for some seconds, as that of neighbours does.
+// service simulates a service. Its noise lasts for some seconds, like the noise of neighbours.
 type service struct {
 	cpu, bytes, latency, failures, goroutines, others float64
 	items                                             float64 // share of the requests for GET /item
