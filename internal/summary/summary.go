@@ -119,9 +119,6 @@ func (s *Summary) keyOf(p *runtimeinfo.Point) []byte {
 	return s.key
 }
 
-// Ticks returns the number of ticks that were added since the last Reset.
-func (s *Summary) Ticks() int { return s.ticks }
-
 // Snapshot returns the last snapshot that was added, with the Ticks, Since and ranges of all of them. It
 // returns that snapshot itself if it is the only one, and nil if there is none. Its Events are those
 // of the last tick. A metric with a range that has no value at the last tick has its last value, for

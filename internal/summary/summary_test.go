@@ -98,7 +98,7 @@ func TestSummaryHasRanges(t *testing.T) {
 	last := x.next(values{30, 7, none, map[string]float64{"a": 6, "c": 8}})
 	sum.Add(last)
 	s := sum.Snapshot()
-	if s.Seq != 4 || s.Ticks != 4 || sum.Ticks() != 4 || !s.Time.Equal(last.Time) || !s.Since.IsZero() {
+	if s.Seq != 4 || s.Ticks != 4 || !s.Time.Equal(last.Time) || !s.Since.IsZero() {
 		t.Errorf("seq %d, %d ticks, since %v to %v", s.Seq, s.Ticks, s.Since, s.Time)
 	}
 	wantPoint(t, s, 30, -20, 15, 40, "queue")
@@ -130,7 +130,7 @@ func TestSummaryReset(t *testing.T) {
 	}
 	before := sum.Snapshot()
 	sum.Reset()
-	if sum.Snapshot() != nil || sum.Ticks() != 0 {
+	if sum.Snapshot() != nil {
 		t.Error("a summary without snapshots is not empty")
 	}
 	one := x.next(values{1, 7, none, map[string]float64{"a": 1}})
