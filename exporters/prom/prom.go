@@ -192,8 +192,8 @@ func (e *Exporter) Shutdown(context.Context) error {
 // collectors, a family that cannot be gathered is omitted and counted in
 // promhttp_metric_handler_errors_total.
 //
-// At most 20 scrapes run at a time. The handler answers 503 to further requests, and
-// to a scrape that takes longer than 5 s. A client that accepts no data for 10 s is disconnected, and earlier when
+// At most 20 scrapes run at a time; further ones wait. The handler answers 503 to a scrape
+// that takes longer than 5 s with its wait, and if 256 scrapes run or wait. A client that accepts no data for 10 s is disconnected, and earlier when
 // responses of more than 4 MB wait for slow clients.
 //
 // The handler checks no credentials.
