@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/incidenttext"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -23,7 +24,7 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// The longest values of labels and annotations, in bytes. Labels are stored and shown often.
+// The bytes after which values of labels and annotations are cut. Labels are stored and shown often.
 const (
 	maxLabel      = 512
 	maxAnnotation = 4096
@@ -101,11 +102,7 @@ func (e *Exporter) annotations(resource []runtimeinfo.Attr, event *runtimeinfo.E
 func texts(all map[string]string, most int) map[string]string {
 	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
 	for k, v := range all {
-		v = strings.ToValidUTF8(v, "\uFFFD")
-		if len(v) > most {
-			v = strings.ToValidUTF8(v[:most], "") // without a part of a character
-		}
-		all[k] = v
+		all[k] = units.Shorten(strings.ToValidUTF8(v, "\uFFFD"), most)
 	}
 	return all
 }

@@ -20,7 +20,6 @@
 package alertmanager
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -80,11 +79,7 @@ func New(c Config) (*Exporter, error) {
 	c.Labels = maps.Clone(c.Labels)
 	e := &Exporter{config: c, client: onepost.Client{TLS: c.TLS}, alerts: map[string]*state{}, of: map[string]string{}}
 	for _, base := range c.URLs {
-		u, err := endpoint(base)
-		if err != nil {
-			return nil, err // impossible: check has parsed it
-		}
-		e.peers = append(e.peers, &peer{url: u})
+		e.peers = append(e.peers, &peer{url: endpoint(base)})
 	}
 	return e, nil
 }
@@ -231,7 +226,5 @@ func (e *Exporter) encode(now time.Time) ([]byte, error) {
 		a.StartsAt, a.EndsAt = a.StartsAt.UTC(), a.EndsAt.UTC()
 		list = append(list, a)
 	}
-	var b bytes.Buffer
-	err := json.NewEncoder(&b).Encode(list)
-	return b.Bytes(), err
+	return json.Marshal(list)
 }

@@ -41,7 +41,7 @@ func (c *Config) check() error {
 		errs = append(errs, errors.New("alertmanager: Config.URLs is empty; set it to the addresses of the Alertmanagers, for example http://alertmanager:9093"))
 	}
 	for _, u := range c.URLs {
-		if _, err := endpoint(u); err != nil {
+		if endpoint(u) == "" {
 			errs = append(errs, fmt.Errorf("alertmanager: Config.URLs: %q is not an address; want http://host:port or https://host:port", redact.URL(u)))
 		}
 	}
@@ -65,14 +65,11 @@ func validLabel(name string) bool {
 	return name != ""
 }
 
-// endpoint returns the address of the API of an Alertmanager.
-func endpoint(base string) (*url.URL, error) {
+// endpoint returns the address of the API of an Alertmanager, or "" if base is not an address of a server.
+func endpoint(base string) string {
 	u, err := url.Parse(base)
-	if err != nil {
-		return nil, errors.New("malformed") // err has the password
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return ""
 	}
-	if u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("not an address of a server")
-	}
-	return u.JoinPath("api/v2/alerts"), nil
+	return u.JoinPath("api/v2/alerts").String()
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/onepost"
@@ -20,7 +19,7 @@ const (
 
 // peer is one Alertmanager.
 type peer struct {
-	url     *url.URL
+	url     string
 	version uint64 // of the alerts that it has accepted
 	sent    time.Time
 	err     error // of the last attempt
@@ -52,7 +51,7 @@ func (p *peer) post(ctx context.Context, e *Exporter, body []byte, now time.Time
 	case resp.StatusCode/100 == 2:
 		p.accept(e.version, now)
 	default:
-		err = fmt.Errorf("%s answers %s: %s", p.url.Host, resp.Status, onepost.Excerpt(resp.Body))
+		err = fmt.Errorf("%s answers %s: %s", req.URL.Host, resp.Status, onepost.Excerpt(resp.Body))
 		if resp.StatusCode == http.StatusBadRequest { // the same alerts would be refused again; it has taken the valid ones
 			p.accept(e.version, now)
 			p.err, p.refused = err, true

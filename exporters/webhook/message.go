@@ -13,6 +13,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/internal/incidenttext"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -98,7 +99,7 @@ func (e *Exporter) text(s *runtimeinfo.Snapshot, events []*runtimeinfo.Event, mo
 	if p := e.config.PageURL(); p != "" {
 		lines = append(lines, w.page+p)
 	}
-	return cut(strings.ToValidUTF8(strings.Join(lines, "\n"), "\uFFFD"), most)
+	return units.Shorten(strings.ToValidUTF8(strings.Join(lines, "\n"), "\uFFFD"), most-len("…"))
 }
 
 // describe returns the lines about one event.
@@ -128,15 +129,6 @@ func sender(resource []runtimeinfo.Attr) string {
 		text += " (" + instance + ")"
 	}
 	return text
-}
-
-// cut returns at most most bytes of a valid text.
-func cut(s string, most int) string {
-	const mark = "…"
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-len(mark)], "") + mark
 }
 
 // mrkdwn escapes the characters that Slack treats as markup, so that no text mentions anybody.

@@ -69,10 +69,8 @@ func signFeishu(message map[string]any, secret string, now time.Time) {
 // dingTalkQuery adds the signature of DingTalk to a query: the secret is the key, the time in milliseconds
 // and the secret are the text.
 func dingTalkQuery(q url.Values, secret string, now time.Time) string {
-	if secret != "" {
-		at := strconv.FormatInt(now.UnixMilli(), 10)
-		q.Set("timestamp", at)
-		q.Set("sign", base64.StdEncoding.EncodeToString(mac(secret, at+"\n"+secret)))
-	}
+	at := strconv.FormatInt(now.UnixMilli(), 10)
+	q.Set("timestamp", at)
+	q.Set("sign", base64.StdEncoding.EncodeToString(mac(secret, at+"\n"+secret)))
 	return q.Encode()
 }

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -176,16 +175,12 @@ func (e *Exporter) limit(now time.Time) time.Duration {
 
 // request returns the request for some events.
 func (e *Exporter) request(ctx context.Context, s *runtimeinfo.Snapshot, events []*runtimeinfo.Event, now time.Time) (*http.Request, error) {
-	u, err := url.Parse(e.config.URL)
-	if err != nil {
-		return nil, errors.New("webhook: the address is malformed") // impossible; err has the address
-	}
 	var body []byte
+	var err error
 	switch e.config.Format {
 	case JSON:
 		body, err = e.json(s, events)
 	case DingTalk:
-		u.RawQuery = dingTalkQuery(u.Query(), e.config.Secret, now)
 		body, err = encode(map[string]any{"msgtype": "text", "text": map[string]string{"content": e.text(s, events, maxText)}})
 	case WeCom:
 		body, err = encode(map[string]any{"msgtype": "text", "text": map[string]string{"content": e.text(s, events, maxWeCom)}})
@@ -199,12 +194,16 @@ func (e *Exporter) request(ctx context.Context, s *runtimeinfo.Snapshot, events 
 	if err != nil {
 		return nil, fmt.Errorf("webhook: encode: %w", err)
 	}
-	req, err := onepost.NewRequest(ctx, u, "application/json; charset=utf-8", body)
+	req, err := onepost.NewRequest(ctx, e.config.URL, "application/json; charset=utf-8", body)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	if e.config.Format == JSON && e.config.Secret != "" {
+	switch {
+	case e.config.Secret == "":
+	case e.config.Format == JSON:
 		req.Header.Set(SignatureHeader, signature(e.config.Secret, now, body))
+	case e.config.Format == DingTalk:
+		req.URL.RawQuery = dingTalkQuery(req.URL.Query(), e.config.Secret, now)
 	}
 	return req, nil
 }

@@ -3,11 +3,12 @@
 package onepost
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // maxRetryAfter bounds how long a server can ask to be left alone.
@@ -29,9 +30,19 @@ func RetryAfter(resp *http.Response) time.Duration {
 	return min(max(0, after), maxRetryAfter)
 }
 
-// Excerpt returns the beginning of the body of an answer, for errors.
+// Excerpt returns the beginning of the body of an answer, for errors, without what cannot be printed. Of a
+// google.rpc.Status in protobuf that leaves the message.
 func Excerpt(body io.Reader) string {
 	const most = 300
 	b, _ := io.ReadAll(io.LimitReader(body, most)) // an excerpt of what can be read
-	return string(bytes.ToValidUTF8(bytes.TrimSpace(b), nil))
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r) || r == unicode.ReplacementChar:
+			return -1
+		default:
+			return r
+		}
+	}, string(b)))
 }

@@ -4,6 +4,7 @@ package onepost_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,4 +24,15 @@ func TestRetryAfter(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestExcerpt(t *testing.T) {
+	for body, want := range map[string]string{
+		"": "", " not\tfound\r\n": "not found", "a\xff b": "a b", "\x08\x03\x12\x0bbad profile": "bad profile", "错误": "错误",
+		strings.Repeat("é", 200) + "x": strings.Repeat("é", 150), "x" + strings.Repeat("é", 200): "x" + strings.Repeat("é", 149),
+	} {
+		if got := onepost.Excerpt(strings.NewReader(body)); got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
+	}
 }

@@ -34,11 +34,11 @@ type Client struct {
 	TLS *tls.Config
 }
 
-// NewRequest returns a request that posts body to u.
-func NewRequest(ctx context.Context, u *url.URL, contentType string, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+// NewRequest returns a request that posts body to an address.
+func NewRequest(ctx context.Context, to, contentType string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return nil, errors.New("the address is malformed") // impossible; err has the address, which may be secret
+		return nil, errors.New("the address is malformed") // err has the address, which may be secret
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "gmpulse")
