@@ -84,11 +84,11 @@ func (c *contents) add(key uint64, v []byte, now time.Time, maxAge time.Duration
 // clean deletes unreadable records and unused schemas, and corrects the number of records.
 func (s *store) clean(c *contents, count uint64) error {
 	left := uint64(len(c.entries) + c.kept)
-	s.schemas = map[codec.SchemaID]bool{}
+	used := map[codec.SchemaID]bool{}
 	for _, e := range c.entries {
-		s.schemas[e.schema] = true
+		used[e.schema] = true
 	}
-	if len(c.unreadable) == 0 && len(c.schemas) == len(s.schemas) && count == left {
+	if len(c.unreadable) == 0 && len(c.schemas) == len(used) && count == left {
 		return nil
 	}
 	return s.db.Update(func(tx *bolt.Tx) error {
@@ -97,7 +97,7 @@ func (s *store) clean(c *contents, count uint64) error {
 			errs = append(errs, tx.Bucket(recordsBucket()).Delete(keyBytes(key)))
 		}
 		for id := range c.schemas {
-			if !s.schemas[id] {
+			if !used[id] {
 				delete(c.schemas, id)
 				errs = append(errs, tx.Bucket(schemasBucket()).Delete(keyBytes(uint64(id))))
 			}

@@ -72,13 +72,13 @@ func (w *diskWriter) openFirst() error {
 
 // openStore opens the n-th store. It sets a damaged one aside and creates a new one.
 func (w *diskWriter) openStore(n int) (*store, error) {
-	s := newStore(w.path(n))
+	s := &store{path: w.path(n)}
 	err := recoverPanic(s.open)
 	if !errors.Is(err, errDamaged) {
 		return s, err
 	}
 	w.setAside(s, err)
-	s = newStore(w.path(n))
+	s = &store{path: w.path(n)}
 	return s, recoverPanic(s.open)
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
-	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 const (
@@ -35,7 +34,7 @@ type diskWriter struct {
 	config  Config
 	backlog *backlog
 	wake    chan struct{} // capacity 1: the backlog has changed
-	reads   chan readRequest
+	reads   chan func()
 	stop    chan struct{} // closed by Shutdown: write everything and return
 	ready   chan struct{} // closed after the first attempt to open the store
 	done    chan struct{} // closed when run returns
@@ -46,22 +45,11 @@ type diskWriter struct {
 	lastCommit time.Time
 }
 
-// readRequest asks for the body of one record.
-type readRequest struct {
-	key    uint64
-	result chan readResult // capacity 1
-}
-
-type readResult struct {
-	body []byte
-	err  error
-}
-
 func newDiskWriter(c Config, b *backlog) *diskWriter {
 	return &diskWriter{
 		config: c, backlog: b,
 		wake:  make(chan struct{}, 1),
-		reads: make(chan readRequest),
+		reads: make(chan func()),
 		stop:  make(chan struct{}),
 		ready: make(chan struct{}),
 		done:  make(chan struct{}),
@@ -81,9 +69,8 @@ func (w *diskWriter) loop() {
 	defer next.Stop()
 	for {
 		select {
-		case r := <-w.reads:
-			body, err := w.readBody(r.key)
-			r.result <- readResult{body, err}
+		case read := <-w.reads:
+			read()
 			continue
 		case <-w.wake:
 		case <-next.C:
@@ -123,16 +110,12 @@ func (w *diskWriter) work() time.Duration {
 
 // commit writes d in one transaction.
 func (w *diskWriter) commit(d *batch) {
-	c := change{remove: d.delete, schemas: map[codec.SchemaID][]byte{}}
 	for i, e := range d.entries {
-		c.put = append(c.put, newRecord(e, d.bodies[i]))
-		if !w.store.schemas[e.schema] {
-			c.schemas[e.schema] = d.schemas[e.schema]
-		}
+		d.put[i] = newRecord(e, d.put[i])
 	}
 	var first uint64
 	err := recoverPanic(func() (err error) {
-		first, err = w.store.commit(c)
+		first, err = w.store.commit(d.change)
 		return err
 	})
 	if err != nil {
@@ -221,16 +204,20 @@ func (w *diskWriter) read(ctx context.Context, key uint64) ([]byte, error) {
 	if w == nil { // after abandon
 		return nil, errNotRead
 	}
-	r := readRequest{key: key, result: make(chan readResult, 1)}
+	type result struct {
+		body []byte
+		err  error
+	}
+	done := make(chan result, 1)
 	select {
-	case w.reads <- r:
+	case w.reads <- func() { body, err := w.readBody(key); done <- result{body, err} }:
 	case <-w.done:
 		return nil, errNotRead
 	case <-ctx.Done():
 		return nil, errNotRead
 	}
 	select {
-	case x := <-r.result:
+	case x := <-done:
 		return x.body, x.err
 	case <-ctx.Done():
 		return nil, errNotRead

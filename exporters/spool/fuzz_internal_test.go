@@ -23,7 +23,7 @@ import (
 // smallStore returns the file of a store with a few records, one record and its schema.
 func smallStore(f *testing.F) (file, schema, record []byte) {
 	f.Helper()
-	s := newStore(filepath.Join(f.TempDir(), "exporter.db"))
+	s := &store{path: filepath.Join(f.TempDir(), "exporter.db")}
 	if err := s.open(); err != nil {
 		f.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func FuzzStore(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // as on the diskWriter's goroutine
-		s := newStore(path)
+		s := &store{path: path}
 		defer func() { _ = recoverPanic(func() error { s.close(); return nil }) }()
 		err := recoverPanic(func() error { return useStore(t, s) })
 		if err != nil && !errors.Is(err, errDamaged) {

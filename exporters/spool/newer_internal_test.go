@@ -23,7 +23,7 @@ import (
 // fillStore creates a store of n records in dir.
 func fillStore(t *testing.T, dir, name string, n int) string {
 	t.Helper()
-	s := newStore(filepath.Join(dir, name))
+	s := &store{path: filepath.Join(dir, name)}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}

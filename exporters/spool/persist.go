@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/exporters"
-	"github.com/gmpulse/gmpulse/internal/codec"
 )
 
 // The methods of backlog that the diskWriter calls.
@@ -20,9 +19,7 @@ const maxCached = 256 << 10
 // batch is what one transaction writes and deletes.
 type batch struct {
 	entries []*entry
-	bodies  [][]byte
-	schemas map[codec.SchemaID][]byte
-	delete  []uint64
+	change  // put has the bodies of entries
 }
 
 // due returns what is to be written now, or nil and how long to wait. idle is the time
@@ -61,10 +58,10 @@ func (b *backlog) all() *batch {
 
 // collect returns the entries from index first on and the deletable keys. b.mu is held.
 func (b *backlog) collect(first int) *batch {
-	d := &batch{schemas: maps.Clone(b.schemas), delete: b.deletable}
+	d := &batch{change: change{schemas: maps.Clone(b.schemas), remove: b.deletable}}
 	b.deletable = nil
 	for _, e := range b.entries[first:] {
-		d.entries, d.bodies = append(d.entries, e), append(d.bodies, e.body)
+		d.entries, d.put = append(d.entries, e), append(d.put, e.body)
 	}
 	return d
 }
@@ -93,7 +90,7 @@ func (b *backlog) markSaved(d *batch, first uint64) {
 func (b *backlog) markFailed(d *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.deletable = slices.Concat(d.delete, b.deletable)
+	b.deletable = slices.Concat(d.remove, b.deletable)
 	b.makeRoom()
 }
 

@@ -89,7 +89,7 @@ func (p *powerLoss) write(f []byte, page int, whole bool) {
 func TestPowerFailureLosesNoCommittedTransaction(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 16)) //nolint:gosec // a test
 	dir := t.TempDir()
-	s := newStore(filepath.Join(dir, "exporter.db"))
+	s := &store{path: filepath.Join(dir, "exporter.db")}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func contentsOf(t *testing.T, path string) []byte {
 
 // keysOf opens a store and returns the keys of its records. It fails if one is damaged.
 func keysOf(path string) (keys []uint64, err error) {
-	s := newStore(path)
+	s := &store{path: path}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func keysOf(path string) (keys []uint64, err error) {
 func TestDiskThatLosesSyncedWrites(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 16)) //nolint:gosec // a test
 	dir := t.TempDir()
-	s := newStore(filepath.Join(dir, "exporter.db"))
+	s := &store{path: filepath.Join(dir, "exporter.db")}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -283,7 +283,7 @@ func (x *Exporter) closeStore(ctx context.Context) error {
 // shutdownNext shuts the wrapped exporter down. It returns early if ctx is done.
 func (x *Exporter) shutdownNext(ctx context.Context) error {
 	done := make(chan error, 1)
-	go func() { done <- guard.Call(ctx, shutdownTimeout, x.next.Shutdown) }()
+	guard.Go(func() error { return x.next.Shutdown(ctx) }, func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err

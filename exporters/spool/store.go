@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,18 +31,17 @@ var (
 // one goroutine may use it. That goroutine must recover panics, see [diskWriter]: bbolt
 // maps the file into memory and panics on contents that it cannot interpret.
 type store struct {
-	path    string
-	db      *bolt.DB
-	file    *os.File // the open file of db, which holds the lock
-	next    uint64   // key of the next record
-	schemas map[codec.SchemaID]bool
-	kept    int // records that only a newer version can read
+	path string
+	db   *bolt.DB
+	file *os.File // the open file of db, which holds the lock
+	next uint64   // key of the next record
+	kept int      // records that only a newer version can read
 }
 
 // change is one transaction.
 type change struct {
-	put     [][]byte // records; commit assigns keys and checksums
-	schemas map[codec.SchemaID][]byte
+	put     [][]byte                  // records; commit assigns keys and checksums
+	schemas map[codec.SchemaID][]byte // of the records, and maybe more
 	remove  []uint64
 }
 
@@ -50,10 +50,6 @@ func schemasBucket() []byte { return []byte("schemas") }
 
 // growth is the step by which a file larger than this grows.
 const growth = 1 << 20
-
-func newStore(path string) *store {
-	return &store{path: path, schemas: map[codec.SchemaID]bool{}}
-}
 
 // open opens or creates the file. The error wraps errLocked, errDamaged, errForeign or an
 // error of the operating system. A damaged file stays locked, for setAside.
@@ -162,7 +158,9 @@ func (s *store) commit(c change) (first uint64, err error) {
 			}
 		}
 		for id, schema := range c.schemas {
-			errs = append(errs, schemas.Put(keyBytes(uint64(id)), schema))
+			if k := keyBytes(uint64(id)); !bytes.Equal(schemas.Get(k), schema) {
+				errs = append(errs, schemas.Put(k, schema))
+			}
 		}
 		for i, v := range c.put {
 			key := first + uint64(i)
@@ -178,9 +176,6 @@ func (s *store) commit(c change) (first uint64, err error) {
 		return 0, err
 	}
 	s.next += uint64(len(c.put))
-	for id := range c.schemas {
-		s.schemas[id] = true
-	}
 	return first, nil
 }
 
