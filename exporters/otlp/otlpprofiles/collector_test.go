@@ -32,7 +32,7 @@ func TestCollector(t *testing.T) {
 // resource, through the queue.
 func testEverySample(t *testing.T, c *peers.Collector) {
 	t.Helper()
-	e := newExporter(t, "http://"+c.OTLPHTTP+"/v1development/profiles", otlpprofiles.Config{OriginalPayload: true})
+	e := newExporter(t, "http://"+c.OTLPHTTP+"/v1development/profiles", otlpprofiles.Config{})
 	tick(t, e, start.Add(500*time.Millisecond), span(0xab, "GET /cart", start))
 	e.Enqueue("cpu", time.Time{}, time.Time{}, cpuProfile(t))
 	all := c.Await(t, 6, func(r *peers.Record) bool { return r.Signal == "profile" })
@@ -58,8 +58,8 @@ func testEverySample(t *testing.T, c *peers.Collector) {
 		if r.Resource["service.name"] != "shop" || r.Resource["process.pid"] != 42. || r.Scope != otlp.Scope || !slices.Equal(r.Schemas, []string{semconv.SchemaURL, semconv.SchemaURL}) {
 			t.Errorf("resource %v, scope %q, schemas %v", r.Resource, r.Scope, r.Schemas)
 		}
-		if r.Profile.Attributes["gmpulse.profile.kind"] != "cpu" || (r.Profile.Payload == "pprof") != (r.Name == "samples") {
-			t.Errorf("%s: attributes %v, payload %q", r.Name, r.Profile.Attributes, r.Profile.Payload)
+		if r.Profile.Attributes["gmpulse.profile.kind"] != "cpu" {
+			t.Errorf("%s: attributes %v", r.Name, r.Profile.Attributes)
 		}
 	}
 	if !slices.Equal(got, want) || len(ids) != 2 {
@@ -79,7 +79,7 @@ func testProfileOfTheRuntime(t *testing.T, c *peers.Collector) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(t, e, otlpprofiles.Profile{Kind: "allocs", Data: b.Bytes()})
+	mustSend(t, e, "allocs", b.Bytes())
 	want, got := map[string]int64{}, map[string]int64{}
 	for _, s := range src.Sample {
 		var frames []string

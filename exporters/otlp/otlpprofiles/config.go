@@ -47,9 +47,6 @@ type Config struct {
 	// NoLinks sends samples without links to example spans. Set it for a backend that shows linked samples
 	// as the cost of that one span. Default: false.
 	NoLinks bool
-	// OriginalPayload adds the profile as runtime/pprof wrote it, which doubles the size. It contains all
-	// profiler labels. Default: false.
-	OriginalPayload bool
 	// MaxBytes limits the size of the profiles that wait in memory. The oldest is dropped when another does
 	// not fit. Default (0): 8 MiB, which is some hundred profiles. A profile that is larger is dropped.
 	MaxBytes int64

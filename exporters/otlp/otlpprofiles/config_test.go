@@ -72,14 +72,14 @@ func TestTLS(t *testing.T) {
 	defer s.Close()
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
-	send(t, newExporter(t, s.URL, otlpprofiles.Config{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}), otlpprofiles.Profile{Data: cpuProfile(t)})
+	mustSend(t, newExporter(t, s.URL, otlpprofiles.Config{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}), "", cpuProfile(t))
 
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_PROFILES_CERTIFICATE", file)
-	send(t, newExporter(t, s.URL, otlpprofiles.Config{}), otlpprofiles.Profile{Data: cpuProfile(t)})
+	mustSend(t, newExporter(t, s.URL, otlpprofiles.Config{}), "", cpuProfile(t))
 	if n := len(s.received()); n != 2 {
 		t.Errorf("%d requests", n)
 	}

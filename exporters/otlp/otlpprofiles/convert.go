@@ -3,6 +3,7 @@
 package otlpprofiles
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"maps"
@@ -24,7 +25,7 @@ const (
 	// RootAttribute is the attribute of a sample with the name of the local root span under which its
 	// goroutine was created. It is the profiler label [tracectx.RootLabel], and has at most 47 bytes.
 	RootAttribute = attribute.Key("gmpulse.root_span")
-	// KindAttribute is the attribute of a profile with [Profile.Kind].
+	// KindAttribute is the attribute of a profile with its kind, see [Exporter.Enqueue].
 	KindAttribute = attribute.Key("gmpulse.profile.kind")
 )
 
@@ -32,9 +33,8 @@ const (
 type conversion struct {
 	*dictionary
 	src     *profile.Profile
-	about   Profile
+	about   *item
 	example func(root string) *runtimeinfo.Span // returns nil if there is none; nil for no links
-	payload bool                                // whether to add about.Data
 
 	samples *table[*pb.Sample] // without values
 	values  [][]int64          // of each sample, by type
@@ -57,9 +57,6 @@ func (c *conversion) convert() (*pb.ProfilesDictionary, []*pb.Profile) {
 			c.describe(p, t)
 			all = append(all, p)
 		}
-	}
-	if c.payload && len(all) > 0 {
-		all[0].OriginalPayloadFormat, all[0].OriginalPayload = "pprof", c.about.Data
 	}
 	return c.message(), all
 }
@@ -90,13 +87,13 @@ func (c *conversion) samplesOf(sampleType int) (all []*pb.Sample) {
 
 // describe sets the fields of a profile that its samples do not determine.
 func (c *conversion) describe(p *pb.Profile, sampleType int) {
-	p.TimeUnixNano = uint64(max(0, c.about.Start.UnixNano()))
-	p.DurationNano = uint64(max(0, c.about.Duration))
+	p.TimeUnixNano = uint64(max(0, c.about.start.UnixNano()))
+	p.DurationNano = uint64(max(0, c.about.duration))
 	p.PeriodType, p.Period = c.valueType(c.src.PeriodType), c.src.Period
-	p.ProfileId = profileID(&c.about, sampleType)
+	p.ProfileId = profileID(c.about, sampleType)
 	p.DroppedAttributesCount = c.dropped
 	for _, kv := range []attribute.KeyValue{
-		KindAttribute.String(c.about.Kind), semconv.PprofProfileDropFrames(c.src.DropFrames),
+		KindAttribute.String(c.about.kind), semconv.PprofProfileDropFrames(c.src.DropFrames),
 		semconv.PprofProfileKeepFrames(c.src.KeepFrames), semconv.PprofProfileDocURL(c.src.DocURL),
 	} {
 		if kv.Value.AsString() != "" {
@@ -109,12 +106,12 @@ func (c *conversion) describe(p *pb.Profile, sampleType int) {
 }
 
 // profileID returns an id that is the same when the profile is sent again.
-func profileID(p *Profile, sampleType int) []byte {
+func profileID(x *item, sampleType int) []byte {
 	h := sha256.New()
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(p.Start.UnixNano()))) //nolint:gosec // any bits
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(x.start.UnixNano()))) //nolint:gosec // any bits
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(sampleType)))         //nolint:gosec // not negative
-	h.Write([]byte(p.Kind))
-	h.Write(p.Data)
+	h.Write([]byte(x.kind))
+	h.Write(x.data)
 	return h.Sum(nil)[:16]
 }
 
@@ -191,14 +188,10 @@ func ucum(unit string) string {
 	}
 }
 
-// span returns the time that a profile covers: what the caller says, else what is in the profile.
-func (p *Profile) span(src *profile.Profile) (start time.Time, duration time.Duration) {
-	start, duration = p.Start, p.Duration
-	if start.IsZero() && src.TimeNanos > 0 {
-		start = time.Unix(0, src.TimeNanos)
+// complete sets the time that a profile covers to what is in the profile, unless the caller has said it.
+func (x *item) complete(src *profile.Profile) {
+	if x.start.IsZero() && src.TimeNanos > 0 {
+		x.start = time.Unix(0, src.TimeNanos)
 	}
-	if duration == 0 {
-		duration = time.Duration(src.DurationNanos)
-	}
-	return start, max(0, duration)
+	x.duration = max(0, cmp.Or(x.duration, time.Duration(src.DurationNanos)))
 }

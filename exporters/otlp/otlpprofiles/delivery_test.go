@@ -4,7 +4,6 @@ package otlpprofiles_test
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -54,24 +53,6 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// ExportProfile tries again too, until its context is done.
-func TestExportProfileRetries(t *testing.T) {
-	var n atomic.Int32
-	s := startServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		if n.Add(1) != 2 {
-			w.WriteHeader(http.StatusTooManyRequests)
-		}
-	})
-	e := newExporter(t, s.URL, otlpprofiles.Config{})
-	send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	err := e.ExportProfile(ctx, otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
-	if a := balance(t, e); err == nil || a.Delivered != 1 || a.Dropped(exporters.DropFailed) != 1 {
-		t.Errorf("%v, %+v", err, a)
-	}
-}
-
 // Another attempt after a permanent error would fail too.
 func TestRejected(t *testing.T) {
 	var status atomic.Int32
@@ -82,9 +63,9 @@ func TestRejected(t *testing.T) {
 	e := newExporter(t, s.URL+"/secret", otlpprofiles.Config{})
 	for i, code := range []int{301, 400, 401, 404, 413, 500, 501} {
 		status.Store(int32(code))
-		err := e.ExportProfile(t.Context(), otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
-		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) || !strings.HasSuffix(err.Error(), ": bad profile") || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%d: %v", code, err)
+		err := send(t, e, "cpu", cpuProfile(t))
+		if !strings.Contains(err, strconv.Itoa(code)) || !strings.HasSuffix(err, ": bad profile") || strings.Contains(err, "secret") {
+			t.Errorf("%d: %s", code, err)
 		}
 		if n := len(s.received()); n != i+1 {
 			t.Errorf("%d: %d requests, want %d", code, n, i+1)
@@ -114,8 +95,8 @@ func TestPartialSuccess(t *testing.T) {
 		delivered, discarded uint64
 	}{{0, 1, 0}, {1, 2, 0}, {2, 2, 1}, {2, 2, 2}} {
 		rejected.Store(test.rejected)
-		err := e.ExportProfile(t.Context(), otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
-		if a := balance(t, e); err == nil || a.Delivered != test.delivered || a.Dropped(exporters.DropRejected) != test.discarded {
+		err := send(t, e, "cpu", cpuProfile(t))
+		if a := balance(t, e); err == "" || a.Delivered != test.delivered || a.Dropped(exporters.DropRejected) != test.discarded {
 			t.Errorf("%d: %v, %+v", i, err, a)
 		}
 	}

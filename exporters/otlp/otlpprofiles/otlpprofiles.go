@@ -51,19 +51,6 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Profile is a profile to send.
-type Profile struct {
-	// Kind is the name of the profile, for example "cpu", "heap" or "mutex". It becomes the attribute
-	// [KindAttribute]: mutex and block profiles have the same types of samples.
-	Kind string
-	// Start is the time at which the profile begins. Default (zero): the time in Data.
-	Start time.Time
-	// Duration is the time that the profile covers. Default (0): the duration in Data.
-	Duration time.Duration
-	// Data is what runtime/pprof wrote, compressed or not. The Exporter keeps it, so it must not change.
-	Data []byte
-}
-
 // Exporter sends profiles. Create one with [New]. It implements [exporters.Exporter], so that an agent gives it
 // the resource and the active spans; without an agent, it sends the resource of the OpenTelemetry SDK. Its
 // methods are safe for concurrent use.
@@ -90,13 +77,16 @@ var _ exporters.Exporter = (*Exporter)(nil)
 
 // item is a profile on its way.
 type item struct {
-	profile  Profile
+	kind     string
+	start    time.Time     // zero: the time in data
+	duration time.Duration // 0: the duration in data
+	data     []byte        // what runtime/pprof wrote, compressed or not; nil after it is encoded
 	accepted time.Time
-	body     []byte // the request, nil before it is encoded; profile.Data is nil then
+	body     []byte // the request, nil before it is encoded
 	profiles int    // how many OTLP profiles body has
 }
 
-func (x *item) size() int64 { return int64(len(x.profile.Data) + len(x.body)) }
+func (x *item) size() int64 { return int64(len(x.data) + len(x.body)) }
 
 // New returns an Exporter, or an error that names every invalid field and variable. It makes no connection.
 func New(c Config) (*Exporter, error) {
@@ -133,13 +123,14 @@ func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	return nil
 }
 
-// Enqueue adds a profile that covers the time from one to another to the queue and returns at once. A zero time
-// is taken from the profile. data must not change afterwards. If the profile does not fit, the oldest ones are
-// dropped. After Shutdown the profile is dropped.
+// Enqueue adds a profile that covers the time from one to another to the queue and returns at once. kind is its name,
+// for example "cpu", "heap" or "mutex", which becomes the attribute [KindAttribute]: mutex and block profiles have the
+// same types of samples. A zero time is taken from the profile. data is what runtime/pprof wrote, and must not change
+// afterwards. If the profile does not fit, the oldest ones are dropped. After Shutdown the profile is dropped.
 func (e *Exporter) Enqueue(kind string, from, to time.Time, data []byte) {
-	x := &item{profile: Profile{Kind: kind, Start: from, Data: data}, accepted: time.Now()}
+	x := &item{kind: kind, start: from, data: data, accepted: time.Now()}
 	if !from.IsZero() && to.After(from) {
-		x.profile.Duration = to.Sub(from)
+		x.duration = to.Sub(from)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -172,38 +163,6 @@ func (e *Exporter) shrink() {
 	}
 }
 
-// maxExport bounds [Exporter.ExportProfile] if its context has no earlier deadline.
-const maxExport = time.Minute
-
-// ExportProfile sends a profile and returns when the server has accepted it. It tries again like the queue until
-// ctx is done, and at most for a minute. A profile without samples is not sent.
-func (e *Exporter) ExportProfile(ctx context.Context, p Profile) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxExport, errTimeout)
-	defer cancel()
-	e.mu.Lock()
-	if e.down {
-		e.mu.Unlock()
-		return exporters.ErrShutdown
-	}
-	e.stats.Snapshots.Accepted++
-	e.mu.Unlock()
-	x := &item{profile: p}
-	for pace := (backoff{}); ; {
-		err := e.send(ctx, x)
-		if again, after := isRetry(err); again && ctx.Err() == nil && !isClosed(e.closing) {
-			e.note(err, func() {})
-			if pace.sleep(ctx, after, e.closing) == nil {
-				continue
-			}
-		}
-		e.note(err, func() { e.count(x, err) })
-		if err != nil {
-			return fmt.Errorf("otlpprofiles: %w", err)
-		}
-		return nil
-	}
-}
-
 // shutdownTimeout bounds [Exporter.Shutdown] if its context has no deadline.
 const shutdownTimeout = 10 * time.Second
 
@@ -230,12 +189,10 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	}
 	deadline, _ := ctx.Deadline()
 	margin := min(time.Until(deadline)/4, time.Second)
-	last := time.NewTimer(time.Until(deadline) - margin)
-	defer last.Stop()
 	select {
 	case <-e.done:
 		return nil
-	case <-last.C:
+	case <-time.After(time.Until(deadline) - margin):
 	case <-ctx.Done():
 	}
 	cancel()

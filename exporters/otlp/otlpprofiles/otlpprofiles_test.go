@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"net/http"
 	"os"
@@ -58,9 +57,22 @@ func tick(t *testing.T, e *otlpprofiles.Exporter, at time.Time, spans ...runtime
 	}
 }
 
-func send(t *testing.T, e *otlpprofiles.Exporter, p otlpprofiles.Profile) {
+// send sends a profile and returns the error, or "" if it is delivered. e must have a snapshot, or waits for one.
+func send(t *testing.T, e *otlpprofiles.Exporter, kind string, data []byte) string {
 	t.Helper()
-	if err := e.ExportProfile(t.Context(), p); err != nil {
+	before := e.ExporterStats()
+	e.Enqueue(kind, time.Time{}, time.Time{}, data)
+	testutil.Eventually(t, "the profile is sent", func() bool { return balance(t, e).Pending == 0 })
+	if after := e.ExporterStats(); after.Errors+after.Timeouts > before.Errors+before.Timeouts {
+		return after.LastError
+	}
+	return ""
+}
+
+// mustSend fails if the profile is not delivered.
+func mustSend(t *testing.T, e *otlpprofiles.Exporter, kind string, data []byte) {
+	t.Helper()
+	if err := send(t, e, kind, data); err != "" {
 		t.Fatal(err)
 	}
 }
@@ -69,7 +81,7 @@ func TestSamples(t *testing.T) {
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
 	tick(t, e, start.Add(500*time.Millisecond), span(1, "GET /cart", start))
-	send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
+	mustSend(t, e, "cpu", cpuProfile(t))
 	price := "shop.round<shop.price<main.main"
 	want := []flat{
 		{"samples/count", "cpu", price, "GET /cart", "bb", "relation=concurrent tenant=blue", 42},
@@ -94,7 +106,7 @@ func TestGolden(t *testing.T) {
 	if err := cpu().WriteUncompressed(&plain); err != nil {
 		t.Fatal(err)
 	}
-	send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: plain.Bytes()})
+	mustSend(t, e, "cpu", plain.Bytes())
 	r := s.received()[0]
 	r.ResourceProfiles[0].Resource.Attributes = slices.DeleteFunc(r.ResourceProfiles[0].Resource.Attributes, func(a *keyValue) bool {
 		return strings.HasPrefix(a.Key, "telemetry.sdk.")
@@ -146,7 +158,7 @@ func TestProfilesOfTheRuntime(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(s.received())
-		send(t, e, otlpprofiles.Profile{Kind: kind, Data: b.Bytes()})
+		mustSend(t, e, kind, b.Bytes())
 		want, got, waiting := map[string]int64{}, map[string]int64{}, int64(0)
 		for _, x := range src.Sample {
 			for i, v := range x.Value {
@@ -183,7 +195,7 @@ func TestEmptyProfile(t *testing.T) {
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
 	p := cpu()
 	p.Sample = nil
-	send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: encoded(t, p)})
+	mustSend(t, e, "cpu", encoded(t, p))
 	if n := len(s.received()); n != 0 || balance(t, e).Delivered != 1 {
 		t.Errorf("%d requests, %+v", n, balance(t, e))
 	}
@@ -225,7 +237,7 @@ func TestLinks(t *testing.T) {
 				for _, a := range test.ticks {
 					tick(t, e, at(a.tick), a.spans...)
 				}
-				send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: cpuProfile(t)})
+				mustSend(t, e, "cpu", cpuProfile(t))
 			}
 			for i, want := range []string{test.want, ""} {
 				got := flatten(s.received()[i])[0]
@@ -245,34 +257,22 @@ func TestLinkOfALongName(t *testing.T) {
 	p := cpu()
 	p.Sample[0].Label[tracectx.RootLabel] = []string{tracectx.LabelValue(name)}
 	tick(t, e, start, span(1, name, start))
-	send(t, e, otlpprofiles.Profile{Data: encoded(t, p)})
+	mustSend(t, e, "", encoded(t, p))
 	if got := flatten(s.received()[0])[0]; got.trace != "bb" || got.root != name[:47] {
 		t.Errorf("%+v", got)
-	}
-}
-
-func TestOriginalPayload(t *testing.T) {
-	s := startServer(t, nil)
-	e := newExporter(t, s.URL, otlpprofiles.Config{OriginalPayload: true, Uncompressed: true})
-	data := cpuProfile(t)
-	send(t, e, otlpprofiles.Profile{Kind: "cpu", Data: data})
-	all := s.received()[0].ResourceProfiles[0].ScopeProfiles[0].Profiles
-	if len(all) != 2 || all[0].OriginalPayloadFormat != "pprof" || !bytes.Equal(all[0].OriginalPayload, data) || all[1].OriginalPayload != nil {
-		t.Errorf("%v", all)
 	}
 }
 
 func TestTimes(t *testing.T) {
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
-	send(t, e, otlpprofiles.Profile{Data: cpuProfile(t)})
-	send(t, e, otlpprofiles.Profile{Data: cpuProfile(t), Start: start.Add(time.Hour), Duration: time.Minute})
-	e.Enqueue("cpu", start.Add(2*time.Hour), start.Add(2*time.Hour+time.Minute), cpuProfile(t))
-	testutil.Eventually(t, "three requests", func() bool { return len(s.received()) == 3 })
+	mustSend(t, e, "", cpuProfile(t))
+	e.Enqueue("cpu", start.Add(time.Hour), start.Add(time.Hour+time.Minute), cpuProfile(t))
+	testutil.Eventually(t, "two requests", func() bool { return len(s.received()) == 2 })
 	for i, want := range []struct {
 		start    time.Time
 		duration time.Duration
-	}{{start, time.Second}, {start.Add(time.Hour), time.Minute}, {start.Add(2 * time.Hour), time.Minute}} {
+	}{{start, time.Second}, {start.Add(time.Hour), time.Minute}} {
 		p := s.received()[i].ResourceProfiles[0].ScopeProfiles[0].Profiles[0]
 		if p.TimeUnixNano != uint64(want.start.UnixNano()) || p.DurationNano != uint64(want.duration) {
 			t.Errorf("%d: from %d for %d", i, p.TimeUnixNano, p.DurationNano)
@@ -289,7 +289,7 @@ func TestLabels(t *testing.T) {
 	p.Sample[0].NumUnit = map[string][]string{"size": {""}, "bytes": {"bytes"}, "list": {"", ""}}
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
-	send(t, e, otlpprofiles.Profile{Data: encoded(t, p)})
+	mustSend(t, e, "", encoded(t, p))
 	r := s.received()[0]
 	profiles := r.ResourceProfiles[0].ScopeProfiles[0].Profiles
 	var got []string
@@ -310,7 +310,7 @@ func TestUnreadableProfile(t *testing.T) {
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
 	for _, data := range [][]byte{nil, []byte("no profile"), cpuProfile(t)[:40]} {
-		if err := e.ExportProfile(t.Context(), otlpprofiles.Profile{Kind: "cpu", Data: data}); err == nil {
+		if err := send(t, e, "cpu", data); err == "" {
 			t.Errorf("%q was accepted", data)
 		}
 	}
@@ -324,9 +324,8 @@ func TestAfterShutdown(t *testing.T) {
 	e := newExporter(t, s.URL, otlpprofiles.Config{})
 	shutdown(t, e, time.Second)
 	e.Enqueue("cpu", time.Time{}, time.Time{}, cpuProfile(t))
-	err := e.ExportProfile(t.Context(), otlpprofiles.Profile{Data: cpuProfile(t)})
-	if a := balance(t, e); !errors.Is(err, exporters.ErrShutdown) || a.Dropped(exporters.DropShutdown) != 1 || len(s.received()) != 0 {
-		t.Errorf("%v, %+v", err, a)
+	if a := balance(t, e); a.Dropped(exporters.DropShutdown) != 1 || len(s.received()) != 0 {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -335,7 +334,7 @@ func TestHeaders(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROFILES_HEADERS", "Authorization=Bearer%20mine")
 	s := startServer(t, nil)
 	e := newExporter(t, s.URL, otlpprofiles.Config{Headers: map[string]string{"X-Scope-OrgID": "7"}})
-	send(t, e, otlpprofiles.Profile{Data: cpuProfile(t)})
+	mustSend(t, e, "", cpuProfile(t))
 	h := s.headers[0]
 	for name, want := range map[string]string{"Authorization": "Bearer mine", "X-Team": "a,b", "X-Scope-Orgid": "7", "Content-Encoding": "gzip", "User-Agent": "gmpulse"} {
 		if h.Get(name) != want {
@@ -356,7 +355,7 @@ func TestEndpoint(t *testing.T) {
 	} {
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", test.all)
 		t.Setenv("OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT", test.profiles)
-		send(t, newExporter(t, test.config, otlpprofiles.Config{}), otlpprofiles.Profile{Data: cpuProfile(t)})
+		mustSend(t, newExporter(t, test.config, otlpprofiles.Config{}), "", cpuProfile(t))
 		if got := <-paths; got != test.want {
 			t.Errorf("%+v: posted to %s", test, got)
 		}

@@ -5,13 +5,11 @@ package otlpprofiles
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	collectorpb "go.opentelemetry.io/proto/slim/otlp/collector/profiles/v1development"
 	"google.golang.org/protobuf/proto"
@@ -51,12 +49,10 @@ func (e *partialError) Error() string {
 func (e *Exporter) post(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.config.Timeout, errTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.Endpoint, bytes.NewReader(body))
+	req, err := onepost.NewRequest(ctx, e.config.Endpoint, "application/x-protobuf", body)
 	if err != nil {
-		return errors.New("the address is malformed") // impossible; err has the address
+		return err
 	}
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	req.Header.Set("User-Agent", "gmpulse")
 	if !e.config.Uncompressed {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
@@ -81,7 +77,7 @@ func judge(resp *http.Response, body []byte) error {
 	if resp.StatusCode/100 == 2 {
 		return partial(resp.Header.Get("Content-Type"), body)
 	}
-	err := fmt.Errorf("%s answers %s: %s", resp.Request.URL.Host, resp.Status, readable(body))
+	err := fmt.Errorf("%s answers %s: %s", resp.Request.URL.Host, resp.Status, onepost.Excerpt(bytes.NewReader(body)))
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return &retryError{err, onepost.RetryAfter(resp)}
@@ -101,17 +97,5 @@ func partial(contentType string, body []byte) error {
 	if p.GetRejectedProfiles() == 0 && p.GetErrorMessage() == "" {
 		return nil
 	}
-	return &partialError{p.GetRejectedProfiles(), readable([]byte(p.GetErrorMessage()))}
-}
-
-// readable returns the beginning of an answer without what cannot be printed: most errors are a
-// google.rpc.Status in protobuf, of which that leaves the message.
-func readable(body []byte) string {
-	const most = 300
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, string(body[:min(len(body), most)])))
+	return &partialError{p.GetRejectedProfiles(), onepost.Excerpt(strings.NewReader(p.GetErrorMessage()))}
 }

@@ -34,23 +34,23 @@ func (e *Exporter) run(ctx context.Context) {
 	defer close(e.done)
 	defer e.abandon()
 	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "otlpprofiles"), func(ctx context.Context) {
-		e.awaitSnapshot(ctx)
+		select {
+		case <-e.first:
+		case <-time.After(maxWait): // there is no agent
+		case <-e.closing:
+		case <-ctx.Done():
+		}
 		pace := backoff{}
 		for x := e.next(ctx); x != nil; x = e.next(ctx) {
 			err := e.send(ctx, x)
-			again, after := isRetry(err)
-			switch {
-			case !again:
+			retry, again := errors.AsType[*retryError](err)
+			if !again {
 				e.note(err, func() { e.count(x, err) })
 				pace = backoff{}
-			case ctx.Err() != nil: // Shutdown has ended the attempt
-				e.mu.Lock()
-				e.requeue(x)
-				e.mu.Unlock()
-			default:
-				e.note(err, func() { e.requeue(x) })
-				_ = pace.sleep(ctx, after, e.closing) // next returns nil when ctx is done
+				continue
 			}
+			e.note(err, func() { e.requeue(x) })
+			pace.sleep(ctx, retry.after, e.closing) // next returns nil when ctx is done
 		}
 	})
 }
@@ -58,18 +58,6 @@ func (e *Exporter) run(ctx context.Context) {
 // maxWait is how long the first profile waits for the first snapshot. An agent begins to take profiles before it
 // has delivered one.
 const maxWait = time.Second
-
-// awaitSnapshot waits for the first snapshot, at most until Shutdown.
-func (e *Exporter) awaitSnapshot(ctx context.Context) {
-	t := time.NewTimer(maxWait)
-	defer t.Stop()
-	select {
-	case <-e.first:
-	case <-t.C: // there is no agent
-	case <-e.closing:
-	case <-ctx.Done():
-	}
-}
 
 // next waits for the oldest profile and removes it from the queue. It returns nil when ctx is done, and after
 // Shutdown if there is none.
@@ -113,15 +101,13 @@ func (e *Exporter) requeue(x *item) {
 func (e *Exporter) count(x *item, err error) {
 	account := &e.stats.Snapshots
 	var partial *partialError
-	var unsent *unsentError
-	again, _ := isRetry(err)
 	switch {
 	case err == nil, errors.As(err, &partial) && partial.rejected < int64(x.profiles):
 		account.Delivered++
-	case errors.As(err, &unsent):
-		account.Drop(unsent.reason, 1)
-	case again:
+	case errors.Is(err, headroom.ErrShort):
 		account.Drop(exporters.DropFailed, 1)
+	case x.body == nil:
+		account.Drop(exporters.DropUnreadable, 1)
 	default:
 		account.Drop(exporters.DropRejected, 1)
 	}
@@ -161,35 +147,15 @@ func (e *Exporter) abandon() {
 	e.stats.State = exporters.StateStopped
 }
 
-// unsentError means that a profile was not converted.
-type unsentError struct {
-	error
-	reason exporters.DropReason
-}
-
-// Unwrap returns the reason.
-func (e *unsentError) Unwrap() error { return e.error }
-
 // send makes one attempt to send a profile. It converts the profile at the first attempt.
 func (e *Exporter) send(ctx context.Context, x *item) error {
-	if err := ctx.Err(); err != nil {
-		return &retryError{error: context.Cause(ctx)}
-	}
 	if x.body == nil {
-		var err error
-		if panicked := guard.Do(func() error { //nolint:contextcheck // the attributes of the SDK need no context
-			err = e.encode(x)
-			return nil
-		}); panicked != nil {
-			err = panicked
+		if err := headroom.Check(expansion * unpacked(x.data)); err != nil {
+			return err
 		}
-		switch {
-		case errors.Is(err, headroom.ErrShort):
-			return &unsentError{err, exporters.DropFailed}
-		case err != nil:
-			return &unsentError{err, exporters.DropUnreadable}
+		if err := guard.Do(func() error { return e.encode(x) }); err != nil { //nolint:contextcheck // the attributes of the SDK need no context
+			return err
 		}
-		x.profile.Data = nil
 	}
 	if x.profiles == 0 {
 		return nil
@@ -199,18 +165,15 @@ func (e *Exporter) send(ctx context.Context, x *item) error {
 
 // encode converts a profile to the body of a request.
 func (e *Exporter) encode(x *item) error {
-	if err := headroom.Check(expansion * unpacked(x.profile.Data)); err != nil {
-		return err
-	}
-	src, err := profiles.Decode(x.profile.Data)
+	src, err := profiles.Decode(x.data)
 	if err != nil {
 		return err
 	}
-	x.profile.Start, x.profile.Duration = x.profile.span(src)
-	c := conversion{src: src, about: x.profile, payload: e.config.OriginalPayload}
+	x.complete(src)
+	c := conversion{src: src, about: x}
 	if !e.config.NoLinks {
 		c.example = func(root string) *runtimeinfo.Span {
-			return e.examples.find(root, x.profile.Start, x.profile.Duration)
+			return e.examples.find(root, x.start, x.duration)
 		}
 	}
 	dictionary, all := c.convert()
@@ -223,7 +186,7 @@ func (e *Exporter) encode(x *item) error {
 	if !e.config.Uncompressed {
 		body = packed(body)
 	}
-	x.body, x.profiles = body, len(all)
+	x.data, x.body, x.profiles = nil, body, len(all)
 	return nil
 }
 
@@ -272,23 +235,18 @@ const (
 // half, so that processes do not retry in step.
 type backoff struct{ last time.Duration }
 
-// sleep waits for the pause, or longer if the server asks for it. When closing is closed, it waits at most a
-// second. It returns an error if ctx is done before.
-func (b *backoff) sleep(ctx context.Context, after time.Duration, closing <-chan struct{}) error {
+// sleep waits for the pause, or longer if the server asks for it, at most until ctx is done. When closing is closed, it
+// waits at most a second.
+func (b *backoff) sleep(ctx context.Context, after time.Duration, closing <-chan struct{}) {
 	b.last = min(max(2*b.last, minBackoff), maxBackoff)
 	wait := max(after, b.last/2+rand.N(b.last/2+1)) //nolint:gosec // jitter
 	if isClosed(closing) {
 		wait, closing = min(wait, time.Second), nil
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
 	select {
-	case <-t.C:
-		return nil
+	case <-time.After(wait):
 	case <-closing:
-		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -299,12 +257,4 @@ func isClosed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// isRetry reports whether err may not occur again, and how long the server wants to be left alone.
-func isRetry(err error) (again bool, after time.Duration) {
-	if r, ok := errors.AsType[*retryError](err); ok {
-		return true, r.after
-	}
-	return false, 0
 }
