@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/gmpulse/gmpulse/internal/manifest"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -167,7 +167,7 @@ func (p printer) files(m *manifest.Manifest, path string) {
 	p.title("files")
 	rows := [][]string{}
 	for _, f := range m.Files {
-		rows = append(rows, []string{f.Name, size(f.Bytes), openCommand(m, f.Name, path)})
+		rows = append(rows, []string{f.Name, units.Format(float64(f.Bytes), "By"), openCommand(m, f.Name, path)})
 	}
 	p.table(rows)
 	if len(m.Skipped) > 0 {
@@ -222,17 +222,4 @@ func quoted(path string) string {
 
 func has(m *manifest.Manifest, name string) bool {
 	return slices.ContainsFunc(m.Files, func(f manifest.File) bool { return f.Name == name })
-}
-
-func size(n int) string {
-	units := []string{"B", "kB", "MB"}
-	f := float64(n)
-	i := 0
-	for ; f >= 1000 && i < len(units)-1; i++ {
-		f /= 1000
-	}
-	if i == 0 || f >= 100 {
-		return fmt.Sprintf("%.0f %s", math.Round(f), units[i])
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
 }
