@@ -201,7 +201,6 @@ func (e *Exporter) Shutdown(context.Context) error {
 		close(e.closing)
 	}
 	e.stopped = true
-	e.hub.close()
 	return nil
 }
 
