@@ -32,7 +32,7 @@ type storedJSON struct {
 }
 
 type storedKindJSON struct {
-	Kind     string              `json:"kind"`
+	Kind     profiler.Kind       `json:"kind"`
 	Profiles []storedProfileJSON `json:"profiles"` // oldest first
 }
 
@@ -50,7 +50,7 @@ func (e *Exporter) stored(*http.Request) (any, error) {
 	}
 	out := storedJSON{Kinds: []storedKindJSON{}, MaxBytes: p.Config().MaxBytes}
 	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
-		kind := storedKindJSON{Kind: k.String(), Profiles: []storedProfileJSON{}}
+		kind := storedKindJSON{Kind: k, Profiles: []storedProfileJSON{}}
 		for _, x := range p.Profiles(k, time.Time{}, time.Time{}) {
 			kind.Profiles = append(kind.Profiles, storedProfileJSON{x.From.UnixMilli(), x.To.UnixMilli(), x.Bytes})
 			out.Bytes += int64(x.Bytes)
@@ -118,7 +118,7 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 	}
 	x.now = profilesOf(x.p, kind, time.UnixMilli(from), time.UnixMilli(to))
 	if len(x.now) == 0 {
-		return x, &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile in this range"}
+		return x, &statusError{http.StatusNotFound, "there is no " + string(kind) + " profile in this range"}
 	}
 	before := time.UnixMilli(from)
 	if from == 0 {
@@ -129,25 +129,23 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 		x.base = nil // the same profile, of which there is only one
 	}
 	if err == nil && x.compared && len(x.base) == 0 {
-		err = &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile to compare with"}
+		err = &statusError{http.StatusNotFound, "there is no " + string(kind) + " profile to compare with"}
 	}
 	return x, err
 }
 
 func (e *Exporter) pastKind(name string) (profiler.Kind, error) {
 	if e.config.Profiler == nil {
-		return 0, &statusError{http.StatusNotFound, profilesOff}
+		return "", &statusError{http.StatusNotFound, profilesOff}
 	}
-	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
-		if k.String() != name {
-			continue
-		}
-		if k == profiler.CPU && !e.takesCPU() {
-			return 0, &statusError{http.StatusNotFound, cpuOff}
-		}
+	switch k := profiler.Kind(name); {
+	case k == profiler.CPU && !e.takesCPU():
+		return "", &statusError{http.StatusNotFound, cpuOff}
+	case k == profiler.CPU || k == profiler.Heap || k == profiler.Goroutine:
 		return k, nil
+	default:
+		return "", &statusError{http.StatusBadRequest, "history: want cpu, heap or goroutine"}
 	}
-	return 0, &statusError{http.StatusBadRequest, "history: want cpu, heap or goroutine"}
 }
 
 // profilesOf returns the CPU profiles of a range, or the last other profile before its end.

@@ -91,7 +91,7 @@ func (p *Profiler) takeCPU(ctx context.Context) {
 	case ctx.Err() != nil: // the agent stops
 		return
 	case err != nil:
-		p.backoff.busy(int(MaxEvery / p.config.Every))
+		p.backoff.busy(int(maxEvery / p.config.Every))
 		p.missed(missedBusy, err)
 		return
 	}
@@ -197,7 +197,7 @@ func (p *Profiler) missed(why missReason, err error) {
 	p.cpuFails = p.cpuFails || report
 	p.mu.Unlock()
 	if report {
-		p.config.Logger.Info("gmpulse: CPU profiles of the duty cycle are missed", slog.String("reason", why.String()), slog.Any("error", err))
+		p.config.Logger.Info("gmpulse: CPU profiles of the duty cycle are missed", slog.String("reason", string(why)), slog.Any("error", err))
 	}
 }
 

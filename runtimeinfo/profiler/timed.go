@@ -78,7 +78,7 @@ func (p *Profiler) takeRuntime(ctx context.Context, k Kind) (cost time.Duration)
 		p.spend(cost)
 	}()
 	var b bytes.Buffer
-	if err := profiles.Write(&b, k.String(), false); err != nil {
+	if err := profiles.Write(&b, string(k), false); err != nil {
 		p.count(missedFailed)
 		if errors.Is(err, profiles.ErrProfiler) { // another attempt may be fatal
 			p.broken = true
@@ -122,7 +122,7 @@ func (p *Profiler) pass(x *Profile, data []byte) {
 		return
 	}
 	err := guard.Do(func() error {
-		p.config.Sink(x.Kind.String(), x.From, x.To, data)
+		p.config.Sink(string(x.Kind), x.From, x.To, data)
 		return nil
 	})
 	if err != nil {

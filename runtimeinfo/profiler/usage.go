@@ -4,6 +4,7 @@ package profiler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -197,11 +198,7 @@ func usageOf(periods []*period) (u Usage) {
 // have the rank after the last.
 func topRoots(samples map[unique.Handle[string]]int64) (rank map[unique.Handle[string]]int, names []string) {
 	delete(samples, unique.Make(otherRoot))
-	top := make([]unique.Handle[string], 0, len(samples))
-	for name := range samples {
-		top = append(top, name)
-	}
-	slices.SortFunc(top, func(x, y unique.Handle[string]) int {
+	top := slices.SortedFunc(maps.Keys(samples), func(x, y unique.Handle[string]) int {
 		return cmp.Or(cmp.Compare(samples[y], samples[x]), cmp.Compare(x.Value(), y.Value()))
 	})
 	rank = map[unique.Handle[string]]int{}
