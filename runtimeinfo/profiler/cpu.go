@@ -55,13 +55,7 @@ func (p *Profiler) Suspend(ctx context.Context) (resume func()) {
 	p.mu.Unlock()
 	if running != nil {
 		running.interrupt()
-		timeout := time.NewTimer(p.config.For + stopTime)
-		defer timeout.Stop()
-		select {
-		case <-running.done:
-		case <-timeout.C:
-		case <-ctx.Done():
-		}
+		_ = profiles.Wait(ctx, running.done, p.config.For+stopTime) // the caller knows whether ctx is done
 	}
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
@@ -150,13 +144,7 @@ func (p *Profiler) profileFor(ctx context.Context, x *cpuProfile) error {
 	}
 	x.start = time.Now()
 	before := cputime.Process()
-	timer := time.NewTimer(p.config.For)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-x.early:
-	case <-ctx.Done():
-	}
+	_ = profiles.Wait(ctx, x.early, p.config.For) // takeCPU asks whether ctx is done
 	x.end, x.duration = cputime.Process(), time.Since(x.start)
 	x.process = x.end - before
 	if x.out.complete() { // other code has ended our profile, and may have begun its own

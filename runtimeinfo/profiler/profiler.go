@@ -39,6 +39,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -176,24 +177,12 @@ func (p *Profiler) cycle(ctx context.Context) {
 			begin = time.Now()
 		}
 		phase := rand.N(p.config.Every - p.config.For)
-		if !sleep(ctx, time.Until(begin.Add(phase))) {
+		if profiles.Wait(ctx, nil, time.Until(begin.Add(phase))) != nil {
 			return
 		}
 		p.takeCPU(ctx)
-		if !sleep(ctx, time.Until(begin.Add(p.config.Every))) {
+		if profiles.Wait(ctx, nil, time.Until(begin.Add(p.config.Every))) != nil {
 			return
 		}
-	}
-}
-
-// sleep waits for d. It reports false if ctx is done.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -39,15 +39,8 @@ func (p *Profiler) repeat(ctx context.Context) {
 	for {
 		began := time.Now()
 		cost := p.takeRuntime(ctx, Heap) + p.takeRuntime(ctx, Goroutine)
-		wait := time.NewTimer(max(interval, time.Duration(float64(cost)/maxShare)))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-		case <-p.opened:
-			sleep(ctx, time.Until(began.Add(minInterval)))
-		}
-		wait.Stop()
-		if ctx.Err() != nil {
+		wait := max(interval, time.Duration(float64(cost)/maxShare))
+		if profiles.Wait(ctx, p.opened, wait) != nil || profiles.Wait(ctx, nil, time.Until(began.Add(minInterval))) != nil {
 			return
 		}
 		interval = min(2*interval, regularInterval)
