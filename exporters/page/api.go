@@ -91,11 +91,11 @@ func (e *Exporter) record(*http.Request) (any, error) {
 	return r, nil
 }
 
-// timeRange reads the parameters from and to, in Unix ms. By default the range is
-// unlimited.
-func timeRange(r *http.Request) (from, to int64, err error) {
+// timeRange reads the parameters from and to, in Unix ms, whose names begin with prefix. By
+// default the range is unlimited.
+func timeRange(r *http.Request, prefix string) (from, to int64, err error) {
 	to = math.MaxInt64 - 1
-	for name, into := range map[string]*int64{"from": &from, "to": &to} {
+	for name, into := range map[string]*int64{prefix + "from": &from, prefix + "to": &to} {
 		text := r.URL.Query().Get(name)
 		if text == "" {
 			continue
@@ -107,7 +107,7 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 		*into = min(max(v, 0), math.MaxInt64-1)
 	}
 	if from > to {
-		return 0, 0, &statusError{http.StatusBadRequest, "from is after to"}
+		return 0, 0, &statusError{http.StatusBadRequest, prefix + "from is after " + prefix + "to"}
 	}
 	return from, to, nil
 }
@@ -115,7 +115,7 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 // inRange returns a route that calls f with the time range of the request.
 func inRange(f func(from, to int64) any) route {
 	return func(r *http.Request) (any, error) {
-		from, to, err := timeRange(r)
+		from, to, err := timeRange(r, "")
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func inRange(f func(from, to int64) any) route {
 
 // columns returns columns of the history in a range.
 func (e *Exporter) columns(r *http.Request) (any, error) {
-	from, to, err := timeRange(r)
+	from, to, err := timeRange(r, "")
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (e *Exporter) cpu(r *http.Request) (any, error) {
 	if !e.takesCPU() {
 		return nil, &statusError{http.StatusNotFound, cpuOff}
 	}
-	from, to, err := timeRange(r)
+	from, to, err := timeRange(r, "")
 	if err != nil {
 		return nil, err
 	}
