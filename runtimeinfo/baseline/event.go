@@ -32,7 +32,7 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	if grown := w.groups.largest(); len(grown) > 0 {
 		var texts []string
 		for _, g := range grown {
-			texts = append(texts, fmt.Sprintf("%d more in %s at %s (%d)", g.by, g.Wait, g.Site, g.Goroutines))
+			texts = append(texts, fmt.Sprintf("%d more in %s at %s (%d)", g.by, g.wait, g.site, g.size))
 		}
 		e.Attrs = append(e.Attrs, slog.String("grown", strings.Join(texts, ", ")))
 		e.Message += "; grown: " + texts[0]
