@@ -206,7 +206,7 @@ func printProfiler(e effort) error {
 	often := profiler.Config{For: 500 * time.Millisecond, Every: time.Second} // also ends 30 times as many
 	slow := sidebyside.Effort{Rounds: 40, Slice: 2 * time.Second}
 	if e.quick {
-		often = profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor}
+		often = profiler.Config{For: 100 * time.Millisecond, Every: 200 * time.Millisecond}
 		slow = sidebyside.Effort{Rounds: 2, Slice: 200 * time.Millisecond}
 	}
 	reference := withWatcher("the agent", b.plain, wholeAgent(time.Second))

@@ -9,10 +9,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,11 +86,10 @@ func printJSON(p printer, v any) error {
 		switch {
 		case r == '\n' || unicode.IsGraphic(r):
 			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
 		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
 		}
 	}
 	_, err = fmt.Fprintln(p.out, b.String())
@@ -105,13 +102,13 @@ func (f *fleetFlags) client() (api.Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%w: fleet needs -prometheus with an address such as http://localhost:9090", errUsage)
 	}
+	token, err := readToken(f.tokenFile)
+	if err != nil {
+		return nil, err
+	}
 	transport := http.DefaultTransport
-	if f.tokenFile != "" {
-		token, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("-token-file: %w", err)
-		}
-		transport = bearer{transport, u.Host, strings.TrimSpace(string(token))}
+	if token != "" {
+		transport = bearer{transport, u.Host, token}
 	}
 	return api.NewClient(api.Config{Address: f.prometheus, RoundTripper: transport})
 }
@@ -133,9 +130,9 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fleetReport is what the command fleet prints.
 type fleetReport struct {
-	Time     time.Time        `json:"time"`
-	Versions []versionReport  `json:"versions"`
-	Worst    []instanceReport `json:"worst,omitempty"`
+	Time     time.Time       `json:"time"`
+	Versions []versionReport `json:"versions"`
+	Worst    []leakReport    `json:"worst,omitempty"`
 }
 
 // versionReport describes the instances of one version of a service.
@@ -158,11 +155,11 @@ type versionReport struct {
 	Saturation *float64 `json:"saturation_max,omitempty"`
 }
 
-// instanceReport is a place in one instance at which goroutines leak.
-type instanceReport struct {
+// leakReport is a place at which goroutines of a version or of an instance leak.
+type leakReport struct {
 	Service    string  `json:"service"`
 	Version    string  `json:"version"`
-	Instance   string  `json:"instance"`
+	Instance   string  `json:"instance"` // empty if it is of all instances
 	Goroutines float64 `json:"goroutines"`
 	Verdict    string  `json:"verdict"`
 	Site       string  `json:"site"`
@@ -193,7 +190,7 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 	if err := errors.Join(errSeen, errBegan, errSites, errWorst); err != nil {
 		return nil, err
 	}
-	r := &fleetReport{Time: q.now}
+	r := &fleetReport{Time: q.now, Worst: worst}
 	for key, n := range figures[instances.record] {
 		v := newVersionReport(key, figures)
 		v.Instances, v.FirstSeen = int(n), seen[key].time()
@@ -201,16 +198,13 @@ func (q *fleetQuery) report(ctx context.Context) (*fleetReport, error) {
 			v.LeakingSince = began[key].time()
 		}
 		for _, s := range sites {
-			if s.Version == key {
+			if key == (versionKey{s.Service, s.Version}) {
 				v.Sites = append(v.Sites, s.String())
 			}
 		}
 		r.Versions = append(r.Versions, v)
 	}
 	slices.SortFunc(r.Versions, compareVersions)
-	for _, s := range worst {
-		r.Worst = append(r.Worst, instanceReport{s.Version.service, s.Version.version, s.Instance, s.Goroutines, s.Verdict, s.Site, s.Root, ""})
-	}
 	return r, nil
 }
 
@@ -232,12 +226,12 @@ func newVersionReport(key versionKey, figures map[string]figure) versionReport {
 // compareVersions puts the version with the largest share of leaking instances first.
 func compareVersions(a, b versionReport) int {
 	return cmp.Or(
-		compareDescending(a.share(), b.share()), cmp.Compare(b.Leaked, a.Leaked),
+		cmp.Compare(b.share(), a.share()), cmp.Compare(b.Leaked, a.Leaked),
 		cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))
 }
 
 func (v *versionReport) share() float64 {
-	return float64(v.Leaking) / math.Max(1, float64(v.Instances))
+	return float64(v.Leaking) / max(1, float64(v.Instances))
 }
 
 // time returns the time, or nil if it is unknown or before the range.
@@ -248,7 +242,7 @@ func (b beginning) time() *time.Time {
 	return &b.at
 }
 
-func (s *site) String() string {
+func (s *leakReport) String() string {
 	text := fmt.Sprintf("%.0f %s at %s", s.Goroutines, s.Verdict, s.Site)
 	if s.Root != "" {
 		text += " under " + s.Root
@@ -282,7 +276,7 @@ func (r *fleetReport) print(p printer) {
 	for _, v := range r.Versions[:min(len(r.Versions), p.top)] {
 		rows = append(rows, []string{
 			v.Service, v.Version, clock(v.FirstSeen), strconv.Itoa(v.Instances), strconv.Itoa(v.Leaking), fmt.Sprintf("%.0f", v.Goroutines),
-			strconv.Itoa(v.Leaked), strconv.Itoa(v.Anomalous), share(v.Saturation), number(v.Headroom),
+			strconv.Itoa(v.Leaked), strconv.Itoa(v.Anomalous), cell(v.Saturation, 100, "%.0f %%"), cell(v.Headroom, 1, "%.0f"),
 		})
 	}
 	p.table(rows)
@@ -322,18 +316,12 @@ func clock(t *time.Time) string {
 	return t.Local().Format("Jan 2 15:04")
 }
 
-func share(s *float64) string {
-	if s == nil {
+// cell formats a value multiplied by scale. It returns "-" if there is none.
+func cell(v *float64, scale float64, format string) string {
+	if v == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%.0f %%", 100**s)
-}
-
-func number(n *float64) string {
-	if n == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.0f", *n)
+	return fmt.Sprintf(format, scale**v)
 }
 
 func dash(s string) string { return cmp.Or(s, "-") }

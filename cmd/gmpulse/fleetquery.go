@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,61 +187,37 @@ type beginning struct {
 	before bool
 }
 
-// site is a place at which goroutines of a version or an instance leak.
-type site struct {
-	Version    versionKey
-	Instance   string
-	Site       string
-	Root       string
-	Verdict    string
-	Goroutines float64
-}
-
 // sites returns the places of each version at which most goroutines leak.
-func (q *fleetQuery) sites(ctx context.Context) ([]site, error) {
+func (q *fleetQuery) sites(ctx context.Context) ([]leakReport, error) {
 	return q.worst(ctx, fmt.Sprintf("topk by (%s, %s) (3, sum by (%s, %s, incident_site, incident_root_span, verdict) (%s))",
 		serviceLabel, versionLabel, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
 // instances returns the instances in which most goroutines leak at one place.
-func (q *fleetQuery) instances(ctx context.Context) ([]site, error) {
+func (q *fleetQuery) instances(ctx context.Context) ([]leakReport, error) {
 	return q.worst(ctx, fmt.Sprintf("topk(%d, max by (%s, %s, instance, incident_site, incident_root_span, verdict) (%s))",
 		q.top, serviceLabel, versionLabel, q.joined(leakGroups)))
 }
 
-func (q *fleetQuery) worst(ctx context.Context, query string) ([]site, error) {
+func (q *fleetQuery) worst(ctx context.Context, query string) ([]leakReport, error) {
 	v, err := q.vector(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]site, 0, len(v))
+	var all []leakReport
 	for _, s := range v {
-		if x := float64(s.Value); math.IsNaN(x) || math.IsInf(x, 0) {
-			continue
+		if x := float64(s.Value); !math.IsNaN(x) && !math.IsInf(x, 0) {
+			label := func(name model.LabelName) string { return string(s.Metric[name]) }
+			all = append(all, leakReport{
+				Service: label(serviceLabel), Version: label(versionLabel), Instance: label("instance"), Goroutines: x,
+				Verdict: label("verdict"), Site: label("incident_site"), Root: label("incident_root_span"),
+			})
 		}
-		all = append(all, site{
-			Version: keyOf(s.Metric), Instance: string(s.Metric["instance"]), Site: string(s.Metric["incident_site"]),
-			Root: string(s.Metric["incident_root_span"]), Verdict: string(s.Metric["verdict"]), Goroutines: float64(s.Value),
-		})
 	}
-	slices.SortFunc(all, func(a, b site) int {
-		if a.Goroutines != b.Goroutines {
-			return compareDescending(a.Goroutines, b.Goroutines)
-		}
-		return strings.Compare(a.Instance+a.Site, b.Instance+b.Site)
+	slices.SortFunc(all, func(a, b leakReport) int {
+		return cmp.Or(cmp.Compare(b.Goroutines, a.Goroutines), cmp.Compare(a.Instance+a.Site, b.Instance+b.Site))
 	})
 	return all, nil
-}
-
-func compareDescending(a, b float64) int {
-	switch {
-	case a > b:
-		return -1
-	case a < b:
-		return 1
-	default:
-		return 0
-	}
 }
 
 func (q *fleetQuery) vector(ctx context.Context, query string) (model.Vector, error) {

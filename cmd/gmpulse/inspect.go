@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/gmpulse/gmpulse/internal/manifest"
+	"github.com/gmpulse/gmpulse/internal/units"
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
@@ -118,15 +118,11 @@ func (p printer) spans(path string) {
 		title string
 		spans []manifest.Span
 	}{{"spans concerned", s.Concerned}, {"active root spans, oldest first", s.Active}} {
-		if len(list.spans) == 0 {
-			continue
-		}
-		p.title("%s", list.title)
-		rows := [][]string{}
+		var rows [][]string
 		for _, s := range list.spans[:min(len(list.spans), p.top)] {
 			rows = append(rows, []string{seconds(s.Age), s.TraceID, s.Name})
 		}
-		p.table(rows)
+		p.section(list.title, rows)
 	}
 }
 
@@ -164,28 +160,19 @@ func (p printer) slowSpan(ctx context.Context, m *manifest.Manifest, path string
 }
 
 func (p printer) files(m *manifest.Manifest, path string) {
-	p.title("files")
-	rows := [][]string{}
+	var files, missing, skipped [][]string
 	for _, f := range m.Files {
-		rows = append(rows, []string{f.Name, size(f.Bytes), openCommand(m, f.Name, path)})
+		files = append(files, []string{f.Name, units.Format(float64(f.Bytes), "By"), openCommand(m, f.Name, path)})
 	}
-	p.table(rows)
-	if len(m.Skipped) > 0 {
-		p.title("missing")
-		rows := [][]string{}
-		for _, s := range m.Skipped {
-			rows = append(rows, []string{s.What, s.Why})
-		}
-		p.table(rows)
+	for _, s := range m.Skipped {
+		missing = append(missing, []string{s.What, s.Why})
 	}
-	if len(m.SkippedCaptures) > 0 {
-		p.title("captures skipped before this one")
-		rows := [][]string{}
-		for _, s := range m.SkippedCaptures {
-			rows = append(rows, []string{s.Time.Format(time.RFC3339), s.Cause, s.Why})
-		}
-		p.table(rows)
+	for _, s := range m.SkippedCaptures {
+		skipped = append(skipped, []string{s.Time.Format(time.RFC3339), s.Cause, s.Why})
 	}
+	p.section("files", files)
+	p.section("missing", missing)
+	p.section("captures skipped before this one", skipped)
 }
 
 // openCommand returns a shell command that opens a file.
@@ -222,17 +209,4 @@ func quoted(path string) string {
 
 func has(m *manifest.Manifest, name string) bool {
 	return slices.ContainsFunc(m.Files, func(f manifest.File) bool { return f.Name == name })
-}
-
-func size(n int) string {
-	units := []string{"B", "kB", "MB"}
-	f := float64(n)
-	i := 0
-	for ; f >= 1000 && i < len(units)-1; i++ {
-		f /= 1000
-	}
-	if i == 0 || f >= 100 {
-		return fmt.Sprintf("%.0f %s", math.Round(f), units[i])
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
 }

@@ -38,6 +38,14 @@ func (p printer) table(rows [][]string) {
 	_ = w.Flush() // errors are ignored as in fmt.Fprintln
 }
 
+// section writes a title and rows, unless there are none.
+func (p printer) section(title string, rows [][]string) {
+	if len(rows) > 0 {
+		p.title("%s", title)
+		p.table(rows)
+	}
+}
+
 // plain returns s as one line without control characters, which could control the
 // terminal: names come from requests, and files from other machines.
 func plain(s string) string {

@@ -78,13 +78,9 @@ func top(ctx context.Context, f *topFlags, p printer, addresses []string) error 
 
 // pages returns a client for each address.
 func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
-	token := ""
-	if f.tokenFile != "" {
-		b, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("-token-file: %w", err)
-		}
-		token = strings.TrimSpace(string(b))
+	token, err := readToken(f.tokenFile)
+	if err != nil {
+		return nil, err
 	}
 	all := make([]*pageClient, len(addresses))
 	for i, a := range addresses {
@@ -95,6 +91,18 @@ func (f *topFlags) pages(addresses []string) ([]*pageClient, error) {
 		all[i] = &pageClient{base: base, token: token}
 	}
 	return all, nil
+}
+
+// readToken returns the token in the file of -token-file, empty if there is no file.
+func readToken(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("-token-file: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 // pageURL returns the address of a page. The scheme is http and the path /debug/gmpulse/ unless
@@ -271,31 +279,14 @@ func (s *pageState) row() []string {
 			verdict += fmt.Sprintf(" and %d more", n-1)
 		}
 	}
+	wait := "-"
+	if p99 := s.values["gmpulse.schedule.duration.p99"]; p99 != nil {
+		wait = seconds(*p99)
+	}
 	return []string{
 		s.address, s.service, dash(s.version), short(time.Since(s.start).Round(time.Second)),
-		number(s.values["go.goroutine.count"]), number(s.values["band.expected:goroutines"]),
-		cell(cpu, "%.2f"), bytesText(s.values["process.memory.usage"]), secondsText(s.values["gmpulse.schedule.duration.p99"]),
-		cell(s.values["gmpulse.root_spans.ended"], "%.1f"), share(s.values["gmpulse.capacity.saturation"]), verdict,
+		cell(s.values["go.goroutine.count"], 1, "%.0f"), cell(s.values["band.expected:goroutines"], 1, "%.0f"),
+		cell(cpu, 1, "%.2f"), cell(s.values["process.memory.usage"], 1e-6, "%.0f MB"), wait,
+		cell(s.values["gmpulse.root_spans.ended"], 1, "%.1f"), cell(s.values["gmpulse.capacity.saturation"], 100, "%.0f %%"), verdict,
 	}
-}
-
-func cell(v *float64, format string) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf(format, *v)
-}
-
-func bytesText(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.0f MB", *v/1e6)
-}
-
-func secondsText(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return seconds(*v)
 }

@@ -40,7 +40,7 @@ func (s *Store) baseOf(k profiler.Kind, now time.Time) []profiler.Profile {
 // addBase adds the last healthy profile of a kind, and the command that compares it with the profile of
 // the incident. It returns the profile and when it was taken.
 func (s *Store) addBase(ctx context.Context, b *bundle, k profiler.Kind, now time.Time) (data []byte, at time.Time) {
-	name := k.String() + ".base.pb.gz"
+	name := string(k) + ".base.pb.gz"
 	b.add(ctx, name, func(_ context.Context, w io.Writer) (err error) {
 		found := s.baseOf(k, now)
 		if len(found) == 0 {
@@ -53,7 +53,7 @@ func (s *Store) addBase(ctx context.Context, b *bundle, k profiler.Kind, now tim
 		_, err = w.Write(data)
 		return err
 	})
-	b.compare(k.String())
+	b.compare(string(k))
 	return data, at
 }
 

@@ -75,7 +75,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 		h.add(s)
 	}
-	list := h.list()
+	list := []*runtimeinfo.Snapshot(h)
 	events := 0
 	for i, s := range list {
 		events += len(s.Events)

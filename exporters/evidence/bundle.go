@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	report := s.config.Goroutines()
 
 	s.mu.Lock()
-	samples := s.history.list()
+	samples := slices.Clone(s.history)
 	b.manifest.SkippedCaptures, s.skipped = s.skipped, nil
 	s.mu.Unlock()
 	var last *runtimeinfo.Snapshot

@@ -14,39 +14,21 @@ const (
 	historySize   = int(historyLength / historyStep)
 )
 
-// history holds the snapshots of the last 15 minutes. If there are more than one per second, it
-// drops those without events in between.
-type history struct {
-	ring [historySize]*runtimeinfo.Snapshot
-	n    int // number of snapshots added
-}
+// history has the snapshots of the last 15 minutes, oldest first. If there are more than one per
+// second, it drops those without events in between.
+type history []*runtimeinfo.Snapshot
 
 func (h *history) add(s *runtimeinfo.Snapshot) {
-	if last := h.last(); last != nil && len(last.Events) == 0 {
+	all := *h
+	if n := len(all); n > 1 && len(all[n-1].Events) == 0 {
 		const jitter = historyStep / 20
-		if h.n > 1 && last.Time.Sub(h.at(h.n-2).Time) < historyStep-jitter {
-			h.n-- // s replaces last
+		if all[n-1].Time.Sub(all[n-2].Time) < historyStep-jitter {
+			all = all[:n-1] // s replaces the last one
 		}
 	}
-	h.ring[h.n%historySize] = s
-	h.n++
-}
-
-func (h *history) at(i int) *runtimeinfo.Snapshot { return h.ring[i%historySize] }
-
-func (h *history) last() *runtimeinfo.Snapshot {
-	if h.n == 0 {
-		return nil
+	all = append(all, s)
+	for len(all) > historySize || s.Time.Sub(all[0].Time) > historyLength {
+		all[0], all = nil, all[1:]
 	}
-	return h.at(h.n - 1)
-}
-
-// list returns the snapshots of the last 15 minutes, oldest first.
-func (h *history) list() (all []*runtimeinfo.Snapshot) {
-	for i := max(0, h.n-historySize); i < h.n; i++ {
-		if s := h.at(i); h.last().Time.Sub(s.Time) <= historyLength {
-			all = append(all, s)
-		}
-	}
-	return all
+	*h = all
 }

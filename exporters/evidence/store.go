@@ -120,8 +120,7 @@ const (
 	maxProfileFor  = 15 * time.Second
 )
 
-// ErrBusy is the error of [Store.Capture] while another capture is in progress.
-var ErrBusy = errors.New("evidence: another capture is in progress")
+var errBusy = errors.New("evidence: another capture is in progress")
 
 // Store creates and stores bundles. [New] makes one. Its methods are safe for concurrent use.
 // A Store is an [fs.FS] with a directory for each bundle.
@@ -202,7 +201,7 @@ func (s *Store) start(t *Trigger, limit func(time.Time, *Trigger) error, done fu
 	case s.shut:
 		return exporters.ErrShutdown
 	case s.busy:
-		return ErrBusy
+		return errBusy
 	case short != nil:
 		s.stats.refused++
 		return fmt.Errorf("evidence: no capture: %w", short)
@@ -228,9 +227,9 @@ func (s *Store) skip(c manifest.SkippedCapture) {
 // directory. Neither the cooldown nor the limit per hour applies. Capture takes slightly longer
 // than Config.ProfileFor.
 //
-// Capture returns [ErrBusy] if another capture is in progress, [exporters.ErrShutdown] after
-// Shutdown, and an error if memory or disk space is short or the bundle cannot be written. If ctx
-// is done, Capture returns its error, and the bundle is created nevertheless.
+// Capture returns [exporters.ErrShutdown] after Shutdown, and an error if another capture is in
+// progress, memory or disk space is short, or the bundle cannot be written. If ctx is done, Capture
+// returns its error, and the bundle is created nevertheless.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
 	type result struct {
 		id  string

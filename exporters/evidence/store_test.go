@@ -133,7 +133,7 @@ func TestBundleOpensWithGoTools(t *testing.T) {
 	var report atomic.Pointer[goroutines.Report]
 	report.Store(&goroutines.Report{})
 	dir := filepath.Join(t.TempDir(), "evidence")
-	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor})
+	p := newProfiler(t, profiler.Config{For: 100 * time.Millisecond, Every: 200 * time.Millisecond})
 	s := newStore(t, evidence.Config{Dir: dir, Trace: recorder.WriteTrace, Goroutines: func() goroutines.Report { return *report.Load() }, Profiler: p, ProfileFor: 100 * time.Millisecond})
 	next := snapshots()
 	survey := func() (waiting int) {

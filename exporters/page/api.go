@@ -18,29 +18,27 @@ import (
 
 // metaJSON is the answer of api/v1/meta.
 type metaJSON struct {
-	Boot      string                `json:"boot"` // BOOT-SEQ is the id of a row in the stream
-	Seq       uint64                `json:"seq"`  // of the newest row
-	From      int64                 `json:"from"` // Unix ms of the oldest row
-	To        int64                 `json:"to"`   // Unix ms of the newest row
-	Now       int64                 `json:"now"`
-	Start     int64                 `json:"start"` // of the agent
-	Interval  float64               `json:"interval"`
-	Resource  map[string]string     `json:"resource"`
-	Columns   []string              `json:"columns"`
-	Metrics   map[string]metricJSON `json:"metrics"` // by the name of the column up to "{"
-	TraceURL  string                `json:"trace_url,omitempty"`
-	Captures  bool                  `json:"captures"`    // whether there can be captures
-	Capture   bool                  `json:"can_capture"` // whether the page can request one
-	Groups    bool                  `json:"goroutines"`
-	NoSpans   bool                  `json:"no_spans"`
-	CPU       bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
-	Profiles  bool                  `json:"profiles"` // whether there are profiles of the past
-	Pprof     bool                  `json:"pprof"`    // whether pprof/ has the profiles of the process
-	Viewers   int                   `json:"viewers"`
-	Cut       uint64                `json:"viewers_cut"`
-	Bytes     int                   `json:"history_bytes"`
-	Lost      uint64                `json:"values_lost"`
-	Forgotten uint64                `json:"events_forgotten"`
+	Boot     string                `json:"boot"` // BOOT-SEQ is the id of a row in the stream
+	Seq      uint64                `json:"seq"`  // of the newest row
+	From     int64                 `json:"from"` // Unix ms of the oldest row
+	To       int64                 `json:"to"`   // Unix ms of the newest row
+	Now      int64                 `json:"now"`
+	Start    int64                 `json:"start"` // of the agent
+	Interval float64               `json:"interval"`
+	Resource map[string]string     `json:"resource"`
+	Columns  []string              `json:"columns"`
+	Metrics  map[string]metricJSON `json:"metrics"` // by the name of the column up to "{"
+	TraceURL string                `json:"trace_url,omitempty"`
+	Captures bool                  `json:"captures"`    // whether there can be captures
+	Capture  bool                  `json:"can_capture"` // whether the page can request one
+	Groups   bool                  `json:"goroutines"`
+	NoSpans  bool                  `json:"no_spans"`
+	CPU      bool                  `json:"cpu"`      // whether CPU profiles are taken all the time
+	Profiles bool                  `json:"profiles"` // whether there are profiles of the past
+	Pprof    bool                  `json:"pprof"`    // whether pprof/ has the profiles of the process
+	Viewers  int                   `json:"viewers"`
+	Cut      uint64                `json:"viewers_cut"`
+	Bytes    int                   `json:"history_bytes"`
 }
 
 type metricJSON struct {
@@ -60,11 +58,8 @@ func (e *Exporter) meta(*http.Request) (any, error) {
 		Resource: e.resource(), Metrics: map[string]metricJSON{},
 	}
 	m.From, m.To, m.Seq = e.history.span()
-	m.Bytes, m.Lost = e.history.usage()
+	m.Bytes = e.history.bytes()
 	m.Viewers, m.Cut = e.hub.counts()
-	e.store.mu.Lock()
-	m.Forgotten = e.store.events.dropped
-	e.store.mu.Unlock()
 	if s := e.latest.Load(); s != nil {
 		m.Start = s.Start.UnixMilli()
 		for _, x := range s.Metrics() {
@@ -96,11 +91,11 @@ func (e *Exporter) record(*http.Request) (any, error) {
 	return r, nil
 }
 
-// timeRange reads the parameters from and to, in Unix ms. By default the range is
-// unlimited.
-func timeRange(r *http.Request) (from, to int64, err error) {
+// timeRange reads the parameters from and to, in Unix ms, whose names begin with prefix. By
+// default the range is unlimited.
+func timeRange(r *http.Request, prefix string) (from, to int64, err error) {
 	to = math.MaxInt64 - 1
-	for name, into := range map[string]*int64{"from": &from, "to": &to} {
+	for name, into := range map[string]*int64{prefix + "from": &from, prefix + "to": &to} {
 		text := r.URL.Query().Get(name)
 		if text == "" {
 			continue
@@ -112,7 +107,7 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 		*into = min(max(v, 0), math.MaxInt64-1)
 	}
 	if from > to {
-		return 0, 0, &statusError{http.StatusBadRequest, "from is after to"}
+		return 0, 0, &statusError{http.StatusBadRequest, prefix + "from is after " + prefix + "to"}
 	}
 	return from, to, nil
 }
@@ -120,7 +115,7 @@ func timeRange(r *http.Request) (from, to int64, err error) {
 // inRange returns a route that calls f with the time range of the request.
 func inRange(f func(from, to int64) any) route {
 	return func(r *http.Request) (any, error) {
-		from, to, err := timeRange(r)
+		from, to, err := timeRange(r, "")
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +125,7 @@ func inRange(f func(from, to int64) any) route {
 
 // columns returns columns of the history in a range.
 func (e *Exporter) columns(r *http.Request) (any, error) {
-	from, to, err := timeRange(r)
+	from, to, err := timeRange(r, "")
 	if err != nil {
 		return nil, err
 	}

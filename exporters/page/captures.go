@@ -21,6 +21,8 @@ import (
 
 const (
 	captureTimeout = 2 * time.Minute
+	// captureInterval is the minimum time between the starts of two captures.
+	captureInterval = time.Minute
 	// maxBundles and maxBundleFiles are the numbers of bundles and files that are listed.
 	maxBundles     = 100
 	maxBundleFiles = 64
@@ -176,8 +178,7 @@ func (c *captures) serveFile(w http.ResponseWriter, r *http.Request) {
 
 // servePost takes a capture.
 func (c *captures) servePost(w http.ResponseWriter, r *http.Request) {
-	take, interval := c.e.config.Capture, c.e.config.CaptureInterval
-	if take == nil {
+	if c.e.config.Capture == nil {
 		fail(w, http.StatusNotImplemented, "captures are off")
 		return
 	}
@@ -188,14 +189,14 @@ func (c *captures) servePost(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "want {\"reason\": \"...\"}")
 		return
 	}
-	wait := interval
+	wait := captureInterval
 	if c.turn.TryLock() {
 		defer c.turn.Unlock()
-		wait = interval - time.Since(c.last)
+		wait = captureInterval - time.Since(c.last)
 	}
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
-		fail(w, http.StatusTooManyRequests, fmt.Sprintf("one capture at a time, one in %v: wait %v", interval, wait.Round(time.Second)))
+		fail(w, http.StatusTooManyRequests, fmt.Sprintf("one capture at a time, one in %v: wait %v", captureInterval, wait.Round(time.Second)))
 		return
 	}
 	c.last = time.Now()
@@ -204,7 +205,7 @@ func (c *captures) servePost(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	// A CPU profile takes longer than servers let a response take.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(captureTimeout + time.Minute))
-	id, err := take(ctx, cmp.Or(strings.TrimSpace(body.Reason), "requested on the page"))
+	id, err := c.e.config.Capture(ctx, cmp.Or(strings.TrimSpace(body.Reason), "requested on the page"))
 	if err != nil {
 		failWith(w, err)
 		return

@@ -69,7 +69,7 @@ func getJSON(t *testing.T, e *page.Exporter, route string) (status int, answer m
 // cpu has the CPU time by root span, as docs/page-api.md describes it.
 func TestCPUByRootSpan(t *testing.T) {
 	burn(t, "GET /busy")
-	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor, RootLabel: "root"})
+	p := newProfiler(t, profiler.Config{For: 100 * time.Millisecond, Every: 200 * time.Millisecond, RootLabel: "root"})
 	e := newPage(t, page.Config{Profiler: p})
 	var answer map[string]any
 	testutil.Eventually(t, "samples of the root span", func() bool {

@@ -23,10 +23,9 @@ const (
 
 // eventLog keeps the newest events. The store's mutex guards it.
 type eventLog struct {
-	all     []event // oldest first
-	bytes   int
-	lastID  uint64
-	dropped uint64
+	all    []event // oldest first
+	bytes  int
+	lastID uint64
 }
 
 // event is an event as the API has it.
@@ -54,7 +53,6 @@ func (l *eventLog) add(s *runtimeinfo.Snapshot, row uint64) {
 	for len(l.all) > maxEvents || l.bytes > maxEventLogSize {
 		l.bytes -= l.all[0].size()
 		l.all = slices.Delete(l.all, 0, 1)
-		l.dropped++
 	}
 }
 

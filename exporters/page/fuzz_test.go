@@ -46,7 +46,7 @@ func FuzzAPI(f *testing.F) {
 	f.Add(byte(136), "", `{"reason":"x"}`)
 	f.Add(byte(11), "after=1-99999999999999999999", "\x00")
 	bundles := fstest.MapFS{"b/p.pb.gz": {Data: []byte("x")}, "b/manifest.json": {Data: []byte(`{"reason":"r"}`)}}
-	e, _, _ := incident(f, page.Config{Bundles: bundles, CaptureInterval: 1, Capture: func(context.Context, string) (string, error) { return "b", nil }})
+	e, _, _ := incident(f, page.Config{Bundles: bundles, Capture: func(context.Context, string) (string, error) { return "b", nil }})
 	f.Fuzz(func(t *testing.T, route byte, query, body string) {
 		method := http.MethodGet
 		if route >= 128 {

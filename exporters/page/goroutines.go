@@ -20,7 +20,6 @@ const (
 type groupJSON struct {
 	ID       uint32       `json:"id"`
 	Wait     string       `json:"wait"`
-	Family   string       `json:"family"`
 	Function string       `json:"function"` // in which they wait
 	File     string       `json:"file"`
 	Line     int          `json:"line"`
@@ -56,7 +55,6 @@ type verdictJSON struct {
 	Ages      []ageJSON  `json:"ages,omitempty"`
 	Memory    float64    `json:"stack_bytes,omitempty"`
 	ToLimit   float64    `json:"until_memory_limit,omitempty"` // seconds
-	Also      []string   `json:"also,omitempty"`
 	Roots     []rootJSON `json:"roots,omitempty"`
 }
 
@@ -73,9 +71,6 @@ func newVerdictJSON(v *goroutines.Verdict) *verdictJSON {
 	}
 	for _, a := range v.Ages {
 		out.Ages = append(out.Ages, ageJSON{a.AtLeast.Seconds(), a.Count})
-	}
-	for _, k := range v.Also {
-		out.Also = append(out.Also, k.String())
 	}
 	for _, r := range v.Roots[:min(len(v.Roots), maxRoots)] {
 		out.Roots = append(out.Roots, rootJSON{r.Name, r.Count, refsOf(r.Examples, maxExamples)})
@@ -95,7 +90,7 @@ func siteString(s goroutines.Site) string {
 // accurate than the root spans in the group's labels.
 func newGroupJSON(id uint32, g *goroutines.Group, v *goroutines.Verdict) groupJSON {
 	out := groupJSON{
-		ID: id, Wait: g.Class.String(), Family: g.Class.Family(), Function: g.Site.Function,
+		ID: id, Wait: g.Class.String(), Function: g.Site.Function,
 		File: g.Site.File, Line: g.Site.Line, Site: g.Site.String(), Entry: g.Entry, Count: g.Count,
 	}
 	if v != nil {

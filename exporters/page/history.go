@@ -30,7 +30,6 @@ type history struct {
 	mu     sync.RWMutex
 	keys   []string       // names of the columns, in the order in which they were first seen
 	index  map[string]int // columns by name; only the goroutine that adds rows uses it
-	lost   uint64         // values that found no free column
 	open   table          // rows that are not packed yet
 	fine   []*block       // oldest first
 	coarse []*block       // thinned, older than all of fine
@@ -70,7 +69,6 @@ func (h *history) column(key string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.keys) == maxColumns {
-		h.lost++
 		return -1
 	}
 	h.index[key] = len(h.keys)
@@ -226,9 +224,9 @@ func (h *history) directory() []string {
 	return slices.Clip(h.keys)
 }
 
-// usage returns the memory of all rows in bytes, and how many values found no column.
-func (h *history) usage() (bytes int, lost uint64) {
+// bytes returns the memory of all rows.
+func (h *history) bytes() int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.packedBytes() + 4*len(h.open.rows)*len(h.keys), h.lost
+	return h.packedBytes() + 4*len(h.open.rows)*len(h.keys)
 }

@@ -17,10 +17,8 @@ const (
 )
 
 var (
-	errClosed = errors.New("the agent has stopped")
-	errFull   = errors.New("too many viewers")
-	errBusy   = errors.New("too many viewers come back at a time")
-	errSlow   = errors.New("the viewer is too slow")
+	errBusy = errors.New("too many viewers come back at a time")
+	errSlow = errors.New("the viewer is too slow")
 )
 
 // hub passes frames to viewers. It never waits for a viewer: each one fetches the
@@ -29,13 +27,13 @@ type hub struct {
 	max int // number of viewers
 
 	mu      sync.Mutex
-	frames  []frame                    // the newest, oldest first, consecutive
-	viewers map[chan struct{}]struct{} // channels that wake them
-	closed  bool
+	frames  []frame       // the newest, oldest first, consecutive
+	next    chan struct{} // closed when there is another frame
+	viewers int
 	cut     uint64 // number of viewers that were disconnected because they were too slow
 }
 
-func newHub(viewers int) *hub { return &hub{max: viewers, viewers: map[chan struct{}]struct{}{}} }
+func newHub(viewers int) *hub { return &hub{max: viewers, next: make(chan struct{})} }
 
 // publish adds a frame and wakes all viewers.
 func (h *hub) publish(f frame) {
@@ -45,12 +43,8 @@ func (h *hub) publish(f frame) {
 	if len(h.frames) > keptFrames {
 		h.frames = slices.Clone(h.frames[1:]) // viewers may still read the old array
 	}
-	for v := range h.viewers {
-		select {
-		case v <- struct{}{}:
-		default: // it is awake already
-		}
-	}
+	close(h.next)
+	h.next = make(chan struct{})
 }
 
 // clear drops the frames, for a time without viewers.
@@ -60,43 +54,36 @@ func (h *hub) clear() {
 	h.frames = nil
 }
 
-// since returns the frames after row seq. It returns errSlow if some of them are not
-// kept any more.
-func (h *hub) since(seq uint64) ([]frame, error) {
+// since returns the frames after row seq, and a channel that is closed when there are more. It
+// returns errSlow if some of them are not kept any more.
+func (h *hub) since(seq uint64) (frames []frame, next <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.frames) > 0 && h.frames[0].seq > seq+1 {
-		return nil, errSlow
+		return nil, nil, errSlow
 	}
-	for i := range h.frames {
-		if h.frames[i].seq > seq {
-			return slices.Clip(h.frames[i:]), nil
-		}
+	if i := slices.IndexFunc(h.frames, func(f frame) bool { return f.seq > seq }); i >= 0 {
+		frames = slices.Clip(h.frames[i:])
 	}
-	return nil, nil
+	return frames, h.next, nil
 }
 
-// enter adds a viewer. The channel has capacity 1, because one wake-up stands for any
-// number of frames, and is closed when the hub is.
-func (h *hub) enter() (chan struct{}, error) {
+// enter adds a viewer. It reports false if there are too many.
+func (h *hub) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return nil, errClosed
+	if h.viewers >= h.max {
+		return false
 	}
-	if len(h.viewers) >= h.max {
-		return nil, errFull
-	}
-	v := make(chan struct{}, 1)
-	h.viewers[v] = struct{}{}
-	return v, nil
+	h.viewers++
+	return true
 }
 
 // leave removes a viewer.
-func (h *hub) leave(v chan struct{}, slow bool) {
+func (h *hub) leave(slow bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.viewers, v)
+	h.viewers--
 	if slow {
 		h.cut++
 	}
@@ -105,16 +92,5 @@ func (h *hub) leave(v chan struct{}, slow bool) {
 func (h *hub) counts() (viewers int, cut uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.viewers), h.cut
-}
-
-// close ends all streams.
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for v := range h.viewers {
-		close(v)
-	}
-	clear(h.viewers)
+	return h.viewers, h.cut
 }

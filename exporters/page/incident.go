@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,7 +27,7 @@ const (
 // it is sent.
 func (e *Exporter) serveIncident(c *captures) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		from, to, err := timeRange(r)
+		from, to, err := timeRange(r, "")
 		if err != nil {
 			failWith(w, err)
 			return
@@ -60,19 +61,12 @@ func (e *Exporter) writeIncident(z *zip.Writer, m *momentJSON, history []byte, c
 	if err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{
-		{"README.txt", []byte(e.readme(m))},
-		{"moment.json", moment},
-		{"history.csv", history},
-	} {
-		if err := addFile(z, f.name, bytes.NewReader(f.data)); err != nil {
-			return err
-		}
-	}
-	return c.writeNear(z, m)
+	return errors.Join( // z writes nothing after an error
+		addFile(z, "README.txt", strings.NewReader(e.readme(m))),
+		addFile(z, "moment.json", bytes.NewReader(moment)),
+		addFile(z, "history.csv", bytes.NewReader(history)),
+		c.writeNear(z, m),
+	)
 }
 
 func addFile(z *zip.Writer, name string, from io.Reader) error {

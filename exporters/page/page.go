@@ -59,12 +59,9 @@ type Config struct {
 	// manifest.json. Nil means that none are shown.
 	Bundles fs.FS
 	// Capture takes a capture and returns the name of its directory. It is not called
-	// concurrently, at most once in CaptureInterval, and with a context that ends after
-	// two minutes. Nil means that the page cannot request captures.
+	// concurrently, at most once a minute, and with a context that ends after two minutes.
+	// Nil means that the page cannot request captures.
 	Capture func(ctx context.Context, reason string) (id string, err error)
-	// CaptureInterval is the minimum time between the starts of two captures that the
-	// page requests. Zero means one minute.
-	CaptureInterval time.Duration
 	// NoSpans reports whether the program sets no tracer provider; the page then
 	// explains how to change that. It must not block. Nil means that it sets one.
 	NoSpans func() bool
@@ -88,17 +85,9 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
-	if c.Resolution == 0 {
-		c.Resolution = time.Second
-	}
+	c.Resolution = cmp.Or(c.Resolution, time.Second)
 	if c.Resolution < 10*time.Millisecond || c.Resolution > time.Hour {
 		errs = append(errs, fmt.Errorf("page: Config.Resolution is %v: set it between 10ms and 1h, or to 0 for 1s", c.Resolution))
-	}
-	if c.CaptureInterval == 0 {
-		c.CaptureInterval = time.Minute
-	}
-	if c.CaptureInterval < 0 {
-		errs = append(errs, fmt.Errorf("page: Config.CaptureInterval is %v: set it above zero, or to 0 for 1m", c.CaptureInterval))
 	}
 	c.MaxViewers = cmp.Or(c.MaxViewers, defaultViewers)
 	if c.MaxViewers < 0 {
@@ -208,7 +197,6 @@ func (e *Exporter) Shutdown(context.Context) error {
 		close(e.closing)
 	}
 	e.stopped = true
-	e.hub.close()
 	return nil
 }
 

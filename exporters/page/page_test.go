@@ -47,10 +47,9 @@ func TestConformance(t *testing.T) {
 
 func TestNewRejectsInvalidConfigs(t *testing.T) {
 	for name, c := range map[string]page.Config{
-		"Resolution":      {Resolution: time.Millisecond},
-		"CaptureInterval": {CaptureInterval: -1},
-		"TraceURL":        {TraceURL: "javascript:alert('{trace_id}')"},
-		"Assets":          {Assets: os.DirFS(t.TempDir())},
+		"Resolution": {Resolution: time.Millisecond},
+		"TraceURL":   {TraceURL: "javascript:alert('{trace_id}')"},
+		"Assets":     {Assets: os.DirFS(t.TempDir())},
 	} {
 		if _, err := page.New(c); err == nil || !strings.Contains(err.Error(), "Config."+name) {
 			t.Errorf("%s: error %v", name, err)

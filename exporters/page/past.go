@@ -3,11 +3,8 @@
 package page
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/headroom"
@@ -32,7 +29,7 @@ type storedJSON struct {
 }
 
 type storedKindJSON struct {
-	Kind     string              `json:"kind"`
+	Kind     profiler.Kind       `json:"kind"`
 	Profiles []storedProfileJSON `json:"profiles"` // oldest first
 }
 
@@ -50,7 +47,7 @@ func (e *Exporter) stored(*http.Request) (any, error) {
 	}
 	out := storedJSON{Kinds: []storedKindJSON{}, MaxBytes: p.Config().MaxBytes}
 	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
-		kind := storedKindJSON{Kind: k.String(), Profiles: []storedProfileJSON{}}
+		kind := storedKindJSON{Kind: k, Profiles: []storedProfileJSON{}}
 		for _, x := range p.Profiles(k, time.Time{}, time.Time{}) {
 			kind.Profiles = append(kind.Profiles, storedProfileJSON{x.From.UnixMilli(), x.To.UnixMilli(), x.Bytes})
 			out.Bytes += int64(x.Bytes)
@@ -64,7 +61,6 @@ func (e *Exporter) stored(*http.Request) (any, error) {
 type past struct {
 	p         *profiler.Profiler
 	now, base []profiler.Profile // base is nil if there is no comparison
-	compared  bool
 	options   flameOptions
 }
 
@@ -79,11 +75,11 @@ func (e *Exporter) pastFlame(r *http.Request) (any, error) {
 		return nil, &statusError{http.StatusServiceUnavailable, err.Error()}
 	}
 	f := newFlame("", "")
-	f.describe(x.now, x.base, x.compared)
+	f.describe(x.now, x.base)
 	if err := x.add(r, f, x.now, 1, addNow); err != nil {
 		return nil, err
 	}
-	if x.compared {
+	if x.base != nil {
 		// Both sides stand for the same duration.
 		scale := 1.0
 		if before := length(x.base); before > 0 {
@@ -104,7 +100,7 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 	if err != nil {
 		return x, err
 	}
-	from, to, err := timeRange(r)
+	from, to, err := timeRange(r, "")
 	if err != nil {
 		return x, err
 	}
@@ -118,36 +114,28 @@ func (e *Exporter) pastOf(r *http.Request) (x past, err error) {
 	}
 	x.now = profilesOf(x.p, kind, time.UnixMilli(from), time.UnixMilli(to))
 	if len(x.now) == 0 {
-		return x, &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile in this range"}
+		return x, &statusError{http.StatusNotFound, "there is no " + string(kind) + " profile in this range"}
 	}
 	before := time.UnixMilli(from)
 	if from == 0 {
 		before = x.now[0].From
 	}
-	x.base, x.compared, err = x.baseOf(q, kind, before)
-	if n := len(x.base); n > 0 && x.base[n-1].To.Equal(x.now[len(x.now)-1].To) {
-		x.base = nil // the same profile, of which there is only one
-	}
-	if err == nil && x.compared && len(x.base) == 0 {
-		err = &statusError{http.StatusNotFound, "there is no " + kind.String() + " profile to compare with"}
-	}
+	x.base, err = x.baseOf(r, kind, before)
 	return x, err
 }
 
 func (e *Exporter) pastKind(name string) (profiler.Kind, error) {
 	if e.config.Profiler == nil {
-		return 0, &statusError{http.StatusNotFound, profilesOff}
+		return "", &statusError{http.StatusNotFound, profilesOff}
 	}
-	for _, k := range []profiler.Kind{profiler.CPU, profiler.Heap, profiler.Goroutine} {
-		if k.String() != name {
-			continue
-		}
-		if k == profiler.CPU && !e.takesCPU() {
-			return 0, &statusError{http.StatusNotFound, cpuOff}
-		}
+	switch k := profiler.Kind(name); {
+	case k == profiler.CPU && !e.takesCPU():
+		return "", &statusError{http.StatusNotFound, cpuOff}
+	case k == profiler.CPU || k == profiler.Heap || k == profiler.Goroutine:
 		return k, nil
+	default:
+		return "", &statusError{http.StatusBadRequest, "history: want cpu, heap or goroutine"}
 	}
-	return 0, &statusError{http.StatusBadRequest, "history: want cpu, heap or goroutine"}
 }
 
 // profilesOf returns the CPU profiles of a range, or the last other profile before its end.
@@ -159,24 +147,27 @@ func profilesOf(p *profiler.Profiler, k profiler.Kind, from, to time.Time) []pro
 	return all[max(0, len(all)-1):]
 }
 
-// baseOf returns the profiles to compare with, and whether the request asks for a comparison.
-func (x *past) baseOf(q url.Values, k profiler.Kind, from time.Time) (base []profiler.Profile, compared bool, err error) {
-	switch q.Get("base") {
-	case "healthy":
-		return x.p.Healthy(k, from), true, nil
-	case "":
+// baseOf returns the profiles to compare with, nil if the request asks for no comparison.
+func (x *past) baseOf(r *http.Request, k profiler.Kind, from time.Time) (base []profiler.Profile, err error) {
+	q := r.URL.Query()
+	switch {
+	case q.Get("base") == "healthy":
+		base = x.p.Healthy(k, from)
+	case q.Get("base") != "":
+		return nil, &statusError{http.StatusBadRequest, "base: want healthy, or base_from and base_to"}
+	case q.Get("base_to") == "":
+		return nil, nil
 	default:
-		return nil, false, &statusError{http.StatusBadRequest, "base: want healthy, or base_from and base_to"}
+		from, to, err := timeRange(r, "base_")
+		if err != nil {
+			return nil, err
+		}
+		base = profilesOf(x.p, k, time.UnixMilli(from), time.UnixMilli(to))
 	}
-	if q.Get("base_to") == "" {
-		return nil, false, nil
+	if n := len(base); n == 0 || base[n-1].To.Equal(x.now[len(x.now)-1].To) { // the same profile, if there is only one
+		return nil, &statusError{http.StatusNotFound, "there is no " + string(k) + " profile to compare with"}
 	}
-	baseFrom, err := strconv.ParseInt(cmp.Or(q.Get("base_from"), "0"), 10, 64)
-	baseTo, err2 := strconv.ParseInt(q.Get("base_to"), 10, 64)
-	if err != nil || err2 != nil || baseFrom > baseTo {
-		return nil, false, &statusError{http.StatusBadRequest, "base_from, base_to: want Unix milliseconds"}
-	}
-	return profilesOf(x.p, k, time.UnixMilli(baseFrom), time.UnixMilli(baseTo)), true, nil
+	return base, nil
 }
 
 // length returns the duration of profiles in seconds. A heap or goroutine profile has none.
@@ -188,9 +179,9 @@ func length(list []profiler.Profile) (sum float64) {
 }
 
 // describe sets the description of a flame graph of stored profiles.
-func (f *flameJSON) describe(now, base []profiler.Profile, compared bool) {
+func (f *flameJSON) describe(now, base []profiler.Profile) {
 	f.From, f.To, f.Profiles = now[0].From.UnixMilli(), now[len(now)-1].To.UnixMilli(), len(now)
-	if compared {
+	if base != nil {
 		f.BaseTotal = new(int64)
 		f.Tree.Base = new(int64)
 		f.BaseFrom, f.BaseTo = base[0].From.UnixMilli(), base[len(base)-1].To.UnixMilli()

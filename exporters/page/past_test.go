@@ -43,7 +43,7 @@ func valuesOf(answer map[string]any) (now, base map[string]float64) {
 // A flame graph of the past has the CPU profiles of a range, can be narrowed to a root span, and is
 // compared with another range on the scale of the same duration.
 func TestFlameOfThePast(t *testing.T) {
-	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor, RootLabel: "root"})
+	p := newProfiler(t, profiler.Config{For: 100 * time.Millisecond, Every: 200 * time.Millisecond, RootLabel: "root"})
 	e := newPage(t, page.Config{Profiler: p})
 	has := func(root string) bool {
 		for _, r := range p.Usage(time.Time{}, time.Time{}).Roots {

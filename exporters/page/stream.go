@@ -24,15 +24,21 @@ const (
 
 // serveStream sends rows to one viewer as they are added.
 func (e *Exporter) serveStream(w http.ResponseWriter, r *http.Request) {
-	wake, err := e.hub.enter()
-	if err != nil {
-		fail(w, http.StatusServiceUnavailable, err.Error())
+	select {
+	case <-e.closing:
+		fail(w, http.StatusServiceUnavailable, "the agent has stopped")
+		return
+	default:
+	}
+	if !e.hub.enter() {
+		fail(w, http.StatusServiceUnavailable, "too many viewers")
 		return
 	}
-	defer func() { e.hub.leave(wake, errors.Is(err, errSlow)) }()
+	var err error
+	defer func() { e.hub.leave(errors.Is(err, errSlow)) }()
 	s, err := e.openStream(w, r)
 	if err == nil {
-		err = s.run(r.Context(), wake)
+		err = s.run(r.Context())
 	}
 }
 
@@ -82,8 +88,8 @@ func (e *Exporter) resume(id string) uint64 {
 	return n
 }
 
-// run sends rows until the viewer leaves or is too slow, or the hub is closed.
-func (s *stream) run(ctx context.Context, wake <-chan struct{}) error {
+// run sends rows until the viewer leaves or is too slow, or Shutdown is called.
+func (s *stream) run(ctx context.Context) error {
 	if err := s.write("retry: 2000\n\n"); err != nil {
 		return err
 	}
@@ -93,31 +99,25 @@ func (s *stream) run(ctx context.Context, wake <-chan struct{}) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
+		frames, next, err := s.e.hub.since(s.seq)
+		if err == nil {
+			err = s.send(frames)
+		}
+		if err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case _, ok := <-wake:
-			if !ok {
-				return s.write("event: bye\ndata: {}\n\n")
-			}
-			if err := s.sendNew(); err != nil {
-				return err
-			}
+		case <-s.e.closing:
+			return s.write("event: bye\ndata: {}\n\n")
+		case <-next:
 		case <-beat.C:
 			if err := s.write(": still here\n\n"); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-// sendNew sends the frames that the viewer does not have yet.
-func (s *stream) sendNew() error {
-	frames, err := s.e.hub.since(s.seq)
-	if err != nil {
-		return err
-	}
-	return s.send(frames)
 }
 
 // catchUp sends the rows that the viewer missed, a few at a time, or tells it to load

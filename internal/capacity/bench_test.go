@@ -8,58 +8,55 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/capacity"
-	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// ticks returns an estimator with a full history. Each call of next makes a new host pass,
-// ten seconds later, with ten kinds of requests.
-func ticks() (observe, next func()) {
+// ticks returns observe of an estimator with a full history. Each call of next returns a snapshot with
+// a new host pass, ten seconds later, with ten kinds of requests.
+func ticks() (observe func(*runtimeinfo.Snapshot), next func() *runtimeinfo.Snapshot) {
 	e := capacity.New(nil)
-	spans := &capacity.Spans{}
-	for i := range 10 {
-		spans.Groups = append(spans.Groups, runtimeinfo.SpanGroup{Name: "GET /" + strconv.Itoa(i), Active: 1})
-	}
-	samples := [2]*host.Sample{host.NewSample(), host.NewSample()}
-	t := &capacity.Input{Time: time.Unix(1_800_000_000, 0), Spans: spans}
 	var n int
 	var cpu float64
-	next = func() {
+	var ended uint64
+	next = func() *runtimeinfo.Snapshot {
 		n++
-		t.Time = t.Time.Add(10 * time.Second)
 		load := uint64(20 + n*37%200)
-		for i := range spans.Groups {
-			spans.Groups[i].Ended += load
-			spans.Ended += load
-		}
+		ended += load
 		cpu += float64(load) * 0.01
-		t.Host = samples[n%2]
-		t.Host.Set(hostfield.ProcessCPUUser, cpu)
-		t.Host.Set(hostfield.ProcessCPUSystem, 0)
+		var groups []runtimeinfo.SpanGroup
+		for i := range 10 {
+			groups = append(groups, runtimeinfo.SpanGroup{Name: "GET /" + strconv.Itoa(i), Active: 1, Ended: ended})
+		}
+		return snapshotOf(time.Unix(1_800_000_000, 0).Add(time.Duration(n)*10*time.Second), map[string]float64{
+			"gmpulse.host.age": 0, "process.cpu.time.user": cpu, "process.cpu.time.system": 0, "gmpulse.root_spans.ended": float64(10 * ended),
+		}, groups)
 	}
-	observe = func() { e.Observe(t, 2) }
+	observe = func(s *runtimeinfo.Snapshot) { e.Observe(s, 2) }
 	for range 500 {
-		next()
-		observe()
+		observe(next())
 	}
 	return observe, next
 }
 
 func BenchmarkObserve(b *testing.B) {
 	b.Run("tick", func(b *testing.B) {
-		observe, _ := ticks()
+		observe, next := ticks()
+		s := next()
 		b.ReportAllocs()
 		for b.Loop() {
-			observe()
+			observe(s)
 		}
 	})
 	b.Run("window", func(b *testing.B) {
 		observe, next := ticks()
+		all := make([]*runtimeinfo.Snapshot, b.N)
+		for i := range all {
+			all[i] = next()
+		}
 		b.ReportAllocs()
-		for b.Loop() {
-			next()
-			observe()
+		b.ResetTimer()
+		for _, s := range all {
+			observe(s)
 		}
 	})
 }

@@ -37,7 +37,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/gmpulse/gmpulse/internal/hostfield"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 const (
@@ -69,12 +69,6 @@ type Estimator struct {
 	backlog   backlog
 	points    [levels*perLevel + perLevel]point // scratch
 	result    Estimate
-
-	inner func() (active int, ended uint64)
-	input Input // of the last Analyze
-	pass  time.Time
-
-	hostKeys [hostfield.Count]string // metric key of each field
 }
 
 // New returns an Estimator without windows. inner returns the numbers of active and of ended
@@ -83,21 +77,17 @@ func New(inner func() (active int, ended uint64)) *Estimator {
 	if inner == nil {
 		inner = func() (int, uint64) { return 0, 0 }
 	}
-	e := &Estimator{result: unknown(), inner: inner}
-	for f, m := range hostfield.Metrics() {
-		e.hostKeys[f] = m.Key()
-	}
-	return e
+	return &Estimator{result: unknown(), meter: meter{inner: inner}}
 }
 
 // Observe adds one tick with the current GOMAXPROCS and returns the newest estimate. It returns
 // nil without a span source and before the first host pass with CPU times. The result is valid
 // until the next call.
-func (e *Estimator) Observe(t *Input, procs int) *Estimate {
-	if t.Spans == nil {
+func (e *Estimator) Observe(s *runtimeinfo.Snapshot, procs int) *Estimate {
+	if _, traced := s.Number(keyEnded); !traced {
 		return nil
 	}
-	if w, ok := e.meter.tick(t, procs); ok {
+	if w, ok := e.meter.tick(s, procs); ok {
 		e.estimate(&w)
 	}
 	if math.IsNaN(e.result.Saturation) {

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/capacity"
-	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -23,17 +21,11 @@ func ExampleEstimator_Observe() {
 		now = now.Add(10 * time.Second)
 		requests += 10 * rate
 		cpu += 10 * (0.1 + rate*0.002)
-		sample := host.NewSample() // of a host pass
-		sample.Set(hostfield.ProcessCPUUser, cpu)
-		sample.Set(hostfield.ProcessCPUSystem, 0)
-		c = e.Observe(&capacity.Input{
-			Time: now,
-			Host: sample,
-			Spans: &capacity.Spans{
-				Ended:  uint64(requests),
-				Groups: []runtimeinfo.SpanGroup{{Name: "GET /", Ended: uint64(requests)}},
-			},
-		}, 2)
+		c = e.Observe(snapshotOf(now, map[string]float64{
+			"gmpulse.host.age":      0, // there was a host pass
+			"process.cpu.time.user": cpu, "process.cpu.time.system": 0,
+			"gmpulse.root_spans.ended": requests,
+		}, []runtimeinfo.SpanGroup{{Name: "GET /", Ended: uint64(requests)}}), 2)
 	}
 	fmt.Printf("%s: %.1f ms of CPU per request, %.2f CPUs beside\n", c.State, c.CPUPerRequest*1000, c.Background)
 	fmt.Printf("saturation %.2f, limit %.0f requests/s, headroom %.0f\n", c.Saturation, c.Limit, c.Headroom)

@@ -4,30 +4,9 @@ package capacity
 
 import (
 	"runtime"
-	"time"
 
-	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
-
-// Input is the input of an [Estimator] at one tick.
-type Input struct {
-	Time time.Time
-	// Host is the newest host pass, nil before the first; HostAge is its age.
-	Host    *host.Sample
-	HostAge time.Duration
-	// Spans are the local root spans, nil without a span source.
-	Spans *Spans
-}
-
-// Spans has the local root spans at one tick. Ended, EndedInner and Untracked are cumulative.
-// Inner spans are part of another request of the same process.
-type Spans struct {
-	Ended, EndedInner, Untracked uint64
-	ActiveInner                  int
-	Groups                       []runtimeinfo.SpanGroup
-}
 
 //nolint:gochecknoglobals // the metrics of this package, which are constant
 var (
@@ -54,7 +33,7 @@ func (*Estimator) Metrics() []*runtimeinfo.Metric {
 
 // Analyze observes the snapshot and adds the newest estimate to it.
 func (e *Estimator) Analyze(d *runtimeinfo.Draft) {
-	c := e.Observe(e.inputOf(d.Snapshot()), runtime.GOMAXPROCS(0))
+	c := e.Observe(d.Snapshot(), runtime.GOMAXPROCS(0))
 	if c == nil {
 		return
 	}
@@ -71,31 +50,4 @@ func (e *Estimator) Analyze(d *runtimeinfo.Draft) {
 		}
 		d.Add(state, v, string(s))
 	}
-}
-
-// inputOf returns the input of a snapshot. It has a new host sample if there was a host pass since
-// the previous call.
-func (e *Estimator) inputOf(s *runtimeinfo.Snapshot) *Input {
-	in := &e.input
-	in.Time, in.Spans = s.Time, nil
-	if age, ok := s.Number("gmpulse.host.age"); ok {
-		in.HostAge = time.Duration(age * float64(time.Second))
-		pass := s.Time.Add(-in.HostAge)
-		if diff := pass.Sub(e.pass); diff > time.Millisecond || diff < -time.Millisecond { // smaller differences are rounding errors of the age
-			e.pass, in.Host = pass, host.NewSample()
-			for f, key := range e.hostKeys {
-				if v, ok := s.Number(key); ok {
-					in.Host.Set(hostfield.Field(f), v)
-				}
-			}
-		}
-	}
-	ended, ok := s.Number("gmpulse.root_spans.ended")
-	if !ok {
-		return in
-	}
-	untracked, _ := s.Number("gmpulse.root_spans.untracked")
-	in.Spans = &Spans{Ended: uint64(ended), Untracked: uint64(untracked), Groups: s.SpanGroups}
-	in.Spans.ActiveInner, in.Spans.EndedInner = e.inner()
-	return in
 }

@@ -3,13 +3,13 @@
 package capacity_test
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/capacity"
-	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -44,7 +44,7 @@ type service struct {
 	now       time.Time
 	second    int
 	passed    time.Time
-	sample    *host.Sample
+	host      map[string]float64 // of the last pass
 	cpu, lag  float64
 	used      float64 // CPU of the last second
 	slept     float64
@@ -144,33 +144,62 @@ func (s *service) step(offered float64) {
 // tick returns the tick that the engine would make.
 func (s *service) tick(active float64) *capacity.Estimate {
 	if s.now.Sub(s.passed) >= s.pass {
-		s.passed, s.sample = s.now, host.NewSample()
 		cpu := s.cpu - s.early.Seconds()*s.used
-		s.sample.Set(hostfield.ProcessCPUUser, cpu*0.9)
-		s.sample.Set(hostfield.ProcessCPUSystem, cpu*0.1)
-		s.sample.Set(hostfield.ProcessContextSwitchesVoluntary, s.slept)
-		s.sample.Set(hostfield.ProcessRunQueueWait, s.lag)
-		s.sample.Set(hostfield.SystemCPUIdle, s.idle+s.early.Seconds()*s.used)
-		s.sample.Set(hostfield.SystemCPUUser, s.busy-s.early.Seconds()*s.used)
-		s.sample.Set(hostfield.CPUUsable, float64(s.procs))
+		s.passed, s.host = s.now, map[string]float64{
+			"process.cpu.time.user": cpu * 0.9, "process.cpu.time.system": cpu * 0.1,
+			"process.context_switches.voluntary": s.slept, "gmpulse.process.runqueue_wait.time": s.lag,
+			"system.cpu.time.idle": s.idle + s.early.Seconds()*s.used, "system.cpu.time.user": s.busy - s.early.Seconds()*s.used,
+			"gmpulse.cpu.usable": float64(s.procs),
+		}
 		if s.quota > 0 {
-			s.sample.Set(hostfield.CPUUsable, min(s.quota, float64(s.procs)))
+			s.host["gmpulse.cpu.usable"] = min(s.quota, float64(s.procs))
 		}
 	}
-	spans := &capacity.Spans{Untracked: uint64(s.lost)}
+	values := map[string]float64{
+		"gmpulse.host.age":             (s.now.Sub(s.passed) + s.early).Seconds(),
+		"gmpulse.root_spans.untracked": math.Floor(s.lost),
+	}
+	maps.Copy(values, s.host)
+	var groups []runtimeinfo.SpanGroup
 	for i, r := range s.requests {
 		g := runtimeinfo.SpanGroup{Name: r.name, Ended: uint64(s.ended[i]), Active: int(active * s.mix[i])}
 		if i == len(s.requests)-1 {
 			g.Active += s.streams
 			g.Ages[runtimeinfo.SpanAges-1] = s.streams
 		}
-		spans.Ended += g.Ended
-		spans.Groups = append(spans.Groups, g)
+		values["gmpulse.root_spans.ended"] += float64(g.Ended)
+		groups = append(groups, g)
 	}
-	return s.estimator.Observe(&capacity.Input{
-		Time: s.now, Host: s.sample, Spans: spans,
-		HostAge: s.now.Sub(s.passed) + s.early,
-	}, s.procs)
+	return s.estimator.Observe(snapshotOf(s.now, values, groups), s.procs)
+}
+
+// readMetrics returns what the estimator reads, once: each test makes thousands of snapshots.
+var readMetrics = sync.OnceValues(func() (*runtimeinfo.Catalogue, error) {
+	var all []*runtimeinfo.Metric
+	for _, key := range []string{
+		"gmpulse.host.age", "gmpulse.root_spans.ended", "gmpulse.root_spans.untracked", "process.cpu.time.user", "process.cpu.time.system",
+		"process.context_switches.voluntary", "gmpulse.process.runqueue_wait.time", "system.cpu.time.idle", "system.cpu.time.user", "gmpulse.cpu.usable",
+	} {
+		all = append(all, &runtimeinfo.Metric{Name: key})
+	}
+	return runtimeinfo.NewCatalogue(all...)
+})
+
+// snapshotOf returns a snapshot with values by key.
+func snapshotOf(at time.Time, values map[string]float64, groups []runtimeinfo.SpanGroup) *runtimeinfo.Snapshot {
+	c, err := readMetrics()
+	if err != nil {
+		panic(err)
+	}
+	b := runtimeinfo.NewBuilder(c, runtimeinfo.Snapshot{Time: at, SpanGroups: groups})
+	d := b.Draft()
+	for _, m := range c.Metrics() {
+		if v, ok := values[m.Name]; ok {
+			d.Add(m, v)
+		}
+	}
+	b.Merge(d)
+	return b.Snapshot()
 }
 
 // ramp rises from one share of the limit to another.

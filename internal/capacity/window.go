@@ -5,8 +5,6 @@ package capacity
 import (
 	"time"
 
-	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -44,30 +42,37 @@ type mark struct {
 
 // meter turns ticks into windows.
 type meter struct {
-	from      mark // the beginning of the current window; zero before the first pass
-	host      *host.Sample
-	last      time.Time // the previous tick
+	inner     func() (active int, ended uint64) // see New
+	from      mark                              // the beginning of the current window; zero before the first pass
+	pass      time.Time                         // the last host pass
+	last      time.Time                         // the previous tick
 	lastEnded float64
 	active    float64 // sum over the ticks of the window
 	ticks     float64
 }
 
+// keyEnded is the counter of requests, which is absent without a span source.
+const keyEnded = "gmpulse.root_spans.ended"
+
 // tick adds one tick. It returns a window if the tick closes one.
-func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
-	ended := float64(t.Spans.Ended - t.Spans.EndedInner) // spans inside others are not requests
-	active := -t.Spans.ActiveInner
-	for i := range t.Spans.Groups {
-		active += inFlight(&t.Spans.Groups[i])
+func (m *meter) tick(s *runtimeinfo.Snapshot, procs int) (w window, ok bool) {
+	activeInner, endedInner := m.inner()
+	ended := sum(s, keyEnded) - float64(endedInner) // spans inside others are not requests
+	active := -activeInner
+	for i := range s.SpanGroups {
+		active += inFlight(&s.SpanGroups[i])
 	}
 	m.active += float64(max(0, active))
 	m.ticks++
-	defer func() { m.last, m.lastEnded = t.Time, ended }()
+	defer func() { m.last, m.lastEnded = s.Time, ended }()
 
-	if t.Host == nil || t.Host == m.host {
+	age, passed := s.Number("gmpulse.host.age")
+	pass := s.Time.Add(-time.Duration(max(0, age) * float64(time.Second)))
+	if !passed || pass.Sub(m.pass).Abs() <= time.Millisecond { // smaller differences are rounding errors of the age
 		return w, false
 	}
-	m.host = t.Host
-	to, known := m.mark(t, ended)
+	m.pass = pass
+	to, known := m.mark(s, ended)
 	if !known {
 		m.from = mark{}
 		return w, false
@@ -79,7 +84,7 @@ func (m *meter) tick(t *Input, procs int) (w window, ok bool) {
 	if !m.from.at.IsZero() && m.from.before(&to) {
 		w, ok = m.close(&to, span.Seconds()), true
 		w.usable = float64(procs)
-		if cpus, known := t.Host.Get(hostfield.CPUUsable); known {
+		if cpus, known := s.Number("gmpulse.cpu.usable"); known {
 			w.usable = min(w.usable, cpus)
 		}
 	}
@@ -100,44 +105,41 @@ func inFlight(g *runtimeinfo.SpanGroup) int {
 
 // mark reads the counters at a new host pass. The spans are interpolated between the ticks before
 // and after it.
-func (m *meter) mark(t *Input, ended float64) (k mark, known bool) {
-	user, userKnown := t.Host.Get(hostfield.ProcessCPUUser)
-	system, systemKnown := t.Host.Get(hostfield.ProcessCPUSystem)
+func (m *meter) mark(s *runtimeinfo.Snapshot, ended float64) (k mark, known bool) {
+	_, userKnown := s.Number("process.cpu.time.user")
+	_, systemKnown := s.Number("process.cpu.time.system")
 	k = mark{
-		at:        t.Time.Add(-max(0, t.HostAge)),
+		at:        m.pass,
 		ended:     ended,
-		untracked: float64(t.Spans.Untracked),
-		cpu:       user + system,
+		untracked: sum(s, "gmpulse.root_spans.untracked"),
+		cpu:       sum(s, "process.cpu.time.user", "process.cpu.time.system"),
+		wait:      sum(s, "gmpulse.process.runqueue_wait.time"),
+		sleeps:    sum(s, "process.context_switches.voluntary"),
 		idle:      -1,
 		busy:      -1,
 	}
-	add(t.Host, &k.wait, hostfield.ProcessRunQueueWait)
-	add(t.Host, &k.sleeps, hostfield.ProcessContextSwitchesVoluntary)
-	if idle, known := t.Host.Get(hostfield.SystemCPUIdle); known {
-		k.idle, k.busy = idle, 0
-		add(t.Host, &k.idle, hostfield.SystemCPUIOWait)
-		add(t.Host, &k.busy, hostfield.SystemCPUUser)
-		add(t.Host, &k.busy, hostfield.SystemCPUNice)
-		add(t.Host, &k.busy, hostfield.SystemCPUSystem)
-		add(t.Host, &k.busy, hostfield.SystemCPUInterrupt)
-		add(t.Host, &k.busy, hostfield.SystemCPUSteal)
+	if _, known := s.Number("system.cpu.time.idle"); known {
+		k.idle = sum(s, "system.cpu.time.idle", "system.cpu.time.iowait")
+		k.busy = sum(s, "system.cpu.time.user", "system.cpu.time.nice", "system.cpu.time.system", "system.cpu.time.interrupt", "system.cpu.time.steal")
 	}
-	if between := t.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
+	if between := s.Time.Sub(m.last); !m.last.IsZero() && between > 0 {
 		share := max(0, float64(k.at.Sub(m.last))/float64(between))
 		k.ended = m.lastEnded + share*(ended-m.lastEnded)
 	}
-	for i := range t.Spans.Groups {
-		g := &t.Spans.Groups[i]
+	for i := range s.SpanGroups {
+		g := &s.SpanGroups[i]
 		k.kinds[kind(g.Name)] += g.Ended
 	}
 	return k, userKnown && systemKnown
 }
 
-// add adds a value that is present.
-func add(s *host.Sample, to *float64, f hostfield.Field) {
-	if v, ok := s.Get(f); ok {
-		*to += v
+// sum returns the sum of the values that s has.
+func sum(s *runtimeinfo.Snapshot, keys ...string) (total float64) {
+	for _, key := range keys {
+		v, _ := s.Number(key) // 0 if it is absent
+		total += v
 	}
+	return total
 }
 
 // before reports whether a window can begin at k and end at to: time has passed and no counter

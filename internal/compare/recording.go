@@ -63,6 +63,8 @@ func Open(path string) (*Recording, error) {
 		return nil, err
 	case info.IsDir():
 		err = r.readBundle(os.DirFS(path))
+	case strings.EqualFold(filepath.Ext(path), ".zip"):
+		err = r.readZip(path)
 	default:
 		err = r.readFile(path)
 	}
@@ -81,18 +83,16 @@ func (r *Recording) readFile(path string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if strings.EqualFold(filepath.Ext(path), ".zip") {
-		info, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		z, err := zip.NewReader(f, info.Size())
-		if err != nil {
-			return err
-		}
-		return r.readBundle(z)
-	}
 	return r.read(f)
+}
+
+func (r *Recording) readZip(path string) error {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = z.Close() }() // it was only read
+	return r.readBundle(z)
 }
 
 // readBundle reads the samples of every bundle below a directory. Bundles that overlap have the same

@@ -4,6 +4,7 @@ package baseline
 
 import (
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,15 +16,10 @@ const rootsKnownAfter = time.Hour
 
 // warnUnknownCeilings logs the names in Config.Ceilings that no signal can have.
 func (w *Watch) warnUnknownCeilings() {
-	var unknown []string
-	for name := range w.config.Ceilings {
+	for _, name := range slices.Sorted(maps.Keys(w.config.Ceilings)) {
 		if _, ok := rootOf(name); !ok && !slices.ContainsFunc(w.trackers, func(t *tracker) bool { return t.name == name }) {
-			unknown = append(unknown, name)
+			w.config.Logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists the signals", slog.String("signal", name))
 		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		w.config.Logger.Warn("gmpulse: a ceiling has no effect, because no signal has this name; docs/baselines.md lists the signals", slog.String("signal", name))
 	}
 }
 
@@ -38,18 +34,16 @@ func rootOf(signal string) (root string, ok bool) {
 	return "", false
 }
 
-// unusedCeilings returns, once, the names in Config.Ceilings whose root spans are not
+// warnUnusedCeilings logs, once, the names in Config.Ceilings whose root spans are not
 // watched. It waits until no more root spans are watched, or for an hour.
-func (w *Watch) unusedCeilings() (unused []string) {
+func (w *Watch) warnUnusedCeilings() {
 	if w.ceilingsChecked || len(w.roots) < maxRoots && w.input.now.Sub(w.began) < rootsKnownAfter {
-		return nil
+		return
 	}
 	w.ceilingsChecked = true
-	for name := range w.config.Ceilings {
+	for _, name := range slices.Sorted(maps.Keys(w.config.Ceilings)) {
 		if root, ok := rootOf(name); ok && w.roots[root] == nil {
-			unused = append(unused, name)
+			w.config.Logger.Warn("gmpulse: a ceiling has no effect so far, because no watched root span has this name", slog.String("signal", name))
 		}
 	}
-	slices.Sort(unused)
-	return unused
 }

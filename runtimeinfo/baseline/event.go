@@ -32,7 +32,7 @@ func (i *incident) openedEvent(w *Watch) runtimeinfo.Event {
 	if grown := w.groups.largest(); len(grown) > 0 {
 		var texts []string
 		for _, g := range grown {
-			texts = append(texts, fmt.Sprintf("%d more in %s at %s (%d)", g.by, g.Wait, g.Site, g.Goroutines))
+			texts = append(texts, fmt.Sprintf("%d more in %s at %s (%d)", g.by, g.wait, g.site, g.size))
 		}
 		e.Attrs = append(e.Attrs, slog.String("grown", strings.Join(texts, ", ")))
 		e.Message += "; grown: " + texts[0]
@@ -63,38 +63,31 @@ func (t *tracker) severity() slog.Level {
 	}
 }
 
+// info returns an event that needs no attention.
+func info(now time.Time, name, message string, attrs ...slog.Attr) runtimeinfo.Event {
+	return runtimeinfo.Event{Time: now, Name: name, Severity: slog.LevelInfo, Message: message, Attrs: attrs}
+}
+
 func (i *incident) closedEvent(now time.Time) runtimeinfo.Event {
 	var names []string
 	for _, t := range i.parts {
 		names = append(names, t.name)
 	}
 	lasted := now.Sub(i.began)
-	return runtimeinfo.Event{
-		Time: now, Name: "baseline.anomaly.closed", Severity: slog.LevelInfo,
-		Message: fmt.Sprintf("%s: over after %v", i.leading.name, lasted.Round(time.Second)),
-		Attrs: []slog.Attr{
-			slog.String("signal", i.leading.name),
-			slog.String("parts", strings.Join(names, ", ")),
-			slog.Time("since", i.began),
-			slog.Duration("lasted", lasted),
-		},
-	}
+	return info(now, "baseline.anomaly.closed", fmt.Sprintf("%s: over after %v", i.leading.name, lasted.Round(time.Second)),
+		slog.String("signal", i.leading.name), slog.String("parts", strings.Join(names, ", ")),
+		slog.Time("since", i.began), slog.Duration("lasted", lasted))
 }
 
 func (t *tracker) normalEvent(now time.Time) runtimeinfo.Event {
-	return runtimeinfo.Event{
-		Time: now, Name: "baseline.new_normal", Severity: slog.LevelInfo,
-		Message: fmt.Sprintf("%s: %s for %v is the new normal", t.name, units.Format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second)),
-		Attrs:   []slog.Attr{slog.String("signal", t.name), slog.Float64("value", t.value), slog.Time("since", t.alarmBegan)},
-	}
+	message := fmt.Sprintf("%s: %s for %v is the new normal", t.name, units.Format(t.value, t.unit), now.Sub(t.alarmBegan).Round(time.Second))
+	return info(now, "baseline.new_normal", message,
+		slog.String("signal", t.name), slog.Float64("value", t.value), slog.Time("since", t.alarmBegan))
 }
 
 func (t *tracker) rescaledEvent(now time.Time) runtimeinfo.Event {
-	return runtimeinfo.Event{
-		Time: now, Name: "baseline.unit_changed", Severity: slog.LevelInfo,
-		Message: t.name + ": the values have changed by the ratio of two units; the baseline is converted",
-		Attrs:   []slog.Attr{slog.String("signal", t.name), slog.Float64("value", t.value)},
-	}
+	return info(now, "baseline.unit_changed", t.name+": the values have changed by the ratio of two units; the baseline is converted",
+		slog.String("signal", t.name), slog.Float64("value", t.value))
 }
 
 // event returns an event about a signal, with its numbers as attributes.

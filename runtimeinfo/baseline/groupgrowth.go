@@ -3,6 +3,7 @@
 package baseline
 
 import (
+	"cmp"
 	"sort"
 	"time"
 
@@ -11,14 +12,20 @@ import (
 
 // groupGrowth remembers the largest goroutine groups of one to two minutes ago.
 type groupGrowth struct {
-	before, recent, now []goroutineGroup
+	before, recent, now map[goroutineGroup]int // numbers of goroutines
 	rotated             time.Time
 }
 
+// goroutineGroup is one of the largest groups of goroutines in a snapshot.
+type goroutineGroup struct{ wait, site, entry string }
+
 func (g *groupGrowth) update(s *runtimeinfo.Snapshot) {
-	var now []goroutineGroup
+	var now map[goroutineGroup]int
 	for p := range s.Series("gmpulse.goroutine_group.goroutines") {
-		now = append(now, goroutineGroup{p.Labels[0], p.Labels[1], p.Labels[2], p.Labels[3], int(p.Number)})
+		if now == nil {
+			now = map[goroutineGroup]int{}
+		}
+		now[goroutineGroup{p.Labels[0], p.Labels[1], p.Labels[2]}] = int(p.Number)
 	}
 	if now == nil {
 		return
@@ -29,16 +36,10 @@ func (g *groupGrowth) update(s *runtimeinfo.Snapshot) {
 	}
 }
 
-// goroutineGroup is one of the largest groups of goroutines in a snapshot.
-type goroutineGroup struct {
-	Wait, Site, Entry, Verdict string
-	Goroutines                 int
-}
-
-// grownGroup is a goroutine group and by how many goroutines it has grown.
+// grownGroup is a goroutine group, its size, and by how many goroutines it has grown.
 type grownGroup struct {
 	goroutineGroup
-	by int
+	size, by int
 }
 
 // largest returns the three groups that have grown most.
@@ -47,17 +48,14 @@ func (g *groupGrowth) largest() (found []grownGroup) {
 	if old == nil {
 		old = g.recent
 	}
-	for _, n := range g.now {
-		by := n.Goroutines
-		for _, o := range old {
-			if o.Wait == n.Wait && o.Site == n.Site && o.Entry == n.Entry {
-				by -= o.Goroutines
-			}
-		}
-		if by >= max(5, n.Goroutines/10) {
-			found = append(found, grownGroup{n, by})
+	for group, n := range g.now {
+		if by := n - old[group]; by >= max(5, n/10) {
+			found = append(found, grownGroup{group, n, by})
 		}
 	}
-	sort.SliceStable(found, func(i, j int) bool { return found[i].by > found[j].by })
+	sort.Slice(found, func(i, j int) bool {
+		a, b := &found[i], &found[j]
+		return cmp.Or(cmp.Compare(b.by, a.by), cmp.Compare(b.size, a.size), cmp.Compare(a.site, b.site)) < 0
+	})
 	return found[:min(3, len(found))]
 }

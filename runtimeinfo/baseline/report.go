@@ -41,13 +41,8 @@ func (i *incident) endReport(w *Watch) runtimeinfo.Event {
 	lasted := i.ended.Sub(i.began)
 	x.Phase, x.Size, x.Unit = runtimeinfo.IncidentClosed, i.about.value, i.about.band(&w.input).Unit
 	x.Evidence = fmt.Sprintf("over after %v, and as expected for %v", lasted.Round(time.Second), now.Sub(i.ended).Round(time.Second))
-	return runtimeinfo.Event{
-		Time: now, Name: "baseline.incident.closed", Severity: slog.LevelInfo, Incident: &x,
-		Message: i.about.name + ": " + x.Evidence,
-		Attrs: []slog.Attr{
-			slog.String("signal", i.about.name),
-			slog.Time("since", i.began),
-			slog.Duration("lasted", lasted),
-		},
-	}
+	e := info(now, "baseline.incident.closed", i.about.name+": "+x.Evidence,
+		slog.String("signal", i.about.name), slog.Time("since", i.began), slog.Duration("lasted", lasted))
+	e.Incident = &x
+	return e
 }

@@ -3,7 +3,6 @@
 package baseline
 
 import (
-	"log/slog"
 	"math"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ type Watch struct {
 	stored          map[string]*stored // contents of the state file
 	reading         *stateRead         // a read that is not done yet; only New and Run use it
 	began           time.Time          // of the first snapshot
-	ceilingsChecked bool               // unusedCeilings has returned the names
+	ceilingsChecked bool               // by warnUnusedCeilings
 	unread          bool               // the disk failed during the read; only New and Run use it
 }
 
@@ -105,15 +104,7 @@ func (w *Watch) addTracker(r row) *tracker {
 // all have returned, "baseline.new_normal" when a signal has kept its level for 15 minutes. An anomaly
 // that is a warning opens an incident. "baseline.incident.closed" closes it when all signals have been
 // as expected for two minutes.
-func (w *Watch) Judge(s *runtimeinfo.Snapshot) ([]runtimeinfo.Band, []runtimeinfo.Event) {
-	bands, events, unused := w.judge(s)
-	for _, name := range unused { // without the lock, because a log handler may be slow
-		w.config.Logger.Warn("gmpulse: a ceiling has no effect so far, because no watched root span has this name", slog.String("signal", name))
-	}
-	return bands, events
-}
-
-func (w *Watch) judge(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, events []runtimeinfo.Event, unusedCeilings []string) {
+func (w *Watch) Judge(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, events []runtimeinfo.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	passed := w.input.next(s)
@@ -136,7 +127,8 @@ func (w *Watch) judge(s *runtimeinfo.Snapshot) (bands []runtimeinfo.Band, events
 			bands = append(bands, t.band(&w.input))
 		}
 	}
-	return bands, events, w.unusedCeilings()
+	w.warnUnusedCeilings()
+	return bands, events
 }
 
 func (w *Watch) observe(t *tracker, load load) {

@@ -55,13 +55,7 @@ func (p *Profiler) Suspend(ctx context.Context) (resume func()) {
 	p.mu.Unlock()
 	if running != nil {
 		running.interrupt()
-		timeout := time.NewTimer(p.config.For + stopTime)
-		defer timeout.Stop()
-		select {
-		case <-running.done:
-		case <-timeout.C:
-		case <-ctx.Done():
-		}
+		_ = profiles.Wait(ctx, running.done, p.config.For+stopTime) // the caller knows whether ctx is done
 	}
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
@@ -91,7 +85,7 @@ func (p *Profiler) takeCPU(ctx context.Context) {
 	case ctx.Err() != nil: // the agent stops
 		return
 	case err != nil:
-		p.backoff.busy(int(MaxEvery / p.config.Every))
+		p.backoff.busy(int(maxEvery / p.config.Every))
 		p.missed(missedBusy, err)
 		return
 	}
@@ -150,13 +144,7 @@ func (p *Profiler) profileFor(ctx context.Context, x *cpuProfile) error {
 	}
 	x.start = time.Now()
 	before := cputime.Process()
-	timer := time.NewTimer(p.config.For)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-x.early:
-	case <-ctx.Done():
-	}
+	_ = profiles.Wait(ctx, x.early, p.config.For) // takeCPU asks whether ctx is done
 	x.end, x.duration = cputime.Process(), time.Since(x.start)
 	x.process = x.end - before
 	if x.out.complete() { // other code has ended our profile, and may have begun its own
@@ -197,7 +185,7 @@ func (p *Profiler) missed(why missReason, err error) {
 	p.cpuFails = p.cpuFails || report
 	p.mu.Unlock()
 	if report {
-		p.config.Logger.Info("gmpulse: CPU profiles of the duty cycle are missed", slog.String("reason", why.String()), slog.Any("error", err))
+		p.config.Logger.Info("gmpulse: CPU profiles of the duty cycle are missed", slog.String("reason", string(why)), slog.Any("error", err))
 	}
 }
 

@@ -216,7 +216,7 @@ func TestSuspend(t *testing.T) {
 // With the profiler of the runtime: requests that suspend the duty cycle always get it, and the CPU
 // time of a busy goroutine belongs to its root span.
 func TestDutyCycleOfThisProcess(t *testing.T) {
-	p := newProfiler(t, profiler.Config{For: profiler.MinFor, Every: 2 * profiler.MinFor, RootLabel: "root"})
+	p := newProfiler(t, profiler.Config{For: 100 * time.Millisecond, Every: 200 * time.Millisecond, RootLabel: "root"})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -18,7 +18,7 @@ const (
 	directoryPrefix = "profiles-"
 	fileSuffix      = ".pb.gz"
 	// abandonedAfter is the age of the last profile in a directory whose process has died.
-	abandonedAfter = 2 * MaxEvery
+	abandonedAfter = 2 * maxEvery
 )
 
 // directory has the files of the profiles of this process. Other processes have other directories

@@ -32,9 +32,7 @@ func (p *Profiler) Missed() map[string]int {
 	defer p.mu.Unlock()
 	all := map[string]int{}
 	for r, n := range p.stats.missed {
-		if n > 0 {
-			all[missReason(r).String()] = int(n)
-		}
+		all[string(r)] = int(n)
 	}
 	return all
 }
@@ -93,7 +91,7 @@ func (p *Profiler) Taken() map[string]int {
 	defer p.mu.Unlock()
 	all := map[string]int{}
 	for k, n := range p.stats.taken {
-		all[Kind(k).String()] = int(n)
+		all[string(k)] = int(n)
 	}
 	return all
 }

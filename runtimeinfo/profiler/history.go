@@ -11,24 +11,17 @@ import (
 	"time"
 )
 
-// Kind is a kind of profile.
-type Kind uint8
+// Kind is a kind of profile: "cpu", or the name that runtime/pprof uses.
+type Kind string
 
 // The kinds.
 const (
-	CPU Kind = iota
-	Heap
-	Goroutine
-	numKinds
+	CPU       Kind = "cpu"
+	Heap      Kind = "heap"
+	Goroutine Kind = "goroutine"
 )
 
-// String returns the name that runtime/pprof uses, or "cpu".
-func (k Kind) String() string {
-	if k >= numKinds {
-		return "unknown"
-	}
-	return [...]string{"cpu", "heap", "goroutine"}[k]
-}
+func kinds() []Kind { return []Kind{CPU, Heap, Goroutine} }
 
 // Profile is a stored profile.
 type Profile struct {
@@ -59,7 +52,7 @@ type history struct {
 	files    *directory // nil: in memory
 
 	mu     sync.Mutex
-	byKind [numKinds][]*Profile // oldest first
+	byKind map[Kind][]*Profile // oldest first
 	bytes  int64
 }
 
@@ -93,7 +86,7 @@ func (h *history) shrink(now time.Time) (removed []*Profile) {
 		h.bytes -= int64(x.Bytes)
 		h.byKind[k] = slices.Delete(h.byKind[k], i, i+1)
 	}
-	for k := range numKinds {
+	for _, k := range kinds() {
 		most := maxOther
 		if k == CPU {
 			most = maxCPU
@@ -115,7 +108,7 @@ func (h *history) shrink(now time.Time) (removed []*Profile) {
 // largest returns the kind whose profiles have the most bytes. mu is held.
 func (h *history) largest() (kind Kind) {
 	most := -1
-	for k := range numKinds {
+	for _, k := range kinds() {
 		sum := 0
 		for _, x := range h.byKind[k] {
 			sum += x.Bytes
@@ -179,7 +172,7 @@ func (h *history) removeFiles() {
 // Profiles returns the stored profiles of a kind that ended between from and to, oldest first. A zero
 // to means now.
 func (p *Profiler) Profiles(k Kind, from, to time.Time) []Profile {
-	if p == nil || k >= numKinds {
+	if p == nil {
 		return nil
 	}
 	if to.IsZero() {

@@ -4,6 +4,7 @@ package profiler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 	"unique"
@@ -33,25 +34,20 @@ func (*Profiler) Metrics() []*runtimeinfo.Metric {
 }
 
 // missReason is why a profile was not taken.
-type missReason uint8
+type missReason string
 
 const (
-	missedBusy missReason = iota
-	missedSuspended
-	missedMemory
-	missedTooMany
-	missedFailed
-	numMissed
+	missedBusy      missReason = "busy"
+	missedSuspended missReason = "suspended"
+	missedMemory    missReason = "memory"
+	missedTooMany   missReason = "too_many"
+	missedFailed    missReason = "failed"
 )
-
-func (r missReason) String() string {
-	return [...]string{"busy", "suspended", "memory", "too_many", "failed"}[r]
-}
 
 // stats has cumulative numbers.
 type stats struct {
-	taken  [numKinds]uint64
-	missed [numMissed]uint64
+	taken  map[Kind]uint64
+	missed map[missReason]uint64
 	cost   time.Duration
 }
 
@@ -65,11 +61,11 @@ func (p *Profiler) Analyze(d *runtimeinfo.Draft) {
 		default: // the profiles of an earlier incident are not taken yet
 		}
 	}
-	for k, n := range p.stats.taken {
-		d.Add(takenMetric, float64(n), Kind(k).String())
+	for _, k := range kinds() {
+		d.Add(takenMetric, float64(p.stats.taken[k]), string(k))
 	}
-	for r, n := range p.stats.missed {
-		d.Add(missMetric, float64(n), missReason(r).String())
+	for _, r := range []missReason{missedBusy, missedSuspended, missedMemory, missedTooMany, missedFailed} {
+		d.Add(missMetric, float64(p.stats.missed[r]), string(r))
 	}
 	d.Add(storedBytes, float64(p.history.size()))
 	d.Add(costMetric, p.stats.cost.Seconds())
@@ -82,12 +78,8 @@ func (p *Profiler) Analyze(d *runtimeinfo.Draft) {
 // report adds the CPU times.
 func (u *usage) report(d *runtimeinfo.Draft) {
 	c := &u.counters
-	names := make([]unique.Handle[string], 0, len(c.roots))
-	for name := range c.roots {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y unique.Handle[string]) int { return cmp.Compare(x.Value(), y.Value()) })
-	for _, name := range names {
+	byName := func(x, y unique.Handle[string]) int { return cmp.Compare(x.Value(), y.Value()) }
+	for _, name := range slices.SortedFunc(maps.Keys(c.roots), byName) {
 		d.Add(spanCPUTime, c.roots[name].seconds, name.Value())
 	}
 	if c.other > 0 {

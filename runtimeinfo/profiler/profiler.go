@@ -39,16 +39,15 @@ import (
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/headroom"
+	"github.com/gmpulse/gmpulse/internal/profiles"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 const (
-	// MinFor is the minimum of [Config.For].
-	MinFor = 100 * time.Millisecond
-	// MaxFor is the maximum of [Config.For].
-	MaxFor = 10 * time.Second
-	// MaxEvery bounds [Config.Every].
-	MaxEvery = time.Hour
+	// minFor and maxFor bound Config.For, maxEvery bounds Config.Every.
+	minFor   = 100 * time.Millisecond
+	maxFor   = 10 * time.Second
+	maxEvery = time.Hour
 
 	defaultFor      = time.Second
 	defaultEvery    = 30 * time.Second
@@ -96,11 +95,11 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
 	c.Logger = guard.Logger(cmp.Or(c.Logger, slog.Default()))
 	var errs []error
-	if c.For < MinFor || c.For > MaxFor {
-		errs = append(errs, fmt.Errorf("profiler: Config.For is %v: set it between %v and %v, or to 0 for %v", c.For, MinFor, MaxFor, defaultFor))
+	if c.For < minFor || c.For > maxFor {
+		errs = append(errs, fmt.Errorf("profiler: Config.For is %v: set it between %v and %v, or to 0 for %v", c.For, minFor, maxFor, defaultFor))
 	}
-	if c.Every < 2*c.For || c.Every > MaxEvery {
-		errs = append(errs, fmt.Errorf("profiler: Config.Every is %v: set it between twice For, which is %v, and %v, or to 0 for %v", c.Every, c.For, MaxEvery, defaultEvery))
+	if c.Every < 2*c.For || c.Every > maxEvery {
+		errs = append(errs, fmt.Errorf("profiler: Config.Every is %v: set it between twice For, which is %v, and %v, or to 0 for %v", c.Every, c.For, maxEvery, defaultEvery))
 	}
 	if c.MaxBytes < 0 {
 		errs = append(errs, fmt.Errorf("profiler: Config.MaxBytes is %d: set it above zero, or to 0 for 32 MiB", c.MaxBytes))
@@ -143,7 +142,8 @@ func New(c Config) (*Profiler, error) {
 	}
 	p := &Profiler{
 		config: c, fits: headroom.Check, startCPU: pprof.StartCPUProfile, stopCPU: pprof.StopCPUProfile,
-		history: history{maxBytes: c.MaxBytes}, opened: make(chan struct{}, 1),
+		history: history{maxBytes: c.MaxBytes, byKind: map[Kind][]*Profile{}}, opened: make(chan struct{}, 1),
+		stats: stats{taken: map[Kind]uint64{}, missed: map[missReason]uint64{}},
 	}
 	if c.Dir != "" {
 		p.history.files = newDirectory(c.Dir)
@@ -177,24 +177,12 @@ func (p *Profiler) cycle(ctx context.Context) {
 			begin = time.Now()
 		}
 		phase := rand.N(p.config.Every - p.config.For)
-		if !sleep(ctx, time.Until(begin.Add(phase))) {
+		if profiles.Wait(ctx, nil, time.Until(begin.Add(phase))) != nil {
 			return
 		}
 		p.takeCPU(ctx)
-		if !sleep(ctx, time.Until(begin.Add(p.config.Every))) {
+		if profiles.Wait(ctx, nil, time.Until(begin.Add(p.config.Every))) != nil {
 			return
 		}
-	}
-}
-
-// sleep waits for d. It reports false if ctx is done.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

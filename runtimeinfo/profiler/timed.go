@@ -39,15 +39,8 @@ func (p *Profiler) repeat(ctx context.Context) {
 	for {
 		began := time.Now()
 		cost := p.takeRuntime(ctx, Heap) + p.takeRuntime(ctx, Goroutine)
-		wait := time.NewTimer(max(interval, time.Duration(float64(cost)/maxShare)))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-		case <-p.opened:
-			sleep(ctx, time.Until(began.Add(minInterval)))
-		}
-		wait.Stop()
-		if ctx.Err() != nil {
+		wait := max(interval, time.Duration(float64(cost)/maxShare))
+		if profiles.Wait(ctx, p.opened, wait) != nil || profiles.Wait(ctx, nil, time.Until(began.Add(minInterval))) != nil {
 			return
 		}
 		interval = min(2*interval, regularInterval)
@@ -78,7 +71,7 @@ func (p *Profiler) takeRuntime(ctx context.Context, k Kind) (cost time.Duration)
 		p.spend(cost)
 	}()
 	var b bytes.Buffer
-	if err := profiles.Write(&b, k.String(), false); err != nil {
+	if err := profiles.Write(&b, string(k), false); err != nil {
 		p.count(missedFailed)
 		if errors.Is(err, profiles.ErrProfiler) { // another attempt may be fatal
 			p.broken = true
@@ -122,7 +115,7 @@ func (p *Profiler) pass(x *Profile, data []byte) {
 		return
 	}
 	err := guard.Do(func() error {
-		p.config.Sink(x.Kind.String(), x.From, x.To, data)
+		p.config.Sink(string(x.Kind), x.From, x.To, data)
 		return nil
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ package profiler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -28,28 +29,32 @@ import (
 type Usage struct {
 	// From and To are the time that the profiles stand for: from the end of the profile before
 	// the first to the end of the last.
-	From, To time.Time
+	From, To time.Time `json:"-"`
 	// Profiles is the number of profiles, Missed the number of those that could not be taken.
-	Profiles, Missed int
+	Profiles int `json:"profiles"`
+	Missed   int `json:"missed"`
 	// Total is the CPU time of the process, Observed the part within profiles, in seconds.
-	Total, Observed float64
+	Total    float64 `json:"total_seconds"`
+	Observed float64 `json:"observed_seconds"`
 	// Roots has the CPU time by local root span, most first: at most 20, and "other".
-	Roots []RootUsage
+	Roots []RootUsage `json:"roots"`
 	// Unowned is the CPU time, in seconds, of goroutines without a root span. Agent is the part
 	// of gmpulse in it.
-	Unowned, Agent float64
+	Unowned float64 `json:"unowned_seconds"`
+	Agent   float64 `json:"agent_seconds"`
 	// Runtime is the CPU time, in seconds, of the garbage collector, the scheduler and other
 	// work of the runtime that belongs to no goroutine of the application.
-	Runtime float64
+	Runtime float64 `json:"runtime_seconds"`
 }
 
 // RootUsage is the CPU time of the local root spans of one name.
 type RootUsage struct {
-	Root string
+	Root string `json:"root"`
 	// Seconds is the estimated CPU time and Error its standard error.
-	Seconds, Error float64
+	Seconds float64 `json:"seconds"`
+	Error   float64 `json:"error"`
 	// Samples is the number of samples in the profiles.
-	Samples int64
+	Samples int64 `json:"samples"`
 }
 
 const (
@@ -197,11 +202,7 @@ func usageOf(periods []*period) (u Usage) {
 // have the rank after the last.
 func topRoots(samples map[unique.Handle[string]]int64) (rank map[unique.Handle[string]]int, names []string) {
 	delete(samples, unique.Make(otherRoot))
-	top := make([]unique.Handle[string], 0, len(samples))
-	for name := range samples {
-		top = append(top, name)
-	}
-	slices.SortFunc(top, func(x, y unique.Handle[string]) int {
+	top := slices.SortedFunc(maps.Keys(samples), func(x, y unique.Handle[string]) int {
 		return cmp.Or(cmp.Compare(samples[y], samples[x]), cmp.Compare(x.Value(), y.Value()))
 	})
 	rank = map[unique.Handle[string]]int{}

@@ -7,33 +7,34 @@ import (
 	"html"
 	"net/http"
 	"runtime/pprof"
+	"slices"
 	"strings"
 )
 
-// about describes the profiles for a reader.
-func about(name string) string {
-	switch name {
-	case "profile":
-		return "where the CPU time goes; seconds=30"
-	case "goroutine":
-		return "stacks of all goroutines"
-	case "heap":
-		return "live objects by the place that allocated them, as of the last collection"
-	case "allocs":
-		return "allocations since the start, as of the last collection"
-	case "block":
-		return "where goroutines waited; empty unless the program calls runtime.SetBlockProfileRate"
-	case "mutex":
-		return "who held locks that others waited for; empty unless the program calls runtime.SetMutexProfileFraction"
-	case "threadcreate":
-		return "stacks that created threads"
-	case leakProfile:
-		return "goroutines that can never run again; it starts a garbage collection"
-	case "trace":
-		return "execution trace; seconds=1"
-	default:
-		return ""
+// available returns the profiles that the version of Go has, with a description for a reader.
+func available() []struct{ name, about string } {
+	all := []struct{ name, about string }{
+		{"profile", "where the CPU time goes; seconds=30"},
+		{"goroutine", "stacks of all goroutines"},
+		{"heap", "live objects by the place that allocated them, as of the last collection"},
+		{"allocs", "allocations since the start, as of the last collection"},
+		{"block", "where goroutines waited; empty unless the program calls runtime.SetBlockProfileRate"},
+		{"mutex", "who held locks that others waited for; empty unless the program calls runtime.SetMutexProfileFraction"},
+		{"threadcreate", "stacks that created threads"},
+		{leakProfile, "goroutines that can never run again; it starts a garbage collection"},
+		{"trace", "execution trace; seconds=1"},
 	}
+	return slices.DeleteFunc(all, func(p struct{ name, about string }) bool {
+		return p.name == leakProfile && pprof.Lookup(leakProfile) == nil
+	})
+}
+
+// Names returns the names of the profiles that the version of Go has.
+func Names() (names []string) {
+	for _, p := range available() {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 // serveIndex lists the profiles and the commands that read them.
@@ -45,12 +46,12 @@ func serveIndex(w http.ResponseWriter, r *http.Request) {
 	}
 	var b strings.Builder
 	b.WriteString("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>gmpulse: profiles</title>\n<h1>Profiles</h1>\n<ul>\n")
-	for _, name := range Names() {
+	for _, x := range available() {
 		count := ""
-		if p := pprof.Lookup(name); p != nil && name != leakProfile {
+		if p := pprof.Lookup(x.name); p != nil && x.name != leakProfile {
 			count = fmt.Sprintf(" (%d)", p.Count())
 		}
-		fmt.Fprintf(&b, "<li><a href=\"%[1]s\">%[1]s</a>%[2]s: %[3]s\n", name, count, about(name))
+		fmt.Fprintf(&b, "<li><a href=\"%[1]s\">%[1]s</a>%[2]s: %[3]s\n", x.name, count, x.about)
 	}
 	b.WriteString("</ul>\n<h2>Commands</h2>\n<p>Goroutines that run under a root span have its name as the label gmpulse_root. If the agent has a token, write it into the address: http://gmpulse:TOKEN@host.\n<pre>")
 	b.WriteString(html.EscapeString(commands(base)))

@@ -64,15 +64,6 @@ func New(closing <-chan struct{}, suspend func(context.Context) (resume func()))
 	return &Server{closing: closing, suspend: suspend, running: make(chan struct{}, maxRunning), sending: reply.NewBudget(maxSending)}
 }
 
-// Names returns the names of the profiles that the version of Go has.
-func Names() []string {
-	names := []string{"profile", "goroutine", "heap", "allocs", "block", "mutex", "threadcreate"}
-	if pprof.Lookup(leakProfile) != nil {
-		names = append(names, leakProfile)
-	}
-	return append(names, "trace")
-}
-
 const leakProfile = "goroutineleak"
 
 // refusal is an error with the HTTP status to answer.
