@@ -360,3 +360,29 @@ func TestWorkersThatAccumulateAreNoLeak(t *testing.T) {
 		noAlarm(t, first)
 	}
 }
+
+// A subscription is leaked for each request. Its goroutine handles messages until nobody takes them,
+// and then waits to send. The alarm on those that wait names the line that created them.
+func TestMembersThatMoveOnKeepTheirCreationLine(t *testing.T) {
+	p := newProcess(t)
+	creation := []Site{{Function: "main.subscribe", File: "/src/main.go", Line: 31}}
+	works := Key{ChanReceive, Site{Function: "lib.loop", File: "/lib/lib.go", Line: 14}, "lib.loop"}
+	waits := Key{ChanSend, Site{Function: "lib.loop", File: "/lib/lib.go", Line: 18}, "lib.loop"}
+	first, last := p.run(10*time.Minute, func(time.Duration) {
+		p.span("GET /events").end(2, time.Second)
+		p.add(2, fakeGoroutine{key: works, root: "GET /events", creation: creation, every: testSlot, wakeup: WakeupNetwork})
+		for _, g := range p.list {
+			if p.now.Sub(g.born) == 3*time.Minute {
+				g.key, g.every = waits, 0
+			}
+		}
+	})
+	if at, ok := first[Leak]; !ok || at > 8*time.Minute {
+		t.Errorf("verdicts %v, want a leak within eight minutes", first)
+	}
+	for i := range last {
+		if v := &last[i]; v.Kind == Leak && (v.Key != waits || v.Creation != creation[0]) {
+			t.Errorf("created at %s, want %s: %s", v.Creation, creation[0], v)
+		}
+	}
+}

@@ -16,6 +16,10 @@ const (
 	// keptObservations is the number of recordings kept for a group, and keptExits the number
 	// of exits.
 	keptObservations, keptExits = 24, 1024
+	// maxCreations bounds the goroutines whose creation stacks are kept.
+	maxCreations = 4096
+	// maxLines bounds the different lines kept for one group.
+	maxLines = 64
 )
 
 // memberLog tracks the goroutines of the larger groups from recording to recording by id. It
@@ -26,6 +30,9 @@ type memberLog struct {
 	young      time.Duration // exits below this age are not kept
 	late       time.Duration // of an exit that shows that members end after a long wait
 	groups     map[Key]*members
+	// creations are the creation stacks of goroutines that were created during recordings, by id.
+	// A goroutine that waits elsewhere later is then a member of another group.
+	creations map[uint64][]Site
 }
 
 // members are the goroutines of one group.
@@ -42,7 +49,8 @@ type members struct {
 	lines    map[Site]int // creation lines of members that were created during recordings
 	creation []Site       // the newest creation stack
 	newest   Site         // the application's line in it
-	chain    map[Site]int // all application lines of the creation stacks
+	chain    map[Site]int // all application lines of the creation stacks of members that began in this group
+	chained  *Site        // the newest stack in chain
 }
 
 // member is one goroutine.
@@ -111,6 +119,7 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 	l.last = at + r.Duration
 	x := indexRecording(r)
 	byKey := x.byKey()
+	l.keepCreations(x)
 	for key, list := range byKey {
 		if l.groups[key] == nil && len(list) >= minTracked {
 			l.groups[key] = newMembers(x, list, at)
@@ -118,9 +127,23 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 	}
 	for key, m := range l.groups {
 		m.observe(x, key, at, l.young, l.late)
-		m.join(x, byKey[key], at, p)
+		m.join(x, byKey[key], at, p, l.creations)
 		if m.count == 0 && len(m.ids) == 0 {
 			delete(l.groups, key)
+		}
+	}
+}
+
+// keepCreations keeps the creation stacks of the goroutines that still exist.
+func (l *memberLog) keepCreations(r *indexedRecording) {
+	for id := range l.creations {
+		if _, exists := r.index[id]; !exists {
+			delete(l.creations, id)
+		}
+	}
+	for i := range r.Goroutines {
+		if g := &r.Goroutines[i]; len(g.Creation) > 0 && len(l.creations) < maxCreations {
+			l.creations[g.ID] = g.Creation
 		}
 	}
 }
@@ -234,16 +257,22 @@ func (o *observation) countRun(r *indexedRecording, g *RecordedGoroutine, byTime
 // two, which may have ended for another reason.
 func (m *members) longest() time.Duration { return m.latest[0] }
 
-// join adds the members that are new in a recording.
-func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *program) {
+// join adds the members that are new in a recording. The creation stacks are those of goroutines
+// that were created during earlier recordings or this one.
+func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *program, creations map[uint64][]Site) {
 	m.count = len(list)
 	m.observations[len(m.observations)-1].size = m.count
 	for _, i := range list {
 		g := &r.Goroutines[i]
-		if len(g.Creation) > 0 {
+		_, known := m.ids[g.ID]
+		known = known || g.ID%m.every != 0
+		switch {
+		case len(g.Creation) > 0:
 			m.addCreation(g.Creation, p)
+		case !known || at == m.since: // it waited elsewhere before
+			m.addLine(creations[g.ID], p)
 		}
-		if _, known := m.ids[g.ID]; !known && g.ID%m.every == 0 {
+		if !known {
 			m.ids[g.ID] = member{first: at}
 		}
 	}
@@ -257,22 +286,33 @@ func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *pro
 	}
 }
 
-// addCreation counts the application's lines in a creation stack.
+// addCreation counts the application's lines in the creation stack of a goroutine that began in
+// this group.
 func (m *members) addCreation(creation []Site, p *program) {
-	const most = 64 // different lines
-	if m.creation == nil || &m.creation[0] != &creation[0] {
-		m.creation = creation
-		m.newest = p.creationLine(creation)
+	if m.chained != &creation[0] {
+		m.chained = &creation[0]
 		for _, s := range creation {
-			if p.ownerOf(s.Function) == ofApplication && len(m.chain) < most {
+			if p.ownerOf(s.Function) == ofApplication && len(m.chain) < maxLines {
 				m.chain[s]++
 			}
 		}
 	}
+	m.addLine(creation, p)
+}
+
+// addLine counts the line of a creation stack, which may be empty.
+func (m *members) addLine(creation []Site, p *program) {
+	if len(creation) == 0 {
+		return
+	}
+	if m.creation == nil || &m.creation[0] != &creation[0] {
+		m.creation = creation
+		m.newest = p.creationLine(creation)
+	}
 	if m.newest == (Site{}) {
 		return
 	}
-	if _, known := m.lines[m.newest]; known || len(m.lines) < most {
+	if _, known := m.lines[m.newest]; known || len(m.lines) < maxLines {
 		m.lines[m.newest]++
 	}
 }

@@ -85,7 +85,7 @@ func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origi
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
-		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
+		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
 	}
 }
 
