@@ -26,11 +26,6 @@ type hostPass struct {
 	duration time.Duration
 }
 
-func (h *hostLoop) init(c config) {
-	h.reader = host.NewReader(host.Config{Logger: c.logger})
-	h.interval = c.hostInterval
-}
-
 func (h *hostLoop) run(ctx context.Context) {
 	pprof.Do(ctx, pprof.Labels(ProfilerLabel, "host"), func(ctx context.Context) {
 		ticker := time.NewTicker(h.interval)
