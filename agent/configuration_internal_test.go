@@ -17,7 +17,7 @@ const sections = `
 ## Which metrics does /metrics serve?
 
 By default /metrics has the metrics that [metrics.md](metrics.md) marks in the column "Default": at most 150 series of a process
-without spans. GMPULSE_METRICS chooses others. Its entries apply from left to right:
+without spans. Each exporter that you add has about a dozen more, because each reason for a drop is a series. GMPULSE_METRICS chooses others. Its entries apply from left to right:
 
 | entry | meaning |
 | --- | --- |
