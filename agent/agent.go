@@ -91,8 +91,7 @@ type Agent struct {
 	evidence  *evidence.Store      // nil when off
 	handler   http.Handler
 	server    *server // nil when off
-	dirCheck  *dirCheck
-	failure   error // the error of Start
+	failure   error   // the error of Start
 
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when the agent has stopped
@@ -183,9 +182,6 @@ func (a *Agent) begin(s *settings, attrs []runtimeinfo.Attr) error {
 		a.logger.Warn("gmpulse: WithMetrics or GMPULSE_METRICS has an entry without effect, unless the application adds such a metric", slog.Any("error", err))
 	}
 	keepSlow(s.recorder, a.evidence)
-	if s.evidence != nil && s.evidence.Dir != "" {
-		a.dirCheck = checkDir(s.evidence.Dir, a.logger)
-	}
 	return a.engine.Start(context.Background()) // nil, because the engine is new
 }
 
@@ -265,22 +261,20 @@ func (a *Agent) late(ctx context.Context) error {
 
 // stop does the work of the first call of Stop.
 func (a *Agent) stop(ctx context.Context) error {
-	errs := []error{a.engine.Stop(ctx), a.dirCheck.wait(ctx)}
+	errs := []error{a.engine.Stop(ctx)}
 	if a.server != nil {
 		errs = append(errs, a.server.shutdown(ctx))
 	}
-	done := make(chan struct{})
-	var failed error
+	done := make(chan error, 1)
 	go func() { // on a goroutine, because the provider may hold a lock for long
-		defer close(done)
-		failed = guard.Do(func() error {
+		done <- guard.Do(func() error {
 			a.processor.Detach()
 			return nil
 		})
 	}()
 	select {
-	case <-done:
-		errs = append(errs, failed)
+	case err := <-done:
+		errs = append(errs, err)
 	case <-ctx.Done():
 		errs = append(errs, fmt.Errorf("agent: stop: %w", context.Cause(ctx)))
 	}

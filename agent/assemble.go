@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,30 @@ import (
 	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
+// parts are the options that add the parts of an agent to its engine, and the problems of parts
+// that are misconfigured.
+type parts struct {
+	opts []engine.Option
+	errs []error
+}
+
+// add adds options unless there is an error. It reports whether there is none.
+func (p *parts) add(err error, opts ...engine.Option) (ok bool) {
+	p.errs = append(p.errs, err)
+	if err == nil {
+		p.opts = append(p.opts, opts...)
+	}
+	return err == nil
+}
+
+// about adds to err, which may be nil, what it is about.
+func about(settings string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("agent: %s: %w", settings, err)
+	}
+	return err
+}
+
 // assemble makes the engine with its analyzers and exporters, and returns the handlers of the
 // exporters that serve pages. The error joins all problems.
 func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
@@ -44,74 +69,68 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 	a.spans = &globalSpans{processor: p, logger: s.logger}
 	onFirstProvider(a.attachFirst)
 	a.spans.attach() // before the first tick, for spans that start before it
-	opts := []engine.Option{
+	all := parts{errs: []error{s.wrong, s.access.validate()}}
+	all.add(nil,
 		engine.WithInterval(s.interval),
 		engine.WithHostInterval(s.hostInterval),
 		engine.WithLogger(s.logger),
 		engine.WithResource(attrs...),
 		engine.WithAnalyzer("spans", a.spans),
 		engine.WithAnalyzer("history", a.history),
+	)
+	if r := s.recorder; r != nil {
+		all.add(nil, engine.WithAnalyzer("recorder", r), engine.WithBackground("recorder", r.Run))
 	}
-	opts = append(opts, recorderOptions(s.recorder)...)
-	opts = append(opts,
+	all.add(nil,
 		engine.WithAnalyzer("goroutines", a.detector),
 		engine.WithBackground("goroutines", func(ctx context.Context) { a.detector.Run(ctx, a.Snapshot) }),
 		engine.WithAnalyzer("capacity", capacity.New(p.Inner)),
 	)
-	errs := []error{s.wrong, s.access.validate()}
-	served, more, err := a.standardParts(s)
-	opts, errs = append(opts, more...), append(errs, err)
-	more, err = a.speakers(s)
-	opts, errs = append(opts, more...), append(errs, err)
-	a.engine, err = engine.New(append(opts, s.exporters...)...)
-	return served, errors.Join(append(errs, err)...)
+	served := a.addStandard(&all, s)
+	a.addSpeakers(&all, s)
+	all.add(nil, s.exporters...)
+	a.engine, err = engine.New(all.opts...)
+	return served, errors.Join(append(all.errs, err)...)
 }
 
-// standardParts makes the standard exporters and the baselines.
-func (a *Agent) standardParts(s *settings) (served pages, opts []engine.Option, _ error) {
-	profilerOptions, err := a.makeProfiler(s)
-	errs := []error{err}
-	add := func(err error, o func() engine.Option) {
-		if errs = append(errs, err); err == nil {
-			opts = append(opts, o())
-		}
-	}
+// addStandard adds the standard exporters, the baselines and the profiler.
+func (a *Agent) addStandard(all *parts, s *settings) (served pages) {
+	var err error
+	a.profiler, err = a.newProfiler(s)
+	all.add(err)
 	c := s.prometheus
 	c.Selection = s.metrics
-	if c.Logger == nil {
-		c.Logger = s.logger
-	}
+	c.Logger = cmp.Or(c.Logger, s.logger)
 	metrics, err := prom.New(c)
-	if err != nil {
-		err = fmt.Errorf("agent: WithPrometheus: %w", err)
-	}
-	add(err, func() engine.Option {
+	if all.add(about("WithPrometheus", err), engine.WithExporter("prometheus", metrics, engine.EveryTick())) {
 		served.metrics = metrics.Handler()
-		return engine.WithExporter("prometheus", metrics, engine.EveryTick())
-	})
-	a.evidence, err = a.newEvidence(s)
-	errs = append(errs, err)
-	live, err := a.newPage(s)
-	add(err, func() engine.Option {
-		served.live = live.Handler()
-		return engine.WithExporter("page", live, engine.EveryTick())
-	})
-	if !s.noBaselines {
-		w, err := newBaselines(s)
-		errs = append(errs, err)
-		if a.baselines = w; err == nil {
-			opts = append(opts, engine.WithAnalyzer("baselines", w), engine.WithBackground("baselines", w.Run))
-		}
 	}
-	opts = append(opts, profilerOptions...) // after the analyzers that report incidents
+	a.evidence, err = a.newEvidence(s)
+	all.add(err)
+	live, err := a.newPage(s)
+	if all.add(err, engine.WithExporter("page", live, engine.EveryTick())) {
+		served.live = live.Handler()
+	}
+	if !s.noBaselines {
+		c := s.baselines
+		c.Logger = cmp.Or(c.Logger, s.logger)
+		a.baselines, err = baseline.New(c)
+		all.add(about("WithBaselines", err), engine.WithAnalyzer("baselines", a.baselines), engine.WithBackground("baselines", a.baselines.Run))
+	}
+	if a.profiler != nil { // after the analyzers that report incidents
+		all.add(nil, engine.WithAnalyzer("profiler", a.profiler), engine.WithBackground("profiler", a.profiler.Run))
+	}
 	if s.fluentd.URL != "" {
 		x, err := newFluentd(s, a.service)
-		add(err, func() engine.Option { return engine.WithQueue("fluentd", x, x.ExporterStats, s.fluentdPace...) })
+		all.add(err, engine.WithQueue("fluentd", x, x.ExporterStats, s.fluentdPace...))
 	}
 	if a.evidence != nil {
-		opts = append(opts, engine.WithExporter("evidence", a.evidence, engine.EveryTick()), engine.WithAnalyzer("evidence", a.evidence))
+		all.add(nil, engine.WithExporter("evidence", a.evidence, engine.EveryTick()), engine.WithAnalyzer("evidence", a.evidence))
+		if dir := s.evidence.Dir; dir != "" {
+			all.add(nil, engine.WithBackground("evidence directory", func(context.Context) { checkDir(dir, s.logger) }))
+		}
 	}
-	return served, opts, errors.Join(errs...)
+	return served
 }
 
 // makeRecorder makes the default recorder, unless an option has set one or recording is off.
@@ -119,12 +138,9 @@ func (s *settings) makeRecorder() error {
 	if s.recorder != nil || s.noRecorder {
 		return nil
 	}
-	r, err := exectrace.New(exectrace.Config{Logger: s.logger})
-	if err != nil {
-		return fmt.Errorf("agent: %w", err)
-	}
-	s.recorder = r
-	return nil
+	var err error
+	s.recorder, err = exectrace.New(exectrace.Config{Logger: s.logger})
+	return err
 }
 
 // attachFirst attaches to the first global TracerProvider, if it is the SDK's. It is called
@@ -157,18 +173,6 @@ func acceptedConnections() (int, error) {
 	return c.Accepted, err
 }
 
-func newBaselines(s *settings) (*baseline.Watch, error) {
-	c := s.baselines
-	if c.Logger == nil {
-		c.Logger = s.logger
-	}
-	w, err := baseline.New(c)
-	if err != nil {
-		return nil, fmt.Errorf("agent: WithBaselines: %w", err)
-	}
-	return w, nil
-}
-
 func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	c := s.page
 	if c.Goroutines == nil {
@@ -177,43 +181,27 @@ func (a *Agent) newPage(s *settings) (*page.Exporter, error) {
 	if c.NoSpans == nil {
 		c.NoSpans = a.spans.none.Load
 	}
-	if c.Resolution == 0 {
-		c.Resolution = min(max(s.interval, time.Second), engine.MaxInterval) // engine.New reports a longer interval
-	}
-	if c.MaxViewers == 0 {
-		c.MaxViewers = viewerLimit(connectionLimit(fileLimit()))
-	}
-	if c.Profiler == nil {
-		c.Profiler = a.profiler
-	}
+	c.Resolution = cmp.Or(c.Resolution, min(max(s.interval, time.Second), engine.MaxInterval)) // engine.New reports a longer interval
+	c.MaxViewers = cmp.Or(c.MaxViewers, viewerLimit(connectionLimit(fileLimit())))
+	c.Profiler = cmp.Or(c.Profiler, a.profiler)
 	if a.evidence != nil && c.Bundles == nil && c.Capture == nil {
 		c.Bundles, c.Capture = a.evidence, a.evidence.Capture
 	}
 	e, err := page.New(c)
-	if err != nil {
-		return nil, fmt.Errorf("agent: WithPage: %w", err)
-	}
-	return e, nil
+	return e, about("WithPage", err)
 }
 
 // newFluentd makes the Fluentd exporter and its spool.
 func newFluentd(s *settings, service string) (*spool.Exporter, error) {
 	c := s.fluentd
-	if c.Tag == "" {
-		c.Tag = "gmpulse"
-	}
-	if c.Service == "" {
-		c.Service = service
-	}
+	c.Tag = cmp.Or(c.Tag, defaultTag)
+	c.Service = cmp.Or(c.Service, service)
 	e, err := fluentd.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_FLUENTD* or WithFluentd: %w", err)
+		return nil, about("GMPULSE_FLUENTD* or WithFluentd", err)
 	}
 	q := s.spool
 	q.Name, q.Logger = "fluentd", s.logger
 	x, err := spool.New(e, q)
-	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_SPOOL_* or WithSpool: %w", err)
-	}
-	return x, nil
+	return x, about("GMPULSE_SPOOL_* or WithSpool", err)
 }

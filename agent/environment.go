@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
@@ -98,14 +100,15 @@ func exporterVariables() []variable {
 const formSwitch = "on or off (also true or false, 1 or 0)"
 
 const (
-	defaultListen = "127.0.0.1:9464"
-	defaultTag    = "gmpulse"
+	defaultHost = "127.0.0.1"
+	defaultPort = 9464
+	defaultTag  = "gmpulse"
 )
 
 // fromEnvironment returns the settings that the variables in getenv ask for. A malformed
 // value changes no setting: it becomes a warning, or a part of settings.wrong.
 func fromEnvironment(getenv func(string) string) settings {
-	s := settings{listen: defaultListen, logger: slog.Default(), fluentd: fluentd.Config{Tag: defaultTag}}
+	s := settings{listen: net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)), logger: slog.Default(), fluentd: fluentd.Config{Tag: defaultTag}}
 	var errs []error
 	for _, v := range variables() {
 		if value := strings.TrimSpace(getenv(v.name)); value != "" {

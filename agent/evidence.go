@@ -3,15 +3,16 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
+	"github.com/gmpulse/gmpulse/tracectx/exectrace"
 )
 
 // newEvidence makes the evidence store. It returns nil if evidence is off.
@@ -26,35 +27,19 @@ func (a *Agent) newEvidence(s *settings) (*evidence.Store, error) {
 	if c.Goroutines == nil {
 		c.Goroutines = a.detector.Report
 	}
-	if c.Profiler == nil {
-		c.Profiler = a.profiler
-	}
-	if c.Logger == nil {
-		c.Logger = s.logger
-	}
+	c.Profiler = cmp.Or(c.Profiler, a.profiler)
+	c.Logger = cmp.Or(c.Logger, s.logger)
 	store, err := evidence.New(c)
-	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_CAPTURE_DIR or WithEvidence: %w", err)
-	}
-	return store, nil
+	return store, about("GMPULSE_CAPTURE_DIR or WithEvidence", err)
 }
 
-// dirCheck is a check of the evidence directory on a goroutine of its own, because it may hang
-// on a network mount. Only Stop waits for it.
-type dirCheck struct{ done chan struct{} }
-
-// checkDir starts a check that logs a warning if dir is not writable, so that the problem is
-// known before the first incident.
-func checkDir(dir string, logger *slog.Logger) *dirCheck {
-	c := &dirCheck{make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		if err := tryDir(dir); err != nil {
-			logger.Warn("gmpulse: the evidence directory of GMPULSE_CAPTURE_DIR or WithEvidence is not writable",
-				slog.String("dir", dir), slog.Any("error", err))
-		}
-	}()
-	return c
+// checkDir logs a warning if the evidence directory is not writable, so that the problem is known
+// before the first incident. It may hang on a network mount.
+func checkDir(dir string, logger *slog.Logger) {
+	if err := tryDir(dir); err != nil {
+		logger.Warn("gmpulse: the evidence directory of GMPULSE_CAPTURE_DIR or WithEvidence is not writable",
+			slog.String("dir", dir), slog.Any("error", err))
+	}
 }
 
 // tryDir creates the directory and a file in it, and removes the file.
@@ -67,19 +52,6 @@ func tryDir(dir string) error {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-// wait waits until the check has ended or ctx is done. c may be nil.
-func (c *dirCheck) wait(ctx context.Context) error {
-	if c == nil {
-		return nil
-	}
-	select {
-	case <-c.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("agent: stop: the check of the evidence directory hangs: %w", context.Cause(ctx))
-	}
 }
 
 // errNoEvidence is the error of Capture if evidence is off.
@@ -103,6 +75,14 @@ func (a *Agent) Evidence() fs.FS {
 		return nil
 	}
 	return a.evidence
+}
+
+// keepSlow makes the store create a bundle for each slow span that the recorder analyzes.
+func keepSlow(r *exectrace.Recorder, store *evidence.Store) {
+	if r == nil || store == nil {
+		return
+	}
+	r.NotifySlow(func(e runtimeinfo.Event, recorded []byte) { store.Trigger(slowTrigger(e, recorded)) })
 }
 
 // slowTrigger returns the trigger of a bundle about a slow span.

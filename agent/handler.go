@@ -50,7 +50,7 @@ type exporterHealth struct {
 	Name        string          `json:"name"`
 	State       exporters.State `json:"state"`
 	Interval    float64         `json:"interval_seconds"`
-	LastSuccess *time.Time      `json:"last_success,omitempty"`
+	LastSuccess time.Time       `json:"last_success,omitzero"`
 	LastError   string          `json:"last_error,omitempty"`
 	Snapshots   accountHealth   `json:"snapshots"`
 	Events      accountHealth   `json:"events"`
@@ -118,11 +118,8 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 	for i := range s.Exporters {
 		e := &s.Exporters[i]
 		out[i] = exporterHealth{
-			Name: e.Name, State: e.State, Interval: e.Interval.Seconds(), LastError: e.LastError,
+			Name: e.Name, State: e.State, Interval: e.Interval.Seconds(), LastSuccess: e.LastSuccess, LastError: e.LastError,
 			Snapshots: accountOf(&e.Snapshots), Events: accountOf(&e.Events),
-		}
-		if !e.LastSuccess.IsZero() {
-			out[i].LastSuccess = &e.LastSuccess
 		}
 		if q := e.Spool; q != nil {
 			out[i].Spool = &spoolHealth{Bytes: q.Bytes, OldestAge: q.OldestAge.Seconds(), OnDisk: q.OnDisk, DiskError: q.DiskError}
@@ -132,12 +129,9 @@ func exportersHealth(s *engine.Stats) []exporterHealth {
 }
 
 func accountOf(a *exporters.Account) accountHealth {
-	h := accountHealth{Accepted: a.Accepted, Recovered: a.Recovered, Delivered: a.Delivered, Pending: a.Pending}
+	h := accountHealth{Accepted: a.Accepted, Recovered: a.Recovered, Delivered: a.Delivered, Pending: a.Pending, Dropped: map[string]uint64{}}
 	for _, r := range exporters.DropReasons() {
 		if n := a.Dropped(r); n > 0 {
-			if h.Dropped == nil {
-				h.Dropped = map[string]uint64{}
-			}
 			h.Dropped[r.String()] = n
 		}
 	}

@@ -3,8 +3,6 @@
 package agent
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -16,36 +14,26 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// speakers makes the exporters that tell people of incidents.
-func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
-	var errs []error
+// addSpeakers adds the exporters that tell people of incidents.
+func (a *Agent) addSpeakers(all *parts, s *settings) {
 	page := a.pageURL(s.pageURL)
 	if s.logsIncidents() {
-		opts = append(opts, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page), engine.EveryTick()))
+		all.add(nil, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page), engine.EveryTick()))
 	}
 	if c := s.alertmanager; len(c.URLs) > 0 {
 		if c.PageURL == nil {
 			c.PageURL = page
 		}
 		x, err := alertmanager.New(c)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("agent: WithAlertmanager: %w", err))
-		} else {
-			opts = append(opts, engine.WithExporter("alertmanager", x, engine.EveryTick()))
-		}
+		all.add(about("WithAlertmanager", err), engine.WithExporter("alertmanager", x, engine.EveryTick()))
 	}
 	if c := s.webhook; c.URL != "" {
 		if c.PageURL == nil {
 			c.PageURL = page
 		}
 		x, err := webhook.New(c)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("agent: WithWebhook: %w", err))
-		} else {
-			opts = append(opts, engine.WithExporter("webhook", x, engine.EveryTick()))
-		}
+		all.add(about("WithWebhook", err), engine.WithExporter("webhook", x, engine.EveryTick()))
 	}
-	return opts, errors.Join(errs...)
 }
 
 // told describes where incidents are sent. The address of a webhook is a secret, except for its host.

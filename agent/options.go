@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,22 +50,14 @@ func WithListen(address string) Option {
 // WithInterval sets the time between two samples, like GMPULSE_INTERVAL: 10 ms to one hour.
 // The default is one second. Zero keeps the value of the environment or the default.
 func WithInterval(d time.Duration) Option {
-	return func(s *settings) {
-		if d != 0 {
-			s.interval = d
-		}
-	}
+	return func(s *settings) { s.interval = cmp.Or(d, s.interval) }
 }
 
 // WithHostInterval sets the time between two readings of process, container and host, like
 // GMPULSE_HOST_INTERVAL: 100 ms to one hour. The default is ten seconds. Zero keeps the
 // value of the environment or the default.
 func WithHostInterval(d time.Duration) Option {
-	return func(s *settings) {
-		if d != 0 {
-			s.hostInterval = d
-		}
-	}
+	return func(s *settings) { s.hostInterval = cmp.Or(d, s.hostInterval) }
 }
 
 // WithResource sets the resource of the application's OpenTelemetry SDK, which then describes
@@ -210,8 +203,7 @@ func WithBaselines(c *baseline.Config) Option {
 func WithEvidence(c *evidence.Config) Option {
 	return func(s *settings) {
 		if s.evidence = nil; c != nil {
-			own := *c
-			s.evidence = &own
+			s.evidence = new(*c)
 		}
 	}
 }
@@ -225,8 +217,7 @@ func WithEvidence(c *evidence.Config) Option {
 func WithProfiler(c *profiler.Config) Option {
 	return func(s *settings) {
 		if s.profiler = nil; c != nil {
-			own := *c
-			s.profiler = &own
+			s.profiler = new(*c)
 		}
 	}
 }
@@ -286,9 +277,5 @@ func WithPageURL(url string) Option {
 // stops, one for each change of state, such as an exporter that begins to fail, and one for
 // each change of an incident, see [WithLogEvents]. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
-	return func(s *settings) {
-		if l != nil {
-			s.logger = l
-		}
-	}
+	return func(s *settings) { s.logger = cmp.Or(l, s.logger) }
 }

@@ -49,24 +49,16 @@ func bind(s *settings) (net.Listener, error) {
 		}
 		return l, nil
 	}
-	host, port, err := net.SplitHostPort(s.listen)
-	if err != nil {
-		return nil, err
-	}
-	first, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
 	const tries = 16
-	for p := first; p < first+tries; p++ {
-		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+	for i := range tries {
+		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort+i))); err == nil {
 			warnOtherPort(s, l)
 			return l, nil
 		}
 	}
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(defaultHost, "0"))
 	if err != nil {
-		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Agent.Handler in your own server", host, err)
+		return nil, fmt.Errorf("agent: no free port on %s: %w; set GMPULSE_LISTEN=off or WithListen(\"off\") and mount Agent.Handler in your own server", defaultHost, err)
 	}
 	warnOtherPort(s, l)
 	return l, nil

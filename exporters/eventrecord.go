@@ -65,9 +65,7 @@ func (w *fields) incident(i *runtimeinfo.Incident) {
 
 func eventID(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(e.Name)) // never fails, by its documentation
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write([]byte(e.Message))
+	_, _ = h.Write([]byte(e.Name + "\x00" + e.Message)) // never fails, by its documentation
 	id := strconv.AppendInt(append(runID(s), '/'), e.Time.UnixNano(), 36)
 	return valid(string(strconv.AppendUint(append(id, '/'), h.Sum64(), 36)))
 }
@@ -131,9 +129,7 @@ func attrValue(v slog.Value, depth int) (x any, ok bool) {
 		}
 		m := attrMap(v.Group(), depth-1)
 		return m, len(m) > 0
-	case slog.KindString, slog.KindAny, slog.KindLogValuer:
-		return valid(v.String()), true
-	default:
+	default: // a string, or of another type
 		return valid(v.String()), true
 	}
 }

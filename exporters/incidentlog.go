@@ -3,6 +3,7 @@
 package exporters
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -33,7 +34,7 @@ const (
 // it may be nil, and return "". Errors of the logger's handler are ignored. The Exporter is safe for
 // concurrent use if the handler is.
 func LogIncidents(logger *slog.Logger, page func() string) Exporter {
-	return &incidentLog{logger: logger, page: page}
+	return &incidentLog{logger: logger, page: page, more: map[runtimeinfo.IncidentPhase]int{}}
 }
 
 // LogsIncidents reports whether e is an Exporter of [Log] or [LogIncidents], so that another one would
@@ -53,9 +54,9 @@ type incidentLog struct {
 
 	mu    sync.Mutex
 	shut  bool
-	since time.Time // begin of the current minute
-	lines int       // logged in it
-	more  [3]int    // opened, worsened and closed, not logged in it
+	since time.Time                         // begin of the current minute
+	lines int                               // logged in it
+	more  map[runtimeinfo.IncidentPhase]int // not logged in it
 }
 
 var _ Exporter = (*incidentLog)(nil)
@@ -76,7 +77,7 @@ func (l *incidentLog) Export(ctx context.Context, s *runtimeinfo.Snapshot) error
 			continue
 		}
 		if l.lines >= maxIncidentLines {
-			l.more[phaseIndex(e.Incident.Phase)]++
+			l.more[e.Incident.Phase]++
 			continue
 		}
 		l.lines++
@@ -95,25 +96,17 @@ func (l *incidentLog) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-func phaseIndex(p runtimeinfo.IncidentPhase) int {
-	switch p {
-	case runtimeinfo.IncidentOpened:
-		return 0
-	case runtimeinfo.IncidentClosed:
-		return 2
-	default:
-		return 1
-	}
-}
-
 // sumUp logs how many lines were not logged, if any.
 func (l *incidentLog) sumUp(ctx context.Context) {
-	if l.more == [3]int{} {
+	if len(l.more) == 0 {
 		return
 	}
-	attrs := []slog.Attr{slog.Int("opened", l.more[0]), slog.Int("worsened", l.more[1]), slog.Int("closed", l.more[2])}
+	var attrs []slog.Attr
+	for _, p := range []runtimeinfo.IncidentPhase{runtimeinfo.IncidentOpened, runtimeinfo.IncidentWorsened, runtimeinfo.IncidentClosed} {
+		attrs = append(attrs, slog.Int(string(p), l.more[p]))
+	}
 	l.to().LogAttrs(ctx, slog.LevelWarn, "gmpulse: more incidents than are logged in a minute", l.withPage(attrs)...)
-	l.more = [3]int{}
+	clear(l.more)
 	l.lines++
 }
 
@@ -123,12 +116,7 @@ func (l *incidentLog) log(ctx context.Context, e *runtimeinfo.Event) {
 	l.to().LogAttrs(ctx, level, "gmpulse: "+incidenttext.Kind(i.Kind)+" "+string(i.Phase), l.withPage(incidentAttrs(e))...) //nolint:sloglint // the texts are constants of analyzers
 }
 
-func (l *incidentLog) to() *slog.Logger {
-	if l.logger == nil {
-		return slog.Default()
-	}
-	return l.logger
-}
+func (l *incidentLog) to() *slog.Logger { return cmp.Or(l.logger, slog.Default()) }
 
 func (l *incidentLog) withPage(attrs []slog.Attr) []slog.Attr {
 	if l.page == nil {

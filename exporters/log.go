@@ -3,6 +3,7 @@
 package exporters
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,7 @@ func (l *logExporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error
 	if l.shut.Load() {
 		return ErrShutdown
 	}
-	h := l.handler()
+	h := cmp.Or(l.logger, slog.Default()).Handler()
 	if err := handle(ctx, h, slog.LevelInfo, s.Time, "runtime", func() []slog.Attr { return summary(s) }); err != nil {
 		return err
 	}
@@ -54,13 +55,6 @@ func (l *logExporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error
 func (l *logExporter) Shutdown(context.Context) error {
 	l.shut.Store(true)
 	return nil
-}
-
-func (l *logExporter) handler() slog.Handler {
-	if l.logger == nil {
-		return slog.Default().Handler()
-	}
-	return l.logger.Handler()
 }
 
 // handle logs one record. It calls attrs only if the handler is enabled.

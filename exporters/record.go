@@ -197,10 +197,7 @@ func (w *fields) number(v float64) float64 {
 	if math.Abs(v) >= 1e6 {
 		return math.Round(v)
 	}
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64)
-	if err != nil { // it never fails
-		return v
-	}
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64) // it never fails
 	return rounded
 }
 

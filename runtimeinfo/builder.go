@@ -58,8 +58,8 @@ func (b *Builder) Merge(d *Draft) {
 			continue
 		}
 		s.numbers[m] = p.Number
-		s.setExemplar(m, p.Exemplar)
-		s.setRange(m, p.Range)
+		setAt(&s.exemplars, len(s.numbers), m, p.Exemplar)
+		setAt(&s.ranges, len(s.numbers), m, p.Range)
 	}
 	if d.Spans != nil || d.SpanGroups != nil {
 		s.Spans, s.SpanGroups = d.Spans, d.SpanGroups

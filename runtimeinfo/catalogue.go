@@ -58,37 +58,23 @@ func (c *Catalogue) find(key string) (i int, ok bool) {
 // checkNames returns an error if two metrics have the same key, if a key is a dot-separated
 // prefix of another, or if two names are equal once dots are underscores.
 func checkNames(metrics []*Metric) error {
-	n := names{map[string]*Metric{}, map[string]*Metric{}, map[string]*Metric{}}
+	keys, prefixes, underscored := map[string]*Metric{}, map[string]*Metric{}, map[string]*Metric{}
 	for _, m := range metrics {
-		if other := n.add(m); other != nil {
-			return fmt.Errorf("the name %s clashes with the metric %s", m.Key(), other.Key())
+		key, name := m.Key(), strings.ReplaceAll(m.Name, ".", "_")
+		other := cmp.Or(keys[key], prefixes[key])
+		if same := underscored[name]; same != nil && same.Name != m.Name {
+			other = cmp.Or(other, same)
 		}
-	}
-	return nil
-}
-
-// names has the metrics by key, by each dot-separated prefix of their keys, and by their names with
-// underscores.
-type names struct{ keys, prefixes, underscored map[string]*Metric }
-
-// add adds a metric. It returns an earlier metric whose name conflicts with it, or nil.
-func (n *names) add(m *Metric) *Metric {
-	key, underscored := m.Key(), strings.ReplaceAll(m.Name, ".", "_")
-	if other := cmp.Or(n.keys[key], n.prefixes[key]); other != nil {
-		return other
-	}
-	if other := n.underscored[underscored]; other != nil && other.Name != m.Name {
-		return other
-	}
-	n.keys[key], n.underscored[underscored] = m, m
-	for i, c := range key {
-		if c != '.' {
-			continue
+		for i, c := range key {
+			if c == '.' {
+				other = cmp.Or(other, keys[key[:i]])
+				prefixes[key[:i]] = m
+			}
 		}
-		if other := n.keys[key[:i]]; other != nil {
-			return other
+		if other != nil {
+			return fmt.Errorf("the name %s clashes with the metric %s", key, other.Key())
 		}
-		n.prefixes[key[:i]] = m
+		keys[key], underscored[name] = m, m
 	}
 	return nil
 }

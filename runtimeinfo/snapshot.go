@@ -103,7 +103,7 @@ func (s *Snapshot) Points() iter.Seq[Point] {
 		rest := s.points
 		for i, v := range s.numbers {
 			m := s.catalogue.metrics[i]
-			if !math.IsNaN(v) && !yield(Point{Metric: m, Number: v, Range: s.rangeOf(i), Exemplar: s.exemplar(i)}) {
+			if !math.IsNaN(v) && !yield(Point{Metric: m, Number: v, Range: at(s.ranges, i), Exemplar: at(s.exemplars, i)}) {
 				return
 			}
 			for len(rest) > 0 && rest[0].Metric == m {
@@ -132,14 +132,11 @@ func (s *Snapshot) Number(key string) (v float64, ok bool) {
 
 // Histogram returns the histogram with the given [Metric.Key], or nil if it is absent.
 func (s *Snapshot) Histogram(key string) *Histogram {
-	if i, ok := s.catalogue.find(key); ok {
-		return s.histogram(s.catalogue.metrics[i])
+	i, ok := s.catalogue.find(key)
+	if !ok {
+		return nil
 	}
-	return nil
-}
-
-// histogram returns the histogram of m, or nil if it is absent or m has labels.
-func (s *Snapshot) histogram(m *Metric) *Histogram {
+	m := s.catalogue.metrics[i]
 	for i := range s.points {
 		if p := &s.points[i]; p.Metric == m && m.Keys == nil {
 			return p.Histogram
@@ -155,40 +152,23 @@ func (s *Snapshot) WithEvents(events []Event) *Snapshot {
 	return &c
 }
 
-// exemplar returns the exemplar of a number, or nil.
-func (s *Snapshot) exemplar(i int) *Exemplar {
-	if i < len(s.exemplars) {
-		return s.exemplars[i]
+// at returns the element of a list that may be nil.
+func at[T any](list []*T, i int) *T {
+	if list == nil {
+		return nil
 	}
-	return nil
+	return list[i]
 }
 
-// rangeOf returns the range of a number, or nil.
-func (s *Snapshot) rangeOf(i int) *Range {
-	if i < len(s.ranges) {
-		return s.ranges[i]
-	}
-	return nil
-}
-
-func (s *Snapshot) setRange(i int, r *Range) {
-	if r == nil {
+// setAt sets an element of a list of n, which it makes for the first one that is not nil.
+func setAt[T any](list *[]*T, n, i int, v *T) {
+	if v == nil {
 		return
 	}
-	if s.ranges == nil {
-		s.ranges = make([]*Range, len(s.numbers))
+	if *list == nil {
+		*list = make([]*T, n)
 	}
-	s.ranges[i] = r
-}
-
-func (s *Snapshot) setExemplar(i int, x *Exemplar) {
-	if x == nil {
-		return
-	}
-	if s.exemplars == nil {
-		s.exemplars = make([]*Exemplar, len(s.numbers))
-	}
-	s.exemplars[i] = x
+	(*list)[i] = v
 }
 
 // Series iterates over the values of a metric with labels, which has the given [Metric.Key].

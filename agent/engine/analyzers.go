@@ -179,16 +179,11 @@ func (e *Engine) analyze(b *runtimeinfo.Builder) *runtimeinfo.Builder {
 		if ok {
 			break
 		}
-		e.analyzerLate(rest[late])
+		rest[late].timeouts.Add(1)
+		rest[late].lateSince = time.Now()
 		rest = rest[late+1:]
 	}
 	return b
-}
-
-// analyzerLate counts a call that did not return in time.
-func (e *Engine) analyzerLate(t *task) {
-	t.timeouts.Add(1)
-	t.lateSince = time.Now()
 }
 
 // logHang logs once that an analyzer hangs.

@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/pprof"
 	"slices"
 	"sync"
@@ -37,6 +38,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/agentlabel"
 	"github.com/gmpulse/gmpulse/internal/cputime"
 	"github.com/gmpulse/gmpulse/internal/guard"
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -86,7 +88,7 @@ type Engine struct {
 // New returns an engine. It starts no goroutine and opens no file or connection. Its error
 // joins all invalid options. A nil Option is ignored.
 func New(opts ...Option) (*Engine, error) {
-	c := defaultConfig()
+	c := config{interval: time.Second, hostInterval: 10 * time.Second, exportTimeout: 5 * time.Second, logger: slog.Default()}
 	for _, o := range opts {
 		if o != nil {
 			o(&c)
@@ -101,12 +103,12 @@ func New(opts ...Option) (*Engine, error) {
 		start:  time.Now(),
 		reader: sampler.NewReader(sampler.Config{}),
 		pulses: pulses{wake: make(chan struct{}, 1)},
+		host:   hostLoop{reader: host.NewReader(host.Config{Logger: c.logger}), interval: c.hostInterval},
 
 		builder: new(runtimeinfo.Builder),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	e.host.init(c)
 	metrics := e.reader.Metrics()
 	for _, a := range c.analyzers {
 		e.analyzers = append(e.analyzers, &task{name: a.name, call: a.analyzer.Analyze})

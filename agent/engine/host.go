@@ -4,7 +4,6 @@ package engine
 
 import (
 	"context"
-	"log/slog"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,6 @@ import (
 type hostLoop struct {
 	reader   *host.Reader
 	interval time.Duration
-	logger   *slog.Logger
 	last     atomic.Pointer[hostPass]
 }
 
@@ -26,12 +24,6 @@ type hostPass struct {
 	sample   *host.Sample
 	at       time.Time
 	duration time.Duration
-}
-
-func (h *hostLoop) init(c config) {
-	h.reader = host.NewReader(host.Config{Logger: c.logger})
-	h.interval = c.hostInterval
-	h.logger = c.logger
 }
 
 func (h *hostLoop) run(ctx context.Context) {
@@ -44,9 +36,6 @@ func (h *hostLoop) run(ctx context.Context) {
 			h.last.Store(&hostPass{sample: sample, at: start, duration: time.Since(start)})
 			select {
 			case <-ctx.Done():
-				if err := h.reader.Close(); err != nil {
-					h.logger.Warn("gmpulse: the host reader could not be closed", slog.Any("error", err))
-				}
 				return
 			case <-ticker.C:
 			}

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,10 +29,7 @@ const (
 	// MaxInterval is the maximum of all intervals.
 	MaxInterval = time.Hour
 
-	defaultInterval      = time.Second
-	defaultHostInterval  = 10 * time.Second
-	defaultExportTimeout = 5 * time.Second
-	defaultPace          = 10 * time.Second
+	defaultPace = 10 * time.Second
 )
 
 // Option configures an engine, see [New]. A later option overrides an earlier one.
@@ -67,31 +65,22 @@ type work struct {
 	run  func(context.Context)
 }
 
-func defaultConfig() config {
-	return config{
-		interval:      defaultInterval,
-		hostInterval:  defaultHostInterval,
-		exportTimeout: defaultExportTimeout,
-		logger:        slog.Default(),
-	}
-}
-
 // WithInterval sets the time between two ticks, from [MinInterval] to [MaxInterval]. Zero means
 // the default of one second.
 func WithInterval(d time.Duration) Option {
-	return func(c *config) { set(&c.interval, d) }
+	return func(c *config) { c.interval = cmp.Or(d, c.interval) }
 }
 
 // WithHostInterval sets the time between two host passes, which read process, container and
 // host, from [MinHostInterval] to [MaxInterval]. Zero means the default of ten seconds.
 func WithHostInterval(d time.Duration) Option {
-	return func(c *config) { set(&c.hostInterval, d) }
+	return func(c *config) { c.hostInterval = cmp.Or(d, c.hostInterval) }
 }
 
 // WithExportTimeout sets the timeout of each call of an exporter, from 1 ms to one hour. Zero
 // means the default of five seconds.
 func WithExportTimeout(d time.Duration) Option {
-	return func(c *config) { set(&c.exportTimeout, d) }
+	return func(c *config) { c.exportTimeout = cmp.Or(d, c.exportTimeout) }
 }
 
 // WithExporter adds an exporter. The name identifies it in metrics and logs and must be
@@ -122,10 +111,7 @@ type ExporterOption func(*namedExporter)
 // exporter is called at every tick if it is shorter than the interval of the engine. Zero means the
 // default of ten seconds, which every instance of a large service can afford to send.
 func Every(d time.Duration) ExporterOption {
-	return func(x *namedExporter) {
-		x.interval, x.everyTick = defaultPace, false
-		set(&x.interval, d)
-	}
+	return func(x *namedExporter) { x.interval, x.everyTick = cmp.Or(d, defaultPace), false }
 }
 
 // EveryTick calls an exporter at every tick, with no summary. It is for exporters that keep their
@@ -172,17 +158,7 @@ func WithResource(attrs ...runtimeinfo.Attr) Option {
 // WithLogger sets the logger. The engine logs changes of state, such as an exporter that begins
 // to fail or works again. The default, and the meaning of nil, is [slog.Default].
 func WithLogger(l *slog.Logger) Option {
-	return func(c *config) {
-		if l != nil {
-			c.logger = l
-		}
-	}
-}
-
-func set(to *time.Duration, d time.Duration) {
-	if d != 0 {
-		*to = d
-	}
+	return func(c *config) { c.logger = cmp.Or(l, c.logger) }
 }
 
 // validate returns an error that joins all invalid settings.

@@ -64,7 +64,6 @@ func liveSnapshot() *runtimeinfo.Snapshot { return liveSnapshots(1)[0] }
 func liveSnapshots(n int) (all []*runtimeinfo.Snapshot) {
 	p := catalogue.NewProcess(runtimeinfo.Attr{Key: "service.name", Value: "orders"})
 	h := host.NewReader(host.Config{})
-	defer h.Close()
 	tick := sampler.Tick{Time: time.Now(), Host: h.Read(context.Background())}
 	p.Read(tick)
 	for range n {

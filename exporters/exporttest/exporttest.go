@@ -18,13 +18,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/gmpulse/gmpulse/exporters"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -117,21 +117,16 @@ func fatal(err error) error {
 // bounded calls f and waits for it, at most for limit.
 func bounded(what string, f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				done <- fmt.Errorf("%w: %s panicked: %v\n%s", errFatal, what, p, debug.Stack())
-			}
-		}()
-		if err := f(); err != nil {
-			done <- fmt.Errorf("%s: %w", what, err)
-			return
-		}
-		done <- nil
-	}()
+	guard.Go(f, func(err error) { done <- err })
 	select {
 	case err := <-done:
-		return err
+		if p := guard.Panicked(err); p != nil {
+			return fmt.Errorf("%w: %s: %w\n%s", errFatal, what, err, p.Stack)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
 	case <-time.After(limit):
 		return fmt.Errorf("%w: %s did not return within %v", errFatal, what, limit)
 	}

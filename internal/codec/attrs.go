@@ -4,6 +4,7 @@ package codec
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -62,27 +63,13 @@ func (c *coder) slogAttr(as *[]slog.Attr, depth int) bool {
 	return c.err == nil
 }
 
+// kindOf returns the kind of an attribute. Values of other types than these are written as text.
 func kindOf(v slog.Value) byte {
-	switch v.Kind() {
-	case slog.KindBool:
-		return attrBool
-	case slog.KindInt64:
-		return attrInt
-	case slog.KindUint64:
-		return attrUint
-	case slog.KindFloat64:
-		return attrFloat
-	case slog.KindDuration:
-		return attrDuration
-	case slog.KindTime:
-		return attrTime
-	case slog.KindGroup:
-		return attrGroup
-	case slog.KindString, slog.KindAny, slog.KindLogValuer:
-		return attrText
-	default:
-		return attrText
+	kinds := []slog.Kind{
+		attrText: slog.KindString, attrBool: slog.KindBool, attrInt: slog.KindInt64, attrUint: slog.KindUint64, attrFloat: slog.KindFloat64,
+		attrDuration: slog.KindDuration, attrTime: slog.KindTime, attrGroup: slog.KindGroup,
 	}
+	return byte(max(int(attrText), slices.Index(kinds, v.Kind())))
 }
 
 // slogValue codes a value of a kind.

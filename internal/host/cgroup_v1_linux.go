@@ -5,10 +5,12 @@ package host
 import (
 	"bytes"
 	"math"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
 
 // quotaV1 returns the CPU quota of one group in CPUs. The kernel writes -1 for no quota.
-func quotaV1(group *directory) float64 {
+func quotaV1(group directory) float64 {
 	text := bytes.TrimSpace(group.text("cpu.cfs_quota_us"))
 	if len(text) == 0 || string(text) == "-1" {
 		return math.NaN()
@@ -21,20 +23,11 @@ func quotaV1(group *directory) float64 {
 	return quota / period
 }
 
-func throttlingV1(group *directory) throttling {
-	text := group.text("cpu.stat")
-	return throttling{
-		periods:   keyed(text, "nr_periods"),
-		throttled: keyed(text, "nr_throttled"),
-		time:      keyed(text, "throttled_time") / 1e9,
-	}
-}
-
-// memoryV1 prefers the limit in memory.stat of the lowest group: there the kernel includes
+// readMemoryV1 prefers the limit in memory.stat of the lowest group: there the kernel includes
 // groups that are not visible here and omits those without use_hierarchy. v1 does not count
 // how often the limit was hit: memory.failcnt includes attempts that succeeded after reclaim.
-func memoryV1(groups []*directory) groupMemory {
-	limit, group := tightest(groups, func(group *directory) float64 {
+func readMemoryV1(s *Sample, groups []directory) (usage, inactiveFile float64) {
+	limit, group := tightest(groups, func(group directory) float64 {
 		return finiteV1(group.number("memory.limit_in_bytes"))
 	})
 	stat := groups[0].text("memory.stat")
@@ -44,14 +37,9 @@ func memoryV1(groups []*directory) groupMemory {
 	if group != groups[0] {
 		stat = group.text("memory.stat")
 	}
-	return groupMemory{
-		limit:        limit,
-		high:         math.NaN(),
-		usage:        group.number("memory.usage_in_bytes"),
-		inactiveFile: keyed(stat, "total_inactive_file"),
-		oom:          math.NaN(),
-		oomKill:      keyed(group.text("memory.oom_control"), "oom_kill"),
-	}
+	put(s, hostfield.CgroupMemoryMax, limit)
+	put(s, hostfield.CgroupMemoryOOMKill, keyed(group.text("memory.oom_control"), "oom_kill"))
+	return group.number("memory.usage_in_bytes"), keyed(stat, "total_inactive_file")
 }
 
 // finiteV1 returns NaN for unlimited, which v1 writes as the largest signed integer rounded

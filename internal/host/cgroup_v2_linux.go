@@ -2,22 +2,22 @@
 
 package host
 
-import "math"
+import (
+	"bytes"
+	"math"
+
+	"github.com/gmpulse/gmpulse/internal/hostfield"
+)
 
 // quotaV2 returns the CPU quota of one group in CPUs. cpu.max has the quota and the period in
 // microseconds, or "max 100000" without a quota. The root group has no cpu.max.
-func quotaV2(group *directory) float64 {
-	text := group.text("cpu.max")
-	if len(text) == 0 {
+func quotaV2(group directory) float64 {
+	words := bytes.Fields(group.text("cpu.max"))
+	if len(words) == 0 || len(words) == 2 && string(words[0]) == "max" {
 		return math.NaN()
 	}
-	first, rest := nextWord(text)
-	second, rest := nextWord(rest)
-	if third, _ := nextWord(rest); len(second) > 0 && len(third) == 0 {
-		if string(first) == "max" {
-			return math.NaN()
-		}
-		if quota, period := parseCount(first), parseCount(second); quota > 0 && period > 0 {
+	if len(words) == 2 {
+		if quota, period := parseCount(words[0]), parseCount(words[1]); quota > 0 && period > 0 {
 			return quota / period
 		}
 	}
@@ -25,32 +25,18 @@ func quotaV2(group *directory) float64 {
 	return math.NaN()
 }
 
-// throttlingV2 returns absent values for a group without the CPU controller: its cpu.stat has
-// only usage.
-func throttlingV2(group *directory) throttling {
-	text := group.text("cpu.stat")
-	return throttling{
-		periods:   keyed(text, "nr_periods"),
-		throttled: keyed(text, "nr_throttled"),
-		time:      keyed(text, "throttled_usec") / 1e6,
-	}
-}
-
-// memoryV2 takes usage and events from the group with the lowest memory.max or, without such a
-// limit, the lowest memory.high. The kernel counts a hit in the group that has the limit.
-func memoryV2(groups []*directory) groupMemory {
-	limit, group := tightest(groups, func(group *directory) float64 { return group.number("memory.max") })
-	high, highGroup := tightest(groups, func(group *directory) float64 { return group.number("memory.high") })
+// readMemoryV2 takes usage and events from the group with the lowest memory.max or, without
+// such a limit, the lowest memory.high. The kernel counts a hit in the group that has the limit.
+func readMemoryV2(s *Sample, groups []directory) (usage, inactiveFile float64) {
+	limit, group := tightest(groups, func(group directory) float64 { return group.number("memory.max") })
+	high, highGroup := tightest(groups, func(group directory) float64 { return group.number("memory.high") })
 	if math.IsNaN(limit) {
 		group = highGroup
 	}
+	put(s, hostfield.CgroupMemoryMax, limit)
+	put(s, hostfield.CgroupMemoryHigh, high)
 	events := group.text("memory.events")
-	return groupMemory{
-		limit:        limit,
-		high:         high,
-		usage:        group.number("memory.current"),
-		inactiveFile: keyed(group.text("memory.stat"), "inactive_file"),
-		oom:          keyed(events, "oom"),
-		oomKill:      keyed(events, "oom_kill"),
-	}
+	put(s, hostfield.CgroupMemoryOOM, keyed(events, "oom"))
+	put(s, hostfield.CgroupMemoryOOMKill, keyed(events, "oom_kill"))
+	return group.number("memory.current"), keyed(group.text("memory.stat"), "inactive_file")
 }

@@ -7,8 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
-	"os"
-	"strconv"
+	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,16 +48,12 @@ func CountConnections(limit int) (Connections, error) {
 // descriptorTable returns the number of entries of the descriptor table. Trying each entry is
 // much faster than listing /proc/self/fd, for which the kernel makes an inode per descriptor.
 func descriptorTable() (int, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
+	text, err := read("/proc/self/status")
+	size := keyed(text, "FDSize:")
+	if err == nil && math.IsNaN(size) {
+		err = errMalformed
 	}
-	_, rest, found := bytes.Cut(text, []byte("\nFDSize:"))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	if !found {
-		return 0, errMalformed
-	}
-	return strconv.Atoi(string(bytes.TrimSpace(line)))
+	return int(size), err
 }
 
 // endpoint is the local address of a socket.
@@ -89,16 +84,17 @@ func (s *socketSurvey) visit(fd int) (open bool) {
 		return errno != unix.EBADF
 	}
 	connected := s.peer.read(unix.SYS_GETPEERNAME, fd) == 0
-	switch socketOption(fd, unix.SO_TYPE) {
-	case unix.SOCK_STREAM, unix.SOCK_SEQPACKET:
-	default:
-		return true
+	option := func(name int) int {
+		v, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, name) // 0 if there is an error
+		return v
 	}
+	kind := option(unix.SO_TYPE)
 	switch {
+	case kind != unix.SOCK_STREAM && kind != unix.SOCK_SEQPACKET:
 	case connected && s.name.unnamed() && s.peer.unnamed(): // a socket pair
 	case connected:
 		s.connections = append(s.connections, s.endpoint())
-	case socketOption(fd, unix.SO_ACCEPTCONN) == 1:
+	case option(unix.SO_ACCEPTCONN) == 1:
 		s.listeners = append(s.listeners, s.endpoint())
 	case s.name.raw.Addr.Family != unix.AF_UNIX && attempted(fd):
 		s.connections = append(s.connections, s.endpoint())
@@ -139,7 +135,7 @@ func (s *socketSurvey) endpoint() endpoint {
 	if e.family != unix.AF_UNIX {
 		e.port = s.name.port()
 	}
-	if address := s.name.address(); e.family == unix.AF_UNIX || !unspecified(address) {
+	if address := s.name.address(); e.family == unix.AF_UNIX || len(bytes.Trim(address, "\x00")) > 0 { // not 0.0.0.0 or ::
 		e.addr = max(maphash.Bytes(s.seed, address), 1)
 	}
 	return e
@@ -188,25 +184,4 @@ func (n *socketName) port() uint16 {
 // unnamed reports whether this is the address of an unnamed Unix socket.
 func (n *socketName) unnamed() bool {
 	return n.raw.Addr.Family == unix.AF_UNIX && n.len <= 2
-}
-
-// unspecified reports whether an IP address is 0.0.0.0 or ::.
-func unspecified(address []byte) bool {
-	for _, b := range address {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// socketOption returns an option of the level SOL_SOCKET, -1 for an error.
-func socketOption(fd, option int) int32 {
-	value, size := int32(-1), uint32(unsafe.Sizeof(int32(0)))
-	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, uintptr(option),
-		uintptr(unsafe.Pointer(&value)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return -1
-	}
-	return value
 }

@@ -16,8 +16,7 @@ import (
 func ContainerMemory() (limit, used float64, ok bool) { return containerMemory("/") }
 
 func containerMemory(root string) (limit, used float64, ok bool) {
-	c := newCgroup(root, &files{})
-	defer c.close()
+	c := &cgroup{root: root}
 	s := NewSample()
 	if c.resolve(context.Background(), s) != nil || c.readMemory(context.Background(), s) != nil {
 		return 0, 0, false

@@ -4,76 +4,65 @@ package host
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 )
 
-// maxFile limits the bytes read of one file. The largest one, memory.stat, has 2 KB.
-const maxFile = 16 << 10
+// maxFile limits the bytes read of one file. The largest one, mountinfo, has about 100 KB on
+// nodes with many containers.
+const maxFile = 1 << 20
 
-// maxKept limits the descriptors that a Reader keeps open. A group five levels deep needs
-// about thirty; further files are opened in each pass.
-const maxKept = 64
-
-// files is the state that all files of a Reader share. They are read with system calls: package
-// os registers each file with the poller and sets a finalizer, which costs twice the read.
-type files struct {
-	kept int   // descriptors
-	err  error // the first failure since takeErr, except absence
-}
-
-func (f *files) keep(err error) {
-	if f.err == nil {
-		f.err = err
+// read returns the complete lines of a pseudo file. A system call for each step takes half the
+// time of package os.
+func read(path ...string) ([]byte, error) {
+	name := filepath.Join(path...)
+	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
+	defer syscall.Close(fd)
+	var text []byte
+	for len(text) < maxFile {
+		if len(text) == cap(text) {
+			text = slices.Grow(text, 1024)
+		}
+		n, err := syscall.Read(fd, text[len(text):cap(text)])
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+		}
+		if n == 0 {
+			break
+		}
+		text = text[:len(text)+n]
+	}
+	return wholeLines(text), nil
 }
 
-func (f *files) takeErr() error {
-	err := f.err
-	f.err = nil
-	return err
-}
+// wholeLines drops an incomplete last line: a number in it may lack digits.
+func wholeLines(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')+1] }
 
-// directory has the files of one directory that were read.
+// directory reads files many of which are optional, such as those of a control group.
 type directory struct {
-	path  string
-	files *files
-	known map[string]*file
+	path string
+	err  *error // the first failure, except absence
 }
 
-func newDirectory(f *files, path ...string) *directory {
-	return &directory{path: filepath.Join(path...), files: f, known: map[string]*file{}}
-}
-
-func (d *directory) file(name string) *file {
-	k := d.known[name]
-	if k == nil {
-		k = &file{path: filepath.Join(d.path, name), files: d.files, fd: -1}
-		d.known[name] = k
-	}
-	return k
-}
-
-// read returns the complete lines of a file. They are valid until the next read of it.
-func (d *directory) read(name string) ([]byte, error) { return d.file(name).read() }
-
-// text is like read, but returns nil for a file that cannot be read and keeps the error for
-// takeErr: many files of a control group are optional.
-func (d *directory) text(name string) []byte {
-	text, err := d.read(name)
+// text returns nil for a file that cannot be read.
+func (d directory) text(name string) []byte {
+	text, err := read(d.path, name)
 	if err != nil && !absence(err) {
-		d.files.keep(err)
+		d.fail(err)
 	}
 	return text
 }
 
 // number reads a file with one number or the word max, which means absent.
-func (d *directory) number(name string) float64 {
+func (d directory) number(name string) float64 {
 	text := bytes.TrimSpace(d.text(name))
 	if len(text) == 0 || string(text) == "max" {
 		return math.NaN()
@@ -85,91 +74,15 @@ func (d *directory) number(name string) float64 {
 	return v
 }
 
-func (d *directory) malformed(name string) {
-	d.files.keep(fmt.Errorf("%s: %w", d.file(name).path, errMalformed))
+func (d directory) malformed(name string) {
+	d.fail(fmt.Errorf("%s: %w", filepath.Join(d.path, name), errMalformed))
 }
 
-func (d *directory) close() {
-	for _, k := range d.known {
-		k.close()
+func (d directory) fail(err error) {
+	if *d.err == nil {
+		*d.err = err
 	}
 }
-
-// file is a pseudo file. Its descriptor stays open between reads, which halves their cost.
-type file struct {
-	path  string
-	files *files
-	fd    int // -1: not open
-	buf   []byte
-}
-
-func (k *file) read() ([]byte, error) {
-	if k.fd < 0 {
-		fd, err := open(k.path)
-		if err != nil {
-			return nil, err
-		}
-		k.fd = fd
-		k.files.kept++
-	}
-	text, err := k.render()
-	if err != nil || k.files.kept > maxKept {
-		k.close()
-	}
-	return text, err
-}
-
-func (k *file) render() ([]byte, error) {
-	for {
-		n, err := syscall.Pread(k.fd, k.buf, 0)
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			return nil, pathError("read", k.path, err)
-		case n < len(k.buf):
-			return wholeLines(k.buf[:n]), nil
-		case n >= maxFile:
-			return nil, pathError("read", k.path, syscall.EFBIG)
-		default: // the file may be longer
-			k.buf = make([]byte, max(512, 2*n))
-		}
-	}
-}
-
-func (k *file) close() {
-	if k.fd >= 0 {
-		_ = syscall.Close(k.fd) // read only
-		k.fd = -1
-		k.files.kept--
-	}
-}
-
-func open(path string) (int, error) {
-	for {
-		fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return -1, pathError("open", path, err)
-		}
-		return fd, nil
-	}
-}
-
-// pathError converts the errors of a thread, group or directory that has vanished to
-// fs.ErrNotExist.
-func pathError(op, path string, err error) error {
-	for _, gone := range []error{syscall.ESRCH, syscall.ENODEV, syscall.ENOTDIR} {
-		if errors.Is(err, gone) {
-			err = fs.ErrNotExist
-		}
-	}
-	return &fs.PathError{Op: op, Path: path, Err: err}
-}
-
-// wholeLines drops an incomplete last line: a number in it may lack digits.
-func wholeLines(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')+1] }
 
 // parseCount parses an unsigned integer, and returns NaN for anything else.
 func parseCount(text []byte) float64 {
@@ -189,21 +102,13 @@ func keyed(text []byte, key string) float64 {
 // keyedWord is like keyed for any word.
 func keyedWord(text []byte, key string) []byte {
 	for line := range bytes.Lines(text) {
-		if len(line) <= len(key) || string(line[:len(key)]) != key || line[len(key)] != ' ' && line[len(key)] != '\t' {
+		rest, ok := bytes.CutPrefix(line, []byte(key))
+		if !ok || bytes.IndexAny(rest, " \t") != 0 {
 			continue
 		}
-		if word, _ := nextWord(line[len(key):]); len(word) > 0 {
-			return word
+		if words := bytes.Fields(rest); len(words) > 0 {
+			return words[0]
 		}
 	}
 	return nil
-}
-
-// nextWord returns the first word of a text and the rest.
-func nextWord(text []byte) (word, rest []byte) {
-	text = bytes.TrimLeft(text, " \t\n")
-	if end := bytes.IndexAny(text, " \t\n"); end >= 0 {
-		return text[:end], text[end:]
-	}
-	return text, nil
 }

@@ -90,13 +90,13 @@ func FuzzParsers(f *testing.F) {
 				}
 			}
 		}
-		st, _ := parseStat(text)
-		number("stat", st.minor, st.major, st.user, st.system, st.threads, st.virtual, st.rssPages)
+		threads, virtual, rss, _ := parseStat(text)
+		number("stat", threads, virtual, rss)
 		if wait, ok := parseSchedstat(text); ok {
 			number("wait", wait)
 		}
-		p := parsePressure(text)
-		number("pressure", p.some, p.full, keyed(text, "nr_periods"), countList(text))
+		some, full := parsePressure(text)
+		number("pressure", some, full, keyed(text, "nr_periods"), countList(text))
 		_ = parseGroups(content)
 		for _, m := range append(parseMounts(content), mount{root: "/a", point: "/m", controllers: []string{"cpu"}}) {
 			dirs := locate([]mount{m}, "cpu", "/"+group)

@@ -15,25 +15,25 @@ import (
 )
 
 // ownSources returns the sources of process, control group and pressure.
-func ownSources(root string) ([]source, func() error) {
-	f := new(files)
-	p := newProcess(root, f)
-	c := newCgroup(root, f)
-	pressure := newDirectory(f, root, "proc", "pressure")
-	sources := []source{
+func ownSources(root string) []source {
+	self := filepath.Join(root, "proc/self")
+	p := &process{dir: self, live: root == "/", wait: runQueue{dir: filepath.Join(self, "task")}, affinity: math.NaN()}
+	c := &cgroup{root: root, quota: math.NaN()}
+	return []source{
 		{name: "process.stat", read: p.readStat},
 		{name: "process.rusage", read: p.readUsage},
 		{name: "process.status", read: p.readStatus},
 		{name: "process.limits", read: p.readLimits},
 		{name: "process.io", read: p.readIO},
-		{name: "process.fd", read: p.fds.read},
+		{name: "process.fd", read: p.readFDs},
 		{name: "process.schedstat", read: p.wait.read},
 		{name: "cgroup.paths", read: c.resolve},
 		{name: "cgroup.cpu", read: c.readCPU},
 		{name: "cgroup.memory", read: c.readMemory},
 		{name: "cgroup.pressure", read: c.readPressure},
-		{name: "system.pressure", read: func(_ context.Context, s *Sample) error {
-			return readSystemPressure(pressure, s)
+		{name: "system.pressure", read: func(_ context.Context, s *Sample) (err error) {
+			readSystemPressure(directory{filepath.Join(root, "proc/pressure"), &err}, s)
+			return err
 		}},
 		// Last: it uses the affinity mask and the quota of this pass.
 		{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
@@ -41,65 +41,28 @@ func ownSources(root string) ([]source, func() error) {
 			return nil
 		}},
 	}
-	return sources, func() error {
-		c.close()
-		pressure.close()
-		return p.close()
-	}
 }
 
 // process reads /proc/self, which is this process in every container and mount of /proc.
 type process struct {
-	dir      *directory
-	live     bool // dir is not a recorded tree, so system calls return the same values, more exactly
-	fds      *fdCount
-	wait     *runQueue
+	dir      string
+	live     bool // dir is of this process, not of a recorded tree
+	wait     runQueue
 	affinity float64 // CPUs in the affinity mask, in the current pass
 }
 
-func newProcess(root string, f *files) *process {
-	self := filepath.Join(root, "proc", "self")
-	live := root == "/" || isProcfs(self)
-	return &process{
-		dir:      newDirectory(f, self),
-		live:     live,
-		fds:      &fdCount{path: filepath.Join(self, "fd"), live: live},
-		wait:     newRunQueue(filepath.Join(self, "task"), f),
-		affinity: math.NaN(),
-	}
-}
-
-func (p *process) close() error {
-	p.dir.close()
-	return p.fds.close()
-}
-
-// isProcfs reports whether path is in a proc file system.
-func isProcfs(path string) bool {
-	const procSuperMagic = 0x9fa0
-	var st syscall.Statfs_t
-	return syscall.Statfs(path, &st) == nil && st.Type == procSuperMagic
-}
-
 func (p *process) readStat(_ context.Context, s *Sample) error {
-	text, err := p.dir.read("stat")
+	text, err := read(p.dir, "stat")
 	if err != nil {
 		return err
 	}
-	st, ok := parseStat(text)
+	threads, virtual, rss, ok := parseStat(text)
 	if !ok {
 		return errMalformed
 	}
-	put(s, hostfield.ProcessThreads, st.threads)
-	put(s, hostfield.ProcessMemoryVirtual, st.virtual)
-	put(s, hostfield.ProcessMemoryRSS, st.rssPages*float64(os.Getpagesize()))
-	if !p.live {
-		const ticks = 100 // USER_HZ, the same on every architecture that Go supports
-		put(s, hostfield.ProcessCPUUser, st.user/ticks)
-		put(s, hostfield.ProcessCPUSystem, st.system/ticks)
-		put(s, hostfield.ProcessFaultsMinor, st.minor)
-		put(s, hostfield.ProcessFaultsMajor, st.major)
-	}
+	put(s, hostfield.ProcessThreads, threads)
+	put(s, hostfield.ProcessMemoryVirtual, virtual)
+	put(s, hostfield.ProcessMemoryRSS, rss*float64(os.Getpagesize()))
 	return nil
 }
 
@@ -129,13 +92,9 @@ func (p *process) readStatus(_ context.Context, s *Sample) error {
 	if p.live {
 		p.affinity = float64(runtime.NumCPU())
 	}
-	text, err := p.dir.read("status")
+	text, err := read(p.dir, "status")
 	if err != nil {
 		return err
-	}
-	if !p.live {
-		put(s, hostfield.ProcessContextSwitchesVoluntary, keyed(text, "voluntary_ctxt_switches:"))
-		put(s, hostfield.ProcessContextSwitchesInvoluntary, keyed(text, "nonvoluntary_ctxt_switches:"))
 	}
 	n := countList(keyedWord(text, "Cpus_allowed_list:"))
 	if math.IsNaN(n) {
@@ -146,7 +105,7 @@ func (p *process) readStatus(_ context.Context, s *Sample) error {
 }
 
 func (p *process) readLimits(_ context.Context, s *Sample) error {
-	text, err := p.dir.read("limits")
+	text, err := read(p.dir, "limits")
 	if err != nil {
 		return err
 	}
@@ -163,7 +122,7 @@ func (p *process) readLimits(_ context.Context, s *Sample) error {
 }
 
 func (p *process) readIO(_ context.Context, s *Sample) error {
-	text, err := p.dir.read("io")
+	text, err := read(p.dir, "io")
 	if err != nil {
 		return err
 	}
@@ -172,37 +131,37 @@ func (p *process) readIO(_ context.Context, s *Sample) error {
 	return nil
 }
 
-// statLine has some fields of /proc/self/stat, see proc_pid_stat(5).
-type statLine struct {
-	minor, major float64 // faults
-	user, system float64 // ticks
-	threads      float64
-	virtual      float64 // bytes
-	rssPages     float64
+// maxFDs limits how many entries of /proc/self/fd are listed on kernels before 6.2, which
+// takes some milliseconds. With more open files the value is absent there.
+const maxFDs = 16384
+
+// readFDs counts the open descriptors of the process. Since Linux 6.2 the number is the size of
+// the directory.
+func (p *process) readFDs(_ context.Context, s *Sample) error {
+	path := filepath.Join(p.dir, "fd")
+	if info, err := os.Stat(path); err == nil && p.live && info.Size() > 0 {
+		put(s, hostfield.ProcessFDs, float64(info.Size()))
+		return nil
+	}
+	names, err := readNames(path, maxFDs+1)
+	if err == nil && len(names) <= maxFDs {
+		put(s, hostfield.ProcessFDs, float64(len(names)))
+	}
+	return err
 }
 
-// parseStat parses /proc/self/stat. The name in parentheses may contain parentheses and
-// spaces.
-func parseStat(text []byte) (st statLine, ok bool) {
+// parseStat parses /proc/self/stat: virtual is in bytes, rss in pages. The name in parentheses may
+// contain parentheses and spaces.
+func parseStat(text []byte) (threads, virtual, rss float64, ok bool) {
 	end := bytes.LastIndexByte(text, ')')
-	if end < 0 {
-		return statLine{}, false
+	fields := bytes.Fields(text[end+1:])
+	const first, last = 3, 24 // of the field after the name and of the RSS in proc_pid_stat(5)
+	if end < 0 || len(fields) <= last-first {
+		return 0, 0, 0, false
 	}
-	rest := text[end+1:]
-	const first, last = 3, 24 // the manual page's numbers of the field after the name and of the RSS
-	var fields [last + 1][]byte
-	for i := first; i <= last; i++ {
-		if fields[i], rest = nextWord(rest); len(fields[i]) == 0 {
-			return statLine{}, false
-		}
-	}
-	at := func(n int) float64 { return parseCount(fields[n]) }
-	st = statLine{
-		minor: at(10), major: at(12),
-		user: at(14), system: at(15),
-		threads: at(20), virtual: at(23), rssPages: at(last),
-	}
-	return st, st.threads > 0 // a malformed line has another value there
+	at := func(n int) float64 { return parseCount(fields[n-first]) }
+	threads = at(20)
+	return threads, at(23), at(last), threads > 0 // a malformed line has another value there
 }
 
 // countList counts the numbers in a list like "0-3,8".

@@ -15,13 +15,13 @@ import (
 )
 
 // ownSources returns the sources of this process. They do not use HOST_PROC.
-func ownSources(string) ([]source, func() error) {
+func ownSources(string) []source {
 	sources := []source{{name: "cpu.usable", read: func(_ context.Context, s *Sample) error {
 		put(s, hostfield.CPUUsable, float64(runtime.NumCPU()))
 		return nil
 	}}}
 	if startsPrograms {
-		return sources, nil
+		return sources
 	}
 	p := &process.Process{Pid: int32(os.Getpid())} // its constructor only checks that the process exists
 	return append(sources,
@@ -59,5 +59,5 @@ func ownSources(string) ([]source, func() error) {
 			put(s, hostfield.ProcessFDs, float64(n))
 			return nil
 		}},
-	), nil
+	)
 }

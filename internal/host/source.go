@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"syscall"
 
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 )
@@ -37,12 +38,17 @@ func (src *source) run(ctx context.Context, s *Sample) (err error) {
 var errMalformed = errors.New("not in the expected format")
 
 // absence reports whether err means that the platform lacks a source or hides it from this
-// process.
+// process, that a thread, control group or directory has vanished, or that a signal interrupted
+// the read.
 func absence(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
-		errors.Is(err, errors.ErrUnsupported) ||
-		// gopsutil's error value is in an internal package.
-		err.Error() == "not implemented yet"
+	for _, absent := range []error{
+		fs.ErrNotExist, fs.ErrPermission, errors.ErrUnsupported, syscall.ESRCH, syscall.ENODEV, syscall.ENOTDIR, syscall.EINTR,
+	} {
+		if errors.Is(err, absent) {
+			return true
+		}
+	}
+	return err.Error() == "not implemented yet" // gopsutil's error value is in an internal package
 }
 
 // put sets f unless v is negative, infinite or NaN. NaN stands for an absent value throughout

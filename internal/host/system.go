@@ -22,7 +22,6 @@ import (
 // each method checks that something was read.
 type system struct {
 	root    string
-	env     common.EnvMap // nil for gopsutil's defaults
 	logical int
 	disks   []string
 	recount everySixth
@@ -31,14 +30,6 @@ type system struct {
 
 func systemSources(root string) []source {
 	m := &system{root: root}
-	if root != "/" {
-		m.env = common.EnvMap{
-			common.HostProcEnvKey: filepath.Join(root, "proc"),
-			common.HostSysEnvKey:  filepath.Join(root, "sys"),
-			common.HostDevEnvKey:  filepath.Join(root, "dev"),
-			common.HostRunEnvKey:  filepath.Join(root, "run"),
-		}
-	}
 	var sources []source
 	for _, src := range []source{
 		{name: "system.cpu", read: m.readCPU},
@@ -48,24 +39,25 @@ func systemSources(root string) []source {
 		{name: "system.disk", read: m.readDisks},
 		{name: "system.network", read: m.readNetwork},
 	} {
-		if avoid(src.name) {
-			continue
+		if !avoid(src.name) {
+			src.foreign = true
+			sources = append(sources, src)
 		}
-		src.foreign = true
-		src.read = m.through(src.read)
-		sources = append(sources, src)
 	}
 	return sources
 }
 
-// through makes read use the tree below root.
-func (m *system) through(read func(context.Context, *Sample) error) func(context.Context, *Sample) error {
-	if m.env == nil {
-		return read
+// through makes gopsutil use the tree below root.
+func through(ctx context.Context, root string) context.Context {
+	if root == "/" {
+		return ctx
 	}
-	return func(ctx context.Context, s *Sample) error {
-		return read(context.WithValue(ctx, common.EnvKey, m.env), s)
-	}
+	return context.WithValue(ctx, common.EnvKey, common.EnvMap{
+		common.HostProcEnvKey: filepath.Join(root, "proc"),
+		common.HostSysEnvKey:  filepath.Join(root, "sys"),
+		common.HostDevEnvKey:  filepath.Join(root, "dev"),
+		common.HostRunEnvKey:  filepath.Join(root, "run"),
+	})
 }
 
 func (m *system) readCPU(ctx context.Context, s *Sample) error {
@@ -104,10 +96,6 @@ func (m *system) readLogical(ctx context.Context, s *Sample) error {
 }
 
 func (m *system) readLoad(ctx context.Context, s *Sample) error {
-	// Without the file gopsutil asks the running kernel, which is wrong for a recorded tree.
-	if m.env != nil && !loadRecorded(m.root) {
-		return m.unread("loadavg")
-	}
 	l, err := load.AvgWithContext(ctx)
 	if err != nil {
 		return err

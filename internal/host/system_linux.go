@@ -6,8 +6,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/shirou/gopsutil/v3/cpu"
 	"github.com/shirou/gopsutil/v3/mem"
@@ -32,24 +30,6 @@ func (m *system) unread(name string) error {
 func countCPUs(ctx context.Context) (int, error) {
 	each, err := cpu.TimesWithContext(ctx, true)
 	return len(each), err
-}
-
-// loadRecorded reports whether the tree below root has the load averages.
-func loadRecorded(root string) bool {
-	text, err := os.ReadFile(filepath.Join(root, "proc", "loadavg"))
-	if err != nil {
-		return false
-	}
-	fields := strings.Fields(string(wholeLines(text)))
-	if len(fields) < 3 {
-		return false
-	}
-	for _, f := range fields[:3] {
-		if _, err := strconv.ParseFloat(f, 64); err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // memoryWhole reports whether gopsutil read meminfo to its end. It returns zero for missing
@@ -78,12 +58,7 @@ const maxDisks = 1024
 // the underlying disk.
 func wholeDisks(root string) []string {
 	block := filepath.Join(root, "sys", "block")
-	dir, err := os.Open(block)
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(maxDisks)
+	names, _ := readNames(block, maxDisks) // none if there is an error
 	var disks []string
 	for _, name := range names {
 		if _, err := os.Lstat(filepath.Join(block, name, "device")); err == nil {

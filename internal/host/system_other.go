@@ -33,8 +33,6 @@ func (m *system) unread(string) error { return errMalformed }
 
 func countCPUs(ctx context.Context) (int, error) { return cpu.CountsWithContext(ctx, true) }
 
-func loadRecorded(string) bool { return true }
-
 func memoryWhole(*mem.VirtualMemoryStat) bool { return true }
 
 // putKnown sets a value that not every system has. gopsutil returns zero for a missing one.

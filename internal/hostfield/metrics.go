@@ -6,116 +6,103 @@ import "github.com/gmpulse/gmpulse/runtimeinfo"
 
 // Metrics returns the metric of each field. The comments give the purpose of the metrics.
 //
+// A metric without Detail is in the default set. Most values of the machine are for an agent of the
+// host to export, and once for all its processes. Ranged is what can run out between two deliveries:
+// the host pass reads it every ten seconds, so that only the summaries of longer intervals have more
+// than one value of it.
+//
 //nolint:funlen // a table
 func Metrics() (all [Count]runtimeinfo.Metric) {
-	rows := [Count]row{
+	all = [Count]runtimeinfo.Metric{
 		// Measured by the kernel: unlike go.cpu.time it is current at all times and includes cgo.
-		ProcessCPUUser:   {counter, "process.cpu.time", "s", helpProcessCPU, attr{"cpu.mode", "user"}, always},
-		ProcessCPUSystem: {counter, "process.cpu.time", "s", helpProcessCPU, attr{"cpu.mode", "system"}, always},
+		ProcessCPUUser:   {Name: "process.cpu.time", Unit: "s", Kind: counter, Help: helpProcessCPU, Attr: attr{Key: "cpu.mode", Value: "user"}},
+		ProcessCPUSystem: {Name: "process.cpu.time", Unit: "s", Kind: counter, Help: helpProcessCPU, Attr: attr{Key: "cpu.mode", Value: "system"}},
 		// The memory that the kernel and its OOM killer see.
-		ProcessMemoryRSS:     {upDown, "process.memory.usage", "By", "Resident memory of the process.", attr{}, always},
-		ProcessMemoryVirtual: {upDown, "process.memory.virtual", "By", "Address space of the process.", attr{}, detail},
+		ProcessMemoryRSS:     {Name: "process.memory.usage", Unit: "By", Kind: upDown, Ranged: true, Headline: true, Help: "Resident memory of the process."},
+		ProcessMemoryVirtual: {Name: "process.memory.virtual", Unit: "By", Kind: upDown, Detail: true, Help: "Address space of the process."},
 		// Includes threads of cgo libraries, which gmpulse.threads does not.
-		ProcessThreads: {upDown, "process.thread.count", "{thread}", "Threads of the process.", attr{}, detail},
+		ProcessThreads: {Name: "process.thread.count", Unit: "{thread}", Kind: upDown, Ranged: true, Detail: true, Help: "Threads of the process."},
 		// Leaked connections lead to "too many open files".
-		ProcessFDs:     {upDown, "process.unix.file_descriptor.count", "{file_descriptor}", "Open file descriptors of the process.", attr{}, always},
-		ProcessFDLimit: {gauge, "gmpulse.process.file_descriptor_limit", "{file_descriptor}", "Open file descriptors allowed (soft limit); absent when unlimited.", attr{}, always},
+		ProcessFDs:     {Name: "process.unix.file_descriptor.count", Unit: "{file_descriptor}", Kind: upDown, Ranged: true, Headline: true, Help: "Open file descriptors of the process."},
+		ProcessFDLimit: {Name: "gmpulse.process.file_descriptor_limit", Unit: "{file_descriptor}", Kind: gauge, Help: "Open file descriptors allowed (soft limit); absent when unlimited."},
 		// Involuntary: other processes need the CPUs. Voluntary: threads block in system calls.
-		ProcessContextSwitchesVoluntary:   {counter, "process.context_switches", "{context_switch}", helpSwitches, attr{"process.context_switch.type", "voluntary"}, detail},
-		ProcessContextSwitchesInvoluntary: {counter, "process.context_switches", "{context_switch}", helpSwitches, attr{"process.context_switch.type", "involuntary"}, detail},
+		ProcessContextSwitchesVoluntary:   {Name: "process.context_switches", Unit: "{context_switch}", Kind: counter, Detail: true, Help: helpSwitches, Attr: attr{Key: "process.context_switch.type", Value: "voluntary"}},
+		ProcessContextSwitchesInvoluntary: {Name: "process.context_switches", Unit: "{context_switch}", Kind: counter, Detail: true, Help: helpSwitches, Attr: attr{Key: "process.context_switch.type", Value: "involuntary"}},
 		// Major faults wait for storage: memory is short, even if the heap is small.
-		ProcessFaultsMinor: {counter, "process.paging.faults", "{fault}", helpFaults, attr{"system.paging.fault.type", "minor"}, detail},
-		ProcessFaultsMajor: {counter, "process.paging.faults", "{fault}", helpFaults, attr{"system.paging.fault.type", "major"}, detail},
+		ProcessFaultsMinor: {Name: "process.paging.faults", Unit: "{fault}", Kind: counter, Detail: true, Help: helpFaults, Attr: attr{Key: "system.paging.fault.type", Value: "minor"}},
+		ProcessFaultsMajor: {Name: "process.paging.faults", Unit: "{fault}", Kind: counter, Detail: true, Help: helpFaults, Attr: attr{Key: "system.paging.fault.type", Value: "major"}},
 		// The share of this process in the disk traffic of the machine.
-		ProcessDiskRead:  {counter, "process.disk.io", "By", helpProcessIO, attr{"disk.io.direction", "read"}, detail},
-		ProcessDiskWrite: {counter, "process.disk.io", "By", helpProcessIO, attr{"disk.io.direction", "write"}, detail},
+		ProcessDiskRead:  {Name: "process.disk.io", Unit: "By", Kind: counter, Detail: true, Help: helpProcessIO, Attr: attr{Key: "disk.io.direction", Value: "read"}},
+		ProcessDiskWrite: {Name: "process.disk.io", Unit: "By", Kind: counter, Detail: true, Help: helpProcessIO, Attr: attr{Key: "disk.io.direction", Value: "write"}},
 		// Threads that are ready wait for a CPU, for example because of other processes. No Go metric shows it.
-		ProcessRunQueueWait: {counter, "gmpulse.process.runqueue_wait.time", "s", "Time the threads of the process waited for a CPU.", attr{}, always},
+		ProcessRunQueueWait: {Name: "gmpulse.process.runqueue_wait.time", Unit: "s", Kind: counter, Help: "Time the threads of the process waited for a CPU."},
 
 		// GOMAXPROCS above it means throttling, below it idle CPUs.
-		CPUUsable: {gauge, "gmpulse.cpu.usable", "{cpu}", "CPUs this process may use: the least of affinity and cgroup quota.", attr{}, always},
+		CPUUsable: {Name: "gmpulse.cpu.usable", Unit: "{cpu}", Kind: gauge, Headline: true, Help: "CPUs this process may use: the least of affinity and cgroup quota."},
 
 		// GOMAXPROCS should be equal to it.
-		CgroupCPUQuota: {gauge, "gmpulse.cgroup.cpu.quota", "{cpu}", "CPUs that the tightest control group above the process allows; absent when unlimited.", attr{}, always},
+		CgroupCPUQuota: {Name: "gmpulse.cgroup.cpu.quota", Unit: "{cpu}", Kind: gauge, Help: "CPUs that the tightest control group above the process allows; absent when unlimited."},
 		// A throttled process does not run, which adds latency that no other metric explains.
-		CgroupCPUPeriods:       {counter, "gmpulse.cgroup.cpu.periods", "{period}", "Periods in which the CPU quota was enforced.", attr{}, always},
-		CgroupCPUThrottled:     {counter, "gmpulse.cgroup.cpu.throttled_periods", "{period}", "Periods in which the process was throttled.", attr{}, always},
-		CgroupCPUThrottledTime: {counter, "gmpulse.cgroup.cpu.throttled.time", "s", "Time that the process was throttled.", attr{}, always},
+		CgroupCPUPeriods:       {Name: "gmpulse.cgroup.cpu.periods", Unit: "{period}", Kind: counter, Help: "Periods in which the CPU quota was enforced."},
+		CgroupCPUThrottled:     {Name: "gmpulse.cgroup.cpu.throttled_periods", Unit: "{period}", Kind: counter, Help: "Periods in which the process was throttled."},
+		CgroupCPUThrottledTime: {Name: "gmpulse.cgroup.cpu.throttled.time", Unit: "s", Kind: counter, Fault: true, Help: "Time that the process was throttled."},
 		// At the limit the OOM killer ends a process.
-		CgroupMemoryUsage:      {upDown, "gmpulse.cgroup.memory.usage", "By", "Memory charged to the control group, page cache included.", attr{}, detail},
-		CgroupMemoryWorkingSet: {upDown, "gmpulse.cgroup.memory.working_set", "By", "Memory charged to the control group less inactive page cache.", attr{}, always},
-		CgroupMemoryMax:        {gauge, "gmpulse.cgroup.memory.max", "By", "Hard memory limit of the tightest control group; absent when unlimited.", attr{}, always},
-		CgroupMemoryHigh:       {gauge, "gmpulse.cgroup.memory.high", "By", "Memory above which the kernel slows the control group down; absent when unlimited.", attr{}, detail},
+		CgroupMemoryUsage:      {Name: "gmpulse.cgroup.memory.usage", Unit: "By", Kind: upDown, Ranged: true, Detail: true, Help: "Memory charged to the control group, page cache included."},
+		CgroupMemoryWorkingSet: {Name: "gmpulse.cgroup.memory.working_set", Unit: "By", Kind: upDown, Ranged: true, Help: "Memory charged to the control group less inactive page cache."},
+		CgroupMemoryMax:        {Name: "gmpulse.cgroup.memory.max", Unit: "By", Kind: gauge, Help: "Hard memory limit of the tightest control group; absent when unlimited."},
+		CgroupMemoryHigh:       {Name: "gmpulse.cgroup.memory.high", Unit: "By", Kind: gauge, Detail: true, Help: "Memory above which the kernel slows the control group down; absent when unlimited."},
 		// These prove that the limit was reached; pressure is only a hint.
-		CgroupMemoryOOM:     {counter, "gmpulse.cgroup.memory.oom", "{event}", "Times the control group ran out of memory.", attr{}, detail},
-		CgroupMemoryOOMKill: {counter, "gmpulse.cgroup.memory.oom_kills", "{process}", "Processes of the control group killed for lack of memory.", attr{}, always},
+		CgroupMemoryOOM:     {Name: "gmpulse.cgroup.memory.oom", Unit: "{event}", Kind: counter, Fault: true, Detail: true, Help: "Times the control group ran out of memory."},
+		CgroupMemoryOOMKill: {Name: "gmpulse.cgroup.memory.oom_kills", Unit: "{process}", Kind: counter, Fault: true, Help: "Processes of the control group killed for lack of memory."},
 		// Pressure: time that some or all tasks of the container waited for a resource.
-		CgroupPressureCPUSome:    {counter, "gmpulse.cgroup.pressure.cpu.time", "s", helpCgroupCPU, attr{"gmpulse.pressure.stalled", "some"}, always},
-		CgroupPressureCPUFull:    {counter, "gmpulse.cgroup.pressure.cpu.time", "s", helpCgroupCPU, attr{"gmpulse.pressure.stalled", "full"}, detail},
-		CgroupPressureMemorySome: {counter, "gmpulse.cgroup.pressure.memory.time", "s", helpCgroupMemory, attr{"gmpulse.pressure.stalled", "some"}, detail},
-		CgroupPressureMemoryFull: {counter, "gmpulse.cgroup.pressure.memory.time", "s", helpCgroupMemory, attr{"gmpulse.pressure.stalled", "full"}, always},
-		CgroupPressureIOSome:     {counter, "gmpulse.cgroup.pressure.io.time", "s", helpCgroupIO, attr{"gmpulse.pressure.stalled", "some"}, detail},
-		CgroupPressureIOFull:     {counter, "gmpulse.cgroup.pressure.io.time", "s", helpCgroupIO, attr{"gmpulse.pressure.stalled", "full"}, always},
+		CgroupPressureCPUSome:    {Name: "gmpulse.cgroup.pressure.cpu.time", Unit: "s", Kind: counter, Help: helpCgroupCPU, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		CgroupPressureCPUFull:    {Name: "gmpulse.cgroup.pressure.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpCgroupCPU, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "full"}},
+		CgroupPressureMemorySome: {Name: "gmpulse.cgroup.pressure.memory.time", Unit: "s", Kind: counter, Detail: true, Help: helpCgroupMemory, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		CgroupPressureMemoryFull: {Name: "gmpulse.cgroup.pressure.memory.time", Unit: "s", Kind: counter, Help: helpCgroupMemory, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "full"}},
+		CgroupPressureIOSome:     {Name: "gmpulse.cgroup.pressure.io.time", Unit: "s", Kind: counter, Detail: true, Help: helpCgroupIO, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		CgroupPressureIOFull:     {Name: "gmpulse.cgroup.pressure.io.time", Unit: "s", Kind: counter, Help: helpCgroupIO, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "full"}},
 
 		// Shows whether this process or others use the machine. Steal is time of other virtual machines.
-		SystemCPUUser:      {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "user"}, detail},
-		SystemCPUNice:      {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "nice"}, detail},
-		SystemCPUSystem:    {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "system"}, detail},
-		SystemCPUIdle:      {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "idle"}, detail},
-		SystemCPUIOWait:    {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "iowait"}, detail},
-		SystemCPUInterrupt: {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "interrupt"}, detail},
-		SystemCPUSteal:     {counter, "system.cpu.time", "s", helpSystemCPU, attr{"cpu.mode", "steal"}, detail},
-		SystemCPULogical:   {upDown, "system.cpu.logical.count", "{cpu}", "Logical CPUs of the machine.", attr{}, detail},
+		SystemCPUUser:      {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "user"}},
+		SystemCPUNice:      {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "nice"}},
+		SystemCPUSystem:    {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "system"}},
+		SystemCPUIdle:      {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "idle"}},
+		SystemCPUIOWait:    {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "iowait"}},
+		SystemCPUInterrupt: {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "interrupt"}},
+		SystemCPUSteal:     {Name: "system.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpSystemCPU, Attr: attr{Key: "cpu.mode", Value: "steal"}},
+		SystemCPULogical:   {Name: "system.cpu.logical.count", Unit: "{cpu}", Kind: upDown, Detail: true, Help: "Logical CPUs of the machine."},
 		// Names of the host receiver of the OpenTelemetry Collector.
-		SystemLoad1:  {gauge, "system.cpu.load_average.1m", "{thread}", "Load average over 1 minute.", attr{}, detail},
-		SystemLoad5:  {gauge, "system.cpu.load_average.5m", "{thread}", "Load average over 5 minutes.", attr{}, detail},
-		SystemLoad15: {gauge, "system.cpu.load_average.15m", "{thread}", "Load average over 15 minutes.", attr{}, detail},
+		SystemLoad1:  {Name: "system.cpu.load_average.1m", Unit: "{thread}", Kind: gauge, Detail: true, Help: "Load average over 1 minute."},
+		SystemLoad5:  {Name: "system.cpu.load_average.5m", Unit: "{thread}", Kind: gauge, Detail: true, Help: "Load average over 5 minutes."},
+		SystemLoad15: {Name: "system.cpu.load_average.15m", Unit: "{thread}", Kind: gauge, Detail: true, Help: "Load average over 15 minutes."},
 		// The limit if the container has none.
-		SystemMemoryTotal:     {upDown, "system.memory.limit", "By", "Memory of the machine.", attr{}, detail},
-		SystemMemoryUsed:      {upDown, "system.memory.usage", "By", helpSystemMemory, attr{"system.memory.state", "used"}, detail},
-		SystemMemoryFree:      {upDown, "system.memory.usage", "By", helpSystemMemory, attr{"system.memory.state", "free"}, detail},
-		SystemMemoryCached:    {upDown, "system.memory.usage", "By", helpSystemMemory, attr{"system.memory.state", "cached"}, detail},
-		SystemMemoryBuffers:   {upDown, "system.memory.usage", "By", helpSystemMemory, attr{"system.memory.state", "buffers"}, detail},
-		SystemMemoryAvailable: {upDown, "system.memory.linux.available", "By", "Memory that can be had without swapping.", attr{}, detail},
+		SystemMemoryTotal:     {Name: "system.memory.limit", Unit: "By", Kind: upDown, Detail: true, Help: "Memory of the machine."},
+		SystemMemoryUsed:      {Name: "system.memory.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSystemMemory, Attr: attr{Key: "system.memory.state", Value: "used"}},
+		SystemMemoryFree:      {Name: "system.memory.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSystemMemory, Attr: attr{Key: "system.memory.state", Value: "free"}},
+		SystemMemoryCached:    {Name: "system.memory.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSystemMemory, Attr: attr{Key: "system.memory.state", Value: "cached"}},
+		SystemMemoryBuffers:   {Name: "system.memory.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSystemMemory, Attr: attr{Key: "system.memory.state", Value: "buffers"}},
+		SystemMemoryAvailable: {Name: "system.memory.linux.available", Unit: "By", Kind: upDown, Detail: true, Help: "Memory that can be had without swapping."},
 		// Garbage collection is very slow if the heap is in swap.
-		SystemSwapUsed: {upDown, "system.paging.usage", "By", helpSwap, attr{"system.paging.state", "used"}, detail},
-		SystemSwapFree: {upDown, "system.paging.usage", "By", helpSwap, attr{"system.paging.state", "free"}, detail},
+		SystemSwapUsed: {Name: "system.paging.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSwap, Attr: attr{Key: "system.paging.state", Value: "used"}},
+		SystemSwapFree: {Name: "system.paging.usage", Unit: "By", Kind: upDown, Detail: true, Help: helpSwap, Attr: attr{Key: "system.paging.state", Value: "free"}},
 		// Sums over devices. Host agents have values for each device.
-		SystemDiskReadBytes:  {counter, "system.disk.io", "By", helpDiskIO, attr{"disk.io.direction", "read"}, detail},
-		SystemDiskWriteBytes: {counter, "system.disk.io", "By", helpDiskIO, attr{"disk.io.direction", "write"}, detail},
-		SystemDiskReads:      {counter, "system.disk.operations", "{operation}", helpDiskOps, attr{"disk.io.direction", "read"}, detail},
-		SystemDiskWrites:     {counter, "system.disk.operations", "{operation}", helpDiskOps, attr{"disk.io.direction", "write"}, detail},
+		SystemDiskReadBytes:  {Name: "system.disk.io", Unit: "By", Kind: counter, Detail: true, Help: helpDiskIO, Attr: attr{Key: "disk.io.direction", Value: "read"}},
+		SystemDiskWriteBytes: {Name: "system.disk.io", Unit: "By", Kind: counter, Detail: true, Help: helpDiskIO, Attr: attr{Key: "disk.io.direction", Value: "write"}},
+		SystemDiskReads:      {Name: "system.disk.operations", Unit: "{operation}", Kind: counter, Detail: true, Help: helpDiskOps, Attr: attr{Key: "disk.io.direction", Value: "read"}},
+		SystemDiskWrites:     {Name: "system.disk.operations", Unit: "{operation}", Kind: counter, Detail: true, Help: helpDiskOps, Attr: attr{Key: "disk.io.direction", Value: "write"}},
 		// Errors and drops explain timeouts that no stack shows.
-		SystemNetworkReceiveBytes:    {counter, "system.network.io", "By", helpNetIO, attr{"network.io.direction", "receive"}, detail},
-		SystemNetworkTransmitBytes:   {counter, "system.network.io", "By", helpNetIO, attr{"network.io.direction", "transmit"}, detail},
-		SystemNetworkReceiveErrors:   {counter, "system.network.errors", "{error}", helpNetErrors, attr{"network.io.direction", "receive"}, detail},
-		SystemNetworkTransmitErrors:  {counter, "system.network.errors", "{error}", helpNetErrors, attr{"network.io.direction", "transmit"}, detail},
-		SystemNetworkReceiveDropped:  {counter, "system.network.packet.dropped", "{packet}", helpNetDrops, attr{"network.io.direction", "receive"}, detail},
-		SystemNetworkTransmitDropped: {counter, "system.network.packet.dropped", "{packet}", helpNetDrops, attr{"network.io.direction", "transmit"}, detail},
+		SystemNetworkReceiveBytes:    {Name: "system.network.io", Unit: "By", Kind: counter, Detail: true, Help: helpNetIO, Attr: attr{Key: "network.io.direction", Value: "receive"}},
+		SystemNetworkTransmitBytes:   {Name: "system.network.io", Unit: "By", Kind: counter, Detail: true, Help: helpNetIO, Attr: attr{Key: "network.io.direction", Value: "transmit"}},
+		SystemNetworkReceiveErrors:   {Name: "system.network.errors", Unit: "{error}", Kind: counter, Detail: true, Help: helpNetErrors, Attr: attr{Key: "network.io.direction", Value: "receive"}},
+		SystemNetworkTransmitErrors:  {Name: "system.network.errors", Unit: "{error}", Kind: counter, Detail: true, Help: helpNetErrors, Attr: attr{Key: "network.io.direction", Value: "transmit"}},
+		SystemNetworkReceiveDropped:  {Name: "system.network.packet.dropped", Unit: "{packet}", Kind: counter, Detail: true, Help: helpNetDrops, Attr: attr{Key: "network.io.direction", Value: "receive"}},
+		SystemNetworkTransmitDropped: {Name: "system.network.packet.dropped", Unit: "{packet}", Kind: counter, Detail: true, Help: helpNetDrops, Attr: attr{Key: "network.io.direction", Value: "transmit"}},
 		// For machines whose control groups have no pressure values.
-		SystemPressureCPUSome:    {counter, "gmpulse.system.pressure.cpu.time", "s", helpMachineCPU, attr{"gmpulse.pressure.stalled", "some"}, detail},
-		SystemPressureMemorySome: {counter, "gmpulse.system.pressure.memory.time", "s", helpMachineMemory, attr{"gmpulse.pressure.stalled", "some"}, detail},
-		SystemPressureMemoryFull: {counter, "gmpulse.system.pressure.memory.time", "s", helpMachineMemory, attr{"gmpulse.pressure.stalled", "full"}, detail},
-		SystemPressureIOSome:     {counter, "gmpulse.system.pressure.io.time", "s", helpMachineIO, attr{"gmpulse.pressure.stalled", "some"}, detail},
-		SystemPressureIOFull:     {counter, "gmpulse.system.pressure.io.time", "s", helpMachineIO, attr{"gmpulse.pressure.stalled", "full"}, detail},
-	}
-	for f := range rows {
-		r := &rows[f]
-		all[f] = runtimeinfo.Metric{
-			Name: r.name, Unit: r.unit, Kind: r.kind, Help: r.help, Detail: r.detail,
-			Attr: runtimeinfo.Attr{Key: r.attr.key, Value: r.attr.value},
-		}
-	}
-	for _, f := range []Field{ProcessMemoryRSS, ProcessFDs, CPUUsable} {
-		all[f].Headline = true
-	}
-	// What can run out between two deliveries. The host pass reads them every ten seconds, so that only
-	// the summaries of longer intervals have more than one value of them.
-	for _, f := range []Field{ProcessMemoryRSS, ProcessThreads, ProcessFDs, CgroupMemoryUsage, CgroupMemoryWorkingSet} {
-		all[f].Ranged = true
-	}
-	for _, f := range []Field{CgroupCPUThrottledTime, CgroupMemoryOOM, CgroupMemoryOOMKill} {
-		all[f].Fault = true
+		SystemPressureCPUSome:    {Name: "gmpulse.system.pressure.cpu.time", Unit: "s", Kind: counter, Detail: true, Help: helpMachineCPU, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		SystemPressureMemorySome: {Name: "gmpulse.system.pressure.memory.time", Unit: "s", Kind: counter, Detail: true, Help: helpMachineMemory, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		SystemPressureMemoryFull: {Name: "gmpulse.system.pressure.memory.time", Unit: "s", Kind: counter, Detail: true, Help: helpMachineMemory, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "full"}},
+		SystemPressureIOSome:     {Name: "gmpulse.system.pressure.io.time", Unit: "s", Kind: counter, Detail: true, Help: helpMachineIO, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "some"}},
+		SystemPressureIOFull:     {Name: "gmpulse.system.pressure.io.time", Unit: "s", Kind: counter, Detail: true, Help: helpMachineIO, Attr: attr{Key: "gmpulse.pressure.stalled", Value: "full"}},
 	}
 	for f := range all {
 		all[f].Subsystem = subsystem(Field(f))
@@ -158,24 +145,10 @@ const (
 	helpMachineIO     = "Time that tasks of the machine were stalled for I/O."
 )
 
-// row is a metric as the table has it. The rows are constants: the compiler stores them as data, where
-// calls of functions for 65 metrics would be 36 KB of code.
-type row struct {
-	kind             runtimeinfo.Kind
-	name, unit, help string
-	attr             attr
-	detail           bool
-}
-
-type attr struct{ key, value string }
+type attr = runtimeinfo.Attr
 
 const (
 	gauge   = runtimeinfo.KindGauge
 	upDown  = runtimeinfo.KindUpDownCounter
 	counter = runtimeinfo.KindCounter
-
-	// detail marks a metric that is not in the default set. Most values of the machine are for an agent
-	// of the host to export, and once for all its processes.
-	detail = true
-	always = false
 )

@@ -80,10 +80,8 @@ func (r *registry) begin(name string, cfg config) (*check, error) {
 	if r.begun[c.goroutine] == nil { // otherwise it is a second Check in one test
 		r.begun[c.goroutine] = c
 	}
-	labels := maps.Clone(c.labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, c.labels)
 	labels[testLabel] = c.label
 	setLabels(labels)
 	return c, nil
