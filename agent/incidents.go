@@ -12,7 +12,6 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/alertmanager"
-	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
@@ -34,16 +33,9 @@ func (a *Agent) speakers(s *settings) (opts []engine.Option, _ error) {
 			opts = append(opts, engine.WithExporter("alertmanager", x, engine.EveryTick()))
 		}
 	}
-	if c := s.webhook; c.URL != "" {
-		if c.PageURL == nil {
-			c.PageURL = page
-		}
-		x, err := webhook.New(c)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("agent: WithWebhook: %w", err))
-		} else {
-			opts = append(opts, engine.WithExporter("webhook", x, engine.EveryTick()))
-		}
+	if s.webhook.URL != "" {
+		o, err := newWebhook(s, page)
+		opts, errs = append(opts, o), append(errs, err)
 	}
 	return opts, errors.Join(errs...)
 }
@@ -58,7 +50,7 @@ func (s *settings) told() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("alertmanager", strings.Join(shown, ",")))
 	}
 	if u, err := url.Parse(s.webhook.URL); err == nil && u.Host != "" {
-		attrs = append(attrs, slog.String("webhook", u.Host))
+		attrs = append(attrs, slog.String("webhook", u.Host), slog.String("webhook_spool", spoolPlace(s)))
 	}
 	return attrs
 }
