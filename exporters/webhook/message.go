@@ -75,14 +75,14 @@ func (e *Exporter) words() *words {
 	same := func(s string) string { return s }
 	if e.config.Language == "zh" {
 		return &words{
-			phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "关闭"},
-			time: "时间：", service: "服务：", evidence: "依据：", hint: "排查方向：", page: "页面：", more: "另有 %d 个事件",
+			phases: map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "关闭"},
+			time:   "时间：", service: "服务：", evidence: "依据：", hint: "排查方向：", page: "页面：", more: "另有 %d 个事件",
 			title: incidenttext.ChineseTitle, translateEvidence: incidenttext.ChineseEvidence, translateHint: incidenttext.ChineseHint,
 		}
 	}
 	return &words{
-		phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "opened", runtimeinfo.IncidentWorsened: "worsened", runtimeinfo.IncidentClosed: "closed"},
-		time: "time: ", service: "service: ", evidence: "evidence: ", hint: "hint: ", page: "page: ", more: "and %d more events",
+		phases: map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "opened", runtimeinfo.IncidentWorsened: "worsened", runtimeinfo.IncidentClosed: "closed"},
+		time:   "time: ", service: "service: ", evidence: "evidence: ", hint: "hint: ", page: "page: ", more: "and %d more events",
 		title: incidenttext.Title, translateEvidence: same, translateHint: same,
 	}
 }
