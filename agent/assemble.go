@@ -66,7 +66,7 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 		return pages{}, err
 	}
 	a.detector = newDetector(s, p)
-	a.spans = &globalSpans{processor: p, logger: s.logger}
+	a.spans = &globalSpans{processor: p, logger: s.logger, service: a.service}
 	onFirstProvider(a.attachFirst)
 	a.spans.attach() // before the first tick, for spans that start before it
 	all := parts{errs: []error{s.wrong, s.access.validate()}}

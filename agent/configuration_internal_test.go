@@ -36,7 +36,6 @@ The families of client_golang, such as go_goroutines and process_resident_memory
 GMPULSE_GO_COLLECTORS=on adds them, 45 series, for dashboards that query them.
 
 ## The agent's own listener
-## The agent's own listener
 
 The listener keeps at most 192 connections. If the process may open fewer than 768 files (ulimit -n), it keeps a quarter of that
 number, but at least 24. Each takes a file descriptor of the service. At most two thirds of them may be viewers of the page. When a

@@ -10,7 +10,6 @@ import (
 	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/alertmanager"
-	"github.com/gmpulse/gmpulse/exporters/webhook"
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
@@ -27,12 +26,9 @@ func (a *Agent) addSpeakers(all *parts, s *settings) {
 		x, err := alertmanager.New(c)
 		all.add(about("WithAlertmanager", err), engine.WithExporter("alertmanager", x, engine.EveryTick()))
 	}
-	if c := s.webhook; c.URL != "" {
-		if c.PageURL == nil {
-			c.PageURL = page
-		}
-		x, err := webhook.New(c)
-		all.add(about("WithWebhook", err), engine.WithExporter("webhook", x, engine.EveryTick()))
+	if s.webhook.URL != "" {
+		o, err := newWebhook(s, page)
+		all.add(err, o)
 	}
 }
 
@@ -46,7 +42,7 @@ func (s *settings) told() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.String("alertmanager", strings.Join(shown, ",")))
 	}
 	if u, err := url.Parse(s.webhook.URL); err == nil && u.Host != "" {
-		attrs = append(attrs, slog.String("webhook", u.Host))
+		attrs = append(attrs, slog.String("webhook", u.Host), slog.String("webhook_spool", spoolPlace(s)))
 	}
 	return attrs
 }

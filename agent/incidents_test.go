@@ -100,7 +100,7 @@ func TestIncidentsAreSent(t *testing.T) {
 		return len(requests("/hook")) == 1 && len(requests("/api/v2/alerts")) == 1
 	})
 	stop(t, a)
-	if text := log.String(); !strings.Contains(text, " alertmanager="+s.URL+" ") || !strings.Contains(text, " webhook="+strings.TrimPrefix(s.URL, "http://")+"\n") {
+	if text := log.String(); !strings.Contains(text, " alertmanager="+s.URL+" ") || !strings.Contains(text, " webhook="+strings.TrimPrefix(s.URL, "http://")+" webhook_spool=memory\n") {
 		t.Errorf("the first line does not say where incidents are sent:\n%s", text)
 	}
 	hook, alerts := requests("/hook"), requests("/api/v2/alerts")

@@ -110,6 +110,7 @@ func WithFluentd(c fluentd.Config, opts ...engine.ExporterOption) Option {
 
 // WithSpool configures the queue of records that wait for Fluentd, like GMPULSE_SPOOL_DIR,
 // GMPULSE_SPOOL_MAX_BYTES and GMPULSE_SPOOL_MAX_AGE. Without a Dir the queue is in memory.
+// With a Dir, events that wait for the webhook have a queue of their own there, of at most 4 MiB.
 // The agent sets Name and Logger. To put another exporter behind a queue, use [spool.New]
 // and [WithQueue].
 func WithSpool(c spool.Config) Option {
@@ -259,7 +260,7 @@ func WithAlertmanager(c alertmanager.Config) Option {
 
 // WithWebhook sends incidents as messages to a webhook, a chat service for example, like
 // GMPULSE_WEBHOOK and GMPULSE_WEBHOOK_SECRET. Events that the service does not accept wait in
-// memory; to keep them over a restart, use [spool.New] and [WithQueue] instead. PageURL defaults
+// memory, or in the directory of [WithSpool], where they survive a restart. PageURL defaults
 // to the address of [WithPageURL]. The zero Config, and any other without a URL, switches the
 // exporter off. It is off by default.
 func WithWebhook(c webhook.Config) Option {

@@ -35,7 +35,7 @@ type settings struct {
 	prometheus   prom.Config
 	fluentd      fluentd.Config // URL "" is off
 	fluentdPace  []engine.ExporterOption
-	spool        spool.Config // of the Fluentd exporter
+	spool        spool.Config // of the Fluentd exporter, and with a Dir of the webhook
 	noLabels     bool
 	noEnrichment bool
 	noBaselines  bool
@@ -71,8 +71,8 @@ func (s *settings) warn(message string, attrs ...slog.Attr) {
 // missing.
 func (s *settings) warnUnused() {
 	spooled := s.spool.Dir != "" || s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
-	if s.fluentd.URL == "" && spooled {
-		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the Fluentd exporter, and GMPULSE_FLUENTD is not set", slog.String("dir", s.spool.Dir))
+	if s.fluentd.URL == "" && (s.webhook.URL == "" || s.spool.Dir == "") && spooled {
+		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the exporters to Fluentd and, with a directory, to a webhook, and neither GMPULSE_FLUENTD nor GMPULSE_WEBHOOK needs it", slog.String("dir", s.spool.Dir))
 	}
 	if s.fluentd.URL == "" && len(s.fluentdPace) > 0 {
 		s.warn("gmpulse: the interval of Fluentd is not used: GMPULSE_FLUENTD is not set")

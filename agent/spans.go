@@ -5,6 +5,7 @@ package agent
 import (
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,9 @@ type globalSpans struct {
 	current   trace.TracerProvider               // at the last attempt to attach; nil if it is not comparable
 	attempt   time.Time                          // the last one
 
+	service  string // service.name of the agent
+	compared bool   // with that of the spans
+
 	begin  time.Time   // time of the first tick
 	none   atomic.Bool // noSpansAfter has passed without a span
 	logged bool        // the absence of spans
@@ -46,6 +50,24 @@ func (g *globalSpans) Analyze(d *runtimeinfo.Draft) {
 	g.attach()
 	g.processor.Analyze(d)
 	g.checkNone(d.Snapshot().Time)
+	g.compareService()
+}
+
+// compareService logs a warning if the first span has another service.name than the agent. A provider
+// without a configured name is no reason for one.
+func (g *globalSpans) compareService() {
+	if g.compared {
+		return
+	}
+	r := g.processor.Resource()
+	if r == nil {
+		return
+	}
+	g.compared = true
+	if name := serviceName(r); name != "" && name != g.service && !strings.HasPrefix(name, "unknown_service") {
+		g.logger.Warn("gmpulse: spans have another service.name than the agent, so no backend relates them to its metrics: start the agent with agent.WithResource(...) of the TracerProvider's resource, or set OTEL_SERVICE_NAME for both",
+			slog.String("spans", name), slog.String("agent", g.service))
+	}
 }
 
 // checkNone sets g.none and logs a line the first time that it becomes true.

@@ -53,7 +53,7 @@ func TestLogIncidentsLogsOneLineForEachPhase(t *testing.T) {
 	anomaly := exporttest.Event()
 	anomaly.Incident = &runtimeinfo.Incident{
 		ID: "baselines-1", Phase: runtimeinfo.IncidentOpened, Since: anomaly.Time, Kind: "anomaly", Signal: "gc.cpu", Size: 0.25, Unit: "1",
-		Evidence: "gc.cpu 25 %, 5.0× the 5 % expected",
+		Evidence: "gc.cpu 25 %, expected at most 8 %, 5.0× the usual 5 %",
 	}
 	other := exporttest.Event()
 	other.Incident = nil
@@ -68,7 +68,7 @@ func TestLogIncidentsLogsOneLineForEachPhase(t *testing.T) {
 		`level=ERROR msg="gmpulse: goroutine leak opened" ` + leak,
 		`level=ERROR msg="gmpulse: goroutine leak worsened" ` + leak,
 		`level=WARN msg="gmpulse: goroutine leak closed" goroutines=0 site="main.(*pool).submit (pool.go:87)" root_span="POST /checkout" evidence="all members have ended" incident=goroutines-1 since=2026-01-02T03:04:05.578Z page=http://127.0.0.1:9464/debug/gmpulse/`,
-		`level=WARN msg="gmpulse: anomaly opened" signal=gc.cpu value="25 %" evidence="gc.cpu 25 %, 5.0× the 5 % expected" trace_id=4bf92f3577b34da6a3ce929d0e0e4736 incident=baselines-1 since=2026-01-02T03:04:05.578Z page=http://127.0.0.1:9464/debug/gmpulse/`,
+		`level=WARN msg="gmpulse: anomaly opened" signal=gc.cpu value="25 %" evidence="gc.cpu 25 %, expected at most 8 %, 5.0× the usual 5 %" trace_id=4bf92f3577b34da6a3ce929d0e0e4736 incident=baselines-1 since=2026-01-02T03:04:05.578Z page=http://127.0.0.1:9464/debug/gmpulse/`,
 	}
 	if got := lines(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("logged\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

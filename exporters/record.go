@@ -281,7 +281,7 @@ func (w *fields) incidents(s *runtimeinfo.Snapshot) {
 	w.list("incidents", texts)
 }
 
-// unusual puts the signals outside their expected range.
+// unusual puts the signals whose value is outside the expected range.
 func (w *fields) unusual(s *runtimeinfo.Snapshot) {
 	var texts []string
 	for i := range s.Bands {
@@ -289,10 +289,14 @@ func (w *fields) unusual(s *runtimeinfo.Snapshot) {
 		if !sentence.Unusual(b) {
 			continue
 		}
-		text := units.Shorten(b.Signal, maxLabel) + " " + units.Format(b.Value, b.Unit) +
-			", usual " + units.Format(b.Lower, b.Unit) + " to " + units.Format(b.Upper, b.Unit)
+		text := units.Shorten(b.Signal, maxLabel) + " " + units.Format(b.Value, b.Unit)
+		if b.Value > b.Upper {
+			text += ", expected at most " + units.Format(b.Upper, b.Unit)
+		} else {
+			text += ", expected at least " + units.Format(b.Lower, b.Unit)
+		}
 		if !b.Since.IsZero() {
-			text += ", for " + units.Format(max(0, s.Time.Sub(b.Since).Round(time.Second).Seconds()), "s")
+			text += ", anomaly for " + units.Format(max(0, s.Time.Sub(b.Since).Round(time.Second).Seconds()), "s")
 		}
 		texts = append(texts, text)
 	}

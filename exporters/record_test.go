@@ -131,14 +131,16 @@ func TestRecordStatesWhatIsUnusual(t *testing.T) {
 		{Signal: "goroutines", Unit: "{goroutine}", Value: 42, Expected: 10, Lower: 8, Upper: 12.5, Since: s.Time.Add(-200 * time.Second)},
 		{Signal: "gc.cpu", Unit: "1", Value: 0.5, Expected: 0.5, Lower: 0.4, Upper: 0.6},
 		{Signal: "root_span.p99 GET /", Unit: "s", Value: 0.4471, Expected: 0.02, Lower: 0.01, Upper: 0.03},
+		{Signal: "scheduler.latency.p99", Unit: "s", Value: 261e-6, Expected: 250e-6, Upper: 2e-3, Since: s.Time.Add(-time.Minute)}, // the anomaly is open, the value has returned
+		{Signal: "orders", Value: 5, Expected: 50, Lower: 40, Upper: 60},
 	}
 	s.Incidents = []*runtimeinfo.Incident{
 		{Kind: "leak", Site: "main.(*pool).submit (pool.go:87)", Root: "POST /checkout", Since: s.Time.Add(-time.Hour), Size: 1042, Unit: "{goroutine}"},
 	}
 	want := head()
-	want["message"] = "checkout: 42 goroutines (usual 10), heap 123 MB, 2 spans active, oldest 2.5s (POST /checkout); 1 incident open: leak at main.(*pool).submit (pool.go:87) under POST /checkout; unusual: root_span.p99 GET / 447ms"
+	want["message"] = "checkout: 42 goroutines (usual 10), heap 123 MB, 2 spans active, oldest 2.5s (POST /checkout); 1 incident open: leak at main.(*pool).submit (pool.go:87) under POST /checkout; unusual: root_span.p99 GET / 447ms, orders 5"
 	want["incidents"] = []any{"leak at main.(*pool).submit (pool.go:87) under POST /checkout, 1042, for 1h"}
-	want["unusual"] = []any{"goroutines 42, usual 8 to 12.5, for 3m20s", "root_span.p99 GET / 447ms, usual 10ms to 30ms"}
+	want["unusual"] = []any{"goroutines 42, expected at most 12.5, anomaly for 3m20s", "root_span.p99 GET / 447ms, expected at most 30ms", "orders 5, expected at least 40"}
 	diff(t, exporters.Record(s), want)
 }
 

@@ -11,7 +11,9 @@ type Band struct {
 	// Unit is a UCUM unit, as in [Metric].
 	Unit string
 	// Value is the measured value. The expected value is Expected, the expected range Lower to
-	// Upper.
+	// Upper. Without an anomaly that is the range of a single value. During one it is the range
+	// that the signal has left, which is narrower: values that are normal one at a time are an
+	// anomaly in a row. The value may be inside again before the anomaly ends.
 	Value, Expected, Lower, Upper float64
 	// Since is the start of the present anomaly, zero without one.
 	Since time.Time

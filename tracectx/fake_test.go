@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -112,3 +113,5 @@ func expect(t testing.TB, p *tracectx.Processor, want counts) tracectx.Activity 
 	}
 	return a
 }
+
+func (*fakeSpan) Resource() *resource.Resource { return nil }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -38,6 +39,7 @@ type Processor struct {
 	jobs     atomic.Uint64 // calls of Do
 	labeller labeller
 	bodies   bodies // of Transport
+	resource atomic.Pointer[resource.Resource]
 
 	attachments attachments
 
@@ -107,6 +109,10 @@ func (p *Processor) Shutdown(context.Context) error {
 	return nil
 }
 
+// Resource returns the resource of the first local root span that a provider of the SDK has recorded, or
+// nil if there was none.
+func (p *Processor) Resource() *resource.Resource { return p.resource.Load() }
+
 // ForceFlush does nothing: a Processor does not buffer spans.
 func (*Processor) ForceFlush(context.Context) error { return nil }
 
@@ -123,6 +129,9 @@ func (p *Processor) close(s *source) {
 func (p *Processor) start(ctx context.Context, from *source, span sdktrace.ReadWriteSpan) {
 	if otelspan.HasLocalParent(span.Parent()) {
 		return
+	}
+	if p.resource.Load() == nil {
+		p.resource.CompareAndSwap(nil, span.Resource())
 	}
 	if rtrace.IsEnabled() {
 		logRoot(ctx, span)

@@ -24,6 +24,8 @@ const (
 	maxText = 8 << 10
 	// maxWeCom is the longest text that WeCom accepts, in bytes.
 	maxWeCom = 2048
+	// oldAge is the age from which on a message has the time of an event.
+	oldAge = time.Minute
 )
 
 // json returns the events as JSON: an object with the address of the page and a list of records of
@@ -63,7 +65,8 @@ func encode(v any) ([]byte, error) {
 // words are the fixed texts of a message in one language.
 type words struct {
 	phases                           map[runtimeinfo.IncidentPhase]string
-	service, evidence, hint, page    string
+	time, service                    string
+	evidence, hint, page             string
 	more                             string
 	title                            func(*runtimeinfo.Incident) string
 	translateEvidence, translateHint func(string) string
@@ -73,14 +76,14 @@ func (e *Exporter) words() *words {
 	same := func(s string) string { return s }
 	if e.config.Language == "zh" {
 		return &words{
-			phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "关闭"},
-			service: "服务：", evidence: "依据：", hint: "排查方向：", page: "页面：", more: "另有 %d 个事件",
+			phases: map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "告警", runtimeinfo.IncidentWorsened: "恶化", runtimeinfo.IncidentClosed: "关闭"},
+			time:   "时间：", service: "服务：", evidence: "依据：", hint: "排查方向：", page: "页面：", more: "另有 %d 个事件",
 			title: incidenttext.ChineseTitle, translateEvidence: incidenttext.ChineseEvidence, translateHint: incidenttext.ChineseHint,
 		}
 	}
 	return &words{
-		phases:  map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "opened", runtimeinfo.IncidentWorsened: "worsened", runtimeinfo.IncidentClosed: "closed"},
-		service: "service: ", evidence: "evidence: ", hint: "hint: ", page: "page: ", more: "and %d more events",
+		phases: map[runtimeinfo.IncidentPhase]string{runtimeinfo.IncidentOpened: "opened", runtimeinfo.IncidentWorsened: "worsened", runtimeinfo.IncidentClosed: "closed"},
+		time:   "time: ", service: "service: ", evidence: "evidence: ", hint: "hint: ", page: "page: ", more: "and %d more events",
 		title: incidenttext.Title, translateEvidence: same, translateHint: same,
 	}
 }
@@ -105,10 +108,17 @@ func (e *Exporter) text(s *runtimeinfo.Snapshot, events []*runtimeinfo.Event, mo
 // describe returns the lines about one event.
 func (w *words) describe(x *runtimeinfo.Event) []string {
 	i := x.Incident
-	if i == nil {
-		return []string{"[" + x.Severity.String() + "] " + cmp.Or(x.Message, x.Name)}
+	first := "[" + x.Severity.String() + "] " + cmp.Or(x.Message, x.Name)
+	if i != nil {
+		first = "[gmpulse " + cmp.Or(w.phases[i.Phase], string(i.Phase)) + "] " + w.title(i)
 	}
-	lines := []string{"[gmpulse " + cmp.Or(w.phases[i.Phase], string(i.Phase)) + "] " + w.title(i)}
+	lines := []string{first}
+	if time.Since(x.Time) > oldAge {
+		lines = append(lines, w.time+x.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	if i == nil {
+		return lines
+	}
 	if i.Evidence != "" {
 		lines = append(lines, w.evidence+w.translateEvidence(i.Evidence))
 	}

@@ -7,14 +7,15 @@
 //	a, err := agent.Start(agent.WithExporter("webhook", x))
 //
 // An agent does this with GMPULSE_WEBHOOK. The agent keeps events that could not be delivered in memory
-// and delivers them with later ones. To keep them on disk over a restart, put the exporter behind package
-// spool.
+// and delivers them with later ones. With GMPULSE_SPOOL_DIR it keeps them on disk, and a later process
+// delivers what an earlier one has left. A message about an event of more than a minute ago has its time.
 //
 // # Limits
 //
 // The exporter obeys the limits of the services: 20 messages a minute for DingTalk and WeCom, 100 for
-// Feishu, 60 for Slack. It stays below them, because robots are shared. Events that wait are one message
-// then, which describes the first five and counts the others.
+// Feishu, 60 for Slack. It stays below them, because robots are shared. Events that wait in memory are one
+// message then, which describes the first five and counts the others. From disk, the events of each
+// snapshot are a message.
 package webhook
 
 import (
@@ -131,7 +132,7 @@ func (e *Exporter) choose(all []runtimeinfo.Event) (events []*runtimeinfo.Event)
 func (e *Exporter) deliver(ctx context.Context, s *runtimeinfo.Snapshot, events []*runtimeinfo.Event, now time.Time) error {
 	if wait := e.limit(now); wait > 0 {
 		e.next = now.Add(wait)
-		e.err = fmt.Errorf("webhook: %s allows no more messages in this minute; the events are sent together later", e.config.Format)
+		e.err = fmt.Errorf("webhook: %s allows no more messages in this minute; the events are sent later", e.config.Format)
 		return e.err
 	}
 	req, err := e.request(ctx, s, events, now)

@@ -125,8 +125,8 @@ func post(t *testing.T, c webhook.Config) (*http.Request, string) {
 }
 
 func TestBodies(t *testing.T) {
-	const english = `[gmpulse opened] goroutine leak: 1042 goroutines at main.(*pool).submit (pool.go:87), created under POST /checkout\nevidence: none of the 1000 that existed at 03:02:05 had ended by 03:04:05\nhint: nothing receives from the channel\nservice: checkout 1.4.2 (checkout-7d9f8b6c5-x2x9k)\npage: http://checkout:9464/debug/gmpulse/`
-	const chinese = `[gmpulse 告警] goroutine 泄漏：1042 个 goroutine，位置 main.(*pool).submit (pool.go:87)，在 POST /checkout 下创建\n依据：03:02:05 时已存在的 1000 个到 03:04:05 无一退出\n排查方向：nothing receives from the channel\n服务：checkout 1.4.2 (checkout-7d9f8b6c5-x2x9k)\n页面：http://checkout:9464/debug/gmpulse/`
+	const english = `[gmpulse opened] goroutine leak: 1042 goroutines at main.(*pool).submit (pool.go:87), created under POST /checkout\ntime: 2026-01-02 03:04:05 UTC\nevidence: none of the 1000 that existed at 03:02:05 had ended by 03:04:05\nhint: nothing receives from the channel\nservice: checkout 1.4.2 (checkout-7d9f8b6c5-x2x9k)\npage: http://checkout:9464/debug/gmpulse/`
+	const chinese = `[gmpulse 告警] goroutine 泄漏：1042 个 goroutine，位置 main.(*pool).submit (pool.go:87)，在 POST /checkout 下创建\n时间：2026-01-02 03:04:05 UTC\n依据：03:02:05 时已存在的 1000 个到 03:04:05 无一退出\n排查方向：nothing receives from the channel\n服务：checkout 1.4.2 (checkout-7d9f8b6c5-x2x9k)\n页面：http://checkout:9464/debug/gmpulse/`
 	for _, test := range []struct {
 		c    webhook.Config
 		want string
@@ -156,6 +156,21 @@ func TestBodies(t *testing.T) {
 	}
 	if strings.Contains(body, `"incident.`) {
 		t.Errorf("the incident is in the request twice:\n%s", body)
+	}
+}
+
+// A message about an event of more than a minute ago has its time, such as one that waited for the service.
+func TestOldEventsHaveTheirTime(t *testing.T) {
+	for age, want := range map[time.Duration]int{0: 0, 50 * time.Second: 0, 2 * time.Minute: 1} {
+		e, s := newExporter(t, webhook.Config{Format: webhook.Slack})
+		x := exporttest.Event()
+		x.Time = time.Now().Add(-age)
+		if err := e.Export(t.Context(), exporttest.Snapshot().WithEvents([]runtimeinfo.Event{x})); err != nil {
+			t.Fatal(err)
+		}
+		if body := s.bodies[0]; strings.Count(body, x.Time.UTC().Format(`\ntime: 2006-01-02 15:04:05 UTC\n`)) != want || strings.Count(body, `\ntime: `) != want {
+			t.Errorf("%v old: %s", age, body)
+		}
 	}
 }
 
@@ -327,7 +342,7 @@ func TestWhichEvents(t *testing.T) {
 	}
 	level := slog.LevelWarn
 	e, got = newExporter(t, webhook.Config{Format: webhook.Slack, Level: &level})
-	if err := e.Export(t.Context(), s); err != nil || got.count() != 1 || strings.Contains(got.bodies[0], "plain INFO") || !strings.Contains(got.bodies[0], "[WARN] plain WARN\\n[ERROR] plain ERROR") {
+	if err := e.Export(t.Context(), s); err != nil || got.count() != 1 || strings.Contains(got.bodies[0], "plain INFO") || !strings.Contains(got.bodies[0], "[WARN] plain WARN\\n") || !strings.Contains(got.bodies[0], "\\n[ERROR] plain ERROR\\n") {
 		t.Errorf("%v, %q", err, got.bodies)
 	}
 }

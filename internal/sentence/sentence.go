@@ -63,9 +63,10 @@ func Of(s *runtimeinfo.Snapshot) string {
 	return sentence
 }
 
-// Unusual reports whether a signal is outside the range that its baseline expects.
+// Unusual reports whether the value of a signal is outside the range that its baseline expects. While an
+// anomaly is open the value may be inside.
 func Unusual(b *runtimeinfo.Band) bool {
-	return !b.Learning && (!b.Since.IsZero() || b.Value < b.Lower || b.Value > b.Upper)
+	return !b.Learning && (b.Value < b.Lower || b.Value > b.Upper)
 }
 
 // Active returns the number of active local root spans, which is larger than the number of spans in

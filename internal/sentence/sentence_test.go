@@ -86,6 +86,16 @@ func TestOfManySignals(t *testing.T) {
 	}
 }
 
+// While an anomaly is open its value may have returned.
+func TestOfValueThatHasReturned(t *testing.T) {
+	s := busy(t)
+	s.Bands[0].Value, s.Bands[0].Since = 41, s.Time.Add(-time.Minute)
+	s.Bands[2].Value = 0.02
+	if got := sentence.Of(s); strings.Contains(got, "usual") {
+		t.Error(got)
+	}
+}
+
 // The length does not depend on the names in the application.
 func TestOfIsShort(t *testing.T) {
 	s := busy(t)

@@ -106,8 +106,8 @@ func (w *Watch) event(name string, severity slog.Level, message string, t *track
 		slog.Time("since", t.alarmBegan),
 		slog.String("view", t.reason()),
 	}
-	if w.load.known {
-		attrs = append(attrs, slog.Float64("load", w.load.value))
+	if load := w.loadOf(t); load.known {
+		attrs = append(attrs, slog.Float64("load", load.value))
 	}
 	if t.root != "" {
 		attrs = append(attrs, slog.String("root_span", t.root))
@@ -140,28 +140,36 @@ func (t *tracker) reason() string {
 	return ""
 }
 
-// explain describes an alarm in one sentence.
+// explain describes an alarm in one sentence: the value, the expectation that it has exceeded, and why
+// that is an alarm.
 func (t *tracker) explain(w *Watch) string {
 	b := t.band(&w.input)
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s %s", t.name, units.Format(t.value, b.Unit))
-	if t.cause == causeCeiling {
-		fmt.Fprintf(&s, " has reached its ceiling of %s", units.Format(t.ceiling, b.Unit))
+	text := t.name + " " + units.Format(t.value, b.Unit)
+	switch t.cause {
+	case causeCreep:
+		text += ", " + units.Format(t.unfold(t.slow.expected+t.slow.residual), b.Unit) + " on average over 15s"
+	case causeRarity:
+		text += ", " + units.Format(t.rareMean, b.Unit) + " on average over 1m"
+	case causeCeiling:
+		text += " has reached its ceiling of " + units.Format(t.ceiling, b.Unit)
+	case causeSudden, causeNone:
 	}
-	if t.fast.known {
-		expected := b.Expected
-		if t.cause == causeCreep {
-			expected = t.unfold(t.slow.expected)
-		}
-		fmt.Fprintf(&s, ", %s the %s expected", ratio(t.value, expected), units.Format(expected, b.Unit))
-		if w.load.known {
-			fmt.Fprintf(&s, " at %.3g root spans/s", w.load.value)
-		}
-		high, of := t.seen()
-		fmt.Fprintf(&s, ", since %s (normal %s to %s; %d of %d samples were as high; %s)",
-			t.alarmBegan.Format(time.TimeOnly), units.Format(b.Lower, b.Unit), units.Format(b.Upper, b.Unit), high, of, t.reason())
+	if !t.fast.known {
+		return text
 	}
-	return s.String()
+	bound, limit, far := "most", b.Upper, "high"
+	if t.below {
+		bound, limit, far = "least", b.Lower, "low"
+	}
+	if t.cause != causeCeiling {
+		text += ", expected at " + bound + " " + units.Format(limit, b.Unit)
+	}
+	if load := w.loadOf(t); load.known {
+		text += fmt.Sprintf(" at %.3g root spans/s", load.value)
+	}
+	high, of := t.seen()
+	return text + fmt.Sprintf(", %s the usual %s, since %s (%d of %d samples were as %s; %s)",
+		ratio(t.value, b.Expected), units.Format(b.Expected, b.Unit), t.alarmBegan.Format(time.TimeOnly), high, of, far, t.reason())
 }
 
 // ratio formats value / expected.

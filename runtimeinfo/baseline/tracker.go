@@ -58,6 +58,8 @@ type tracker struct {
 	units      *unitGuard // for signals of the application
 	cause      cause      // of the current alarm
 	view       rarity.View
+	rareMean   float64   // of the last minute
+	rareUsual  float64   // what the minute's mean usually is at this time of day
 	calm       int16     // seconds in the band
 	atLimit    int16     // consecutive samples at the ceiling
 	slowStart  float64   // residual of the slow evidence when the alarm was raised
@@ -254,6 +256,10 @@ func (t *tracker) checkRarity(now time.Time, v float64, b *budget) bool {
 		return false
 	}
 	j := t.minute.Next(now, m/t.Scale)
+	t.rareMean = m
+	if !math.IsNaN(j.Expected) {
+		t.rareUsual = j.Expected * t.Scale
+	}
 	if t.minute.N < minMinutes || math.IsNaN(j.Expected) || j.Score < b.rare+t.Rare {
 		return false
 	}

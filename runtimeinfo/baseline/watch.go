@@ -190,8 +190,8 @@ func (t *tracker) band(in *input) runtimeinfo.Band {
 		b.Since = t.alarmBegan
 	}
 	if t.fast.known {
-		b.Expected = t.unfold(t.fast.expected)
-		b.Lower, b.Upper = t.unfold(t.fast.expected+t.lower), t.unfold(t.fast.expected+t.upper)
+		x := t.expectation()
+		b.Lower, b.Expected, b.Upper = t.unfold(x.lower), t.unfold(x.value), t.unfold(x.upper)
 		if t.below {
 			b.Lower, b.Upper = b.Upper, b.Lower
 		}

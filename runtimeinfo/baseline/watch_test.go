@@ -285,7 +285,7 @@ func TestOpenedEventDescribesTheAnomaly(t *testing.T) {
 			t.Errorf("%s is %q, want %q in it", key, v, want)
 		}
 	}
-	for _, want := range []string{"× the ", "expected at ", "root spans/s", "normal ", "87 more in chan send"} {
+	for _, want := range []string{"expected at most ", "× the usual ", "root spans/s", "samples were as high", "87 more in chan send"} {
 		if !strings.Contains(e.Message, want) {
 			t.Errorf("the message lacks %q: %s", want, e.Message)
 		}
@@ -379,5 +379,5 @@ func ExampleWatch() {
 			fmt.Println(e.Time.Format(time.TimeOnly), e.Message)
 		}
 	}
-	// Output: 10:13:24 queue.depth 157.1, 3.1× the 50.07 expected, since 10:13:20 (normal 40.94 to 61.2; 1 of 721 samples were as high; changed within seconds)
+	// Output: 10:13:24 queue.depth 157.1, expected at most 61.2, 3.1× the usual 50.07, since 10:13:20 (1 of 721 samples were as high; changed within seconds)
 }
