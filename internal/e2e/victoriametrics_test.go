@@ -46,10 +46,12 @@ func victoriaMetrics(t *testing.T) (address string) {
 	}
 	shop := httptest.NewServer(mux)
 	t.Cleanup(shop.Close)
-	config := scrape("gmpulse", metrics(t, app).Host) + "- job_name: shop\n  scrape_interval: 1s\n  static_configs:\n"
-	for _, version := range []string{"v1", "v2"} {
-		config += fmt.Sprintf("  - targets: [%q]\n    labels: {__metrics_path__: /%s, instance: shop-%[2]s}\n", shop.Listener.Addr(), version)
-	}
+	config := scrape("gmpulse", metrics(t, app).Host) + fmt.Sprintf(`- job_name: shop
+  scrape_interval: 1s
+  static_configs:
+  - {targets: [%q], labels: {__metrics_path__: /v1, instance: shop-v1}}
+  - {targets: [%[1]q], labels: {__metrics_path__: /v2, instance: shop-v2}}
+`, shop.Listener.Addr())
 	dir, address := t.TempDir(), freeAddress(t)
 	file := filepath.Join(dir, "scrape.yml")
 	write(t, file, config)
