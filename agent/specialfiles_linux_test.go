@@ -21,8 +21,11 @@ func TestPipesDoNotBlockStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, variables := range [][]string{
-		{"GMPULSE_STATE_FILE"}, {"GMPULSE_CAPTURE_DIR"}, {"GMPULSE_SPOOL_DIR"},
-		{"GMPULSE_FLUENTD_CA"}, {"GMPULSE_FLUENTD_CERT", "GMPULSE_FLUENTD_KEY"},
+		{"GMPULSE_STATE_FILE"},
+		{"GMPULSE_CAPTURE_DIR"},
+		{"GMPULSE_SPOOL_DIR"},
+		{"GMPULSE_FLUENTD_CA"},
+		{"GMPULSE_FLUENTD_CERT", "GMPULSE_FLUENTD_KEY"},
 	} {
 		t.Run(variables[0], func(t *testing.T) {
 			t.Setenv("GMPULSE_FLUENTD", "tls://127.0.0.1:1")

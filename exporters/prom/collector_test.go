@@ -379,7 +379,7 @@ func TestBlockedCollectorBlocksNoRequest(t *testing.T) {
 		synctest.Wait()
 		get(http.StatusServiceUnavailable, 0) // no place to wait
 		requests.Wait()
-		synctest.Wait() // the requests that waited have left the queue
+		synctest.Wait()                                    // the requests that waited have left the queue
 		get(http.StatusServiceUnavailable, 10*time.Second) // the first collections still block
 		if n := calls.Load(); n != 20 {
 			t.Errorf("%d collections were started, want 20", n)
