@@ -209,12 +209,16 @@ func (b *bench) await(ctx context.Context, what string, limit time.Duration, don
 
 // costs prints what the fleet costs Prometheus.
 func (b *bench) costs(ctx context.Context) error {
+	window := "1m" // a rate over a window that is longer than the run is too low
+	if b.hold >= 5*time.Minute {
+		window = "5m" // without CPU, Prometheus cannot scrape itself for minutes
+	}
 	for _, c := range []struct{ name, query, format string }{
 		{"series in memory", "last_over_time(prometheus_tsdb_head_series[5m])", "%.0f\n"},
 		{"series of an instance", "avg(scrape_samples_scraped{job=\"gmpulse\"})", "%.0f\n"},
-		{"samples a second", "sum(rate(prometheus_tsdb_head_samples_appended_total[5m]))", "%.0f\n"},
+		{"samples a second", "sum(rate(prometheus_tsdb_head_samples_appended_total[" + window + "]))", "%.0f\n"},
 		{"memory of Prometheus", "last_over_time(process_resident_memory_bytes{job=\"prometheus\"}[5m]) / 1e6", "%.0f MB\n"},
-		{"CPU of Prometheus", "rate(process_cpu_seconds_total{job=\"prometheus\"}[5m])", "%.3f cores\n"},
+		{"CPU of Prometheus", "rate(process_cpu_seconds_total{job=\"prometheus\"}[" + window + "])", "%.3f cores\n"},
 		{"duration of a scrape", "avg(scrape_duration_seconds{job=\"gmpulse\"}) * 1e3", "%.1f ms\n"},
 	} {
 		v, err := b.prometheus.number(ctx, c.query)
