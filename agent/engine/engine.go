@@ -268,13 +268,16 @@ func (e *Engine) tick(now time.Time, lateness time.Duration) *runtimeinfo.Snapsh
 	e.addOwn(d, now, pass)
 	b.Merge(d)
 	b = e.analyze(e.readGauges(b, all))
+	d = b.Draft()
+	e.incidents.add(d.Snapshot().Events)
+	e.incidents.addTo(d)
+	b.Merge(d)
 	e.builder = b
 	s := b.Snapshot()
 	e.span = nil
 	if i := slices.IndexFunc(s.Spans, func(x runtimeinfo.Span) bool { return x.Sampled }); i >= 0 {
 		e.span = &s.Spans[i]
 	}
-	e.incidents.add(s.Events)
 	s.Incidents = slices.Clone(e.incidents.open)
 	e.latest.Store(s)
 	e.ticks.Add(1)

@@ -38,6 +38,19 @@ func (x *incidents) add(events []runtimeinfo.Event) {
 	}
 }
 
+// addTo adds the size of each open incident to a draft. Incidents with the same labels are one
+// series, with the size of the oldest of them.
+func (x *incidents) addTo(d *runtimeinfo.Draft) {
+	for i, o := range x.open {
+		same := func(p *runtimeinfo.Incident) bool {
+			return p.Kind == o.Kind && p.Site == o.Site && p.Root == o.Root && p.Signal == o.Signal
+		}
+		if !slices.ContainsFunc(x.open[:i], same) {
+			d.Add(incidentSizeMetric, o.Size, o.Kind, o.Site, o.Root, o.Signal)
+		}
+	}
+}
+
 // closeAll adds an event to the last snapshot for each open incident, which closes it.
 func (x *incidents) closeAll(s *runtimeinfo.Snapshot) *runtimeinfo.Snapshot {
 	if len(x.open) == 0 {

@@ -30,6 +30,8 @@ var (
 	// Shows at one backend that another one is down.
 	failuresMetric = &runtimeinfo.Metric{Name: "gmpulse.exporter.failures", Unit: "{failure}", Kind: runtimeinfo.KindCounter, FixedLabels: true, Fault: true, Subsystem: runtimeinfo.SubsystemAgent, Detail: true, Help: "Calls of an exporter that failed, by reason.", Keys: []string{"exporter", "reason"}}
 	upMetric       = &runtimeinfo.Metric{Name: "gmpulse.exporter.up", Unit: "", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "1 when the last call of an exporter succeeded, else 0; absent before the first.", Keys: []string{"exporter"}}
+	// The one to alert on: exactly what the agent itself reports as an incident, so no anomaly that is only of interest.
+	incidentSizeMetric = &runtimeinfo.Metric{Name: "gmpulse.incident.size", Unit: "", Kind: runtimeinfo.KindGauge, Subsystem: runtimeinfo.SubsystemAgent, Help: "Size of an open incident when it was last reported: goroutines, response bodies, or the value of the signal in its unit; absent without incidents.", Keys: []string{"incident.kind", "incident.site", "incident.root_span", "incident.signal"}}
 	// The length and size of an outage of the backend, and whether a restart would lose records.
 	spoolSizeMetric      = &runtimeinfo.Metric{Name: "gmpulse.spool.size", Unit: "By", Kind: runtimeinfo.KindUpDownCounter, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Size of the records in the spool of an exporter.", Keys: []string{"exporter"}}
 	spoolOldestAgeMetric = &runtimeinfo.Metric{Name: "gmpulse.spool.oldest_age", Unit: "s", Kind: runtimeinfo.KindGauge, FixedLabels: true, Subsystem: runtimeinfo.SubsystemAgent, Help: "Age of the oldest record in the spool of an exporter; 0 if the spool is empty.", Keys: []string{"exporter"}}
@@ -42,7 +44,7 @@ var (
 func Metrics() []*runtimeinfo.Metric {
 	return []*runtimeinfo.Metric{
 		ticksMetric, ticksMissedMetric, tickDurationMetric, hostDurationMetric, hostAgeMetric, hostFailuresMetric, gaugeFailuresMetric, analyzerFailuresMetric,
-		acceptedMetric, deliveredMetric, droppedMetric, pendingMetric, failuresMetric, upMetric,
+		incidentSizeMetric, acceptedMetric, deliveredMetric, droppedMetric, pendingMetric, failuresMetric, upMetric,
 		spoolSizeMetric, spoolOldestAgeMetric, spoolOnDiskMetric, spoolUnsavedMetric,
 	}
 }

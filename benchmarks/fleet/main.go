@@ -3,8 +3,9 @@
 // Command fleet simulates a fleet that Prometheus scrapes, and measures whether the command
 // "gmpulse fleet" names the version that leaks, and what the fleet costs Prometheus:
 //
-//	go -C benchmarks run ./fleet                # 1,000 instances, a tenth of which get a new version
-//	go -C benchmarks run ./fleet -quick         # 100 instances scraped every 2 s, as in CI
+//	go -C benchmarks run ./fleet                            # 1,000 instances, a tenth of which get a new version
+//	go -C benchmarks run ./fleet -interval 10s -hold 20m    # measures the size on disk, too
+//	go -C benchmarks run ./fleet -quick                     # 100 instances scraped every 2 s, as in CI
 //
 // All instances are served by one process. Each answers with what a real agent in this process
 // serves, with values, resource attributes and findings of its own. It needs Debian's package
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -36,6 +38,7 @@ func main() {
 	var c config
 	flag.IntVar(&c.instances, "instances", 1000, "number of instances")
 	flag.DurationVar(&c.interval, "interval", 15*time.Second, "scrape interval")
+	flag.DurationVar(&c.hold, "hold", 0, "how long the fleet runs before its costs are measured; a chunk on disk has 120 samples")
 	quick := flag.Bool("quick", false, "100 instances, scraped every 2 s")
 	flag.Parse()
 	if *quick {
@@ -53,6 +56,7 @@ func main() {
 type config struct {
 	instances int
 	interval  time.Duration
+	hold      time.Duration
 }
 
 func run(ctx context.Context, c config) error {
@@ -120,6 +124,11 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	fmt.Printf("\n%-44s %v after the verdict (%.1f scrape intervals)\n", "first instance of the version reported", named.Round(100*time.Millisecond), named.Seconds()/b.interval.Seconds())
 	fmt.Printf("%-44s %v after the verdict (%.1f scrape intervals)\n", "all instances reported", counted.Round(100*time.Millisecond), counted.Seconds()/b.interval.Seconds())
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(b.hold):
+	}
 	if err := b.costs(ctx); err != nil {
 		return err
 	}
@@ -200,12 +209,16 @@ func (b *bench) await(ctx context.Context, what string, limit time.Duration, don
 
 // costs prints what the fleet costs Prometheus.
 func (b *bench) costs(ctx context.Context) error {
+	window := "1m" // a rate over a window that is longer than the run is too low
+	if b.hold >= 5*time.Minute {
+		window = "5m" // without CPU, Prometheus cannot scrape itself for minutes
+	}
 	for _, c := range []struct{ name, query, format string }{
-		{"series in memory", "prometheus_tsdb_head_series", "%.0f\n"},
+		{"series in memory", "last_over_time(prometheus_tsdb_head_series[5m])", "%.0f\n"},
 		{"series of an instance", "avg(scrape_samples_scraped{job=\"gmpulse\"})", "%.0f\n"},
-		{"samples a second", "sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))", "%.0f\n"},
-		{"memory of Prometheus", "process_resident_memory_bytes{job=\"prometheus\"} / 1e6", "%.0f MB\n"},
-		{"CPU of Prometheus", "rate(process_cpu_seconds_total{job=\"prometheus\"}[1m])", "%.3f cores\n"},
+		{"samples a second", "sum(rate(prometheus_tsdb_head_samples_appended_total[" + window + "]))", "%.0f\n"},
+		{"memory of Prometheus", "last_over_time(process_resident_memory_bytes{job=\"prometheus\"}[5m]) / 1e6", "%.0f MB\n"},
+		{"CPU of Prometheus", "rate(process_cpu_seconds_total{job=\"prometheus\"}[" + window + "])", "%.3f cores\n"},
 		{"duration of a scrape", "avg(scrape_duration_seconds{job=\"gmpulse\"}) * 1e3", "%.1f ms\n"},
 	} {
 		v, err := b.prometheus.number(ctx, c.query)
@@ -213,6 +226,9 @@ func (b *bench) costs(ctx context.Context) error {
 			return err
 		}
 		fmt.Printf("%-44s "+c.format, c.name, v)
+	}
+	if err := b.disk(ctx); err != nil {
+		return err
 	}
 	begin := time.Now()
 	const runs = 5
@@ -225,9 +241,36 @@ func (b *bench) costs(ctx context.Context) error {
 	return nil
 }
 
+// disk prints what the samples take on disk. A block is written after two hours, so Prometheus is asked
+// for a snapshot, which has the samples of the run as blocks.
+func (b *bench) disk(ctx context.Context) error {
+	var wal int64
+	if err := files(filepath.Join(b.prometheus.data, "wal"), func(_ string, info fs.FileInfo) error {
+		wal += info.Size()
+		return nil
+	}); err != nil {
+		return err
+	}
+	blocks, err := b.prometheus.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-44s %.0f MB\n", "write-ahead log", float64(wal)/1e6)
+	fmt.Printf("%-44s %.2f bytes (%d samples)\n", "a sample in a block", float64(blocks.chunks)/float64(blocks.samples), blocks.samples)
+	fmt.Printf("%-44s %.0f bytes (%d series)\n", "a series in the index of a block", float64(blocks.index)/float64(blocks.series), blocks.series)
+	return nil
+}
+
+// blocks are the totals of blocks on disk.
+type blocks struct {
+	chunks, index   int64 // bytes
+	samples, series uint64
+}
+
 // prometheus is a Prometheus that scrapes the fleet.
 type prometheus struct {
 	url  string
+	data string // its folder
 	api  promapi.API
 	cmd  *exec.Cmd
 	logs bytes.Buffer
@@ -254,8 +297,9 @@ func startPrometheus(ctx context.Context, dir string, c config, f *fleet) (*prom
 			return nil, err
 		}
 	}
-	p := &prometheus{url: "http://" + address}
-	p.cmd = exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	p := &prometheus{url: "http://" + address, data: filepath.Join(dir, "data")}
+	p.cmd = exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+p.data,
+		"--web.listen-address="+address, "--web.enable-admin-api") // for the snapshot
 	p.cmd.Stderr = &p.logs
 	client, err := api.NewClient(api.Config{Address: p.url})
 	if err != nil {
@@ -278,6 +322,59 @@ func startPrometheus(ctx context.Context, dir string, c config, f *fleet) (*prom
 func (p *prometheus) stop() {
 	_ = p.cmd.Process.Signal(os.Interrupt)
 	_ = p.cmd.Wait()
+}
+
+// snapshot makes Prometheus write the samples in its memory to blocks, and returns their totals.
+func (p *prometheus) snapshot(ctx context.Context) (all blocks, err error) {
+	made, err := p.api.Snapshot(ctx, false)
+	if err != nil {
+		return all, fmt.Errorf("snapshot: %w", err)
+	}
+	dir := filepath.Join(p.data, "snapshots", made.Name)
+	err = files(dir, all.add)
+	if err == nil && (all.samples == 0 || all.chunks == 0 || all.index == 0) {
+		err = fmt.Errorf("no blocks in %s", dir)
+	}
+	return all, err
+}
+
+// files calls f for each file below a folder.
+func files(dir string, f func(path string, info fs.FileInfo) error) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return f(path, info)
+	})
+}
+
+// add adds a file of a block.
+func (b *blocks) add(path string, info fs.FileInfo) error {
+	switch {
+	case filepath.Base(filepath.Dir(path)) == "chunks":
+		b.chunks += info.Size()
+	case info.Name() == "index":
+		b.index += info.Size()
+	case info.Name() == "meta.json":
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var meta struct {
+			Stats struct {
+				NumSamples, NumSeries uint64
+			}
+		}
+		if err := json.Unmarshal(text, &meta); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		b.samples, b.series = b.samples+meta.Stats.NumSamples, b.series+meta.Stats.NumSeries
+	}
+	return nil
 }
 
 // number returns the value of a query that has one.
