@@ -257,8 +257,8 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 	}{
 		"a directory that cannot be created": {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(file, "below")}, want: "GMPULSE_CAPTURE_DIR"},
 		"a new directory":                    {env: map[string]string{"GMPULSE_CAPTURE_DIR": filepath.Join(t.TempDir(), "new", "one")}},
-		"a spool without Fluentd":            {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "GMPULSE_FLUENTD is not set"},
-		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "GMPULSE_FLUENTD is not set"},
+		"a spool without Fluentd":            {env: map[string]string{"GMPULSE_SPOOL_DIR": t.TempDir()}, want: "neither GMPULSE_FLUENTD nor GMPULSE_WEBHOOK needs it"},
+		"a spool as an option":               {opts: []agent.Option{agent.WithSpool(spool.Config{Dir: t.TempDir()})}, want: "neither GMPULSE_FLUENTD nor GMPULSE_WEBHOOK needs it"},
 		"a tag without Fluentd":              {env: map[string]string{"GMPULSE_FLUENTD_TAG": "prod"}, want: "tag=prod"},
 		"an interval without Fluentd":        {env: map[string]string{"GMPULSE_FLUENTD_INTERVAL": "1m"}, want: "the interval of Fluentd is not used"},
 		"full records for Fluentd":           {env: map[string]string{"GMPULSE_RECORD": "full", "GMPULSE_FLUENTD": forward.New(t, forward.Ack).URL()}},
