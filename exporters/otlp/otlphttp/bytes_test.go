@@ -71,8 +71,8 @@ func TestBytesADay(t *testing.T) {
 		config           otlphttp.Config
 		limit            float64 // MB a day
 	}{
-		{"default", "none", otlphttp.Config{}, 43},
-		{"default", "gzip", otlphttp.Config{}, 10.7},
+		{"default", "none", otlphttp.Config{}, 42},
+		{"default", "gzip", otlphttp.Config{}, 10.3},
 		{"every metric", "none", otlphttp.Config{Selection: every, Process: true}, 75},
 		{"every metric", "gzip", otlphttp.Config{Selection: every, Process: true}, 17.5},
 	} {
