@@ -24,7 +24,7 @@ import (
 // The keys that begin with "incident." have the incident of the event, if there is one.
 func EventRecord(s *runtimeinfo.Snapshot, e *runtimeinfo.Event) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		w := fields{yield: yield}
+		w := fields{yield: yield, form: full(), snapshot: s}
 		w.put("id", eventID(s, e))
 		w.put("seq", s.Seq)
 		w.resource(s)

@@ -5,6 +5,7 @@ package exporters
 import (
 	"iter"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -29,12 +30,15 @@ import (
 //     A store that uses it as the document id (_id) removes duplicates
 //   - seq, ticks and interval: the number of ticks that the record summarizes, and the seconds
 //   - message: the state of the process in one sentence
-//   - resource.* for each resource attribute
+//   - resource.* for each resource attribute, except those that only repeat others: container.id,
+//     k8s.pod.uid, process.pid, and a host.name that is the name of the pod
 //   - span.active and span.oldest_age: the number of active spans, and the age of the oldest in
 //     seconds
 //   - the metrics with [runtimeinfo.Metric.Headline], and those with [runtimeinfo.Metric.Fault]
-//     whose value is not 0, under [runtimeinfo.Metric.Key]. KEY_min, KEY_mean and KEY_max are the
-//     range of a metric in a summary of several ticks, unless its value was the same at all of them
+//     whose value is not 0, under [runtimeinfo.Metric.Key]. KEY_mean and KEY_max are of the
+//     range of a metric in a summary of several ticks, unless its value was the same at all of them.
+//     Counts of what exists (up-down counters), maxima and percentiles have KEY_max only, a headroom
+//     KEY_min only, and a gauge of the application KEY_min too
 //   - KEY.LABEL, or KEY.LABEL.LABEL, for a metric with [runtimeinfo.Metric.FixedLabels]
 //   - a list of at most three texts, the largest values first, for a metric with other labels: "3 GET /orders"
 //   - incidents and unusual: lists of texts on the open incidents, and on the signals outside the
@@ -44,7 +48,8 @@ import (
 // The record does not have the events, see [EventRecord].
 func Record(s *runtimeinfo.Snapshot) iter.Seq2[string, any] { return record(s, compact()) }
 
-// FullRecord is like [Record], but it has the values of all metrics, 16 KB for a small service in JSON.
+// FullRecord is like [Record], but it has the values of all metrics with their minimum, mean and maximum, and
+// all resource attributes, 16 KB for a small service in JSON.
 // A histogram has KEY.count and KEY.sum. The lists have up to 64 elements. The list root_spans has a map for
 // each name of root spans that ended: name, ended, errors (those with the status Error), seconds (the sum of
 // their durations), and durations, the histogram as text: "1280:7 1536:2" are 7 spans that took up to 1280 µs
@@ -114,10 +119,39 @@ func (w *fields) list(key string, texts []string) {
 	w.put(key, list)
 }
 
+// resource puts the resource attributes.
 func (w *fields) resource(s *runtimeinfo.Snapshot) {
 	for _, a := range s.Resource {
-		w.text("resource."+valid(a.Key), a.Value)
+		if w.wantsAttr(a) {
+			w.text("resource."+valid(a.Key), a.Value)
+		}
 	}
+}
+
+// wantsAttr reports whether the record has a resource attribute. A compact record lacks those that
+// identify what other attributes identify too: at one record every ten seconds they are a tenth of the bytes.
+func (w *fields) wantsAttr(a runtimeinfo.Attr) bool {
+	if w.all {
+		return true
+	}
+	switch a.Key {
+	case "container.id", "k8s.pod.uid", "process.pid":
+		return false
+	case "host.name":
+		return a.Value != resourceValue(w.snapshot, "k8s.pod.name")
+	default:
+		return true
+	}
+}
+
+// resourceValue returns the value of a resource attribute, or "".
+func resourceValue(s *runtimeinfo.Snapshot, key string) string {
+	for _, a := range s.Resource {
+		if a.Key == key {
+			return a.Value
+		}
+	}
+	return ""
 }
 
 // activity puts the number of active spans and the age of the oldest.
@@ -176,8 +210,24 @@ func (w *fields) value(key string, p *runtimeinfo.Point) {
 	}
 	w.put(key, w.number(p.Number))
 	if r := p.Range; r != nil && (w.all || r.Min != r.Max) {
+		w.extremes(key, p.Metric, r)
+	}
+}
+
+// extremes puts the values of a range. A compact record has those that tell something: the mean of a
+// gauge such as the CPU in use, which differs from tick to tick, but not of what is a maximum already or
+// changes little, such as the number of threads; the minimum only of what may run out.
+func (w *fields) extremes(key string, m *runtimeinfo.Metric, r *runtimeinfo.Range) {
+	every := w.all || m.Subsystem == runtimeinfo.SubsystemUser // the application knows which of its values matter
+	peak := strings.HasSuffix(m.Name, ".max") || strings.HasSuffix(m.Name, ".p99")
+	room := strings.HasSuffix(m.Name, ".headroom")
+	if every || room {
 		w.extreme(key+"_min", r.Min)
+	}
+	if every || m.Kind == runtimeinfo.KindGauge && !peak && !room {
 		w.extreme(key+"_mean", r.Mean)
+	}
+	if every || !room {
 		w.extreme(key+"_max", r.Max)
 	}
 }
@@ -257,7 +307,7 @@ func (w *fields) describe(points []runtimeinfo.Point) []string {
 func (w *fields) describePoint(p *runtimeinfo.Point) string {
 	var labels []string
 	for _, l := range p.Labels {
-		if l != "" {
+		if l != "" && (w.all || !repeats(labels, l)) {
 			labels = append(labels, units.Shorten(l, maxLabel))
 		}
 	}
@@ -266,6 +316,12 @@ func (w *fields) describePoint(p *runtimeinfo.Point) string {
 		v, unit = float64(h.Count()), ""
 	}
 	return units.Format(v, unit) + " " + strings.Join(labels, ", ")
+}
+
+// repeats reports whether a label is one of labels, or the function of a place among them: main.handle
+// of main.handle (main.go:42).
+func repeats(labels []string, label string) bool {
+	return slices.ContainsFunc(labels, func(l string) bool { return l == label || strings.HasPrefix(l, label+" (") })
 }
 
 // incidents puts the open incidents.
@@ -314,13 +370,7 @@ func (w *fields) spans(spans []runtimeinfo.Span, at time.Time) {
 // runID returns the first part of an id. It has the start time of the agent, because seq starts
 // again in a new process, which may have the same instance id, such as the name of a pod.
 func runID(s *runtimeinfo.Snapshot) []byte {
-	id := make([]byte, 0, 96)
-	for _, a := range s.Resource {
-		if a.Key == "service.instance.id" {
-			id = append(id, a.Value...)
-			break
-		}
-	}
+	id := append(make([]byte, 0, 96), resourceValue(s, "service.instance.id")...)
 	return strconv.AppendInt(append(id, '/'), s.Start.UnixNano(), 36)
 }
 

@@ -43,14 +43,14 @@ type Config struct {
 	// rotated.
 	Path string
 	// MaxBytes is the maximum size of a file in bytes. A single snapshot with its
-	// events may exceed it. Default (0): 64 MiB, about 24,000 snapshots, which are
-	// almost three days at one every ten seconds.
+	// events may exceed it. Default (0): 64 MiB, about 29,000 snapshots of the
+	// quick start in a pod, which are three days at one every ten seconds.
 	MaxBytes int64
 	// MaxFiles is the number of files to keep, including the one at Path, so that the
 	// disk space is limited to MaxFiles times MaxBytes. With 1, a full file is removed.
 	// Default (0): 5.
 	MaxFiles int
-	// Full writes every value of a snapshot ([exporters.FullRecord]), which takes about six
+	// Full writes every value of a snapshot ([exporters.FullRecord]), which takes about seven
 	// times the space. Default (false): a summary ([exporters.Record]).
 	Full bool
 }

@@ -167,7 +167,7 @@ func ExampleNewProducer() {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	defer func() { _ = provider.Shutdown(context.Background()) }()
 
-	// agent.Start(agent.WithExporter("otel", p)) exports a snapshot every second.
+	// agent.Start(agent.WithExporter("otel", p)) exports a snapshot every ten seconds.
 	_ = p.Export(context.Background(), exporttest.Snapshot())
 
 	var rm metricdata.ResourceMetrics

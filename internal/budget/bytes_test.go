@@ -3,34 +3,28 @@
 package budget
 
 import (
-	"context"
 	"encoding/json"
 	"iter"
-	"log/slog"
 	"maps"
-	"slices"
 	"testing"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
-	"github.com/gmpulse/gmpulse/agent"
-	"github.com/gmpulse/gmpulse/agent/engine"
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
-	"github.com/gmpulse/gmpulse/internal/summary"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // recordsADay is the number of records at the default interval of the exporters to logs.
 const recordsADay = 24 * 60 * 60 / 10
 
-// busySummary returns a summary as of a service of the size of the quick start that has every metric,
-// several endpoints, unusual signals and incidents. It is the same in every run.
-func busySummary() *runtimeinfo.Snapshot {
+// podSummary returns a summary as of a service of the size of the quick start in a pod, with every metric and
+// several endpoints, none of them unusual. It is the same in every run and on every machine: unlike a live
+// agent of a test, it has the limits of a container, profiles and so on.
+func podSummary() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
-	for i, m := range append(catalogue.All(), &runtimeinfo.Metric{Name: "shop.queue.depth", Unit: "{order}", Kind: runtimeinfo.KindGauge, Headline: true, Ranged: true}) {
+	depth := &runtimeinfo.Metric{Name: "shop.queue.depth", Unit: "{order}", Kind: runtimeinfo.KindGauge, Headline: true, Ranged: true, Subsystem: runtimeinfo.SubsystemUser}
+	for i, m := range append(catalogue.All(), depth) {
 		p := runtimeinfo.Point{Metric: m, Number: float64(1+i) * 1234.56789}
 		if m.Fault {
 			p.Number = 0
@@ -45,18 +39,55 @@ func busySummary() *runtimeinfo.Snapshot {
 			points = append(points, p)
 			continue
 		}
-		for _, label := range []string{"net/http.(*persistConn).Read (transport.go:2174)", "GET /orders/{id}", "POST /checkout", "fluentd"} {
-			p.Labels = slices.Repeat([]string{label}, len(m.Keys))
+		for _, name := range []string{"GET /orders/{id}", "POST /checkout", "fluentd"} {
+			p.Labels = labelsOf(m, name)
 			points = append(points, p)
 		}
 	}
 	s := runtimeinfo.NewSnapshot(points...)
 	x := exporttest.Summary()
-	s.Time, s.Since, s.Ticks, s.Spans = x.Time, x.Since, x.Ticks, x.Spans
-	s.Resource = append(x.Resource,
-		runtimeinfo.Attr{Key: "host.name", Value: "node-17.eu-central-1.example.com"}, runtimeinfo.Attr{Key: "process.pid", Value: "1"},
-		runtimeinfo.Attr{Key: "process.runtime.version", Value: "go1.26.8"}, runtimeinfo.Attr{Key: "k8s.pod.name", Value: "checkout-7d9f8b6c5-x2x9k"},
-		runtimeinfo.Attr{Key: "k8s.namespace.name", Value: "shop"}, runtimeinfo.Attr{Key: "container.id", Value: "4bf92f3577b34da6a3ce929d0e0e47364bf92f3577b34da6a3ce929d0e0e4736"})
+	s.Time, s.Since, s.Ticks, s.Spans, s.Resource = x.Time, x.Since, x.Ticks, x.Spans, podResource()
+	return s
+}
+
+// labelsOf returns labels as of an HTTP service.
+func labelsOf(m *runtimeinfo.Metric, name string) (labels []string) {
+	typical := map[string]string{
+		"wait": "select", "site": "net/http.(*persistConn).Read (transport.go:2174)", "entry": "net/http.(*persistConn).readLoop",
+		"verdict": "connections", "incident.site": "", "incident.root_span": "",
+	}
+	for _, key := range m.Keys {
+		label, ok := typical[key]
+		if !ok {
+			label = name
+		}
+		labels = append(labels, label)
+	}
+	return labels
+}
+
+// podResource returns the resource of a pod, of which the agent finds all attributes.
+func podResource() []runtimeinfo.Attr {
+	return []runtimeinfo.Attr{
+		{Key: "service.name", Value: "checkout"},
+		{Key: "service.version", Value: "1.4.2"},
+		{Key: "service.instance.id", Value: "shop-production.checkout-7d9f8b6c5-x2x9k.checkout"},
+		{Key: "host.name", Value: "checkout-7d9f8b6c5-x2x9k"},
+		{Key: "process.pid", Value: "1"},
+		{Key: "process.runtime.version", Value: "go1.26.8"},
+		{Key: "k8s.namespace.name", Value: "shop-production"},
+		{Key: "k8s.deployment.name", Value: "checkout"},
+		{Key: "k8s.pod.name", Value: "checkout-7d9f8b6c5-x2x9k"},
+		{Key: "k8s.pod.uid", Value: "8a7c3f64-9b1d-4e2a-b6c5-1f0e2d3c4b5a"},
+		{Key: "k8s.container.name", Value: "checkout"},
+		{Key: "k8s.node.name", Value: "ip-10-0-17-203.eu-central-1.compute.internal"},
+		{Key: "container.id", Value: "4bf92f3577b34da6a3ce929d0e0e47364bf92f3577b34da6a3ce929d0e0e4736"},
+	}
+}
+
+// busySummary is podSummary with many unusual signals and two incidents.
+func busySummary() *runtimeinfo.Snapshot {
+	s := podSummary()
 	for range 26 {
 		s.Bands = append(s.Bands, runtimeinfo.Band{Signal: "root_span.p99 GET /orders/{id}", Unit: "s", Value: 0.4567, Upper: 0.1234, Since: s.Since})
 	}
@@ -64,71 +95,58 @@ func busySummary() *runtimeinfo.Snapshot {
 	return s
 }
 
-// quickStart returns a summary of ten ticks of an agent that traces requests to four endpoints.
-func quickStart(tb testing.TB) *runtimeinfo.Snapshot {
-	tb.Helper()
-	var sum summary.Summary
-	enough := make(chan struct{})
-	ticks := 0
-	collect := exporters.Func(func(_ context.Context, s *runtimeinfo.Snapshot) error {
-		if ticks++; ticks > 10 && ticks <= 20 { // the first ticks have fewer values
-			sum.Add(s)
-		}
-		if ticks == 20 {
-			close(enough)
-		}
-		return nil
-	})
-	a, err := agent.Start(agent.WithListen("off"), agent.WithInterval(50*time.Millisecond), agent.WithHostInterval(100*time.Millisecond),
-		agent.WithExporter("collect", collect, engine.EveryTick()), agent.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.SpanProcessor())).Tracer("")
-	for i := range 16 {
-		tracer.Start(tb.Context(), [...]string{"GET /checkout", "GET /search", "GET /stock", "GET /report"}[i%4]) //nolint:spancheck // they stay active
-	}
-	<-enough
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := a.Stop(ctx); err != nil {
-		tb.Error(err)
-	}
-	return sum.Snapshot()
-}
-
-// jsonBytes returns the size of a record in JSON, which is larger than in MessagePack.
+// jsonBytes returns the size of a line of jsonl, which has the time and the kind of the record too.
 func jsonBytes(tb testing.TB, record iter.Seq2[string, any]) float64 {
 	tb.Helper()
-	b, err := json.Marshal(maps.Collect(record))
+	fields := maps.Collect(record)
+	fields["record"], fields["@timestamp"] = "runtime", time.Unix(0, 1).UTC().Format(time.RFC3339Nano)
+	b, err := json.Marshal(fields)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return float64(len(b))
+	return float64(len(b) + len("\n"))
 }
 
-func busyRecord(tb testing.TB) float64 {
-	tb.Helper()
-	return jsonBytes(tb, exporters.Record(busySummary())) / 1e3
+func keysOf(record iter.Seq2[string, any]) float64 {
+	return float64(len(maps.Collect(record)) + len([]string{"record", "@timestamp"}))
 }
 
-func busyKeys(testing.TB) float64 {
-	return float64(len(maps.Collect(exporters.Record(busySummary()))))
+// compact returns a measurement of the compact record of a summary in JSON, in KB.
+func compact(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) float64 {
+	return func(tb testing.TB) float64 {
+		tb.Helper()
+		return jsonBytes(tb, exporters.Record(summary(tb))) / 1e3
+	}
 }
+
+// compactOnWire is compact for Fluentd.
+func compactOnWire(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) float64 {
+	return func(tb testing.TB) float64 {
+		tb.Helper()
+		return wireBytes(tb, summary(tb)) / 1e3
+	}
+}
+
+func compactKeys(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) float64 {
+	return func(tb testing.TB) float64 {
+		tb.Helper()
+		return keysOf(exporters.Record(summary(tb)))
+	}
+}
+
+func busy(testing.TB) *runtimeinfo.Snapshot { return busySummary() }
+func pod(testing.TB) *runtimeinfo.Snapshot  { return podSummary() }
 
 func busyFullRecord(tb testing.TB) float64 {
 	tb.Helper()
 	return jsonBytes(tb, exporters.FullRecord(busySummary())) / 1e3
 }
 
-func liveRecord(tb testing.TB) float64 {
+// podDay has the records of a day to Fluentd, and an event every quarter of an hour.
+func podDay(tb testing.TB) float64 {
 	tb.Helper()
-	return jsonBytes(tb, exporters.Record(quickStart(tb))) / 1e3
-}
-
-// liveDay has the records of a day, and an event every quarter of an hour.
-func liveDay(tb testing.TB) float64 {
-	tb.Helper()
-	e := exporttest.Event()
-	return liveRecord(tb)*recordsADay/1e3 + jsonBytes(tb, exporters.EventRecord(quickStart(tb), &e))*96/1e6
+	quiet := wireBytes(tb, podSummary())
+	withEvent := podSummary()
+	withEvent.Events = []runtimeinfo.Event{exporttest.Event()}
+	return (quiet*recordsADay + (wireBytes(tb, withEvent)-quiet)*24*4) / 1e6
 }

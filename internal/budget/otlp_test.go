@@ -28,6 +28,57 @@ func (discard) Export(context.Context, *metricdata.ResourceMetrics) error { retu
 func (discard) ForceFlush(context.Context) error                          { return nil }
 func (discard) Shutdown(context.Context) error                            { return nil }
 
+// counter counts what it exports.
+type counter struct {
+	discard
+	metrics, points int
+}
+
+func (c *counter) Export(_ context.Context, rm *metricdata.ResourceMetrics) error {
+	for _, s := range rm.ScopeMetrics {
+		c.metrics += len(s.Metrics)
+		for _, m := range s.Metrics {
+			switch data := m.Data.(type) {
+			case metricdata.Gauge[float64]:
+				c.points += len(data.DataPoints)
+			case metricdata.Sum[float64]:
+				c.points += len(data.DataPoints)
+			case metricdata.Histogram[float64]:
+				c.points += len(data.DataPoints)
+			}
+		}
+	}
+	return nil
+}
+
+// countedOTLP returns how much of a summary an export of the default set has.
+func countedOTLP(tb testing.TB, s *runtimeinfo.Snapshot) *counter {
+	tb.Helper()
+	c := &counter{discard: discard{metricdata.CumulativeTemporality}}
+	e, err := otlp.New(otlp.Config{Metrics: c})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := e.Export(tb.Context(), s); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func otlpMetrics(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) float64 {
+	return func(tb testing.TB) float64 {
+		tb.Helper()
+		return float64(countedOTLP(tb, summary(tb)).metrics)
+	}
+}
+
+func otlpPoints(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) float64 {
+	return func(tb testing.TB) float64 {
+		tb.Helper()
+		return float64(countedOTLP(tb, summary(tb)).points)
+	}
+}
+
 // collect returns a function that exports the next of four live snapshots.
 func collect(tb testing.TB, t metricdata.Temporality) func() {
 	tb.Helper()

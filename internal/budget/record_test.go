@@ -4,6 +4,7 @@ package budget
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,13 +12,36 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/internal/sampler"
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
+
+// wireBytes returns the number of bytes that Fluentd receives for a snapshot and its events.
+func wireBytes(tb testing.TB, s *runtimeinfo.Snapshot) float64 {
+	tb.Helper()
+	var received atomic.Int64
+	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb, &received)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := e.Export(tb.Context(), s); err != nil { // opens the connection
+		tb.Fatal(err)
+	}
+	received.Store(0)
+	if err := e.Export(tb.Context(), s); err != nil {
+		tb.Fatal(err)
+	}
+	n := received.Load()
+	if err := e.Shutdown(tb.Context()); err != nil {
+		tb.Error(err)
+	}
+	return float64(n)
+}
 
 // recordAllocations counts the allocations of one acknowledged record, including the
 // allocations of fluent-logger and of the test server.
 func recordAllocations(tb testing.TB) float64 {
 	tb.Helper()
-	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb)})
+	e, err := fluentd.New(fluentd.Config{URL: "tcp://" + acknowledging(tb, new(atomic.Int64))})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -38,8 +62,8 @@ func recordAllocations(tb testing.TB) float64 {
 }
 
 // acknowledging starts a Forward server that serves one connection at a time, and
-// returns its address.
-func acknowledging(tb testing.TB) string {
+// returns its address. It adds the bytes that it reads to received.
+func acknowledging(tb testing.TB, received *atomic.Int64) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +77,7 @@ func acknowledging(tb testing.TB) string {
 			if err != nil {
 				return
 			}
-			if err := acknowledge(c); err != nil {
+			if err := acknowledge(counted{c, received}); err != nil {
 				tb.Error(err)
 			}
 			c.Close()
@@ -94,4 +118,16 @@ func acknowledge(c net.Conn) error {
 			return err
 		}
 	}
+}
+
+// counted counts the bytes that are read from a connection.
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
 }

@@ -20,7 +20,9 @@ import (
 //	s := sum.Snapshot() // s2, with the ranges of both
 //
 // The zero value is ready to use. A Summary is not safe for concurrent use. Add takes a few
-// microseconds and does not allocate once the Summary has seen the metrics and labels (BenchmarkAdd).
+// microseconds and does not allocate once the Summary has seen the metrics and labels (BenchmarkAdd). The
+// memory does not depend on the number of snapshots: of more than 4,096 series, a Summary keeps those of the
+// newest snapshot, and those without labels.
 type Summary struct {
 	newest *runtimeinfo.Snapshot // nil if the summary is empty
 	oldest uint64                // Seq of the oldest snapshot
@@ -29,8 +31,13 @@ type Summary struct {
 	folded bool // spreads has the values; false for a single snapshot
 
 	spreads map[string]*spread // by keyOf
+	limit   int                // length of spreads above which prune runs
 	key     []byte             // reused by keyOf
 }
+
+// maxSeries is the number of series above which a summary forgets those that its last tick lacks. It
+// limits the memory of a summary of many hours. A snapshot has a few hundred.
+const maxSeries = 4096
 
 // spread accumulates the values of one metric or series.
 type spread struct {
@@ -38,6 +45,7 @@ type spread struct {
 	ticks         int // number of ticks with a value
 	last          float64
 	lastSeq       uint64
+	labels        bool // the series has labels
 }
 
 // add adds the value of p, or its range.
@@ -47,7 +55,7 @@ func (x *spread) add(s *runtimeinfo.Snapshot, p *runtimeinfo.Point) {
 		one, n = *p.Range, max(1, s.Ticks)
 	}
 	if x.ticks == 0 {
-		*x = spread{min: one.Min, max: one.Max, lastSeq: s.Seq}
+		*x = spread{min: one.Min, max: one.Max, lastSeq: s.Seq, labels: len(p.Labels) > 0}
 	}
 	x.min, x.max = min(x.min, one.Min), max(x.max, one.Max)
 	x.sum += one.Mean * float64(n)
@@ -103,6 +111,19 @@ func (s *Summary) fold(x *runtimeinfo.Snapshot) {
 		}
 		known.add(x, &p)
 	}
+	if len(s.spreads) > max(s.limit, maxSeries) {
+		s.prune()
+	}
+}
+
+// prune removes the series with labels that the newest snapshot lacks.
+func (s *Summary) prune() {
+	for key, x := range s.spreads {
+		if x.ticks == 0 || x.labels && x.lastSeq != s.newest.Seq {
+			delete(s.spreads, key)
+		}
+	}
+	s.limit = 2 * len(s.spreads) // so that each Add does not prune
 }
 
 func hasRange(m *runtimeinfo.Metric) bool {

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/exporttest"
 	"github.com/gmpulse/gmpulse/exporters/otlp/otlphttp"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
@@ -19,12 +21,15 @@ import (
 // exportsADay is the number of exports at the default of OTEL_METRIC_EXPORT_INTERVAL, 60 s.
 const exportsADay = 24 * 60
 
-// everyMetric has every metric of the catalogue, four series of those with labels, and 12 buckets of each
-// histogram.
+// everyMetric is a summary of a minute with every metric of the catalogue, the ranges of gauges, four series of
+// the metrics with labels, and 12 buckets of each histogram.
 func everyMetric() *runtimeinfo.Snapshot {
 	var points []runtimeinfo.Point
 	for i, m := range catalogue.All() {
 		p := runtimeinfo.Point{Metric: m, Number: float64(1+i) * 1234.56789}
+		if m.Ranged {
+			p.Range = &runtimeinfo.Range{Min: p.Number / 3, Mean: p.Number / 1.5, Max: p.Number * 1.7}
+		}
 		if m.Kind == runtimeinfo.KindHistogram {
 			p.Histogram = &runtimeinfo.Histogram{Bounds: slices.Repeat([]float64{1}, 12), Counts: slices.Repeat([]uint64{1000}, 13), Sum: 3.4567}
 			for b := range p.Histogram.Bounds {
@@ -43,10 +48,12 @@ func everyMetric() *runtimeinfo.Snapshot {
 	s := runtimeinfo.NewSnapshot(points...)
 	x := exporttest.Snapshot()
 	s.Time, s.Start, s.Resource = x.Time, x.Start, x.Resource
+	s.Ticks, s.Since = 60, x.Time.Add(-time.Minute)
 	return s
 }
 
-// An export of every metric at the default interval keeps to a number of bytes a day.
+// The exports of a day at the default interval, of the default set and of every metric, both with ranges, keep to
+// a number of bytes.
 func TestBytesADay(t *testing.T) {
 	var received atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,17 +62,24 @@ func TestBytesADay(t *testing.T) {
 		w.Header().Set("Content-Type", "application/x-protobuf")
 	}))
 	defer server.Close()
+	every, err := exporters.NewSelection("all")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
-		compression string
-		limit       float64 // MB a day
+		set, compression string
+		config           otlphttp.Config
+		limit            float64 // MB a day
 	}{
-		{"none", 50},
-		{"gzip", 14},
+		{"default", "none", otlphttp.Config{}, 42},
+		{"default", "gzip", otlphttp.Config{}, 10.3},
+		{"every metric", "none", otlphttp.Config{Selection: every, Process: true}, 75},
+		{"every metric", "gzip", otlphttp.Config{Selection: every, Process: true}, 17.5},
 	} {
-		t.Run(tt.compression, func(t *testing.T) {
+		t.Run(tt.set+" "+tt.compression, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", tt.compression)
 			received.Store(0)
-			e := newExporter(t, server.URL, otlphttp.Config{})
+			e := newExporter(t, server.URL, tt.config)
 			if err := e.Export(t.Context(), everyMetric()); err != nil {
 				t.Fatal(err)
 			}
