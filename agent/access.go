@@ -156,8 +156,13 @@ func (a *Access) protect(next http.Handler, logger *slog.Logger) http.Handler {
 }
 
 // isFromHere reports whether the client of a request is on this machine. A request that a
-// proxy has forwarded counts as one from another machine.
+// proxy has forwarded counts as one from another machine. By default, nginx adds no header and
+// replaces the Host by its upstream's address, but it speaks HTTP/1.0 (seen with 1.22), which
+// browsers, curl and Prometheus do not.
 func isFromHere(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) {
+		return false
+	}
 	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(h) != "" {
 			return false

@@ -181,6 +181,7 @@ func TestAccessOfHandler(t *testing.T) {
 	remote := func(r *http.Request) { r.RemoteAddr = "10.1.2.3:40000" }
 	foreign := func(r *http.Request) { r.Host = "evil.example" }
 	forwarded := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.2.3") }
+	nginx := func(r *http.Request) { r.Proto, r.ProtoMinor = "HTTP/1.0", 0 }
 	unknown := func(r *http.Request) { r.RemoteAddr = "@" }
 	ipv6 := func(r *http.Request) { r.RemoteAddr, r.Host = "[::1]:40000", "[::1]:8080" }
 	bearer := func(r *http.Request) { remote(r); foreign(r); r.Header.Set("Authorization", "Bearer "+token) }
@@ -200,6 +201,8 @@ func TestAccessOfHandler(t *testing.T) {
 		{"remote", agent.Access{}, captures, remote, 403},
 		{"remote", agent.Access{}, metrics, remote, 403},
 		{"by a proxy", agent.Access{}, page, forwarded, 403},
+		{"by nginx with its defaults", agent.Access{}, page, nginx, 403},
+		{"by nginx with its defaults", agent.Access{}, captures, nginx, 403},
 		{"by a Unix socket", agent.Access{}, page, unknown, 403},
 		{"a foreign host", agent.Access{}, page, foreign, 421},
 		{"a foreign host", agent.Access{}, captures, foreign, 421},

@@ -17,7 +17,7 @@ const sections = `
 ## Which metrics does /metrics serve?
 
 By default /metrics has the metrics that [metrics.md](metrics.md) marks in the column "Default": at most 150 series of a process
-without spans. GMPULSE_METRICS chooses others. Its entries apply from left to right:
+without spans. Each exporter that you add has about a dozen more, because each reason for a drop is a series. GMPULSE_METRICS chooses others. Its entries apply from left to right:
 
 | entry | meaning |
 | --- | --- |
@@ -51,7 +51,9 @@ server limits its connections and headers itself: set its timeouts.
 ## Access to Agent.Handler
 
 In your own server the handler requires the token of GMPULSE_TOKEN. If no token is set, it answers only requests from the loopback address,
-for localhost, that no proxy has forwarded. It answers the routes that GMPULSE_OPEN names to every client, and with GMPULSE_INSECURE=on it
+for localhost, that no proxy has forwarded: set a token if a proxy on the same machine passes this path on. The agent recognizes a proxy by
+its headers (Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP, Via) or by HTTP/1.0, not one that uses HTTP/1.1, adds no header and
+replaces the Host. It answers the routes that GMPULSE_OPEN names to every client, and with GMPULSE_INSECURE=on it
 answers all routes to every client. The agent logs a warning for the first request that it refuses.
 `
 

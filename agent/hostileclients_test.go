@@ -164,8 +164,8 @@ func TestPipeliningClientsDelayNoOther(t *testing.T) {
 	a, _ := start(t)
 	testutil.Eventually(t, "a sample", func() bool { return a.Snapshot() != nil })
 	address := strings.TrimSuffix(strings.TrimPrefix(a.URL(), "http://"), "/")
-	for _, path := range []string{"/metrics", "/debug/gmpulse/api/v1/history", "/debug/gmpulse/api/v1/goroutines"} {
-		for range 4 {
+	for path, clients := range map[string]int{"/metrics": 40, "/debug/gmpulse/api/v1/history": 4, "/debug/gmpulse/api/v1/goroutines": 4} {
+		for range clients {
 			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 			if err != nil {
 				t.Fatal(err)
@@ -178,7 +178,7 @@ func TestPipeliningClientsDelayNoOther(t *testing.T) {
 			}()
 		}
 	}
-	for range 60 {
+	for range 20 {
 		for _, path := range []string{"metrics", "healthz", "debug/gmpulse/api/v1/history"} {
 			if code, body := get(t, a.URL()+path); code != http.StatusOK {
 				t.Fatalf("/%s is answered %d: %.200s", path, code, body)

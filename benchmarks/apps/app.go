@@ -26,12 +26,14 @@ type config struct {
 	Idle     bool   // never start the agent: an A/A comparison
 	Redis    string // address
 	Postgres string // URL
+	Upstream string // address of the server behind a proxy
 }
 
 func apps() []app {
 	return []app{
-		{name: "Gin, gorm on PostgreSQL, go-redis", unit: "request", rate: 400, workers: 16, spans: true, database: true, serve: serveGin, dial: dialHTTP},
+		{name: "Gin, gorm on PostgreSQL, go-redis", unit: "request", rate: 400, workers: 16, spans: true, database: true, serve: serveGin, dial: dialGin},
 		{name: "grpc-go, unary", unit: "request", rate: 3000, workers: 16, spans: true, serve: serveGRPC, dial: dialGRPC},
+		{name: "Caddy, reverse proxy", unit: "request", rate: 2000, workers: 16, serve: serveCaddy, dial: dialCaddy},
 		{name: "NATS server, two subscribers", unit: "message", rate: 40_000, workers: 8, serve: serveNATS, dial: dialNATS},
 	}
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -154,49 +153,8 @@ func (s *shop) addStock(ctx context.Context, o *order) error {
 	return nil
 }
 
-// dialHTTP returns a minimal HTTP client with one connection.
-func dialHTTP(address string, worker int) (func() (int, error), error) {
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	buf := make([]byte, 16<<10)
-	n := worker * storedOrders / 16
-	return func() (int, error) {
-		n++
-		request := "GET /orders/" + strconv.Itoa(n%storedOrders+1) + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
-		if _, err := c.Write([]byte(request)); err != nil {
-			return 0, err
-		}
-		return 1, readResponse(c, buf)
-	}, nil
-}
-
-var errResponse = errors.New("the application did not answer with status 200")
-
-func readResponse(c net.Conn, buf []byte) error {
-	n := 0
-	for !complete(buf[:n]) {
-		k, err := c.Read(buf[n:])
-		if err != nil {
-			return err
-		}
-		n += k
-	}
-	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200")) {
-		return fmt.Errorf("%w: %.200s", errResponse, buf[:n])
-	}
-	return nil
-}
-
-// complete reports whether b is a complete response with a Content-Length.
-func complete(b []byte) bool {
-	header, body, found := bytes.Cut(b, []byte("\r\n\r\n"))
-	if !found {
-		return false
-	}
-	_, length, found := bytes.Cut(header, []byte("Content-Length: "))
-	length, _, _ = bytes.Cut(length, []byte("\r\n"))
-	n, err := strconv.Atoi(string(length))
-	return found && err == nil && len(body) >= n
+// dialGin returns a client that requests the orders in turn.
+func dialGin(address string, worker int) (func() (int, error), error) {
+	first := worker * storedOrders / 16
+	return dialHTTP(address, func(n int) string { return "/orders/" + strconv.Itoa((first+n)%storedOrders+1) })
 }

@@ -68,6 +68,8 @@ func run(only string, p plan) error {
 		return err
 	}
 	defer cache.Close()
+	upstream := newUpstream()
+	defer upstream.Close()
 	var databases databases
 	defer databases.stop()
 	fmt.Printf("%s, %s/%s, %d CPUs, %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
@@ -77,7 +79,7 @@ func run(only string, p plan) error {
 		if !match.MatchString(r.name) {
 			continue
 		}
-		r.config.Redis = cache.Addr()
+		r.config.Redis, r.config.Upstream = cache.Addr(), upstream.Listener.Addr().String()
 		if r.app.database {
 			if err := postgresInstalled(); err != nil {
 				fmt.Fprintf(os.Stderr, "apps: no row of %s: %v\n", r.name, err)

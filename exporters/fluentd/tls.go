@@ -8,9 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
+
+	"github.com/gmpulse/gmpulse/internal/tlsfile"
 )
 
 // tlsFiles are the TLS settings of a Config.
@@ -59,17 +60,13 @@ func (f *tlsFiles) config(host string) (*tls.Config, error) {
 		c.ServerName = host
 	}
 	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil, wrong("CAFile", err.Error(), "a readable file")
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, wrong("CAFile", strconv.Quote(f.ca)+" has no certificate", "certificates in PEM form")
+		var err error
+		if c.RootCAs, err = tlsfile.Pool(f.ca); err != nil {
+			return nil, wrong("CAFile", err.Error(), "a readable file with certificates in PEM form")
 		}
 	}
 	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := tlsfile.Pair(f.cert, f.key)
 		if err != nil {
 			return nil, wrong("CertFile and KeyFile", fmt.Sprintf("%q and %q: %v", f.cert, f.key, err), "a certificate and its key in PEM form")
 		}

@@ -140,7 +140,7 @@ func TestTLSFilesAreChecked(t *testing.T) {
 		want string
 	}{
 		"no file":           {fluentd.Config{URL: url, CAFile: "/no/such.pem"}, "CAFile open /no/such.pem"},
-		"no certificate":    {fluentd.Config{URL: url, CAFile: key}, "has no certificate"},
+		"no certificate":    {fluentd.Config{URL: url, CAFile: key}, "no certificate in PEM form"},
 		"key only":          {fluentd.Config{URL: url, KeyFile: key}, "CertFile and KeyFile"},
 		"certificate only":  {fluentd.Config{URL: url, CertFile: cert}, "CertFile and KeyFile"},
 		"key of another":    {fluentd.Config{URL: url, CertFile: cert, KeyFile: otherKey}, "private key does not match"},

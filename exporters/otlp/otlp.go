@@ -53,6 +53,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/otlp/internal/identity"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -106,6 +107,11 @@ var _ exporters.Exporter = (*Exporter)(nil)
 
 // New returns an Exporter. It makes no connection.
 func New(c Config) (*Exporter, error) {
+	for name, v := range map[string]any{"Metrics": c.Metrics, "Logs": c.Logs, "LoggerProvider": c.LoggerProvider} {
+		if v != nil && guard.IsNil(v) {
+			return nil, fmt.Errorf("otlp: Config.%s is a nil %T", name, v)
+		}
+	}
 	switch {
 	case c.Metrics == nil && c.Logs == nil && c.LoggerProvider == nil:
 		return nil, errors.New("otlp: Config.Metrics, Config.Logs and Config.LoggerProvider are all nil; set one, or use package otlphttp")

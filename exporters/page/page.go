@@ -38,6 +38,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters"
 	"github.com/gmpulse/gmpulse/exporters/internal/reply"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/redact"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
@@ -105,6 +106,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if err := checkTraceURL(c.TraceURL); err != nil {
 		errs = append(errs, err)
+	}
+	if c.Bundles != nil && guard.IsNil(c.Bundles) {
+		errs = append(errs, fmt.Errorf("page: Config.Bundles is a nil %T", c.Bundles))
+	}
+	if c.Assets != nil && guard.IsNil(c.Assets) {
+		errs = append(errs, fmt.Errorf("page: Config.Assets is a nil %T", c.Assets))
 	}
 	return c, errors.Join(errs...)
 }

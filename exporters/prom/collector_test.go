@@ -373,17 +373,20 @@ func TestBlockedCollectorBlocksNoRequest(t *testing.T) {
 			requests.Go(func() { get(http.StatusServiceUnavailable, 5*time.Second) })
 		}
 		synctest.Wait()
-		get(http.StatusServiceUnavailable, 0)
-		requests.Wait()
-		for range 8 {
-			get(http.StatusServiceUnavailable, 5*time.Second) // the first collections still block
+		for range 236 { // wait for a place
+			requests.Go(func() { get(http.StatusServiceUnavailable, 5*time.Second) })
 		}
+		synctest.Wait()
+		get(http.StatusServiceUnavailable, 0) // no place to wait
+		requests.Wait()
+		synctest.Wait()                                    // the requests that waited have left the queue
+		get(http.StatusServiceUnavailable, 10*time.Second) // the first collections still block
 		if n := calls.Load(); n != 20 {
 			t.Errorf("%d collections were started, want 20", n)
 		}
 		close(until)
 		synctest.Wait()
-		get(http.StatusOK, 5*time.Second)
+		get(http.StatusOK, 10*time.Second)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,32 +25,57 @@ const (
 	// maxScrapes is the number of concurrent scrapes. One takes a few milliseconds; one
 	// whose collector hangs keeps its place beyond the timeout.
 	maxScrapes = 20
+	// maxQueued is the number of scrapes that wait for a place. It exceeds the connections
+	// of the agent's server, so only another server can have more.
+	maxQueued = 256
 	// scrapeTimeout is half of the shortest scrape timeout in common use, 10 s.
 	scrapeTimeout = 5 * time.Second
 	// maxSending is the size in bytes of all responses that are being sent: 100 full ones.
 	maxSending = 4 << 20
 )
 
-// handler limits the memory that slow clients of a promhttp handler hold.
+// handler limits the scrapes of a promhttp handler that run at the same time, and the memory that
+// its slow clients hold.
 type handler struct {
-	scrape  http.Handler
+	gather  http.Handler
+	running chan struct{}
+	queued  atomic.Int64
+	scrape  http.Handler // calls queue and ends it after scrapeTimeout
 	sending *reply.Budget
 }
 
 // newHandler returns a handler for the families that own and others gather. promhttp
 // counts errors in errorCounts, unless that is nil.
 func newHandler(own, others prometheus.Gatherer, errorCounts prometheus.Registerer) *handler {
-	return &handler{
-		scrape: promhttp.HandlerFor(merged(own, others), promhttp.HandlerOpts{
+	h := &handler{
+		gather: promhttp.HandlerFor(merged(own, others), promhttp.HandlerOpts{
 			Registry:            errorCounts,
 			ErrorHandling:       promhttp.ContinueOnError,
 			EnableOpenMetrics:   true,
 			OfferedCompressions: []promhttp.Compression{promhttp.Identity, promhttp.Gzip},
-			MaxRequestsInFlight: maxScrapes,
-			Timeout:             scrapeTimeout,
 		}),
+		running: make(chan struct{}, maxScrapes),
 		sending: reply.NewBudget(maxSending),
 	}
+	h.scrape = http.TimeoutHandler(http.HandlerFunc(h.queue), scrapeTimeout, "the scrape takes too long")
+	return h
+}
+
+// queue gathers and renders when a place is free. Clients that pipeline requests get places in
+// turn with the others, because a connection has one request in the queue.
+func (h *handler) queue(w http.ResponseWriter, r *http.Request) {
+	defer h.queued.Add(-1)
+	if h.queued.Add(1) > maxQueued {
+		tooBusy(w)
+		return
+	}
+	select {
+	case h.running <- struct{}{}:
+	case <-r.Context().Done(): // after scrapeTimeout
+		return
+	}
+	defer func() { <-h.running }()
+	h.gather.ServeHTTP(w, r)
 }
 
 // merged gathers the families of own, and those families of others that own does not

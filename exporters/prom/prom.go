@@ -110,11 +110,12 @@ func New(c Config) (*Exporter, error) {
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 			collectors.NewBuildInfoCollector())
 	}
-	all = append(all, c.Collectors...)
+	foreigners, err := foreignCollectors(c.Collectors)
+	all = append(all, foreigners...)
 	// The Exporter is in the registry of the others only while they register, to
 	// find conflicts. At a scrape its own registry takes precedence.
 	own, others := prometheus.NewRegistry(), prometheus.NewRegistry()
-	if err := errors.Join(register(own, e, target{e}), register(others, e), register(others, all...)); err != nil {
+	if err := errors.Join(err, register(own, e, target{e}), register(others, e), register(others, all...)); err != nil {
 		return nil, err
 	}
 	others.Unregister(e)
@@ -129,10 +130,6 @@ func New(c Config) (*Exporter, error) {
 func register(r prometheus.Registerer, all ...prometheus.Collector) error {
 	var errs []error
 	for _, c := range all {
-		if c == nil {
-			errs = append(errs, errors.New("prom: a collector is nil"))
-			continue
-		}
 		if err := r.Register(c); err != nil {
 			errs = append(errs, fmt.Errorf("prom: %w", err))
 		}
@@ -192,8 +189,8 @@ func (e *Exporter) Shutdown(context.Context) error {
 // collectors, a family that cannot be gathered is omitted and counted in
 // promhttp_metric_handler_errors_total.
 //
-// At most 20 scrapes run at a time. The handler answers 503 to further requests, and
-// to a scrape that takes longer than 5 s. A client that accepts no data for 10 s is disconnected, and earlier when
+// At most 20 scrapes run at a time; further ones wait. The handler answers 503 to a scrape
+// that takes longer than 5 s with its wait, and if 256 scrapes run or wait. A client that accepts no data for 10 s is disconnected, and earlier when
 // responses of more than 4 MB wait for slow clients.
 //
 // The handler checks no credentials.

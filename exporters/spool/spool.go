@@ -92,8 +92,8 @@ var _ exporters.Exporter = (*Exporter)(nil)
 // the first Export does. The error joins every invalid field of cfg.
 func New(next exporters.Exporter, cfg Config) (*Exporter, error) {
 	c, err := cfg.complete()
-	if next == nil {
-		err = errors.Join(err, errors.New("spool: the exporter is nil"))
+	if guard.IsNil(next) {
+		err = errors.Join(err, fmt.Errorf("spool: the exporter is nil (%T)", next))
 	}
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
@@ -65,6 +66,9 @@ func (c *Config) check() error {
 	}
 	if c.Secret != "" && (c.Format == Slack || c.Format == WeCom) {
 		errs = append(errs, fmt.Errorf("webhook: Config.Secret has no use for %s; remove it", c.Format))
+	}
+	if c.Client != nil && guard.IsNil(c.Client) {
+		errs = append(errs, fmt.Errorf("webhook: Config.Client is a nil %T", c.Client))
 	}
 	if c.Language != "" && c.Language != "en" && c.Language != "zh" {
 		errs = append(errs, fmt.Errorf("webhook: Config.Language is %q; want en or zh", c.Language))

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disk writes private files and keeps free space on the disk.
+// Package disk reads and writes files, and keeps free space on the disk.
 package disk
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"syscall"
 )
 
 // MinFree is the space that the agent leaves on a file system by default, in bytes.
@@ -23,6 +25,29 @@ func Fits(dir string, bytes, minFree int64) error {
 		return fmt.Errorf("disk space is short: %d bytes are free in %s, %d must stay free", free, dir, minFree)
 	}
 	return nil
+}
+
+// ErrNotRegular is the error for a pipe, a device or a directory.
+var ErrNotRegular = errors.New("not a regular file")
+
+// ReadFile returns the contents of a regular file of at most maxBytes. It does not wait for the
+// writer of a pipe.
+func ReadFile(name string, maxBytes int64) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
+	case info.Size() > maxBytes:
+		return nil, fmt.Errorf("%s: %d bytes long, at most %d are read", name, info.Size(), maxBytes)
+	}
+	return io.ReadAll(io.LimitReader(f, maxBytes))
 }
 
 // WriteNew creates a file that only the user may read. If synced, it waits until the file is on disk.

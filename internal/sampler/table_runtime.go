@@ -37,11 +37,11 @@ func pulseRows() []row {
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.mean", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Mean of runnable goroutines per P over the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.mean() })},
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.max", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Headline: true, Help: "Most runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.max })},
 			// Cumulative, so that a scrape every 15 s includes a peak of 100 ms.
-			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: runtimeinfo.KindHistogram, Detail: true, Help: "Runnable goroutines per P at each pulse."}, &source{pulses: true}},
+			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.distribution", Unit: "{goroutine}", Kind: runtimeinfo.KindHistogram, Help: "Runnable goroutines per P at each pulse."}, &source{pulses: true}},
 			// The goroutines of the application have similar delays. The mean distinguishes a process that is
 			// stopped repeatedly from one that was stopped once.
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.mean", Unit: "s", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Mean delay with which the agent's goroutine woke up for the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.mean() })},
-			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Greatest delay with which the agent's goroutine woke up for a pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.max })},
+			{runtimeinfo.Metric{Name: "gmpulse.pulse.lateness.max", Unit: "s", Kind: runtimeinfo.KindGauge, Ranged: true, Detail: true, Help: "Greatest delay with which the agent's goroutine woke up for a pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.lateness.max })},
 		})
 }
 
@@ -66,7 +66,7 @@ func processorRows() []row {
 		// A cgo call occupies a thread. Explains a growing number of threads.
 		{runtimeinfo.Metric{Name: "gmpulse.cgo.calls", Unit: "{call}", Kind: runtimeinfo.KindCounter, Detail: true, Help: "Calls from Go to C."}, rt("/cgo/go-to-c-calls:calls")},
 		// The goroutines of the application have similar delays.
-		{runtimeinfo.Metric{Name: "gmpulse.tick.lateness", Unit: "s", Kind: runtimeinfo.KindGauge, Help: "Delay with which the agent's goroutine woke up for this tick."}, computed(func(r *reading) float64 { return r.tick.Lateness.Seconds() })},
+		{runtimeinfo.Metric{Name: "gmpulse.tick.lateness", Unit: "s", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Delay with which the agent's goroutine woke up for this tick."}, computed(func(r *reading) float64 { return r.tick.Lateness.Seconds() })},
 		// Numbers of the runtime can become negative in Go 1.26.
 		{runtimeinfo.Metric{Name: "gmpulse.repairs", Unit: "{repair}", Kind: runtimeinfo.KindCounter, Detail: true, Help: "Impossible scheduler values that were repaired."}, computed(func(r *reading) float64 { return float64(r.repairs) })},
 	}
@@ -115,7 +115,7 @@ func gcRows() []row {
 		// The rate shows how often the collector runs (MemStats.NumGC).
 		{runtimeinfo.Metric{Name: "go.memory.gc.cycles", Unit: "{gc_cycle}", Kind: runtimeinfo.KindCounter, Headline: true, Help: "Completed collection cycles."}, rt("/gc/cycles/total:gc-cycles")},
 		// Calls of runtime.GC (MemStats.NumForcedGC).
-		{runtimeinfo.Metric{Name: "gmpulse.gc.forced_cycles", Unit: "{gc_cycle}", Kind: runtimeinfo.KindCounter, Help: "Completed collection cycles forced by the application."}, rt("/gc/cycles/forced:gc-cycles")},
+		{runtimeinfo.Metric{Name: "gmpulse.gc.forced_cycles", Unit: "{gc_cycle}", Kind: runtimeinfo.KindCounter, Detail: true, Help: "Completed collection cycles forced by the application."}, rt("/gc/cycles/forced:gc-cycles")},
 		// Each pause delays all requests.
 		{runtimeinfo.Metric{Name: "go.memory.gc.pause.duration", Unit: "s", Kind: runtimeinfo.KindHistogram, Help: "Stop-the-world pauses of the collector; sum estimated."}, distribution(keyPauseGC)},
 		{runtimeinfo.Metric{Name: "gmpulse.gc.pause.p50", Unit: "s", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Median collector pause of the last tick; absent without one."}, quantile(0.5, keyPauseGC)},
@@ -140,7 +140,7 @@ func gcRows() []row {
 		// A long time ago if the process is idle or stuck (MemStats.LastGC).
 		{runtimeinfo.Metric{Name: "gmpulse.gc.last.timestamp", Unit: "s", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Unix time of the last collection; absent before the first."}, computed(lastGC)},
 		// Absent when off, which the runtime reports as 1.8e19.
-		{runtimeinfo.Metric{Name: "go.config.gogc", Unit: "%", Kind: runtimeinfo.KindUpDownCounter, Help: "Heap growth target (GOGC); absent when off."}, rt("/gc/gogc:percent")},
+		{runtimeinfo.Metric{Name: "go.config.gogc", Unit: "%", Kind: runtimeinfo.KindUpDownCounter, Detail: true, Help: "Heap growth target (GOGC); absent when off."}, rt("/gc/gogc:percent")},
 	})
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sbom tests that sbom.cdx.json is up to date. The file lists, in CycloneDX
-// 1.6, the modules that a program with gmpulse links.
+// 1.6, the modules that a program with gmpulse links, and the JavaScript library in the live page.
 package sbom
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -58,7 +59,7 @@ type (
 		Type     string        `json:"type"`
 		Name     string        `json:"name"`
 		Version  string        `json:"version,omitempty"`
-		Hashes   []hash        `json:"hashes,omitempty"` // as in go.sum: the hash of the list of the module's file hashes
+		Hashes   []hash        `json:"hashes,omitempty"` // of a module as in go.sum: the hash of the list of its file hashes
 		Licenses []licenseItem `json:"licenses,omitempty"`
 		PURL     string        `json:"purl"`
 	}
@@ -158,6 +159,27 @@ func (g *graph) document(t *testing.T) *document {
 	return d
 }
 
+// embedded returns the library that the live page has as a file. Its version is in the first line.
+func embedded(t *testing.T) component {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "exporters/page/assets/uplot.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	_, version, found := strings.Cut(first, "uPlot (v")
+	version, _, closed := strings.Cut(version, ")")
+	if !found || !closed {
+		t.Fatalf("no version of uPlot in %q", first)
+	}
+	sum := sha256.Sum256(text)
+	purl := "pkg:npm/uplot@" + version
+	return component{
+		Ref: purl, Type: "library", Name: "uplot", Version: version, PURL: purl,
+		Hashes: []hash{{"SHA-256", hex.EncodeToString(sum[:])}}, Licenses: []licenseItem{{license{"MIT"}}},
+	}
+}
+
 func TestSBOMMatchesGoList(t *testing.T) {
 	if !strings.HasPrefix(runtime.Version(), "go1.26") {
 		t.Skip("the list is of a build with Go 1.26; with a newer release, the client of Prometheus's API needs three modules less")
@@ -170,6 +192,14 @@ func TestSBOMMatchesGoList(t *testing.T) {
 	if len(d.Components) == 0 || d.Metadata.Component.Name == "" {
 		t.Fatalf("found %d components and the main module %q", len(d.Components), d.Metadata.Component.Name)
 	}
+	uplot := embedded(t)
+	d.Components = append(d.Components, uplot)
+	for i := range d.Dependencies {
+		if d.Dependencies[i].Ref == d.Metadata.Component.Ref {
+			d.Dependencies[i].DependsOn = append(d.Dependencies[i].DependsOn, uplot.Ref)
+		}
+	}
+	d.Dependencies = append(d.Dependencies, dependency{uplot.Ref, []string{}})
 	var want bytes.Buffer
 	e := json.NewEncoder(&want)
 	e.SetIndent("", "  ")

@@ -5,43 +5,20 @@ package baseline
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/disk"
 )
-
-// errNotRegular is returned for a pipe, a device or a directory.
-var errNotRegular = errors.New("not a regular file")
-
-// readFile reads a regular file of at most maxBytes. It does not wait for the writer of a
-// pipe.
-func readFile(path string, maxBytes int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errNotRegular
-	case info.Size() > maxBytes:
-		return nil, fmt.Errorf("%d bytes long, a state file has at most %d", info.Size(), maxBytes)
-	}
-	return io.ReadAll(io.LimitReader(f, maxBytes))
-}
 
 // replaceFile atomically replaces a regular file, or creates it. A process that is killed
 // leaves one temporary file, which the next one removes.
 func replaceFile(path string, b []byte) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w", path, errNotRegular)
+		return fmt.Errorf("%s: %w", path, disk.ErrNotRegular)
 	}
 	f, err := createTemporary(path)
 	if err != nil {

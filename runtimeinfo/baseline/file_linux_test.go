@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/disk"
 )
 
 // New ignores a state file that is not regular or too large, logs that, and save does not
@@ -41,7 +43,7 @@ func TestSpecialStateFilesAreNotUsed(t *testing.T) {
 		if !strings.Contains(log.String(), "start without a state") {
 			t.Errorf("%s: %s", path, log.String())
 		}
-		if err := w.save(); keeps != errors.Is(err, errNotRegular) {
+		if err := w.save(); keeps != errors.Is(err, disk.ErrNotRegular) {
 			t.Errorf("%s: save: %v", path, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/disk"
 	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
@@ -232,7 +233,7 @@ func encodeState(all map[string]*stored, now time.Time) ([]byte, error) {
 }
 
 func readState(path string, now time.Time) (map[string]*stored, error) {
-	b, err := readFile(path, maxStateBytes)
+	b, err := disk.ReadFile(path, maxStateBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ package otlpprofiles
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/redact"
+	"github.com/gmpulse/gmpulse/internal/tlsfile"
 )
 
 // variable returns the name and the value of the variable for a setting. The variable for profiles has
@@ -118,20 +118,16 @@ func readTLS(c *Config) error {
 	private, key := variable("CLIENT_KEY")
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
+		var err error
+		if config.RootCAs, err = tlsfile.Pool(ca); err != nil {
 			return fmt.Errorf("%s: %w", authority, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s=%q: the file has no certificate in PEM form", authority, ca)
 		}
 	}
 	switch {
 	case (cert == "") != (key == ""):
 		return fmt.Errorf("%s=%q and %s=%q: set both or none", certificate, cert, private, key)
 	case cert != "":
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := tlsfile.Pair(cert, key)
 		if err != nil {
 			return fmt.Errorf("%s and %s: %w", certificate, private, err)
 		}
