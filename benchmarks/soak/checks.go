@@ -122,12 +122,12 @@ func checkGrowth(first, last usage) error {
 	return errors.Join(errs...)
 }
 
-// checkKept reports missing bundles of evidence or a missing state file, and whether they
+// checkKept reports that there was no capture or no state file, and whether they
 // take more disk space than they may.
 func (s *service) checkKept() error {
 	var errs []error
-	if s.captures.Load() == 0 {
-		errs = append(errs, errors.New("no bundle of evidence was created"))
+	if s.captures.Load()+s.refused.Load() == 0 {
+		errs = append(errs, errors.New("no bundle of evidence was created or refused"))
 	}
 	if _, err := os.Stat(filepath.Join(s.kept, "state")); err != nil {
 		errs = append(errs, err)

@@ -147,8 +147,8 @@ func soak(length time.Duration, s *service) error {
 	}
 	fmt.Printf("\n%d ticks; %d failures of the flaky exporter; largest delay of a tick %v (99 %% of them at most %v); %d scrapes, %d rows of the page read, %d records received by the server.\n",
 		watch.ticks(), flaky.failures.Load(), watch.maxLateness(), watch.lateness(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
-	fmt.Printf("%d requests of the service, the longest took %v; %d of %d connections of viewers and scrapers closed in favour of other clients; %d bundles of evidence; at most %d descriptors and %.0f MiB resident.\n",
-		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.captures.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
+	fmt.Printf("%d requests of the service, the longest took %v; %d of %d connections of viewers and scrapers closed in favour of other clients; %d bundles of evidence, %d refused for lack of memory; at most %d descriptors and %.0f MiB resident.\n",
+		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.captures.Load(), s.refused.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
 	if s.hostile > 0 {
 		fmt.Printf("Connections of hostile clients that were served or refused as intended: %v.\n", &s.attacks)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // service is the service with the agent, and its viewers, scrapers and hostile clients.
@@ -39,7 +40,7 @@ type service struct {
 	scrapes, rows, visits, displaced atomic.Uint64
 	requests                         atomic.Uint64
 	attacks                          connections
-	captures                         atomic.Uint64
+	captures, refused                atomic.Uint64
 	longest                          atomic.Int64 // duration of a request, in nanoseconds
 	peakFiles, peakMemory            atomic.Int64
 
@@ -212,6 +213,8 @@ func (s *service) capture(ctx context.Context) {
 	for wait(ctx, time.Second); ctx.Err() == nil; wait(ctx, 10*time.Second) {
 		if _, err := s.agent.Capture(ctx, "soak"); err == nil {
 			s.captures.Add(1)
+		} else if errors.Is(err, headroom.ErrShort) {
+			s.refused.Add(1) // as intended near the limit
 		} else if ctx.Err() == nil && !errors.Is(err, evidence.ErrBusy) {
 			s.addError(err)
 		}
