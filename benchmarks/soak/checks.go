@@ -122,6 +122,24 @@ func checkGrowth(first, last usage) error {
 	return errors.Join(errs...)
 }
 
+// checkKept reports that there was no capture or no state file, and whether they
+// take more disk space than they may.
+func (s *service) checkKept() error {
+	var errs []error
+	if s.captures.Load()+s.refused.Load() == 0 {
+		errs = append(errs, errors.New("no bundle of evidence was created or refused"))
+	}
+	if _, err := os.Stat(filepath.Join(s.kept, "state")); err != nil {
+		errs = append(errs, err)
+	}
+	const most = maxEvidence + maxProfiles + 4<<20
+	n, err := diskUse(s.kept)
+	if n > most {
+		errs = append(errs, fmt.Errorf("evidence, profiles and baselines take %d bytes, want at most %d", n, most))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
 // checkCounts reports exporters whose accepted records are not the sum of delivered,
 // lost and pending ones. At the end none may be pending, except in a spool.
 func checkCounts(all []exporters.Stats, end bool) error {

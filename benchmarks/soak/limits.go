@@ -97,8 +97,8 @@ func (s *service) checkLimits() error {
 	if all := s.visits.Load() + s.scrapes.Load(); s.displaced.Load() > 1+all/20 {
 		errs = append(errs, fmt.Errorf("%d of %d connections of viewers and scrapers were closed in favour of other clients, want at most one in twenty", s.displaced.Load(), all))
 	}
-	if s.hostile > 0 && s.attacks.Load() == 0 {
-		errs = append(errs, errors.New("no hostile client was connected"))
+	if s.hostile > 0 {
+		errs = append(errs, s.attacks.check())
 	}
 	return errors.Join(errs...)
 }

@@ -9,14 +9,16 @@
 //
 // Thousands of goroutines start and end under spans, one exporter fails in four ways,
 // another one receives summaries of ten ticks, the Fluentd server stops and comes back,
-// viewers read the page and scrapers the metrics. After a quarter of the time and at the
+// viewers read the page and scrapers the metrics. The profiler runs, bundles of evidence are
+// created, and the baselines have a state file. After a quarter of the time and at the
 // end the load pauses, and the program compares heap, goroutines, descriptors and disk.
 // Every second the accepted records of each exporter must equal its delivered, dropped and
 // pending ones. The summaries together must cover every tick.
 //
-// -hostile adds as many hostile clients in a second process: a quarter of them have the
-// token and never read the answers that they asked for; the others pipeline requests,
-// send headers slowly, or have no token. -files sets a limit on open descriptors.
+// -hostile adds as many hostile clients in a second process: two fifths of them have the
+// token and read only the first bytes of the answers, and half of those pipeline requests;
+// the others pipeline requests without the token, send headers slowly, or have no token.
+// Each kind must be served or refused as intended. -files sets a limit on open descriptors.
 // -memory moves the process into a control group with this limit, whose memory
 // controller kills the process if it needs more, and sets nine tenths of it as GOMEMLIMIT.
 // It needs root; without a group the program logs this and checks the resident memory
@@ -41,13 +43,19 @@ import (
 
 	"github.com/gmpulse/gmpulse/agent"
 	"github.com/gmpulse/gmpulse/agent/engine"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/exporters/spool"
+	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
+	"github.com/gmpulse/gmpulse/runtimeinfo/profiler"
 )
 
 const (
 	interval     = 20 * time.Millisecond
 	hostInterval = 200 * time.Millisecond
+
+	maxEvidence = 16 << 20
+	maxProfiles = 4 << 20
 )
 
 func main() {
@@ -83,7 +91,11 @@ func main() {
 	}
 	dir, err := os.MkdirTemp("", "soak")
 	if err == nil {
-		err = soak(*length, &service{viewers: *viewers, most: *most, dir: dir, hostile: *hostile, limits: limits})
+		s := &service{viewers: *viewers, most: *most, dir: filepath.Join(dir, "queue"), kept: filepath.Join(dir, "kept"), hostile: *hostile, limits: limits}
+		err = errors.Join(os.Mkdir(s.dir, 0o700), os.Mkdir(s.kept, 0o700))
+		if err == nil {
+			err = soak(*length, s)
+		}
 	}
 	err = errors.Join(err, os.RemoveAll(dir))
 	exitOn(err)
@@ -113,6 +125,9 @@ func soak(length time.Duration, s *service) error {
 		agent.WithLogger(slog.New(slog.DiscardHandler)), agent.WithAccess(agent.Access{Token: token}),
 		agent.WithFluentd(fluentd.Config{URL: "tcp://" + server.address, AckTimeout: 500 * time.Millisecond}, engine.EveryTick()),
 		agent.WithSpool(spool.Config{Dir: filepath.Join(s.dir, "spool"), MaxBytes: 256 << 10}),
+		agent.WithBaselines(&baseline.Config{StateFile: filepath.Join(s.kept, "state")}),
+		agent.WithEvidence(&evidence.Config{Dir: filepath.Join(s.kept, "evidence"), MaxBytes: maxEvidence, ProfileFor: 500 * time.Millisecond}),
+		agent.WithProfiler(&profiler.Config{For: 200 * time.Millisecond, Every: 5 * time.Second, MaxBytes: maxProfiles}),
 		agent.WithExporter("flaky", flaky, engine.EveryTick()),
 		agent.WithExporter("watch", watch, engine.EveryTick()),
 		agent.WithExporter("paced", paced, engine.Every(10*interval)), // ten ticks, as by default
@@ -132,13 +147,16 @@ func soak(length time.Duration, s *service) error {
 	}
 	fmt.Printf("\n%d ticks; %d failures of the flaky exporter; largest delay of a tick %v (99 %% of them at most %v); %d scrapes, %d rows of the page read, %d records received by the server.\n",
 		watch.ticks(), flaky.failures.Load(), watch.maxLateness(), watch.lateness(0.99), s.scrapes.Load(), s.rows.Load(), server.records())
-	fmt.Printf("%d requests of the service, the longest took %v; %d connections of hostile clients; %d of %d connections of viewers and scrapers closed in favour of other clients; at most %d descriptors and %.0f MiB resident.\n",
-		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.attacks.Load(), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
+	fmt.Printf("%d requests of the service, the longest took %v; %d of %d connections of viewers and scrapers closed in favour of other clients; %d bundles of evidence, %d refused for lack of memory; at most %d descriptors and %.0f MiB resident.\n",
+		s.requests.Load(), time.Duration(s.longest.Load()).Round(time.Millisecond), s.displaced.Load(), s.visits.Load()+s.scrapes.Load(), s.captures.Load(), s.refused.Load(), s.peakFiles.Load(), float64(s.peakMemory.Load())/(1<<20))
+	if s.hostile > 0 {
+		fmt.Printf("Connections of hostile clients that were served or refused as intended: %v.\n", &s.attacks)
+	}
 	if s.limits.group != "" {
 		fmt.Println(groupUse(s.limits.group))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), paced.check(a.Stats().Ticks), server.close())
+	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), paced.check(a.Stats().Ticks), server.close(), s.checkKept())
 	return errors.Join(err, checkLeaks())
 }

@@ -19,6 +19,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gmpulse/gmpulse/agent"
+	"github.com/gmpulse/gmpulse/exporters/evidence"
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // service is the service with the agent, and its viewers, scrapers and hostile clients.
@@ -29,13 +31,16 @@ type service struct {
 	flaky   *flaky
 	viewers int
 	most    int
-	dir     string
+	dir     string // of the spool
+	kept    string // of the evidence and of the baselines
 
 	hostile int
 	limits  limits
 
 	scrapes, rows, visits, displaced atomic.Uint64
-	requests, attacks                atomic.Uint64
+	requests                         atomic.Uint64
+	attacks                          connections
+	captures, refused                atomic.Uint64
 	longest                          atomic.Int64 // duration of a request, in nanoseconds
 	peakFiles, peakMemory            atomic.Int64
 
@@ -51,6 +56,7 @@ func (s *service) run(length time.Duration) usage {
 	wg.Go(func() { s.waves(ctx) })
 	wg.Go(func() { s.injectFaults(ctx) })
 	wg.Go(func() { s.check(ctx) })
+	wg.Go(func() { s.capture(ctx) })
 	if s.hostile > 0 {
 		wg.Go(func() { s.addError(s.runHostileClients(ctx)) })
 	}
@@ -200,6 +206,19 @@ func (s *service) failed(err error) {
 		return
 	}
 	s.addError(err)
+}
+
+// capture creates bundles of evidence, one after the other.
+func (s *service) capture(ctx context.Context) {
+	for wait(ctx, time.Second); ctx.Err() == nil; wait(ctx, 10*time.Second) {
+		if _, err := s.agent.Capture(ctx, "soak"); err == nil {
+			s.captures.Add(1)
+		} else if errors.Is(err, headroom.ErrShort) {
+			s.refused.Add(1) // as intended near the limit
+		} else if ctx.Err() == nil && !errors.Is(err, evidence.ErrBusy) {
+			s.addError(err)
+		}
+	}
 }
 
 // check measures the process and checks the exporters' counts every second.

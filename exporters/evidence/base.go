@@ -118,8 +118,8 @@ func (b *bundle) has(name string) bool {
 }
 
 // surveyOf returns the survey of a goroutine profile, or nil.
-func (s *Store) surveyOf(goroutineProfile []byte, n int) *goroutines.Survey {
-	if goroutineProfile == nil || s.fits(headroom.Goroutines(n)) != nil {
+func (s *Store) surveyOf(goroutineProfile []byte) *goroutines.Survey {
+	if goroutineProfile == nil || s.fits(headroom.Parsing(profiles.Size(goroutineProfile))) != nil {
 		return nil
 	}
 	survey, err := goroutines.ParseSurvey(goroutineProfile, goroutines.SurveyConfig{})

@@ -89,7 +89,7 @@ func (s *Store) collect(ctx context.Context, t *Trigger) (id string, err error) 
 	m := &b.manifest
 	m.ID, m.Time, m.Reason, m.Cause, m.First, m.Also = newID(now, t.Cause), now, t.Reason, t.Cause, t.first, t.also
 	m.Event, m.Verdicts, m.GoVersion = eventOf(t.Event), verdictsOf(&report), runtime.Version()
-	m.BaseTime, m.Groups = baseTime, groupsOf(report.Survey, s.surveyOf(base, n))
+	m.BaseTime, m.Groups = baseTime, groupsOf(report.Survey, s.surveyOf(base))
 	if last != nil {
 		m.Resource = last.Resource
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // maxProfiled is the maximum number of goroutines for a goroutine profile, which takes 3.5 µs of
-// CPU time and 0.8 KB of memory per goroutine.
+// CPU time and 0.3 to 7 KB of memory per goroutine.
 const maxProfiled = 500_000
 
 func goroutineProfile(_ context.Context, w io.Writer) error {

@@ -35,6 +35,7 @@ var stores = map[string]store{
 	"state":    {prepare: prepareState, write: writeState, check: checkState},
 	"evidence": {prepare: prepareEvidence, write: writeEvidence, check: checkEvidence},
 	"jsonl":    {write: writeJSONL, check: checkJSONL},
+	"syncs":    {write: writeSyncs},
 }
 
 func TestSpoolOnFailingDisk(t *testing.T)    { test(t, "spool", 8) }

@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"no limits":                {use{goLimit: none, container: none, mapped: 1e12}, 1 << 40, ""},
 		"far from both":            {use{goLimit: 1600 * mb, container: 1600 * mb, mapped: 100 * mb, inContainer: 100 * mb}, 500 * mb, ""},
-		"container nearly full":    {use{goLimit: none, container: 1250 * mb, mapped: 1100 * mb, inContainer: 1100 * mb}, Goroutines(400_000), "container"},
+		"container nearly full":    {use{goLimit: none, container: 1250 * mb, mapped: 1100 * mb, inContainer: 1100 * mb}, 500 * mb, "container"},
 		"the reserve":              {use{goLimit: none, container: 1600 * mb, inContainer: 1000 * mb}, 501 * mb, "container"},
 		"within the reserve":       {use{goLimit: none, container: 1600 * mb, inContainer: 1000 * mb}, 499 * mb, ""},
 		"near GOMEMLIMIT":          {use{goLimit: 1600 * mb, container: none, mapped: 1400 * mb}, 200 * mb, "GOMEMLIMIT"},

@@ -6,11 +6,14 @@ package profiles
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // maxUnpacked bounds the decompressed size of a profile: a small file must not exhaust the
@@ -21,9 +24,17 @@ const maxUnpacked = 64 << 20
 var ErrTooLarge = errors.New("decompressed size exceeds 64 MiB")
 
 // Decode decodes a profile of Go 1.9 or later, compressed or not. [profile.ParseData] also
-// accepts six older formats, whose parsers add 80 KB to the binary.
+// accepts six older formats, whose parsers add 80 KB to the binary. The error wraps
+// [headroom.ErrShort] if there is not enough memory.
 func Decode(data []byte) (*profile.Profile, error) {
-	if isGzip := bytes.HasPrefix(data, []byte{0x1f, 0x8b}); isGzip {
+	size := Size(data)
+	if size > maxUnpacked {
+		return nil, fmt.Errorf("decompress profile: %w", ErrTooLarge)
+	}
+	if err := headroom.Check(headroom.Parsing(size)); err != nil {
+		return nil, fmt.Errorf("decode profile: %w", err)
+	}
+	if isGzip(data) {
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err != nil {
 			return nil, fmt.Errorf("decompress profile: %w", err)
@@ -41,3 +52,13 @@ func Decode(data []byte) (*profile.Profile, error) {
 	}
 	return p, p.CheckValid()
 }
+
+// Size returns the uncompressed size of an encoded profile, which gzip writes to the end.
+func Size(data []byte) int64 {
+	if n := len(data); n >= 4 && isGzip(data) {
+		return int64(binary.LittleEndian.Uint32(data[n-4:]))
+	}
+	return int64(len(data))
+}
+
+func isGzip(data []byte) bool { return bytes.HasPrefix(data, []byte{0x1f, 0x8b}) }

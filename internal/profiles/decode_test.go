@@ -7,9 +7,12 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"math"
+	"runtime/debug"
 	"runtime/pprof"
 	"testing"
 
+	"github.com/gmpulse/gmpulse/internal/headroom"
 	"github.com/gmpulse/gmpulse/internal/profiles"
 )
 
@@ -68,5 +71,18 @@ func TestDecode(t *testing.T) {
 		if p, err := profiles.Decode(data); err == nil {
 			t.Errorf("%s: decoded as %v", name, p)
 		}
+	}
+}
+
+// A profile is not decoded if that may take more memory than there is.
+func TestDecodeChecksMemory(t *testing.T) {
+	data := goroutineProfile(t, 0)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 20)) // less than the test uses
+	if _, err := profiles.Decode(data); !errors.Is(err, headroom.ErrShort) {
+		t.Errorf("above the limit: %v", err)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	if _, err := profiles.Decode(data); err != nil {
+		t.Errorf("without a limit: %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/pprof"
+
+	"github.com/gmpulse/gmpulse/internal/headroom"
 )
 
 // ErrProfiler is the error of [Write] if the runtime's profiler panicked: a library has corrupted the
@@ -14,7 +16,8 @@ import (
 var ErrProfiler = errors.New("the profiler panicked")
 
 // Write writes a profile of the runtime in the format of go tool pprof or, if asText, as text. It does
-// not use debug=2, which stops the world for 8 µs per goroutine.
+// not use debug=2, which stops the world for 8 µs per goroutine. It does not check whether there is
+// memory: see [headroom.Goroutines] and [headroom.Text].
 func Write(w io.Writer, name string, asText bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -25,9 +28,11 @@ func Write(w io.Writer, name string, asText bool) (err error) {
 	if p == nil {
 		return fmt.Errorf("the runtime has no profile called %q", name)
 	}
-	debug := 0
 	if asText {
-		debug = 1
+		return p.WriteTo(w, 1)
 	}
-	return p.WriteTo(w, debug)
+	if name == "goroutine" {
+		return headroom.Observe(func() error { return p.WriteTo(w, 0) })
+	}
+	return p.WriteTo(w, 0)
 }

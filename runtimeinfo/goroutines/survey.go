@@ -137,6 +137,9 @@ func (s *surveyor) profile(ctx context.Context) (*Survey, error) {
 		return nil, err
 	}
 	p, err := profiles.Decode(b.Bytes())
+	if errors.Is(err, headroom.ErrShort) {
+		return nil, fmt.Errorf("%w: %w", errTooMany, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
 	}

@@ -293,14 +293,18 @@ func TestHeapAndGoroutineProfiles(t *testing.T) {
 	})
 }
 
-// Without memory there is neither a heap nor a goroutine profile.
+// Without memory there is neither a heap nor a goroutine profile. The log has one line for each kind.
 func TestNoHeapProfileWithoutMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newProfiler(t, profiler.Config{NoCPU: true})
+		var log bytes.Buffer
+		p := newProfiler(t, profiler.Config{NoCPU: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		p.SetFits(func(int64) error { return headroom.ErrShort })
 		run(p, 90*time.Second)
 		if n := p.Missed()["memory"]; n != 4 {
 			t.Errorf("missed %v", p.Missed())
+		}
+		if n := strings.Count(log.String(), "no profile was taken"); n != 2 {
+			t.Errorf("%d lines, want one for heap and one for goroutine profiles:\n%s", n, log.String())
 		}
 	})
 }

@@ -119,6 +119,7 @@ type Profiler struct {
 	storing sync.Mutex    // held while a profile is stored; guards diskFails and sinkFails
 	opened  chan struct{} // receives a value when an incident opens
 	broken  bool          // goroutine profiles panic; used by repeat only
+	short   map[Kind]bool // there was no memory for the last profile; used by repeat only
 	// diskFails reports whether the last profile could not be written to the directory.
 	diskFails bool
 	sinkFails bool // Config.Sink has panicked
@@ -142,7 +143,7 @@ func New(c Config) (*Profiler, error) {
 	}
 	p := &Profiler{
 		config: c, fits: headroom.Check, startCPU: pprof.StartCPUProfile, stopCPU: pprof.StopCPUProfile,
-		history: history{maxBytes: c.MaxBytes, byKind: map[Kind][]*Profile{}}, opened: make(chan struct{}, 1),
+		history: history{maxBytes: c.MaxBytes, byKind: map[Kind][]*Profile{}}, opened: make(chan struct{}, 1), short: map[Kind]bool{},
 		stats: stats{taken: map[Kind]uint64{}, missed: map[missReason]uint64{}},
 	}
 	if c.Dir != "" {

@@ -61,7 +61,11 @@ func (p *Profiler) takeRuntime(ctx context.Context, k Kind) (cost time.Duration)
 			return 0
 		}
 	}
-	if p.fits(needs) != nil {
+	err := p.fits(needs)
+	if err != nil && !p.short[k] {
+		p.config.Logger.Warn("gmpulse: no profile was taken", slog.String("kind", string(k)), slog.Any("error", err))
+	}
+	if p.short[k] = err != nil; err != nil {
 		p.count(missedMemory)
 		return 0
 	}

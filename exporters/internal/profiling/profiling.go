@@ -268,6 +268,9 @@ func take(p *pprof.Profile, debug int) ([]byte, error) {
 	case leakProfile:
 		need, most = headroom.Goroutines(n), maxLeakGoroutines
 	}
+	if most > 0 && debug == 1 {
+		need = headroom.Text(n)
+	}
 	if most > 0 && n > most {
 		return nil, refuse(http.StatusServiceUnavailable, "there are %d goroutines; the limit of this profile is %d", n, most)
 	}
