@@ -26,8 +26,6 @@ const ManifestFile = manifest.Name
 // ReadManifest reads the manifest of a bundle.
 func ReadManifest(files fs.FS) (*Manifest, error) { return manifest.Read(files) }
 
-// ErrBusy is the error of Capture while another capture is in progress.
-var ErrBusy = errBusy
 
 // Stats has cumulative numbers of bundles.
 type Stats struct{ Made, Failed, Skipped, Refused uint64 }

@@ -120,7 +120,7 @@ const (
 	maxProfileFor  = 15 * time.Second
 )
 
-var errBusy = errors.New("evidence: another capture is in progress")
+var ErrBusy = errors.New("evidence: another capture is in progress")
 
 // Store creates and stores bundles. [New] makes one. Its methods are safe for concurrent use.
 // A Store is an [fs.FS] with a directory for each bundle.
@@ -201,7 +201,7 @@ func (s *Store) start(t *Trigger, limit func(time.Time, *Trigger) error, done fu
 	case s.shut:
 		return exporters.ErrShutdown
 	case s.busy:
-		return errBusy
+		return ErrBusy
 	case short != nil:
 		s.stats.refused++
 		return fmt.Errorf("evidence: no capture: %w", short)
