@@ -67,11 +67,19 @@ func (s *settings) warn(message string, attrs ...slog.Attr) {
 	s.warnings = append(s.warnings, warning{message, attrs})
 }
 
+// spoolIsUnused reports whether the spool is configured, but not used without Fluentd: a webhook has
+// one with a directory only.
+func (s *settings) spoolIsUnused() bool {
+	if s.spool.Dir == "" {
+		return s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
+	}
+	return s.webhook.URL == ""
+}
+
 // warnUnused adds a warning for each setting that has no effect because another setting is
 // missing.
 func (s *settings) warnUnused() {
-	spooled := s.spool.Dir != "" || s.spool.MaxBytes != 0 || s.spool.MaxAge != 0
-	if s.fluentd.URL == "" && (s.webhook.URL == "" || s.spool.Dir == "") && spooled {
+	if s.fluentd.URL == "" && s.spoolIsUnused() {
 		s.warn("gmpulse: the spool is not used: GMPULSE_SPOOL_* and WithSpool configure the exporters to Fluentd and, with a directory, to a webhook, and neither GMPULSE_FLUENTD nor GMPULSE_WEBHOOK needs it", slog.String("dir", s.spool.Dir))
 	}
 	if s.fluentd.URL == "" && len(s.fluentdPace) > 0 {

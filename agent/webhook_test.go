@@ -52,7 +52,7 @@ func (h *hook) phase(phase string) map[string]any {
 // With GMPULSE_SPOOL_DIR, an incident reaches a webhook that was down until the service had been
 // restarted. It has the time and the resource of the process that reported it.
 func TestWebhookReceivesIncidentsOfAnEarlierProcess(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // local
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestWebhookReceivesIncidentsOfAnEarlierProcess(t *testing.T) {
 	if err := s.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s.Listener, err = net.Listen("tcp", address); err != nil { //nolint:noctx // local
+	if s.Listener, err = net.Listen("tcp", address); err != nil {
 		t.Fatal(err)
 	}
 	s.Start()

@@ -26,7 +26,6 @@ const ManifestFile = manifest.Name
 // ReadManifest reads the manifest of a bundle.
 func ReadManifest(files fs.FS) (*Manifest, error) { return manifest.Read(files) }
 
-
 // Stats has cumulative numbers of bundles.
 type Stats struct{ Made, Failed, Skipped, Refused uint64 }
 

@@ -120,6 +120,7 @@ const (
 	maxProfileFor  = 15 * time.Second
 )
 
+// ErrBusy is the error of [Store.Capture] while another capture is in progress.
 var ErrBusy = errors.New("evidence: another capture is in progress")
 
 // Store creates and stores bundles. [New] makes one. Its methods are safe for concurrent use.

@@ -143,6 +143,16 @@ func classify(err error) error {
 	}
 }
 
+// putSchemas writes the schemas that the bucket does not have.
+func putSchemas(bucket *bolt.Bucket, schemas map[codec.SchemaID][]byte) (err error) {
+	for id, schema := range schemas {
+		if k := keyBytes(uint64(id)); !bytes.Equal(bucket.Get(k), schema) {
+			err = errors.Join(err, bucket.Put(k, schema))
+		}
+	}
+	return err
+}
+
 // commit applies a change as a whole. It returns the key of the first record put.
 func (s *store) commit(c change) (first uint64, err error) {
 	first = s.next
@@ -157,11 +167,7 @@ func (s *store) commit(c change) (first uint64, err error) {
 				errs = append(errs, records.Delete(k))
 			}
 		}
-		for id, schema := range c.schemas {
-			if k := keyBytes(uint64(id)); !bytes.Equal(schemas.Get(k), schema) {
-				errs = append(errs, schemas.Put(k, schema))
-			}
-		}
+		errs = append(errs, putSchemas(schemas, c.schemas))
 		for i, v := range c.put {
 			key := first + uint64(i)
 			if records.Get(keyBytes(key)) == nil {

@@ -42,8 +42,12 @@ func once(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) *runt
 func liveInPod(tb testing.TB) *runtimeinfo.Snapshot {
 	tb.Helper()
 	for _, v := range [][2]string{
-		{"KUBERNETES_SERVICE_HOST", "10.0.0.1"}, {"OTEL_SERVICE_NAME", "checkout"}, {"POD_NAME", "checkout-7d9f8b6c5-x2x9k"},
-		{"POD_NAMESPACE", "shop-production"}, {"POD_UID", "8a7c3f64-9b1d-4e2a-b6c5-1f0e2d3c4b5a"}, {"CONTAINER_NAME", "checkout"},
+		{"KUBERNETES_SERVICE_HOST", "10.0.0.1"},
+		{"OTEL_SERVICE_NAME", "checkout"},
+		{"POD_NAME", "checkout-7d9f8b6c5-x2x9k"},
+		{"POD_NAMESPACE", "shop-production"},
+		{"POD_UID", "8a7c3f64-9b1d-4e2a-b6c5-1f0e2d3c4b5a"},
+		{"CONTAINER_NAME", "checkout"},
 		{"NODE_NAME", "ip-10-0-17-203.eu-central-1.compute.internal"},
 		{"OTEL_RESOURCE_ATTRIBUTES", "service.version=1.4.2,container.id=" + strings.Repeat("4bf92f3577b34da6", 4)},
 	} {

@@ -25,7 +25,7 @@ func read(path ...string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }() // it was open for reading only
 	var text []byte
 	for len(text) < maxFile {
 		if len(text) == cap(text) {

@@ -87,7 +87,7 @@ func (p *process) readUsage(_ context.Context, s *Sample) error {
 
 // readStatus reads the affinity mask of the main thread. The kernel keeps it within the cpuset
 // of the control group. runtime.NumCPU is the mask at the start of the program.
-func (p *process) readStatus(_ context.Context, s *Sample) error {
+func (p *process) readStatus(context.Context, *Sample) error {
 	p.affinity = math.NaN()
 	if p.live {
 		p.affinity = float64(runtime.NumCPU())
