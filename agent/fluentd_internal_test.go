@@ -83,7 +83,7 @@ func TestFluentdVariables(t *testing.T) {
 	}
 	delete(valid, "GMPULSE_FLUENTD")
 	s = fromEnvironment(func(name string) string { return valid[name] })
-	if s.warnUnused(); s.wrong != nil || len(s.warnings) != 1 || !strings.Contains(s.warnings[0].message, "neither GMPULSE_FLUENTD nor GMPULSE_WEBHOOK needs it") {
+	if s.warnUnused(); s.wrong != nil || len(s.warnings) != 1 || !strings.Contains(s.warnings[0].message, "GMPULSE_FLUENTD is not set") {
 		t.Errorf("without an address: %v, %v", s.wrong, s.warnings)
 	}
 }
