@@ -89,7 +89,7 @@ func exporterVariables() []variable {
 		{"GMPULSE_FLUENTD_SHARED_KEY", "text", "none", "The server's shared_key. The server must have it too.", false, text(func(s *settings) *string { return &s.fluentd.SharedKey })},
 		{"GMPULSE_FLUENTD_USER", "text", "none", "User, for a server that authenticates users in addition to the shared key.", false, text(func(s *settings) *string { return &s.fluentd.Username })},
 		{"GMPULSE_FLUENTD_PASSWORD", "text", "none", "Password of that user.", false, text(func(s *settings) *string { return &s.fluentd.Password })},
-		{"GMPULSE_RECORD", "compact or full", "compact", "full: the records for Fluentd have every value, about five times as many bytes.", true, setRecord},
+		{"GMPULSE_RECORD", "compact or full", "compact", "full: the records for Fluentd have every value, about seven times as many bytes.", true, setRecord},
 		{"GMPULSE_SPOOL_DIR", "a directory", "none: in memory", "Directory for records that wait for Fluentd, and for events that wait for GMPULSE_WEBHOOK, in a file each. They survive a restart there.", false, text(func(s *settings) *string { return &s.spool.Dir })},
 		{"GMPULSE_SPOOL_MAX_BYTES", "a number of bytes, at least 65536", "67108864 on disk, 4194304 in memory", "Maximum size of the waiting records. The oldest samples are dropped first, events last. Events for a webhook take at most 4 MiB more, on disk.", true, setSpoolMaxBytes},
 		{"GMPULSE_SPOOL_MAX_AGE", "a duration such as 72h", "72h", "Maximum age of a waiting record or event.", true, setSpoolMaxAge},

@@ -14,7 +14,7 @@ import (
 	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
-// A TracerProvider whose service.name is not the agent's is one warning, which says what to do. One
+// A TracerProvider whose service.name is not the agent's is one warning, which has the fix. One
 // without a configured name is none.
 func TestSpansOfAnotherServiceNameAreReported(t *testing.T) {
 	for spans, want := range map[string]int{"orders": 1, "checkout": 0, "unknown_service:test": 0, "": 0} {

@@ -29,7 +29,7 @@ type globalSpans struct {
 	attempt   time.Time                          // the last one
 
 	service  string // service.name of the agent
-	compared bool   // with that of the spans
+	compared bool   // the service.name of the spans is known
 
 	begin  time.Time   // time of the first tick
 	none   atomic.Bool // noSpansAfter has passed without a span

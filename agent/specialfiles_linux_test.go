@@ -13,8 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/agent"
 )
 
-// TestPipesDoNotBlockStart sets each variable that names a file or a directory to a pipe that nobody
-// writes to.
+// TestPipesDoNotBlockStart sets each variable that names a file or a directory to a pipe without
+// a writer.
 func TestPipesDoNotBlockStart(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

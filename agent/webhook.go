@@ -5,7 +5,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/gmpulse/gmpulse/agent/engine"
@@ -27,7 +26,7 @@ func newWebhook(s *settings, page func() string) (engine.Option, error) {
 	}
 	x, err := webhook.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("agent: WithWebhook: %w", err)
+		return nil, about("WithWebhook", err)
 	}
 	if s.spool.Dir == "" {
 		return engine.WithExporter("webhook", x, engine.EveryTick()), nil
@@ -36,11 +35,8 @@ func newWebhook(s *settings, page func() string) (engine.Option, error) {
 	q.Name, q.Logger = "webhook", s.logger
 	q.MaxBytes = min(cmp.Or(q.MaxBytes, maxWebhookBytes), maxWebhookBytes)
 	waiting, err := spool.New(x, q)
-	if err != nil {
-		return nil, fmt.Errorf("agent: GMPULSE_SPOOL_* or WithSpool: %w", err)
-	}
 	e := &eventSpool{next: waiting}
-	return engine.WithQueue("webhook", e, e.stats, engine.EveryTick()), nil
+	return engine.WithQueue("webhook", e, e.stats, engine.EveryTick()), about("GMPULSE_SPOOL_* or WithSpool", err)
 }
 
 // eventSpool is a spool of the events of snapshots, without their values.

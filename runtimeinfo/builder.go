@@ -58,8 +58,12 @@ func (b *Builder) Merge(d *Draft) {
 			continue
 		}
 		s.numbers[m] = p.Number
-		setAt(&s.exemplars, len(s.numbers), m, p.Exemplar)
-		setAt(&s.ranges, len(s.numbers), m, p.Range)
+		if p.Exemplar != nil { // seldom: most numbers need no call
+			setAt(&s.exemplars, len(s.numbers), m, p.Exemplar)
+		}
+		if p.Range != nil {
+			setAt(&s.ranges, len(s.numbers), m, p.Range)
+		}
 	}
 	if d.Spans != nil || d.SpanGroups != nil {
 		s.Spans, s.SpanGroups = d.Spans, d.SpanGroups

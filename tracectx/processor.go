@@ -32,6 +32,7 @@ import (
 //
 // All methods may be called concurrently.
 type Processor struct {
+	resource atomic.Pointer[resource.Resource] // see Resource; in the cache line that each root reads
 	table    *table
 	names    *names
 	clock    clock
@@ -39,7 +40,6 @@ type Processor struct {
 	jobs     atomic.Uint64 // calls of Do
 	labeller labeller
 	bodies   bodies // of Transport
-	resource atomic.Pointer[resource.Resource]
 
 	attachments attachments
 

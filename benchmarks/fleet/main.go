@@ -19,8 +19,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,10 +26,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/api"
-	promapi "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
 )
 
 func main() {
@@ -239,163 +233,6 @@ func (b *bench) costs(ctx context.Context) error {
 	}
 	fmt.Printf("%-44s %v\n", "gmpulse fleet, all queries", (time.Since(begin) / runs).Round(time.Millisecond))
 	return nil
-}
-
-// disk prints what the samples take on disk. A block is written after two hours, so Prometheus is asked
-// for a snapshot, which has the samples of the run as blocks.
-func (b *bench) disk(ctx context.Context) error {
-	var wal int64
-	if err := files(filepath.Join(b.prometheus.data, "wal"), func(_ string, info fs.FileInfo) error {
-		wal += info.Size()
-		return nil
-	}); err != nil {
-		return err
-	}
-	blocks, err := b.prometheus.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%-44s %.0f MB\n", "write-ahead log", float64(wal)/1e6)
-	fmt.Printf("%-44s %.2f bytes (%d samples)\n", "a sample in a block", float64(blocks.chunks)/float64(blocks.samples), blocks.samples)
-	fmt.Printf("%-44s %.0f bytes (%d series)\n", "a series in the index of a block", float64(blocks.index)/float64(blocks.series), blocks.series)
-	return nil
-}
-
-// blocks are the totals of blocks on disk.
-type blocks struct {
-	chunks, index   int64 // bytes
-	samples, series uint64
-}
-
-// prometheus is a Prometheus that scrapes the fleet.
-type prometheus struct {
-	url  string
-	data string // its folder
-	api  promapi.API
-	cmd  *exec.Cmd
-	logs bytes.Buffer
-}
-
-func startPrometheus(ctx context.Context, dir string, c config, f *fleet) (*prometheus, error) {
-	if _, err := exec.LookPath("prometheus"); err != nil {
-		return nil, fmt.Errorf("%w; apt-get install prometheus", err)
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	rules, err := os.ReadFile("../examples/deploy/prometheus/rules.yml")
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{"prometheus.yml": fmt.Appendf(nil, configuration, c.interval, c.interval, address), "rules.yml": rules}
-	if files["targets.json"], err = json.Marshal(f.targets()); err != nil {
-		return nil, err
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	p := &prometheus{url: "http://" + address, data: filepath.Join(dir, "data")}
-	p.cmd = exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+p.data,
-		"--web.listen-address="+address, "--web.enable-admin-api") // for the snapshot
-	p.cmd.Stderr = &p.logs
-	client, err := api.NewClient(api.Config{Address: p.url})
-	if err != nil {
-		return nil, err
-	}
-	p.api = promapi.NewAPI(client)
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	for range 300 {
-		if _, err = p.api.Buildinfo(ctx); err == nil {
-			return p, nil
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	p.stop()
-	return nil, fmt.Errorf("prometheus does not answer: %w\n%s", err, p.logs.String())
-}
-
-func (p *prometheus) stop() {
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	_ = p.cmd.Wait()
-}
-
-// snapshot makes Prometheus write the samples in its memory to blocks, and returns their totals.
-func (p *prometheus) snapshot(ctx context.Context) (all blocks, err error) {
-	made, err := p.api.Snapshot(ctx, false)
-	if err != nil {
-		return all, fmt.Errorf("snapshot: %w", err)
-	}
-	dir := filepath.Join(p.data, "snapshots", made.Name)
-	err = files(dir, all.add)
-	if err == nil && (all.samples == 0 || all.chunks == 0 || all.index == 0) {
-		err = fmt.Errorf("no blocks in %s", dir)
-	}
-	return all, err
-}
-
-// files calls f for each file below a folder.
-func files(dir string, f func(path string, info fs.FileInfo) error) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		return f(path, info)
-	})
-}
-
-// add adds a file of a block.
-func (b *blocks) add(path string, info fs.FileInfo) error {
-	switch {
-	case filepath.Base(filepath.Dir(path)) == "chunks":
-		b.chunks += info.Size()
-	case info.Name() == "index":
-		b.index += info.Size()
-	case info.Name() == "meta.json":
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		var meta struct {
-			Stats struct {
-				NumSamples, NumSeries uint64
-			}
-		}
-		if err := json.Unmarshal(text, &meta); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		b.samples, b.series = b.samples+meta.Stats.NumSamples, b.series+meta.Stats.NumSeries
-	}
-	return nil
-}
-
-// number returns the value of a query that has one.
-func (p *prometheus) number(ctx context.Context, query string) (float64, error) {
-	value, _, _, err := p.api.Query(ctx, query, time.Now())
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", query, err)
-	}
-	v, ok := value.(model.Vector)
-	if !ok || len(v) != 1 {
-		return 0, fmt.Errorf("%s: %v instead of one value", query, value)
-	}
-	return float64(v[0].Value), nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 const configuration = `global:

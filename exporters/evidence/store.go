@@ -228,9 +228,9 @@ func (s *Store) skip(c manifest.SkippedCapture) {
 // directory. Neither the cooldown nor the limit per hour applies. Capture takes slightly longer
 // than Config.ProfileFor.
 //
-// Capture returns [exporters.ErrShutdown] after Shutdown, and an error if another capture is in
-// progress, memory or disk space is short, or the bundle cannot be written. If ctx is done, Capture
-// returns its error, and the bundle is created nevertheless.
+// Capture returns [ErrBusy] if another capture is in progress, [exporters.ErrShutdown] after
+// Shutdown, and an error if memory or disk space is short or the bundle cannot be written. If ctx
+// is done, Capture returns its error, and the bundle is created nevertheless.
 func (s *Store) Capture(ctx context.Context, reason string) (id string, err error) {
 	type result struct {
 		id  string

@@ -28,7 +28,7 @@ type Config struct {
 	// 128 bytes, and characters other than letters, digits, _ and - become _.
 	// Default: "unknown_service".
 	Service string
-	// Full sends every value of a snapshot ([exporters.FullRecord]), which takes about six
+	// Full sends every value of a snapshot ([exporters.FullRecord]), which takes about seven
 	// times the space. Default (false): a summary ([exporters.Record]).
 	Full bool
 	// Timeout bounds a dial, including the TLS handshake and the authentication.

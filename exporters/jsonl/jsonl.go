@@ -121,8 +121,8 @@ func (c *Config) check() error {
 // the process loses nothing, a crash of the machine may lose the last seconds.
 //
 // ctx applies until the write begins, because a write to a disk cannot be interrupted.
-// If Path is a pipe, the deadline of ctx applies to the write too. Export takes about 0.2
-// ms, allocates 50 KB, and writes 7.5 KB (BenchmarkExport).
+// If Path is a pipe, the deadline of ctx applies to the write too. Export takes about 0.1
+// ms, allocates 19 KB, and writes 2.1 KB (BenchmarkExport).
 func (e *Exporter) Export(ctx context.Context, s *runtimeinfo.Snapshot) error {
 	if e.shut.Load() {
 		return exporters.ErrShutdown

@@ -36,7 +36,7 @@ func all() []budget {
 	const times, allocations, megabytes, series, kilobytes = "×", "allocations", "MB", "series", "KB"
 	live := once(liveInPod)
 	return []budget{
-		{"sample, relative to a bare metrics.Read", times, 3, 1.65, sampleToLimit},
+		{"sample, relative to a bare metrics.Read and getrusage", times, 2.2, 1.25, sampleToLimit},
 		{"sample", allocations, 0, 0, sampleAllocations},
 		{"snapshot", allocations, 10, 5, snapshotAllocations},
 		{"pulse, relative to a bare metrics.Read", times, 0.4, 0.1, pulseToLimit},

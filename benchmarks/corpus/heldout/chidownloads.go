@@ -16,7 +16,7 @@ import (
 )
 
 // chiDownloads imitates a service for files whose clients are slow: a download of 16 MB lasts three
-// minutes, and a fifth of them is given up before that.
+// minutes, and the clients of a fifth disconnect before that.
 func chiDownloads() kit.Program {
 	return kit.Program{Name: "chi-downloads", Library: "go-chi/chi/v5", Run: func(w *kit.World) {
 		dir, err := os.MkdirTemp("", "corpus-chi-")

@@ -14,7 +14,7 @@ import (
 )
 
 // hedgedLoser asks a provider twice if it does not answer within 150 ms ("The Tail at Scale", hedged
-// requests) and takes the first answer. Nobody closes the body of the second.
+// requests) and takes the first answer. The body of the second is not closed.
 func hedgedLoser() kit.Program {
 	return kit.Program{Name: "hedged-loser", Library: "net/http", Want: kit.Leak("GET /quote", "net/http.(*persistConn)", "heldout.hedged"), Run: func(w *kit.World) {
 		provider := w.Role("provider", nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/lib/pq"
 )
 
-// pqListeners has a listener of PostgreSQL for each viewer of a job, who stays for 20 s on average.
+// pqListeners has a listener of PostgreSQL for each viewer of a job. A viewer stays for 20 s on average.
 // The handler returns without Listener.Close.
 func pqListeners() kit.Program {
 	return kit.Program{Name: "pq-listeners", Library: "lib/pq", Spans: kit.Private, Skip: kit.NoPostgres, Want: kit.Leak("GET /jobs/events", "github.com/lib/pq", "heldout.streamJob"), Run: func(w *kit.World) {

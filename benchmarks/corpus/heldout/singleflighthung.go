@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// singleflightHung has a cache of rates that asks a provider once for all who want the same pair,
-// without a timeout. After a minute the provider does not answer for one pair of ten, and who wants
-// that pair waits for the first who asked.
+// singleflightHung has a cache of rates that asks a provider once for all requests of a pair,
+// without a timeout. After a minute the provider does not answer for one pair of ten, and the requests
+// of that pair wait for the first one.
 func singleflightHung() kit.Program {
 	return kit.Program{Name: "singleflight-hung", Library: "golang.org/x/sync/singleflight", Want: kit.Hang("GET /rates", "heldout.(*rates)"), Run: func(w *kit.World) {
 		rs := &rates{provider: w.Role("provider", nil), known: map[int]rate{}}
