@@ -12,8 +12,8 @@ type Band struct {
 	Unit string
 	// Value is the measured value. The expected value is Expected, the expected range Lower to
 	// Upper. Without an anomaly that is the range of a single value. During one it is the range
-	// that the signal has left, which is narrower: values that are normal one at a time are an
-	// anomaly in a row. The value may be inside again before the anomaly ends.
+	// that the signal has left. It is narrower, because a run of values can be an anomaly although
+	// each of them is normal. The value may be inside again before the anomaly ends.
 	Value, Expected, Lower, Upper float64
 	// Since is the start of the present anomaly, zero without one.
 	Since time.Time
