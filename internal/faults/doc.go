@@ -7,8 +7,8 @@
 // long, or to be the last one before the process is killed or the power fails. A fresh
 // process then opens the store. The production code knows nothing of this.
 //
-// The tests try a few of all combinations of calls and faults, others in each run. This
-// command tries all of them, in about ten minutes:
+// The tests try a few of all combinations of calls and faults, others in each run, and not
+// with the race detector. This command tries all of them, in about ten minutes:
 //
 //	GMPULSE_FAULTS=full go test -timeout 2h -v ./internal/faults
 //

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // storeVariable names the store that a child process writes.
@@ -129,6 +131,7 @@ func (o one) decide(happened *bool) func(call) action {
 // some of them.
 func test(t *testing.T, name string, some int) {
 	t.Helper()
+	skipIfSlow(t)
 	t.Parallel()
 	s := stores[name]
 	prepared := t.TempDir()
@@ -157,6 +160,15 @@ func test(t *testing.T, name string, some int) {
 			t.Errorf("%d of %d faults did not happen, because the process made other calls", n, len(chosen))
 		}
 	})
+}
+
+// skipIfSlow skips a test if the race detector makes children so slow that the deadlines of
+// the stores pass.
+func skipIfSlow(t *testing.T) {
+	t.Helper()
+	if testutil.RaceEnabled {
+		t.Skip("runs without the race detector, see .ci/run")
+	}
 }
 
 // combinations returns the faults that fit the calls.
@@ -264,7 +276,7 @@ func child(t *testing.T, name, dir string, tr *tracer) *outcome {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], dir) //nolint:gosec // this program
 	cmd.Env = append(os.Environ(), storeVariable+"="+name)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	ws, err := tr.run(cmd, time.Minute)
+	ws, err := tr.run(cmd, 3*time.Minute)
 	log, _ := os.ReadFile(stderr.Name())
 	if err != nil {
 		t.Fatalf("%v, log:\n%s", err, log)

@@ -24,6 +24,7 @@ const (
 // docs/delivery.md says.
 func TestFsyncsOfARecord(t *testing.T) {
 	counts := []int{0}
+	skipIfSlow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := child(t, "syncs", dir, &tracer{dir: dir, decide: func(c call) action {
