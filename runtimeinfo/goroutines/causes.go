@@ -98,21 +98,6 @@ func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 	return all
 }
 
-// judged is the verdict on a group and its incident, if it was reported.
-type judged struct {
-	kind     Kind
-	incident *incident
-}
-
-// judgements returns the verdict on each group.
-func (t *groupTracker) judgements() map[Key]judged {
-	all := make(map[Key]judged, len(t.open))
-	for key, o := range t.open {
-		all[key] = judged{o.Kind, o.incident}
-	}
-	return all
-}
-
 // setHint sets the hint of an alarm or of pressure.
 func (t *groupTracker) setHint(o *openVerdict) {
 	o.Hint = ""

@@ -61,11 +61,11 @@ func (c *classifier) watch() {
 	inFlight := halted || c.labels.old >= t.rules.minGrowth && c.inFlight()
 	switch {
 	case h.watch == nil && (t.suspicious(c.g, h) || inFlight):
-		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at, facts: *noFacts()}
+		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at}
 	case h.watch != nil && c.g.Count < minWatched && !halted:
 		h.watch = nil
 	}
-	c.facts = noFacts()
+	c.facts = &facts{}
 	if h.watch != nil {
 		c.facts = &h.watch.facts
 		c.v.Old = max(c.v.Old, c.facts.aged)
@@ -93,8 +93,8 @@ func (c *classifier) classify(sig *signature) (Kind, string) {
 	case f.active() || f.sibling != nil:
 		return c.classifyActive()
 	case f.sessions:
-		return c.growing(Connections, fmt.Sprintf("their number follows the connections that the process has accepted, %d now", c.t.accepted[len(c.t.accepted)-1].n))
-	case f.io && !c.t.acceptedKnown() && f.recordings > 0:
+		return c.growing(Connections, fmt.Sprintf("their number follows the connections that the process has accepted, %d now", c.t.members.accepted))
+	case f.io && c.t.members.accepted < 0 && f.recordings > 0:
 		return c.growing(Connections, "they wait for a connection, or were created together with goroutines that do")
 	case c.silentLeak():
 		return Leak, c.silence()
@@ -158,7 +158,7 @@ func (c *classifier) busyLeak() bool {
 		most   = 1.5 // joins for each span
 	)
 	f := c.facts
-	if !f.active() || f.io || f.sessions || !c.t.acceptedKnown() || selfWaking(c.g) || c.g.Count < crowd {
+	if !f.active() || f.io || f.sessions || c.t.members.accepted < 0 || selfWaking(c.g) || c.g.Count < crowd {
 		return false
 	}
 	return f.recordings >= enoughRecordings && c.watched() >= c.t.rules.slots(length) && f.load >= steady/2 &&
@@ -213,8 +213,10 @@ func (c *classifier) full() bool {
 		return false
 	}
 	ended := 0.0
-	for name := range c.t.rootNames(c.g, (c.g.Count+mainRoot-1)/mainRoot) {
-		ended += float64(c.t.spans.endedWithin(name, c.in.at, recently))
+	for _, r := range c.labels.roots {
+		if mainRoot*r.Count >= c.g.Count {
+			ended += float64(c.t.spans.endedWithin(r.Name, c.in.at, recently))
+		}
 	}
 	all, joined := c.t.loadOf(c.g, c.in.spans)-w.ended, 0
 	for _, x := range c.g.Origins {

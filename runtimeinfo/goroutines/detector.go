@@ -81,7 +81,7 @@ type Detector struct {
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
-	found                  findings            // made from report
+	found                  findings            // at the survey of report
 	events                 []runtimeinfo.Event // since the last snapshot
 	taken, skipped         uint64              // surveys
 	recorded, recordFailed uint64
@@ -202,7 +202,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Lock()
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
-	verdictOf := d.tracker.judgements()
+	found := d.tracker.findings(publishedGroups)
 	events := d.tracker.takeEvents()
 	settled := d.tracker.settled()
 	d.work.Unlock()
@@ -213,12 +213,10 @@ func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 		}
 	}
 
-	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.find(publishedGroups, verdictOf)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
-	d.report, d.found, d.burst = report, found, 0
+	d.report, d.found, d.burst = Report{Survey: s, Verdicts: verdicts}, found, 0
 	d.publish(events)
 }
 

@@ -2,10 +2,7 @@
 
 package goroutines
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // facts are what recordings show of a group.
 type facts struct {
@@ -139,6 +136,3 @@ func (t *groupTracker) patience(m *members, now time.Duration) (age time.Duratio
 	c := m.survival(now, age/2, age/2, false)
 	return age, c.stayed >= minCohort && fewEnd*c.gone() <= c.stayed
 }
-
-// noFacts are the facts of a group that was not recorded.
-func noFacts() *facts { return &facts{pace: math.NaN(), loopPace: math.NaN()} }

@@ -49,7 +49,7 @@ func (c *classifier) shrank() bool {
 // requests too, so the number of accepted ones must be known, and groups that wait for a connection
 // do not count.
 func (c *classifier) byRequests() bool {
-	if !c.g.labelled() || !c.t.acceptedKnown() || c.facts.io {
+	if !c.g.labelled() || c.t.members.accepted < 0 || c.facts.io {
 		return false
 	}
 	w := c.h.watch

@@ -55,7 +55,6 @@ type groupTracker struct {
 	histories map[Key]*history
 	present   map[Key]*Group // in the newest survey
 	rates     floors         // goroutines created per second
-	total     history
 	spans     spanLog
 	newest    *Survey
 	totals    totals                    // of the newest survey
@@ -65,8 +64,7 @@ type groupTracker struct {
 	reports   int // number of incidents that were reported
 	pending   []runtimeinfo.Event
 
-	members  memberLog
-	accepted []acceptedCount // one for each recording
+	members memberLog
 }
 
 // openVerdict is a verdict that has not been closed, and what was reported of it.
@@ -85,7 +83,8 @@ func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origi
 	return &groupTracker{
 		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
-		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
+		origins: map[labelPair]*originInfo{}, spans: spanLog{},
+		members: memberLog{accepted: -1, groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
 	}
 }
 
@@ -122,7 +121,6 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 	if elapsed := in.now.Sub(t.last.now).Seconds(); t.last.created > 0 && in.created > 0 && elapsed > 0 { // false for NaN
 		t.rates.add(slot, max(0, in.created-t.last.created)/elapsed)
 	}
-	t.total.add(slot, in.now, s.Goroutines)
 	t.spans.add(in.at, in.spans)
 	clear(t.present)
 	for i := range s.Groups {
@@ -130,7 +128,7 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 		t.present[g.Key] = g
 		h := t.histories[g.Key]
 		if h == nil {
-			h = t.newHistory()
+			h = newHistory(slot)
 			t.histories[g.Key] = h
 		}
 		h.add(slot, in.now, g.Count)
@@ -140,16 +138,6 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 			h.add(slot, in.now, 0)
 		}
 	}
-}
-
-// newHistory returns the history of a group that was empty until now.
-func (t *groupTracker) newHistory() *history {
-	h := new(history)
-	for i := range h.levels {
-		all := &t.total.levels[i] // contains the current slot already
-		h.levels[i] = floors{n: all.n - 1, current: all.current - 1}
-	}
-	return h
 }
 
 // evaluate opens, updates or closes the verdict on a group.

@@ -55,8 +55,8 @@ func (t *groupTracker) wantsRecording(now time.Time) bool {
 // record adds a recording and the number of accepted connections, which is negative if unknown.
 func (t *groupTracker) record(r *Recording, accepted int) {
 	at := r.Start.Sub(t.start)
+	t.members.accepted = accepted
 	t.members.add(r, at, &t.program)
-	t.accepted = appendBounded(t.accepted, acceptedCount{at, accepted}, keptObservations)
 	related := t.relations()
 	for key, h := range t.histories {
 		g := t.present[key]
