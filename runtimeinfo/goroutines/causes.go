@@ -88,7 +88,7 @@ func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 		all = append(all, cause{alarm: alarmOf(o.Kind), line: o.Creation})
 	}
 	if g != nil {
-		if sig, ok := signatureOf(t.signatures, g); ok && sig.incident != "" {
+		if sig, ok := signatureOf(t.hints.signatures, g); ok && sig.incident != "" {
 			all = append(all, cause{alarm: alarmOf(o.Kind), name: sig.incident})
 		}
 	}

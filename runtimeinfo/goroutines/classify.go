@@ -25,7 +25,7 @@ type classifier struct {
 
 // decide sets the kind and the evidence of the verdict. "" means no verdict.
 func (c *classifier) decide() {
-	sig, _ := signatureOf(c.t.signatures, c.g)
+	sig, _ := signatureOf(c.t.hints.signatures, c.g)
 	c.labels = c.t.labelFactsOf(c.g, c.in)
 	v := c.v
 	v.Roots, v.Ages, v.Old = c.labels.roots, c.labels.ages, c.labels.old
@@ -48,7 +48,7 @@ func (c *classifier) decide() {
 		if !handlesRequest(c.g) { // handlers are created by the accept loop of the server
 			v.Creation = c.facts.line
 		}
-		v.Where = c.t.program.where(c.g.Stack, c.facts.creation)
+		v.Where = c.t.hints.program.where(c.g.Stack, c.facts.creation)
 		v.creation = c.facts.creation
 	}
 }

@@ -56,6 +56,9 @@ func (c DetectorConfig) withDefaults() DetectorConfig {
 	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
 	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Accepted == nil {
+		c.Accepted = func() (int, error) { return -1, nil }
+	}
 	return c
 }
 

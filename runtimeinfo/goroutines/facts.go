@@ -91,7 +91,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	f.line, f.creation = m.line(), m.creation
 	f.io = onConnection(g)
 	for _, k := range r.related(g.traceKey(), m, g) {
-		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
+		if sig, ok := signatureOf(t.hints.signatures, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // a goroutine of the server
 		}
 		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {

@@ -22,7 +22,7 @@ type hints struct {
 	signatures []signature
 }
 
-func newHints(p program) *hints { return &hints{program: p, signatures: signatures()} }
+func newHints(p program) hints { return hints{program: p, signatures: signatures()} }
 
 // choice is a hint and the values of its placeholders.
 type choice struct {
@@ -99,7 +99,7 @@ func (h *hints) waitOf(g *Group) hintID {
 		if h.program.ownerOf(f) == ofApplication {
 			break
 		}
-		if id := primitiveOf(f); waits && id != "" {
+		if id := primitives()[f]; waits && id != "" {
 			return id
 		}
 		waits = false
@@ -115,23 +115,16 @@ func (h *hints) waitOf(g *Group) hintID {
 	return ""
 }
 
-// primitiveOf returns the hint for a function whose only purpose is to wait, or "".
-func primitiveOf(function string) hintID {
-	switch function {
-	case "golang.org/x/sync/errgroup.(*Group).Go":
-		return "errgroup-limit"
-	case "golang.org/x/sync/errgroup.(*Group).Wait":
-		return "errgroup-wait"
-	case "golang.org/x/sync/singleflight.(*Group).Do":
-		return "singleflight"
-	case "golang.org/x/sync/semaphore.(*Weighted).Acquire":
-		return "semaphore"
-	case "io.(*pipe).write":
-		return "pipe-write"
-	case "io.(*pipe).read":
-		return "pipe-read"
+// primitives returns the hints for functions whose only purpose is to wait.
+func primitives() map[string]hintID {
+	return map[string]hintID{
+		"golang.org/x/sync/errgroup.(*Group).Go":          "errgroup-limit",
+		"golang.org/x/sync/errgroup.(*Group).Wait":        "errgroup-wait",
+		"golang.org/x/sync/singleflight.(*Group).Do":      "singleflight",
+		"golang.org/x/sync/semaphore.(*Weighted).Acquire": "semaphore",
+		"io.(*pipe).write":                                "pipe-write",
+		"io.(*pipe).read":                                 "pipe-read",
 	}
-	return ""
 }
 
 // nested reports whether functions of an errgroup wait because a group is at its limit.

@@ -26,7 +26,10 @@ const (
 
 // ParseSurvey makes a survey of a goroutine or goroutineleak profile, such as a stored one, that
 // runtime/pprof has written in the format of go tool pprof. Its Time is zero.
-func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
+func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) { return parseSurvey(data, c, "") }
+
+// parseSurvey is ParseSurvey. It omits goroutines that are in the function self.
+func parseSurvey(data []byte, c SurveyConfig, self string) (*Survey, error) {
 	p, err := profiles.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
@@ -34,7 +37,7 @@ func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
 	if len(p.SampleType) == 0 || p.SampleType[0].Type != "goroutine" && p.SampleType[0].Type != leakProfile {
 		return nil, errors.New("goroutines: not a goroutine profile")
 	}
-	return newGrouper(c, "").survey(p), nil
+	return newGrouper(c, self).survey(p), nil
 }
 
 // grouper counts the samples of one profile by key. It omits goroutines that are in the function self.
@@ -48,10 +51,9 @@ type grouper struct {
 	functions []string       // of frames
 }
 
-// sampleGroup counts the goroutines with one key.
+// sampleGroup is a group whose Origins and Stack are not set yet.
 type sampleGroup struct {
-	key     Key
-	count   int
+	Group
 	origins map[labelPair]int
 	example *profile.Sample
 }
@@ -72,10 +74,10 @@ func (g *grouper) survey(p *profile.Profile) *Survey {
 	s := &Survey{Agent: g.agent, Groups: make([]Group, len(kept))}
 	for i, x := range kept {
 		s.Groups[i] = g.group(x)
-		s.Goroutines += x.count
+		s.Goroutines += x.Count
 	}
 	for _, x := range all[len(kept):] {
-		s.Rest += x.count
+		s.Rest += x.Count
 	}
 	s.Goroutines += s.Rest
 	return s
@@ -92,10 +94,10 @@ func (g *grouper) add(sample *profile.Sample) {
 	k := keyOf(g.functions, func(i int) Site { return siteOf(g.frames[i]) })
 	x := g.groups[k]
 	if x == nil {
-		x = &sampleGroup{key: k, origins: map[labelPair]int{}, example: sample}
+		x = &sampleGroup{Group: Group{Key: k}, origins: map[labelPair]int{}, example: sample}
 		g.groups[k] = x
 	}
-	x.count += n
+	x.Count += n
 	x.origins[labelPair{root: label(sample, g.config.RootLabel), epoch: label(sample, g.config.EpochLabel)}] += n
 }
 
@@ -161,25 +163,25 @@ func siteOf(l profile.Line) Site {
 
 // compare orders the largest group first.
 func (x *sampleGroup) compare(y *sampleGroup) int {
-	return cmp.Or(cmp.Compare(y.count, x.count), x.key.compare(y.key))
+	return cmp.Or(cmp.Compare(y.Count, x.Count), x.Key.compare(y.Key))
 }
 
+// group returns the finished group.
 func (g *grouper) group(x *sampleGroup) Group {
-	out := Group{Key: x.key, Count: x.count}
 	g.unfold(x.example)
-	out.Stack = make([]Site, min(len(g.frames), maxFrames))
-	for i := range out.Stack {
-		out.Stack[i] = siteOf(g.frames[i])
+	x.Stack = make([]Site, min(len(g.frames), maxFrames))
+	for i := range x.Stack {
+		x.Stack[i] = siteOf(g.frames[i])
 	}
 	if len(g.frames) > maxFrames {
-		out.Stack[maxFrames-1] = siteOf(g.frames[len(g.frames)-1])
+		x.Stack[maxFrames-1] = siteOf(g.frames[len(g.frames)-1])
 	}
 	for labels, n := range x.origins {
-		out.Origins = append(out.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
+		x.Origins = append(x.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
 	}
-	sort.Slice(out.Origins, func(i, j int) bool { return out.Origins[i].compare(out.Origins[j]) < 0 })
-	if len(out.Origins) > maxOrigins {
-		out.Origins = slices.Clone(out.Origins[:maxOrigins])
+	sort.Slice(x.Origins, func(i, j int) bool { return x.Origins[i].compare(x.Origins[j]) < 0 })
+	if len(x.Origins) > maxOrigins {
+		x.Origins = slices.Clone(x.Origins[:maxOrigins])
 	}
-	return out
+	return x.Group
 }

@@ -44,12 +44,10 @@ const (
 // groupTracker follows the groups from survey to survey: their histories, what recordings show
 // of the suspicious ones, and the verdicts. Its callers serialize access.
 type groupTracker struct {
-	rules      rules
-	lookup     func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
-	signatures []signature
-	recording  bool // there is a recorder
-	program    program
-	hints      *hints
+	rules     rules
+	lookup    func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
+	recording bool                                                // there is a recorder
+	hints     hints
 
 	start     time.Time // of the first survey
 	histories map[Key]*history
@@ -79,9 +77,8 @@ type openVerdict struct {
 }
 
 func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origin, bool)) *groupTracker {
-	p := newProgram()
 	return &groupTracker{
-		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
+		rules: r, lookup: lookup, hints: newHints(newProgram()),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
 		origins: map[labelPair]*originInfo{}, spans: spanLog{},
 		members: memberLog{accepted: -1, groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},

@@ -56,7 +56,7 @@ func (t *groupTracker) wantsRecording(now time.Time) bool {
 func (t *groupTracker) record(r *Recording, accepted int) {
 	at := r.Start.Sub(t.start)
 	t.members.accepted = accepted
-	t.members.add(r, at, &t.program)
+	t.members.add(r, at, &t.hints.program)
 	related := t.relations()
 	for key, h := range t.histories {
 		g := t.present[key]
