@@ -100,7 +100,7 @@ func (c *classifier) halted(slots int) (name string, since time.Duration) {
 func (c *classifier) stuckFor(waiting string) string {
 	f, handler, longest := c.facts, handlesRequest(c.g), c.longestP99()
 	switch {
-	case c.g.Class.Family() == familyLock:
+	case c.g.Class.family() == familyLock:
 		return waiting + "; they wait for a lock"
 	case c.batch():
 		return "" // many goroutines of one job may wait for long

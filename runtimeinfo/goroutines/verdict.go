@@ -158,7 +158,7 @@ func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 		slog.Int("goroutines", v.Count),
 		slog.Float64("growth_per_minute", v.PerMinute),
 		slog.String("wait", v.Key.Class.String()),
-		slog.String("wait_family", v.Key.Class.Family()),
+		slog.String("wait_family", v.Key.Class.family()),
 		slog.String("site", v.Key.Site.String()),
 		slog.String("function", v.Key.Site.Function),
 		slog.String("file", v.Key.Site.File),

@@ -30,14 +30,15 @@ const (
 	numWaitClasses
 )
 
-// The wait families, see [WaitClass.Family].
+// The wait families that rules name.
 const (
 	familyLock      = "lock" // mutexes
 	familyWaitGroup = "wait group"
 	familyOther     = "other"
 )
 
-// waitClass is the name of a class and its family.
+// waitClass is the name of a class and a coarser class, one of ten: running, channel, select, lock,
+// wait group, sync, IO, timer, syscall and other.
 type waitClass struct{ name, family string }
 
 // info returns the name and the family of c.
@@ -68,9 +69,8 @@ func (c WaitClass) info() waitClass {
 // String returns the wait reason as the runtime's tracebacks print it, if they have one.
 func (c WaitClass) String() string { return c.info().name }
 
-// Family returns a coarser class, one of ten: running, channel, select, lock, wait group,
-// sync, IO, timer, syscall and other.
-func (c WaitClass) Family() string { return c.info().family }
+// family returns the coarser class.
+func (c WaitClass) family() string { return c.info().family }
 
 // waitClassOf returns the wait class of a stack, and the index of the frame that a reader
 // looks for (see [Key]); -1 for an empty stack. functions are fully qualified names, leaf
