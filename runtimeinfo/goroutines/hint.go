@@ -234,7 +234,7 @@ func (h *hints) ofObject(in *hintInput) hintText {
 // has reports whether a frame of the group's stack belongs to an owner.
 func (h *hints) has(g *Group, of owner) bool {
 	return h.program.ownerOf(g.Entry) == of || slices.ContainsFunc(g.Stack, func(s Site) bool {
-		return h.program.ownerOf(s.Function) == of && !isCore(s.Function) && !passesOn(packageOf(s.Function))
+		return h.program.ownerOf(s.Function) == of
 	})
 }
 
@@ -246,9 +246,7 @@ func (h *hints) callIn(stack []Site) (call, line Site, ok bool) {
 		case ofApplication:
 			return call, s, call.Function != ""
 		case ofLibrary:
-			if !isCore(s.Function) && !passesOn(packageOf(s.Function)) {
-				call = s
-			}
+			call = s
 		case ofStandard, ofAgent:
 		}
 	}

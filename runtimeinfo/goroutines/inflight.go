@@ -66,7 +66,7 @@ func (c *classifier) stuck() string {
 	}
 	for _, name := range c.labels.names {
 		if c.t.spans.collapsed(name, c.in.at, stopped, c.t.rules.minGrowth) {
-			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans.p99(name))
+			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans[name].p99)
 		}
 	}
 	if n := c.t.abandoned(); isHTTP1Handler(c.g) && !c.t.isSession(c.g) && n >= c.t.rules.minGrowth && 2*n >= c.g.Count {
@@ -147,7 +147,9 @@ func (c *classifier) batch() bool {
 // longestP99 returns how long root spans of the members' names take, 0 if unknown.
 func (c *classifier) longestP99() (longest time.Duration) {
 	for _, name := range c.labels.names {
-		longest = max(longest, c.t.spans.p99(name))
+		if h := c.t.spans[name]; h != nil {
+			longest = max(longest, h.p99)
+		}
 	}
 	return longest
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,8 +215,7 @@ func rolesInHTTP(t *testing.T, http2 bool) {
 }
 
 func hasFrame(g *Group, function string) bool {
-	_, found := first(g.Stack, func(f string) bool { return f == function })
-	return found
+	return slices.ContainsFunc(g.Stack, func(s Site) bool { return s.Function == function })
 }
 
 // stuckDriver is a driver of database/sql whose queries block.

@@ -60,14 +60,6 @@ func (l spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup) 
 	}
 }
 
-// p99 returns the 99th percentile of the durations of a name's spans, 0 if unknown.
-func (l spanLog) p99(name string) time.Duration {
-	if h := l[name]; h != nil {
-		return h.p99
-	}
-	return 0
-}
-
 // endedWithin returns the number of spans of a name that ended in the last d, or ever if the
 // history is shorter.
 func (l spanLog) endedWithin(name string, now, d time.Duration) uint64 {
