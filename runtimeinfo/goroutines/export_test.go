@@ -9,6 +9,7 @@ import (
 
 var (
 	WaitClassOf      = waitClassOf
+	Frames           = frames
 	NewSurveyor      = newSurveyor
 	HasLeakProfile   = hasLeakProfile
 	ErrTooMany       = errTooMany

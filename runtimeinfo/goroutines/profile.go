@@ -47,8 +47,7 @@ type grouper struct {
 	groups map[Key]*sampleGroup
 	agent  int
 
-	frames    []profile.Line // of the current sample, leaf first
-	functions []string       // of frames
+	stack []Site // of the current sample, leaf first
 }
 
 // sampleGroup is a group whose Origins and Stack are not set yet.
@@ -87,11 +86,11 @@ func (g *grouper) add(sample *profile.Sample) {
 	n := int(sample.Value[0])
 	g.unfold(sample)
 	_, agent := sample.Label[agentlabel.Key]
-	if agent || slices.Contains(g.functions, g.self) {
+	if agent || slices.ContainsFunc(g.stack, func(s Site) bool { return s.Function == g.self }) {
 		g.agent += n
 		return
 	}
-	k := keyOf(g.functions, func(i int) Site { return siteOf(g.frames[i]) })
+	k := keyOf(g.stack)
 	x := g.groups[k]
 	if x == nil {
 		x = &sampleGroup{Group: Group{Key: k}, origins: map[labelPair]int{}, example: sample}
@@ -109,56 +108,49 @@ func label(sample *profile.Sample, key string) string {
 	return ""
 }
 
-// unfold sets the frames of a sample. Inlined calls share a location.
+// unfold sets the stack to that of a sample. Inlined calls share a location.
 func (g *grouper) unfold(sample *profile.Sample) {
-	g.frames, g.functions = g.frames[:0], g.functions[:0]
+	g.stack = g.stack[:0]
 	for _, l := range sample.Location {
 		for _, line := range l.Line {
-			if line.Function == nil {
-				continue // C without symbols
+			if f := line.Function; f != nil { // nil: C without symbols
+				g.stack = append(g.stack, Site{Function: f.Name, File: f.Filename, Line: int(line.Line)})
 			}
-			g.frames = append(g.frames, line)
-			g.functions = append(g.functions, line.Function.Name)
 		}
 	}
 }
 
 // keyOf returns the key of a stack, leaf first.
-func keyOf(functions []string, frame func(i int) Site) Key {
-	if len(functions) == 0 {
+func keyOf(stack []Site) (k Key) {
+	if len(stack) == 0 {
 		return Key{}
 	}
-	var k Key
-	class, site := waitClassOf(functions)
-	entry := entryOf(functions)
+	class, site := waitClassOf(stack)
+	entry := entryOf(stack)
 	k.Class = class
-	if len(functions) < profiledFrames {
-		k.Entry = functions[entry]
+	if len(stack) < profiledFrames {
+		k.Entry = stack[entry].Function
 	}
 	if class != Running {
-		k.Site = frame(site)
+		k.Site = stack[site]
 		return k
 	}
 	if k.Entry != "" {
 		site = entry
 	}
-	k.Site = frame(site)
+	k.Site = stack[site]
 	k.Site.Line = 0
 	return k
 }
 
 // entryOf returns the index of the function that the goroutine was started with.
-func entryOf(functions []string) int {
-	for i, f := range slices.Backward(functions) {
-		if !isLauncher(f) {
+func entryOf(stack []Site) int {
+	for i := range slices.Backward(stack) {
+		if !isLauncher(stack[i].Function) {
 			return i
 		}
 	}
-	return len(functions) - 1
-}
-
-func siteOf(l profile.Line) Site {
-	return Site{Function: l.Function.Name, File: l.Function.Filename, Line: int(l.Line)}
+	return len(stack) - 1
 }
 
 // compare orders the largest group first.
@@ -169,12 +161,10 @@ func (x *sampleGroup) compare(y *sampleGroup) int {
 // group returns the finished group.
 func (g *grouper) group(x *sampleGroup) Group {
 	g.unfold(x.example)
-	x.Stack = make([]Site, min(len(g.frames), maxFrames))
-	for i := range x.Stack {
-		x.Stack[i] = siteOf(g.frames[i])
-	}
-	if len(g.frames) > maxFrames {
-		x.Stack[maxFrames-1] = siteOf(g.frames[len(g.frames)-1])
+	n := len(g.stack)
+	x.Stack = slices.Clone(g.stack[:min(n, maxFrames)])
+	if n > maxFrames {
+		x.Stack[maxFrames-1] = g.stack[n-1]
 	}
 	for labels, n := range x.origins {
 		x.Origins = append(x.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})

@@ -62,11 +62,7 @@ func waitingIn(class WaitClass, functions string) *Group {
 		Sleep: "runtime.gopark ", Running: "",
 	}[class]
 	stack := frames(top + functions)
-	names := make([]string, len(stack))
-	for i := range stack {
-		names[i] = stack[i].Function
-	}
-	return &Group{Key: keyOf(names, func(i int) Site { return stack[i] }), Count: 30, Stack: stack}
+	return &Group{Key: keyOf(stack), Count: 30, Stack: stack}
 }
 
 // roles are the results of all functions in role.go.
