@@ -155,7 +155,7 @@ func (d *Detector) repeatRecordings(ctx context.Context) {
 				return
 			case <-d.watching:
 			}
-			for !d.settled() {
+			for !d.ask((*groupTracker).settled) {
 				d.Record(ctx)
 				select {
 				case <-ctx.Done():
@@ -171,7 +171,7 @@ func (d *Detector) repeatRecordings(ctx context.Context) {
 func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	is := activity{now, n, cputime.Process()}
-	if is.idleSince(d.last, idleSlots*d.config.Slot) && !spansActive(latest) && d.settled() {
+	if is.idleSince(d.last, idleSlots*d.config.Slot) && !spansActive(latest) && d.ask((*groupTracker).settled) {
 		return
 	}
 	err := d.surveyor.tooMany(n)
@@ -193,7 +193,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.Evaluate(s, latest)
 	d.budget.Spend(now, n, s.CPU+meter.Stop())
 	d.last = is
-	if d.wantsLeakProfile() {
+	if hasLeakProfile() && d.ask((*groupTracker).wantsLeakProfile) {
 		if err := d.leakProfiler.take(ctx, s); errors.Is(err, profiles.ErrProfiler) {
 			d.setError(err)
 		}
@@ -231,25 +231,19 @@ func (d *Detector) publish(events []runtimeinfo.Event) {
 	}
 }
 
-// wantsLeakProfile reports whether a leak profile can help with some group.
-func (d *Detector) wantsLeakProfile() bool {
+// ask returns the tracker's answer to a question.
+func (d *Detector) ask(question func(*groupTracker) bool) bool {
 	d.work.Lock()
 	defer d.work.Unlock()
-	return hasLeakProfile() && d.tracker.wantsLeakProfile()
+	return question(d.tracker)
 }
 
 // mayBorrow reports whether to take a survey ahead of the budget: a group is undecided, the
 // credit suffices, and surveys remain at most four times as frequent as the share allows.
 func (d *Detector) mayBorrow(now time.Time, n int) bool {
 	const faster = 4
-	d.work.Lock()
-	undecided := d.tracker.undecided()
-	d.work.Unlock()
-	if !undecided || !d.budget.Borrow(now, n) {
-		return false
-	}
-	last := d.Report().Survey
-	return last == nil || now.Sub(last.Time) >= d.budget.Next(d.budget.Estimate(n))/faster
+	return d.ask((*groupTracker).undecided) && d.budget.Borrow(now, n) &&
+		now.Sub(d.last.at) >= d.budget.Next(d.budget.Estimate(n))/faster
 }
 
 // evaluateCount reports a burst from the number of goroutines, if a survey costs too much.

@@ -44,10 +44,3 @@ func spansActive(s *runtimeinfo.Snapshot) bool {
 	}
 	return false
 }
-
-// settled reports whether no group is watched or reported.
-func (d *Detector) settled() bool {
-	d.work.Lock()
-	defer d.work.Unlock()
-	return d.tracker.settled()
-}

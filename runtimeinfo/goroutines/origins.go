@@ -125,7 +125,6 @@ func newLabelledRoot(label string, names []string, in *circumstances) *labelledR
 	}
 	for _, name := range names {
 		s := in.spans[name]
-		r.spans.Active += s.Active
 		for i, n := range s.Ages {
 			r.spans.Ages[i] += n
 		}
