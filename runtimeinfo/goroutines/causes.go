@@ -35,9 +35,8 @@ func (t *groupTracker) joinIncidents() {
 		if g != nil && o.leader == nil && len(o.Roots) > 0 {
 			t.joinByRoot(byRoot, o, g)
 		}
-		lead := o
-		if o.leader != nil {
-			lead = o.leader
+		lead := cmp.Or(o.leader, o)
+		if lead != o {
 			lead.Also = append(lead.Also, o.Key)
 		}
 		for _, c := range causes {

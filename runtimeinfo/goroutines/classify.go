@@ -4,6 +4,7 @@ package goroutines
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -311,10 +312,7 @@ func (c *classifier) classifyBurst() (Kind, string) {
 	if len(x) < 2 {
 		return "", "" // they may be older
 	}
-	before := x[0]
-	for _, v := range x[:len(x)-1] {
-		before = min(before, v)
-	}
+	before := slices.Min(x[:len(x)-1])
 	n := float64(c.g.Count)
 	if n < 2*before || n-before < float64(burst*c.t.rules.minGrowth) || c.watched() >= c.t.rules.slots(slots) {
 		return "", ""

@@ -50,12 +50,14 @@ func (h *hints) ofSignature(in *hintInput) hintText {
 	return hintText{}
 }
 
-// idleConnections reports whether all readers of an HTTP client's connections are idle.
+// idleConnections reports whether all readers of an HTTP client's connections read from an idle
+// one, until the next response begins or the server closes it. While a response body is open, the
+// reader waits in a select instead.
 func idleConnections(groups []*Group) bool {
 	idle := false
 	for _, g := range groups {
 		if strings.HasPrefix(g.Entry, "net/http.(*persistConn).readLoop") {
-			if !idleConnection(g) {
+			if g.Class != IO {
 				return false
 			}
 			idle = true

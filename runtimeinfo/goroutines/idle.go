@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -34,13 +35,5 @@ func (a activity) idleSince(before activity, limit time.Duration) bool {
 
 // spansActive reports whether a root span is active, or whether that is unknown.
 func spansActive(s *runtimeinfo.Snapshot) bool {
-	if s == nil {
-		return true
-	}
-	for _, g := range s.SpanGroups {
-		if g.Active > 0 {
-			return true
-		}
-	}
-	return false
+	return s == nil || slices.ContainsFunc(s.SpanGroups, func(g runtimeinfo.SpanGroup) bool { return g.Active > 0 })
 }

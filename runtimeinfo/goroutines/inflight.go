@@ -154,24 +154,18 @@ func (c *classifier) longestP99() (longest time.Duration) {
 	return longest
 }
 
-// waitSite is where goroutines wait, independent of their entry.
-type waitSite struct {
-	class WaitClass
-	site  Site
-}
-
 // totals are sums over all groups of a survey.
 type totals struct {
-	at       map[waitSite]int
-	handlers int // of net/http
-	reads    int // background reads that net/http starts for each handler
+	at       map[Key]int // by class and site
+	handlers int         // of net/http
+	reads    int         // background reads that net/http starts for each handler
 }
 
 func (t *groupTracker) totalsOf(s *Survey) totals {
-	all := totals{at: make(map[waitSite]int, len(s.Groups))}
+	all := totals{at: make(map[Key]int, len(s.Groups))}
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		all.at[waitSite{g.Class, g.Site}] += g.Count
+		all.at[Key{Class: g.Class, Site: g.Site}] += g.Count
 		switch {
 		case isBackgroundRead(g):
 			all.reads += g.Count
@@ -195,7 +189,7 @@ func (t *groupTracker) isSession(g *Group) bool {
 // minStuck returns how many old members make requests stuck: minGrowth, together with all other
 // groups that wait at the same site.
 func (t *groupTracker) minStuck(g *Group) int {
-	others := t.totals.at[waitSite{g.Class, g.Site}] - g.Count
+	others := t.totals.at[Key{Class: g.Class, Site: g.Site}] - g.Count
 	return max(minCohort, t.rules.minGrowth-others)
 }
 

@@ -108,7 +108,7 @@ func label(sample *profile.Sample, key string) string {
 	return ""
 }
 
-// unfold sets the stack to that of a sample. Inlined calls share a location.
+// unfold sets stack to the frames of a sample. Inlined calls share a location.
 func (g *grouper) unfold(sample *profile.Sample) {
 	g.stack = g.stack[:0]
 	for _, l := range sample.Location {

@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -122,10 +123,7 @@ func (v *Verdict) String() string {
 	if v.Key == (Key{}) { // only the number is known
 		return b.String() + "; " + v.Evidence
 	}
-	where := v.Where
-	if where == (Site{}) {
-		where = v.Key.Site
-	}
+	where := cmp.Or(v.Where, v.Key.Site)
 	fmt.Fprintf(&b, " at %s, in %s", where, v.Key.Class)
 	if where != v.Key.Site {
 		fmt.Fprintf(&b, " at %s", v.Key.Site)
