@@ -37,7 +37,14 @@ func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
 	d.Add(slowLookups, float64(s.Slow), "explained")
 	d.Add(slowLookups, float64(s.SlowMissed), "missed")
 	r.totals.report(d)
-	d.Events = append(d.Events, r.events.take(d.Snapshot().Time)...)
+	for {
+		select {
+		case e := <-r.events:
+			d.Events = append(d.Events, e)
+		default:
+			return
+		}
+	}
 }
 
 // rootTotals adds up the time of root spans over all windows, by name.

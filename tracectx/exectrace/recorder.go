@@ -23,12 +23,9 @@ var (
 	ErrBusy = errors.New("exectrace: the flight recorder is in use")
 
 	// ErrTooMany means that the number of goroutines, bytes or events exceeds a limit
-	// of [Config].
+	// of [Config], or that a recording might exceed the memory limit of the process
+	// (GOMEMLIMIT) or of its container.
 	ErrTooMany = errors.New("exectrace: a limit of the recorder is exceeded")
-
-	// ErrMemory means that a recording might exceed the memory limit of the process
-	// (GOMEMLIMIT).
-	ErrMemory = errors.New("exectrace: too close to the memory limit")
 
 	// ErrFormat means that golang.org/x/exp/trace cannot read a trace: it does not
 	// support the Go version, or the trace is damaged.
@@ -56,7 +53,7 @@ type Recorder struct {
 	totals       rootTotals
 	notify       atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow         slowSpans
-	events       slowEvents
+	events       chan runtimeinfo.Event // of slow spans since the last Analyze
 
 	statsMu sync.Mutex
 	stats   counts
@@ -74,6 +71,7 @@ func New(config Config) (*Recorder, error) {
 		config: config,
 		lock:   make(chan struct{}, 1),
 		slow:   newSlowSpans(config),
+		events: make(chan runtimeinfo.Event, maxSlowEvents),
 	}, nil
 }
 
@@ -82,7 +80,6 @@ type counts struct {
 	Recordings uint64 // made and read
 	Busy       uint64 // not made: the flight recorder was in use, see ErrBusy
 	TooMany    uint64 // not made or not read, see ErrTooMany
-	NoMemory   uint64 // not made, see ErrMemory
 	Unreadable uint64 // not read, see ErrFormat
 	StepsBack  uint64 // pauses of Run because of the cost, see [Config.MaxShare]
 	Slow       uint64 // slow spans that were analyzed
@@ -202,8 +199,6 @@ func (r *Recorder) count(err error) error {
 		r.stats.Busy++
 	case errors.Is(err, ErrTooMany):
 		r.stats.TooMany++
-	case errors.Is(err, ErrMemory):
-		r.stats.NoMemory++
 	case errors.Is(err, ErrFormat):
 		r.stats.Unreadable++
 	default: // the caller's context or writer
