@@ -18,7 +18,7 @@ const (
 // A governor decides whether Run may go on recording, and how long it pauses if not.
 type governor struct {
 	config Config
-	pauses int // in a row
+	pauses int // in a row, without a recording in between
 }
 
 // load is the cost of recording.
@@ -51,6 +51,3 @@ func (g *governor) pause() time.Duration {
 	g.pauses++
 	return max(pause, g.config.Every)
 }
-
-// reset makes the next pause the shortest. It is called after a recording.
-func (g *governor) reset() { g.pauses = 0 }

@@ -52,7 +52,7 @@ func TestPausesDoubleUpToAnHour(t *testing.T) {
 			t.Fatalf("%v", got)
 		}
 	}
-	g.reset()
+	g.pauses = 0
 	if got := g.pause(); got != time.Minute {
 		t.Errorf("after a reset: %v", got)
 	}

@@ -43,21 +43,20 @@ type Recorder struct {
 	// does not lock, so all calls of its methods hold the lock.
 	lock      chan struct{}
 	flight    *trace.FlightRecorder // nil: not recording
-	users     int                   // of flight: calls of Record, and Run
-	running   bool                  // Run is a user
+	users     int                   // of flight: calls of Record, and Run while runningSince is not 0
 	formatErr error                 // recordings of this process cannot be read
 	estimate  estimate
 
 	runningSince atomic.Int64 // when Run began to record, in Unix nanoseconds; 0: it does not
 	window       atomic.Pointer[Window]
-	totals       rootTotals
 	notify       atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow         slowSpans
 	events       chan runtimeinfo.Event // of slow spans since the last Analyze
 
 	statsMu sync.Mutex
 	stats   counts
-	failing bool // the last attempt failed
+	totals  roots // of all windows; only Self is used
+	failing bool  // the last attempt failed
 }
 
 // New returns a Recorder that does not record yet. The error names every invalid field
@@ -72,6 +71,7 @@ func New(config Config) (*Recorder, error) {
 		lock:   make(chan struct{}, 1),
 		slow:   newSlowSpans(config),
 		events: make(chan runtimeinfo.Event, maxSlowEvents),
+		totals: roots{},
 	}, nil
 }
 
@@ -84,13 +84,6 @@ type counts struct {
 	StepsBack  uint64 // pauses of Run because of the cost, see [Config.MaxShare]
 	Slow       uint64 // slow spans that were analyzed
 	SlowMissed uint64 // slow spans that the recording did not contain
-}
-
-// counts returns the counts.
-func (r *Recorder) counts() counts {
-	r.statsMu.Lock()
-	defer r.statsMu.Unlock()
-	return r.stats
 }
 
 // inc increments a field of r.stats.

@@ -69,7 +69,7 @@ func (r *Recorder) cycle(ctx context.Context, g *governor) (pause time.Duration)
 	if r.count(err) != nil || !g.allows(l) {
 		return r.pause(ctx, g)
 	}
-	g.reset()
+	g.pauses = 0
 	if r.config.Mode == Always {
 		return 0
 	}
@@ -93,13 +93,12 @@ func (r *Recorder) startRun(ctx context.Context) (fresh bool, err error) {
 		return false, err
 	}
 	defer r.release()
-	if r.formatErr != nil || r.running {
+	if r.formatErr != nil || r.runningSince.Load() != 0 {
 		return false, r.formatErr
 	}
 	if fresh, err = r.addUser(max(keep+r.config.SlowerThan, r.config.For)); err != nil {
 		return false, err
 	}
-	r.running = true
 	r.runningSince.Store(time.Now().UnixNano())
 	return fresh, nil
 }
@@ -110,9 +109,7 @@ func (r *Recorder) stopRun(ctx context.Context) {
 		return
 	}
 	defer r.release()
-	if r.running {
-		r.running = false
-		r.runningSince.Store(0)
+	if r.runningSince.Swap(0) != 0 {
 		r.removeUser()
 	}
 }
@@ -143,12 +140,21 @@ func (r *Recorder) read(ctx context.Context) (l load, err error) {
 		return l, err
 	}
 	r.window.Store(w)
-	r.totals.add(w)
+	r.addRoots(w.Roots)
 	return load{
 		goroutines: runtime.NumGoroutine(),
 		rate:       float64(len(recorded)) / max(probe, w.Duration).Seconds(),
 		reading:    time.Since(start),
 	}, nil
+}
+
+// addRoots adds the root spans of a window to the totals.
+func (r *Recorder) addRoots(window []RootWindow) {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	for i := range window {
+		r.totals.of(window[i].Name).Self.add(&window[i].Self)
+	}
 }
 
 // sleep waits for d and reports whether ctx is not done.
