@@ -161,16 +161,13 @@ func (a *bodies) addTo(d *runtimeinfo.Draft, full func(root string) string) {
 	})
 	for _, p := range pairs {
 		p.count()
-		d.Add(openBodies, float64(len(p.open)), full(p.root), p.line)
-	}
-	for _, p := range pairs {
+		root := full(p.root)
+		d.Add(openBodies, float64(len(p.open)), root, p.line)
 		if len(p.open) > 0 {
-			d.Add(oldestBody, max(0, now.Sub(p.oldest).Seconds()), full(p.root), p.line)
+			d.Add(oldestBody, max(0, now.Sub(p.oldest).Seconds()), root, p.line)
 		}
-	}
-	for _, p := range pairs {
 		if p.lost > 0 {
-			d.Add(lostBodies, float64(p.lost), full(p.root), p.line)
+			d.Add(lostBodies, float64(p.lost), root, p.line)
 		}
 	}
 	d.Add(untrackedBodies, float64(a.untracked))
