@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -76,15 +75,6 @@ func scalar(s *metrics.Sample) float64 {
 	default: // this version of Go does not have it
 		return math.NaN()
 	}
-}
-
-func containerHeadroom(r *reading) float64 {
-	limit, ok := r.tick.Host.Get(hostfield.CgroupMemoryMax)
-	used, usedOK := r.tick.Host.Get(hostfield.CgroupMemoryWorkingSet)
-	if !ok || !usedOK {
-		return math.NaN()
-	}
-	return max(0, limit-used)
 }
 
 func lastGC(r *reading) float64 {
