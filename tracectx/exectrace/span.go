@@ -3,7 +3,6 @@
 package exectrace
 
 import (
-	"encoding/binary"
 	"sort"
 	"time"
 
@@ -46,20 +45,13 @@ type rootLog struct {
 	name  string // cut
 }
 
-// datadogSpan is the category of the log events in which dd-trace-go stores span ids.
-const datadogSpan = "datadog.uint64_span_id"
-
 func (a *analyzer) log(e *trace.Event) {
 	l := e.Log()
-	switch l.Category {
-	case tracectx.TraceLogCategory:
-		if r, ok := parseRootLog(l.Message); ok {
-			a.goroutine(e.Goroutine()).nextLog = r
-		}
-	case datadogSpan:
-		if s := a.spans[l.Task]; s != nil && len(l.Message) == len(s.SpanID) {
-			binary.BigEndian.PutUint64(s.SpanID[:], binary.LittleEndian.Uint64([]byte(l.Message)))
-		}
+	if l.Category != tracectx.TraceLogCategory {
+		return
+	}
+	if r, ok := parseRootLog(l.Message); ok {
+		a.goroutine(e.Goroutine()).nextLog = r
 	}
 }
 
