@@ -29,8 +29,7 @@ type reading struct {
 	sched   sched
 	pulse   pulseWindow
 	gc      debug.GCStats
-	cycles  float64 // when gc was read
-	repairs uint64  // since the start
+	repairs uint64 // since the start
 	tick    Tick
 	cpu     cpuUse
 }
