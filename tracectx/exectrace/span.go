@@ -82,7 +82,7 @@ func (a *analyzer) beginSpan(e *trace.Event) {
 	s := &span{
 		Breakdown: Breakdown{
 			Name: task.Type, Task: uint64(task.ID), Parent: uint64(task.Parent),
-			Root: task.Parent == trace.BackgroundTask, Goroutine: uint64(e.Goroutine()), Start: a.wall(a.now),
+			Root: task.Parent == trace.BackgroundTask, Start: a.wall(a.now),
 		},
 		parent: a.effectiveParent(task.Parent),
 		g:      g, begin: a.now, before: g.total,
