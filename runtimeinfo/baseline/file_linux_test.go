@@ -80,7 +80,7 @@ func TestRunWaitsForASlowStateFile(t *testing.T) {
 		w.Run(ctx)
 	}()
 	first := w.trackers[0]
-	r.all = map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: evidence{Age: 5000}}}}
+	r.all = map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: cusum{Age: 5000}}}}
 	close(r.done)
 	for known := false; !known; time.Sleep(time.Millisecond) {
 		w.mu.Lock()
