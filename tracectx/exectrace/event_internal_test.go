@@ -11,7 +11,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// Without an engine nobody takes the events. The spans are analyzed all the same, and an engine that comes
+// Without an engine the events stay in the recorder. The spans are analyzed all the same, and an engine that comes
 // later gets the first events.
 func TestSlowEventsAreBounded(t *testing.T) {
 	r, err := New(Config{})
