@@ -260,7 +260,7 @@ func TestShutdownIsIdempotent(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := exp.Shutdown(done); err != nil {
-		t.Errorf("Shutdown after the worker ended, with ctx done: %v", err)
+		t.Errorf("Shutdown of an idle exporter with ctx done: %v", err)
 	}
 }
 
@@ -271,7 +271,8 @@ func TestConnectionsAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Behave(noAck)
-	if err := exp.Export(t.Context(), snapshot(2)); err == nil {
+	err := within(t, short, func(ctx context.Context) error { return exp.Export(ctx, snapshot(2)) })
+	if err == nil {
 		t.Error("Export succeeded without an acknowledgement")
 	}
 	closed(t, p, "of the failed record")

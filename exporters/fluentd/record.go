@@ -21,50 +21,35 @@ const (
 	cutMark   = "…(cut)" // ends a string that was cut
 )
 
-// body is an encoded record. The client library copies it into its message.
-type body []byte
-
-// MarshalMsg implements msgp.Marshaler.
-func (b body) MarshalMsg(to []byte) ([]byte, error) { return append(to, b...), nil }
-
-// Msgsize implements msgp.Sizer.
-func (b body) Msgsize() int { return len(b) }
-
-type encoded struct {
-	body             body
-	omitted, altered uint64
-	tooLarge         bool // body is incomplete
-}
-
 // encode returns fields, which are a record of package exporters, as a msgpack map. One
 // NaN or invalid string would make Fluentd's JSON formatter reset the connection at
 // every attempt to send the record, so encode omits numbers that are not finite and
 // values of unknown types, and repairs strings. If a key occurs twice, the first value
 // counts.
-func encode(fields iter.Seq2[string, any]) encoded {
-	e := encoder{b: make([]byte, 0, 8<<10)}
+func encode(fields iter.Seq2[string, any]) encoder {
+	e := encoder{body: make([]byte, 0, 8<<10)}
 	e.fields(fields)
-	return encoded{body: e.b, omitted: e.omitted, altered: e.altered, tooLarge: e.full()}
+	return e
 }
 
 type encoder struct {
-	b                []byte
+	body             msgp.Raw
 	omitted, altered uint64
 }
 
-// full reports whether the record is too large. The encoder stops then.
-func (e *encoder) full() bool { return len(e.b) > maxRecord }
+// full reports whether the record is too large. The encoder stops then, and the body is incomplete.
+func (e *encoder) full() bool { return len(e.body) > maxRecord }
 
 func (e *encoder) fields(fields iter.Seq2[string, any]) {
-	e.b = append(e.b, 0xdf, 0, 0, 0, 0) // map32; the number of entries is set below
-	header := len(e.b) - 4
+	e.body = append(e.body, 0xdf, 0, 0, 0, 0) // map32; the number of entries is set below
+	header := len(e.body) - 4
 	seen := map[string]bool{}
 	for key, v := range fields {
-		start := len(e.b)
+		start := len(e.body)
 		key = e.clean(key, maxKey)
-		e.b = msgp.AppendString(e.b, key)
+		e.body = msgp.AppendString(e.body, key)
 		if seen[key] || !e.value(v) {
-			e.b = e.b[:start]
+			e.body = e.body[:start]
 			e.omitted++
 			continue
 		}
@@ -73,12 +58,12 @@ func (e *encoder) fields(fields iter.Seq2[string, any]) {
 			return
 		}
 	}
-	binary.BigEndian.PutUint32(e.b[header:], uint32(len(seen)))
+	binary.BigEndian.PutUint32(e.body[header:], uint32(len(seen)))
 }
 
 func (e *encoder) list(values []any) {
-	e.b = append(e.b, 0xdd, 0, 0, 0, 0) // array32, likewise
-	header := len(e.b) - 4
+	e.body = append(e.body, 0xdd, 0, 0, 0, 0) // array32, likewise
+	header := len(e.body) - 4
 	var n uint32
 	for _, v := range values {
 		if !e.value(v) {
@@ -90,23 +75,23 @@ func (e *encoder) list(values []any) {
 			return
 		}
 	}
-	binary.BigEndian.PutUint32(e.b[header:], n)
+	binary.BigEndian.PutUint32(e.body[header:], n)
 }
 
 // value appends v and reports whether it did.
 func (e *encoder) value(v any) bool {
 	switch v := v.(type) {
 	case string:
-		e.b = msgp.AppendString(e.b, e.clean(v, maxText))
+		e.body = msgp.AppendString(e.body, e.clean(v, maxText))
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return false
 		}
-		e.b = msgp.AppendFloat64(e.b, v)
+		e.body = msgp.AppendFloat64(e.body, v)
 	case uint64:
-		e.b = msgp.AppendUint64(e.b, v)
+		e.body = msgp.AppendUint64(e.body, v)
 	case bool:
-		e.b = msgp.AppendBool(e.b, v)
+		e.body = msgp.AppendBool(e.body, v)
 	case map[string]any:
 		e.fields(maps.All(v))
 	case []any:

@@ -25,7 +25,7 @@ import (
 func one(v any) iter.Seq2[string, any] { return maps.All(map[string]any{"k": v}) }
 
 // decodeRecord decodes r. It fails unless r is exactly one map.
-func decodeRecord(t *testing.T, r encoded) map[string]any {
+func decodeRecord(t *testing.T, r encoder) map[string]any {
 	t.Helper()
 	m, rest, err := msgp.ReadMapStrIntfBytes(r.body, nil)
 	if err != nil || len(rest) > 0 {
@@ -69,8 +69,8 @@ func TestEncodeValues(t *testing.T) {
 			if got := decodeRecord(t, r); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
-			if r.omitted != test.omitted || r.altered != test.altered || r.tooLarge {
-				t.Errorf("omitted %d, altered %d, too large %v; want %d, %d", r.omitted, r.altered, r.tooLarge, test.omitted, test.altered)
+			if r.omitted != test.omitted || r.altered != test.altered || r.full() {
+				t.Errorf("omitted %d, altered %d, too large %v; want %d, %d", r.omitted, r.altered, r.full(), test.omitted, test.altered)
 			}
 		})
 	}
@@ -92,10 +92,10 @@ func TestEncodeBoundsSizeAndWork(t *testing.T) {
 	for i := range list {
 		list[i] = strings.Repeat("x", maxText)
 	}
-	if r := encode(one(list)); !r.tooLarge {
+	if r := encode(one(list)); !r.full() {
 		t.Errorf("%d bytes pass", len(r.body))
 	}
-	if r := encode(one(list[:n-2])); r.tooLarge {
+	if r := encode(one(list[:n-2])); r.full() {
 		t.Errorf("%d bytes do not pass", len(r.body))
 	}
 	// These have 10^16 values.
@@ -109,7 +109,7 @@ func TestEncodeBoundsSizeAndWork(t *testing.T) {
 		lists, tree = l, m
 	}
 	for _, endless := range []any{lists, tree} {
-		if r := encode(one(endless)); !r.tooLarge || len(r.body) > maxRecord+100 {
+		if r := encode(one(endless)); !r.full() || len(r.body) > maxRecord+100 {
 			t.Errorf("%d bytes pass", len(r.body))
 		}
 	}
@@ -129,7 +129,7 @@ func FuzzEncode(f *testing.F) {
 			}
 		}
 		r := encode(fields)
-		if r.tooLarge {
+		if r.full() {
 			if len(r.body) <= maxRecord {
 				t.Errorf("%d bytes are too large", len(r.body))
 			}
@@ -259,7 +259,7 @@ func BenchmarkEncode(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			var r encoded
+			var r encoder
 			for b.Loop() {
 				r = encode(fields)
 			}
