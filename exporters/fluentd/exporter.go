@@ -101,11 +101,9 @@ type Exporter struct {
 type Stats struct {
 	// Acked is the number of records that the server acknowledged.
 	Acked uint64
-	// Omitted is the number of values that were not sent: NaN, infinities, and further
-	// values of the same key.
+	// Omitted is the number of values that were not sent: further values of the same key.
 	Omitted uint64
-	// Altered is the number of strings that were changed: invalid UTF-8 was replaced,
-	// or text was cut at 32 KiB.
+	// Altered is the number of texts that were cut, at 32,766 bytes, or at 256 for a key.
 	Altered uint64
 }
 
@@ -245,7 +243,7 @@ func (e *Exporter) deliver(ctx context.Context, tag string, at time.Time, fields
 	r := encode(fields)
 	e.omitted.Add(r.omitted)
 	e.altered.Add(r.altered)
-	if r.full() {
+	if len(r.body) > maxRecord {
 		return ErrTooLarge
 	}
 	if err := e.send(ctx, tag, at, r.body); err != nil {

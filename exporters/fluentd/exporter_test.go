@@ -194,7 +194,7 @@ func TestExportRepairsText(t *testing.T) {
 		t.Errorf("of two values %q was sent", got)
 	}
 	long, _ := r["resource.long"].(string)
-	if len(long) > 32<<10 || len(long) < 32<<10-16 || !strings.HasSuffix(long, "éé…(cut)") {
+	if len(long) > 32_766 || len(long) < 32_766-8 || !strings.HasSuffix(long, "éé…") {
 		t.Errorf("text of 40,000 bytes became %d: …%q", len(long), long[max(0, len(long)-16):])
 	}
 	if n := exp.Stats(); n.Omitted != 1 || n.Altered != 1 { // Record has repaired the invalid text
