@@ -53,7 +53,8 @@
 // Export of a live snapshot, 157 keys in 6 KB, to a server on the same machine takes
 // about 0.1 ms of CPU and 90 allocations, and with every metric of the catalogue and 32
 // spans 150 KB and 1,100 allocations (BenchmarkExport). The exporter uses one connection
-// and sends on the goroutine of the caller. A new connection takes 200 ms; with a shared key, two round trips.
+// and sends on the goroutine of the caller. A new connection takes 200 ms; with a shared
+// key, two round trips.
 package fluentd
 
 import (
@@ -109,7 +110,8 @@ type Stats struct {
 
 var _ exporters.Exporter = (*Exporter)(nil)
 
-// New returns an Exporter. It makes no connection; the first Export does. It returns an error that names every invalid field of cfg.
+// New returns an Exporter. It makes no connection; the first Export does. It returns an
+// error that names every invalid field of cfg.
 func New(cfg Config) (*Exporter, error) {
 	t, err := cfg.resolve()
 	if err != nil {

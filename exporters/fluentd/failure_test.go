@@ -222,7 +222,7 @@ func TestCanceledExportEndsItsConnection(t *testing.T) {
 }
 
 // TestShutdownLeavesTheRunningExport calls the exporter while an Export waits for the
-// acknowledgement. The calls return at their deadlines, and the Export ends as usual.
+// acknowledgement. The calls return at their deadlines, and the Export succeeds.
 func TestShutdownLeavesTheRunningExport(t *testing.T) {
 	p := newPeer(t, heldAck)
 	exp := newExporter(t, fluentd.Config{URL: p.URL(), AckTimeout: ample})
