@@ -194,7 +194,7 @@ func (a *Agent) announce(s *settings) {
 	if s.fluentd.URL != "" {
 		attrs = append(attrs, slog.String("fluentd", redact.URL(s.fluentd.URL)), slog.String("fluentd_tag", s.fluentd.Tag), slog.Duration("fluentd_interval", a.intervalOf("fluentd")), slog.String("spool", spoolPlace(s)))
 	}
-	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", append(attrs, s.told()...)...)
+	a.logger.LogAttrs(context.Background(), slog.LevelInfo, "gmpulse: started", append(attrs, s.receivers()...)...)
 }
 
 // intervalOf returns the time between two calls of an exporter.

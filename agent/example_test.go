@@ -4,6 +4,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log"
@@ -285,4 +286,19 @@ func ExampleAgent_Resource() {
 	pid, _ := r.Set().Value(semconv.ProcessPIDKey)
 	fmt.Println(name.AsString(), pid.AsInt64() == int64(os.Getpid()))
 	// Output: shop true
+}
+
+// A health check of the service may read the statistics of the exporters.
+func ExampleAgent_Stats() {
+	a := startQuietly(agent.WithExporter("broken", exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error {
+		return errors.New("no route to host")
+	})))
+	stopQuietly(a)
+
+	for _, x := range a.Stats().Exporters {
+		if x.Errors > 0 {
+			fmt.Println(x.Name, x.LastError)
+		}
+	}
+	// Output: broken no route to host
 }

@@ -32,8 +32,8 @@ func (a *Agent) addSpeakers(all *parts, s *settings) {
 	}
 }
 
-// told describes where incidents are sent. The address of a webhook is a secret, except for its host.
-func (s *settings) told() (attrs []slog.Attr) {
+// receivers describes where incidents are sent. The address of a webhook is a secret, except for its host.
+func (s *settings) receivers() (attrs []slog.Attr) {
 	if urls := s.alertmanager.URLs; len(urls) > 0 {
 		shown := make([]string, len(urls))
 		for i, u := range urls {

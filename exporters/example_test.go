@@ -28,19 +28,46 @@ func ExampleFunc() {
 	// go.schedule.duration has 1000 observations
 }
 
-func ExampleLog() {
+// textLogger returns a logger that prints lines without the time.
+func textLogger() *slog.Logger {
 	noTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: noTime}))
+	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: noTime}))
+}
 
-	e := exporters.Log(logger)
+func ExampleLog() {
+	e := exporters.Log(textLogger())
 	_ = e.Export(context.Background(), exporttest.Snapshot())
 	// Output:
 	// level=INFO msg=runtime gmpulse.goroutine.user=42 go.processor.limit=4 gmpulse.schedule.duration.p99=0.001953125 gmpulse.memory.heap_alloc=123456789 go.memory.gc.cycles=7 gmpulse.gc.pause.max=0.000244140625 process.memory.usage=268435456 gmpulse.root_spans.started=98765 span.active=2 span.oldest.trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span.oldest.span_id=00f067aa0ba902b7 span.oldest.name="POST /checkout" span.oldest.age=2.5
+}
+
+// An incident is one line. Nothing else in a snapshot is logged.
+func ExampleLogIncidents() {
+	e := exporters.LogIncidents(textLogger(), nil)
+	s := exporttest.Snapshot()
+	_ = e.Export(context.Background(), s)
+	_ = e.Export(context.Background(), s.WithEvents([]runtimeinfo.Event{exporttest.Event()}))
+	// Output:
+	// level=WARN msg="gmpulse: goroutine leak opened" goroutines=1042 site="main.(*pool).submit (pool.go:87)" root_span="POST /checkout" evidence="none of the 1000 that existed at 03:02:05 had ended by 03:04:05" hint="nothing receives from the channel" trace_id=4bf92f3577b34da6a3ce929d0e0e4736 incident=goroutines-1 since=2026-01-02T03:04:05.578Z
+}
+
+// The default set without the container, and all metrics of exporters.
+func ExampleNewSelection() {
+	selected, err := exporters.NewSelection("-container", "gmpulse.exporter.*")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(selected.Match(&runtimeinfo.Metric{Name: "gmpulse.exporter.pending", Detail: true}))
+	fmt.Println(selected.Match(&runtimeinfo.Metric{Name: "gmpulse.cgroup.cpu.quota", Subsystem: runtimeinfo.SubsystemContainer}))
+	// Output:
+	// true
+	// false
 }
 
 func ExampleRecord() {

@@ -117,3 +117,33 @@ func ExampleWithAnalyzer() {
 	fmt.Println(e.Snapshot().Number("app.requests"))
 	// Output: 42 true
 }
+
+// An analyzer that works between ticks has a function that the engine runs on its own goroutine.
+func ExampleWithBackground() {
+	reads := make(chan int)
+	e, err := engine.New(engine.WithBackground("reader", func(ctx context.Context) {
+		for n := 1; ; n++ {
+			select {
+			case reads <- n:
+			case <-ctx.Done():
+				close(reads)
+				return
+			}
+		}
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := e.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-reads, <-reads)
+	if err := e.Stop(context.Background()); err != nil { // waits for the function
+		log.Fatal(err)
+	}
+	_, open := <-reads
+	fmt.Println("running:", open)
+	// Output:
+	// 1 2
+	// running: false
+}

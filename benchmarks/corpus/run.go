@@ -14,7 +14,7 @@ import (
 	"example.com/corpus/kit"
 )
 
-// options are those of a measurement.
+// options are the options of a measurement.
 type options struct {
 	length time.Duration
 	whole  bool // leaking programs run for all of length too

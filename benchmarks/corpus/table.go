@@ -106,7 +106,7 @@ func (j *judgement) cell() string {
 	}
 }
 
-// expected says what a program must get.
+// expected describes the verdict that a program must get.
 func expected(w *kit.Want) string {
 	text := fmt.Sprintf("%s at `%s`", w.Kinds[0], strings.Join(w.Functions, "` or `"))
 	if w.Root != "" {
@@ -126,7 +126,7 @@ func printList(w io.Writer, chosen []entry) {
 	}
 }
 
-// printJSON prints every run, with what was made of it.
+// printJSON prints every run with its result.
 func printJSON(w io.Writer, runs []*run) error {
 	type row struct {
 		Name, Library, Spans, Skipped, Failed string

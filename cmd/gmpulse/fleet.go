@@ -294,7 +294,7 @@ func (r *fleetReport) print(p printer) {
 	p.table(rows)
 }
 
-// sentence says that a version leaks, since when, and where.
+// sentence describes how many instances of a version leak, since when, and where.
 func (v *versionReport) sentence() string {
 	text := fmt.Sprintf("%s %s: %d of %d instances leak goroutines", v.Service, v.Version, v.Leaking, v.Instances)
 	if v.LeakingSince != nil {

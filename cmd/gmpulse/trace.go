@@ -110,7 +110,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// window prints what a trace tells about the process.
+// window prints the part of a trace that concerns the whole process.
 func (p printer) window(w *exectrace.Window) {
 	p.line("%s of execution trace, %d events, %d spans ended", short(w.Duration), w.Events, w.Spans)
 	if !w.Start.IsZero() {

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel"
 )
 
-// The variable of [Interval], its default and its limits, which are those of the engine's intervals.
+// The variable of [Interval], its default and its limits, which the intervals of the engine have too.
 const (
 	intervalVariable = "OTEL_METRIC_EXPORT_INTERVAL"
 	defaultInterval  = time.Minute

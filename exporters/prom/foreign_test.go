@@ -52,7 +52,7 @@ func TestNewRefusesFaultyCollectors(t *testing.T) {
 }
 
 // TestFaultyCollectorsFailNoScrape has collectors that panic at a scrape. The registry collects on
-// goroutines of its own, so that nobody else could recover the panic.
+// goroutines of its own, on which only the wrapper can recover the panic.
 func TestFaultyCollectorsFailNoScrape(t *testing.T) {
 	for name, f := range map[string]func(){"panics": func() { panic("no database") }, "Goexit": runtime.Goexit} {
 		e := newExporter(t, prom.Config{Collectors: []prometheus.Collector{&faulty{gauge(), fine, f}}})

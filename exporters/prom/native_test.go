@@ -111,7 +111,7 @@ func allBounds() map[string]struct {
 }
 
 // The native histogram has every observation once, and its quantiles are in the same native
-// bucket as those of the explicit buckets.
+// bucket as the quantiles of the explicit buckets.
 func TestNativeHistogramAgreesWithTheExplicitBuckets(t *testing.T) {
 	random, e := rand.New(rand.NewPCG(1, 2)), newExporter(t, prom.Config{})
 	for name, c := range allBounds() {

@@ -39,7 +39,7 @@ number of things. A counter is cumulative. An updowncounter is a gauge whose val
 summed over instances; in Prometheus it is a gauge. A histogram has the series ` + "`_bucket`,\n`_sum` and `_count`" + ` in Prometheus. The attributes column lists the values of an attribute if
 they are fixed.
 
-The default column marks the default set: the metrics that an exporter publishes unless it is told
+The default column marks the default set: the metrics that an exporter publishes unless it is configured
 otherwise, with the values of the attribute if only some are in it. The live page and evidence have
 every metric. ` + "`GMPULSE_METRICS`" + ` adds and removes metrics and subsystems, which are the headings below
 in lower case, see [configuration.md](configuration.md#which-metrics-does-metrics-serve).

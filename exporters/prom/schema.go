@@ -33,7 +33,7 @@ type family struct {
 	help, unit, labels string
 }
 
-// newSchema returns the schema for those of metrics that are selected. Names that base uses
+// newSchema returns the schema for the selected metrics. Names that base uses
 // stay reserved: a metric that conflicts with one of them is rejected. base may be nil.
 func newSchema(base *schema, metrics []*runtimeinfo.Metric, selected exporters.Selection) *schema {
 	s := &schema{

@@ -19,7 +19,7 @@ import (
 
 // seriesOfAnAgent returns the number of series that Prometheus stores of an agent with three
 // exporters, like the quick start's, in a process without spans. Metrics of the default set that
-// are absent at the moment or on this machine, such as those of a container's limits, count too.
+// are absent at the moment or on this machine, such as the limits of a container, count too.
 func seriesOfAnAgent(tb testing.TB) float64 {
 	tb.Helper()
 	a, err := agent.Start(agent.WithListen("127.0.0.1:0"), agent.WithLogger(slog.New(slog.DiscardHandler)),
@@ -47,7 +47,7 @@ func seriesOfAnAgent(tb testing.TB) float64 {
 		}
 	}
 	for _, m := range catalogue.All() {
-		// Without labels: those of the spool exist with Fluentd only.
+		// Without labels: the metrics of the spool exist with Fluentd only.
 		if (exporters.Selection{}).Match(m) && m.Keys == nil && m.Kind != runtimeinfo.KindHistogram && !present[prom.Name(m)] {
 			n++
 		}

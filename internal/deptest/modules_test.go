@@ -11,22 +11,15 @@ import (
 	"testing"
 )
 
-// Programs outside the workspace that import the modules can be built. The module graph of a program
-// that does not import otlphttp has no gRPC. A program with otlphttp and otlpprofiles links the messages of
-// OTLP twice, in packages that must not register the same names.
-func TestUserProgramsBuildOutsideTheWorkspace(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds four programs")
-	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		name, source string
-		require      map[string]string // module to folder
-		grpc         bool
-	}{
+// program is a program of a user, outside the workspace.
+type program struct {
+	name, source string
+	require      map[string]string // module to folder, in addition to the library
+	grpc         bool              // whether gRPC may be in its module graph
+}
+
+func programs() []program {
+	return []program{
 		{"agent", `package main
 
 import "github.com/gmpulse/gmpulse/agent"
@@ -65,38 +58,55 @@ func main() {
 			module + "/exporters/otlp/otlphttp":     "exporters/otlp/otlphttp",
 			module + "/exporters/otlp/otlpprofiles": "exporters/otlp/otlpprofiles",
 		}, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	}
+}
+
+// Programs outside the workspace that import the modules can be built. The module graph of a program
+// that does not import otlphttp has no gRPC. A program with otlphttp and otlpprofiles links the messages of
+// OTLP twice, in packages that must not register the same names.
+func TestUserProgramsBuildOutsideTheWorkspace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds four programs")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range programs() {
+		t.Run(p.name, func(t *testing.T) {
 			dir := t.TempDir()
-			write(t, filepath.Join(dir, "main.go"), test.source)
+			write(t, filepath.Join(dir, "main.go"), p.source)
 			write(t, filepath.Join(dir, "go.mod"), "module example.com/user\n\ngo 1.26.0\n")
-			run := func(args ...string) string {
-				cmd := exec.CommandContext(t.Context(), "go", args...)
-				cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-				}
-				return string(out)
-			}
 			folders := map[string]string{module: "."}
-			maps.Copy(folders, test.require)
+			maps.Copy(folders, p.require)
 			for path, folder := range folders {
-				run("mod", "edit", "-require="+path+"@v0.0.0", "-replace="+path+"="+filepath.Join(root, folder))
+				run(t, dir, "mod", "edit", "-require="+path+"@v0.0.0", "-replace="+path+"="+filepath.Join(root, folder))
 			}
-			if test.grpc {
-				run("run", ".")
+			if p.grpc {
+				run(t, dir, "run", ".")
 			} else {
-				run("build", "-o", os.DevNull, ".")
+				run(t, dir, "build", "-o", os.DevNull, ".")
 			}
-			graph := run("list", "-m", "all")
+			graph := run(t, dir, "list", "-m", "all")
 			for _, heavy := range []string{"google.golang.org/grpc ", "google.golang.org/genproto", "github.com/grpc-ecosystem/"} {
-				if strings.Contains(graph, heavy) && !test.grpc {
+				if strings.Contains(graph, heavy) && !p.grpc {
 					t.Errorf("the module graph has %s:\n%s", heavy, graph)
 				}
 			}
 		})
 	}
+}
+
+// run runs the go command in dir, outside the workspace, and returns what it prints.
+func run(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 func write(t *testing.T, path, text string) {

@@ -63,8 +63,8 @@ func TestDashboardQueriesReturnValues(t *testing.T) {
 	}
 }
 
-// dashboardQueries returns the queries of a dashboard with its variables replaced, those of its panels
-// and the selectors of its variables.
+// dashboardQueries returns the queries of a dashboard with its variables replaced: the queries of
+// its panels and the selectors of its variables.
 func dashboardQueries(t *testing.T, file string) []string {
 	t.Helper()
 	b, err := os.ReadFile(file)

@@ -169,7 +169,7 @@ func checkDashboards(t *testing.T, address string) {
 		}
 	}
 	t.Logf("%d queries of %d dashboards; for metrics that are absent here:\n%s", len(all), len(boards), strings.Join(empty, "\n"))
-	if len(all) == 0 || len(empty) > len(all)/6 { // those of limits
+	if len(all) == 0 || len(empty) > len(all)/6 { // the queries of limits
 		t.Errorf("%d of %d queries return nothing", len(empty), len(all))
 	}
 }
@@ -190,7 +190,7 @@ func checkPromQL(t *testing.T, address string) {
 	}
 }
 
-// checkFleet waits until gmpulse fleet has both versions of the shop, and checks what it tells of them.
+// checkFleet waits until gmpulse fleet has both versions of the shop, and checks what it reports about them.
 func checkFleet(t *testing.T, address string) {
 	t.Helper()
 	command, last := build(t, "./cmd/gmpulse"), ""

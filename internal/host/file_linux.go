@@ -46,7 +46,7 @@ func read(path ...string) ([]byte, error) {
 // wholeLines drops an incomplete last line: a number in it may lack digits.
 func wholeLines(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')+1] }
 
-// directory reads files many of which are optional, such as those of a control group.
+// directory reads files of a directory, such as a control group. Many of them are optional.
 type directory struct {
 	path string
 	err  *error // the first failure, except absence

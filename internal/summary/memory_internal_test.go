@@ -9,8 +9,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// A summary of many hours, in which names of spans come and go, has a bounded number of series. Those of
-// the last tick and the metrics without labels keep their range.
+// A summary of many hours, in which names of spans come and go, has a bounded number of series. The series
+// of the last tick and the metrics without labels keep their range.
 func TestSeriesAreBounded(t *testing.T) {
 	pause := &runtimeinfo.Metric{Name: "pause", Kind: runtimeinfo.KindGauge, Ranged: true}
 	active := &runtimeinfo.Metric{Name: "active", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Keys: []string{"name"}}

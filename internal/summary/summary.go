@@ -21,8 +21,8 @@ import (
 //
 // The zero value is ready to use. A Summary is not safe for concurrent use. Add takes a few
 // microseconds and does not allocate once the Summary has seen the metrics and labels (BenchmarkAdd). The
-// memory does not depend on the number of snapshots: of more than 4,096 series, a Summary keeps those of the
-// newest snapshot, and those without labels.
+// memory does not depend on the number of snapshots: of more than 4,096 series, a Summary keeps the series
+// of the newest snapshot, and the series without labels.
 type Summary struct {
 	newest *runtimeinfo.Snapshot // nil if the summary is empty
 	oldest uint64                // Seq of the oldest snapshot

@@ -200,7 +200,7 @@ func TestSummaryOfTwoCatalogues(t *testing.T) {
 	s := sum.Snapshot()
 	wantPoint(t, s, 1, 1, 3, 5, "queue")
 	if n := len(s.Metrics()); n != 5 {
-		t.Errorf("%d metrics, want those of the last tick", n)
+		t.Errorf("%d metrics, want the metrics of the last tick", n)
 	}
 }
 

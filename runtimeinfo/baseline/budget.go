@@ -14,7 +14,7 @@ const week = 7 * 24 * time.Hour
 // budget has the thresholds that keep a signal to its number of false alarms.
 type budget struct {
 	interval time.Duration // between false alarms of one signal
-	fast     float64       // evidence for an alarm, see evidence
+	fast     float64       // evidence for an alarm, see cusum
 	slow     float64
 	rare     float64 // score of a minute, see rarity.Detector
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/baseline"
 )
 
-// New logs ceilings that no signal can have. Judge logs those of root spans that do not occur
-// within an hour, once.
+// New logs ceilings that no signal can have. Judge logs a ceiling of a root span that does not
+// occur within an hour, once.
 func TestUnusedCeilingsAreLogged(t *testing.T) {
 	var log strings.Builder
 	w, err := baseline.New(baseline.Config{

@@ -59,8 +59,8 @@ func (c *Config) complete() error {
 			errs = append(errs, errors.New("baseline: Signals: the metric's name is empty"))
 		case seen[s.Metric]:
 			errs = append(errs, fmt.Errorf("baseline: Signals: %q is watched already", s.Metric))
-		case s.Kind > Spiky:
-			errs = append(errs, fmt.Errorf("baseline: Signals: %q: Kind %d is neither Steady nor Spiky", s.Metric, s.Kind))
+		case s.Shape > Spiky:
+			errs = append(errs, fmt.Errorf("baseline: Signals: %q: Shape %d is neither Steady nor Spiky", s.Metric, s.Shape))
 		case math.IsNaN(s.Ceiling) || math.IsInf(s.Ceiling, 0):
 			errs = append(errs, fmt.Errorf("baseline: Signals: %q: Ceiling %v is not a number; 0 is none", s.Metric, s.Ceiling))
 		}

@@ -33,9 +33,9 @@ func (t *tracker) expectation() bounds {
 }
 
 // winning returns the residual from which on a sample is evidence of an anomaly.
-func (e *evidence) winning(scale timeScale, tolerance float64) float64 {
-	few := int32(winningShare()*float64(e.Seen.N+1) - 0.5)
-	return max(tolerance, (float64(e.Seen.UpperEdge(few)-zeroRung)-0.5)*scale.rung)
+func (c *cusum) winning(scale timeScale, tolerance float64) float64 {
+	few := int32(winningShare()*float64(c.Seen.N+1) - 0.5)
+	return max(tolerance, (float64(c.Seen.UpperEdge(few)-zeroRung)-0.5)*scale.rung)
 }
 
 // winningShare returns the share of residuals that are as high from which on a sample loses its bet.

@@ -78,7 +78,7 @@ func TestRunWaitsForASlowStateFile(t *testing.T) {
 		answer := make(chan struct{})
 		read := func() stateRead {
 			<-answer
-			return stateRead{all: map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: evidence{Age: 5000}}}}}
+			return stateRead{all: map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: cusum{Age: 5000}}}}}
 		}
 		if _, err := w.reader.Poll(0, read); !errors.Is(err, guard.ErrPending) {
 			t.Fatal(err)

@@ -74,8 +74,8 @@ type tracker struct {
 
 // learned is the part of a tracker that the state file keeps. Its size is fixed.
 type learned struct {
-	Fast, Slow evidence
-	Rare       float64 // added to the score that a minute needs, like evidence.Bar
+	Fast, Slow cusum
+	Rare       float64 // added to the score that a minute needs, like cusum.Bar
 	Scale      float64 // see row.scale
 }
 
@@ -216,7 +216,7 @@ func (t *tracker) judge(now time.Time, v float64, passed time.Duration, b *budge
 
 // patience returns the minimum number of samples for an alarm.
 func (t *tracker) patience() float64 {
-	if t.kind == Spiky {
+	if t.shape == Spiky {
 		return 5
 	}
 	return 3

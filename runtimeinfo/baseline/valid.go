@@ -18,12 +18,12 @@ func (s *stored) valid() bool {
 		l.Fast.valid() && l.Slow.valid() && s.Minute.Valid()
 }
 
-func (e *evidence) valid() bool {
-	for _, v := range e.Curve.Mean {
+func (c *cusum) valid() bool {
+	for _, v := range c.Curve.Mean {
 		if !rarity.Within(float64(v), -maxFolded, maxFolded) {
 			return false
 		}
 	}
-	return e.Seen.Valid() && e.Drift.Valid(maxFolded) && rarity.Within(e.Sum, 0, maxFolded) &&
-		rarity.Within(e.Bar, 0, maxFolded) && rarity.Within(float64(e.Age), 0, maxNumber)
+	return c.Seen.Valid() && c.Drift.Valid(maxFolded) && rarity.Within(c.Sum, 0, maxFolded) &&
+		rarity.Within(c.Bar, 0, maxFolded) && rarity.Within(float64(c.Age), 0, maxNumber)
 }

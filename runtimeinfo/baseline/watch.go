@@ -95,7 +95,7 @@ func (w *Watch) addTracker(r row) *tracker {
 	if v, ok := w.config.Ceilings[r.name]; ok {
 		r.ceiling = v
 	}
-	t := &tracker{row: &r, minute: *rarity.New(r.kind == Spiky, time.Minute)}
+	t := &tracker{row: &r, minute: *rarity.New(r.shape == Spiky, time.Minute)}
 	t.Scale = r.scale
 	if r.user {
 		t.units = new(unitGuard)

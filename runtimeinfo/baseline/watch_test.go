@@ -221,7 +221,7 @@ func FuzzWatch(f *testing.F) {
 	f.Add([]byte("\x00\x01\x02"), uint8(3))
 	f.Add([]byte{255, 0, 255, 0, 128, 7, 9, 200}, uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
-		g := newGauge(t, baseline.Signal{Kind: baseline.Kind(step % 2), Below: step%3 == 0})
+		g := newGauge(t, baseline.Signal{Shape: baseline.Shape(step % 2), Below: step%3 == 0})
 		odd := []float64{0, 1, -1, 1e300, -1e300, math.NaN(), math.Inf(-1), 5e-324, 1e9}
 		for i := range 500 {
 			g.feed(noisy(i, 50), time.Second)
@@ -244,7 +244,7 @@ func FuzzWatch(f *testing.F) {
 func TestNewReportsEveryInvalidField(t *testing.T) {
 	_, err := baseline.New(baseline.Config{
 		AlertsPerWeek: -1,
-		Signals:       []baseline.Signal{{Metric: ""}, {Metric: "goroutines"}, {Metric: "a", Ceiling: math.NaN()}, {Metric: "b", Kind: 9}},
+		Signals:       []baseline.Signal{{Metric: ""}, {Metric: "goroutines"}, {Metric: "a", Ceiling: math.NaN()}, {Metric: "b", Shape: 9}},
 		Ceilings:      map[string]float64{"goroutines": math.Inf(1)},
 	})
 	if err == nil {
@@ -252,7 +252,7 @@ func TestNewReportsEveryInvalidField(t *testing.T) {
 	}
 	for _, want := range []string{
 		"AlertsPerWeek: -1 is not between 0.01 and 1000", "the metric's name is empty", `"goroutines" is watched already`,
-		`"a": Ceiling NaN`, `"b": Kind 9 is neither`, `Ceilings: "goroutines": +Inf`,
+		`"a": Ceiling NaN`, `"b": Shape 9 is neither`, `Ceilings: "goroutines": +Inf`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not contain %q:\n%v", want, err)

@@ -8,7 +8,7 @@ import (
 	"example.com/corpus/kit"
 )
 
-// foreignContext makes contexts that nobody cancels, under a parent of the program's
+// foreignContext makes contexts that are never canceled, under a parent of the program's
 // own type, for which the context package starts a goroutine that passes the
 // cancellation on, as its documentation says.
 func foreignContext() kit.Program {
@@ -18,7 +18,7 @@ func foreignContext() kit.Program {
 	}}
 }
 
-// foreign is a context of another type than those of package context.
+// foreign is a context of a type that package context does not know.
 type foreign struct {
 	context.Context
 	done chan struct{}

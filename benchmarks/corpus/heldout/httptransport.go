@@ -11,7 +11,7 @@ import (
 )
 
 // httpTransport does what the documentation of http.Transport warns of: a
-// Transport for each request, whose idle connections nobody closes.
+// Transport for each request, whose idle connections are never closed.
 func httpTransport() kit.Program {
 	return kit.Program{Name: "http-transport", Library: "net/http", Want: kit.Leak("GET /weather", "net/http.(*persistConn)", "heldout.askWeather"), Run: func(w *kit.World) {
 		peer := w.Role("peer", nil)

@@ -20,7 +20,7 @@ func httpTotalStop() kit.Program {
 	}}
 }
 
-// inventory has a lock made of a channel, as is common where TryLock is wanted.
+// inventory uses a channel as a lock, which programs do to have a TryLock.
 type inventory struct {
 	lock        chan struct{}
 	looks, last int

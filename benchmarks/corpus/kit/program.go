@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kit is what the programs of the corpus are made of: the world that a
-// program runs in, the load on it, and the record of what the agent said.
+// Package kit has what the programs of the corpus share: the world that a program
+// runs in, the load on it, and the record of what the agent reported.
 package kit
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
 
-// Spans says how a program uses OpenTelemetry.
+// Spans is how a program uses OpenTelemetry.
 type Spans int
 
 // The ways to use OpenTelemetry.
@@ -28,7 +28,7 @@ type Program struct {
 	Name string
 	// Library is the import path of what the program shows, without a host where that is clear.
 	Library string
-	// Spans says which TracerProvider there is.
+	// Spans is the TracerProvider that the program has.
 	Spans Spans
 	// Want is the verdict that is right, nil for a benign program.
 	Want *Want
@@ -59,7 +59,7 @@ func Leak(root string, functions ...string) *Want {
 }
 
 // Hang wants goroutines reported as stuck under root at one of the functions.
-// Without a root span a hang cannot be told from a leak, and either is right.
+// Without a root span a hang looks like a leak, and either is right.
 func Hang(root string, functions ...string) *Want {
 	kinds := []goroutines.Kind{goroutines.Stuck, goroutines.LeakProven}
 	if root == "" {

@@ -14,7 +14,7 @@ type Shape [][2]float64
 
 // Wave rises to peak within a minute or so, as a promotion does, stays there, falls,
 // rises again slowly, as a morning does, falls, and is zero for the last fifth of the
-// run. Minutes are those of a run of ten.
+// run. Minutes are minutes of a run of ten.
 func Wave(peak float64) Shape {
 	return Shape{
 		{0, 0.1 * peak}, {0.05, 0.1 * peak}, {0.12, peak}, {0.25, peak}, {0.35, 0.2 * peak},
@@ -36,7 +36,7 @@ func (s Shape) At(x float64) float64 {
 	return s[len(s)-1][1]
 }
 
-// Clock tells how far a run has come.
+// Clock measures the progress of a run.
 type Clock struct {
 	Start time.Time
 	For   time.Duration

@@ -11,7 +11,7 @@ import (
 
 // slowLeak leaks six goroutines a minute below 200 requests a second, which a trend
 // test misses for long. The pattern is the early return of "Concurrency in Go":
-// nobody receives after a timeout.
+// after a timeout no goroutine receives.
 func slowLeak() kit.Program {
 	return kit.Program{Name: "slow-leak", Library: "net/http", Long: true, Want: kit.Leak("GET /rare", "programs.computeRare"), Run: func(w *kit.World) {
 		w.Load(kit.Constant(200), func() { w.Root("GET /", func(context.Context) { time.Sleep(5 * time.Millisecond) }) })

@@ -27,7 +27,7 @@ const (
 	zeroRung = rarity.Rungs / 2 // of a residual of 0
 )
 
-// timeScale has the parameters of evidence on one time scale.
+// timeScale has the parameters of a cusum on one time scale.
 type timeScale struct {
 	interval  time.Duration // between samples
 	rate      float64       // minimum weight of a sample in the mean
@@ -55,13 +55,13 @@ func (s timeScale) rungOf(residual float64) int {
 	return zeroRung + int(max(-zeroRung, min(zeroRung-1, math.Floor(residual/s.rung+0.5))))
 }
 
-// evidence accumulates, sample by sample, evidence that a signal is higher than its load
+// cusum accumulates, sample by sample, evidence that a signal is higher than its load
 // explains: a conformal CUSUM. It ranks each residual against earlier ones, bets on its
 // rarity, and sums the winnings; the sum is never negative. With exchangeable residuals the
 // sum reaches log n by chance once in n samples or fewer. Real residuals are not quite
-// exchangeable, so each alarm raises the bar, which falls with time: in the long run this
-// limits the number of alarms.
-type evidence struct {
+// exchangeable, so each alarm raises the threshold by an amount, Bar, that decreases with
+// time: in the long run this limits the number of alarms.
+type cusum struct {
 	Curve curve
 	Seen  rarity.Histogram // residuals; zeroRung is 0
 	Sum   float64
@@ -93,111 +93,111 @@ type assessment struct {
 }
 
 // share returns the share of residuals that were at least r.
-func (e *evidence) share(scale timeScale, r float64) float64 {
-	if e.Seen.N < minResiduals {
+func (c *cusum) share(scale timeScale, r float64) float64 {
+	if c.Seen.N < minResiduals {
 		return 1
 	}
-	return (float64(e.Seen.AtLeast(scale.rungOf(r))) + 0.5) / float64(e.Seen.N+1)
+	return (float64(c.Seen.AtLeast(scale.rungOf(r))) + 0.5) / float64(c.Seen.N+1)
 }
 
 // assess judges the next sample and learns from it.
-func (e *evidence) assess(scale timeScale, s *sample) assessment {
+func (c *cusum) assess(scale timeScale, s *sample) assessment {
 	a := assessment{odds: 1}
-	expected := e.Curve.expect(s.load, s.growth)
+	expected := c.Curve.expect(s.load, s.growth)
 	a.expected, a.known = expected.value, expected.known
 	if !expected.known {
-		e.Curve.learn(s.load.place, s.x, &expected, scale.rate)
+		c.Curve.learn(s.load.place, s.x, &expected, scale.rate)
 		return a
 	}
 	a.residual = s.x - expected.value
 	if a.residual > s.tolerance {
-		a.odds = e.share(scale, a.residual)
+		a.odds = c.share(scale, a.residual)
 	}
-	bar := s.threshold + e.Bar
-	e.accumulate(s, a.odds, bar)
-	learning := e.learning(scale)
-	if e.Sum >= bar && (s.learn || learning) {
+	bar := s.threshold + c.Bar
+	c.accumulate(s, a.odds, bar)
+	learning := c.learning(scale)
+	if c.Sum >= bar && (s.learn || learning) {
 		a.alarm = !learning
-		e.Bar = min(e.Bar+barStep, (maxBar-1)*s.threshold)
+		c.Bar = min(c.Bar+barStep, (maxBar-1)*s.threshold)
 		if learning { // nothing was reported: the signal's variation is still being learned
-			e.Sum = 0
-			e.Bar = min(e.Bar, 2*s.threshold)
+			c.Sum = 0
+			c.Bar = min(c.Bar, 2*s.threshold)
 		}
 	}
-	if learning || s.learn && e.Sum < bar/2 && !e.inLull(scale, s, &expected) {
-		e.learn(scale, s, &expected)
+	if learning || s.learn && c.Sum < bar/2 && !c.inLull(scale, s, &expected) {
+		c.learn(scale, s, &expected)
 	}
 	return a
 }
 
 // accumulate bets on the sample.
-func (e *evidence) accumulate(s *sample, odds, bar float64) {
+func (c *cusum) accumulate(s *sample, odds, bar float64) {
 	won := math.Log(betExponent) - (1-betExponent)*math.Log(odds)
 	won = min(won, bar/s.patience)
-	if e.Sum == 0 && won > 0 {
-		e.Began = s.now.UnixNano()
+	if c.Sum == 0 && won > 0 {
+		c.Began = s.now.UnixNano()
 	}
-	e.Sum = max(0, min(bar, e.Sum+won))
+	c.Sum = max(0, min(bar, c.Sum+won))
 }
 
 // learning reports whether too little is known for an alarm.
-func (e *evidence) learning(scale timeScale) bool {
-	return e.Age < scale.learning || e.Seen.N < minResiduals
+func (c *cusum) learning(scale timeScale) bool {
+	return c.Age < scale.learning || c.Seen.N < minResiduals
 }
 
 // inLull reports whether the signal has been unusually low for a short time. A pause must
 // not be learned, or its end would raise an alarm.
-func (e *evidence) inLull(scale timeScale, s *sample, expected *expectation) bool {
+func (c *cusum) inLull(scale timeScale, s *sample, expected *expectation) bool {
 	residual := s.x - expected.own
-	if !expected.seen || residual >= -s.tolerance || e.Seen.N < minResiduals {
-		e.Lull = 0
+	if !expected.seen || residual >= -s.tolerance || c.Seen.N < minResiduals {
+		c.Lull = 0
 		return false
 	}
-	lower := e.Seen.N - e.Seen.AtLeast(min(rarity.Rungs-1, scale.rungOf(residual)+1))
-	if float64(lower) > rareShare*float64(e.Seen.N) {
+	lower := c.Seen.N - c.Seen.AtLeast(min(rarity.Rungs-1, scale.rungOf(residual)+1))
+	if float64(lower) > rareShare*float64(c.Seen.N) {
 		return false
 	}
-	e.Lull++
-	return time.Duration(e.Lull)*scale.interval < newNormal
+	c.Lull++
+	return time.Duration(c.Lull)*scale.interval < newNormal
 }
 
 // learn adds the sample to the curve and its residual to the histogram.
-func (e *evidence) learn(scale timeScale, s *sample, expected *expectation) {
-	e.Curve.learn(s.load.place, s.x, expected, scale.rate)
+func (c *cusum) learn(scale timeScale, s *sample, expected *expectation) {
+	c.Curve.learn(s.load.place, s.x, expected, scale.rate)
 	if !expected.seen {
 		return
 	}
-	if e.Seen.Add(scale.rungOf(s.x - expected.own)); e.Seen.N >= scale.residuals {
-		e.Seen.Halve()
+	if c.Seen.Add(scale.rungOf(s.x - expected.own)); c.Seen.N >= scale.residuals {
+		c.Seen.Halve()
 	}
 }
 
-// advance lets time pass: the bar falls by one alarm's step per interval of false alarms.
-func (e *evidence) advance(passed, interval time.Duration) {
+// advance lets time pass: Bar decreases by one alarm's step per interval of false alarms.
+func (c *cusum) advance(passed, interval time.Duration) {
 	const maxAge = 86400
-	if e.Age < maxAge {
-		e.Age += float32(passed.Seconds())
+	if c.Age < maxAge {
+		c.Age += float32(passed.Seconds())
 	}
-	e.Bar = max(0, e.Bar-barStep*passed.Seconds()/interval.Seconds())
+	c.Bar = max(0, c.Bar-barStep*passed.Seconds()/interval.Seconds())
 }
 
 // reset discards the evidence after an alarm.
-func (e *evidence) reset() {
-	e.Sum = 0
-	e.Drift = rarity.Mean{}
+func (c *cusum) reset() {
+	c.Sum = 0
+	c.Drift = rarity.Mean{}
 }
 
 // adopt makes the level during the alarm the new normal.
-func (e *evidence) adopt() {
-	e.Curve.shift(e.Drift.Mean)
-	e.reset()
+func (c *cusum) adopt() {
+	c.Curve.shift(c.Drift.Mean)
+	c.reset()
 }
 
 // band returns the residuals within which a sample is normal: all but one in a thousand, and
 // at least the tolerance.
-func (e *evidence) band(scale timeScale, tolerance float64) (lower, upper float64) {
-	few := int32(rareShare * float64(e.Seen.N))
-	upper = float64(e.Seen.UpperEdge(few)-zeroRung) * scale.rung
-	lower = float64(e.Seen.LowerEdge(few)-zeroRung) * scale.rung
+func (c *cusum) band(scale timeScale, tolerance float64) (lower, upper float64) {
+	few := int32(rareShare * float64(c.Seen.N))
+	upper = float64(c.Seen.UpperEdge(few)-zeroRung) * scale.rung
+	lower = float64(c.Seen.LowerEdge(few)-zeroRung) * scale.rung
 	return min(lower, -tolerance), max(upper, tolerance)
 }
