@@ -95,7 +95,7 @@ func (l *labeller) activeRoot(b *beginning, root string, equal bool, stack uint3
 // variantOf returns which of the equal label sets of a root name the given set is, or -1
 // if the set does not belong to the current epoch of that name.
 func (l *labeller) variantOf(now unsafe.Pointer, root string) int {
-	if name := (*l.names.byText.Load())[root]; name != nil {
+	if name := l.names.byText.Load().find(root); name != nil {
 		if e := name.labels.current.Load(); e != nil {
 			return e.block.index(now)
 		}

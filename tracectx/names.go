@@ -42,10 +42,10 @@ type rootName struct {
 // slice. Looking a name up takes no lock. If there are more names than the limit, the
 // most frequent ones have an index, see replace.
 type names struct {
-	byText     atomic.Pointer[map[string]*rootName] // replaced on changes
-	list       []atomic.Pointer[rootName]           // by index; nil: free
-	other      *rootName                            // list[0], for names without an index
-	full       atomic.Bool                          // every index was assigned once
+	byText     atomic.Pointer[nameTable]  // replaced when names are removed
+	list       []atomic.Pointer[rootName] // by index; nil: free
+	other      *rootName                  // list[0], for names without an index
+	full       atomic.Bool                // every index was assigned once
 	candidates candidates
 
 	mu      sync.Mutex  // for changes of byText and list, and for the following
@@ -57,7 +57,7 @@ type names struct {
 func newNames(limit int) *names {
 	n := &names{list: make([]atomic.Pointer[rootName], limit+1)}
 	n.candidates.seed = maphash.MakeSeed()
-	n.byText.Store(&map[string]*rootName{})
+	n.byText.Store(newNameTable(n.candidates.seed, len(n.list)))
 	n.other = n.add(otherName)
 	return n
 }
@@ -67,7 +67,7 @@ func (n *names) intern(text string) *rootName {
 	if len(text) > maxNameBytes {
 		return n.other
 	}
-	if known := (*n.byText.Load())[text]; known != nil {
+	if known := n.byText.Load().find(text); known != nil {
 		return known
 	}
 	switch {
@@ -84,7 +84,7 @@ func (n *names) intern(text string) *rootName {
 func (n *names) add(text string) *rootName {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if known := (*n.byText.Load())[text]; known != nil {
+	if known := n.byText.Load().find(text); known != nil {
 		return known
 	}
 	if n.used == len(n.list) {
@@ -93,12 +93,13 @@ func (n *names) add(text string) *rootName {
 	added := n.place(strings.Clone(text), n.used) // text may be part of a large request
 	n.used++
 	n.full.Store(n.used == len(n.list))
-	n.update()
+	n.byText.Load().add(added)
+	n.sorted = nil
 	return added
 }
 
 // place assigns a free index to a name. If the name had one before, it gets its labels
-// back. The caller calls update.
+// back. The caller makes it visible.
 func (n *names) place(text string, index int) *rootName {
 	x := &rootName{text: text, index: uint16(index)}
 	if i := slices.IndexFunc(n.archive, func(l *labels) bool { return l.text == text }); i >= 0 {
@@ -111,15 +112,15 @@ func (n *names) place(text string, index int) *rootName {
 	return x
 }
 
-// update makes changes of the list visible to intern and all.
+// update makes changes of the list visible to intern and all. It visits every name.
 func (n *names) update() {
-	byText := make(map[string]*rootName, n.used)
+	byText := newNameTable(n.candidates.seed, len(n.list))
 	for i := range n.list[:n.used] {
 		if x := n.list[i].Load(); x != nil && !x.retired.Load() {
-			byText[x.text] = x
+			byText.add(x)
 		}
 	}
-	n.byText.Store(&byText)
+	n.byText.Store(byText)
 	n.sorted = nil
 }
 

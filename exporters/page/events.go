@@ -50,10 +50,12 @@ func (l *eventLog) add(s *runtimeinfo.Snapshot, row uint64) {
 		l.all = append(l.all, e)
 		l.bytes += e.size()
 	}
-	for len(l.all) > maxEvents || l.bytes > maxEventLogSize {
-		l.bytes -= l.all[0].size()
-		l.all = slices.Delete(l.all, 0, 1)
+	n := 0
+	for len(l.all)-n > maxEvents || l.bytes > maxEventLogSize {
+		l.bytes -= l.all[n].size()
+		n++
 	}
+	l.all = slices.Delete(l.all, 0, n)
 }
 
 func newEvent(s *runtimeinfo.Snapshot, from *runtimeinfo.Event) event {

@@ -24,6 +24,9 @@ const (
 	maxSeries = 64
 	// maxSignals is the number of signals whose bands get columns.
 	maxSignals = 20
+	// maxSkipped is the number of points of the last snapshot that column expects to be absent before
+	// the next one. It bounds the search.
+	maxSkipped = 128
 )
 
 // rowBuilder turns snapshots into rows of a history: a column for each number and for
@@ -42,7 +45,7 @@ type rowBuilder struct {
 type place struct {
 	metric *runtimeinfo.Metric
 	labels []string
-	column int // -1 if there was none left
+	column int // -1 if there was none left; columns are never freed
 }
 
 func newRowBuilder(h *history) *rowBuilder {
@@ -104,8 +107,8 @@ func withValue(row []float32, c int, v float64) []float32 {
 // have their points in the same order, so that it usually is the first. column also
 // returns the places for the points that follow.
 func (b *rowBuilder) column(p runtimeinfo.Point, known []place) (int, []place) {
-	i := slices.IndexFunc(known, func(x place) bool {
-		return x.metric == p.Metric && x.column >= 0 && slices.Equal(x.labels, p.Labels)
+	i := slices.IndexFunc(known[:min(len(known), maxSkipped)], func(x place) bool {
+		return x.metric == p.Metric && slices.Equal(x.labels, p.Labels)
 	})
 	if i >= 0 {
 		b.places = append(b.places, place{p.Metric, p.Labels, known[i].column})

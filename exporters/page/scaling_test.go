@@ -5,7 +5,6 @@ package page_test
 import (
 	"fmt"
 	"net/http"
-	"runtime"
 	"runtime/metrics"
 	"testing"
 	"testing/synctest"
@@ -15,35 +14,6 @@ import (
 	"github.com/gmpulse/gmpulse/internal/testutil"
 	"github.com/gmpulse/gmpulse/runtimeinfo/goroutines"
 )
-
-// linear checks that 16 times the input takes not much more than 16 times as long;
-// quadratic work takes 256 times as long. It compares the least CPU times of several
-// tries, because other processes only add to them.
-func linear(t *testing.T, small int, prepare func(n int) (work func())) {
-	t.Helper()
-	if testutil.RaceEnabled {
-		t.Skip("the race detector has costs of its own")
-	}
-	const factor, tolerance, tries = 16, 3, 7
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	least := func(n int) time.Duration {
-		work := prepare(n)
-		best := time.Duration(1 << 62)
-		for range tries {
-			begin := threadTime()
-			work()
-			best = min(best, threadTime()-begin)
-		}
-		return best
-	}
-	one := max(least(small), 50*time.Microsecond) // the clock measures nothing shorter
-	many := least(factor * small)
-	t.Logf("%.1f times as long for %d times as much", float64(many)/float64(one), factor)
-	if many > factor*tolerance*one {
-		t.Errorf("%d take %v and %d take %v, %.0f times as long", small, one, factor*small, many, float64(many)/float64(one))
-	}
-}
 
 // manyGroups returns a survey of n groups, each with its own stack and verdict.
 func manyGroups(n int, at time.Time) goroutines.Report {
@@ -68,7 +38,7 @@ func TestCostIsLinearInGroups(t *testing.T) {
 		return e, report
 	}
 	t.Run("export", func(t *testing.T) {
-		linear(t, 250, func(n int) func() {
+		testutil.Linear(t, 100, func(n int) func() {
 			e, report := build(n)
 			var reports []goroutines.Report
 			for i := range 7 {
@@ -76,7 +46,7 @@ func TestCostIsLinearInGroups(t *testing.T) {
 			}
 			next := 0
 			return func() {
-				*report = reports[next]
+				*report = reports[next%len(reports)]
 				export(t, e, second(3+next))
 				next++
 			}
@@ -84,7 +54,7 @@ func TestCostIsLinearInGroups(t *testing.T) {
 	})
 	for _, route := range []string{"goroutines", "flame", "moment", "events", "history"} {
 		t.Run(route, func(t *testing.T) {
-			linear(t, 250, func(n int) func() {
+			testutil.Linear(t, 100, func(n int) func() {
 				e, _ := build(n)
 				return func() { call(t, e, "api/v1/"+route, nil) }
 			})

@@ -46,15 +46,41 @@ func (d *deadLetterFile) write(s *runtimeinfo.Snapshot, reason string) error {
 	if err := d.rotate(int64(len(line))); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|openFlags, 0o600)
+	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = f.Close() }() // the line is on disk
+	return appendLine(f, line)
+}
+
+// appendLine writes a line to f and waits until it is on disk. After an error f is as before,
+// so that the line can be written again, unless truncating it fails too.
+func appendLine(f *os.File, line []byte) error {
 	if err := checkOwner(f); err != nil {
-		return errors.Join(err, f.Close())
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if size := info.Size(); size > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' { // a process was killed, or the power failed, in a write
+			line = append([]byte{'\n'}, line...)
+		}
 	}
 	_, err = f.Write(line)
-	return errors.Join(err, f.Close())
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		err = errors.Join(err, f.Truncate(info.Size()))
+	}
+	return err
 }
 
 // rotate renames the file if n more bytes do not fit.

@@ -15,6 +15,8 @@ import (
 const (
 	maxProcesses = 16 // that share one directory
 	adoptBatch   = 256
+	// openAttempts is how often a store is opened that cannot be read, before it is set aside.
+	openAttempts = 4
 )
 
 // open opens the first store of the directory that no other process uses, moves the
@@ -31,6 +33,7 @@ func (w *diskWriter) open() bool {
 	})
 	switch {
 	case err == nil:
+		w.attempts = 0
 		w.succeed()
 		return true
 	case w.store == nil:
@@ -40,6 +43,7 @@ func (w *diskWriter) open() bool {
 		w.store.close()
 	}
 	w.store = nil
+	w.attempts++
 	w.retryLater(err)
 	return false
 }
@@ -70,12 +74,18 @@ func (w *diskWriter) openFirst() error {
 	return fmt.Errorf("%d processes use %s already, which is the maximum; give each its own directory", maxProcesses, w.config.Dir)
 }
 
+// lastAttempt reports whether a store that cannot be read now is set aside.
+func (w *diskWriter) lastAttempt() bool { return w.attempts+1 >= openAttempts }
+
 // openStore opens the n-th store. It sets a damaged one aside and creates a new one.
 func (w *diskWriter) openStore(n int) (*store, error) {
-	s := &store{path: w.path(n)}
+	s := &store{path: w.path(n), giveUp: w.lastAttempt()}
 	err := recoverPanic(s.open)
 	if !errors.Is(err, errDamaged) {
 		return s, err
+	}
+	if unread := s.unread(); unread != nil && !s.giveUp {
+		return s, unread
 	}
 	w.setAside(s, err)
 	s = &store{path: w.path(n)}

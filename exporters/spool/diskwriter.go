@@ -40,6 +40,7 @@ type diskWriter struct {
 	done    chan struct{} // closed when run returns
 
 	store      *store // nil if not open
+	attempts   int    // to open it that have failed in a row
 	retryAt    time.Time
 	retryDelay time.Duration
 	lastCommit time.Time
@@ -224,16 +225,22 @@ func (w *diskWriter) read(ctx context.Context, key uint64) ([]byte, error) {
 	}
 }
 
-// finish writes everything once and closes the store. An empty store is removed.
+// finish writes everything and closes the store. An empty store is removed. If the store
+// turns out to be damaged, the records that are in memory too go to a new one.
 func (w *diskWriter) finish() {
-	if w.store == nil && !w.open() {
-		return
-	}
-	if d := w.backlog.all(); d != nil {
-		w.commit(d)
+	for range 2 {
+		if w.store == nil && !w.open() {
+			return
+		}
+		if d := w.backlog.all(); d != nil {
+			w.commit(d)
+		}
+		if w.store != nil {
+			break
+		}
 	}
 	switch {
-	case w.store == nil: // commit found it damaged
+	case w.store == nil: // the new one is damaged, too
 	case w.backlog.empty() && w.store.kept == 0:
 		w.store.remove()
 	default:

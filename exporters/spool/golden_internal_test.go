@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write testdata/store2.db.gz, which must not change once its version of the encoding is released: a later version gets a new file")
+var update = flag.Bool("update", false, "write testdata/dead.jsonl, and testdata/store2.db.gz, which must not change once its version of the encoding is released: a later version gets a new file")
 
 // Every version delivers the stores that earlier versions have written. The number of a file is the version
 // of the encoding of its records.

@@ -33,6 +33,10 @@ const (
 	// maxReach is how many bad records may follow each other.
 	maxReach = 64
 
+	// unwrittenFor is how long a dead letter stays pending if it cannot be written, for
+	// example because the disk is full. It is then dropped.
+	unwrittenFor = time.Hour
+
 	// diskTimeout limits how long the sender waits for the disk.
 	diskTimeout = 5 * time.Second
 )
@@ -59,6 +63,9 @@ type sender struct {
 	failed  int           // failures of the suspect in a row
 	passed  int           // successes of another entry after each of them
 	reach   int           // how many places behind the suspect the other entry is
+	// unwritten is when the suspect could not be written to the dead letters for the first
+	// time; zero if that has not failed.
+	unwritten time.Time
 }
 
 // run returns once ctx is done, or after closing once everything is delivered.
@@ -183,7 +190,7 @@ func (s *sender) discard(e *entry, reason exporters.DropReason) {
 // e is a dead letter.
 func (s *sender) probe(ctx context.Context, e *entry) {
 	if e != s.suspect {
-		s.suspect, s.failed, s.passed, s.reach = e, 0, 0, 1
+		s.suspect, s.failed, s.passed, s.reach, s.unwritten = e, 0, 0, 1, time.Time{}
 	}
 	s.failed++
 	if s.failed < suspectAfter {
@@ -206,22 +213,44 @@ func (s *sender) probe(ctx context.Context, e *entry) {
 	s.backoff = 0
 }
 
-// deadLetter moves e to the file of dead letters.
+// deadLetter moves e to the file of dead letters. If the disk is at fault, e stays pending
+// and is moved after more confirmations.
 func (s *sender) deadLetter(ctx context.Context, e *entry) {
 	if s.backlog.takeAfter(e, 0) == nil {
 		return // dropped meanwhile
 	}
 	snapshot, err := s.decode(ctx, e)
-	if errors.Is(err, errNotRead) { // the disk is at fault, not the record
+	if errors.Is(err, errNotRead) {
 		s.backlog.release()
 		s.passed = 0
 		return
 	}
 	if err == nil {
 		err = s.deadLetters.write(snapshot, s.backlog.report().LastError)
+		if err != nil && s.postpone(e, err) {
+			return
+		}
 	}
 	s.config.Logger.Error("gmpulse: the backend fails on a record and accepts others: the record is moved to the dead letters",
 		slog.String("file", s.deadLetters.name()), slog.Time("accepted", e.accepted), slog.Any("error", err))
 	s.discard(e, exporters.DropDeadLetter)
 	s.backoff, s.suspect = 0, nil
+}
+
+// postpone keeps a dead letter pending that could not be written, unless it is too late. It
+// logs the first error.
+func (s *sender) postpone(e *entry, err error) bool {
+	switch {
+	case errors.Is(err, errForeign):
+		return false // a person has to do something
+	case s.unwritten.IsZero():
+		s.unwritten = time.Now()
+		s.config.Logger.Warn("gmpulse: the backend fails on a record and accepts others, and the record cannot be moved to the dead letters: it stays in the spool",
+			slog.String("file", s.deadLetters.name()), slog.Time("accepted", e.accepted), slog.Any("error", err))
+	case time.Since(s.unwritten) > unwrittenFor:
+		return false
+	}
+	s.backlog.release()
+	s.passed = 0
+	return true
 }

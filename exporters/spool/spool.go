@@ -32,8 +32,9 @@
 //
 // Beyond [Config].MaxBytes or MaxAge the oldest records are dropped; snapshots with events
 // only if none without is left. A record that fails repeatedly while others pass is
-// appended to NAME.dead.jsonl. A damaged store is renamed to NAME.db.damaged and a new one
-// created. Records of a newer version are kept for it until MaxAge. A file that another
+// appended to NAME.dead.jsonl, which a power failure does not undo. A damaged store is renamed
+// to NAME.db.damaged and a new one created, as is one that cannot be read in four attempts.
+// Records of a newer version are kept for it until MaxAge. A file that another
 // user owns or can write is not touched. While the disk is full or read-only, records
 // stay in memory.
 //

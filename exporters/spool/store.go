@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -36,6 +37,8 @@ type store struct {
 	file *os.File // the open file of db, which holds the lock
 	next uint64   // key of the next record
 	kept int      // records that only a newer version can read
+	// giveUp makes open treat a file that cannot be read as a damaged one.
+	giveUp bool
 }
 
 // change is one transaction.
@@ -108,6 +111,9 @@ func (s *store) current() (bool, error) {
 // check checks the structure of the file and creates the buckets.
 func (s *store) check() error {
 	if err := checkPages(s.db, s.file); err != nil {
+		if isOfSystem(err) && !s.giveUp {
+			return err
+		}
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return s.db.Update(func(tx *bolt.Tx) error {
@@ -127,8 +133,6 @@ func (s *store) check() error {
 // classify wraps an error of bolt.Open in errLocked, errForeign or errDamaged, unless it
 // is one of the operating system.
 func classify(err error) error {
-	var path *fs.PathError
-	var errno syscall.Errno
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return errLocked
@@ -136,11 +140,18 @@ func classify(err error) error {
 		return err
 	case errors.Is(err, syscall.ELOOP): // because of O_NOFOLLOW
 		return fmt.Errorf("%w: a symbolic link: %w", errForeign, err)
-	case errors.As(err, &path) || errors.As(err, &errno):
+	case isOfSystem(err):
 		return err
 	default:
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
+}
+
+// isOfSystem reports whether err is one of the operating system, which may pass.
+func isOfSystem(err error) bool {
+	var path *fs.PathError
+	var errno syscall.Errno
+	return errors.As(err, &path) || errors.As(err, &errno)
 }
 
 // putSchemas writes the schemas that the bucket does not have.
@@ -197,6 +208,20 @@ func (s *store) read(keys []uint64) ([][]byte, error) {
 		return nil
 	})
 	return values, err
+}
+
+// unread returns the error of reading the file of a store that seems damaged: bbolt reports
+// a disk that cannot be read as an invalid file. After an error the store must not be used.
+func (s *store) unread() error {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if _, err = io.Copy(io.Discard, f); err != nil && s.file != nil {
+		_ = s.file.Close()
+	}
+	return err
 }
 
 // remove deletes the file while it is locked and closes it. Where the operating system

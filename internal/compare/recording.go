@@ -149,10 +149,10 @@ func (r *Recording) read(from io.Reader) error {
 }
 
 // Add adds a record: what exporters/jsonl writes for a snapshot, decoded from JSON. It ignores records of
-// events. It reports whether the record is newer than the last one.
+// events and of kinds that a later version may write. It reports whether the record is newer than the last one.
 func (r *Recording) Add(record map[string]any) bool {
 	at, err := time.Parse(time.RFC3339Nano, text(record["@timestamp"]))
-	if err != nil || record["record"] == "event" {
+	if kind := record["record"]; err != nil || kind != nil && kind != "runtime" { // those of a bundle have no kind
 		return false
 	}
 	s := sample{at: at, values: map[string]float64{}}

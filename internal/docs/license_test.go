@@ -6,62 +6,90 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var update = flag.Bool("update", false, "add the license identifier to the source files that lack it")
 
-// identifier is the first line of every source file in the repository.
-const identifier = "// SPDX-License-Identifier: Apache-2.0\n"
+const identifier = "SPDX-License-Identifier: Apache-2.0"
 
-// isOurs reports whether a file is source code of this project. Test data and minified
-// files of other projects, which have their own licenses, are not.
-func isOurs(name string) bool {
-	switch filepath.Ext(name) {
-	case ".go", ".js", ".mjs":
-		return !strings.Contains("/"+name, "/testdata/") && !strings.HasSuffix(name, ".min.js")
-	default:
-		return false
+// firstLine returns the first line that a file must have, apart from a line that begins with "#!" or
+// declares the type of a document. It returns "" if the file cannot have a comment, is generated, or
+// belongs to another project. It reports false for a file of an unknown type.
+func firstLine(name string) (line string, known bool) {
+	if strings.Contains("/"+name, "/testdata/") || strings.HasSuffix(name, ".min.js") {
+		return "", true
 	}
+	if path.Dir(name) == ".ci" {
+		return "# " + identifier + "\n", true
+	}
+	switch path.Ext(name) {
+	case ".go", ".js", ".mjs":
+		return "// " + identifier + "\n\n", true
+	case ".css":
+		return "/* " + identifier + " */\n", true
+	case ".html", ".svg":
+		return "<!-- " + identifier + " -->\n", true
+	case ".yml", ".yaml", ".conf":
+		return "# " + identifier + "\n", true
+	case ".json", ".md", ".mod", ".sum", ".work", ".txt", ".png", ".gz", ".gitignore", ".dockerignore", ".example":
+		return "", true
+	}
+	switch path.Base(name) {
+	case "Dockerfile":
+		return "# " + identifier + "\n", true
+	case "LICENSE":
+		return "", true
+	}
+	return "", false
 }
 
-// The first line of every source file in the repository names the license.
-func TestSourceFilesHaveLicenseIdentifier(t *testing.T) {
-	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
-	list.Dir = root
-	out, err := list.Output()
-	if err != nil {
-		t.Skip("not a git checkout:", err)
-	}
-	checked := 0
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if !isOurs(name) {
-			continue
+// head returns the length of the lines that come before the license identifier.
+func head(text []byte) int {
+	for _, prefix := range []string{"#!", "<!doctype", "<?xml", "# syntax="} {
+		if bytes.HasPrefix(text, []byte(prefix)) {
+			return bytes.IndexByte(text, '\n') + 1
 		}
-		path := filepath.Join(root, name)
-		text, err := os.ReadFile(path)
+	}
+	return 0
+}
+
+// Every source file in the repository names the license at its beginning. No file has an unknown type,
+// such as a compiled program.
+func TestSourceFilesHaveLicenseIdentifier(t *testing.T) {
+	checked := map[string]int{}
+	for name := range strings.SplitSeq(strings.TrimSuffix(git(t, "ls-files", "-z"), "\x00"), "\x00") {
+		file := filepath.Join(root, name)
+		text, err := os.ReadFile(file)
 		if os.IsNotExist(err) {
 			continue // deleted, not yet committed
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		checked++
-		if bytes.HasPrefix(text, []byte(identifier+"\n")) || bytes.Contains(text, []byte("\n// Code generated ")) {
+		line, known := firstLine(name)
+		if !known {
+			t.Errorf("%s: add the type of the file to firstLine, or remove the file", name)
+		}
+		if line == "" || bytes.Contains(text, []byte("\n// Code generated ")) {
 			continue
 		}
-		if !*update {
-			t.Errorf("%s does not begin with %q and an empty line: go test ./internal/docs -update", name, identifier)
-			continue
-		}
-		if err := os.WriteFile(path, append([]byte(identifier+"\n"), text...), 0o644); err != nil { //nolint:gosec // as git has it
-			t.Fatal(err)
+		checked[path.Ext(name)]++
+		if at := head(text); !bytes.HasPrefix(text[at:], []byte(line)) {
+			if !*update {
+				t.Errorf("%s does not begin with %q: go test ./internal/docs -update", name, line)
+				continue
+			}
+			if err := os.WriteFile(file, slices.Insert(text, at, []byte(line)...), 0o644); err != nil { //nolint:gosec // as git has it
+				t.Fatal(err)
+			}
 		}
 	}
-	if checked < 500 {
-		t.Errorf("only %d source files", checked)
+	if checked[".go"] < 500 || checked[".js"] < 10 || checked[".css"] == 0 || checked[".yml"] == 0 {
+		t.Errorf("only %v files", checked)
 	}
 }

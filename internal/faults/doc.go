@@ -7,8 +7,11 @@
 // long, or to be the last one before the process is killed or the power fails. A fresh
 // process then opens the store. The production code knows nothing of this.
 //
-// The tests try a part of all combinations of calls and faults. This command tries all of
-// them, in about half an hour:
+// The tests try a few of all combinations of calls and faults, others in each run. This
+// command tries all of them, in about ten minutes:
 //
 //	GMPULSE_FAULTS=full go test -timeout 2h -v ./internal/faults
+//
+// A test that fails prints the command that repeats it. The command has the seed of the run,
+// which determines the choice and what is left after a failure of the power.
 package faults

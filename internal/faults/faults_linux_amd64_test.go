@@ -4,12 +4,14 @@ package faults
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
-	"math/rand/v2"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,11 +20,17 @@ import (
 // storeVariable names the store that a child process writes.
 const storeVariable = "GMPULSE_FAULTS_STORE"
 
+// parallel is how many children run at a time. They mostly wait.
+const parallel = "8"
+
 func TestMain(m *testing.M) {
 	if name := os.Getenv(storeVariable); name != "" {
+		must(stopAtCalls())
 		stores[name].write(os.Args[len(os.Args)-1])
 		os.Exit(0)
 	}
+	flag.Parse()
+	must(flag.Set("test.parallel", parallel))
 	os.Exit(m.Run())
 }
 
@@ -30,6 +38,8 @@ func TestMain(m *testing.M) {
 type store struct {
 	// prepare fills the directory before the child starts; may be nil.
 	prepare func(t *testing.T, dir string)
+	// counts limits the calls that fail; nil means all.
+	counts func(c call) bool
 	// write is run by the child. It prints what it was promised, one line each.
 	write func(dir string)
 	// check opens the directory as the next process does. It reports what is wrong.
@@ -60,47 +70,54 @@ type fault struct {
 	fits func(c call) bool
 	at   action
 	next syscall.Errno // error of later writes of the same file
-	all  bool          // later calls that write fail as well
-	cut  bool          // the power fails
+	all  bool          // later calls that it fits fail as well
+	cut  bool          // the power fails when the process ends
 	lies bool          // the disk confirms what it did not do
 }
 
 // faults are all that can go wrong.
 var faults = []fault{
 	{name: "error", fits: func(call) bool { return true }, at: action{fail: syscall.EIO}},
-	{name: "disk full", fits: func(c call) bool { return !c.isRead() && c.name != "unlink" }, at: action{fail: syscall.ENOSPC}},
-	{name: "disk dies", fits: func(c call) bool { return !c.isRead() || c.isSync() }, at: action{fail: syscall.EIO}, all: true},
+	{name: "disk full", fits: func(c call) bool { return c.changes() && c.name != "unlink" }, at: action{fail: syscall.ENOSPC}},
+	{name: "disk dies", fits: func(c call) bool { return c.changes() || c.isSync() }, at: action{fail: syscall.EIO}, all: true},
+	{name: "disk cannot be read", fits: call.isRead, at: action{fail: syscall.EIO}, all: true},
 	{name: "torn write", fits: call.isWrite, at: action{shorten: true}, next: syscall.ENOSPC},
 	{name: "lost write", fits: call.isWrite, at: action{lose: true}, lies: true},
-	{name: "killed", fits: func(c call) bool { return !c.isRead() }, at: action{kill: true}},
+	{name: "lost sync and power", fits: call.isSync, at: action{lose: true}, cut: true, lies: true},
+	{name: "killed", fits: call.changes, at: action{kill: true}},
 	{name: "killed in a write", fits: call.isWrite, at: action{kill: true, shorten: true}},
-	{name: "power", fits: func(c call) bool { return !c.isRead() || c.isSync() }, at: action{kill: true}, cut: true},
+	{name: "power", fits: func(c call) bool { return c.changes() || c.isSync() }, at: action{kill: true}, cut: true},
 	{name: "power in a write", fits: call.isWrite, at: action{kill: true, shorten: true}, cut: true},
 	{name: "slow", fits: func(c call) bool { return c.isWrite() || c.isSync() }, at: action{delay: 300 * time.Millisecond}},
 }
 
-// one is a fault at the n-th call of a store.
+// one is a fault at one of the calls of a store: the n-th that has its name and file.
 type one struct {
-	n     int
 	call  call
+	n     int
 	fault fault
 }
 
-func (o one) String() string { return fmt.Sprintf("%s at call %d, %s", o.fault.name, o.n, o.call) }
+// String is the same in each run.
+func (o one) String() string {
+	return fmt.Sprintf("%s at %s %d of %s", o.fault.name, o.call.name, o.n, o.call.file())
+}
 
-// decide returns a function for a tracer that makes the fault happen.
-func (o one) decide() func(int, call) action {
-	happened, path := false, ""
-	return func(n int, c call) action {
-		switch {
-		case n == o.n:
-			happened, path = true, c.path
-			if o.fault.fits(c) {
+// decide returns a function for a tracer that makes the fault happen, which it records.
+func (o one) decide(happened *bool) func(call) action {
+	n, path := 0, ""
+	return func(c call) action {
+		if !*happened && c.String() == o.call.String() {
+			if n++; n == o.n {
+				*happened, path = true, c.path
 				return o.fault.at
 			}
-		case happened && o.fault.all && o.fault.fits(c):
+			return action{}
+		}
+		switch {
+		case *happened && o.fault.all && o.fault.fits(c):
 			return o.fault.at
-		case happened && o.fault.next != 0 && c.isWrite() && c.path == path:
+		case *happened && o.fault.next != 0 && c.isWrite() && c.path == path:
 			path = "" // once
 			return action{fail: o.fault.next}
 		}
@@ -112,34 +129,59 @@ func (o one) decide() func(int, call) action {
 // some of them.
 func test(t *testing.T, name string, some int) {
 	t.Helper()
+	t.Parallel()
 	s := stores[name]
-	calls := trace(t, name, s)
-	var all []one
-	for n, c := range calls {
+	prepared := t.TempDir()
+	if s.prepare != nil {
+		s.prepare(t, prepared)
+	}
+	all := combinations(trace(t, name, s, prepared))
+	chosen := all
+	if os.Getenv("GMPULSE_FAULTS") != "full" {
+		chosen = choose(name, all, some)
+	}
+	t.Logf("%d of %d faults", len(chosen), len(all))
+	var missed atomic.Int32
+	for _, o := range chosen {
+		t.Run(o.String(), func(t *testing.T) {
+			t.Parallel()
+			if !attempt(t, name, s, prepared, o) {
+				missed.Add(1)
+				t.Skip("the process did not make this call again")
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := int(missed.Load()); n > 1+len(chosen)/20 {
+			t.Errorf("%d of %d faults did not happen, because the process made other calls", n, len(chosen))
+		}
+	})
+}
+
+// combinations returns the faults that fit the calls.
+func combinations(calls []call) (all []one) {
+	seen := map[string]int{}
+	for _, c := range calls {
+		seen[c.String()]++
 		for _, f := range faults {
 			if f.fits(c) {
-				all = append(all, one{n, c, f})
+				all = append(all, one{c, seen[c.String()], f})
 			}
 		}
 	}
-	if os.Getenv("GMPULSE_FAULTS") != "full" {
-		r := rand.New(rand.NewPCG(16, 1)) //nolint:gosec // a test
-		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		t.Logf("%d of %d combinations of %d calls and a fault", min(some, len(all)), len(all), len(calls))
-		all = all[:min(some, len(all))]
-	} else {
-		t.Logf("all %d combinations of %d calls and a fault", len(all), len(calls))
-	}
-	for _, o := range all {
-		t.Run(o.String(), func(t *testing.T) { attempt(t, name, s, o) })
-	}
+	return all
 }
 
 // trace returns the calls of a run without a fault.
-func trace(t *testing.T, name string, s store) (calls []call) {
+func trace(t *testing.T, name string, s store, prepared string) (calls []call) {
 	t.Helper()
-	dir := newDir(t, s)
-	tr := &tracer{dir: dir, decide: func(_ int, c call) action { calls = append(calls, c); return action{} }}
+	dir := newDir(t, prepared)
+	tr := &tracer{dir: dir, decide: func(c call) action {
+		if s.counts == nil || s.counts(c) {
+			calls = append(calls, c)
+		}
+		return action{}
+	}}
 	s.check(t, dir, child(t, name, dir, tr))
 	if len(calls) < 3 {
 		t.Fatalf("the calls are %v", calls)
@@ -147,34 +189,59 @@ func trace(t *testing.T, name string, s store) (calls []call) {
 	return calls
 }
 
-func attempt(t *testing.T, name string, s store, o one) {
+// attempt runs a store with a fault. It returns false if the fault did not happen.
+func attempt(t *testing.T, name string, s store, prepared string, o one) (happened bool) {
 	t.Helper()
-	dir := newDir(t, s)
-	d, err := newDisk(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := child(t, name, dir, &tracer{dir: dir, decide: o.decide(), done: d.made})
-	out.fault = o.fault
-	if o.fault.at.kill && out.killed && o.fault.cut {
-		if err := d.cut(rand.New(rand.NewPCG(uint64(o.n), 2))); err != nil { //nolint:gosec // a test
+	var dir string
+	var out *outcome
+	for tries := 0; tries < 3 && !happened; tries++ {
+		dir = newDir(t, prepared)
+		d, err := newDisk(dir)
+		if err != nil {
 			t.Fatal(err)
 		}
+		out = child(t, name, dir, &tracer{dir: dir, decide: o.decide(&happened), disk: d})
+		if o.fault.cut && happened {
+			if err := d.cut(generator(name + " " + o.String())); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
+	if !happened {
+		return false
+	}
+	out.fault = o.fault
 	s.check(t, dir, out)
 	if t.Failed() {
 		t.Logf("the child printed %q, log:\n%s", out.lines, out.log)
+		t.Logf("to repeat: %s", repeat(t.Name()))
 	}
+	return true
 }
 
-func newDir(t *testing.T, s store) string {
+// newDir returns a copy of a directory. It keeps the times of files, which tell how long
+// ago a process has died.
+func newDir(t *testing.T, prepared string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(prepared))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.prepare != nil {
-		s.prepare(t, dir)
+	err = filepath.WalkDir(prepared, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == prepared {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(filepath.Join(dir, strings.TrimPrefix(path, prepared)), info.ModTime(), info.ModTime())
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

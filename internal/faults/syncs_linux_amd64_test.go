@@ -24,8 +24,9 @@ const (
 // docs/delivery.md says.
 func TestFsyncsOfARecord(t *testing.T) {
 	counts := []int{0}
-	dir := newDir(t, stores["syncs"])
-	out := child(t, "syncs", dir, &tracer{dir: dir, decide: func(_ int, c call) action {
+	t.Parallel()
+	dir := t.TempDir()
+	out := child(t, "syncs", dir, &tracer{dir: dir, decide: func(c call) action {
 		switch {
 		case c.name == "mkdir" && filepath.Base(c.path) == markFile:
 			counts = append(counts, 0)

@@ -4,65 +4,18 @@ package faults
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
-
-// call is one system call of the child on a file of the store.
-type call struct {
-	name string
-	path string // of a rename: the old path
-	to   string // of a rename: the new path
-	size uint64 // of a write: the number of bytes
-}
-
-func (c call) String() string { return fmt.Sprintf("%s(%s)", c.name, filepath.Base(c.path)) }
-
-func (c call) isWrite() bool { return c.name == "write" || c.name == "pwrite64" }
-func (c call) isSync() bool  { return c.name == "fsync" || c.name == "fdatasync" }
-
-// isRead reports whether the call leaves the file system as it is.
-func (c call) isRead() bool {
-	switch c.name {
-	case "read", "pread64", "getdents64", "flock", "open":
-		return true
-	}
-	return c.isSync()
-}
-
-// where says which arguments of a system call name a file.
-type where uint8
-
-const (
-	byFD     where = iota // the first argument is a descriptor
-	byPath                // the first is a path
-	byAt                  // a directory and a path
-	byTwoAts              // two of them
-)
-
-// traced has the system calls that count. Go uses the *at variants of most.
-var traced = map[uint64]struct {
-	name string
-	where
-}{
-	syscall.SYS_READ: {"read", byFD}, syscall.SYS_PREAD64: {"pread64", byFD}, syscall.SYS_GETDENTS64: {"getdents64", byFD},
-	syscall.SYS_WRITE: {"write", byFD}, syscall.SYS_PWRITE64: {"pwrite64", byFD}, syscall.SYS_FTRUNCATE: {"ftruncate", byFD},
-	syscall.SYS_FSYNC: {"fsync", byFD}, syscall.SYS_FDATASYNC: {"fdatasync", byFD}, syscall.SYS_FLOCK: {"flock", byFD},
-	syscall.SYS_OPENAT: {"open", byAt}, syscall.SYS_MKDIRAT: {"mkdir", byAt}, syscall.SYS_UNLINKAT: {"unlink", byAt},
-	syscall.SYS_RENAMEAT: {"rename", byTwoAts}, 316: {"rename", byTwoAts}, // renameat2
-	syscall.SYS_MKDIR: {"mkdir", byPath}, syscall.SYS_UNLINK: {"unlink", byPath},
-}
 
 // action is what happens to a call.
 type action struct {
-	fail    syscall.Errno // if not 0: the call is not made and returns this error
+	fail    syscall.Errno // if not 0: the call is not made, except for close, and returns this error
 	lose    bool          // the call is not made and succeeds
 	shorten bool          // the call writes half of its bytes
 	kill    bool          // the process is killed before the call or, with shorten, after it
@@ -72,28 +25,49 @@ type action struct {
 // tracer runs a child and decides about its calls.
 type tracer struct {
 	dir    string // only files below it count
-	decide func(n int, c call) action
-	done   func(c call) // is called after each call that succeeded; may be nil
+	decide func(c call) action
+	disk   *disk // records the calls; may be nil
 
 	pid     int
-	n       int // calls so far
 	threads map[int]*thread
 	delayed map[int]time.Time // threads that wait before a call
 }
 
 // thread is a thread of the child.
 type thread struct {
-	inCall bool
-	call   *call // nil if it does not count
+	call   *call // that it is in; nil if none is
 	action action
 }
 
-// run starts cmd, which writes to files only, and returns how it ended. Every child that
-// lives longer than the timeout is killed.
+// stopAtCalls makes the kernel stop this process at the calls that are traced, and at no
+// other: a stop takes long. The tracer must have been attached.
+func stopAtCalls() error {
+	const loadNumber, ifEqual, end = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	filter := []unix.SockFilter{{Code: loadNumber}}
+	for number := range traced {
+		filter = append(filter,
+			unix.SockFilter{Code: ifEqual, Jf: 1, K: uint32(number)},
+			unix.SockFilter{Code: end, K: unix.SECCOMP_RET_TRACE})
+	}
+	filter = append(filter, unix.SockFilter{Code: end, K: unix.SECCOMP_RET_ALLOW})
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]} //nolint:gosec // some dozens
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))) //nolint:gosec // as the kernel wants it
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// run starts cmd, which calls stopAtCalls and writes to files only, and returns how it ended.
+// A child that lives longer than the timeout is killed.
 func (t *tracer) run(cmd *exec.Cmd, timeout time.Duration) (ws syscall.WaitStatus, err error) {
 	runtime.LockOSThread() // a thread can only be traced by the one that started it
 	defer runtime.UnlockOSThread()
-	const exitKill = 0x100000 // PTRACE_O_EXITKILL
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -103,13 +77,28 @@ func (t *tracer) run(cmd *exec.Cmd, timeout time.Duration) (ws syscall.WaitStatu
 	if _, err := syscall.Wait4(t.pid, &ws, syscall.WALL, nil); err != nil { // stopped after exec
 		return 0, err
 	}
-	if err := syscall.PtraceSetOptions(t.pid, syscall.PTRACE_O_TRACESYSGOOD|syscall.PTRACE_O_TRACECLONE|exitKill); err != nil {
+	if err := syscall.PtraceSetOptions(t.pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACESECCOMP|unix.PTRACE_O_EXITKILL); err != nil {
 		return 0, err
 	}
-	if err := syscall.PtraceSyscall(t.pid, 0); err != nil {
+	if err := syscall.PtraceCont(t.pid, 0); err != nil {
 		return 0, err
 	}
-	for deadline := time.Now().Add(timeout); ; {
+	hangs := make(chan struct{})
+	timer := time.AfterFunc(timeout, func() {
+		close(hangs)
+		_ = syscall.Kill(t.pid, syscall.SIGKILL)
+	})
+	ws, err = t.follow()
+	if !timer.Stop() {
+		<-hangs
+		return ws, errors.New("the process hangs")
+	}
+	return ws, err
+}
+
+// follow handles stops until the child has ended.
+func (t *tracer) follow() (syscall.WaitStatus, error) {
+	for {
 		pid, status, err := t.wait()
 		switch {
 		case err != nil:
@@ -121,30 +110,32 @@ func (t *tracer) run(cmd *exec.Cmd, timeout time.Duration) (ws syscall.WaitStatu
 		case pid != 0:
 			delete(t.threads, pid)
 		}
-		if time.Now().After(deadline) {
-			_ = syscall.Kill(t.pid, syscall.SIGKILL)
-			return 0, errors.New("the process hangs")
-		}
 	}
 }
 
 // wait waits for a stop or an end of a thread, at most a millisecond if a call is delayed.
 // It returns 0 after such a time.
 func (t *tracer) wait() (pid int, ws syscall.WaitStatus, err error) {
-	pid, err = syscall.Wait4(-1, &ws, syscall.WALL|syscall.WNOHANG, nil)
-	for errors.Is(err, syscall.EINTR) {
-		pid, err = syscall.Wait4(-1, &ws, syscall.WALL|syscall.WNOHANG, nil)
+	options := syscall.WALL | unix.WNOTHREAD // children of this thread, because other tests have their own
+	if len(t.delayed) > 0 {
+		options |= syscall.WNOHANG
+	}
+	for {
+		pid, err = syscall.Wait4(-1, &ws, options, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
 	}
 	if err != nil || pid != 0 {
 		return pid, ws, err
 	}
+	time.Sleep(time.Millisecond)
 	for waiting, until := range t.delayed {
 		if time.Now().After(until) {
 			delete(t.delayed, waiting)
-			_ = syscall.PtraceSyscall(waiting, 0) // may be dead
+			t.proceed(waiting, t.threads[waiting])
 		}
 	}
-	time.Sleep(200 * time.Microsecond)
 	return 0, 0, nil
 }
 
@@ -155,129 +146,89 @@ func (t *tracer) stopped(pid int, ws syscall.WaitStatus) {
 		th = &thread{}
 		t.threads[pid] = th
 		if ws.StopSignal() == syscall.SIGSTOP { // the first stop of a new thread
-			_ = syscall.PtraceSyscall(pid, 0)
+			_ = syscall.PtraceCont(pid, 0)
 			return
 		}
 	}
-	switch sig := ws.StopSignal(); sig {
-	case syscall.SIGTRAP | 0x80:
-		t.syscall(pid, th)
-		if _, delayed := t.delayed[pid]; !delayed {
-			_ = syscall.PtraceSyscall(pid, 0)
-		}
-	case syscall.SIGTRAP: // a new thread, or exec
-		_ = syscall.PtraceSyscall(pid, 0)
+	switch sig := ws.StopSignal(); {
+	case sig == syscall.SIGTRAP && ws.TrapCause() == unix.PTRACE_EVENT_SECCOMP:
+		t.enter(pid, th)
+	case sig == syscall.SIGTRAP|0x80:
+		t.exit(pid, th)
+		_ = syscall.PtraceCont(pid, 0)
+	case sig == syscall.SIGTRAP: // a new thread
+		_ = syscall.PtraceCont(pid, 0)
 	default:
-		_ = syscall.PtraceSyscall(pid, int(sig))
+		_ = syscall.PtraceCont(pid, int(sig))
 	}
 }
 
-// syscall handles the entry to a call or its exit.
-func (t *tracer) syscall(pid int, th *thread) {
+// enter handles the entry to a call and lets the thread continue.
+func (t *tracer) enter(pid int, th *thread) {
 	var regs syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(pid, &regs); err != nil {
 		return
 	}
-	if th.inCall = !th.inCall; th.inCall {
-		th.call, th.action = t.parse(pid, &regs), action{}
-		if th.call == nil {
-			return
-		}
-		th.action = t.decide(t.n, *th.call)
-		t.n++
-		t.enter(pid, th, &regs)
-		return
-	}
+	th.call, th.action = t.parse(pid, &regs), action{}
 	if th.call == nil {
+		_ = syscall.PtraceCont(pid, 0)
 		return
 	}
+	th.action = t.decide(*th.call)
 	switch a := th.action; {
+	case a.fail != 0 && th.call.name == "close": // afterwards: the descriptor is closed in any case
 	case a.fail != 0:
-		regs.Rax = uint64(-int64(a.fail))
-		_ = syscall.PtraceSetRegs(pid, &regs)
+		t.skip(pid, th, &regs, uint64(-int64(a.fail)))
+		return
 	case a.lose:
-		regs.Rax = th.call.size // the bytes of a write, 0 for all others
-		_ = syscall.PtraceSetRegs(pid, &regs)
-	case a.kill:
-		_ = syscall.Kill(t.pid, syscall.SIGKILL)
-		fallthrough
-	default:
-		if t.done != nil && int64(regs.Rax) >= 0 {
-			t.done(*th.call)
-		}
-	}
-}
-
-func (t *tracer) enter(pid int, th *thread, regs *syscall.PtraceRegs) {
-	switch a := th.action; {
-	case a.fail != 0, a.lose:
-		regs.Orig_rax = ^uint64(0) // no such call
-		_ = syscall.PtraceSetRegs(pid, regs)
+		t.skip(pid, th, &regs, th.call.size) // the bytes of a write, 0 for all others
+		return
 	case a.shorten:
 		regs.Rdx /= 2
-		_ = syscall.PtraceSetRegs(pid, regs)
+		_ = syscall.PtraceSetRegs(pid, &regs)
 	case a.kill:
 		_ = syscall.Kill(t.pid, syscall.SIGKILL)
 	case a.delay > 0:
 		t.delayed[pid] = time.Now().Add(a.delay)
+		return
 	}
+	t.proceed(pid, th)
 }
 
-// parse returns the call, or nil if it does not count.
-func (t *tracer) parse(pid int, regs *syscall.PtraceRegs) *call {
-	s, ok := traced[regs.Orig_rax]
-	if !ok {
-		return nil
-	}
-	c := &call{name: s.name}
-	switch s.where {
-	case byFD:
-		c.path = t.fdPath(regs.Rdi)
-	case byPath:
-		c.path = t.text(pid, regs.Rdi)
-	case byAt:
-		c.path = t.at(pid, regs.Rdi, regs.Rsi)
-	case byTwoAts:
-		c.path, c.to = t.at(pid, regs.Rdi, regs.Rsi), t.at(pid, regs.Rdx, regs.R10)
-	}
-	if c.path != t.dir && !strings.HasPrefix(c.path, t.dir+"/") {
-		return nil
-	}
-	if c.isWrite() {
-		c.size = regs.Rdx
-	}
-	if c.name == "open" && regs.Rdx&syscall.O_CREAT != 0 {
-		c.name = "create"
-	}
-	return c
+// skip makes a call return a result without being made.
+func (t *tracer) skip(pid int, th *thread, regs *syscall.PtraceRegs, result uint64) {
+	regs.Orig_rax, regs.Rax = ^uint64(0), result
+	_ = syscall.PtraceSetRegs(pid, regs)
+	th.call = nil
+	_ = syscall.PtraceCont(pid, 0)
 }
 
-func (t *tracer) fdPath(fd uint64) string {
-	path, _ := os.Readlink("/proc/" + strconv.Itoa(t.pid) + "/fd/" + strconv.FormatUint(fd, 10))
-	return strings.TrimSuffix(path, " (deleted)")
+// proceed lets a thread make its call, up to the exit if something is left to do there.
+func (t *tracer) proceed(pid int, th *thread) {
+	if t.disk != nil {
+		t.disk.making(*th.call)
+	}
+	if t.disk != nil || th.action != (action{}) {
+		_ = syscall.PtraceSyscall(pid, 0)
+		return
+	}
+	_ = syscall.PtraceCont(pid, 0)
 }
 
-func (t *tracer) at(pid int, dir, path uint64) string {
-	name := t.text(pid, path)
-	if filepath.IsAbs(name) {
-		return filepath.Clean(name)
+// exit handles the exit from a call.
+func (t *tracer) exit(pid int, th *thread) {
+	var regs syscall.PtraceRegs
+	if err := syscall.PtraceGetRegs(pid, &regs); err != nil || th.call == nil {
+		return
 	}
-	return filepath.Join(t.fdPath(dir), name) // without a directory: not of the store, which has absolute paths
-}
-
-// text reads a string that ends with 0.
-func (t *tracer) text(pid int, at uint64) string {
-	var b []byte
-	for word := make([]byte, 8); len(b) < 4096; {
-		if _, err := syscall.PtracePeekData(pid, uintptr(at)+uintptr(len(b)), word); err != nil {
-			return string(b)
-		}
-		for _, c := range word {
-			if c == 0 {
-				return string(b)
-			}
-			b = append(b, c)
-		}
+	if a := th.action; a.fail != 0 {
+		regs.Rax = uint64(-int64(a.fail))
+		_ = syscall.PtraceSetRegs(pid, &regs)
+	} else if a.kill {
+		_ = syscall.Kill(t.pid, syscall.SIGKILL)
 	}
-	return string(b)
+	if t.disk != nil && int64(regs.Rax) >= 0 { //nolint:gosec // as the kernel does
+		t.disk.made(*th.call)
+	}
+	th.call = nil
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sbom tests that sbom.cdx.json is up to date. The file lists, in CycloneDX
-// 1.6, the modules that a program with gmpulse links, and the JavaScript library in the live page.
+// Package sbom tests that sbom.cdx.json in the root of each published module is up to date. The file
+// lists, in CycloneDX 1.6, the modules that a program with this module links. In the main module it
+// also has the JavaScript library in the live page.
 package sbom
 
 import (
@@ -13,9 +14,11 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,9 +26,19 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write sbom.cdx.json")
+var update = flag.Bool("update", false, "write the lists")
 
 const root = "../.."
+
+// ours begins the paths of the modules of this repository.
+const ours = "github.com/gmpulse/gmpulse"
+
+// published are the folders of the modules that programs require, and their packages.
+var published = map[string][]string{
+	".":                           {"./agent/...", "./exporters/...", "./runtimeinfo/...", "./tracectx/...", "./cmd/..."},
+	"exporters/otlp/otlphttp":     {"./..."},
+	"exporters/otlp/otlpprofiles": {"./..."},
+}
 
 // module is a module as go list prints it.
 type module struct {
@@ -34,8 +47,10 @@ type module struct {
 	Replace            *module
 }
 
+func (m *module) ours() bool { return m.Path == ours || strings.HasPrefix(m.Path, ours+"/") }
+
 func (m *module) purl() string {
-	if m.Version == "" { // gmpulse itself: the version is the tag that the user requires
+	if m.ours() { // the version is the tag that the user requires
 		return "pkg:golang/" + m.Path
 	}
 	return "pkg:golang/" + m.Path + "@" + m.Version
@@ -85,17 +100,17 @@ type graph struct {
 	needs   map[string]map[string]bool
 }
 
-// read adds the packages that a program links on an operating system, given as GOOS.
-func (g *graph) read(t *testing.T, system string) {
+// read adds what a program with the module in a folder links on an operating system, given as GOOS.
+func (g *graph) read(t *testing.T, folder, system string) {
 	t.Helper()
 	type goPackage struct {
 		ImportPath string
 		Imports    []string
 		Module     *module
 	}
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,Module", "./agent/...", "./exporters/...", "./runtimeinfo/...", "./tracectx/...", "./cmd/...")
-	list.Dir = root
-	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0")
+	list := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-json=ImportPath,Imports,Module"}, published[folder]...)...) //nolint:gosec // the arguments are in this file
+	list.Dir = filepath.Join(root, folder)
+	list.Env = append(os.Environ(), "GOWORK=off", "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0")
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
@@ -111,7 +126,7 @@ func (g *graph) read(t *testing.T, system string) {
 			t.Fatal(err)
 		}
 		if m := p.Module; m != nil {
-			if m.Replace != nil {
+			if m.Replace != nil && !m.ours() {
 				t.Fatalf("%s is replaced, but replace directives do not apply to users of gmpulse", m.Path)
 			}
 			packages, of[p.ImportPath], g.modules[m.Path] = append(packages, p), m, m
@@ -143,17 +158,20 @@ func sum(t *testing.T, m *module) []hash {
 func (g *graph) document(t *testing.T) *document {
 	t.Helper()
 	d := &document{Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1}
-	for _, path := range slices.Sorted(maps.Keys(g.modules)) {
-		m := g.modules[path]
-		c := component{Ref: m.purl(), Type: "library", Name: path, Version: m.Version, PURL: m.purl()}
-		if m.Main {
+	for _, name := range slices.Sorted(maps.Keys(g.modules)) {
+		m := g.modules[name]
+		c := component{Ref: m.purl(), Type: "library", Name: name, PURL: m.purl()}
+		if m.ours() {
 			c.Licenses = []licenseItem{{license{"Apache-2.0"}}}
+		} else {
+			c.Version, c.Hashes = m.Version, sum(t, m)
+		}
+		if m.Main {
 			d.Metadata.Component = c
 		} else {
-			c.Hashes = sum(t, m)
 			d.Components = append(d.Components, c)
 		}
-		d.Dependencies = append(d.Dependencies, dependency{m.purl(), slices.AppendSeq([]string{}, maps.Keys(g.needs[path]))})
+		d.Dependencies = append(d.Dependencies, dependency{m.purl(), slices.AppendSeq([]string{}, maps.Keys(g.needs[name]))})
 		slices.Sort(d.Dependencies[len(d.Dependencies)-1].DependsOn)
 	}
 	return d
@@ -180,18 +198,9 @@ func embedded(t *testing.T) component {
 	}
 }
 
-func TestSBOMMatchesGoList(t *testing.T) {
-	if !strings.HasPrefix(runtime.Version(), "go1.26") {
-		t.Skip("the list is of a build with Go 1.26; with a newer release, the client of Prometheus's API needs three modules less")
-	}
-	g := &graph{map[string]*module{}, map[string]map[string]bool{}}
-	for _, system := range []string{"linux", "darwin", "windows"} {
-		g.read(t, system)
-	}
-	d := g.document(t)
-	if len(d.Components) == 0 || d.Metadata.Component.Name == "" {
-		t.Fatalf("found %d components and the main module %q", len(d.Components), d.Metadata.Component.Name)
-	}
+// addEmbedded adds the library that the live page has as a file to the dependencies of the module.
+func (d *document) addEmbedded(t *testing.T) {
+	t.Helper()
 	uplot := embedded(t)
 	d.Components = append(d.Components, uplot)
 	for i := range d.Dependencies {
@@ -200,24 +209,68 @@ func TestSBOMMatchesGoList(t *testing.T) {
 		}
 	}
 	d.Dependencies = append(d.Dependencies, dependency{uplot.Ref, []string{}})
-	var want bytes.Buffer
-	e := json.NewEncoder(&want)
+}
+
+func (d *document) encode(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(d); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(root, "sbom.cdx.json")
-	if *update {
-		if err := os.WriteFile(file, want.Bytes(), 0o644); err != nil { //nolint:gosec // the mode that git gives it
+	return b.Bytes()
+}
+
+func TestSBOMMatchesGoList(t *testing.T) {
+	if !strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("the list is of a build with Go 1.26; with a newer release, the client of Prometheus's API needs three modules less")
+	}
+	for folder := range published {
+		t.Run(folder, func(t *testing.T) {
+			g := &graph{map[string]*module{}, map[string]map[string]bool{}}
+			for _, system := range []string{"linux", "darwin", "windows"} {
+				g.read(t, folder, system)
+			}
+			d := g.document(t)
+			if want := path.Join(ours, folder); len(d.Components) == 0 || d.Metadata.Component.Name != want {
+				t.Fatalf("found %d components and the main module %q, want %s", len(d.Components), d.Metadata.Component.Name, want)
+			}
+			if folder == "." {
+				d.addEmbedded(t)
+			}
+			want, file := d.encode(t), filepath.Join(root, folder, "sbom.cdx.json")
+			if *update {
+				if err := os.WriteFile(file, want, 0o644); err != nil { //nolint:gosec // the mode that git gives it
+					t.Fatal(err)
+				}
+			}
+			if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("sbom.cdx.json is out of date: go test ./internal/sbom -update (%v)", err)
+			}
+		})
+	}
+}
+
+// TestPublishedModulesHaveAnSBOM compares published with the modules below the folders of the public API.
+func TestPublishedModulesHaveAnSBOM(t *testing.T) {
+	found := map[string]bool{".": true}
+	for _, top := range []string{"agent", "exporters", "runtimeinfo", "tracectx", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(file string, _ fs.DirEntry, err error) error {
+			if filepath.Base(file) == "go.mod" {
+				folder, _ := filepath.Rel(root, filepath.Dir(file))
+				found[filepath.ToSlash(folder)] = true
+			}
+			return err
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("sbom.cdx.json is out of date: go test ./internal/sbom -update")
+	for folder := range found {
+		if published[folder] == nil {
+			t.Errorf("%s is a module without sbom.cdx.json: add it to published", folder)
+		}
 	}
 }

@@ -94,3 +94,37 @@ func TestHeapAllocCountsLiveObjects(t *testing.T) {
 		t.Errorf("a freed slice leaves %d bytes", after-before)
 	}
 }
+
+// errorTB records whether the test failed.
+type errorTB struct {
+	testing.TB
+	failed bool
+}
+
+func (*errorTB) Helper()                 {}
+func (*errorTB) Logf(string, ...any)     {}
+func (e *errorTB) Errorf(string, ...any) { e.failed = true }
+
+func TestLinearRefusesQuadraticWork(t *testing.T) {
+	if RaceEnabled {
+		t.Skip("Linear would skip")
+	}
+	steps := func(of func(n int) int) (failed bool) {
+		tb := &errorTB{}
+		sum := 0
+		Linear(tb, 200, func(n int) func() {
+			return func() {
+				for i := range of(n) {
+					sum += i * sum // cannot be removed by the compiler
+				}
+			}
+		})
+		return tb.failed
+	}
+	if steps(func(n int) int { return 200 * n }) {
+		t.Error("linear work fails")
+	}
+	if !steps(func(n int) int { return n * n }) {
+		t.Error("quadratic work passes")
+	}
+}

@@ -440,6 +440,78 @@ test('requests shorter than the interval of samples are shown', async (t) => {
   await until('what starts and ends', async () => /^start\/end \/s\s*\d+\/\d+$/.test((await label.innerText()).replaceAll('\n', ' ')));
 });
 
+/**
+ * drawn replaces the history by two minutes of columns(row) and the episodes, keeps later samples away,
+ * and collects the charts of the page in window.charts.
+ */
+const drawn = (columns, episodes = []) => async (page) => {
+  const n = 120, now = Date.now();
+  await page.addInitScript(() => {
+    let real;
+    window.charts = [];
+    Object.defineProperty(window, 'uPlot', {
+      get: () => real,
+      set: (v) => { real = Object.assign(function (...args) { const u = new v(...args); window.charts.push(u); return u; }, v); },
+    });
+  });
+  await page.route('**/api/v1/history*', async (route) => {
+    const response = await route.fetch(), body = await response.json();
+    body.t = Array.from({length: n}, (_, i) => now - (n - i) * 1000);
+    for (const key of Object.keys(body.columns)) body.columns[key] = new Array(n).fill(null);
+    for (let i = 0; i < n; i++) for (const [key, v] of Object.entries(columns(i))) (body.columns[key] ??= new Array(n).fill(null))[i] = v;
+    await route.fulfill({response, json: body});
+  });
+  await page.route('**/api/v1/events*', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({response, json: {...await response.json(), episodes: episodes.map((e) => ({...e, from: now - (n - e.from) * 1000, to: now - (n - e.to) * 1000}))}});
+  });
+  for (const path of ['stream', 'samples']) await page.route(`**/api/v1/${path}*`, (route) => route.abort());
+};
+
+const still = {ignore: /Failed to load resource|willReadFrequently/, state: 'lost'};
+
+test('the memory of the container does not flatten the resident memory', async (t) => {
+  const reach = async (container) => {
+    const {page} = await open(t, CALM, {...still, prepare: drawn(() => ({
+      'process.memory.usage': 50 << 20, 'gmpulse.cgroup.memory.working_set': container, 'gmpulse.cgroup.memory.max': 8 * 2 ** 30,
+    }))});
+    await page.locator('[data-card=rss]').scrollIntoViewIfNeeded();
+    return until('the chart', () => page.evaluate(() => {
+      const u = window.charts.find((c) => c.root.isConnected && c.root.closest('[data-card=rss]'));
+      return u && u.data[1].some((v) => v > 0) && u.scales.y.max;
+    }));
+  };
+  const far = await reach(5 * 2 ** 30), near = await reach(90 << 20);
+  assert.ok(far < 100 << 20, `the scale reaches to ${far >> 20} MiB for a process of 50 MiB in a container of 5 GiB`);
+  assert.ok(near > 90 << 20 && near < 200 << 20, `the scale reaches to ${near >> 20} MiB and lacks the container of 90 MiB`);
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`the shade of a leak does not change the colours of the states: ${colorScheme}`, async (t) => {
+    const states = ['running', 'runnable', 'not_in_go'];
+    const {page} = await open(t, CALM, {...still, colorScheme, prepare: drawn((i) => ({
+      'gmpulse.goroutine.user': i < 5 ? 400 : 200, // the first rows make room above the later ones
+      ...Object.fromEntries(states.map((s) => ['gmpulse.scheduler.goroutines.' + s, 50])),
+    }), [{id: 1, source: 'goroutines', kind: 'leak', subject: 'main.leak', from: 60, to: 90}])});
+    // Colours at the height of each state, and above all, in the seconds of the episode and after it.
+    const colours = await until('the chart', () => page.evaluate(() => {
+      const u = window.charts.find((c) => c.root.isConnected && c.root.closest('.hero') && c.series.length === 9);
+      if (!u?.data[0].length) return null;
+      const times = u.data[0].slice(-120);
+      const at = (row, v) => [...u.ctx.getImageData(Math.round(u.valToPos(times[row] + 0.5, 'x', true)), Math.round(u.valToPos(v, 'y', true)), 1, 1).data].join();
+      const seen = (from, to, v) => [...new Set(Array.from({length: to - from}, (_, i) => at(from + i, v)))];
+      return [25, 75, 125, 175, 230].map((v) => ({within: seen(65, 85, v), after: seen(95, 115, v)}));
+    }));
+    const above = colours.pop();
+    assert.ok(!above.within.some((c) => above.after.includes(c)), `the leak is shaded above the states: ${JSON.stringify(above)}`);
+    for (const c of colours) {
+      assert.equal(c.within.length, 1, JSON.stringify(c));
+      assert.deepEqual(c.within, c.after);
+    }
+    assert.equal(new Set(colours.map((c) => c.within[0])).size, 4, 'each state has its colour');
+  });
+}
+
 /** tooWide names the elements that reach beyond the right edge of the window. */
 const tooWide = (page) => page.evaluate(() => {
   const clipped = (e) => { for (let p = e; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).position === 'fixed' || p !== e && getComputedStyle(p).overflowX !== 'visible') return true; };
