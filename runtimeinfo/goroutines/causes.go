@@ -35,9 +35,8 @@ func (t *groupTracker) joinIncidents() {
 		if g != nil && o.leader == nil && len(o.Roots) > 0 {
 			t.joinByRoot(byRoot, o, g)
 		}
-		lead := o
-		if o.leader != nil {
-			lead = o.leader
+		lead := cmp.Or(o.leader, o)
+		if lead != o {
 			lead.Also = append(lead.Also, o.Key)
 		}
 		for _, c := range causes {
@@ -88,27 +87,12 @@ func (t *groupTracker) causesOf(o *openVerdict, g *Group) (all []cause) {
 		all = append(all, cause{alarm: alarmOf(o.Kind), line: o.Creation})
 	}
 	if g != nil {
-		if sig, ok := signatureOf(t.signatures, g); ok && sig.incident != "" {
+		if sig, ok := signatureOf(t.hints.signatures, g); ok && sig.incident != "" {
 			all = append(all, cause{alarm: alarmOf(o.Kind), name: sig.incident})
 		}
 	}
 	if o.Kind == Stuck { // in an outage, requests of all kinds wait at one site
 		all = append(all, cause{alarm: Stuck, line: o.Key.Site})
-	}
-	return all
-}
-
-// judged is the verdict on a group and its incident, if it was reported.
-type judged struct {
-	kind     Kind
-	incident *incident
-}
-
-// judgements returns the verdict on each group.
-func (t *groupTracker) judgements() map[Key]judged {
-	all := make(map[Key]judged, len(t.open))
-	for key, o := range t.open {
-		all[key] = judged{o.Kind, o.incident}
 	}
 	return all
 }

@@ -4,6 +4,7 @@ package goroutines
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,7 +26,7 @@ type classifier struct {
 
 // decide sets the kind and the evidence of the verdict. "" means no verdict.
 func (c *classifier) decide() {
-	sig, _ := signatureOf(c.t.signatures, c.g)
+	sig, _ := signatureOf(c.t.hints.signatures, c.g)
 	c.labels = c.t.labelFactsOf(c.g, c.in)
 	v := c.v
 	v.Roots, v.Ages, v.Old = c.labels.roots, c.labels.ages, c.labels.old
@@ -48,7 +49,7 @@ func (c *classifier) decide() {
 		if !handlesRequest(c.g) { // handlers are created by the accept loop of the server
 			v.Creation = c.facts.line
 		}
-		v.Where = c.t.program.where(c.g.Stack, c.facts.creation)
+		v.Where = c.t.hints.program.where(c.g.Stack, c.facts.creation)
 		v.creation = c.facts.creation
 	}
 }
@@ -61,11 +62,11 @@ func (c *classifier) watch() {
 	inFlight := halted || c.labels.old >= t.rules.minGrowth && c.inFlight()
 	switch {
 	case h.watch == nil && (t.suspicious(c.g, h) || inFlight):
-		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at, facts: *noFacts()}
+		h.watch = &watch{since: c.in.at, size: c.g.Count, ended: t.loadOf(c.g, c.in.spans), next: c.in.at}
 	case h.watch != nil && c.g.Count < minWatched && !halted:
 		h.watch = nil
 	}
-	c.facts = noFacts()
+	c.facts = &facts{}
 	if h.watch != nil {
 		c.facts = &h.watch.facts
 		c.v.Old = max(c.v.Old, c.facts.aged)
@@ -93,8 +94,8 @@ func (c *classifier) classify(sig *signature) (Kind, string) {
 	case f.active() || f.sibling != nil:
 		return c.classifyActive()
 	case f.sessions:
-		return c.growing(Connections, fmt.Sprintf("their number follows the connections that the process has accepted, %d now", c.t.accepted[len(c.t.accepted)-1].n))
-	case f.io && !c.t.acceptedKnown() && f.recordings > 0:
+		return c.growing(Connections, fmt.Sprintf("their number follows the connections that the process has accepted, %d now", c.t.members.accepted))
+	case f.io && c.t.members.accepted < 0 && f.recordings > 0:
 		return c.growing(Connections, "they wait for a connection, or were created together with goroutines that do")
 	case c.silentLeak():
 		return Leak, c.silence()
@@ -158,7 +159,7 @@ func (c *classifier) busyLeak() bool {
 		most   = 1.5 // joins for each span
 	)
 	f := c.facts
-	if !f.active() || f.io || f.sessions || !c.t.acceptedKnown() || selfWaking(c.g) || c.g.Count < crowd {
+	if !f.active() || f.io || f.sessions || c.t.members.accepted < 0 || selfWaking(c.g) || c.g.Count < crowd {
 		return false
 	}
 	return f.recordings >= enoughRecordings && c.watched() >= c.t.rules.slots(length) && f.load >= steady/2 &&
@@ -213,8 +214,10 @@ func (c *classifier) full() bool {
 		return false
 	}
 	ended := 0.0
-	for name := range c.t.rootNames(c.g, (c.g.Count+mainRoot-1)/mainRoot) {
-		ended += float64(c.t.spans.endedWithin(name, c.in.at, recently))
+	for _, r := range c.labels.roots {
+		if mainRoot*r.Count >= c.g.Count {
+			ended += float64(c.t.spans.endedWithin(r.Name, c.in.at, recently))
+		}
 	}
 	all, joined := c.t.loadOf(c.g, c.in.spans)-w.ended, 0
 	for _, x := range c.g.Origins {
@@ -309,10 +312,7 @@ func (c *classifier) classifyBurst() (Kind, string) {
 	if len(x) < 2 {
 		return "", "" // they may be older
 	}
-	before := x[0]
-	for _, v := range x[:len(x)-1] {
-		before = min(before, v)
-	}
+	before := slices.Min(x[:len(x)-1])
 	n := float64(c.g.Count)
 	if n < 2*before || n-before < float64(burst*c.t.rules.minGrowth) || c.watched() >= c.t.rules.slots(slots) {
 		return "", ""

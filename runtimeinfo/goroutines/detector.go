@@ -56,6 +56,9 @@ func (c DetectorConfig) withDefaults() DetectorConfig {
 	c.Slot = cmp.Or(max(c.Slot, 0), 5*time.Second)
 	c.MinGrowth = cmp.Or(max(c.MinGrowth, 0), 20)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Accepted == nil {
+		c.Accepted = func() (int, error) { return -1, nil }
+	}
 	return c
 }
 
@@ -81,7 +84,7 @@ type Detector struct {
 
 	mu                     sync.Mutex // guards what is published
 	report                 Report
-	found                  findings            // made from report
+	found                  findings            // at the survey of report
 	events                 []runtimeinfo.Event // since the last snapshot
 	taken, skipped         uint64              // surveys
 	recorded, recordFailed uint64
@@ -152,7 +155,7 @@ func (d *Detector) repeatRecordings(ctx context.Context) {
 				return
 			case <-d.watching:
 			}
-			for !d.settled() {
+			for !d.ask((*groupTracker).settled) {
 				d.Record(ctx)
 				select {
 				case <-ctx.Done():
@@ -168,7 +171,7 @@ func (d *Detector) repeatRecordings(ctx context.Context) {
 func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	now, n := time.Now(), runtime.NumGoroutine()
 	is := activity{now, n, cputime.Process()}
-	if is.idleSince(d.last, idleSlots*d.config.Slot) && !spansActive(latest) && d.settled() {
+	if is.idleSince(d.last, idleSlots*d.config.Slot) && !spansActive(latest) && d.ask((*groupTracker).settled) {
 		return
 	}
 	err := d.surveyor.tooMany(n)
@@ -190,7 +193,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 	d.Evaluate(s, latest)
 	d.budget.Spend(now, n, s.CPU+meter.Stop())
 	d.last = is
-	if d.wantsLeakProfile() {
+	if hasLeakProfile() && d.ask((*groupTracker).wantsLeakProfile) {
 		if err := d.leakProfiler.take(ctx, s); errors.Is(err, profiles.ErrProfiler) {
 			d.setError(err)
 		}
@@ -202,7 +205,7 @@ func (d *Detector) survey(ctx context.Context, latest *runtimeinfo.Snapshot) {
 func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 	d.work.Lock()
 	verdicts := d.tracker.survey(s, circumstancesOf(s, latest, d.leakProfiler.leaked))
-	verdictOf := d.tracker.judgements()
+	found := d.tracker.findings(publishedGroups)
 	events := d.tracker.takeEvents()
 	settled := d.tracker.settled()
 	d.work.Unlock()
@@ -213,12 +216,10 @@ func (d *Detector) Evaluate(s *Survey, latest *runtimeinfo.Snapshot) {
 		}
 	}
 
-	report := Report{Survey: s, Verdicts: verdicts}
-	found := report.find(publishedGroups, verdictOf)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
-	d.report, d.found, d.burst = report, found, 0
+	d.report, d.found, d.burst = Report{Survey: s, Verdicts: verdicts}, found, 0
 	d.publish(events)
 }
 
@@ -230,25 +231,19 @@ func (d *Detector) publish(events []runtimeinfo.Event) {
 	}
 }
 
-// wantsLeakProfile reports whether a leak profile can help with some group.
-func (d *Detector) wantsLeakProfile() bool {
+// ask returns the tracker's answer to a question.
+func (d *Detector) ask(question func(*groupTracker) bool) bool {
 	d.work.Lock()
 	defer d.work.Unlock()
-	return hasLeakProfile() && d.tracker.wantsLeakProfile()
+	return question(d.tracker)
 }
 
 // mayBorrow reports whether to take a survey ahead of the budget: a group is undecided, the
 // credit suffices, and surveys remain at most four times as frequent as the share allows.
 func (d *Detector) mayBorrow(now time.Time, n int) bool {
 	const faster = 4
-	d.work.Lock()
-	undecided := d.tracker.undecided()
-	d.work.Unlock()
-	if !undecided || !d.budget.Borrow(now, n) {
-		return false
-	}
-	last := d.Report().Survey
-	return last == nil || now.Sub(last.Time) >= d.budget.Next(d.budget.Estimate(n))/faster
+	return d.ask((*groupTracker).undecided) && d.budget.Borrow(now, n) &&
+		now.Sub(d.last.at) >= d.budget.Next(d.budget.Estimate(n))/faster
 }
 
 // evaluateCount reports a burst from the number of goroutines, if a survey costs too much.

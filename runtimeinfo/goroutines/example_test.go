@@ -83,8 +83,3 @@ func ExampleDetector() {
 	wg.Wait()
 	// Output: true 0
 }
-
-func ExampleWaitClass_Family() {
-	fmt.Println(goroutines.ChanSend, "is in family", goroutines.ChanSend.Family())
-	// Output: chan send is in family channel
-}

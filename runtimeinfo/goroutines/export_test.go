@@ -9,6 +9,7 @@ import (
 
 var (
 	WaitClassOf      = waitClassOf
+	Frames           = frames
 	NewSurveyor      = newSurveyor
 	HasLeakProfile   = hasLeakProfile
 	ErrTooMany       = errTooMany
@@ -23,3 +24,5 @@ func NewLeakProfiler(cooldown time.Duration) *leakProfiler { return &leakProfile
 
 func (p *leakProfiler) Take(ctx context.Context, last *Survey) error { return p.take(ctx, last) }
 func (p *leakProfiler) Leaked(k Key) int                             { return p.leaked(k) }
+
+func (c WaitClass) Family() string { return c.family() }

@@ -2,10 +2,7 @@
 
 package goroutines
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // facts are what recordings show of a group.
 type facts struct {
@@ -94,7 +91,7 @@ func (t *groupTracker) factsOf(m *members, g *Group, r *relations) (f facts) {
 	f.line, f.creation = m.line(), m.creation
 	f.io = onConnection(g)
 	for _, k := range r.related(g.traceKey(), m, g) {
-		if sig, ok := signatureOf(t.signatures, &Group{Key: k}); ok && sig.kind == Connections {
+		if sig, ok := signatureOf(t.hints.signatures, &Group{Key: k}); ok && sig.kind == Connections {
 			continue // a goroutine of the server
 		}
 		if f.sibling == nil && t.members.groups[k].works(now, t.rules.slots(ageSlots)) {
@@ -139,6 +136,3 @@ func (t *groupTracker) patience(m *members, now time.Duration) (age time.Duratio
 	c := m.survival(now, age/2, age/2, false)
 	return age, c.stayed >= minCohort && fewEnd*c.gone() <= c.stayed
 }
-
-// noFacts are the facts of a group that was not recorded.
-func noFacts() *facts { return &facts{pace: math.NaN(), loopPace: math.NaN()} }

@@ -20,7 +20,7 @@ func (t *groupTracker) isFlood(g *Group) bool {
 // neverIdle reports whether goroutines of a wait class do not wait for work: they send, wait for a
 // lock or for other goroutines, or wait forever.
 func neverIdle(c WaitClass) bool {
-	return c == ChanSend || c == SelectForever || c.Family() == familyLock || c.Family() == familyWaitGroup
+	return c == ChanSend || c == SelectForever || c.family() == familyLock || c.family() == familyWaitGroup
 }
 
 // floodLeak reports whether a flood is a leak: no member ran or ended, and the members do not wait
@@ -49,7 +49,7 @@ func (c *classifier) shrank() bool {
 // requests too, so the number of accepted ones must be known, and groups that wait for a connection
 // do not count.
 func (c *classifier) byRequests() bool {
-	if !c.g.labelled() || !c.t.acceptedKnown() || c.facts.io {
+	if !c.g.labelled() || c.t.members.accepted < 0 || c.facts.io {
 		return false
 	}
 	w := c.h.watch

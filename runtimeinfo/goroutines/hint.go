@@ -22,46 +22,42 @@ type hints struct {
 	signatures []signature
 }
 
-func newHints(p program) *hints { return &hints{program: p, signatures: signatures()} }
-
-// choice is a hint and the values of its placeholders.
-type choice struct {
-	id     hintID
-	values []string
-}
+func newHints(p program) hints { return hints{program: p, signatures: signatures()} }
 
 // hint returns the text of the hint for an incident, or "".
 func (h *hints) hint(in hintInput) string {
 	if len(in.groups) == 0 || slices.Contains([]Kind{Load, Connections, Pool, Burst}, in.kind) {
 		return ""
 	}
-	for _, choose := range []func(*hintInput) choice{h.ofSignature, h.ofWait, h.ofLock, h.ofObject, h.ofClass} {
-		if c := choose(&in); c.id != "" && (in.kind != Pressure || isSlow(c.id)) {
-			return hintOf(c.id, c.values...)
+	for _, choose := range []func(*hintInput) hintText{h.ofSignature, h.ofWait, h.ofLock, h.ofObject, h.ofClass} {
+		if hint := choose(&in); hint.text != "" && (in.kind != Pressure || hint.slow) {
+			return hint.text
 		}
 	}
 	return ""
 }
 
 // ofSignature returns the hint of the first group with a signature.
-func (h *hints) ofSignature(in *hintInput) choice {
+func (h *hints) ofSignature(in *hintInput) hintText {
 	for _, g := range in.groups {
 		if sig, ok := signatureOf(h.signatures, g); ok && sig.hint != "" {
 			if sig.hint == "http-body" && idleConnections(in.groups) {
-				return choice{id: "http-idle"}
+				return hintOf("http-idle")
 			}
-			return choice{id: sig.hint}
+			return hintOf(sig.hint)
 		}
 	}
-	return choice{}
+	return hintText{}
 }
 
-// idleConnections reports whether all readers of an HTTP client's connections are idle.
+// idleConnections reports whether all readers of an HTTP client's connections read from an idle
+// one, until the next response begins or the server closes it. While a response body is open, the
+// reader waits in a select instead.
 func idleConnections(groups []*Group) bool {
 	idle := false
 	for _, g := range groups {
 		if strings.HasPrefix(g.Entry, "net/http.(*persistConn).readLoop") {
-			if !idleConnection(g) {
+			if g.Class != IO {
 				return false
 			}
 			idle = true
@@ -72,17 +68,17 @@ func idleConnections(groups []*Group) bool {
 
 // ofWait returns the hint for groups that wait in a function of known purpose, such as a
 // pool.
-func (h *hints) ofWait(in *hintInput) choice {
+func (h *hints) ofWait(in *hintInput) hintText {
 	for _, g := range in.groups {
 		id := h.waitOf(g)
 		if id == "errgroup-limit" && h.nested(in) {
 			id = "errgroup-nested"
 		}
 		if id != "" {
-			return choice{id: id}
+			return hintOf(id)
 		}
 	}
-	return choice{}
+	return hintText{}
 }
 
 // waitOf returns the hint for a call of the application in which a group waits, or "".
@@ -99,7 +95,7 @@ func (h *hints) waitOf(g *Group) hintID {
 		if h.program.ownerOf(f) == ofApplication {
 			break
 		}
-		if id := primitiveOf(f); waits && id != "" {
+		if id := primitives()[f]; waits && id != "" {
 			return id
 		}
 		waits = false
@@ -115,23 +111,16 @@ func (h *hints) waitOf(g *Group) hintID {
 	return ""
 }
 
-// primitiveOf returns the hint for a function whose only purpose is to wait, or "".
-func primitiveOf(function string) hintID {
-	switch function {
-	case "golang.org/x/sync/errgroup.(*Group).Go":
-		return "errgroup-limit"
-	case "golang.org/x/sync/errgroup.(*Group).Wait":
-		return "errgroup-wait"
-	case "golang.org/x/sync/singleflight.(*Group).Do":
-		return "singleflight"
-	case "golang.org/x/sync/semaphore.(*Weighted).Acquire":
-		return "semaphore"
-	case "io.(*pipe).write":
-		return "pipe-write"
-	case "io.(*pipe).read":
-		return "pipe-read"
+// primitives returns the hints for functions whose only purpose is to wait.
+func primitives() map[string]hintID {
+	return map[string]hintID{
+		"golang.org/x/sync/errgroup.(*Group).Go":          "errgroup-limit",
+		"golang.org/x/sync/errgroup.(*Group).Wait":        "errgroup-wait",
+		"golang.org/x/sync/singleflight.(*Group).Do":      "singleflight",
+		"golang.org/x/sync/semaphore.(*Weighted).Acquire": "semaphore",
+		"io.(*pipe).write":                                "pipe-write",
+		"io.(*pipe).read":                                 "pipe-read",
 	}
-	return ""
 }
 
 // nested reports whether functions of an errgroup wait because a group is at its limit.
@@ -155,9 +144,9 @@ func all(in *hintInput) []*Group {
 
 // ofLock returns the hint for groups that wait for a lock. A profile does not show which lock
 // it is.
-func (h *hints) ofLock(in *hintInput) choice {
+func (h *hints) ofLock(in *hintInput) hintText {
 	for i, g := range in.groups {
-		if g.Class.Family() != familyLock {
+		if g.Class.family() != familyLock {
 			continue
 		}
 		if i == 0 {
@@ -167,28 +156,28 @@ func (h *hints) ofLock(in *hintInput) choice {
 			return lockHint(in.kind, g, in.groups[:1])
 		}
 	}
-	return choice{}
+	return hintText{}
 }
 
 // lockHint returns the hint for a group that waits for a lock, which one of the other groups
 // may hold.
-func lockHint(kind Kind, g *Group, others []*Group) choice {
+func lockHint(kind Kind, g *Group, others []*Group) hintText {
 	const many = 10 // waiters per possible holder
 	if kind == Pressure {
-		return choice{id: "lock-slow"}
+		return hintOf("lock-slow")
 	}
 	holder, same := holderOf(others, g)
 	if holder == nil {
-		return choice{id: "lock"}
+		return hintOf("lock")
 	}
-	place := []string{"holder", holder.Class.String() + " at " + holder.Site.String()}
+	place := holder.Class.String() + " at " + holder.Site.String()
 	switch {
 	case same && many*holder.Count <= g.Count:
-		return choice{"lock-holder", place}
+		return hintOf("lock-holder", "holder", place)
 	case holder.Count <= 2*g.Count && g.Count <= 2*holder.Count:
-		return choice{"lock-pair", place}
+		return hintOf("lock-pair", "holder", place)
 	default:
-		return choice{id: "lock"}
+		return hintOf("lock")
 	}
 }
 
@@ -197,7 +186,7 @@ func lockHint(kind Kind, g *Group, others []*Group) choice {
 func holderOf(groups []*Group, waiting *Group) (holder *Group, same bool) {
 	receiver := receiverOf(waiting.Site.Function)
 	for _, g := range groups {
-		if g.Class.Family() == familyLock {
+		if g.Class.family() == familyLock {
 			continue
 		}
 		for i := range g.Stack {
@@ -225,29 +214,29 @@ func receiverOf(function string) string {
 
 // ofObject returns the hint for goroutines that run only code of a library, which probably
 // belong to an object of it.
-func (h *hints) ofObject(in *hintInput) choice {
+func (h *hints) ofObject(in *hintInput) hintText {
 	g := in.groups[0]
 	if in.kind == Stuck || in.kind == Pressure || len(h.program.modules) == 0 || servesConnection(g.Entry) || h.has(g, ofApplication) || !h.has(g, ofLibrary) {
-		return choice{}
+		return hintText{}
 	}
 	call, line, ok := h.callIn(in.creation)
 	switch {
 	case !ok && len(in.creation) > 0: // created by a library
-		return choice{}
+		return hintText{}
 	case !ok:
 		library, _, _ := strings.Cut(packageOf(g.Entry), "/internal/") // the importable package
-		return choice{"library", []string{"package", readable(library)}}
+		return hintOf("library", "package", readable(library))
 	case isConstructor(call.Function):
-		return choice{"made", []string{"call", readable(call.Function), "line", line.String()}}
+		return hintOf("made", "call", readable(call.Function), "line", line.String())
 	default:
-		return choice{"started", []string{"call", readable(call.Function), "line", line.String()}}
+		return hintOf("started", "call", readable(call.Function), "line", line.String())
 	}
 }
 
 // has reports whether a frame of the group's stack belongs to an owner.
 func (h *hints) has(g *Group, of owner) bool {
 	return h.program.ownerOf(g.Entry) == of || slices.ContainsFunc(g.Stack, func(s Site) bool {
-		return h.program.ownerOf(s.Function) == of && !isCore(s.Function) && !passesOn(packageOf(s.Function))
+		return h.program.ownerOf(s.Function) == of
 	})
 }
 
@@ -259,9 +248,7 @@ func (h *hints) callIn(stack []Site) (call, line Site, ok bool) {
 		case ofApplication:
 			return call, s, call.Function != ""
 		case ofLibrary:
-			if !isCore(s.Function) && !passesOn(packageOf(s.Function)) {
-				call = s
-			}
+			call = s
 		case ofStandard, ofAgent:
 		}
 	}
@@ -275,24 +262,24 @@ func isConstructor(function string) bool {
 }
 
 // ofClass returns the hint for the wait class, if no other rule matches.
-func (h *hints) ofClass(in *hintInput) choice {
+func (h *hints) ofClass(in *hintInput) hintText {
 	g := in.groups[0]
 	if outgoingCall(g) {
-		return choice{id: "upstream"}
+		return hintOf("upstream")
 	}
 	if selfWaking(g) && (in.kind == Stuck || in.kind == Pressure || g.Class != Sleep) {
-		return choice{id: "retry"}
+		return hintOf("retry")
 	}
 	if own := h.program.ownerOf(g.Site.Function); own != ofApplication && len(h.program.modules) > 0 {
 		if call, _, ok := h.callIn(g.Stack); ok {
-			return choice{"call", []string{"call", readable(call.Function)}}
+			return hintOf("call", "call", readable(call.Function))
 		}
-		return choice{}
+		return hintText{}
 	}
-	return choice{id: map[WaitClass]hintID{
+	return hintOf(map[WaitClass]hintID{
 		ChanSend: "send", ChanReceive: receiveHint(g, in.where), Select: "select", SelectForever: "forever",
 		Sleep: "sleep", Cond: "cond", WaitGroup: "wait-group", IO: "peer",
-	}[g.Class]}
+	}[g.Class])
 }
 
 // receiveHint recognizes a loop over a ticker by the name of a function: a stack does not show

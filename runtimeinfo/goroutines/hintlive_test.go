@@ -252,7 +252,7 @@ func TestHintsForLiveGoroutines(t *testing.T) {
 						continue
 					}
 					hint := h.hint(hintInput{kind: c.kind, survey: s, groups: []*Group{g}, where: where})
-					if text, _, _ := strings.Cut(hintOf(c.want), "{"); strings.HasPrefix(hint, text) {
+					if text, _, _ := strings.Cut(textOf(c.want), "{"); strings.HasPrefix(hint, text) {
 						return
 					}
 					got = append(got, g.String()+": "+hint)

@@ -95,21 +95,16 @@ func channelHints() []hintText {
 	}
 }
 
-// hintOf returns the text of a hint, with its placeholders replaced: values are pairs of a
-// placeholder and its value.
-func hintOf(id hintID, values ...string) string {
+// hintOf returns a hint with its placeholders replaced: values are pairs of a placeholder and its
+// value. An unknown hint, such as "", has no text.
+func hintOf(id hintID, values ...string) hintText {
 	for _, h := range hintTable() {
 		if h.id == id {
 			for i := 0; i+1 < len(values); i += 2 {
 				h.text = strings.ReplaceAll(h.text, "{"+values[i]+"}", values[i+1])
 			}
-			return h.text
+			return h
 		}
 	}
-	return ""
-}
-
-// isSlow reports whether a hint applies to a group whose members end.
-func isSlow(id hintID) bool {
-	return slices.ContainsFunc(hintTable(), func(h hintText) bool { return h.id == id && h.slow })
+	return hintText{}
 }

@@ -68,6 +68,15 @@ type history struct {
 	watch  *watch    // nil while the group is not suspicious
 }
 
+// newHistory returns the history of a group that was empty until now; slot is as for add.
+func newHistory(slot int64) *history {
+	h := new(history)
+	for i, length := range horizons() {
+		h.levels[i] = floors{n: int(min(slot/length, slots-1)), current: slot/length - 1}
+	}
+	return h
+}
+
 // add adds the count of a survey; slot is the index of its slot on the shortest horizon.
 func (h *history) add(slot int64, now time.Time, count int) {
 	for i, length := range horizons() {

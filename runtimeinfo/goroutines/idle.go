@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -34,20 +35,5 @@ func (a activity) idleSince(before activity, limit time.Duration) bool {
 
 // spansActive reports whether a root span is active, or whether that is unknown.
 func spansActive(s *runtimeinfo.Snapshot) bool {
-	if s == nil {
-		return true
-	}
-	for _, g := range s.SpanGroups {
-		if g.Active > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// settled reports whether no group is watched or reported.
-func (d *Detector) settled() bool {
-	d.work.Lock()
-	defer d.work.Unlock()
-	return d.tracker.settled()
+	return s == nil || slices.ContainsFunc(s.SpanGroups, func(g runtimeinfo.SpanGroup) bool { return g.Active > 0 })
 }

@@ -139,8 +139,14 @@ func TestIncidentsJoin(t *testing.T) {
 // A group in an incident is published with its incident, even if many groups are larger.
 func TestGroupsOfIncidentsArePublished(t *testing.T) {
 	small, pool := key(Select, "lib.small"), key(Select, "lib.pool")
-	r := Report{Survey: &Survey{Groups: []Group{{Key: pool, Count: 100}, {Key: key(Select, "lib.other"), Count: 90}, {Key: small, Count: 20}}}}
-	f := r.find(1, map[Key]judged{small: {Leak, &incident{site: "main.order (main.go:31)", root: "POST /order"}}, pool: {kind: Pool}})
+	tracker := groupTracker{
+		newest: &Survey{Groups: []Group{{Key: pool, Count: 100}, {Key: key(Select, "lib.other"), Count: 90}, {Key: small, Count: 20}}},
+		open: map[Key]*openVerdict{
+			small: {Verdict: Verdict{Kind: Leak}, incident: &incident{site: "main.order (main.go:31)", root: "POST /order"}},
+			pool:  {Verdict: Verdict{Kind: Pool}},
+		},
+	}
+	f := tracker.findings(1)
 	want := []largeGroup{
 		{wait: "select", site: "lib.pool (lib.pool.go:42)", entry: "lib.pool.func1", verdict: "pool", goroutines: 100},
 		{wait: "select", site: "lib.small (lib.small.go:42)", entry: "lib.small.func1", verdict: "leak", incidentSite: "main.order (main.go:31)", incidentRoot: "POST /order", goroutines: 20},

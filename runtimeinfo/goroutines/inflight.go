@@ -66,7 +66,7 @@ func (c *classifier) stuck() string {
 	}
 	for _, name := range c.labels.names {
 		if c.t.spans.collapsed(name, c.in.at, stopped, c.t.rules.minGrowth) {
-			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans.p99(name))
+			return fmt.Sprintf("%s; no %s has ended for %v, earlier ones took %v at most", waiting, name, round(stopped), c.t.spans[name].p99)
 		}
 	}
 	if n := c.t.abandoned(); isHTTP1Handler(c.g) && !c.t.isSession(c.g) && n >= c.t.rules.minGrowth && 2*n >= c.g.Count {
@@ -100,7 +100,7 @@ func (c *classifier) halted(slots int) (name string, since time.Duration) {
 func (c *classifier) stuckFor(waiting string) string {
 	f, handler, longest := c.facts, handlesRequest(c.g), c.longestP99()
 	switch {
-	case c.g.Class.Family() == familyLock:
+	case c.g.Class.family() == familyLock:
 		return waiting + "; they wait for a lock"
 	case c.batch():
 		return "" // many goroutines of one job may wait for long
@@ -147,29 +147,25 @@ func (c *classifier) batch() bool {
 // longestP99 returns how long root spans of the members' names take, 0 if unknown.
 func (c *classifier) longestP99() (longest time.Duration) {
 	for _, name := range c.labels.names {
-		longest = max(longest, c.t.spans.p99(name))
+		if h := c.t.spans[name]; h != nil {
+			longest = max(longest, h.p99)
+		}
 	}
 	return longest
 }
 
-// waitSite is where goroutines wait, independent of their entry.
-type waitSite struct {
-	class WaitClass
-	site  Site
-}
-
 // totals are sums over all groups of a survey.
 type totals struct {
-	at       map[waitSite]int
-	handlers int // of net/http
-	reads    int // background reads that net/http starts for each handler
+	at       map[Key]int // by class and site
+	handlers int         // of net/http
+	reads    int         // background reads that net/http starts for each handler
 }
 
 func (t *groupTracker) totalsOf(s *Survey) totals {
-	all := totals{at: make(map[waitSite]int, len(s.Groups))}
+	all := totals{at: make(map[Key]int, len(s.Groups))}
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		all.at[waitSite{g.Class, g.Site}] += g.Count
+		all.at[Key{Class: g.Class, Site: g.Site}] += g.Count
 		switch {
 		case isBackgroundRead(g):
 			all.reads += g.Count
@@ -193,7 +189,7 @@ func (t *groupTracker) isSession(g *Group) bool {
 // minStuck returns how many old members make requests stuck: minGrowth, together with all other
 // groups that wait at the same site.
 func (t *groupTracker) minStuck(g *Group) int {
-	others := t.totals.at[waitSite{g.Class, g.Site}] - g.Count
+	others := t.totals.at[Key{Class: g.Class, Site: g.Site}] - g.Count
 	return max(minCohort, t.rules.minGrowth-others)
 }
 

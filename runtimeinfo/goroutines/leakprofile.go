@@ -85,7 +85,7 @@ func pauseOf(last *Survey) error {
 	var all [numWaitClasses]int
 	for i := range last.Groups {
 		g := &last.Groups[i]
-		if f := g.Class.Family(); f != familyLock && f != familyWaitGroup {
+		if f := g.Class.family(); f != familyLock && f != familyWaitGroup {
 			continue // the collector does not walk a list of waiters
 		}
 		all[g.Class] += g.Count

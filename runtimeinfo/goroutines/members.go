@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -29,6 +30,7 @@ type memberLog struct {
 	last       time.Duration // end of the last recording
 	young      time.Duration // exits below this age are not kept
 	late       time.Duration // of an exit that shows that members end after a long wait
+	accepted   int           // connections that the process has accepted and that are open; negative if unknown
 	groups     map[Key]*members
 	// creations are the creation stacks of goroutines that were created during recordings, by id.
 	// A goroutine that waits elsewhere later is then a member of another group.
@@ -46,11 +48,10 @@ type members struct {
 	count        int           // members in the last recording, not sampled
 	since        time.Duration // first recording of the group
 
-	lines    map[Site]int // creation lines of members that were created during recordings
-	creation []Site       // the newest creation stack
-	newest   Site         // the application's line in it
-	chain    map[Site]int // all application lines of the creation stacks of members that began in this group
-	chained  *Site        // the newest stack in chain
+	lines    map[Site]int  // creation lines of members that were created during recordings
+	creation []Site        // the newest creation stack
+	newest   Site          // the application's line in it
+	chain    map[Site]bool // all application lines of the creation stacks of members that began in this group
 }
 
 // member is one goroutine.
@@ -72,6 +73,7 @@ type observation struct {
 	woken      int     // woken by the network or by a goroutine that no timer woke
 	timed      int     // woken by a timer
 	load       float64 // cumulative load, see groupTracker.loadOf
+	accepted   int     // see memberLog
 }
 
 // indexedRecording is a recording with the key of each goroutine and the index of each id. A
@@ -126,7 +128,7 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 		}
 	}
 	for key, m := range l.groups {
-		m.observe(x, key, at, l.young, l.late)
+		m.observe(x, key, at, l)
 		m.join(x, byKey[key], at, p, l.creations)
 		if m.count == 0 && len(m.ids) == 0 {
 			delete(l.groups, key)
@@ -136,11 +138,10 @@ func (l *memberLog) add(r *Recording, at time.Duration, p *program) {
 
 // keepCreations keeps the creation stacks of the goroutines that still exist.
 func (l *memberLog) keepCreations(r *indexedRecording) {
-	for id := range l.creations {
-		if _, exists := r.index[id]; !exists {
-			delete(l.creations, id)
-		}
-	}
+	maps.DeleteFunc(l.creations, func(id uint64, _ []Site) bool {
+		_, exists := r.index[id]
+		return !exists
+	})
 	for i := range r.Goroutines {
 		if g := &r.Goroutines[i]; len(g.Creation) > 0 && len(l.creations) < maxCreations {
 			l.creations[g.ID] = g.Creation
@@ -150,7 +151,7 @@ func (l *memberLog) keepCreations(r *indexedRecording) {
 
 // newMembers returns the members of a group that existed before its first recording.
 func newMembers(r *indexedRecording, list []int, at time.Duration) *members {
-	m := &members{ids: map[uint64]member{}, every: 1, since: at, lines: map[Site]int{}, chain: map[Site]int{}}
+	m := &members{ids: map[uint64]member{}, every: 1, since: at, lines: map[Site]int{}, chain: map[Site]bool{}}
 	for _, i := range list {
 		if !r.Goroutines[i].Created {
 			m.ids[r.Goroutines[i].ID] = member{first: at}
@@ -160,8 +161,8 @@ func newMembers(r *indexedRecording, list []int, at time.Duration) *members {
 }
 
 // observe looks for the known members in a recording.
-func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Duration) {
-	now := observation{at: at, length: r.Duration}
+func (m *members) observe(r *indexedRecording, key Key, at time.Duration, l *memberLog) {
+	now := observation{at: at, length: r.Duration, accepted: l.accepted}
 	last := m.since
 	if n := len(m.observations); n > 0 {
 		last = m.observations[n-1].at
@@ -173,7 +174,7 @@ func (m *members) observe(r *indexedRecording, key Key, at, young, late time.Dur
 		case !ok:
 			delete(m.ids, id)
 			now.gone++
-			m.leave(exit{x.first, last, at}, young, late)
+			m.leave(exit{x.first, last, at}, l.young, l.late)
 		case r.keys[i] != key: // it waits somewhere else now
 			delete(m.ids, id)
 			now.old++
@@ -268,9 +269,9 @@ func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *pro
 		known = known || g.ID%m.every != 0
 		switch {
 		case len(g.Creation) > 0:
-			m.addCreation(g.Creation, p)
+			m.addCreation(g.Creation, p, true)
 		case !known || at == m.since: // it waited elsewhere before
-			m.addLine(creations[g.ID], p)
+			m.addCreation(creations[g.ID], p, false)
 		}
 		if !known {
 			m.ids[g.ID] = member{first: at}
@@ -286,33 +287,21 @@ func (m *members) join(r *indexedRecording, list []int, at time.Duration, p *pro
 	}
 }
 
-// addCreation counts the application's lines in the creation stack of a goroutine that began in
-// this group.
-func (m *members) addCreation(creation []Site, p *program) {
-	if m.chained != &creation[0] {
-		m.chained = &creation[0]
-		for _, s := range creation {
-			if p.ownerOf(s.Function) == ofApplication && len(m.chain) < maxLines {
-				m.chain[s]++
-			}
-		}
-	}
-	m.addLine(creation, p)
-}
-
-// addLine counts the line of a creation stack, which may be empty.
-func (m *members) addLine(creation []Site, p *program) {
+// addCreation counts the line of the creation stack of a member, which may be nil. If the member
+// began in this group, it also adds the application's lines to the chain.
+func (m *members) addCreation(creation []Site, p *program, began bool) {
 	if len(creation) == 0 {
 		return
 	}
-	if m.creation == nil || &m.creation[0] != &creation[0] {
-		m.creation = creation
-		m.newest = p.creationLine(creation)
+	if m.creation == nil || &m.creation[0] != &creation[0] { // most members share a stack
+		m.creation, m.newest = creation, p.creationLine(creation)
+		for _, s := range creation {
+			if began && len(m.chain) < maxLines && p.ownerOf(s.Function) == ofApplication {
+				m.chain[s] = true
+			}
+		}
 	}
-	if m.newest == (Site{}) {
-		return
-	}
-	if _, known := m.lines[m.newest]; known || len(m.lines) < maxLines {
+	if _, known := m.lines[m.newest]; m.newest != (Site{}) && (known || len(m.lines) < maxLines) {
 		m.lines[m.newest]++
 	}
 }

@@ -47,7 +47,7 @@ func (d *Detector) Analyze(draft *runtimeinfo.Draft) {
 // publishedGroups is the number of largest groups that are published.
 const publishedGroups = 20
 
-// findings is what Analyze publishes of a report.
+// findings is what Analyze publishes of a survey.
 type findings struct {
 	groups   []largeGroup
 	suspects int // groups that leak or are stuck
@@ -61,31 +61,32 @@ type largeGroup struct {
 	goroutines                 int
 }
 
-// find returns what Analyze publishes of a report: the top largest groups, and as many smaller ones
-// that leak or are stuck.
-func (r *Report) find(top int, verdictOf map[Key]judged) (f findings) {
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
-		f.leaked += v.Leaked
-		if v.Kind.Suspect() {
-			f.suspects++
+// findings returns what Analyze publishes of the newest survey: the top largest groups, and as many
+// smaller ones that leak or are stuck.
+func (t *groupTracker) findings(top int) (f findings) {
+	for _, o := range t.open {
+		if o.leader == nil {
+			f.leaked += o.Leaked
+			if o.Kind.Suspect() {
+				f.suspects++
+			}
 		}
 	}
-	for i := range r.Survey.Groups {
-		g := &r.Survey.Groups[i]
-		v := verdictOf[g.Key]
+	for i := range t.newest.Groups {
 		if len(f.groups) >= 2*top {
 			break
 		}
-		if i >= top && !v.kind.Suspect() {
+		g := &t.newest.Groups[i]
+		o := t.open[g.Key]
+		if i >= top && (o == nil || !o.Kind.Suspect()) {
 			continue
 		}
-		large := largeGroup{
-			wait: g.Class.String(), site: g.Site.String(), entry: g.Entry,
-			verdict: string(v.kind), goroutines: g.Count,
-		}
-		if v.incident != nil {
-			large.incidentSite, large.incidentRoot = v.incident.site, v.incident.root
+		large := largeGroup{wait: g.Class.String(), site: g.Site.String(), entry: g.Entry, goroutines: g.Count}
+		if o != nil {
+			large.verdict = string(o.Kind)
+			if o.incident != nil {
+				large.incidentSite, large.incidentRoot = o.incident.site, o.incident.root
+			}
 		}
 		f.groups = append(f.groups, large)
 	}

@@ -63,29 +63,19 @@ func traceName(function string) string {
 	return function[:i] + "[...]" + function[j+1:]
 }
 
-// shorten cuts a name to maxName bytes. It drops the first elements of the import path and,
-// if that is not enough, the end.
+// shorten cuts a name to maxName bytes. It drops the beginning, up to an element of the import
+// path if possible.
 func shorten(name string) string {
 	const gap = "..."
 	if len(name) <= maxName {
 		return name
 	}
-	path := packageOf(name)
-	for i := range len(path) {
-		if path[i] == '/' && len(name)-i+len(gap) <= maxName {
-			return gap + name[i:]
-		}
+	name = name[len(name)-maxName+len(gap):]
+	if slash := strings.IndexByte(name, '/'); slash >= 0 {
+		name = name[slash:]
 	}
-	name = name[strings.LastIndexByte(path, '/')+1:]
-	if len(name) <= maxName {
-		return name
+	for len(name) > 0 && !utf8.RuneStart(name[0]) {
+		name = name[1:]
 	}
-	end := maxName - len(gap)
-	for !utf8.RuneStart(name[end]) {
-		end--
-	}
-	if dot := strings.LastIndexByte(name[:end], '.'); dot > end/2 {
-		end = dot + 1 // end with a whole element of the name
-	}
-	return name[:end] + gap
+	return gap + name
 }

@@ -24,8 +24,8 @@ func TestReadable(t *testing.T) {
 		{"shop.Map[go.shape.struct { " + strings.Repeat("Field int; ", 90) + "}]", "shop.Map[...]"},
 		{deep + "store.(*Client).Get", ".../" + strings.Repeat("platform/", 10) + "store.(*Client).Get"},
 		{"example.com/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 90) + ".F", ".../" + strings.Repeat("y", 90) + ".F"},
-		{"main." + strings.Repeat("handler.", 20) + "func1", "main." + strings.Repeat("handler.", 14) + "..."},
-		{"main." + strings.Repeat("é", 80), "main." + strings.Repeat("é", 56) + "..."},
+		{"main." + strings.Repeat("handler.", 20) + "func1", "..." + strings.Repeat("handler.", 14) + "func1"},
+		{"main." + strings.Repeat("é", 80), "..." + strings.Repeat("é", 58)},
 	} {
 		got := readable(tt.function)
 		if got != tt.want {

@@ -31,7 +31,8 @@ const maxExamples = 3
 // labelledRoot collects the members with one root label.
 type labelledRoot struct {
 	Root
-	names   []string              // of the root spans
+	names   []string              // of the root spans when they began
+	all     map[string]bool       // when they began or ended
 	spans   runtimeinfo.SpanGroup // sum over names
 	epochs  []epochCount
 	covered int // members of epochs from which a span may still be active
@@ -57,6 +58,7 @@ func (t *groupTracker) labelFactsOf(g *Group, in *circumstances) (f labelFacts) 
 			byLabel[x.Root] = r
 		}
 		age := max(0, in.now.Sub(o.To))
+		o.addNames(r.all, x.Root)
 		r.add(x.Count, o, age, in.now.Sub(o.From))
 		if o.ok {
 			f.addAge(age, x.Count, t.rules.openAge())
@@ -117,13 +119,12 @@ func newLabelledRoot(label string, names []string, in *circumstances) *labelledR
 	if len(names) == 0 {
 		names = []string{label}
 	}
-	r := &labelledRoot{Root: Root{Name: label}, names: names}
+	r := &labelledRoot{Root: Root{Name: label}, names: names, all: map[string]bool{}}
 	if len(names) == 1 {
 		r.Name = names[0]
 	}
 	for _, name := range names {
 		s := in.spans[name]
-		r.spans.Active += s.Active
 		for i, n := range s.Ages {
 			r.spans.Ages[i] += n
 		}
@@ -155,17 +156,8 @@ func (t *groupTracker) addRoots(f *labelFacts, byLabel map[string]*labelledRoot,
 
 // isBatch reports whether few root spans with a label ended recently, under any name.
 func (t *groupTracker) isBatch(r *labelledRoot, in *circumstances) bool {
-	names := map[string]bool{}
-	for _, name := range r.names {
-		names[name] = true
-	}
-	for i := range r.epochs {
-		for _, n := range r.epochs[i].ended {
-			names[n.Name] = true
-		}
-	}
 	var ended uint64
-	for name := range names {
+	for name := range r.all {
 		ended += t.spans.endedWithin(name, in.at, t.rules.slots(batchSlots))
 	}
 	return ended < fewEnded
@@ -174,37 +166,27 @@ func (t *groupTracker) isBatch(r *labelledRoot, in *circumstances) bool {
 // loadOf returns a cumulative measure of the load that creates members of a group: the number
 // of ended root spans with the names under which members were created.
 func (t *groupTracker) loadOf(g *Group, spans map[string]runtimeinfo.SpanGroup) (ended float64) {
-	for name := range t.rootNames(g, 1) {
+	names := map[string]bool{}
+	for _, x := range g.Origins {
+		if x.Root != "" && t.lookup != nil {
+			t.originInfo(x.Root, x.Epoch).addNames(names, x.Root)
+		}
+	}
+	for name := range names {
 		ended += float64(spans[name].Ended)
 	}
 	return ended
 }
 
-// rootNames returns the names of the root spans under whose label at least the given number of
-// members were created.
-func (t *groupTracker) rootNames(g *Group, least int) map[string]bool {
-	names := map[string]bool{}
-	if t.lookup == nil {
-		return names
+// addNames adds the names with which the root spans of an origin began or ended.
+func (o *originInfo) addNames(names map[string]bool, label string) {
+	if len(o.Names) == 0 {
+		names[label] = true
 	}
-	counts := map[string]int{}
-	for _, x := range g.Origins {
-		counts[x.Root] += x.Count
+	for _, name := range o.Names {
+		names[name] = true
 	}
-	for _, x := range g.Origins {
-		if x.Root == "" || counts[x.Root] < least {
-			continue
-		}
-		o := t.originInfo(x.Root, x.Epoch)
-		if len(o.Names) == 0 {
-			names[x.Root] = true
-		}
-		for _, name := range o.Names {
-			names[name] = true
-		}
-		for _, n := range o.Ended {
-			names[n.Name] = true
-		}
+	for _, n := range o.Ended {
+		names[n.Name] = true
 	}
-	return names
 }

@@ -26,7 +26,10 @@ const (
 
 // ParseSurvey makes a survey of a goroutine or goroutineleak profile, such as a stored one, that
 // runtime/pprof has written in the format of go tool pprof. Its Time is zero.
-func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
+func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) { return parseSurvey(data, c, "") }
+
+// parseSurvey is ParseSurvey. It omits goroutines that are in the function self.
+func parseSurvey(data []byte, c SurveyConfig, self string) (*Survey, error) {
 	p, err := profiles.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
@@ -34,7 +37,7 @@ func ParseSurvey(data []byte, c SurveyConfig) (*Survey, error) {
 	if len(p.SampleType) == 0 || p.SampleType[0].Type != "goroutine" && p.SampleType[0].Type != leakProfile {
 		return nil, errors.New("goroutines: not a goroutine profile")
 	}
-	return newGrouper(c, "").survey(p), nil
+	return newGrouper(c, self).survey(p), nil
 }
 
 // grouper counts the samples of one profile by key. It omits goroutines that are in the function self.
@@ -44,14 +47,12 @@ type grouper struct {
 	groups map[Key]*sampleGroup
 	agent  int
 
-	frames    []profile.Line // of the current sample, leaf first
-	functions []string       // of frames
+	stack []Site // of the current sample, leaf first
 }
 
-// sampleGroup counts the goroutines with one key.
+// sampleGroup is a group whose Origins and Stack are not set yet.
 type sampleGroup struct {
-	key     Key
-	count   int
+	Group
 	origins map[labelPair]int
 	example *profile.Sample
 }
@@ -72,10 +73,10 @@ func (g *grouper) survey(p *profile.Profile) *Survey {
 	s := &Survey{Agent: g.agent, Groups: make([]Group, len(kept))}
 	for i, x := range kept {
 		s.Groups[i] = g.group(x)
-		s.Goroutines += x.count
+		s.Goroutines += x.Count
 	}
 	for _, x := range all[len(kept):] {
-		s.Rest += x.count
+		s.Rest += x.Count
 	}
 	s.Goroutines += s.Rest
 	return s
@@ -85,17 +86,17 @@ func (g *grouper) add(sample *profile.Sample) {
 	n := int(sample.Value[0])
 	g.unfold(sample)
 	_, agent := sample.Label[agentlabel.Key]
-	if agent || slices.Contains(g.functions, g.self) {
+	if agent || slices.ContainsFunc(g.stack, func(s Site) bool { return s.Function == g.self }) {
 		g.agent += n
 		return
 	}
-	k := keyOf(g.functions, func(i int) Site { return siteOf(g.frames[i]) })
+	k := keyOf(g.stack)
 	x := g.groups[k]
 	if x == nil {
-		x = &sampleGroup{key: k, origins: map[labelPair]int{}, example: sample}
+		x = &sampleGroup{Group: Group{Key: k}, origins: map[labelPair]int{}, example: sample}
 		g.groups[k] = x
 	}
-	x.count += n
+	x.Count += n
 	x.origins[labelPair{root: label(sample, g.config.RootLabel), epoch: label(sample, g.config.EpochLabel)}] += n
 }
 
@@ -107,79 +108,70 @@ func label(sample *profile.Sample, key string) string {
 	return ""
 }
 
-// unfold sets the frames of a sample. Inlined calls share a location.
+// unfold sets stack to the frames of a sample. Inlined calls share a location.
 func (g *grouper) unfold(sample *profile.Sample) {
-	g.frames, g.functions = g.frames[:0], g.functions[:0]
+	g.stack = g.stack[:0]
 	for _, l := range sample.Location {
 		for _, line := range l.Line {
-			if line.Function == nil {
-				continue // C without symbols
+			if f := line.Function; f != nil { // nil: C without symbols
+				g.stack = append(g.stack, Site{Function: f.Name, File: f.Filename, Line: int(line.Line)})
 			}
-			g.frames = append(g.frames, line)
-			g.functions = append(g.functions, line.Function.Name)
 		}
 	}
 }
 
 // keyOf returns the key of a stack, leaf first.
-func keyOf(functions []string, frame func(i int) Site) Key {
-	if len(functions) == 0 {
+func keyOf(stack []Site) (k Key) {
+	if len(stack) == 0 {
 		return Key{}
 	}
-	var k Key
-	class, site := waitClassOf(functions)
-	entry := entryOf(functions)
+	class, site := waitClassOf(stack)
+	entry := entryOf(stack)
 	k.Class = class
-	if len(functions) < profiledFrames {
-		k.Entry = functions[entry]
+	if len(stack) < profiledFrames {
+		k.Entry = stack[entry].Function
 	}
 	if class != Running {
-		k.Site = frame(site)
+		k.Site = stack[site]
 		return k
 	}
 	if k.Entry != "" {
 		site = entry
 	}
-	k.Site = frame(site)
+	k.Site = stack[site]
 	k.Site.Line = 0
 	return k
 }
 
 // entryOf returns the index of the function that the goroutine was started with.
-func entryOf(functions []string) int {
-	for i, f := range slices.Backward(functions) {
-		if !isLauncher(f) {
+func entryOf(stack []Site) int {
+	for i := range slices.Backward(stack) {
+		if !isLauncher(stack[i].Function) {
 			return i
 		}
 	}
-	return len(functions) - 1
-}
-
-func siteOf(l profile.Line) Site {
-	return Site{Function: l.Function.Name, File: l.Function.Filename, Line: int(l.Line)}
+	return len(stack) - 1
 }
 
 // compare orders the largest group first.
 func (x *sampleGroup) compare(y *sampleGroup) int {
-	return cmp.Or(cmp.Compare(y.count, x.count), x.key.compare(y.key))
+	return cmp.Or(cmp.Compare(y.Count, x.Count), x.Key.compare(y.Key))
 }
 
+// group returns the finished group.
 func (g *grouper) group(x *sampleGroup) Group {
-	out := Group{Key: x.key, Count: x.count}
 	g.unfold(x.example)
-	out.Stack = make([]Site, min(len(g.frames), maxFrames))
-	for i := range out.Stack {
-		out.Stack[i] = siteOf(g.frames[i])
-	}
-	if len(g.frames) > maxFrames {
-		out.Stack[maxFrames-1] = siteOf(g.frames[len(g.frames)-1])
+	n := len(g.stack)
+	x.Stack = slices.Clone(g.stack[:min(n, maxFrames)])
+	if n > maxFrames {
+		x.Stack[maxFrames-1] = g.stack[n-1]
 	}
 	for labels, n := range x.origins {
-		out.Origins = append(out.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
+		x.Origins = append(x.Origins, Origin{Root: labels.root, Epoch: labels.epoch, Count: n})
 	}
-	sort.Slice(out.Origins, func(i, j int) bool { return out.Origins[i].compare(out.Origins[j]) < 0 })
-	if len(out.Origins) > maxOrigins {
-		out.Origins = slices.Clone(out.Origins[:maxOrigins])
+	sort.Slice(x.Origins, func(i, j int) bool { return x.Origins[i].compare(x.Origins[j]) < 0 })
+	if len(x.Origins) > maxOrigins {
+		x.Origins = slices.Clone(x.Origins[:maxOrigins])
 	}
-	return out
+	return x.Group
 }

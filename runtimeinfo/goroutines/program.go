@@ -5,7 +5,6 @@ package goroutines
 import (
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"strings"
 )
 
@@ -24,7 +23,7 @@ type owner uint8
 const (
 	ofLibrary owner = iota // a dependency, or unknown
 	ofApplication
-	ofStandard // the standard library
+	ofStandard // the standard library, and what waits on behalf of its caller like it
 	ofAgent
 )
 
@@ -61,6 +60,9 @@ func programOf(info *debug.BuildInfo) program {
 // ownerOf returns the owner of a function.
 func (p *program) ownerOf(function string) owner {
 	path := unescape(packageOf(function))
+	if isCore(function) || passesOn(path) {
+		return ofStandard
+	}
 	if path == "main" || strings.HasPrefix(path, "plugin/unnamed-") {
 		return ofApplication
 	}
@@ -106,9 +108,9 @@ func within(path, module string) bool {
 // stack or else in the creation stack, which may be nil; else the first frame of a library in
 // either; else the entry of the stack. It skips frames of the agent.
 func (p *program) where(stack, creation []Site) Site {
-	for _, find := range []func([]Site) (Site, bool){p.ownFrame, p.libraryFrame} {
+	for _, of := range []owner{ofApplication, ofLibrary} {
 		for _, frames := range [][]Site{stack, creation} {
-			if s, ok := find(frames); ok {
+			if s, ok := p.first(frames, of); ok {
 				return s
 			}
 		}
@@ -122,27 +124,20 @@ func (p *program) where(stack, creation []Site) Site {
 // creationLine returns the first frame of the application in a creation stack, else of a
 // library, else the zero Site.
 func (p *program) creationLine(creation []Site) Site {
-	if s, ok := p.ownFrame(creation); ok {
-		return s
+	for _, of := range []owner{ofApplication, ofLibrary} {
+		if s, ok := p.first(creation, of); ok {
+			return s
+		}
 	}
-	s, _ := p.libraryFrame(creation)
-	return s
+	return Site{}
 }
 
-// ownFrame returns the first frame of the application.
-func (p *program) ownFrame(frames []Site) (Site, bool) {
-	return first(frames, func(f string) bool { return p.ownerOf(f) == ofApplication })
-}
-
-// libraryFrame returns the first frame of a library.
-func (p *program) libraryFrame(frames []Site) (Site, bool) {
-	return first(frames, func(f string) bool { return p.ownerOf(f) == ofLibrary && !isCore(f) && !passesOn(packageOf(f)) })
-}
-
-// first returns the first frame whose function satisfies a predicate.
-func first(frames []Site, of func(function string) bool) (Site, bool) {
-	if i := slices.IndexFunc(frames, func(s Site) bool { return of(s.Function) }); i >= 0 {
-		return frames[i], true
+// first returns the first frame whose function belongs to an owner.
+func (p *program) first(frames []Site, of owner) (Site, bool) {
+	for _, s := range frames {
+		if p.ownerOf(s.Function) == of {
+			return s, true
+		}
 	}
 	return Site{}, false
 }

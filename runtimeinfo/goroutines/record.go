@@ -55,9 +55,9 @@ func (d *Detector) Record(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	accepted := -1
-	if err == nil {
-		accepted = d.accepted()
+	accepted, failed := d.config.Accepted()
+	if failed != nil {
+		accepted = -1
 	}
 	d.work.Lock()
 	if err == nil {
@@ -106,16 +106,4 @@ func (d *Detector) callRecorder(ctx context.Context, length time.Duration) (r *R
 		err = errors.New("goroutines: the recorder returned no recording")
 	}
 	return r, err
-}
-
-// accepted returns the number of accepted connections, or -1 if it is unknown.
-func (d *Detector) accepted() int {
-	if d.config.Accepted == nil {
-		return -1
-	}
-	n, err := d.config.Accepted()
-	if err != nil {
-		return -1
-	}
-	return n
 }

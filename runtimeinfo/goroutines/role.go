@@ -49,18 +49,6 @@ func calledByServer(g *Group, server string) bool {
 	})
 }
 
-// idleConnection reports whether the members of a group read from kept-alive connections of an
-// HTTP client, until the next response begins or the server closes the connection. While a
-// response body is open, the reader waits in a select instead. The reader of an HTTP/2
-// connection always reads.
-func idleConnection(g *Group) bool {
-	if g.Class != IO {
-		return false
-	}
-	return strings.HasPrefix(g.Entry, "net/http.(*persistConn).readLoop") || hasHTTP2(g.Entry, "ClientConn).readLoop") ||
-		strings.HasPrefix(g.Entry, "net/http.(*Transport).dialConn.gowrap")
-}
-
 // outgoingCall reports whether the members of a group wait for another program: for a response,
 // a result of a database, or a connection. Background goroutines of clients do not.
 func outgoingCall(g *Group) bool {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,19 +62,15 @@ func waitingIn(class WaitClass, functions string) *Group {
 		Sleep: "runtime.gopark ", Running: "",
 	}[class]
 	stack := frames(top + functions)
-	names := make([]string, len(stack))
-	for i := range stack {
-		names[i] = stack[i].Function
-	}
-	return &Group{Key: keyOf(names, func(i int) Site { return stack[i] }), Count: 30, Stack: stack}
+	return &Group{Key: keyOf(stack), Count: 30, Stack: stack}
 }
 
 // roles are the results of all functions in role.go.
-type roles struct{ handler, call, wakes, idle, pool, connection bool }
+type roles struct{ handler, call, wakes, pool, connection bool }
 
 func rolesOf(g *Group) roles {
 	sig, _ := signatureOf(signatures(), g)
-	return roles{handlesRequest(g), outgoingCall(g), selfWaking(g), idleConnection(g), waitsForPool(g), sig.kind == Connections}
+	return roles{handlesRequest(g), outgoingCall(g), selfWaking(g), waitsForPool(g), sig.kind == Connections}
 }
 
 func TestRolesInLibraries(t *testing.T) {
@@ -110,8 +107,8 @@ func TestRolesInLibraries(t *testing.T) {
 		"database/sql dials":           {IO, read + "example.com/driver.(*Conn).handshake database/sql.(*DB).conn database/sql.(*DB).query main.user", roles{}},
 		"not begun":                    {Running, "net/http.(*Server).Serve.gowrap3", roles{}},
 		"HTTP handler, running":        {Running, "main.handle net/http.HandlerFunc.ServeHTTP net/http.(*conn).serve", roles{handler: true, connection: true}},
-		"http.Transport before 1.27":   {IO, read + "crypto/tls.(*Conn).Read io.ReadFull net/http.http2readFrameHeader net/http.(*http2clientConnReadLoop).run net/http.(*http2ClientConn).readLoop", roles{idle: true}},
-		"http.Transport of 1.27":       {IO, read + "crypto/tls.(*Conn).Read io.ReadFull net/http/internal/http2.readFrameHeader net/http/internal/http2.(*clientConnReadLoop).run net/http/internal/http2.(*ClientConn).readLoop", roles{idle: true}},
+		"http.Transport before 1.27":   {IO, read + "crypto/tls.(*Conn).Read io.ReadFull net/http.http2readFrameHeader net/http.(*http2clientConnReadLoop).run net/http.(*http2ClientConn).readLoop", roles{}},
+		"http.Transport of 1.27":       {IO, read + "crypto/tls.(*Conn).Read io.ReadFull net/http/internal/http2.readFrameHeader net/http/internal/http2.(*clientConnReadLoop).run net/http/internal/http2.(*ClientConn).readLoop", roles{}},
 	} {
 		g := waitingIn(tt.class, tt.stack)
 		if got := rolesOf(g); got != tt.want {
@@ -202,7 +199,7 @@ func rolesInHTTP(t *testing.T, http2 bool) {
 		},
 		"connections of the server": func(g *Group) bool { return rolesOf(g) == roles{connection: true} },
 		"waits in Read": func(g *Group) bool {
-			return rolesOf(g) == roles{idle: true} && strings.HasSuffix(g.Entry, ".readLoop")
+			return rolesOf(g) == roles{} && strings.HasSuffix(g.Entry, ".readLoop")
 		},
 	}
 	if !http2 { // HTTP/2 has one reader for all responses
@@ -214,8 +211,7 @@ func rolesInHTTP(t *testing.T, http2 bool) {
 }
 
 func hasFrame(g *Group, function string) bool {
-	_, found := first(g.Stack, func(f string) bool { return f == function })
-	return found
+	return slices.ContainsFunc(g.Stack, func(s Site) bool { return s.Function == function })
 }
 
 // stuckDriver is a driver of database/sql whose queries block.

@@ -2,23 +2,13 @@
 
 package goroutines
 
-import "time"
-
-// acceptedCount is the number of accepted connections at a recording.
-type acceptedCount struct {
-	at time.Duration
-	n  int
-}
-
 // isSessions reports whether the members belong to accepted connections: there are about as many,
 // about as many were accepted as members joined, since the group was first recorded and in the
 // newest recordings, and the connections do not belong to other root spans.
 func (t *groupTracker) isSessions(m *members, g *Group, r *relations) bool {
-	if !t.acceptedKnown() || len(m.observations) == 0 {
-		return false
-	}
-	now := t.accepted[len(t.accepted)-1].n
-	if 4*now < 3*m.count || !t.inStep(m, 0, 0) || !t.inStep(m, max(0, len(m.observations)-recentRecordings), t.rules.minGrowth) {
+	now, n := t.members.accepted, len(m.observations)
+	if now < 0 || n == 0 || 4*now < 3*m.count || !m.inStep(&m.observations[0], now, 0) ||
+		!m.inStep(&m.observations[max(0, n-recentRecordings)], now, t.rules.minGrowth) {
 		return false
 	}
 	own, others := r.connections(g)
@@ -27,21 +17,9 @@ func (t *groupTracker) isSessions(m *members, g *Group, r *relations) bool {
 
 // inStep reports whether about as many connections were accepted as members joined since an
 // observation, or fewer than the given number joined.
-func (t *groupTracker) inStep(m *members, since, few int) bool {
-	joined := m.count - m.observations[since].size
-	now, first := t.accepted[len(t.accepted)-1].n, t.accepted[0].n
-	for _, a := range t.accepted {
-		if a.at <= m.observations[since].at {
-			first = a.n
-		}
-	}
-	return joined < few || 5*(now-first) >= 3*joined
-}
-
-// acceptedKnown reports whether the number of accepted connections is known.
-func (t *groupTracker) acceptedKnown() bool {
-	n := len(t.accepted)
-	return n > 0 && t.accepted[n-1].n >= 0
+func (m *members) inStep(since *observation, accepted, few int) bool {
+	joined := m.count - since.size
+	return joined < few || 5*(accepted-since.accepted) >= 3*joined
 }
 
 // connections returns the number of goroutines that wait for a connection and that were created

@@ -57,13 +57,10 @@ func signatures() []signature {
 		{entry: "database/sql.(*DB).connectionOpener", background: true, hint: "sql-open", incident: "sql pools"},
 		{entry: "database/sql.OpenDB", background: true, hint: "sql-open", incident: "sql pools"},
 		{entry: "github.com/go-sql-driver/mysql.(*mysqlConn).startWatcher", background: true, hint: "mysql-watcher", incident: "sql pools"},
-		{site: "database/sql.(*DB).conn", hint: "sql-pool"},
 		{entry: "database/sql.(*Tx).awaitDone", hint: "sql-tx"},
 		{entry: "database/sql.(*Rows).awaitDone", hint: "sql-rows"},
 		{entry: "context.(*cancelCtx).propagateCancel", hint: "context-parent"},
 		{entry: "context.(*afterFuncCtx)", hint: "context"},
-		{site: "net.(*Resolver)", hint: "dns"},
-		{site: "net.(*netFD).connect", hint: "dial"},
 	}
 	for _, p := range http2Packages() { // except runHandler, which runs handlers
 		all = append(all,

@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -18,32 +19,31 @@ type spanLog map[string]*spanHistory
 
 // spanHistory is how many root spans of one name had ended at each survey.
 type spanHistory struct {
-	samples []spanSample  // oldest first
+	samples []spanSample  // oldest first, at least one
+	active  int           // spans at the newest survey
 	p99     time.Duration // of the durations of ended spans, 0 if unknown
 	longest time.Duration // greatest p99 of all samples
 
 	busy             int           // samples since whose predecessor spans ended
-	firstEnd, newest time.Duration // the first and the newest of them
+	firstEnd, newest time.Duration // the first and the newest of them, or the first sample
 }
 
 type spanSample struct {
-	at     time.Duration
-	ended  uint64
-	active int
+	at    time.Duration
+	ended uint64
 }
 
 // add adds the span groups of one snapshot and drops other names.
 func (l spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup) {
-	for name := range l {
-		if _, ok := groups[name]; !ok {
-			delete(l, name)
-		}
-	}
+	maps.DeleteFunc(l, func(name string, _ *spanHistory) bool {
+		_, present := groups[name]
+		return !present
+	})
 	for name := range groups {
 		g := groups[name]
 		h := l[name]
 		if h == nil {
-			h = &spanHistory{}
+			h = &spanHistory{newest: at}
 			l[name] = h
 		}
 		if n := len(h.samples); n > 0 && g.Ended > h.samples[n-1].ended {
@@ -52,40 +52,29 @@ func (l spanLog) add(at time.Duration, groups map[string]runtimeinfo.SpanGroup) 
 			}
 			h.newest = at
 		}
-		h.samples = appendBounded(h.samples, spanSample{at, g.Ended, g.Active}, keptSpanSamples)
+		h.samples = appendBounded(h.samples, spanSample{at, g.Ended}, keptSpanSamples)
+		h.active = g.Active
 		if g.P99 > 0 {
 			h.p99, h.longest = g.P99, max(h.longest, g.P99)
 		}
 	}
 }
 
-// p99 returns the 99th percentile of the durations of a name's spans, 0 if unknown.
-func (l spanLog) p99(name string) time.Duration {
-	if h := l[name]; h != nil {
-		return h.p99
-	}
-	return 0
-}
-
-// before returns the newest sample that is at least d old.
-func (h *spanHistory) before(now, d time.Duration) (s spanSample, ok bool) {
-	for _, s := range slices.Backward(h.samples) {
-		if now-s.at >= d {
-			return s, true
-		}
-	}
-	return s, false
-}
-
 // endedWithin returns the number of spans of a name that ended in the last d, or ever if the
 // history is shorter.
 func (l spanLog) endedWithin(name string, now, d time.Duration) uint64 {
 	h := l[name]
-	if h == nil || len(h.samples) == 0 {
+	if h == nil {
 		return 0
 	}
-	from, _ := h.before(now, d)
-	return h.samples[len(h.samples)-1].ended - from.ended
+	var before uint64
+	for _, s := range slices.Backward(h.samples) {
+		if now-s.at >= d {
+			before = s.ended
+			break
+		}
+	}
+	return h.samples[len(h.samples)-1].ended - before
 }
 
 // collapsed reports whether spans of a name took short and none ended in the last d, although
@@ -96,12 +85,7 @@ func (l spanLog) collapsed(name string, now, d time.Duration, active int) bool {
 		short  = 10 // times less than d
 	)
 	h := l[name]
-	if h == nil || len(h.samples) == 0 {
-		return false
-	}
-	then, ok := h.before(now, d)
-	last := h.samples[len(h.samples)-1]
-	return ok && then.ended >= enough && last.ended == then.ended && last.active >= active && h.p99 > 0 && short*h.p99 <= d
+	return h != nil && now-h.newest >= d && h.samples[len(h.samples)-1].ended >= enough && h.active >= active && h.p99 > 0 && short*h.p99 <= d
 }
 
 // halted reports whether spans of a name ended regularly until some time ago, and none since. That
@@ -120,7 +104,7 @@ func (l spanLog) halted(name string, now, d time.Duration) (since time.Duration,
 	}
 	since = now - h.newest
 	apart := (h.newest - h.firstEnd) / time.Duration(h.busy-1)
-	return since, h.samples[len(h.samples)-1].active, since >= max(d, short*h.longest, even*apart)
+	return since, h.active, since >= max(d, short*h.longest, even*apart)
 }
 
 // openOlder returns the number of spans that have been active for at least d, to a factor of

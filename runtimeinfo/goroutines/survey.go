@@ -136,14 +136,11 @@ func (s *surveyor) profile(ctx context.Context) (*Survey, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := profiles.Decode(b.Bytes())
+	survey, err := parseSurvey(b.Bytes(), s.config, s.self)
 	if errors.Is(err, headroom.ErrShort) {
-		return nil, fmt.Errorf("%w: %w", errTooMany, err)
+		err = fmt.Errorf("%w: %w", errTooMany, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("goroutines: decode goroutine profile: %w", err)
-	}
-	return newGrouper(s.config, s.self).survey(p), nil
+	return survey, err
 }
 
 // tooMany returns an error that wraps errTooMany if n goroutines cannot be surveyed.

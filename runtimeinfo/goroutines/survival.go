@@ -88,40 +88,45 @@ func (m *members) activity(most int) (sum observation, n int) {
 	return sum, n
 }
 
+// joined returns how many members that exist joined between two observations, including the later
+// one. Members that ran in a recording do not count, unless runners is true.
+func (m *members) joined(from, to int, runners bool) (n float64) {
+	for _, x := range m.ids {
+		if (runners || !x.ran) && x.first > m.observations[from].at && x.first <= m.observations[to].at {
+			n++
+		}
+	}
+	return n
+}
+
+// amount returns the load or the seconds between two observations.
+func (m *members) amount(from, to int, byLoad bool) float64 {
+	a, b := &m.observations[from], &m.observations[to]
+	if byLoad {
+		return b.load - a.load
+	}
+	return (b.at - a.at).Seconds()
+}
+
 // perLoad returns how many members that stayed joined per unit of load, from the first
 // observation to the last but one, or 0 if unknown.
 func (m *members) perLoad() float64 {
-	n := len(m.observations)
-	if n < 4 || m.every > 1 {
+	last := len(m.observations) - 2
+	if last < 2 || m.every > 1 || m.amount(0, last, true) <= 0 {
 		return 0
 	}
-	first, last := &m.observations[0], &m.observations[n-2]
-	load := last.load - first.load
-	if load <= 0 {
-		return 0
-	}
-	joined := 0
-	for _, x := range m.ids {
-		if x.first > first.at && x.first <= last.at {
-			joined++
-		}
-	}
-	return float64(joined) / load
+	return m.joined(0, last, true) / m.amount(0, last, true)
 }
 
 // recentLoad returns the load per second since the last observation but one, compared with all
 // observations, or 0 if unknown.
 func (m *members) recentLoad() float64 {
 	n := len(m.observations)
-	if n < 3 {
+	if n < 3 || m.amount(0, n-1, true) <= 0 {
 		return 0
 	}
-	first, last, newest := &m.observations[0], &m.observations[n-2], &m.observations[n-1]
-	recent := (newest.load - last.load) / (newest.at - last.at).Seconds()
-	if all := (newest.load - first.load) / (newest.at - first.at).Seconds(); all > 0 {
-		return recent / all
-	}
-	return 0
+	rate := func(from int) float64 { return m.amount(from, n-1, true) / m.amount(from, n-1, false) }
+	return rate(n-2) / rate(0)
 }
 
 // pace compares how many members that stayed joined per unit of load, or of time, in the newest
@@ -129,33 +134,14 @@ func (m *members) recentLoad() float64 {
 // count, unless runners is true. The newest interval does not count, because members that joined
 // in it may end soon. The result is NaN for too few intervals.
 func (m *members) pace(byLoad, runners bool) float64 {
-	n := len(m.observations)
-	if n < 4 {
+	last := len(m.observations) - 2
+	if last < 2 {
 		return math.NaN()
 	}
-	joined := map[time.Duration]int{}
-	for _, x := range m.ids {
-		if runners || !x.ran {
-			joined[x.first]++
-		}
-	}
-	amount := func(from, to int) float64 { // of load or time between two observations
-		if byLoad {
-			return m.observations[to].load - m.observations[from].load
-		}
-		return (m.observations[to].at - m.observations[from].at).Seconds()
-	}
-	count := func(from, to int) (sum float64) {
-		for i := from + 1; i <= to; i++ {
-			sum += float64(joined[m.observations[i].at])
-		}
-		return sum
-	}
-	last := n - 2
 	first := max(0, last-2)
-	recent, all := amount(first, last), amount(0, last)
-	if recent <= 0 || all <= 0 || count(0, last) == 0 {
+	recent, all, joined := m.amount(first, last, byLoad), m.amount(0, last, byLoad), m.joined(0, last, runners)
+	if recent <= 0 || all <= 0 || joined == 0 {
 		return math.NaN()
 	}
-	return count(first, last) / recent * all / count(0, last)
+	return m.joined(first, last, runners) / recent * all / joined
 }

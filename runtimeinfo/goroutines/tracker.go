@@ -44,18 +44,15 @@ const (
 // groupTracker follows the groups from survey to survey: their histories, what recordings show
 // of the suspicious ones, and the verdicts. Its callers serialize access.
 type groupTracker struct {
-	rules      rules
-	lookup     func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
-	signatures []signature
-	recording  bool // there is a recorder
-	program    program
-	hints      *hints
+	rules     rules
+	lookup    func(root, epoch string) (runtimeinfo.Origin, bool) // may be nil
+	recording bool                                                // there is a recorder
+	hints     hints
 
 	start     time.Time // of the first survey
 	histories map[Key]*history
 	present   map[Key]*Group // in the newest survey
 	rates     floors         // goroutines created per second
-	total     history
 	spans     spanLog
 	newest    *Survey
 	totals    totals                    // of the newest survey
@@ -65,8 +62,7 @@ type groupTracker struct {
 	reports   int // number of incidents that were reported
 	pending   []runtimeinfo.Event
 
-	members  memberLog
-	accepted []acceptedCount // one for each recording
+	members memberLog
 }
 
 // openVerdict is a verdict that has not been closed, and what was reported of it.
@@ -81,11 +77,11 @@ type openVerdict struct {
 }
 
 func newGroupTracker(r rules, lookup func(root, epoch string) (runtimeinfo.Origin, bool)) *groupTracker {
-	p := newProgram()
 	return &groupTracker{
-		rules: r, lookup: lookup, signatures: signatures(), program: p, hints: newHints(p),
+		rules: r, lookup: lookup, hints: newHints(newProgram()),
 		histories: map[Key]*history{}, present: map[Key]*Group{}, open: map[Key]*openVerdict{},
-		origins: map[labelPair]*originInfo{}, spans: spanLog{}, members: memberLog{groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
+		origins: map[labelPair]*originInfo{}, spans: spanLog{},
+		members: memberLog{accepted: -1, groups: map[Key]*members{}, creations: map[uint64][]Site{}, young: r.slots(ageSlots), late: r.slots(lateSlots)},
 	}
 }
 
@@ -122,7 +118,6 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 	if elapsed := in.now.Sub(t.last.now).Seconds(); t.last.created > 0 && in.created > 0 && elapsed > 0 { // false for NaN
 		t.rates.add(slot, max(0, in.created-t.last.created)/elapsed)
 	}
-	t.total.add(slot, in.now, s.Goroutines)
 	t.spans.add(in.at, in.spans)
 	clear(t.present)
 	for i := range s.Groups {
@@ -130,7 +125,7 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 		t.present[g.Key] = g
 		h := t.histories[g.Key]
 		if h == nil {
-			h = t.newHistory()
+			h = newHistory(slot)
 			t.histories[g.Key] = h
 		}
 		h.add(slot, in.now, g.Count)
@@ -140,16 +135,6 @@ func (t *groupTracker) addHistory(s *Survey, in *circumstances) {
 			h.add(slot, in.now, 0)
 		}
 	}
-}
-
-// newHistory returns the history of a group that was empty until now.
-func (t *groupTracker) newHistory() *history {
-	h := new(history)
-	for i := range h.levels {
-		all := &t.total.levels[i] // contains the current slot already
-		h.levels[i] = floors{n: all.n - 1, current: all.current - 1}
-	}
-	return h
 }
 
 // evaluate opens, updates or closes the verdict on a group.

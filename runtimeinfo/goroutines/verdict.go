@@ -3,6 +3,7 @@
 package goroutines
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -122,10 +123,7 @@ func (v *Verdict) String() string {
 	if v.Key == (Key{}) { // only the number is known
 		return b.String() + "; " + v.Evidence
 	}
-	where := v.Where
-	if where == (Site{}) {
-		where = v.Key.Site
-	}
+	where := cmp.Or(v.Where, v.Key.Site)
 	fmt.Fprintf(&b, " at %s, in %s", where, v.Key.Class)
 	if where != v.Key.Site {
 		fmt.Fprintf(&b, " at %s", v.Key.Site)
@@ -158,7 +156,7 @@ func (v *Verdict) event(name string, now time.Time) runtimeinfo.Event {
 		slog.Int("goroutines", v.Count),
 		slog.Float64("growth_per_minute", v.PerMinute),
 		slog.String("wait", v.Key.Class.String()),
-		slog.String("wait_family", v.Key.Class.Family()),
+		slog.String("wait_family", v.Key.Class.family()),
 		slog.String("site", v.Key.Site.String()),
 		slog.String("function", v.Key.Site.Function),
 		slog.String("file", v.Key.Site.File),

@@ -30,14 +30,15 @@ const (
 	numWaitClasses
 )
 
-// The wait families, see [WaitClass.Family].
+// The wait families that rules name.
 const (
 	familyLock      = "lock" // mutexes
 	familyWaitGroup = "wait group"
 	familyOther     = "other"
 )
 
-// waitClass is the name of a class and its family.
+// waitClass is the name of a class and a coarser class, one of ten: running, channel, select, lock,
+// wait group, sync, IO, timer, syscall and other.
 type waitClass struct{ name, family string }
 
 // info returns the name and the family of c.
@@ -68,16 +69,15 @@ func (c WaitClass) info() waitClass {
 // String returns the wait reason as the runtime's tracebacks print it, if they have one.
 func (c WaitClass) String() string { return c.info().name }
 
-// Family returns a coarser class, one of ten: running, channel, select, lock, wait group,
-// sync, IO, timer, syscall and other.
-func (c WaitClass) Family() string { return c.info().family }
+// family returns the coarser class.
+func (c WaitClass) family() string { return c.info().family }
 
 // waitClassOf returns the wait class of a stack, and the index of the frame that a reader
-// looks for (see [Key]); -1 for an empty stack. functions are fully qualified names, leaf
-// first. It costs about 0.5 µs and does not allocate.
-func waitClassOf(functions []string) (class WaitClass, site int) {
-	outside := len(functions) // first frame outside the runtime
-	for i, f := range functions {
+// looks for (see [Key]); -1 for an empty stack. It costs about 0.5 µs and does not allocate.
+func waitClassOf(stack []Site) (class WaitClass, site int) {
+	outside := len(stack) // first frame outside the runtime
+	for i := range stack {
+		f := stack[i].Function
 		if !isCore(f) {
 			outside = i
 			break
@@ -86,7 +86,7 @@ func waitClassOf(functions []string) (class WaitClass, site int) {
 			class = w
 		}
 	}
-	return class, siteIn(functions, outside)
+	return class, siteIn(stack, outside)
 }
 
 // siteIn returns the index of the frame in which a goroutine waits: the first one outside
@@ -94,10 +94,10 @@ func waitClassOf(functions []string) (class WaitClass, site int) {
 // Packages of the standard library that name what is waited for count too. If the whole
 // stack is standard, it is the first frame outside the packages that every read and write
 // goes through, or else the first outside the runtime, or else the last.
-func siteIn(functions []string, outside int) int {
+func siteIn(stack []Site, outside int) int {
 	standard, named := -1, -1 // first frame of the standard library; first one that names a wait
-	for i := outside; i < len(functions); i++ {
-		f := functions[i]
+	for i := outside; i < len(stack); i++ {
+		f := stack[i].Function
 		p := packageOf(f)
 		switch {
 		case isCore(f) || passesOn(p):
@@ -120,7 +120,7 @@ func siteIn(functions []string, outside int) int {
 	if standard >= 0 {
 		return standard
 	}
-	return min(outside, len(functions)-1)
+	return min(outside, len(stack)-1)
 }
 
 // supersedes reports whether class w of a frame is more specific than the class of the

@@ -55,7 +55,7 @@ func TestWaitClassOf(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			class, site := goroutines.WaitClassOf(strings.Fields(tt.stack))
+			class, site := goroutines.WaitClassOf(goroutines.Frames(tt.stack))
 			if class != tt.class || site != tt.site {
 				t.Errorf("got %v at frame %d, want %v at frame %d", class, site, tt.class, tt.site)
 			}
@@ -78,7 +78,7 @@ func TestStandardLibraryIsKnown(t *testing.T) {
 		if !e.IsDir() || e.Name() == "cmd" || e.Name() == "testdata" { // neither is linked into a program
 			continue
 		}
-		stack := []string{"runtime.gopark", e.Name() + "/part.F", "example.com/shop.main"}
+		stack := goroutines.Frames("runtime.gopark " + e.Name() + "/part.F example.com/shop.main")
 		if _, site := goroutines.WaitClassOf(stack); site == 1 && !slices.Contains([]string{"context", "log", "testing"}, e.Name()) {
 			t.Errorf("%s is not known as the standard library", e.Name())
 		}
@@ -106,7 +106,7 @@ func TestWaitClassOfDoesNotAllocate(t *testing.T) {
 	if testutil.RaceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Read main.f")
+	stack := goroutines.Frames("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait net.(*conn).Read main.f")
 	if n := testing.AllocsPerRun(100, func() { goroutines.WaitClassOf(stack) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -118,9 +118,11 @@ func FuzzWaitClassOf(f *testing.F) {
 	f.Add(" . [ ]. /.[/")
 	f.Add("internal/runtime/syscall syscall. golang.org/x/sys/")
 	f.Fuzz(func(t *testing.T, stack string) {
-		functions := strings.Split(stack, " ")
-		if stack == "" {
-			functions = nil
+		var functions []goroutines.Site
+		for f := range strings.SplitSeq(stack, " ") {
+			if stack != "" {
+				functions = append(functions, goroutines.Site{Function: f})
+			}
 		}
 		class, site := goroutines.WaitClassOf(functions)
 		if class > goroutines.Parked {
@@ -133,7 +135,7 @@ func FuzzWaitClassOf(f *testing.F) {
 }
 
 func BenchmarkWaitClassOf(b *testing.B) {
-	stack := strings.Fields("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait " +
+	stack := goroutines.Frames("runtime.gopark runtime.netpollblock internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait " +
 		"internal/poll.(*FD).Read net.(*netFD).Read net.(*conn).Read bufio.(*Reader).fill net/http.(*persistConn).readLoop")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -41,22 +41,27 @@ func (t *groupTracker) suspicious(g *Group, h *history) bool {
 	return g.Count >= minWatched && (h.rising(minRise) || g.Count >= t.rules.minGrowth && handlesRequest(g) || t.isFlood(g))
 }
 
-// wantsRecording reports whether a recording of some group is due.
-func (t *groupTracker) wantsRecording(now time.Time) bool {
-	at := now.Sub(t.start)
+// anyWatched reports whether some watched group has a property.
+func (t *groupTracker) anyWatched(has func(Key, *watch) bool) bool {
 	for key, h := range t.histories {
-		if h.watch != nil && h.watch.next <= at && t.present[key] != nil {
+		if h.watch != nil && has(key, h.watch) {
 			return true
 		}
 	}
 	return false
 }
 
+// wantsRecording reports whether a recording of some group is due.
+func (t *groupTracker) wantsRecording(now time.Time) bool {
+	at := now.Sub(t.start)
+	return t.anyWatched(func(key Key, w *watch) bool { return w.next <= at && t.present[key] != nil })
+}
+
 // record adds a recording and the number of accepted connections, which is negative if unknown.
 func (t *groupTracker) record(r *Recording, accepted int) {
 	at := r.Start.Sub(t.start)
-	t.members.add(r, at, &t.program)
-	t.accepted = appendBounded(t.accepted, acceptedCount{at, accepted}, keptObservations)
+	t.members.accepted = accepted
+	t.members.add(r, at, &t.hints.program)
 	related := t.relations()
 	for key, h := range t.histories {
 		g := t.present[key]
@@ -100,38 +105,22 @@ func (w *watch) schedule(t *groupTracker, key Key, m *members) {
 
 // settled reports whether no group is watched or reported.
 func (t *groupTracker) settled() bool {
-	if len(t.open) > 0 {
-		return false
-	}
-	for _, h := range t.histories {
-		if h.watch != nil {
-			return false
-		}
-	}
-	return true
+	return len(t.open) == 0 && !t.anyWatched(func(Key, *watch) bool { return true })
 }
 
 // undecided reports whether the verdict on some watched group is not final.
 func (t *groupTracker) undecided() bool {
-	for key, o := range t.open {
-		if (o.Kind == Growing || o.Kind == Burst) && t.histories[key].watch != nil {
-			return true
-		}
-	}
-	return false
+	return t.anyWatched(func(key Key, _ *watch) bool {
+		o := t.open[key]
+		return o != nil && (o.Kind == Growing || o.Kind == Burst)
+	})
 }
 
 // wantsLeakProfile reports whether a leak profile can help: members of some group did not run
 // during two recordings, and nothing else explains the group.
 func (t *groupTracker) wantsLeakProfile() bool {
-	for key, h := range t.histories {
-		g := t.present[key]
-		if h.watch == nil || g == nil || g.Count < t.rules.minGrowth {
-			continue
-		}
-		if f := &h.watch.facts; f.recordings >= 2 && f.silentGroup() && !f.sessions && !f.turnsOver() && f.sibling == nil {
-			return true
-		}
-	}
-	return false
+	return t.anyWatched(func(key Key, w *watch) bool {
+		g, f := t.present[key], &w.facts
+		return g != nil && g.Count >= t.rules.minGrowth && f.recordings >= 2 && f.silentGroup() && !f.sessions && !f.turnsOver() && f.sibling == nil
+	})
 }

@@ -93,12 +93,9 @@ func (g *goroutine) standard() bool {
 	if entry == "runtime.goexit" { // threads of C, and goroutines that have not run yet
 		return strings.HasPrefix(g.state, "syscall")
 	}
-	for _, prefix := range [...]string{"testing.", "testing/synctest.", "internal/fuzz.", "runtime.", "runtime/trace.", "os/signal.loop"} {
-		if strings.HasPrefix(entry, prefix) {
-			return true
-		}
-	}
-	return g.id == 1 // main.main, which runs the tests
+	own := []string{"testing.", "testing/synctest.", "internal/fuzz.", "runtime.", "runtime/trace.", "os/signal.loop"}
+	return g.id == 1 || // main.main, which runs the tests
+		slices.ContainsFunc(own, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
 }
 
 // identities returns the ids of goroutines.
