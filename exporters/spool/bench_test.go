@@ -6,22 +6,23 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gmpulse/gmpulse/exporters/spool"
 	"github.com/gmpulse/gmpulse/internal/catalogue"
+	"github.com/gmpulse/gmpulse/internal/sampler"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// BenchmarkSpool measures one snapshot of every metric: delivered by a backend that keeps
-// up, and written to disk during an outage.
+// BenchmarkSpool measures one snapshot with histograms and labelled values: delivered by a
+// backend that keeps up, and written to disk during an outage.
 func BenchmarkSpool(b *testing.B) {
-	var points []runtimeinfo.Point
-	for i, m := range catalogue.All() {
-		if m.Keys == nil && m.Kind != runtimeinfo.KindHistogram {
-			points = append(points, runtimeinfo.Point{Metric: m, Number: float64(i) + 0.37})
+	s := catalogue.NewProcess().Sample(sampler.Tick{Time: time.Now()}, func(d *catalogue.Draft) {
+		for _, name := range []string{"prometheus", "page", "fluentd"} {
+			d.Exporter(name, 1, 1000, 0)
 		}
-	}
-	s := runtimeinfo.NewSnapshot(points...)
+		d.Groups(time.Now(), nil, runtimeinfo.SpanGroup{Name: "GET /checkout", Active: 3, Oldest: time.Now()}, runtimeinfo.SpanGroup{Name: "GET /stock"})
+	})
 	b.Run("delivered", func(b *testing.B) {
 		next := &counting{}
 		x, _ := newSpool(b, next, spool.Config{})
