@@ -121,22 +121,13 @@ func (c *connection) closeAfter(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 }
 
-// receive reads the next message of the server with decode.
-func (c *connection) receive(decode func(*msgp.Reader) error) error {
+// receive returns the next message of the server.
+func (c *connection) receive() (any, error) {
 	c.unread.N = maxReply
-	err := decode(c.replies)
+	v, err := c.replies.ReadIntf()
 	if err != nil && c.unread.N == 0 {
-		return fmt.Errorf("a message of more than %d bytes", maxReply)
+		return nil, fmt.Errorf("a message of more than %d bytes", maxReply)
 	}
-	return err
-}
-
-// receiveValue is receive for a message of any type.
-func (c *connection) receiveValue() (v any, err error) {
-	err = c.receive(func(r *msgp.Reader) error {
-		v, err = r.ReadIntf()
-		return err
-	})
 	return v, err
 }
 
@@ -145,7 +136,7 @@ func (c *connection) greet() error {
 	if !c.target.authenticates() {
 		return c.awaitNoGreeting()
 	}
-	v, err := c.receiveValue()
+	v, err := c.receive()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHelo, c.target.explain(err))
 	}
@@ -157,7 +148,7 @@ func (c *connection) greet() error {
 	if _, err = c.Write(c.target.ping(h, salt)); err != nil {
 		return fmt.Errorf("send PING: %w", err)
 	}
-	if v, err = c.receiveValue(); err != nil { // Fluent Bit closes the connection without an answer
+	if v, err = c.receive(); err != nil { // Fluent Bit closes the connection without an answer
 		return fmt.Errorf("no answer to the SharedKey and Username, which may be wrong: %w", err)
 	}
 	p, err := parsePong(v)
@@ -207,10 +198,15 @@ func (c *connection) post(tag string, at time.Time, record msgp.Raw) error {
 	if err := c.SetDeadline(time.Now().Add(c.target.AckTimeout)); err != nil {
 		return err
 	}
-	var reply fluent.AckResp
-	err = c.receive(reply.DecodeMsg)
-	if err == nil && reply.Ack != chunk {
-		err = errors.New("the acknowledgement is of another record")
+	v, err := c.receive()
+	if err != nil {
+		return err
 	}
-	return err
+	if reply, _ := v.(map[string]any); text(reply["ack"]) == chunk {
+		return nil
+	}
+	if _, err := parseHelo(v); err == nil {
+		return ErrSharedKey // the greeting came after greetingWait
+	}
+	return errors.New("the acknowledgement is of another record")
 }

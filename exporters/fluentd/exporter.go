@@ -38,8 +38,8 @@
 // describes it. Keys and passwords do not leave the process: each side sends a SHA-512
 // digest with the other's nonce. Without TLS the records themselves are not encrypted.
 //
-// Export returns [ErrSharedKey] for a server that requires a key if there is none, and sends
-// nothing.
+// Export returns [ErrSharedKey] for a server that requires a key if there is none. It sends
+// nothing, unless the server greets later than after 200 ms.
 //
 // # Client library
 //
@@ -76,7 +76,7 @@ import (
 // Errors that do not go away when the caller tries again.
 var (
 	// ErrSharedKey means that the server requires a shared key and [Config] has none.
-	// Nothing was sent.
+	// The server has accepted nothing.
 	ErrSharedKey = errors.New("server requires shared_key: set SharedKey (GMPULSE_FLUENTD_SHARED_KEY)")
 	// ErrTooLarge means that an encoded record is larger than 1 MiB and was not sent.
 	// The other records of the same snapshot were sent.

@@ -217,6 +217,23 @@ func TestSharedKeyAndUser(t *testing.T) {
 	}
 }
 
+// A server that requires a key and greets so late that the client has sent a record is recognized.
+func TestLateGreeting(t *testing.T) {
+	g := &guard{nonce: nonce, key: "k3y"}
+	g.helo = func() []byte {
+		time.Sleep(400 * time.Millisecond)
+		return g.greeting()
+	}
+	p := guarded(t, g, ack)
+	exp := newExporter(t, fluentd.Config{URL: p.URL()})
+	if err := exp.Export(t.Context(), snapshot(1)); !errors.Is(err, fluentd.ErrSharedKey) {
+		t.Errorf("Export: %v", err)
+	}
+	if n := len(p.Received()); n != 0 {
+		t.Errorf("%d records were accepted", n)
+	}
+}
+
 // The PING has neither the key nor the password.
 func TestSecretsAreNotSent(t *testing.T) {
 	g := &guard{nonce: nonce, key: "k3y", salt: "s4lt", keepalive: true, passwords: map[string]string{"checkout": "p4ss"}, pings: make(chan []any, 1)}
