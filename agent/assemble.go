@@ -87,7 +87,7 @@ func (a *Agent) assemble(s *settings, attrs []runtimeinfo.Attr) (pages, error) {
 		engine.WithAnalyzer("capacity", capacity.New(p.Inner)),
 	)
 	served := a.addStandard(&all, s)
-	a.addSpeakers(&all, s)
+	a.addIncidentExporters(&all, s)
 	all.add(nil, s.exporters...)
 	a.engine, err = engine.New(all.opts...)
 	return served, errors.Join(append(all.errs, err)...)

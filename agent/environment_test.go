@@ -244,6 +244,17 @@ func TestGmpulseDisabledKeepsTracing(t *testing.T) {
 	stop(t, a)
 }
 
+// warnings returns the lines of a log that are warnings.
+func warnings(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "level=WARN") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // Start logs a warning for each setting that has no effect.
 func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
@@ -290,13 +301,7 @@ func TestWarnsAboutSettingsWithoutEffect(t *testing.T) {
 			if err := a.Stop(ctx); err != nil {
 				t.Error(err)
 			}
-			var warnings strings.Builder
-			for line := range strings.Lines(log.String()) {
-				if strings.Contains(line, "level=WARN") {
-					warnings.WriteString(line)
-				}
-			}
-			warned := warnings.String()
+			warned := warnings(log.String())
 			if tt.want == "" && warned != "" || !strings.Contains(warned, tt.want) {
 				t.Errorf("warnings, want %q:\n%s", tt.want, warned)
 			}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,14 +59,41 @@ func (x faultyExporter) stats() exporters.Stats {
 	return exporters.Stats{}
 }
 
-// faultyHandler is a log handler whose methods call end.
+// faultyHandler is a log handler one of whose methods calls end. calls counts these.
 type faultyHandler struct {
-	slog.Handler
-	end func()
+	method string
+	end    func()
+	calls  *atomic.Int64
 }
 
-func (h faultyHandler) Handle(context.Context, slog.Record) error { h.end(); return nil }
-func (h faultyHandler) WithAttrs([]slog.Attr) slog.Handler        { h.end(); return h }
+func (h faultyHandler) call(method string) {
+	if method == h.method {
+		h.calls.Add(1)
+		h.end()
+	}
+}
+
+func (h faultyHandler) Enabled(context.Context, slog.Level) bool  { h.call("Enabled"); return true }
+func (h faultyHandler) Handle(context.Context, slog.Record) error { h.call("Handle"); return nil }
+func (h faultyHandler) WithAttrs([]slog.Attr) slog.Handler        { h.call("WithAttrs"); return h }
+func (h faultyHandler) WithGroup(string) slog.Handler             { h.call("WithGroup"); return h }
+
+// faultyError is an error one of whose methods calls end.
+type faultyError struct {
+	method string
+	end    func()
+}
+
+func (e *faultyError) call(method string) {
+	if method == e.method {
+		e.end()
+	}
+}
+
+func (e *faultyError) Error() string { e.call("Error"); return "down" }
+func (e *faultyError) Is(error) bool { e.call("Is"); return false }
+func (e *faultyError) As(any) bool   { e.call("As"); return false }
+func (e *faultyError) Unwrap() error { e.call("Unwrap"); return nil }
 
 // The agent ticks and Stop returns by its deadline while an exporter, a log handler, a
 // TracerProvider or a gauge panics, calls runtime.Goexit or hangs in every method.
@@ -86,13 +114,27 @@ func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 				x := faultyExporter{end}
 				return []agent.Option{agent.WithQueue("x", x, x.stats, engine.EveryTick())}
 			},
-			"log handler": func() []agent.Option {
-				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{slog.DiscardHandler, end}))}
-			},
 			"provider": func() []agent.Option {
 				otel.SetTracerProvider(&faultyProvider{sdktrace.NewTracerProvider(), end, end})
 				return nil
 			},
+		}
+		for _, method := range []string{"Enabled", "Handle", "WithAttrs"} { // the agent calls no WithGroup
+			calls := new(atomic.Int64)
+			parts["log handler's "+method] = func() []agent.Option {
+				t.Cleanup(func() {
+					if calls.Load() == 0 {
+						t.Errorf("the agent did not call %s of the log handler", method)
+					}
+				})
+				return []agent.Option{agent.WithLogger(slog.New(faultyHandler{method, end, calls}))}
+			}
+		}
+		for _, method := range []string{"Error", "Is", "As", "Unwrap"} {
+			parts["error's "+method] = func() []agent.Option {
+				x := exporters.Func(func(context.Context, *runtimeinfo.Snapshot) error { return &faultyError{method, end} })
+				return []agent.Option{agent.WithExporter("x", x, engine.EveryTick())}
+			}
 		}
 		for part, options := range parts {
 			t.Run(part+" "+how, func(t *testing.T) {
@@ -109,14 +151,14 @@ func TestFaultyPartsDoNotStopTheAgent(t *testing.T) {
 					t.Error(err)
 				}
 				testutil.Eventually(t, "the agent ticks", func() bool { s := a.Stats(); return s.Ticks > 10 })
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 				defer cancel()
 				stopping := time.Now()
 				if err := a.Stop(ctx); err != nil && how != "hangs" && part != "provider" {
 					t.Error(err)
 				}
 				if took := time.Since(stopping); took > 3*time.Second { // without a deadline it would never return
-					t.Errorf("Stop took %v, its deadline was 1 s", took)
+					t.Errorf("Stop took %v, its deadline was 0.4 s", took)
 				}
 				t.Logf("the test took %v", time.Since(begin))
 				checkFaultyExporter(t, a.Stats(), how)
@@ -133,7 +175,7 @@ func checkFaultyExporter(t *testing.T, stats engine.Stats, how string) {
 		if s := x.Snapshots; s.Accepted != s.Delivered+s.Lost()+s.Pending {
 			t.Errorf("%s: %+v", x.Name, s)
 		}
-		if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics == 0) {
+		if x.Name == "x" && how != "hangs" && (x.State == exporters.StateIdle || x.Panics+x.Errors == 0) {
 			t.Errorf("%+v", x)
 		}
 	}

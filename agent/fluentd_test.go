@@ -101,7 +101,9 @@ func TestFluentdThatNeverReads(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d ticks, %d of an engine without Fluentd, %d scrapes", ticks, plainTicks, answered)
-	if ticks*10 < plainTicks*6 {
+	// Only this engine is scraped, which costs ticks on a busy machine. If it waited for Fluentd, it would have
+	// at most ten.
+	if ticks*10 < plainTicks*4 {
 		t.Errorf("%d ticks, an engine without Fluentd had %d", ticks, plainTicks)
 	}
 	s := fluentdStats(t, hung.Stats())

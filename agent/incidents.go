@@ -13,8 +13,8 @@ import (
 	"github.com/gmpulse/gmpulse/internal/redact"
 )
 
-// addSpeakers adds the exporters that tell people of incidents.
-func (a *Agent) addSpeakers(all *parts, s *settings) {
+// addIncidentExporters adds the exporters that send incidents to people.
+func (a *Agent) addIncidentExporters(all *parts, s *settings) {
 	page := a.pageURL(s.pageURL)
 	if s.logsIncidents() {
 		all.add(nil, engine.WithExporter("incident_log", exporters.LogIncidents(s.logger, page), engine.EveryTick()))

@@ -199,8 +199,8 @@ func WithBaselines(c *baseline.Config) Option {
 
 // WithEvidence stores a bundle of evidence for each incident, like GMPULSE_CAPTURE_DIR:
 // profiles, samples and spans. Without a Dir, the last two bundles are kept in memory. If
-// Trace, Goroutines, Profiler, Record or Logger is nil, the agent sets it. Evidence is off by default;
-// nil switches it off.
+// Trace, Goroutines, Profiler or Logger is nil, the agent sets it. Evidence is off by default; nil
+// switches it off.
 func WithEvidence(c *evidence.Config) Option {
 	return func(s *settings) {
 		if s.evidence = nil; c != nil {
@@ -237,8 +237,6 @@ func WithProfiler(c *profiler.Config) Option {
 // The default recorder records only while a group is suspicious. Nil switches recording off,
 // like GMPULSE_RECORDER=off. The agent then reports a group as leaked only if the garbage
 // collector proves it.
-//
-// [exectrace.Recorder.Run]: https://pkg.go.dev/github.com/gmpulse/gmpulse/tracectx/exectrace#Recorder.Run
 func WithRecorder(r *exectrace.Recorder) Option {
 	return func(s *settings) { s.recorder, s.noRecorder = r, r == nil }
 }

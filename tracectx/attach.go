@@ -66,7 +66,8 @@ func (p *Processor) Attach(tp trace.TracerProvider) bool {
 // Attached reports whether the Processor receives spans: it is attached to a provider
 // that is not shut down, or has seen a root span or a call of Do.
 func (p *Processor) Attached() bool {
-	if p.jobs.Load() > 0 || p.attachments.anyOpen() {
+	isOpen := func(a *attachment) bool { return !a.closed.Load() }
+	if p.jobs.Load() > 0 || slices.ContainsFunc(p.attachments.all(), isOpen) {
 		return true
 	}
 	p.mu.Lock()
@@ -92,7 +93,6 @@ type attachments struct {
 	mu     sync.Mutex
 	list   []*attachment
 	lastID uint32
-	closed bool
 }
 
 // add returns the attachment to tp and reports whether it is new. It returns nil if
@@ -110,7 +110,7 @@ func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment
 		// attached again.
 		as.list = slices.DeleteFunc(as.list, func(a *attachment) bool { return a.closed.Load() })
 	}
-	if as.closed || len(as.list) == maxProviders {
+	if p.direct.closed.Load() || len(as.list) == maxProviders {
 		return nil, false
 	}
 	as.lastID++
@@ -119,11 +119,11 @@ func (as *attachments) add(p *Processor, tp trace.TracerProvider) (a *attachment
 	return a, true
 }
 
-// anyOpen reports whether a provider is attached that is not shut down.
-func (as *attachments) anyOpen() bool {
+// all returns a copy of the list.
+func (as *attachments) all() []*attachment {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	return slices.ContainsFunc(as.list, func(a *attachment) bool { return !a.closed.Load() })
+	return slices.Clone(as.list)
 }
 
 // clear empties the list and returns its former content.
@@ -133,12 +133,4 @@ func (as *attachments) clear() []*attachment {
 	list := as.list
 	as.list = nil
 	return list
-}
-
-// close makes add fail from now on and returns the list.
-func (as *attachments) close() []*attachment {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	as.closed = true
-	return slices.Clone(as.list)
 }

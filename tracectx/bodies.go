@@ -75,14 +75,17 @@ func (a *bodies) open(b *openBody, root string) bool {
 	return true
 }
 
-// pair returns the pair of a key. If there are too many, it replaces one without open bodies, or
-// returns the pair "other". The caller holds a.mu.
+// pair returns the pair of a key. If there are too many, it removes those without open bodies. If there
+// are still too many, it returns the pair "other". The caller holds a.mu.
 func (a *bodies) pair(key bodyKey) *bodyPair {
 	p := a.pairs[key]
 	if p != nil {
 		return p
 	}
-	if len(a.pairs) >= maxBodyPairs && !a.dropIdle() {
+	if len(a.pairs) >= maxBodyPairs {
+		maps.DeleteFunc(a.pairs, func(_ bodyKey, p *bodyPair) bool { return len(p.open) == 0 })
+	}
+	if len(a.pairs) >= maxBodyPairs {
 		key = bodyKey{otherName, otherName}
 		if p = a.pairs[key]; p != nil {
 			return p
@@ -91,17 +94,6 @@ func (a *bodies) pair(key bodyKey) *bodyPair {
 	p = &bodyPair{bodyKey: key, open: map[*openBody]struct{}{}}
 	a.pairs[key] = p
 	return p
-}
-
-// dropIdle removes a pair without open bodies, if there is one.
-func (a *bodies) dropIdle() bool {
-	for key, p := range a.pairs {
-		if len(p.open) == 0 {
-			delete(a.pairs, key)
-			return true
-		}
-	}
-	return false
 }
 
 // end removes the body, unless that has been done.
@@ -161,16 +153,13 @@ func (a *bodies) addTo(d *runtimeinfo.Draft, full func(root string) string) {
 	})
 	for _, p := range pairs {
 		p.count()
-		d.Add(openBodies, float64(len(p.open)), full(p.root), p.line)
-	}
-	for _, p := range pairs {
+		root := full(p.root)
+		d.Add(openBodies, float64(len(p.open)), root, p.line)
 		if len(p.open) > 0 {
-			d.Add(oldestBody, max(0, now.Sub(p.oldest).Seconds()), full(p.root), p.line)
+			d.Add(oldestBody, max(0, now.Sub(p.oldest).Seconds()), root, p.line)
 		}
-	}
-	for _, p := range pairs {
 		if p.lost > 0 {
-			d.Add(lostBodies, float64(p.lost), full(p.root), p.line)
+			d.Add(lostBodies, float64(p.lost), root, p.line)
 		}
 	}
 	d.Add(untrackedBodies, float64(a.untracked))

@@ -132,7 +132,7 @@ func (x *enricher) enrich(span sdktrace.ReadOnlySpan) (sdktrace.ReadOnlySpan, bo
 		return span, false
 	}
 	w, ok := x.history.window(start, end)
-	if !ok || length < w.length()/time.Duration(w.ticks()) {
+	if !ok || length < w.length()/time.Duration(w.count()) {
 		return span, false
 	}
 	if slices.ContainsFunc(span.Attributes(), func(a attribute.KeyValue) bool { return a.Key == duringTicks }) {
@@ -154,7 +154,7 @@ func during(to []attribute.KeyValue, w window) []attribute.KeyValue {
 			to = append(to, key.Float64(v))
 		}
 	}
-	integer(duringTicks, float64(w.ticks()))
+	integer(duringTicks, float64(w.count()))
 	number(duringTime, w.length().Seconds())
 	number(duringActive, w.roots())
 	number(duringPause, w.gained(colPause))

@@ -71,7 +71,7 @@ func TestHistoryWindow(t *testing.T) {
 	before, known := w.before()
 	throttled, over := w.throttled()
 	for name, test := range map[string]struct{ got, want float64 }{
-		"ticks":              {float64(w.ticks()), 10}, // 3 to 12
+		"ticks":              {float64(w.count()), 10}, // 3 to 12
 		"length":             {w.length().Seconds(), 10},
 		"roots":              {w.roots(), 7.5 + 1},
 		"pause":              {w.gained(colPause), 0.010},
@@ -91,7 +91,7 @@ func TestHistoryWindow(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 		}
 	}
-	if latest := h.newest.Load(); latest == nil || !latest.time.Equal(second(19)) || latest.roots != 20 || latest.numbers[colCycles] != 19 {
+	if latest := h.newest(); latest == nil || !latest.time.Equal(second(19)) || latest.roots != 20 || latest.numbers[colCycles] != 19 {
 		t.Errorf("the latest is of %v", latest.time)
 	}
 }
@@ -135,8 +135,8 @@ func TestHistoryWindowEdges(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if _, known := w.before(); w.ticks() != test.ticks || known != test.known {
-			t.Errorf("%s: %d ticks, before known: %v", name, w.ticks(), known)
+		if _, known := w.before(); w.count() != test.ticks || known != test.known {
+			t.Errorf("%s: %d ticks, before known: %v", name, w.count(), known)
 		}
 	}
 }
@@ -150,12 +150,12 @@ func TestHistoryAcceptsTimesInOtherCenturies(t *testing.T) {
 	}
 	past, future := t0.AddDate(-1000, 0, 0), t0.AddDate(1000, 0, 0)
 	if w, ok := h.window(future, future.AddDate(1, 0, 0)); ok {
-		t.Errorf("%d ticks lie in the future", w.ticks())
+		t.Errorf("%d ticks lie in the future", w.count())
 	}
 	if w, ok := h.window(past, past.AddDate(1, 0, 0)); ok {
-		t.Errorf("%d ticks lie in the past", w.ticks())
+		t.Errorf("%d ticks lie in the past", w.count())
 	}
-	if w, ok := h.window(past, future); !ok || w.ticks() != 7 {
+	if w, ok := h.window(past, future); !ok || w.count() != 7 {
 		t.Errorf("from the past into the future: %v", ok)
 	}
 }
@@ -186,7 +186,7 @@ func TestHistorySearchEqualsLinearSearch(t *testing.T) {
 			end := start + time.Duration(r.Int64N(int64(last)))
 			from, to := before(start), before(end)
 			w, ok := h.window(t0.Add(start), t0.Add(end))
-			if ok != (to > from) || ok && (w.ticks() != to-from || w.length() != kept[to]-kept[from]) {
+			if ok != (to > from) || ok && (w.count() != to-from || w.length() != kept[to]-kept[from]) {
 				t.Fatalf("from %v to %v: got %v, want %v to %v of %v", start, end, w, from, to, kept)
 			}
 		}
@@ -203,11 +203,11 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 			h.Add(tickOf(time.Now(), float64(i), 0))
 		}
 		end := time.Now()
-		if w, ok := h.window(start, end); !ok || w.ticks() != 9 {
+		if w, ok := h.window(start, end); !ok || w.count() != 9 {
 			t.Errorf("%v", ok)
 		}
 		// Times without a monotonic reading are compared with the wall clock of the newest tick.
-		if w, ok := h.window(start.Round(0), end.Round(0)); !ok || w.ticks() != 9 {
+		if w, ok := h.window(start.Round(0), end.Round(0)); !ok || w.count() != 9 {
 			t.Errorf("by the wall clock: %v", ok)
 		}
 		if _, ok := h.window(start.Round(0).Add(time.Hour), end.Round(0).Add(time.Hour)); ok {
@@ -215,7 +215,7 @@ func TestHistoryUsesTheMonotonicClock(t *testing.T) {
 		}
 		// A tick that is earlier than the newest one is ignored.
 		h.Add(tickOf(end.Round(0).Add(-time.Hour), 99, 0))
-		if latest := h.newest.Load(); latest.numbers[colCycles] != 9 {
+		if latest := h.newest(); latest.numbers[colCycles] != 9 {
 			t.Error("a tick before the newest was added")
 		}
 	})
@@ -242,7 +242,7 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 					return
 				default:
 				}
-				latest := h.newest.Load()
+				latest := h.newest()
 				if latest == nil {
 					continue
 				}
@@ -251,8 +251,8 @@ func TestHistoryIsConsistentUnderConcurrentReads(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if w.gained(colCycles) != float64(w.ticks()) || w.roots() != 4 || w.length() != time.Duration(w.ticks())*time.Millisecond {
-					t.Errorf("torn: %v cycles in %d ticks of %v", w.gained(colCycles), w.ticks(), w.length())
+				if w.gained(colCycles) != float64(w.count()) || w.roots() != 4 || w.length() != time.Duration(w.count())*time.Millisecond {
+					t.Errorf("torn: %v cycles in %d ticks of %v", w.gained(colCycles), w.count(), w.length())
 				}
 				w.goroutinesMax()
 			}
@@ -316,7 +316,7 @@ func BenchmarkHistory(b *testing.B) {
 	for i := range 2 * defaultHistory {
 		h.Add(tickOf(t0.Add(time.Duration(i)*time.Second+time.Duration(i%7)*time.Millisecond), float64(i), 1))
 	}
-	newest := h.newest.Load()
+	newest := h.newest()
 	for _, age := range []int{2, 30, 300} {
 		b.Run("window/age="+strconv.Itoa(age), func(b *testing.B) {
 			start := newest.time.Add(-time.Duration(age) * time.Second)

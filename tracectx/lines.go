@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	firstFrames = 16 // enough for most calls
 	maxCallers  = 96
 	maxLines    = 4096 // program counters that are remembered
 	maxLineName = 200
@@ -45,19 +44,13 @@ const (
 // caller returns the line that makes the request which the calling goroutine is in.
 func (l *lines) caller() string {
 	var pcs [maxCallers]uintptr
-	n := runtime.Callers(3, pcs[:firstFrames]) // without caller and bodies.open
-	line, own := l.find(pcs[:n])
-	if !own && n == firstFrames {
-		n += runtime.Callers(3+n, pcs[n:])
-		line, _ = l.find(pcs[:n])
-	}
-	return line
+	n := runtime.Callers(3, pcs[:]) // without caller and bodies.open
+	return l.find(pcs[:n])
 }
 
 // find returns the first frame of the application that is above the innermost frames of
-// http.Client, or else of a library, or else "unknown". own reports whether it is the
-// application's and above http.Client.
-func (l *lines) find(pcs []uintptr) (line string, own bool) {
+// http.Client, or else of a library, or else "unknown".
+func (l *lines) find(pcs []uintptr) string {
 	library, application, client := "", "", false
 	for _, pc := range pcs {
 		f := l.at(pc)
@@ -65,14 +58,14 @@ func (l *lines) find(pcs []uintptr) (line string, own bool) {
 		case f.kind == ofClient && !client: // what was found so far is below http.Client
 			library, application, client = "", "", true
 		case f.kind == ofApplication && client:
-			return f.line, true
+			return f.line
 		case f.kind == ofApplication:
 			application = cmp.Or(application, f.line)
 		case f.kind == ofLibrary:
 			library = cmp.Or(library, f.line)
 		}
 	}
-	return cmp.Or(application, library, "unknown"), false
+	return cmp.Or(application, library, "unknown")
 }
 
 // at returns the frame of a program counter.

@@ -68,7 +68,7 @@ func (l *logHandler) attrs(ctx context.Context) (attrs []slog.Attr) {
 	if l.history == nil {
 		return attrs
 	}
-	if t := l.history.newest.Load(); t != nil && !math.IsNaN(t.numbers[colGoroutines]) {
+	if t := l.history.newest(); t != nil && !math.IsNaN(t.numbers[colGoroutines]) {
 		attrs = append(attrs, slog.Int64(logGoroutines, int64(t.numbers[colGoroutines])))
 	}
 	return attrs

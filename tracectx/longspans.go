@@ -66,7 +66,7 @@ func (x *longSpans) addEvents() {
 	if len(x.due) == 0 {
 		return
 	}
-	if t := x.history.newest.Load(); t != nil {
+	if t := x.history.newest(); t != nil {
 		options := []trace.EventOption{trace.WithTimestamp(t.time), trace.WithAttributes(
 			attribute.Int64("gmpulse.goroutine.count", integer(t.numbers[colGoroutines])),
 			attribute.Int64("gmpulse.gc.cycles", integer(t.numbers[colCycles])),

@@ -5,7 +5,8 @@ package tracectx
 import (
 	"fmt"
 	"log/slog"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,11 +43,7 @@ type lineLoss struct {
 // report returns the events of incidents that are opened, worsened or closed. A lost body is gone
 // when the context of its request is done.
 func (r *lossReporter) report(pairs []*bodyPair, now time.Time, full func(root string) string) (events []runtimeinfo.Event) {
-	losses := lossesOf(pairs)
-	if len(losses) == 0 && len(r.incidents) == 0 {
-		return nil
-	}
-	for _, l := range losses {
+	for _, l := range lossesOf(pairs) {
 		i := r.incidents[l.line]
 		if i != nil {
 			i.seen = now
@@ -58,16 +55,11 @@ func (r *lossReporter) report(pairs []*bodyPair, now time.Time, full func(root s
 			events = append(events, i.event(l.lost, runtimeinfo.IncidentWorsened, now))
 		}
 	}
-	var over []string
-	for line, i := range r.incidents {
-		if now.Sub(i.seen) >= lossOver {
-			over = append(over, line)
+	for _, line := range slices.Sorted(maps.Keys(r.incidents)) {
+		if i := r.incidents[line]; now.Sub(i.seen) >= lossOver {
+			events = append(events, i.event(0, runtimeinfo.IncidentClosed, now))
+			delete(r.incidents, line)
 		}
-	}
-	sort.Strings(over)
-	for _, line := range over {
-		events = append(events, r.incidents[line].event(0, runtimeinfo.IncidentClosed, now))
-		delete(r.incidents, line)
 	}
 	return events
 }

@@ -149,13 +149,13 @@ func (n *names) count(k *streak) {
 	if k.n == 0 {
 		return
 	}
-	ended, began := n.at(k.name()), n.at(k.began())
-	ended.durations.counts[k.bucket()].Add(uint64(k.n))
+	ended, began := n.at(k.name), n.at(k.began)
+	ended.durations.counts[k.bucket].Add(uint64(k.n))
 	ended.durations.time.Add(k.time)
-	if k.kind&failed != 0 {
+	if k.failed {
 		ended.durations.errors.Add(uint64(k.n))
 	}
-	if k.kind&renaming != 0 {
+	if k.renaming {
 		began.labels.count(k.epoch, ended.text, uint64(k.n))
 	}
 }

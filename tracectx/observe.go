@@ -201,10 +201,9 @@ func ageBucket(ns int64) int {
 
 // groups returns the counts of all names that have or had spans, in the order of the
 // names. It resets the tallies.
-func (o *observer) groups(n *names) []runtimeinfo.SpanGroup {
+func (o *observer) groups(n *names) (groups []runtimeinfo.SpanGroup) {
 	all := n.all()
 	fade := fadeOf(o.passed)
-	used := 0
 	for _, name := range all {
 		name.durations.observe(fade)
 		t := &o.tallies[name.index]
@@ -213,24 +212,15 @@ func (o *observer) groups(n *names) []runtimeinfo.SpanGroup {
 		if name != n.other && name.durations.ended >= settledAfter && !name.renamed.Load() {
 			name.settled.Store(true)
 		}
-		if o.hasSpans(name) {
-			used++
+		if t.oldest == none && name.durations.ended == 0 {
+			continue
 		}
-	}
-	if used == 0 {
-		return nil
-	}
-	groups := make([]runtimeinfo.SpanGroup, 0, used)
-	for _, name := range all {
-		if o.hasSpans(name) {
-			groups = append(groups, o.group(name))
+		if groups == nil {
+			groups = make([]runtimeinfo.SpanGroup, 0, len(all))
 		}
+		groups = append(groups, o.group(name))
 	}
 	return groups
-}
-
-func (o *observer) hasSpans(name *rootName) bool {
-	return o.tallies[name.index].oldest != none || name.durations.ended > 0
 }
 
 // group returns the counts of a name and resets its tally.

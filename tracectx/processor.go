@@ -102,10 +102,10 @@ func (p *Processor) OnEnd(span sdktrace.ReadOnlySpan) {
 // option. The shutdown of a provider that the Processor is attached to affects only
 // the spans of that provider.
 func (p *Processor) Shutdown(context.Context) error {
-	for _, a := range p.attachments.close() {
+	p.close(&p.direct) // first: from now on, Attach adds nothing
+	for _, a := range p.attachments.all() {
 		p.close(&a.source)
 	}
-	p.close(&p.direct)
 	return nil
 }
 

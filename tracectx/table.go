@@ -192,20 +192,20 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 		s.endedInner++
 	}
 	took := t.clock.duration(x.start, end, x.born)
-	k := streak{kind: streakKind(name.index)<<48 | streakKind(x.began)<<32 | streakKind(bucketOf(took))}
-	if span != nil && span.Status().Code == codes.Error {
-		k.kind |= failed
+	kind := streakKind{
+		name: name.index, began: x.began, bucket: bucketOf(took),
+		failed: span != nil && span.Status().Code == codes.Error,
 	}
 	if began != name && !began.renamed.Load() {
 		began.renamed.Store(true)
 	}
 	if began.renamed.Load() {
 		begin, _ := epochOf(int64(x.born))
-		k.kind, k.epoch = k.kind|renaming, uint32(begin)
+		kind.renaming, kind.epoch = true, uint32(begin)
 	}
-	if s.streak.kind != k.kind || s.streak.epoch != k.epoch {
+	if s.streak.streakKind != kind {
 		t.names.count(&s.streak)
-		s.streak = k
+		s.streak = streak{streakKind: kind}
 	}
 	s.streak.n++
 	s.streak.time += max(took, 0)
@@ -215,26 +215,20 @@ func (t *table) countEnd(s *shard, x *slot, end int64, key uint64, span sdktrace
 // added to the shared counters of the names when it ends, because the goroutines of a
 // program with one busy name would contend for one counter.
 type streak struct {
-	kind  streakKind
-	epoch uint32 // in which the spans began, if renaming is set
-	n     uint32
-	time  int64 // sum of the durations in nanoseconds
+	streakKind
+	n    uint32
+	time int64 // sum of the durations in nanoseconds
 }
 
-// A streakKind packs the indexes of the final name and of the name at the start, the
-// flags renaming and failed, and the bucket of the duration.
-type streakKind uint64
-
-// renaming means that spans which begin under this name may be renamed, so their final
-// names are counted by epoch.
-const renaming streakKind = 1 << 31
-
-// failed means that the status of the spans is Error.
-const failed streakKind = 1 << 30
-
-func (k *streak) name() uint16  { return uint16(k.kind >> 48) }
-func (k *streak) began() uint16 { return uint16(k.kind >> 32) }
-func (k *streak) bucket() uint8 { return uint8(k.kind) }
+type streakKind struct {
+	name, began uint16 // indexes of the final name and of the name at the start
+	bucket      uint8  // of the duration
+	failed      bool   // the status is Error
+	// renaming means that spans which begin under this name may be renamed, so their
+	// final names are counted by epoch.
+	renaming bool
+	epoch    uint32 // in which the spans began, if renaming is set
+}
 
 // rename changes the name of an active span and returns the span. ok is false if the
 // span is not in the table or has the name already.

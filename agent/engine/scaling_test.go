@@ -53,7 +53,9 @@ func TestGaugeIsLinearInGauges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		add := func(i int) error { return e.Gauge(fmt.Sprintf("app.depth%d", i), "", "Items.", func() float64 { return 0 }) }
+		add := func(i int) error {
+			return e.Gauge(fmt.Sprintf("app.depth%d", i), "", "Items.", func() float64 { return 0 })
+		}
 		for i := range n - 20 {
 			if err := add(i); err != nil {
 				t.Fatal(err)

@@ -18,7 +18,7 @@ type report struct {
 		Root              string `json:"root_span"`
 		Quantity          string
 		Change, Low, High *float64
-		Verdict           string
+		Result            string
 	}
 	Warnings []string
 	failed   bool // exit status 1
@@ -41,7 +41,7 @@ func reportOf(ctx context.Context, command string, args []string) (r report, err
 		return r, err
 	}
 	for _, x := range r.Rows {
-		r.cpu = r.cpu || x.Quantity == "CPU per request" && x.Verdict == "regression"
+		r.cpu = r.cpu || x.Quantity == "CPU per request" && x.Result == "regression"
 	}
 	return r, nil
 }
@@ -52,8 +52,8 @@ func (r report) String() string {
 	text := "CPU per request unknown"
 	for _, x := range r.Rows {
 		if x.Quantity == "CPU per request" && x.Change != nil {
-			text = fmt.Sprintf("CPU per request %+.1f %% (%+.1f to %+.1f), %s", 100**x.Change, 100**x.Low, 100**x.High, x.Verdict)
-		} else if x.Verdict == "regression" {
+			text = fmt.Sprintf("CPU per request %+.1f %% (%+.1f to %+.1f), %s", 100**x.Change, 100**x.Low, 100**x.High, x.Result)
+		} else if x.Result == "regression" {
 			regressions = append(regressions, strings.TrimSpace(x.Root+" "+x.Quantity))
 		}
 	}

@@ -55,7 +55,7 @@ trace     print where the time of OpenTelemetry spans went in an execution trace
 top       show running services beside each other; URL is the address of a page, such as
           localhost:9464 or https://shop.internal/debug/gmpulse/
 fleet     print which versions of a service leak goroutines, from the metrics of all instances
-compare   say what is faster, slower or noise; BEFORE and AFTER are files of exporters/jsonl or of record,
+compare   print what is faster, slower or noise; BEFORE and AFTER are files of exporters/jsonl or of record,
           incident bundles as a directory or zip, or addresses of pages that begin with http
 record    print the records of a running service as JSON lines, for compare
 

@@ -30,7 +30,7 @@ func unusualSnapshots() []unusual {
 		{"attributes", "attribute values of every kind", withAttrs},
 		{"numbers", "the largest and the smallest numbers", withNumbers},
 		{"times", "spans and events without a time or from the future", withTimes},
-		{"crowd", "the maximum number of spans, and 1000 events", withCrowd},
+		{"crowd", "the maximum number of spans, and 1000 events", withManyEvents},
 	}
 }
 
@@ -117,7 +117,7 @@ func withTimes() *runtimeinfo.Snapshot {
 	return s.WithEvents([]runtimeinfo.Event{e})
 }
 
-func withCrowd() *runtimeinfo.Snapshot {
+func withManyEvents() *runtimeinfo.Snapshot {
 	s := Snapshot()
 	s.Spans = make([]runtimeinfo.Span, runtimeinfo.MaxSpans)
 	events := make([]runtimeinfo.Event, 1000)

@@ -77,37 +77,48 @@ const (
 	defaultWriteTimeout = 2 * time.Second
 	defaultAckTimeout   = 5 * time.Second
 
-	maxService  = 128
-	maxHostname = 255 // Fluent Bit reads at most 1023 bytes of the message with the name
-	urlForms    = "tcp://host:port, tls://host:port or unix:///path"
+	maxService = 128
+	urlForms   = "tcp://host:port, tls://host:port or unix:///path"
 )
 
-// target is a validated Config with its defaults.
+// target is a validated Config with its defaults, and the parts of its URL.
 type target struct {
-	network      string // tcp, tls or unix
-	host         string // an IPv6 address has no brackets
-	port         int
-	path         string
-	address      string // the URL without user, password and query, for error messages
-	tag, service string
-
-	timeout, writeTimeout, ackTimeout time.Duration
-
-	tls         tlsFiles
-	credentials credentials
+	Config
+	scheme   string // tcp, tls or unix
+	host     string // without brackets; "" for a Unix socket
+	endpoint string // host and port, or the path of a Unix socket
+	address  string // the URL without user, password and query, for error messages
 }
 
 func (cfg Config) resolve() (target, error) {
-	t, errURL := parseURL(cfg.URL)
-	var errTag, errDial, errWrite, errAck, errTLS, errAuth error
-	t.tag, errTag = tagOf(cfg.Tag)
-	t.service = serviceOf(cfg.Service)
-	t.timeout, errDial = positive("Timeout", cfg.Timeout, defaultTimeout)
-	t.writeTimeout, errWrite = positive("WriteTimeout", cfg.WriteTimeout, defaultWriteTimeout)
-	t.ackTimeout, errAck = positive("AckTimeout", cfg.AckTimeout, defaultAckTimeout)
-	t.tls, errTLS = cfg.tlsFiles(t.network)
-	t.credentials, errAuth = cfg.credentials()
-	return t, errors.Join(errURL, errTag, errDial, errWrite, errAck, errTLS, errAuth)
+	t, err := parseURL(cfg.URL)
+	errs := []error{err}
+	t.Config, t.TLS = cfg, cfg.TLS.Clone()
+	if t.Tag == "" {
+		t.Tag = defaultTag
+	}
+	errs = append(errs, checkTag(t.Tag))
+	t.Service = serviceOf(cfg.Service)
+	for _, d := range []struct {
+		field           string
+		value           *time.Duration
+		defaultDuration time.Duration
+	}{
+		{"Timeout", &t.Timeout, defaultTimeout},
+		{"WriteTimeout", &t.WriteTimeout, defaultWriteTimeout},
+		{"AckTimeout", &t.AckTimeout, defaultAckTimeout},
+	} {
+		if *d.value < 0 {
+			errs = append(errs, wrong(d.field, d.value.String(), fmt.Sprintf("a positive duration, or 0 for %v", d.defaultDuration)))
+		}
+		if *d.value == 0 {
+			*d.value = d.defaultDuration
+		}
+	}
+	if t.Hostname == "" {
+		t.Hostname = defaultHostname()
+	}
+	return t, errors.Join(append(errs, t.checkTLS(), t.checkCredentials())...)
 }
 
 func parseURL(raw string) (target, error) {
@@ -132,34 +143,31 @@ func parseURL(raw string) (target, error) {
 		if u.Host != "" || len(u.Path) < 2 {
 			return invalid("no absolute path")
 		}
-		return target{network: "unix", path: u.Path, address: "unix://" + u.Path}, nil
+		return target{scheme: u.Scheme, endpoint: u.Path, address: "unix://" + u.Path}, nil
 	}
 	if u.Path != "" && u.Path != "/" {
 		return invalid("more than an address")
 	}
-	t := target{network: u.Scheme, host: u.Hostname(), port: defaultPort}
-	if t.host == "" {
+	host, port := u.Hostname(), defaultPort
+	if host == "" {
 		return invalid("no host")
 	}
 	if p := u.Port(); p != "" {
-		if t.port, err = strconv.Atoi(p); err != nil || t.port < 1 || t.port > 65535 {
+		if port, err = strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
 			return invalid("no port between 1 and 65535")
 		}
 	}
-	t.address = t.network + "://" + t.hostPort()
-	return t, nil
+	endpoint := net.JoinHostPort(host, strconv.Itoa(port))
+	return target{scheme: u.Scheme, host: host, endpoint: endpoint, address: u.Scheme + "://" + endpoint}, nil
 }
 
-func tagOf(tag string) (string, error) {
-	if tag == "" {
-		return defaultTag, nil
-	}
+func checkTag(tag string) error {
 	for part := range strings.SplitSeq(tag, ".") {
 		if part == "" || strings.ContainsFunc(part, func(r rune) bool { return !tagRune(r) && (r < 'A' || r > 'Z') }) {
-			return "", wrong("Tag", strconv.Quote(tag), "letters, digits, _ and -, in parts separated by dots")
+			return wrong("Tag", strconv.Quote(tag), "letters, digits, _ and -, in parts separated by dots")
 		}
 	}
-	return tag, nil
+	return nil
 }
 
 func serviceOf(name string) string {
@@ -179,17 +187,4 @@ func tagRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
 }
 
-func positive(field string, d, fallback time.Duration) (time.Duration, error) {
-	if d < 0 {
-		return 0, wrong(field, d.String(), fmt.Sprintf("a positive duration, or 0 for %v", fallback))
-	}
-	if d == 0 {
-		return fallback, nil
-	}
-	return d, nil
-}
-
 func wrong(field, value, want string) error { return fmt.Errorf("%s %s: want %s", field, value, want) }
-
-// hostPort returns host:port, with brackets around an IPv6 address.
-func (t *target) hostPort() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }

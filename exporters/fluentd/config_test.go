@@ -111,14 +111,13 @@ func TestTagsFollowTheConfig(t *testing.T) {
 	}
 }
 
-// newExporter returns an exporter with short timeouts and shuts it down when the test ends.
+// newExporter returns an exporter and shuts it down when the test ends. Timeouts that are not
+// set do not expire during a test.
 func newExporter(tb testing.TB, cfg fluentd.Config) *fluentd.Exporter {
 	tb.Helper()
-	for d, short := range map[*time.Duration]time.Duration{
-		&cfg.Timeout: time.Second, &cfg.WriteTimeout: 300 * time.Millisecond, &cfg.AckTimeout: 300 * time.Millisecond,
-	} {
+	for _, d := range []*time.Duration{&cfg.Timeout, &cfg.WriteTimeout, &cfg.AckTimeout} {
 		if *d == 0 {
-			*d = short
+			*d = ample
 		}
 	}
 	exp, err := fluentd.New(cfg)

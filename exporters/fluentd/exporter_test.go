@@ -194,7 +194,7 @@ func TestExportRepairsText(t *testing.T) {
 		t.Errorf("of two values %q was sent", got)
 	}
 	long, _ := r["resource.long"].(string)
-	if len(long) > 32<<10 || len(long) < 32<<10-16 || !strings.HasSuffix(long, "éé…(cut)") {
+	if len(long) > 32_766 || len(long) < 32_766-8 || !strings.HasSuffix(long, "éé…") {
 		t.Errorf("text of 40,000 bytes became %d: …%q", len(long), long[max(0, len(long)-16):])
 	}
 	if n := exp.Stats(); n.Omitted != 1 || n.Altered != 1 { // Record has repaired the invalid text
@@ -260,7 +260,7 @@ func TestShutdownIsIdempotent(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := exp.Shutdown(done); err != nil {
-		t.Errorf("Shutdown after the worker ended, with ctx done: %v", err)
+		t.Errorf("Shutdown of an idle exporter with ctx done: %v", err)
 	}
 }
 
@@ -271,7 +271,8 @@ func TestConnectionsAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Behave(noAck)
-	if err := exp.Export(t.Context(), snapshot(2)); err == nil {
+	err := within(t, short, func(ctx context.Context) error { return exp.Export(ctx, snapshot(2)) })
+	if err == nil {
 		t.Error("Export succeeded without an acknowledgement")
 	}
 	closed(t, p, "of the failed record")

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -20,42 +19,51 @@ import (
 // shared key, and the client that it has the password of a user, with a SHA-512 digest.
 // https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1
 
-// credentials are the authentication settings of a Config.
-type credentials struct {
-	sharedKey, username, password string
+const maxHostname = 255 // Fluent Bit reads at most 1023 bytes of the message with the name
 
-	hostname string
+// defaultHostname returns the name of this client. A server refuses a client with its own
+// name, which usually is the name of its host.
+func defaultHostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return "gmpulse-" + host[:min(len(host), maxHostname-len("gmpulse-"))]
 }
 
-// used reports whether the client authenticates itself.
-func (c *credentials) used() bool { return c.sharedKey != "" || c.username != "" }
-
-// credentials returns the authentication settings of cfg with their defaults.
-func (cfg Config) credentials() (credentials, error) {
-	c := credentials{sharedKey: cfg.SharedKey, username: cfg.Username, password: cfg.Password, hostname: cfg.Hostname}
+func (t *target) checkCredentials() error {
 	var errs []error
-	if (c.username == "") != (c.password == "") {
-		set := map[bool]string{true: "is", false: "is not"}
-		errs = append(errs, wrong("Username and Password", fmt.Sprintf("(%s set and %s set)", set[c.username != ""], set[c.password != ""]), "both or none"))
+	if (t.Username == "") != (t.Password == "") {
+		set := map[bool]string{true: "is set", false: "is not set"}
+		errs = append(errs, wrong("Username and Password", fmt.Sprintf("(%s and %s)", set[t.Username != ""], set[t.Password != ""]), "both or none"))
 	}
-	if len(c.hostname) > maxHostname {
-		errs = append(errs, wrong("Hostname", fmt.Sprintf("of %d bytes", len(c.hostname)), fmt.Sprintf("at most %d", maxHostname)))
+	if len(t.Hostname) > maxHostname {
+		errs = append(errs, wrong("Hostname", fmt.Sprintf("of %d bytes", len(t.Hostname)), fmt.Sprintf("at most %d", maxHostname)))
 	}
-	if c.hostname == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "unknown"
-		}
-		// A server refuses a client with its own name, which usually is the name of its host.
-		c.hostname = "gmpulse-" + host[:min(len(host), maxHostname-len("gmpulse-"))]
-	}
-	return c, errors.Join(errs...)
+	return errors.Join(errs...)
 }
+
+// authenticates reports whether the client authenticates itself.
+func (t *target) authenticates() bool { return t.SharedKey != "" || t.Username != "" }
 
 // helo is the greeting of a server.
 type helo struct {
-	nonce, salt []byte // salt: empty if the server authenticates no users
+	nonce, salt string // salt: empty if the server authenticates no users
 	keepalive   bool   // false: the server closes the connection after a record
+}
+
+// parseHelo converts ["HELO", {"nonce": ..., "auth": ..., "keepalive": ...}].
+func parseHelo(v any) (helo, error) {
+	message, ok := v.([]any)
+	if !ok || len(message) != 2 || text(message[0]) != "HELO" {
+		return helo{}, fmt.Errorf("not a HELO but %.200q", fmt.Sprint(v))
+	}
+	options, _ := message[1].(map[string]any)
+	h := helo{nonce: text(options["nonce"]), salt: text(options["auth"]), keepalive: options["keepalive"] != false}
+	if h.nonce == "" {
+		return helo{}, errors.New("malformed HELO: no nonce")
+	}
+	return h, nil
 }
 
 // pong is the answer to the PING.
@@ -64,6 +72,28 @@ type pong struct {
 	reason   string // why not
 	hostname string // of the server
 	digest   string // which proves that the server has the shared key
+}
+
+// parsePong converts ["PONG", accepted, reason, hostname, digest].
+func parsePong(v any) (pong, error) {
+	message, ok := v.([]any)
+	if !ok || len(message) != 5 || text(message[0]) != "PONG" {
+		return pong{}, fmt.Errorf("not a PONG but %.200q", fmt.Sprint(v))
+	}
+	accepted, ok := message[1].(bool)
+	if !ok {
+		return pong{}, errors.New("malformed PONG")
+	}
+	return pong{accepted: accepted, reason: text(message[2]), hostname: text(message[3]), digest: text(message[4])}, nil
+}
+
+// text returns a string or bytes, which servers use both, or "".
+func text(v any) string {
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	s, _ := v.(string)
+	return s
 }
 
 // salted returns the SHA-512 digest of parts as text.
@@ -83,142 +113,31 @@ func newSalt() string {
 }
 
 // ping returns the answer to h.
-func (c *credentials) ping(h *helo, salt string) []byte {
-	b := msgp.AppendArrayHeader(nil, 6)
-	b = msgp.AppendString(b, "PING")
-	b = msgp.AppendString(b, c.hostname)
-	b = msgp.AppendString(b, salt)
-	b = msgp.AppendString(b, salted(salt, c.hostname, string(h.nonce), c.sharedKey))
-	if c.username == "" || len(h.salt) == 0 {
-		return msgp.AppendString(msgp.AppendString(b, ""), "")
+func (t *target) ping(h helo, salt string) []byte {
+	user, password := "", ""
+	if h.salt != "" && t.Username != "" {
+		user, password = t.Username, salted(h.salt, t.Username, t.Password)
 	}
-	b = msgp.AppendString(b, c.username)
-	return msgp.AppendString(b, salted(string(h.salt), c.username, c.password))
+	b := msgp.AppendArrayHeader(nil, 6)
+	for _, s := range []string{"PING", t.Hostname, salt, salted(salt, t.Hostname, h.nonce, t.SharedKey), user, password} {
+		b = msgp.AppendString(b, s)
+	}
+	return b
 }
 
 // verify reports why p does not answer the PING that had this salt.
-func (c *credentials) verify(p *pong, h *helo, salt string) error {
+func (t *target) verify(p pong, h helo, salt string) error {
 	switch {
-	case !p.accepted && len(h.salt) > 0 && c.username == "":
+	case !p.accepted && h.salt != "" && t.Username == "":
 		return fmt.Errorf("the server refuses the client, which has no Username: %.200q", p.reason)
 	case !p.accepted:
 		return fmt.Errorf("the server refuses the client's SharedKey, Username or Hostname: %.200q", p.reason)
-	case p.hostname == c.hostname:
-		return fmt.Errorf("the server has the client's name %q: set another Hostname", c.hostname)
+	case p.hostname == t.Hostname:
+		return fmt.Errorf("the server has the client's name %q: set another Hostname", t.Hostname)
 	}
-	want := salted(salt, p.hostname, string(h.nonce), c.sharedKey)
+	want := salted(salt, p.hostname, h.nonce, t.SharedKey)
 	if subtle.ConstantTimeCompare([]byte(p.digest), []byte(want)) != 1 {
 		return errors.New("the server does not prove that it has the SharedKey")
 	}
 	return nil
-}
-
-// parseHelo decodes ["HELO", {"nonce": ..., "auth": ..., "keepalive": ...}].
-func parseHelo(b []byte) (h helo, err error) {
-	b, err = head(b, "HELO", 2)
-	if err != nil {
-		return h, err
-	}
-	n, b, err := msgp.ReadMapHeaderBytes(b)
-	h.keepalive = true // the default of servers that do not say
-	for range n {
-		var key []byte
-		if err == nil {
-			key, b, err = msgp.ReadStringZC(b)
-		}
-		if err != nil {
-			break
-		}
-		switch string(key) {
-		case "nonce":
-			h.nonce, b, err = text(b)
-		case "auth":
-			h.salt, b, err = text(b)
-		case "keepalive":
-			h.keepalive, b, err = msgp.ReadBoolBytes(b)
-		default:
-			b, err = msgp.Skip(b)
-		}
-	}
-	if err == nil && len(h.nonce) == 0 {
-		err = errors.New("no nonce")
-	}
-	if err != nil {
-		return h, fmt.Errorf("malformed HELO: %w", err)
-	}
-	return h, nil
-}
-
-// parsePong decodes ["PONG", accepted, reason, hostname, digest].
-func parsePong(b []byte) (p pong, err error) {
-	b, err = head(b, "PONG", 5)
-	if err != nil {
-		return p, err
-	}
-	p.accepted, b, err = msgp.ReadBoolBytes(b)
-	for _, s := range []*string{&p.reason, &p.hostname, &p.digest} {
-		if err != nil {
-			break
-		}
-		var v []byte
-		v, b, err = text(b)
-		*s = string(v)
-	}
-	if err != nil {
-		return p, fmt.Errorf("malformed PONG: %w", err)
-	}
-	return p, nil
-}
-
-// parseAck decodes {"ack": chunk}.
-func parseAck(b []byte) (chunk string, err error) {
-	n, rest, err := msgp.ReadMapHeaderBytes(b)
-	for range n {
-		var key, value []byte
-		if err == nil {
-			key, rest, err = msgp.ReadStringZC(rest)
-		}
-		switch {
-		case err != nil:
-		case string(key) == "ack":
-			value, rest, err = text(rest)
-			chunk = string(value)
-		default:
-			rest, err = msgp.Skip(rest)
-		}
-		if err != nil {
-			break
-		}
-	}
-	if err != nil {
-		return "", fmt.Errorf("malformed acknowledgement: %w", err)
-	}
-	return chunk, nil
-}
-
-// head decodes the begin of a message, which is an array of n whose first element is its
-// name, and returns the rest.
-func head(b []byte, name string, n uint32) (rest []byte, err error) {
-	size, rest, err := msgp.ReadArrayHeaderBytes(b)
-	if err == nil && size == n {
-		var got []byte
-		got, rest, err = text(rest)
-		if err == nil && string(got) == name {
-			return rest, nil
-		}
-	}
-	return nil, errors.New("not a " + name + " but " + strconv.Quote(string(b[:min(len(b), 16)])))
-}
-
-// text decodes a string or bytes, which servers use both, or nil.
-func text(b []byte) (v, rest []byte, err error) {
-	switch msgp.NextType(b) {
-	case msgp.BinType:
-		return msgp.ReadBytesZC(b)
-	case msgp.NilType:
-		rest, err = msgp.ReadNilBytes(b)
-		return nil, rest, err
-	default:
-		return msgp.ReadStringZC(b)
-	}
 }

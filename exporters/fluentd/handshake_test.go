@@ -18,6 +18,7 @@ import (
 
 	"github.com/gmpulse/gmpulse/exporters/fluentd"
 	"github.com/gmpulse/gmpulse/internal/peers/forward"
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // guard is the server's half of the handshake, in front of a peer. Each faulty guard
@@ -235,35 +236,42 @@ func TestSecretsAreNotSent(t *testing.T) {
 func TestFaultyHandshakes(t *testing.T) {
 	constant := func(s string) func() []byte { return func() []byte { return []byte(s) } }
 	answer := func(s string) func([]byte) []byte { return func([]byte) []byte { return []byte(s) } }
+	const hangs = true
 	for name, test := range map[string]struct {
+		hangs bool
 		guard guard
 		want  string
 	}{
-		"no HELO":                       {guard{helo: constant("")}, "no greeting from the server, which may require no shared key"},
-		"half a HELO":                   {guard{helo: constant("\x92\xa4HEL")}, "no greeting from the server"},
-		"another protocol":              {guard{helo: constant("SSH-2.0-OpenSSH_9.9\r\n")}, "not a forward server: not a HELO but"},
-		"endless HELO":                  {guard{helo: constant("\x92\xa4HELO\xdb\x7f\xff\xff\xff" + strings.Repeat("x", 10_000))}, "more than 8192 bytes"},
-		"no nonce":                      {guard{helo: constant("\x92\xa4HELO\x80")}, "malformed HELO: no nonce"},
-		"options are a list":            {guard{helo: constant("\x92\xa4HELO\x91\xa1x")}, "malformed HELO"},
-		"not msgpack":                   {guard{helo: constant("\xc1")}, "not msgpack"},
-		"no PONG":                       {guard{pong: answer("")}, "no answer to the SharedKey"},
-		"half a PONG":                   {guard{pong: func(b []byte) []byte { return b[:len(b)-1] }}, "no answer to the SharedKey"},
-		"another HELO":                  {guard{pong: answer("\x92\xa4HELO\x80")}, "not a PONG but"},
-		"strange PONG":                  {guard{pong: answer("\x95\xa4PONG\x01\x02\x03\x04")}, "malformed PONG"},
-		"server without key":            {guard{pong: func(b []byte) []byte { return append(b[:len(b)-1], 'x') }}, "does not prove that it has the SharedKey"},
-		"server with the client's name": {guard{pong: answer("\x95\xa4PONG\xc3\xa0\xa2me\xa0")}, `the client's name "me"`},
+		"no HELO":                       {hangs, guard{helo: constant("")}, "no greeting from the server, which may require no shared key"},
+		"half a HELO":                   {hangs, guard{helo: constant("\x92\xa4HEL")}, "no greeting from the server"},
+		"another protocol":              {!hangs, guard{helo: constant("SSH-2.0-OpenSSH_9.9\r\n")}, "not a forward server: not a HELO but"},
+		"a nonce of 2 GiB":              {!hangs, guard{helo: constant("\x92\xa4HELO\x81\xa5nonce\xdb\x7f\xff\xff\xffxxxx")}, "limit exceeded"},
+		"bytes of 2 GiB":                {!hangs, guard{helo: constant("\x92\xa4HELO\x81\xa5nonce\xc6\x7f\xff\xff\xffxxxx")}, "limit exceeded"},
+		"a list of 2 GiB":               {!hangs, guard{helo: constant("\x92\xa4HELO\xdd\x7f\xff\xff\xff\xc0")}, "limit exceeded"},
+		"endless HELO":                  {!hangs, guard{helo: constant("\x92\xa4HELO\xdc\x04\x00" + strings.Repeat("\xd9\x0f"+strings.Repeat("x", 15), 1000))}, "more than 8192 bytes"},
+		"deep HELO":                     {!hangs, guard{helo: constant("\x92\xa4HELO" + strings.Repeat("\x91", 1000))}, "no greeting from the server"},
+		"no nonce":                      {!hangs, guard{helo: constant("\x92\xa4HELO\x80")}, "malformed HELO: no nonce"},
+		"options are a list":            {!hangs, guard{helo: constant("\x92\xa4HELO\x91\xa1x")}, "malformed HELO"},
+		"not msgpack":                   {!hangs, guard{helo: constant("\xc1")}, "no greeting from the server"},
+		"no PONG":                       {hangs, guard{pong: answer("")}, "no answer to the SharedKey"},
+		"half a PONG":                   {hangs, guard{pong: func(b []byte) []byte { return b[:len(b)-1] }}, "no answer to the SharedKey"},
+		"another HELO":                  {!hangs, guard{pong: answer("\x92\xa4HELO\x80")}, "not a PONG but"},
+		"strange PONG":                  {!hangs, guard{pong: answer("\x95\xa4PONG\x01\x02\x03\x04")}, "malformed PONG"},
+		"server without key":            {!hangs, guard{pong: func(b []byte) []byte { return append(b[:len(b)-1], 'x') }}, "does not prove that it has the SharedKey"},
+		"server with the client's name": {!hangs, guard{pong: answer("\x95\xa4PONG\xc3\xa0\xa2me\xa0")}, `the client's name "me"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.guard.nonce, test.guard.key = nonce, "k3y"
 			p := guarded(t, &test.guard, ack)
-			exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y", Hostname: "me", Timeout: 300 * time.Millisecond})
+			timeout := map[bool]time.Duration{hangs: short}[test.hangs]
+			exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y", Hostname: "me", Timeout: timeout})
 			begin := time.Now()
 			err := exp.Export(t.Context(), snapshot(1))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Export: %v, want %q", err, test.want)
 			}
-			if took := time.Since(begin); took > 300*time.Millisecond+slack {
+			if took := time.Since(begin); took > short+slack {
 				t.Errorf("took %v", took)
 			}
 			if n := len(p.Received()); n != 0 {
@@ -289,25 +297,24 @@ func TestContextBoundsTheHandshake(t *testing.T) {
 // A server that fails after the handshake is handled like one without authentication.
 func TestSessionFailures(t *testing.T) {
 	for name, test := range map[string]struct {
-		mode mode
-		want string
+		mode    mode
+		timeout time.Duration
+		want    string
 	}{
-		"hang":      {noAck, "not acknowledged within 300ms"},
-		"drop":      {dropUnacked, "connection broken, or not answered with the acknowledgement: EOF"},
-		"reset":     {reset, "connection broken"},
-		"wrong ack": {wrongAck, "the acknowledgement is of another record"},
+		"hang":      {noAck, short, "not acknowledged within 300ms"},
+		"drop":      {dropUnacked, ample, "connection broken, or not answered with the acknowledgement: EOF"},
+		"reset":     {reset, ample, "connection broken"},
+		"wrong ack": {wrongAck, ample, "the acknowledgement is of another record"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := guarded(t, &guard{nonce: nonce, key: "k3y", keepalive: true}, test.mode)
-			exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y"})
+			exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y", AckTimeout: test.timeout})
 			if err := exp.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Export: %v, want %q", err, test.want)
 			}
 			p.Behave(ack)
-			if err := exp.Export(t.Context(), snapshot(2)); err != nil {
-				t.Errorf("Export afterwards: %v", err)
-			}
+			testutil.Eventually(t, "an Export succeeds", func() bool { return exp.Export(t.Context(), snapshot(2)) == nil })
 		})
 	}
 }
@@ -332,7 +339,7 @@ func TestSessionIsReplaced(t *testing.T) {
 
 func TestSharedKeyErrorSuggestsTLS(t *testing.T) {
 	p, _, _ := tlsPeer(t)
-	exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y", Timeout: 500 * time.Millisecond})
+	exp := newExporter(t, fluentd.Config{URL: p.URL(), SharedKey: "k3y", Timeout: time.Second})
 	if err := exp.Export(t.Context(), snapshot(1)); err == nil || !strings.Contains(err.Error(), "use tls://") {
 		t.Errorf("Export: %v", err)
 	}

@@ -221,7 +221,7 @@ func TestThirdPartyServerAuthenticates(t *testing.T) {
 		"no client certificate":    {withAll, encrypted, without(func(c *fluentd.Config) { c.CertFile, c.KeyFile = "", "" }), "set CertFile and KeyFile"},
 		"no CA":                    {withAll, encrypted, without(func(c *fluentd.Config) { c.CAFile = "" }), "set CAFile"},
 		"TLS to a plain server":    {withKey, encrypted, all, "use tcp://"},
-		"key for a server without": {nil, plain, fluentd.Config{SharedKey: "k3y"}, "no greeting from the server, which may require no shared key"},
+		"key for a server without": {nil, plain, fluentd.Config{SharedKey: "k3y", Timeout: short}, "no greeting from the server, which may require no shared key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startNPMPeer(t, test.server...)

@@ -6,131 +6,75 @@ import (
 	"encoding/binary"
 	"iter"
 	"maps"
-	"math"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/gmpulse/gmpulse/internal/units"
 )
 
-// Limits of a record.
+// Limits of a record, in bytes.
 const (
-	maxRecord = 1 << 20  // bytes, encoded; Fluent Bit resets the connection above 6 MB
-	maxText   = 32 << 10 // bytes of one string; Lucene rejects keywords above 32,766
-	maxKey    = 256      // bytes of one key
-	cutMark   = "…(cut)" // ends a string that was cut
+	maxRecord = 1 << 20               // encoded; Fluent Bit resets the connection above 6 MB
+	maxText   = 32_766 - len(cutMark) // of one string; Lucene rejects keywords above 32,766
+	maxKey    = 256 - len(cutMark)    // of one key
+	cutMark   = "…"                   // ends a string that was cut, see units.Shorten
 )
 
-// body is an encoded record. The client library copies it into its message.
-type body []byte
-
-// MarshalMsg implements msgp.Marshaler.
-func (b body) MarshalMsg(to []byte) ([]byte, error) { return append(to, b...), nil }
-
-// Msgsize implements msgp.Sizer.
-func (b body) Msgsize() int { return len(b) }
-
-type encoded struct {
-	body             body
-	omitted, altered uint64
-	tooLarge         bool // body is incomplete
-}
-
-// encode returns fields, which are a record of package exporters, as a msgpack map. One
-// NaN or invalid string would make Fluentd's JSON formatter reset the connection at
-// every attempt to send the record, so encode omits numbers that are not finite and
-// values of unknown types, and repairs strings. If a key occurs twice, the first value
-// counts.
-func encode(fields iter.Seq2[string, any]) encoded {
-	e := encoder{b: make([]byte, 0, 8<<10)}
+// encode returns fields, which are a record of package exporters, as a msgpack map. Package
+// exporters repairs invalid text and omits numbers that are not finite: with one of them,
+// Fluentd's JSON formatter would reset the connection at every attempt to send the record. If a
+// key occurs twice, the first value counts.
+func encode(fields iter.Seq2[string, any]) encoder {
+	e := encoder{body: make([]byte, 0, 8<<10)}
 	e.fields(fields)
-	return encoded{body: e.b, omitted: e.omitted, altered: e.altered, tooLarge: e.full()}
+	return e
 }
 
 type encoder struct {
-	b                []byte
+	body             msgp.Raw
 	omitted, altered uint64
 }
 
-// full reports whether the record is too large. The encoder stops then.
-func (e *encoder) full() bool { return len(e.b) > maxRecord }
-
 func (e *encoder) fields(fields iter.Seq2[string, any]) {
-	e.b = append(e.b, 0xdf, 0, 0, 0, 0) // map32; the number of entries is set below
-	header := len(e.b) - 4
+	e.body = append(e.body, 0xdf, 0, 0, 0, 0) // map32; the number of entries is set below
+	header := len(e.body) - 4
 	seen := map[string]bool{}
 	for key, v := range fields {
-		start := len(e.b)
-		key = e.clean(key, maxKey)
-		e.b = msgp.AppendString(e.b, key)
-		if seen[key] || !e.value(v) {
-			e.b = e.b[:start]
+		if key = e.cut(key, maxKey); seen[key] {
 			e.omitted++
 			continue
 		}
 		seen[key] = true
-		if e.full() {
-			return
-		}
+		e.body = msgp.AppendString(e.body, key)
+		e.value(v)
 	}
-	binary.BigEndian.PutUint32(e.b[header:], uint32(len(seen)))
+	binary.BigEndian.PutUint32(e.body[header:], uint32(len(seen)))
 }
 
-func (e *encoder) list(values []any) {
-	e.b = append(e.b, 0xdd, 0, 0, 0, 0) // array32, likewise
-	header := len(e.b) - 4
-	var n uint32
-	for _, v := range values {
-		if !e.value(v) {
-			e.omitted++
-			continue
-		}
-		n++
-		if e.full() {
-			return
-		}
-	}
-	binary.BigEndian.PutUint32(e.b[header:], n)
-}
-
-// value appends v and reports whether it did.
-func (e *encoder) value(v any) bool {
+func (e *encoder) value(v any) {
 	switch v := v.(type) {
 	case string:
-		e.b = msgp.AppendString(e.b, e.clean(v, maxText))
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return false
-		}
-		e.b = msgp.AppendFloat64(e.b, v)
-	case uint64:
-		e.b = msgp.AppendUint64(e.b, v)
-	case bool:
-		e.b = msgp.AppendBool(e.b, v)
+		e.body = msgp.AppendString(e.body, e.cut(v, maxText))
 	case map[string]any:
 		e.fields(maps.All(v))
 	case []any:
-		e.list(v)
-	default: // package exporters has no other types
-		return false
+		e.body = msgp.AppendArrayHeader(e.body, uint32(len(v)))
+		for _, x := range v {
+			e.value(x)
+		}
+	default:
+		b, err := msgp.AppendIntf(e.body, v)
+		if err != nil {
+			b = msgp.AppendNil(e.body) // package exporters has no such types
+		}
+		e.body = b
 	}
-	return true
 }
 
-// clean returns s as valid UTF-8 of at most limit bytes.
-func (e *encoder) clean(s string, limit int) string {
-	if len(s) <= limit && utf8.ValidString(s) {
-		return s
+// cut returns s, or its beginning if it is longer than limit.
+func (e *encoder) cut(s string, limit int) string {
+	if len(s) > limit {
+		e.altered++
 	}
-	e.altered++
-	cut := len(s) > limit
-	s = strings.ToValidUTF8(s[:min(len(s), limit)], "\uFFFD")
-	if !cut && len(s) <= limit {
-		return s
-	}
-	end := min(len(s), limit-len(cutMark))
-	for end < len(s) && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + cutMark
+	return units.Shorten(s, limit)
 }

@@ -57,25 +57,26 @@ func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 func TestTLSToAServerWithout(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	for name, test := range map[string]struct {
-		mode mode
-		want string
+		mode    mode
+		timeout time.Duration
+		want    string
 	}{
-		"silent":      {ack, "the server may not speak TLS"},
-		"greets":      {sharedKey, "the server does not speak TLS: use tcp://"},
-		"hangs":       {hang, "the server may not speak TLS"},
-		"closes":      {closeAtOnce, "no connection: "},
-		"another one": {speaksFirst, "the server does not speak TLS: use tcp://"},
+		"silent":      {ack, ample, "the server may not speak TLS"},
+		"greets":      {sharedKey, ample, "the server does not speak TLS: use tcp://"},
+		"hangs":       {hang, short, "the server may not speak TLS"},
+		"closes":      {closeAtOnce, ample, "no connection: "},
+		"another one": {speaksFirst, ample, "the server does not speak TLS: use tcp://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := strings.Replace(newPeer(t, test.mode).URL(), "tcp", "tls", 1)
-			exp := newExporter(t, fluentd.Config{URL: url, CAFile: ca.file, Timeout: 300 * time.Millisecond})
+			exp := newExporter(t, fluentd.Config{URL: url, CAFile: ca.file, Timeout: test.timeout})
 			begin := time.Now()
 			err := exp.Export(t.Context(), snapshot(1))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Export: %v, want %q", err, test.want)
 			}
-			if took := time.Since(begin); took > 300*time.Millisecond+slack {
+			if took := time.Since(begin); took > short+slack {
 				t.Errorf("took %v", took)
 			}
 		})

@@ -67,8 +67,7 @@ func TestName(t *testing.T) {
 		{"9-lives:ümlaut", "", gauge, "gmpulse_9_lives__mlaut"},
 		{"bad\xff", "", gauge, "gmpulse_bad_"},
 	} {
-		m := &runtimeinfo.Metric{Name: c.name, Unit: c.unit, Kind: c.kind}
-		if got := prom.Name(m); got != c.want {
+		if got := prom.Name(&runtimeinfo.Metric{Name: c.name, Unit: c.unit, Kind: c.kind}); got != c.want {
 			t.Errorf("Name of the %v %q in %q is %s, want %s", c.kind, c.name, c.unit, got, c.want)
 		}
 	}

@@ -46,10 +46,11 @@
 // # Cost
 //
 // The spool stores whole snapshots, for any exporter and for full records too. A snapshot
-// of numbers only is about 1.6 KB, one of a service with spans, bands and labels 9 to 12 KB. While the backend keeps up, a snapshot costs about 40 µs of CPU,
-// 4.6 KB and 19 allocations, and no disk access. During an outage it costs 0.25 ms of CPU
-// and a transaction with fsync (BenchmarkSpool, two shared cores). The index of the
-// records on disk takes about 130 bytes a snapshot: 0.7 MB for 64 MiB of 12 KB records.
+// of numbers only is about 1.6 KB, one of a service with spans, bands and labels 8 to 13 KB.
+// While the backend keeps up, a snapshot costs about 40 µs of CPU, 4.6 KB and 19
+// allocations, and no disk access. During an outage it costs 0.25 ms of CPU and a
+// transaction with fsync (BenchmarkSpool, two shared cores). The index of the records on
+// disk takes about 130 bytes a snapshot: 0.7 MB for 64 MiB of 12 KB records.
 package spool
 
 import (

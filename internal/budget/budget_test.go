@@ -56,6 +56,7 @@ func all() []budget {
 		// The goal is 3 KB on average for the quick start, 30 MB a day, in a pod too.
 		{"record of a live agent in a pod, JSON", kilobytes, 3, 2.6, compact(live)},
 		{"record of a live agent in a pod, to Fluentd", kilobytes, 3, 2.55, compactOnWire(live)},
+		{"snapshot of a live agent in a pod, in the spool", kilobytes, 11, 8.9, spooled(live)},
 		{"keys of the same record, each of them a field of Elasticsearch", "keys", 65, 53, compactKeys(live)},
 		{"record of a pod with every metric, JSON", kilobytes, 3, 2.91, compact(pod)},
 		{"record of a pod with every metric, to Fluentd", kilobytes, 3, 2.87, compactOnWire(pod)},

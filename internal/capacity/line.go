@@ -48,7 +48,7 @@ const huber = 1.5
 func (l *line) solve(points []point) {
 	var w, x, y float64
 	cut := huber * l.scatter
-	weigh := func(p *point) float64 {
+	weightOf := func(p *point) float64 {
 		if r := math.Abs(p.y - l.intercept - l.slope*p.x); r > cut {
 			return p.weight * cut / r
 		}
@@ -56,7 +56,7 @@ func (l *line) solve(points []point) {
 	}
 	for i := range points {
 		p := &points[i]
-		h := weigh(p)
+		h := weightOf(p)
 		w += h
 		x += h * p.x
 		y += h * p.y
@@ -68,7 +68,7 @@ func (l *line) solve(points []point) {
 	var xx, xy float64
 	for i := range points {
 		p := &points[i]
-		h := weigh(p)
+		h := weightOf(p)
 		xx += h * (p.x - x) * (p.x - x)
 		xy += h * (p.x - x) * (p.y - y)
 	}

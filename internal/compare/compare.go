@@ -66,7 +66,7 @@ type Row struct {
 	Low        *float64 `json:"low"`
 	High       *float64 `json:"high"`
 	Difference bool     `json:"difference,omitempty"`
-	Verdict    Verdict  `json:"verdict"`
+	Result     Result   `json:"result"`
 	// Judged reports whether the quantity can be a regression.
 	Judged bool `json:"judged"`
 
@@ -75,24 +75,24 @@ type Row struct {
 	margin float64
 }
 
-// Verdict is the result for one quantity.
-type Verdict string
+// Result is the result for one quantity.
+type Result string
 
-// The verdicts. Less and More are the verdicts if a difference is more than noise.
+// The results. Less and More are the results if a difference is more than noise.
 const (
-	TooLittle  Verdict = "too little data"
-	NoEvidence Verdict = "no evidence of a change"
-	Less       Verdict = "less"
-	More       Verdict = "more"
-	Faster     Verdict = "faster"
-	Slower     Verdict = "slower"
-	Regression Verdict = "regression"
+	TooLittle  Result = "too little data"
+	NoEvidence Result = "no evidence of a change"
+	Less       Result = "less"
+	More       Result = "more"
+	Faster     Result = "faster"
+	Slower     Result = "slower"
+	Regression Result = "regression"
 )
 
-// Regressions returns the rows with that verdict.
+// Regressions returns the rows with that result.
 func (r *Report) Regressions() (all []Row) {
 	for i := range r.Rows {
-		if r.Rows[i].Verdict == Regression {
+		if r.Rows[i].Result == Regression {
 			all = append(all, r.Rows[i])
 		}
 	}
@@ -309,15 +309,15 @@ const (
 	regressionLevel = 0.025
 )
 
-// judge sets the verdicts.
+// judge sets the results.
 func (c *comparison) judge() {
 	var process, roots []*Row
 	for i := range c.Rows {
 		r := &c.Rows[i]
-		if r.Verdict = TooLittle; r.Change == nil {
+		if r.Result = TooLittle; r.Change == nil {
 			continue
 		}
-		r.Verdict = NoEvidence
+		r.Result = NoEvidence
 		if r.Root == "" {
 			process = append(process, r)
 		} else {
@@ -332,7 +332,7 @@ func (c *comparison) judge() {
 				judged = append(judged, r)
 			}
 		}
-		reject(judged, regressionLevel/2, (*Row).regression, func(r *Row) { r.Verdict = Regression })
+		reject(judged, regressionLevel/2, (*Row).regression, func(r *Row) { r.Result = Regression })
 	}
 }
 
@@ -361,12 +361,12 @@ func (r *Row) differs() {
 	higher := *r.Change > 0
 	switch duration := r.Root != "" && r.Unit == "s"; {
 	case duration && higher:
-		r.Verdict = Slower
+		r.Result = Slower
 	case duration:
-		r.Verdict = Faster
+		r.Result = Faster
 	case higher:
-		r.Verdict = More
+		r.Result = More
 	default:
-		r.Verdict = Less
+		r.Result = Less
 	}
 }

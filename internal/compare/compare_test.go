@@ -33,7 +33,7 @@ func TestEqualServices(t *testing.T) {
 			}
 			for i := range r.Rows {
 				rows++
-				if v := r.Rows[i].Verdict; v != compare.NoEvidence && v != compare.TooLittle {
+				if v := r.Rows[i].Result; v != compare.NoEvidence && v != compare.TooLittle {
 					differences++
 				}
 			}
@@ -53,7 +53,7 @@ func TestChanges(t *testing.T) {
 		root     string
 		quantity string
 		want     float64
-		verdict  compare.Verdict
+		result   compare.Result
 	}{
 		{"CPU", func(s *service) { s.cpu *= 1.1 }, "", "CPU per request", 0.096, compare.Regression}, // 20 ms a second are not of requests
 		{"less CPU", func(s *service) { s.cpu *= 0.9 }, "", "CPU per request", -0.096, compare.Less},
@@ -72,8 +72,8 @@ func TestChanges(t *testing.T) {
 			c.change(&after)
 			r := report(t, normal(1).record(t, 120, each, true), after.record(t, 120, each, true))
 			x := row(t, r, c.root, c.quantity)
-			if c.verdict != "" && x.Verdict != c.verdict || c.verdict == "" && x.Verdict == compare.Regression && c.root == "" {
-				t.Errorf("%s, records of %d s: %s, want %s (%+v)", c.name, each, x.Verdict, c.verdict, show(x))
+			if c.result != "" && x.Result != c.result || c.result == "" && x.Result == compare.Regression && c.root == "" {
+				t.Errorf("%s, records of %d s: %s, want %s (%+v)", c.name, each, x.Result, c.result, show(x))
 			}
 			if *x.High-*x.Low < 0.1 && math.Abs(*x.Change-c.want) > 0.04 || *x.Low > c.want+0.02 || *x.High < c.want-0.02 {
 				t.Errorf("%s, records of %d s: %s, want a change of %v", c.name, each, show(x), c.want)
@@ -97,10 +97,10 @@ func TestCompactRecords(t *testing.T) {
 	after := normal(2)
 	after.cpu *= 1.1
 	r := report(t, normal(1).record(t, 120, 10, false), after.record(t, 120, 10, true))
-	if x := row(t, r, "", "CPU per request"); x.Verdict != compare.Regression {
+	if x := row(t, r, "", "CPU per request"); x.Result != compare.Regression {
 		t.Error(show(x))
 	}
-	if x := row(t, r, "", "allocated bytes per request"); x.Before != nil || x.After == nil || x.Change != nil || x.Verdict != compare.TooLittle {
+	if x := row(t, r, "", "allocated bytes per request"); x.Before != nil || x.After == nil || x.Change != nil || x.Result != compare.TooLittle {
 		t.Error(show(x))
 	}
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "compact") {
@@ -116,7 +116,7 @@ func TestBusyMachine(t *testing.T) {
 	if x := r.Regressions(); len(x) != 1 || x[0].Quantity != "CPU per request" {
 		t.Errorf("regressions: %s", r.Summary())
 	}
-	if x := row(t, r, "GET /cart", "latency p50"); x.Verdict != compare.Slower || x.Judged {
+	if x := row(t, r, "GET /cart", "latency p50"); x.Result != compare.Slower || x.Judged {
 		t.Error(show(x))
 	}
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "0.30 and 1.50 of 4 CPUs") {
@@ -184,12 +184,12 @@ func TestPairedRecordings(t *testing.T) {
 				t.Errorf("records of %d s, seed %d: paired %v, %s", each, seed, r.Paired, r.Summary())
 			}
 			r = report(t, before.record(t, 150, each, true), worse.record(t, 150, each, true))
-			if x := row(t, r, "", "CPU per request"); x.Verdict != compare.Regression {
+			if x := row(t, r, "", "CPU per request"); x.Result != compare.Regression {
 				missed++
 			}
 			worse.instant = worse.instant.Add(time.Minute)
 			r = report(t, before.record(t, 150, each, true), worse.record(t, 150, each, true))
-			if x := row(t, r, "", "CPU per request"); r.Paired || x.Verdict == compare.Regression {
+			if x := row(t, r, "", "CPU per request"); r.Paired || x.Result == compare.Regression {
 				t.Errorf("records of %d s, seed %d, recorded a minute apart: paired %v, %s", each, seed, r.Paired, show(x))
 			}
 		}
@@ -221,7 +221,7 @@ func TestDamagedRecordings(t *testing.T) {
 		t.Errorf("%v requests from %v", n, r.Before.From)
 	}
 	for i := range r.Rows {
-		if v := r.Rows[i].Verdict; v != compare.NoEvidence && v != compare.TooLittle {
+		if v := r.Rows[i].Result; v != compare.NoEvidence && v != compare.TooLittle {
 			t.Error(show(r.Rows[i]))
 		}
 	}
@@ -262,7 +262,7 @@ func TestNoSpans(t *testing.T) {
 	}
 	bare := write(t, path, strings.NewReplacer("gmpulse.root_spans", "x", "root_spans", "y").Replace(string(text)))
 	r := report(t, bare, bare)
-	if x := row(t, r, "", "CPU per second"); *x.Before < 0.4 || *x.Before > 0.6 || x.Verdict != compare.NoEvidence {
+	if x := row(t, r, "", "CPU per second"); *x.Before < 0.4 || *x.Before > 0.6 || x.Result != compare.NoEvidence {
 		t.Error(show(x))
 	}
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "no requests") {

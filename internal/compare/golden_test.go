@@ -58,11 +58,11 @@ func compareGolden(t *testing.T, form, before, after string) {
 		t.Errorf("%s: %d and %d records, want 12: %+v, %+v", form, a, b, r.Before, r.After)
 	}
 	x := row(t, r, "", "CPU per request")
-	if x.Verdict != compare.Regression || *x.Change < 0.15 || *x.Change > 0.23 {
+	if x.Result != compare.Regression || *x.Change < 0.15 || *x.Change > 0.23 {
 		t.Errorf("%s: %s, want a regression of 19 %%", form, show(x))
 	}
 	if n := len(r.Regressions()); n != 1 {
-		t.Errorf("%s: %d regressions, want that of the CPU only: %s", form, n, r.Summary())
+		t.Errorf("%s: %d regressions, want the CPU per request only: %s", form, n, r.Summary())
 	}
 	if form == "full" {
 		if x := row(t, r, "GET /cart", "latency p50"); *x.Before < 0.018 || *x.Before > 0.022 {

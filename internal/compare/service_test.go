@@ -61,14 +61,7 @@ func (s service) snapshots(ticks int) []*runtimeinfo.Snapshot {
 			"go.processor.limit": 4, "system.cpu.logical.count": 4,
 			"gmpulse.cpu.used": 0.02 + requests*s.cpu*(1+0.02*noise+0.02*r.NormFloat64()+s.neighbour*math.Sin(float64(tick)/12)),
 		}
-		counters["process.cpu.time.user"] += gauges["gmpulse.cpu.used"]
-		counters["system.cpu.time.user"] += gauges["gmpulse.cpu.used"] + s.others
-		counters["gmpulse.root_spans.started"] += requests
-		counters["gmpulse.root_spans.ended"] += requests
-		counters["go.memory.allocated"] += requests * s.bytes * (1 + 0.01*r.NormFloat64())
-		counters["go.memory.allocations"] += requests * 300
-		counters["go.memory.gc.cycles"] += math.Floor(0.5 + r.Float64())
-		counters["gmpulse.gc.pause.time"] += 1e-4 * r.Float64()
+		s.count(counters, gauges["gmpulse.cpu.used"], requests, r)
 		for range int(requests) {
 			i := 0
 			if r.Float64() < s.items {
@@ -88,10 +81,7 @@ func (s service) snapshots(ticks int) []*runtimeinfo.Snapshot {
 				points = append(points, runtimeinfo.Point{Metric: metrics[key], Number: v})
 			}
 		}
-		x := runtimeinfo.NewSnapshot(points...)
-		x.Seq, x.Start = uint64(tick+1), s.instant
-		x.Time, x.Since = s.instant.Add(time.Duration(tick+1)*time.Second), s.instant.Add(time.Duration(tick)*time.Second)
-		x.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}, {Key: "service.version", Value: "1.0"}, {Key: "host.name", Value: "ci"}}
+		x := s.snapshot(tick, points)
 		for i, g := range groups {
 			if g.Ended > 0 {
 				g.Durations = durations(histograms[i], sums[i])
@@ -101,6 +91,27 @@ func (s service) snapshots(ticks int) []*runtimeinfo.Snapshot {
 		all = append(all, x)
 	}
 	return all
+}
+
+// count adds the work of a second to the counters.
+func (s service) count(counters map[string]float64, cpu, requests float64, r *rand.Rand) {
+	counters["process.cpu.time.user"] += cpu
+	counters["system.cpu.time.user"] += cpu + s.others
+	counters["gmpulse.root_spans.started"] += requests
+	counters["gmpulse.root_spans.ended"] += requests
+	counters["go.memory.allocated"] += requests * s.bytes * (1 + 0.01*r.NormFloat64())
+	counters["go.memory.allocations"] += requests * 300
+	counters["go.memory.gc.cycles"] += math.Floor(0.5 + r.Float64())
+	counters["gmpulse.gc.pause.time"] += 1e-4 * r.Float64()
+}
+
+// snapshot returns the snapshot of a tick.
+func (s service) snapshot(tick int, points []runtimeinfo.Point) *runtimeinfo.Snapshot {
+	x := runtimeinfo.NewSnapshot(points...)
+	x.Seq, x.Start = uint64(tick+1), s.instant
+	x.Time, x.Since = s.instant.Add(time.Duration(tick+1)*time.Second), s.instant.Add(time.Duration(tick)*time.Second)
+	x.Resource = []runtimeinfo.Attr{{Key: "service.name", Value: "shop"}, {Key: "service.version", Value: "1.0"}, {Key: "host.name", Value: "ci"}}
+	return x
 }
 
 // bucket returns the number of a bucket of a quarter of a doubling.

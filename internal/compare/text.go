@@ -61,7 +61,7 @@ func (r *Report) Tables() []Table {
 	for i := range r.Rows {
 		x := &r.Rows[i]
 		if len(all) == 0 || all[len(all)-1].Title != x.Root {
-			all = append(all, Table{x.Root, [][]string{{"quantity", "before", "after", "change", "95 % interval", "verdict"}}})
+			all = append(all, Table{x.Root, [][]string{{"quantity", "before", "after", "change", "95 % interval", "result"}}})
 		}
 		t := &all[len(all)-1]
 		t.Rows = append(t.Rows, x.cells())
@@ -70,14 +70,14 @@ func (r *Report) Tables() []Table {
 }
 
 func (r *Row) cells() []string {
-	change, interval, verdict := "-", "-", string(r.Verdict)
+	change, interval, result := "-", "-", string(r.Result)
 	if r.Change != nil {
 		change, interval = r.change(*r.Change), r.change(*r.Low)+" to "+r.change(*r.High)
 	}
-	if r.Verdict == Regression {
-		verdict = "REGRESSION"
+	if r.Result == Regression {
+		result = "REGRESSION"
 	}
-	return []string{r.Quantity, r.value(r.Before), r.value(r.After), change, interval, verdict}
+	return []string{r.Quantity, r.value(r.Before), r.value(r.After), change, interval, result}
 }
 
 // value formats a value with about three digits.

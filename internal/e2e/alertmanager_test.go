@@ -57,6 +57,22 @@ func alerts(t *testing.T, address string) (all []shownAlert, err error) {
 	return all, json.NewDecoder(resp.Body).Decode(&all)
 }
 
+// exportPhase exports a snapshot with an event of an incident, or without events if phase is "".
+func exportPhase(t *testing.T, x *alertmanager.Exporter, phase runtimeinfo.IncidentPhase) {
+	t.Helper()
+	s := exporttest.Snapshot()
+	if phase != "" {
+		e := exporttest.Event()
+		e.Severity, e.Incident.Phase, e.Incident.Since = slog.LevelError, phase, time.Now()
+		s.Events = append(s.Events, e)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := x.Export(ctx, s); err != nil && !strings.Contains(err.Error(), "connection refused") {
+		t.Error(err)
+	}
+}
+
 // An incident is one alert at both Alertmanagers of a cluster. It stays while it is open, also when an
 // Alertmanager is replaced by one without state, and is resolved when the incident is closed.
 func TestAlertmanagerShowsIncidents(t *testing.T) {
@@ -71,24 +87,11 @@ func TestAlertmanagerShowsIncidents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	export := func(phase runtimeinfo.IncidentPhase) {
-		s := exporttest.Snapshot()
-		if phase != "" {
-			e := exporttest.Event()
-			e.Severity, e.Incident.Phase, e.Incident.Since = slog.LevelError, phase, time.Now()
-			s.Events = append(s.Events, e)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := x.Export(ctx, s); err != nil && !strings.Contains(err.Error(), "connection refused") {
-			t.Error(err)
-		}
-	}
 	// both waits until both show n alerts, exporting meanwhile as the agent does.
 	both := func(what string, n int) (shown []shownAlert) {
 		t.Helper()
 		testutil.Eventually(t, what, func() bool {
-			export("")
+			exportPhase(t, x, "")
 			a, err1 := alerts(t, first)
 			b, err2 := alerts(t, second)
 			shown = a
@@ -96,7 +99,7 @@ func TestAlertmanagerShowsIncidents(t *testing.T) {
 		})
 		return shown
 	}
-	export(runtimeinfo.IncidentOpened)
+	exportPhase(t, x, runtimeinfo.IncidentOpened)
 	a := both("both show the alert", 1)[0]
 	if a.Labels["alertname"] != "GmpulseGoroutineLeak" || a.Labels["site"] != "main.(*pool).submit (pool.go:87)" || a.GeneratorURL != "http://checkout:9464/debug/gmpulse/" {
 		t.Errorf("%+v", a)
@@ -115,7 +118,7 @@ func TestAlertmanagerShowsIncidents(t *testing.T) {
 		t.Errorf("it is another alert: %+v, was %+v", again, a)
 	}
 
-	export(runtimeinfo.IncidentClosed)
+	exportPhase(t, x, runtimeinfo.IncidentClosed)
 	both("the alert is resolved", 0)
 	if err := x.Shutdown(t.Context()); err != nil {
 		t.Error(err)

@@ -15,15 +15,9 @@ import (
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-// A Prometheus that stores native histograms and one job that gets text agree about quantiles
-// within the width of a native bucket, and the growing counts never look like a restart.
-func TestPrometheusStoresNativeHistograms(t *testing.T) {
-	t.Parallel()
-	needPrometheus(t)
-	e, err := prom.New(prom.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+// growingHistogram serves a histogram that grows with each of the first ten scrapes of /native. /classic
+// serves it as text.
+func growingHistogram(t *testing.T, e *prom.Exporter) http.Handler {
 	h := runtimeinfo.Histogram{Bounds: make([]float64, 9), Sum: 1}
 	for i := range h.Bounds {
 		h.Bounds[i] = 16384e-9 * math.Pow(4, float64(i))
@@ -48,7 +42,19 @@ func TestPrometheusStoresNativeHistograms(t *testing.T) {
 		r.Header.Set("Accept", "text/plain")
 		e.Handler().ServeHTTP(w, r)
 	})
-	server := httptest.NewServer(mux)
+	return mux
+}
+
+// A Prometheus that stores native histograms and one job that gets text agree about quantiles
+// within the width of a native bucket, and the growing counts never look like a restart.
+func TestPrometheusStoresNativeHistograms(t *testing.T) {
+	t.Parallel()
+	needPrometheus(t)
+	e, err := prom.New(prom.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(growingHistogram(t, e))
 	defer server.Close()
 	target, err := url.Parse(server.URL)
 	if err != nil {

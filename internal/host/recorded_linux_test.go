@@ -4,6 +4,7 @@ package host_test
 
 import (
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,7 +20,27 @@ type values map[hostfield.Field]float64
 // Each tree has only the files of its case. The expected values were computed by hand; all
 // other values are absent.
 func TestRecordedTrees(t *testing.T) {
-	for tree, want := range map[string]values{
+	for tree, want := range recordedValues() {
+		t.Run(tree, func(t *testing.T) {
+			r := newReader(t, filepath.Join("testdata", tree))
+			check(t, r.Read(t.Context()), want)
+			wantFailures := uint64(0)
+			if tree == "garbage" {
+				// stat, status, limits, cgroup.{cpu,memory,pressure}, system.pressure
+				// and gopsutil's cpu, logical, load, memory, disk, network; in io,
+				// schedstat and paths the good lines are missed, not the bad ones.
+				wantFailures = 13
+			}
+			if got := r.Failures(); got != wantFailures {
+				t.Errorf("%d failures, want %d", got, wantFailures)
+			}
+		})
+	}
+}
+
+func recordedValues() map[string]values {
+	all := cgroup2Values()
+	maps.Copy(all, map[string]values{
 		"v2-systemd": systemdValues(),
 		"v1-docker": {
 			hostfield.CPUUsable:              0.5,
@@ -50,6 +71,13 @@ func TestRecordedTrees(t *testing.T) {
 			hostfield.CgroupMemoryWorkingSet: 50e6,
 			hostfield.CgroupMemoryOOMKill:    0,
 		},
+	})
+	return all
+}
+
+// cgroup2Values has the trees with version 2 of control groups, and those without any.
+func cgroup2Values() map[string]values {
+	return map[string]values{
 		"hybrid": {
 			hostfield.CPUUsable:                2,
 			hostfield.CgroupCPUQuota:           2, // the slice's; the service has 3
@@ -97,26 +125,12 @@ func TestRecordedTrees(t *testing.T) {
 		"beside":  {hostfield.CPUUsable: 1.2, hostfield.CgroupCPUQuota: 1.2},
 		"nothing": {},
 		"garbage": {},
-	} {
-		t.Run(tree, func(t *testing.T) {
-			r := newReader(t, filepath.Join("testdata", tree))
-			check(t, r.Read(t.Context()), want)
-			wantFailures := uint64(0)
-			if tree == "garbage" {
-				// stat, status, limits, cgroup.{cpu,memory,pressure}, system.pressure
-				// and gopsutil's cpu, logical, load, memory, disk, network; in io,
-				// schedstat and paths the good lines are missed, not the bad ones.
-				wantFailures = 13
-			}
-			if got := r.Failures(); got != wantFailures {
-				t.Errorf("%d failures, want %d", got, wantFailures)
-			}
-		})
 	}
 }
 
 func systemdValues() values {
-	return values{
+	all := machineValues()
+	maps.Copy(all, values{
 		hostfield.ProcessMemoryRSS:     25000 * float64(os.Getpagesize()),
 		hostfield.ProcessMemoryVirtual: 1234567168,
 		hostfield.ProcessThreads:       17,
@@ -144,7 +158,13 @@ func systemdValues() values {
 		hostfield.CgroupPressureMemoryFull: 0.3,
 		hostfield.CgroupPressureIOSome:     0.06,
 		hostfield.CgroupPressureIOFull:     0.05,
+	})
+	return all
+}
 
+// machineValues has the values of the machine in the tree v2-systemd.
+func machineValues() values {
+	return values{
 		hostfield.SystemCPUUser:                90,  // 10000 ticks less 1000 of guests
 		hostfield.SystemCPUNice:                1.5, // 200 less 50
 		hostfield.SystemCPUSystem:              30,

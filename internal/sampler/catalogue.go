@@ -61,9 +61,6 @@ type source struct {
 	bounds    []float64
 	quantile  float64
 
-	field   hostfield.Field
-	isField bool
-
 	pulses bool // the histogram of the pulses
 	number func(*reading) float64
 }
@@ -110,14 +107,6 @@ func (s *source) bind(r *Reader) func(*reading) float64 {
 	switch {
 	case s.number != nil:
 		return s.number
-	case s.isField:
-		return func(in *reading) float64 {
-			v, ok := in.tick.Host.Get(s.field)
-			if !ok {
-				return math.NaN()
-			}
-			return v
-		}
 	case s.histogram != "":
 		w := r.window(s.histogram)
 		return func(*reading) float64 { return w.quantile(s.quantile) }

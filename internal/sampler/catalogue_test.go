@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gmpulse/gmpulse/internal/host"
 	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -81,7 +83,7 @@ func TestCatalogueSourcesExist(t *testing.T) {
 	for _, m := range table() {
 		s := m.source
 		forms := 0
-		for _, used := range []bool{s.add != nil, s.histogram != "", s.isField, s.number != nil, s.pulses} {
+		for _, used := range []bool{s.add != nil, s.histogram != "", s.number != nil, s.pulses} {
 			if used {
 				forms++
 			}
@@ -110,17 +112,22 @@ func TestCatalogueSourcesExist(t *testing.T) {
 	}
 }
 
-// Every value of the host pass is published exactly once.
+// Every value of the host pass is published exactly once, under its name.
 func TestCatalogueHasEveryHostField(t *testing.T) {
-	var uses [hostfield.Count]int
+	uses := map[string]int{}
 	for _, m := range table() {
-		if m.source.isField {
-			uses[m.source.field]++
-		}
+		uses[m.Key()]++
 	}
-	for f, n := range uses {
-		if n != 1 {
-			t.Errorf("host field %d is used by %d rows, want 1", f, n)
+	pass := host.NewSample()
+	for f := range hostfield.Count {
+		pass.Set(hostfield.Field(f), float64(f)+1)
+	}
+	r := NewReader(Config{})
+	r.Read(Tick{Time: time.Now(), Host: pass})
+	s := r.Snapshot()
+	for f, m := range hostfield.Metrics() {
+		if v, _ := s.Number(m.Key()); v != float64(f)+1 || uses[m.Key()] != 1 {
+			t.Errorf("%s is %v and in %d rows, want %d and 1", m.Key(), v, uses[m.Key()], f+1)
 		}
 	}
 }

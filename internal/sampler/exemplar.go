@@ -12,20 +12,14 @@ import (
 // takeExemplars makes a new exemplar for each counter and each histogram bucket that grew since the
 // last snapshot. The others keep their exemplar, because scrapes are less frequent than ticks.
 func (r *Reader) takeExemplars(of runtimeinfo.Exemplar) {
-	counters := 0
-	for i := range r.values {
-		if v := &r.values[i]; v.gained() > 0 {
-			counters++
-		}
-	}
-	block := make([]runtimeinfo.Exemplar, 0, counters) // one allocation for all
 	for i := range r.values {
 		v := &r.values[i]
 		if h := v.histogram; h != nil {
 			h.takeExemplars(&r.reading, of)
-		} else if of.Value = v.gained(); of.Value > 0 {
-			block = append(block, of)
-			v.exemplar = &block[len(block)-1]
+		} else if gained := v.gained(); gained > 0 {
+			x := of
+			x.Value = gained
+			v.exemplar = &x
 		}
 	}
 }

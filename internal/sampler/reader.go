@@ -42,7 +42,6 @@ type Reader struct {
 	catalogue *runtimeinfo.Catalogue
 	values    []value
 	windows   []*window
-	cycles    int // index of the sample that counts GC cycles
 	reading   reading
 	builder   runtimeinfo.Builder // of Snapshot
 }
@@ -71,9 +70,7 @@ func NewReader(c Config) *Reader {
 		resource: slices.Clone(c.Resource),
 		start:    time.Now(),
 		pulse:    newPulse(),
-		reading:  reading{cycles: math.NaN()},
 	}
-	r.cycles = r.sample("/gc/cycles/total:gc-cycles")
 	metrics := Metrics()
 	for i, row := range table() {
 		r.add(metrics[i], row.source)
@@ -147,7 +144,7 @@ func (r *Reader) Read(t Tick) {
 	in.repairs += in.pulse.repairs
 	metrics.Read(in.samples)
 	in.cpu.advance(t.Time, cputime.Process())
-	r.readGC()
+	debug.ReadGCStats(&in.gc)
 	for _, w := range r.windows {
 		if v := in.samples[w.sample].Value; v.Kind() == metrics.KindFloat64Histogram {
 			h := v.Float64Histogram()
@@ -166,15 +163,6 @@ func (r *Reader) Read(t Tick) {
 		case v.histogram.Counts == nil || v.histogram.window.total > 0:
 			rebucket(&v.histogram.Histogram, v.histogram.window.last, v.histogram.window.bounds)
 		}
-	}
-}
-
-// readGC updates the GC statistics if there was a GC cycle since the last call.
-func (r *Reader) readGC() {
-	in := &r.reading
-	if cycles := scalar(&in.samples[r.cycles]); cycles != in.cycles { // also if it is unknown
-		debug.ReadGCStats(&in.gc)
-		in.cycles = cycles
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/host"
-	"github.com/gmpulse/gmpulse/internal/hostfield"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
@@ -30,8 +29,7 @@ type reading struct {
 	sched   sched
 	pulse   pulseWindow
 	gc      debug.GCStats
-	cycles  float64 // when gc was read
-	repairs uint64  // since the start
+	repairs uint64 // since the start
 	tick    Tick
 	cpu     cpuUse
 }
@@ -76,15 +74,6 @@ func scalar(s *metrics.Sample) float64 {
 	default: // this version of Go does not have it
 		return math.NaN()
 	}
-}
-
-func containerHeadroom(r *reading) float64 {
-	limit, ok := r.tick.Host.Get(hostfield.CgroupMemoryMax)
-	used, usedOK := r.tick.Host.Get(hostfield.CgroupMemoryWorkingSet)
-	if !ok || !usedOK {
-		return math.NaN()
-	}
-	return max(0, limit-used)
 }
 
 func lastGC(r *reading) float64 {

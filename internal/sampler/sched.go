@@ -110,23 +110,3 @@ func repair(total, user, procs uint64, states [numStates]uint64) sched {
 func wrapped(n uint64) bool { return n > math.MaxUint64/2 }
 
 func (s *sched) runnablePerP() float64 { return s.states[stateRunnable] / s.procs }
-
-func schedTotal(r *reading) float64   { return r.sched.total }
-func schedUser(r *reading) float64    { return r.sched.user }
-func runnablePerP(r *reading) float64 { return r.sched.runnablePerP() }
-
-func stateNow(s goroutineState) *source {
-	return computed(func(r *reading) float64 { return r.sched.states[s] })
-}
-
-func stateMin(s goroutineState) *source {
-	return computed(func(r *reading) float64 { return r.pulse.states[s].min })
-}
-
-func stateMean(s goroutineState) *source {
-	return computed(func(r *reading) float64 { return r.pulse.states[s].mean() })
-}
-
-func stateMax(s goroutineState) *source {
-	return computed(func(r *reading) float64 { return r.pulse.states[s].max })
-}

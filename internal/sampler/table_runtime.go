@@ -16,22 +16,22 @@ func schedulerRows() []row {
 func goroutineRows() []row {
 	return append([]row{
 		// Since Go 1.26 the number includes the goroutines of the runtime.
-		{runtimeinfo.Metric{Name: "go.goroutine.count", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Live goroutines, including the goroutines of the runtime."}, computed(schedTotal)},
+		{runtimeinfo.Metric{Name: "go.goroutine.count", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Live goroutines, including the goroutines of the runtime."}, computed(func(r *reading) float64 { return r.sched.total })},
 		// Comparable with go_goroutines and with older Go releases.
-		{runtimeinfo.Metric{Name: "gmpulse.goroutine.user", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Live goroutines without the goroutines of the runtime (runtime.NumGoroutine)."}, computed(schedUser)},
+		{runtimeinfo.Metric{Name: "gmpulse.goroutine.user", Unit: "{goroutine}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Live goroutines without the goroutines of the runtime (runtime.NumGoroutine)."}, computed(func(r *reading) float64 { return r.sched.user })},
 		// The rate distinguishes many short goroutines from a growing number.
 		{runtimeinfo.Metric{Name: "gmpulse.goroutine.creations", Unit: "{goroutine}", Kind: runtimeinfo.KindCounter, Help: "Goroutines created since the process started."}, rt("/sched/goroutines-created:goroutines")},
 	},
 		// Many runnable goroutines lack CPU; many waiting ones are blocked.
-		perState(runtimeinfo.Metric{Name: "gmpulse.scheduler.goroutines", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Goroutines by state. Approximate: the states are not read at the same time and do not sum to the total."}, stateNow)...)
+		perState(runtimeinfo.Metric{Name: "gmpulse.scheduler.goroutines", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Help: "Goroutines by state. Approximate: the states are not read at the same time and do not sum to the total."}, func(r *reading, s goroutineState) float64 { return r.sched.states[s] })...)
 }
 
 // pulseRows returns the rows of the pulses, which show peaks between ticks.
 func pulseRows() []row {
 	return slices.Concat(
-		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.min", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Fewest goroutines in a state at any pulse since the last tick."}, stateMin),
-		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.mean", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Mean of goroutines in a state over the pulses since the last tick."}, stateMean),
-		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.max", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Most goroutines in a state at any pulse since the last tick."}, stateMax),
+		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.min", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Fewest goroutines in a state at any pulse since the last tick."}, func(r *reading, s goroutineState) float64 { return r.pulse.states[s].min }),
+		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.mean", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Mean of goroutines in a state over the pulses since the last tick."}, func(r *reading, s goroutineState) float64 { return r.pulse.states[s].mean() }),
+		perState(runtimeinfo.Metric{Name: "gmpulse.pulse.goroutines.max", Kind: runtimeinfo.KindGauge, Ranged: true, Help: "Most goroutines in a state at any pulse since the last tick."}, func(r *reading, s goroutineState) float64 { return r.pulse.states[s].max }),
 		[]row{
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.min", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Detail: true, Help: "Fewest runnable goroutines per P at any pulse since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.min })},
 			{runtimeinfo.Metric{Name: "gmpulse.pulse.runnable_per_processor.mean", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Help: "Mean of runnable goroutines per P over the pulses since the last tick."}, computed(func(r *reading) float64 { return r.pulse.perP.mean() })},
@@ -50,7 +50,7 @@ func processorRows() []row {
 		// Blocking system calls and cgo need more threads. The runtime never ends a thread.
 		{runtimeinfo.Metric{Name: "gmpulse.threads", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Ranged: true, Headline: true, Help: "Threads (M) owned by the Go runtime."}, rt("/sched/threads/total:threads")},
 		// The load average of the scheduler: above 1 goroutines wait for a P.
-		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Detail: true, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(runnablePerP)},
+		{runtimeinfo.Metric{Name: "gmpulse.runnable.per_processor", Unit: "{goroutine}", Kind: runtimeinfo.KindGauge, Ranged: true, Detail: true, Help: "Runnable goroutines per P (GOMAXPROCS)."}, computed(func(r *reading) float64 { return r.sched.runnablePerP() })},
 		// The number of Ps, for which runnable goroutines wait.
 		{runtimeinfo.Metric{Name: "go.processor.limit", Unit: "{thread}", Kind: runtimeinfo.KindUpDownCounter, Headline: true, Help: "Threads that may run Go code at once (GOMAXPROCS)."}, rt("/sched/gomaxprocs:threads")},
 	}
@@ -171,13 +171,13 @@ const (
 )
 
 // perState returns a row for each goroutine state.
-func perState(metric runtimeinfo.Metric, of func(goroutineState) *source) []row {
+func perState(metric runtimeinfo.Metric, of func(*reading, goroutineState) float64) []row {
 	rows := make([]row, numStates)
 	for s := range numStates {
 		rows[s].Metric = metric
 		rows[s].Unit = "{goroutine}"
 		rows[s].Attr = attr("gmpulse.goroutine.state", s.String())
-		rows[s].source = of(s)
+		rows[s].source = computed(func(r *reading) float64 { return of(r, s) })
 	}
 	return rows
 }

@@ -5,6 +5,7 @@ package sampler
 import (
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -27,15 +28,12 @@ func (w *window) advance(counts []uint64, bounds []float64) {
 		w.delta = make([]uint64, len(counts))
 		w.bounds = slices.Clone(bounds)
 	}
-	// Local variables avoid bounds checks, an eighth of the cost of a sample.
-	last, delta := w.last[:len(counts)], w.delta[:len(counts)]
-	var total uint64
+	w.total = 0
 	for i, c := range counts {
-		gained := c - min(c, last[i]) // 0 if the count fell
-		delta[i], last[i] = gained, c
-		total += gained
+		w.delta[i] = c - min(c, w.last[i]) // 0 if the count fell
+		w.last[i] = c
+		w.total += w.delta[i]
 	}
-	w.total = total
 }
 
 // quantile returns the quantile q (0 to 1), interpolated within its bucket. It returns NaN, which
@@ -56,18 +54,7 @@ func (w *window) quantile(q float64) float64 {
 		}
 		seen += float64(c)
 	}
-	return w.max()
-}
-
-// max returns the upper bound of the highest bucket with an observation.
-func (w *window) max() float64 {
-	for i, n := range slices.Backward(w.delta) {
-		if n > 0 {
-			_, hi := finite(w.bounds[i], w.bounds[i+1])
-			return hi
-		}
-	}
-	return math.NaN()
+	return math.NaN() // not reached: the last bucket has the rank of the total
 }
 
 // rebucket sets h to the sums of the runtime's buckets between the bounds of h. Each bound of h must
@@ -113,10 +100,4 @@ func observe(h *runtimeinfo.Histogram, v float64) {
 }
 
 // bucket returns the index of the bucket of h for v.
-func bucket(h *runtimeinfo.Histogram, v float64) int {
-	i := 0
-	for i < len(h.Bounds) && v > h.Bounds[i] {
-		i++
-	}
-	return i
-}
+func bucket(h *runtimeinfo.Histogram, v float64) int { return sort.SearchFloat64s(h.Bounds, v) }

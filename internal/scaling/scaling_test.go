@@ -6,8 +6,8 @@
 package scaling
 
 import (
+	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -122,8 +122,8 @@ func parts() map[string]func(t *testing.T) part {
 			return exportTo(e)
 		},
 		"log": func(*testing.T) part {
-			l := slog.New(slog.NewJSONHandler(io.Discard, nil))
-			return exportTo(exporters.Log(l))
+			var b bytes.Buffer
+			return exportTo(exporters.Log(slog.New(slog.NewJSONHandler(&b, nil))))
 		},
 	}
 }

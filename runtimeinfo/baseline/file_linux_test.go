@@ -13,9 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/disk"
+	"github.com/gmpulse/gmpulse/internal/guard"
 )
 
 // New ignores a state file that is not regular or too large, logs that, and save does not
@@ -67,40 +69,47 @@ func names(t *testing.T, dir string) (names []string) {
 // before.
 func TestRunWaitsForASlowStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	w, err := New(Config{StateFile: path, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &stateRead{done: make(chan struct{})}
-	w.reading = r
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.Run(ctx)
-	}()
-	first := w.trackers[0]
-	r.all = map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: cusum{Age: 5000}}}}
-	close(r.done)
-	for known := false; !known; time.Sleep(time.Millisecond) {
+	synctest.Test(t, func(t *testing.T) {
+		w, err := New(Config{StateFile: path, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := w.trackers[0]
+		answer := make(chan struct{})
+		read := func() stateRead {
+			<-answer
+			return stateRead{all: map[string]*stored{first.name: {Learned: learned{Scale: first.scale, Fast: cusum{Age: 5000}}}}}
+		}
+		if _, err := w.reader.Poll(0, read); !errors.Is(err, guard.ErrPending) {
+			t.Fatal(err)
+		}
+		w.unread = true
+		done, cancel := context.WithCancel(t.Context())
+		cancel()
+		w.Run(done)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.Run(ctx)
+		}()
+		time.Sleep(time.Hour)
+		if _, err := os.Stat(path); err == nil {
+			t.Error("the file was written before it was read")
+		}
+		close(answer)
+		time.Sleep(2 * readInterval)
 		w.mu.Lock()
-		known = first.Fast.Age == 5000
+		if first.Fast.Age != 5000 {
+			t.Error("what was read is not used")
+		}
 		w.mu.Unlock()
-	}
-	cancel()
-	<-ended
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("at the end: %v", err)
-	}
-
-	w.reading = &stateRead{done: make(chan struct{})}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	w.Run(ctx) // which is done
-	if _, err := os.Stat(path); err == nil {
-		t.Error("the file was written before it was read")
-	}
+		cancel()
+		<-ended
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+	})
 }
 
 // Processes that are killed during a save leave at most one temporary file.

@@ -98,15 +98,15 @@ func (s *service) wander(i int, sd, memory float64) float64 {
 	return math.Exp(s.drift[i])
 }
 
-// tick simulates one second and passes the snapshot to the Watch.
-func (s *service) tick() {
-	s.now = s.now.Add(time.Second)
+// values simulates one second. It returns the values of serviceKeys, the time that a request takes,
+// and the number of active requests.
+func (s *service) values() (values map[string]float64, wait, active float64) {
 	arrivals := s.rate * s.noise(0.08)
 	s.started += arrivals
 	s.ended += arrivals
 	busy := min(0.97, s.rate*s.slow/s.capacity)
-	wait := s.latency * s.slow / (1 - busy) * s.wander(0, 0.05, 30)
-	active := arrivals * wait * s.noise(0.2)
+	wait = s.latency * s.slow / (1 - busy) * s.wander(0, 0.05, 30)
+	active = arrivals * wait * s.noise(0.2)
 	s.created += arrivals * 2 * s.noise(0.05)
 	goroutines := 40 + 2*active + s.extra
 	runnable := busy * 4 * s.noise(0.4) * s.stall
@@ -120,7 +120,7 @@ func (s *service) tick() {
 	if s.r.Float64() < 0.01 {
 		schedule *= 10
 	}
-	values := map[string]float64{
+	return map[string]float64{
 		"gmpulse.goroutine.user":                    math.Round(goroutines),
 		"gmpulse.pulse.goroutines.mean.running":     busy * 2 * s.noise(0.3),
 		"gmpulse.pulse.goroutines.mean.runnable":    runnable,
@@ -140,7 +140,13 @@ func (s *service) tick() {
 		"go.cpu.time.idle":                          0,
 		"gmpulse.gc.cpu":                            s.gcTotal / max(1e-9, s.allTotal),
 		"gmpulse.root_spans.started":                math.Round(s.started),
-	}
+	}, wait, active
+}
+
+// tick simulates one second and passes the snapshot to the Watch.
+func (s *service) tick() {
+	s.now = s.now.Add(time.Second)
+	values, wait, active := s.values()
 	points := make([]runtimeinfo.Point, 0, len(values))
 	for _, key := range serviceKeys() {
 		points = append(points, runtimeinfo.Point{Metric: s.metrics[key], Number: values[key]})
@@ -162,7 +168,11 @@ func (s *service) tick() {
 	d = b.Draft()
 	s.watch.Analyze(d)
 	b.Merge(d)
-	events := b.Snapshot().Events
+	s.record(b.Snapshot().Events)
+}
+
+// record keeps what the Watch reports.
+func (s *service) record(events []runtimeinfo.Event) {
 	for _, e := range events {
 		switch e.Name {
 		case "baseline.anomaly.opened":

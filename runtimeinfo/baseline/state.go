@@ -4,6 +4,7 @@ package baseline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/disk"
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/rarity"
 )
 
@@ -31,6 +33,8 @@ const (
 	maxStateBytes = 2*maxStored<<12 + 1<<16
 	// stateTimeout is how long New waits for the state file: the file system may hang.
 	stateTimeout = 250 * time.Millisecond
+	// readInterval is the time until another attempt to read a state file.
+	readInterval = time.Second
 )
 
 // header precedes the records.
@@ -51,17 +55,21 @@ var errState = errors.New("damaged, or of another version")
 // Run writes the state file every five minutes and when ctx is done. Without a state file it
 // returns at once.
 func (w *Watch) Run(ctx context.Context) {
-	if w.config.StateFile == "" || !w.awaitState(ctx) {
+	if w.config.StateFile == "" {
 		return
 	}
-	ticker := time.NewTicker(saveInterval)
-	defer ticker.Stop()
 	failing := false
-	save := func() {
-		err := w.readAgain()
-		if err == nil {
-			err = w.save()
+	for ended := false; !ended; {
+		wait := saveInterval
+		if w.unread {
+			wait = readInterval
 		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			ended = true
+		}
+		err := w.save()
 		if failed := err != nil; failed != failing {
 			failing = failed
 			if failed {
@@ -71,18 +79,16 @@ func (w *Watch) Run(ctx context.Context) {
 			}
 		}
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			save()
-			return
-		case <-ticker.C:
-			save()
-		}
-	}
 }
 
+// save replaces the state file. If the contents of the file are unknown, save reads it first, and
+// keeps it if that fails: it may have weeks of data.
 func (w *Watch) save() error {
+	if w.unread {
+		if err := w.restore(); w.unread {
+			return fmt.Errorf("the state of an earlier process is kept, but cannot be read: %w", err)
+		}
+	}
 	b, err := encodeState(w.copyState(), time.Now())
 	if err != nil {
 		return err
@@ -108,90 +114,32 @@ func (w *Watch) copyState() map[string]*stored {
 	return all
 }
 
-// stateRead is a read of the state file on another goroutine.
+// stateRead is what a read of the state file returned.
 type stateRead struct {
-	done chan struct{}
-	all  map[string]*stored
-	err  error
+	all map[string]*stored
+	err error
 }
 
-// restore reads the state file. If that takes too long, Run waits for the rest.
-func (w *Watch) restore() {
-	if w.config.StateFile == "" {
-		return
+// restore reads the state file and passes its contents to the trackers. A read that does not end in
+// time goes on, and the next restore uses its result. Then, or if the disk fails, unread is true.
+// A file that is damaged or missing has no contents.
+func (w *Watch) restore() error {
+	r, err := w.reader.Poll(stateTimeout, func() stateRead {
+		all, err := readState(w.config.StateFile, time.Now())
+		return stateRead{all, err}
+	})
+	err = cmp.Or(err, r.err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	r := &stateRead{done: make(chan struct{})}
-	go func() { // Run waits for it
-		defer close(r.done)
-		r.all, r.err = readState(w.config.StateFile, time.Now())
-	}()
-	t := time.NewTimer(stateTimeout)
-	defer t.Stop()
-	select {
-	case <-r.done:
-		w.useState(r)
-	case <-t.C:
-		w.reading = r
-		w.config.Logger.Warn("gmpulse: reading the state file of the baselines takes long", slog.String("file", w.config.StateFile))
-	}
-}
-
-func (w *Watch) useState(r *stateRead) {
-	switch {
-	case errors.Is(r.err, fs.ErrNotExist):
-	case r.err != nil:
-		w.unread = isDiskError(r.err)
-		w.config.Logger.Warn("gmpulse: baselines start without a state", slog.String("file", w.config.StateFile), slog.Any("error", r.err))
-	default:
-		w.stored = r.all
-	}
-}
-
-// awaitState waits for a slow state file and passes it to the trackers. Nothing is written
-// before: the file may hold weeks of data. It returns false if ctx is done first.
-func (w *Watch) awaitState(ctx context.Context) bool {
-	if w.reading == nil {
-		return true
-	}
-	select {
-	case <-w.reading.done:
-	case <-ctx.Done():
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.useState(w.reading)
-	w.reading = nil
-	for _, t := range w.trackers {
-		w.restoreTracker(t)
-	}
-	return true
-}
-
-// isDiskError reports whether reading failed for a reason that may pass. The contents of the
-// file are then unknown.
-func isDiskError(err error) bool {
-	var e *fs.PathError
-	return errors.As(err, &e) && !errors.Is(err, fs.ErrNotExist)
-}
-
-// readAgain reads the state file again if that has failed before. It returns an error if it
-// fails again, because the file must not be replaced while its contents are unknown.
-func (w *Watch) readAgain() error {
-	if !w.unread {
-		return nil
-	}
-	all, err := readState(w.config.StateFile, time.Now())
-	if isDiskError(err) {
-		return fmt.Errorf("the state of an earlier process is kept, but cannot be read: %w", err)
-	}
-	w.unread = false
+	_, failed := errors.AsType[*fs.PathError](err)
+	w.unread = failed || errors.Is(err, guard.ErrPending)
 	if err != nil {
-		return nil // it is damaged or gone, so that it may be replaced
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stored = all
+	w.stored = r.all
 	for _, t := range w.trackers {
 		w.restoreTracker(t)
 	}

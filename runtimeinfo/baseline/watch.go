@@ -3,10 +3,12 @@
 package baseline
 
 import (
+	"log/slog"
 	"math"
 	"sync"
 	"time"
 
+	"github.com/gmpulse/gmpulse/internal/guard"
 	"github.com/gmpulse/gmpulse/internal/rarity"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -38,10 +40,10 @@ type Watch struct {
 	incident        incident
 	groups          groupGrowth
 	stored          map[string]*stored // contents of the state file
-	reading         *stateRead         // a read that is not done yet; only New and Run use it
-	began           time.Time          // of the first snapshot
-	ceilingsChecked bool               // by warnUnusedCeilings
-	unread          bool               // the disk failed during the read; only New and Run use it
+	reader          guard.Poller[stateRead]
+	began           time.Time // of the first snapshot
+	ceilingsChecked bool      // by warnUnusedCeilings
+	unread          bool      // the contents of the state file are unknown; only New and Run use it
 }
 
 // root is a watched root-span name.
@@ -54,8 +56,8 @@ type root struct {
 
 // New returns a Watch with the contents of the state file. It learns anew if the file is
 // missing, damaged, of another version or not a regular file. New waits at most 250 ms for
-// the file; [Watch.Run] uses one that takes longer. If the disk fails, Run reads the file again
-// and does not replace it before. The error joins every invalid field.
+// the file. If that takes longer or the disk fails, [Watch.Run] reads the file again and does not
+// replace it before. The error joins every invalid field.
 func New(c Config) (*Watch, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -66,7 +68,11 @@ func New(c Config) (*Watch, error) {
 		roots:    map[string]*root{},
 		loadRate: rate("gmpulse.root_spans.started"),
 	}
-	w.restore()
+	if c.StateFile != "" {
+		if err := w.restore(); err != nil {
+			c.Logger.Warn("gmpulse: baselines start without a state", slog.String("file", c.StateFile), slog.Any("error", err))
+		}
+	}
 	rows := defaultRows()
 	for _, s := range c.Signals {
 		rows = append(rows, s.row())

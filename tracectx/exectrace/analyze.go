@@ -41,9 +41,8 @@ func Analyze(ctx context.Context, in io.Reader, maxEvents int, f func(*Breakdown
 type analyzer struct {
 	timeline
 
-	each    func(*Breakdown)
-	stacks  *stackTable
-	reasons map[string]Cause
+	each   func(*Breakdown)
+	stacks *stackTable
 
 	goroutines map[trace.GoID]*goroutine
 	spans      map[trace.TaskID]*span        // open
@@ -84,7 +83,6 @@ func newAnalyzer(f func(*Breakdown)) *analyzer {
 	return &analyzer{
 		each:       f,
 		stacks:     newStackTable(),
-		reasons:    causesByReason(),
 		goroutines: map[trace.GoID]*goroutine{},
 		spans:      map[trace.TaskID]*span{},
 		processors: map[trace.ProcID]*accumulator{},

@@ -383,18 +383,6 @@ func TestWaitOverSeveralGenerations(t *testing.T) {
 	}
 }
 
-func TestSpanIDsOfDatadog(t *testing.T) {
-	recorded := traced(t, func(oteltrace.Tracer) {
-		ctx, task := trace.NewTask(t.Context(), "http.request")
-		trace.Log(ctx, "datadog.uint64_span_id", "\x08\x07\x06\x05\x04\x03\x02\x01")
-		task.End()
-	})
-	_, spans := analyze(t, recorded)
-	if len(spans) != 1 || spans[0].SpanID != [8]byte{1, 2, 3, 4, 5, 6, 7, 8} {
-		t.Errorf("spans %+v", spans)
-	}
-}
-
 func TestAttachDoesNotAllocateWithoutATrace(t *testing.T) {
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() { exectrace.Attach(ctx)() }); n != 0 {

@@ -21,8 +21,6 @@ type Breakdown struct {
 	Task, Parent uint64
 	// Root is set if the span has no parent in this process.
 	Root bool
-	// Goroutine is the id of the goroutine on which the span began.
-	Goroutine uint64
 	// Start is the wall clock time of the begin, zero if the trace has no clock
 	// (before Go 1.25).
 	Start    time.Time

@@ -57,13 +57,16 @@ func causesByReason() map[string]Cause {
 	return map[string]Cause{
 		"chan send": ChanSend, "chan receive": ChanReceive, "select": Select, "sync.(*Cond).Wait": Cond,
 		"network": Network, "sleep": Sleep, "GC mark assist wait for work": Assist,
-		"wait until GC ends": GCWait, "GC weak to strong wait": GCWait,
-		"preempted": Preempted, "coroutine": Coroutine, "forever": Forever,
+		"wait until GC ends": GCWait, "GC weak to strong wait": GCWait, "GC background sweeper wait": GCWait,
+		"preempted": Preempted, "wait for debug call": Preempted, "coroutine": Coroutine, "forever": Forever,
 	}
 }
 
 // Blocked reports whether the cause is a wait.
 func (c Cause) Blocked() bool { return c >= ChanSend && c < numCauses }
+
+// byRuntime reports whether the runtime makes a goroutine wait, whatever the goroutine does.
+func (c Cause) byRuntime() bool { return c == Assist || c == GCWait || c == Preempted }
 
 // Parts is a duration divided by cause.
 type Parts struct{ times [numCauses]time.Duration }
@@ -111,23 +114,32 @@ func (p *Parts) minus(q *Parts) (d Parts) {
 
 // causeOf returns the cause that a transition of a goroutine begins.
 func (a *analyzer) causeOf(to trace.GoState, t *trace.StateTransition) Cause {
-	switch {
-	case to == trace.GoRunning:
+	switch to {
+	case trace.GoRunning:
 		return Running
-	case to == trace.GoRunnable:
+	case trace.GoRunnable:
 		return Runnable
-	case to == trace.GoSyscall:
+	case trace.GoSyscall:
 		return Syscall
-	case to == trace.GoWaiting && t.Reason == "sync":
-		return a.stacks.entry(t.Stack).sync
+	case trace.GoWaiting:
+		return a.stacks.causeOf(t)
+	default:
+		return Other
 	}
-	if c, ok := a.reasons[t.Reason]; ok && to == trace.GoWaiting {
+}
+
+// causeOf returns the cause of a wait that begins.
+func (t *stackTable) causeOf(wait *trace.StateTransition) Cause {
+	if wait.Reason == "sync" {
+		return t.entry(wait.Stack).wait
+	}
+	if c, ok := t.reasons[wait.Reason]; ok {
 		return c
 	}
 	return Other
 }
 
-// causeOfFunction returns the cause of a wait in a function of package sync.
+// causeOfFunction returns the cause of a wait in a function, if the function tells.
 func causeOfFunction(function string) (c Cause, ok bool) {
 	for _, s := range []struct {
 		prefix string
@@ -138,6 +150,10 @@ func causeOfFunction(function string) (c Cause, ok bool) {
 		{"sync.(*RWMutex).", RWMutex},
 		{"sync.(*Once).", Once},
 		{"sync.(*WaitGroup).Wait", WaitGroup}, // goroutines begin in its method Go
+		{"internal/poll.runtime_pollWait", Network},
+		{"runtime.gcParkAssist", Assist},
+		{"runtime.gcAssistAlloc", Assist},
+		{"runtime.gcParkStrongFromWeak", GCWait},
 	} {
 		if strings.HasPrefix(function, s.prefix) {
 			return s.cause, true

@@ -60,9 +60,10 @@ type Config struct {
 	MaxRate int
 
 	// MaxShare is the limit of the estimated share of one core that Run takes on
-	// average for recording and reading, from 0 to 1. 0 means 0.01. If MaxShare,
-	// MaxRate or MaxGoroutines is exceeded, Run stops recording for Every, the next
-	// time for twice as long, and so on up to an hour.
+	// average for recording and reading, from 0 to 1. 0 means 0.01. If a period has
+	// cost more, Run stops recording until the average is MaxShare again, but not for
+	// more than an hour. If MaxRate, MaxGoroutines, MaxBytes or MaxEvents is exceeded,
+	// it stops for at least Every.
 	MaxShare float64
 
 	// SlowerThan is the duration above which a local root span is slow, for

@@ -17,6 +17,14 @@ type estimate struct {
 }
 
 const (
+	// Recording costs the application about 80 ns for each event of about 6 bytes
+	// (benchmarks/exectrace).
+	bytesPerEvent = 6
+	costPerEvent  = 80 * time.Nanosecond
+	// costPerListed is the cost to list a goroutine with its stack. The tracer lists
+	// the goroutines that did not run, once a second.
+	costPerListed = time.Microsecond
+
 	manyGoroutines = 20_000
 	highEventRate  = 200_000 // per second
 )

@@ -7,22 +7,32 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
-func TestDroppedSlowEventsAreReported(t *testing.T) {
-	var q slowEvents
-	for i := range 20 {
-		q.add(runtimeinfo.Event{Message: strconv.Itoa(i)})
+// Without an engine the events stay in the recorder. The spans are analyzed all the same, and an engine that comes
+// later gets the first events.
+func TestSlowEventsAreBounded(t *testing.T) {
+	r, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	list := q.take(time.Now())
-	if len(list) != 17 || list[0].Message != "4" || list[16].Name != "recorder.events_dropped" || list[16].Attrs[0].Value.Int64() != 4 {
-		t.Errorf("%d events, from %+v to %+v", len(list), list[0], list[len(list)-1])
+	for i := range maxSlowEvents + 4 {
+		r.notifySlow(&Breakdown{Name: strconv.Itoa(i)}, nil)
 	}
-	if again := q.take(time.Now()); len(again) != 0 {
-		t.Errorf("reported twice: %+v", again)
+	catalogue, err := runtimeinfo.NewCatalogue(r.Metrics()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := runtimeinfo.NewBuilder(catalogue, runtimeinfo.Snapshot{}).Draft()
+	r.Analyze(d)
+	if n := len(d.Events); n != maxSlowEvents || d.Events[0].Spans[0].Name != "0" {
+		t.Errorf("%d events, the first of %q", n, d.Events[0].Spans[0].Name)
+	}
+	r.Analyze(d)
+	if n := len(d.Events); n != maxSlowEvents {
+		t.Errorf("an event was reported twice: there are %d", n)
 	}
 }
 

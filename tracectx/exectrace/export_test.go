@@ -8,7 +8,11 @@ import "time"
 type Stats = counts
 
 // Stats returns the counts that Analyze publishes.
-func (r *Recorder) Stats() Stats { return r.counts() }
+func (r *Recorder) Stats() Stats {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	return r.stats
+}
 
 // Sum returns the whole duration.
 func (p *Parts) Sum() (d time.Duration) {

@@ -5,7 +5,6 @@ package exectrace
 import (
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
@@ -28,7 +27,21 @@ func (*Recorder) Metrics() []*runtimeinfo.Metric {
 // Analyze adds the totals of all recordings and the events of slow spans to a snapshot.
 // It takes a few microseconds.
 func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
-	s := r.counts()
+	r.addTotals(d)
+	for {
+		select {
+		case e := <-r.events:
+			d.Events = append(d.Events, e)
+		default:
+			return
+		}
+	}
+}
+
+func (r *Recorder) addTotals(d *runtimeinfo.Draft) {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	s := &r.stats
 	d.Add(executionTraces, float64(s.Recordings), "read")
 	d.Add(executionTraces, float64(s.Busy), "busy")
 	d.Add(executionTraces, float64(s.TooMany), "too_many")
@@ -36,33 +49,8 @@ func (r *Recorder) Analyze(d *runtimeinfo.Draft) {
 	d.Add(executionTraces, float64(s.StepsBack), "stepped_back")
 	d.Add(slowLookups, float64(s.Slow), "explained")
 	d.Add(slowLookups, float64(s.SlowMissed), "missed")
-	r.totals.report(d)
-	d.Events = append(d.Events, r.events.take(d.Snapshot().Time)...)
-}
-
-// rootTotals adds up the time of root spans over all windows, by name.
-type rootTotals struct {
-	mu     sync.Mutex
-	byName roots
-}
-
-func (t *rootTotals) add(w *Window) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byName == nil {
-		t.byName = roots{}
-	}
-	for i := range w.Roots {
-		t.byName.of(w.Roots[i].Name).Self.add(&w.Roots[i].Self)
-	}
-}
-
-// report adds the time by root span.
-func (t *rootTotals) report(d *runtimeinfo.Draft) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
-		p := &t.byName[name].Self
+	for _, name := range slices.Sorted(maps.Keys(r.totals)) {
+		p := &r.totals[name].Self
 		d.Add(exactTime, p.Of(Running).Seconds(), name, Running.String())
 		d.Add(exactTime, p.Of(Runnable).Seconds(), name, Runnable.String())
 		d.Add(exactTime, p.Of(Syscall).Seconds(), name, Syscall.String())

@@ -37,7 +37,7 @@ import (
 // Record takes about 80 ns of CPU time for each event; 1 µs for each goroutine at
 // the start, at the end and once a second; and the time to read the recording.
 //
-// The error is [ErrBusy], [ErrTooMany], [ErrMemory] or [ErrFormat]. If ctx is done
+// The error is [ErrBusy], [ErrTooMany] or [ErrFormat]. If ctx is done
 // before the recording is complete, it is the cause of ctx.
 func (r *Recorder) Record(ctx context.Context, length time.Duration) (*goroutines.Recording, error) {
 	if length <= 0 {
@@ -175,11 +175,11 @@ func measure(f func() error) (time.Duration, error) {
 	return meter.Stop(), err
 }
 
-// checkMemory returns ErrMemory if a recording of the given size would bring the
+// checkMemory returns ErrTooMany if a recording of the given size would bring the
 // process close to its memory limit. Making and reading it takes four times its size.
 func checkMemory(bytes int) error {
 	if err := headroom.Check(4 * int64(bytes)); err != nil {
-		return fmt.Errorf("%w: %w", ErrMemory, err)
+		return fmt.Errorf("%w: %w", ErrTooMany, err)
 	}
 	return nil
 }

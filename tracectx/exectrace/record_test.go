@@ -603,7 +603,7 @@ func TestRecordBelowTheMemoryLimit(t *testing.T) {
 	limit := debug.SetMemoryLimit(1 << 20)
 	_, err := r.Record(t.Context(), 10*time.Millisecond)
 	debug.SetMemoryLimit(limit)
-	if !errors.Is(err, exectrace.ErrMemory) || r.Stats() != (exectrace.Stats{NoMemory: 1}) {
+	if !errors.Is(err, exectrace.ErrTooMany) || r.Stats() != (exectrace.Stats{TooMany: 1}) {
 		t.Errorf("%v, stats %+v", err, r.Stats())
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))

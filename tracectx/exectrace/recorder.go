@@ -23,12 +23,9 @@ var (
 	ErrBusy = errors.New("exectrace: the flight recorder is in use")
 
 	// ErrTooMany means that the number of goroutines, bytes or events exceeds a limit
-	// of [Config].
+	// of [Config], or that a recording might exceed the memory limit of the process
+	// (GOMEMLIMIT) or of its container.
 	ErrTooMany = errors.New("exectrace: a limit of the recorder is exceeded")
-
-	// ErrMemory means that a recording might exceed the memory limit of the process
-	// (GOMEMLIMIT).
-	ErrMemory = errors.New("exectrace: too close to the memory limit")
 
 	// ErrFormat means that golang.org/x/exp/trace cannot read a trace: it does not
 	// support the Go version, or the trace is damaged.
@@ -46,21 +43,20 @@ type Recorder struct {
 	// does not lock, so all calls of its methods hold the lock.
 	lock      chan struct{}
 	flight    *trace.FlightRecorder // nil: not recording
-	users     int                   // of flight: calls of Record, and Run
-	running   bool                  // Run is a user
+	users     int                   // of flight: calls of Record, and Run while runningSince is not 0
 	formatErr error                 // recordings of this process cannot be read
 	estimate  estimate
 
 	runningSince atomic.Int64 // when Run began to record, in Unix nanoseconds; 0: it does not
 	window       atomic.Pointer[Window]
-	totals       rootTotals
 	notify       atomic.Pointer[func(runtimeinfo.Event, []byte)]
 	slow         slowSpans
-	events       slowEvents
+	events       chan runtimeinfo.Event // of slow spans since the last Analyze
 
 	statsMu sync.Mutex
 	stats   counts
-	failing bool // the last attempt failed
+	totals  roots // of all windows; only Self is used
+	failing bool  // the last attempt failed
 }
 
 // New returns a Recorder that does not record yet. The error names every invalid field
@@ -74,6 +70,8 @@ func New(config Config) (*Recorder, error) {
 		config: config,
 		lock:   make(chan struct{}, 1),
 		slow:   newSlowSpans(config),
+		events: make(chan runtimeinfo.Event, maxSlowEvents),
+		totals: roots{},
 	}, nil
 }
 
@@ -82,18 +80,10 @@ type counts struct {
 	Recordings uint64 // made and read
 	Busy       uint64 // not made: the flight recorder was in use, see ErrBusy
 	TooMany    uint64 // not made or not read, see ErrTooMany
-	NoMemory   uint64 // not made, see ErrMemory
 	Unreadable uint64 // not read, see ErrFormat
 	StepsBack  uint64 // pauses of Run because of the cost, see [Config.MaxShare]
 	Slow       uint64 // slow spans that were analyzed
 	SlowMissed uint64 // slow spans that the recording did not contain
-}
-
-// counts returns the counts.
-func (r *Recorder) counts() counts {
-	r.statsMu.Lock()
-	defer r.statsMu.Unlock()
-	return r.stats
 }
 
 // inc increments a field of r.stats.
@@ -202,8 +192,6 @@ func (r *Recorder) count(err error) error {
 		r.stats.Busy++
 	case errors.Is(err, ErrTooMany):
 		r.stats.TooMany++
-	case errors.Is(err, ErrMemory):
-		r.stats.NoMemory++
 	case errors.Is(err, ErrFormat):
 		r.stats.Unreadable++
 	default: // the caller's context or writer

@@ -20,6 +20,8 @@ const (
 	// keep is the age of the events that Always keeps. A batch span processor exports
 	// five seconds after the first span of a batch has ended.
 	keep = 10 * time.Second
+	// maxPause is the longest pause of Run.
+	maxPause = time.Hour
 )
 
 // Run records as [Config.Mode] says until ctx is done. Then it stops the flight
@@ -31,8 +33,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 	pprof.Do(ctx, pprof.Labels(agentlabel.Key, "exectrace"), func(ctx context.Context) {
 		defer r.stopRun(ctx)
-		g := governor{config: r.config}
-		for sleep(ctx, r.cycle(ctx, &g)) {
+		for sleep(ctx, r.cycle(ctx)) {
 		}
 	})
 }
@@ -43,47 +44,63 @@ func (r *Recorder) Window() *Window { return r.window.Load() }
 
 // cycle records for one period and reads the recording. It returns the pause before
 // the next cycle.
-func (r *Recorder) cycle(ctx context.Context, g *governor) (pause time.Duration) {
+func (r *Recorder) cycle(ctx context.Context) (pause time.Duration) {
 	start := time.Now()
 	fresh, err := r.startRun(ctx)
 	if err != nil {
 		_ = r.count(err)
 		return r.config.Every
 	}
-	l := load{goroutines: runtime.NumGoroutine()}
-	if fresh && l.goroutines <= r.config.MaxGoroutines {
-		sleep(ctx, probe)
-		l.rate = float64(r.size(ctx)) / time.Since(start).Seconds()
+	rate, reading, ok := r.recordWindow(ctx, start, fresh)
+	recorded := time.Since(start)
+	period := r.config.period(rate, recorded, reading)
+	exceeded := !ok || period > r.config.Every
+	if !exceeded && r.config.Mode == Always {
+		return 0
 	}
-	if !g.allows(l) {
-		return r.pause(ctx, g)
+	r.stopRun(ctx)
+	if exceeded && ctx.Err() == nil {
+		r.inc(&r.stats.StepsBack)
+	}
+	if ok {
+		period -= recorded
+	}
+	return period
+}
+
+// recordWindow records for the length that the configuration says, and analyzes the
+// recording. It returns the number of bytes recorded per second and the time that the
+// analysis took. ok is false if a limit is exceeded.
+func (r *Recorder) recordWindow(ctx context.Context, start time.Time, fresh bool) (rate float64, reading time.Duration, ok bool) {
+	if runtime.NumGoroutine() > r.config.MaxGoroutines {
+		return 0, 0, false
+	}
+	most := float64(r.config.MaxRate)
+	if fresh {
+		sleep(ctx, probe)
+		if rate = float64(r.size(ctx)) / time.Since(start).Seconds(); rate > most {
+			return rate, 0, false
+		}
 	}
 	length := r.config.Every
 	if r.config.Mode == DutyCycle {
 		length = r.config.For
 	}
 	if !sleep(ctx, length-time.Since(start)) {
-		return 0
+		return rate, 0, true
 	}
-	l, err = r.read(ctx)
-	if r.count(err) != nil || !g.allows(l) {
-		return r.pause(ctx, g)
+	rate, reading, err := r.read(ctx)
+	if r.count(err) != nil {
+		return most, reading, false // the rate is unknown
 	}
-	g.reset()
-	if r.config.Mode == Always {
-		return 0
-	}
-	r.stopRun(ctx)
-	return r.config.Every - time.Since(start)
+	return rate, reading, rate <= most
 }
 
-// pause stops recording and returns the length of the pause.
-func (r *Recorder) pause(ctx context.Context, g *governor) time.Duration {
-	if ctx.Err() == nil {
-		r.inc(&r.stats.StepsBack)
-	}
-	r.stopRun(ctx)
-	return g.pause()
+// period returns the time in which MaxShare covers the cost of recording at a rate and of
+// reading, at least Every.
+func (c *Config) period(rate float64, recorded, reading time.Duration) time.Duration {
+	cost := rate/bytesPerEvent*costPerEvent.Seconds()*recorded.Seconds() + reading.Seconds()
+	return max(c.Every, time.Duration(min(cost/c.MaxShare, maxPause.Seconds())*float64(time.Second)))
 }
 
 // startRun makes Run a user of the flight recorder. It reports whether the flight
@@ -93,13 +110,12 @@ func (r *Recorder) startRun(ctx context.Context) (fresh bool, err error) {
 		return false, err
 	}
 	defer r.release()
-	if r.formatErr != nil || r.running {
+	if r.formatErr != nil || r.runningSince.Load() != 0 {
 		return false, r.formatErr
 	}
 	if fresh, err = r.addUser(max(keep+r.config.SlowerThan, r.config.For)); err != nil {
 		return false, err
 	}
-	r.running = true
 	r.runningSince.Store(time.Now().UnixNano())
 	return fresh, nil
 }
@@ -110,9 +126,7 @@ func (r *Recorder) stopRun(ctx context.Context) {
 		return
 	}
 	defer r.release()
-	if r.running {
-		r.running = false
-		r.runningSince.Store(0)
+	if r.runningSince.Swap(0) != 0 {
 		r.removeUser()
 	}
 }
@@ -127,28 +141,35 @@ func (r *Recorder) size(ctx context.Context) int {
 	return int(n)
 }
 
-// read analyzes what the flight recorder contains, and returns the cost.
-func (r *Recorder) read(ctx context.Context) (l load, err error) {
+// read analyzes what the flight recorder contains. It returns the number of bytes recorded
+// per second and the time that the analysis took.
+func (r *Recorder) read(ctx context.Context) (rate float64, reading time.Duration, err error) {
 	if err := r.acquire(ctx); err != nil {
-		return l, err
+		return 0, 0, err
 	}
 	defer r.release()
 	recorded, err := r.snapshot(ctx)
 	if err != nil {
-		return l, err
+		return 0, 0, err
 	}
 	start := time.Now()
 	w, err := Analyze(ctx, bytes.NewReader(recorded), r.config.MaxEvents, nil)
+	reading = time.Since(start)
 	if err != nil {
-		return l, err
+		return 0, reading, err
 	}
 	r.window.Store(w)
-	r.totals.add(w)
-	return load{
-		goroutines: runtime.NumGoroutine(),
-		rate:       float64(len(recorded)) / max(probe, w.Duration).Seconds(),
-		reading:    time.Since(start),
-	}, nil
+	r.addRoots(w.Roots)
+	return float64(len(recorded)) / max(probe, w.Duration).Seconds(), reading, nil
+}
+
+// addRoots adds the root spans of a window to the totals.
+func (r *Recorder) addRoots(window []RootWindow) {
+	r.statsMu.Lock()
+	defer r.statsMu.Unlock()
+	for i := range window {
+		r.totals.of(window[i].Name).Self.add(&window[i].Self)
+	}
 }
 
 // sleep waits for d and reports whether ctx is not done.

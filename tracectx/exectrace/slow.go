@@ -4,6 +4,7 @@ package exectrace
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,12 +16,10 @@ import (
 const (
 	// minLearned is the number of spans of a name from which there is a 99th percentile.
 	minLearned = 100
-	// maxLearned is the number of spans at which the counts are halved, so that old
-	// spans are forgotten.
-	maxLearned = 8192
-	// learnStep is the number of spans after which the percentile is updated.
-	learnStep = 64
-	maxNames  = 100
+	// maxLearned is the number of spans after which the percentile is updated, from those
+	// spans. They take 4 KB for each name.
+	maxLearned = 512
+	maxNames   = 100
 )
 
 // slowSpans decides which root spans are slow.
@@ -76,42 +75,23 @@ func (s *slowSpans) isSlow(name string, d time.Duration) bool {
 	return slow
 }
 
-// learned is a histogram of the durations of one name, from 1 µs on, with four buckets
-// per doubling.
+// learned has the durations of the last spans of one name.
 type learned struct {
-	counts    [40 * 4]float64
-	total     float64
-	added     int
-	threshold time.Duration
+	recent    []time.Duration // since the last update with maxLearned spans
+	threshold time.Duration   // the 99th percentile
 }
 
 func (l *learned) add(d time.Duration) {
-	bucket := 0
-	if d >= time.Microsecond {
-		bucket = min(int(4*math.Log2(float64(d)/float64(time.Microsecond))), len(l.counts)-1)
+	l.recent = append(l.recent, d)
+	n := len(l.recent)
+	if n < maxLearned && (n < minLearned || l.threshold < math.MaxInt64) {
+		return
 	}
-	l.counts[bucket]++
-	l.total++
-	l.added++
-	if l.total >= maxLearned {
-		for i := range l.counts {
-			l.counts[i] /= 2
-		}
-		l.total /= 2
+	slices.Sort(l.recent)
+	l.threshold = l.recent[n*99/100]
+	if n == maxLearned {
+		l.recent = l.recent[:0]
 	}
-	if l.added%learnStep == 0 && l.total >= minLearned {
-		l.threshold = l.p99()
-	}
-}
-
-func (l *learned) p99() time.Duration {
-	sum := 0.0
-	for i := len(l.counts) - 1; i > 0; i-- {
-		if sum += l.counts[i]; sum > 0.01*l.total {
-			return time.Duration(float64(time.Microsecond) * math.Exp2(float64(i+1)/4))
-		}
-	}
-	return time.Microsecond
 }
 
 func duration(s sdktrace.ReadOnlySpan) time.Duration { return s.EndTime().Sub(s.StartTime()) }

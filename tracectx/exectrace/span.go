@@ -3,7 +3,6 @@
 package exectrace
 
 import (
-	"encoding/binary"
 	"sort"
 	"time"
 
@@ -46,20 +45,13 @@ type rootLog struct {
 	name  string // cut
 }
 
-// datadogSpan is the category of the log events in which dd-trace-go stores span ids.
-const datadogSpan = "datadog.uint64_span_id"
-
 func (a *analyzer) log(e *trace.Event) {
 	l := e.Log()
-	switch l.Category {
-	case tracectx.TraceLogCategory:
-		if r, ok := parseRootLog(l.Message); ok {
-			a.goroutine(e.Goroutine()).nextLog = r
-		}
-	case datadogSpan:
-		if s := a.spans[l.Task]; s != nil && len(l.Message) == len(s.SpanID) {
-			binary.BigEndian.PutUint64(s.SpanID[:], binary.LittleEndian.Uint64([]byte(l.Message)))
-		}
+	if l.Category != tracectx.TraceLogCategory {
+		return
+	}
+	if r, ok := parseRootLog(l.Message); ok {
+		a.goroutine(e.Goroutine()).nextLog = r
 	}
 }
 
@@ -90,7 +82,7 @@ func (a *analyzer) beginSpan(e *trace.Event) {
 	s := &span{
 		Breakdown: Breakdown{
 			Name: task.Type, Task: uint64(task.ID), Parent: uint64(task.Parent),
-			Root: task.Parent == trace.BackgroundTask, Goroutine: uint64(e.Goroutine()), Start: a.wall(a.now),
+			Root: task.Parent == trace.BackgroundTask, Start: a.wall(a.now),
 		},
 		parent: a.effectiveParent(task.Parent),
 		g:      g, begin: a.now, before: g.total,

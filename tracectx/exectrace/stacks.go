@@ -16,20 +16,21 @@ import (
 type stackTable struct {
 	entries []stackEntry          // the first is the empty stack
 	indexes map[trace.Stack]int32 // of this generation
+	reasons map[string]Cause      // of waits
 }
 
 type stackEntry struct {
 	sites  []goroutines.Site
-	site   string   // the innermost frame outside the runtime: "pkg.Func:12"
-	wait   waitKind // of a goroutine that waits here
-	sync   Cause    // of a goroutine that waits in package sync here
-	system bool     // of a goroutine of the runtime or of runtime/trace
+	site   string // the innermost frame outside the runtime: "pkg.Func:12"
+	wait   Cause  // of a goroutine that waits here, as far as the stack tells
+	system bool   // of a goroutine of the runtime or of runtime/trace
 }
 
 func newStackTable() *stackTable {
 	return &stackTable{
-		entries: []stackEntry{{sync: Other}},
+		entries: []stackEntry{{wait: Other}},
 		indexes: map[trace.Stack]int32{},
+		reasons: causesByReason(),
 	}
 }
 
@@ -46,7 +47,7 @@ func (t *stackTable) index(s trace.Stack) int32 {
 		i = int32(len(t.entries))
 		stack := sites(s)
 		t.entries = append(t.entries, stackEntry{
-			sites: stack, site: siteOf(stack), wait: waitKindOfStack(stack), sync: syncCause(stack), system: isSystem(stack),
+			sites: stack, site: siteOf(stack), wait: causeOfStack(stack), system: isSystem(stack),
 		})
 		t.indexes[s] = i
 	}
@@ -84,12 +85,17 @@ func siteOf(stack []goroutines.Site) (site string) {
 	return site
 }
 
-// syncCause returns what a goroutine waits for in package sync: the outermost type of
-// the innermost calls, because an RWMutex and a Once contain a Mutex.
-func syncCause(stack []goroutines.Site) Cause {
+// causeOfStack returns what a goroutine waits for, if it waits in package sync, for the network or for the
+// garbage collector. Of several types of package sync it is the outermost, because an RWMutex and a Once
+// contain a Mutex.
+func causeOfStack(stack []goroutines.Site) Cause {
 	found := Other
 	for i := range stack {
-		if c, ok := causeOfFunction(stack[i].Function); ok {
+		c, ok := causeOfFunction(stack[i].Function)
+		if c == Network || c.byRuntime() {
+			return c
+		}
+		if ok {
 			found = c
 		} else if !isLibrary(stack[i].Function) {
 			break
@@ -107,44 +113,4 @@ func isSystem(stack []goroutines.Site) bool {
 	}
 	entry := stack[len(stack)-1].Function
 	return strings.HasPrefix(entry, "runtime/trace.") || strings.HasPrefix(entry, "runtime.") && entry != "runtime.main"
-}
-
-// waitKind distinguishes waits as far as wakeups depend on it.
-type waitKind uint8
-
-const (
-	waitUnknown waitKind = iota
-	waitNetwork          // for the network poller
-	waitRuntime          // for the garbage collector or another part of the runtime
-	waitOther
-)
-
-// waitKindOfStack returns the kind of wait that a stack shows.
-func waitKindOfStack(stack []goroutines.Site) waitKind {
-	const depth = 6 // deeper frames belong to the program
-	for i := range stack[:min(depth, len(stack))] {
-		switch stack[i].Function {
-		case "internal/poll.runtime_pollWait":
-			return waitNetwork
-		case "runtime.gcParkAssist", "runtime.gcAssistAlloc", "runtime.gcParkStrongFromWeak":
-			return waitRuntime
-		}
-	}
-	if len(stack) == 0 {
-		return waitUnknown
-	}
-	return waitOther
-}
-
-// waitKindOfReason returns the kind of wait for a reason that the runtime gives.
-func waitKindOfReason(reason string) waitKind {
-	switch reason {
-	case "network":
-		return waitNetwork
-	case "preempted", "GC mark assist wait for work", "GC background sweeper wait", "wait until GC ends",
-		"GC weak to strong wait", "wait for debug call":
-		return waitRuntime
-	default:
-		return waitOther
-	}
 }

@@ -48,7 +48,7 @@ type tracked struct {
 	system   bool  // created as a goroutine of the runtime
 
 	state  trace.GoState
-	kind   waitKind // of the present wait
+	cause  Cause // of the present or the last wait; Running: unknown
 	ran    bool
 	wakeup goroutines.Wakeup
 	waker  trace.GoID // if wakeup is WakeupGoroutine
@@ -113,7 +113,7 @@ func (t *tracker) transition(e *trace.Event, s *trace.StateTransition) {
 func (t *tracker) create(e *trace.Event, s *trace.StateTransition, to trace.GoState) {
 	g := &tracked{created: true, state: to}
 	if to == trace.GoWaiting {
-		g.kind = waitRuntime // a coroutine that has not begun
+		g.cause = Preempted // a coroutine that has not begun
 	}
 	if to != trace.GoSyscall { // a thread of C code that calls Go has no stack
 		g.system = t.stacks.entry(s.Stack).system
@@ -169,10 +169,10 @@ func (t *tracker) listWait(g *tracked, stack trace.Stack) {
 	if stack == trace.NoStack {
 		return
 	}
-	if g.kind == waitUnknown {
-		g.kind = t.stacks.entry(stack).wait
+	if !g.cause.Blocked() {
+		g.cause = t.stacks.entry(stack).wait
 	}
-	if g.kind != waitRuntime || g.wait == trace.NoStack {
+	if !g.cause.byRuntime() || g.wait == trace.NoStack {
 		g.wait = stack
 	}
 }
@@ -180,7 +180,7 @@ func (t *tracker) listWait(g *tracked, stack trace.Stack) {
 // leave ends the present state of a goroutine.
 func (t *tracker) leave(g *tracked, e *trace.Event) {
 	switch {
-	case g.state == trace.GoWaiting && g.kind != waitRuntime:
+	case g.state == trace.GoWaiting && !g.cause.byRuntime():
 		g.ran = true
 		if g.wakeup == goroutines.WakeupNone {
 			g.wakeup, g.unclear = t.wakeup(g, e)
@@ -195,7 +195,7 @@ func (t *tracker) leave(g *tracked, e *trace.Event) {
 }
 
 // wakeup returns what wakes a goroutine. The scheduler runs timers and the poller
-// outside of goroutines, and their events have no stack: the kind of wait decides
+// outside of goroutines, and their events have no stack: the cause of the wait decides
 // between the two. If it is unknown, unclear is true.
 func (t *tracker) wakeup(g *tracked, e *trace.Event) (w goroutines.Wakeup, unclear bool) {
 	if by := e.Goroutine(); by != trace.NoGoroutine {
@@ -204,14 +204,18 @@ func (t *tracker) wakeup(g *tracked, e *trace.Event) (w goroutines.Wakeup, uncle
 		}
 		return goroutines.WakeupGoroutine, false
 	}
-	switch g.kind {
-	case waitNetwork:
-		return goroutines.WakeupNetwork, false
-	case waitUnknown:
+	if !g.cause.Blocked() {
 		return goroutines.WakeupOther, true
-	default:
-		return goroutines.WakeupTimer, false
 	}
+	return wakeupOutside(g.cause), false
+}
+
+// wakeupOutside returns what ends a wait, if no goroutine does.
+func wakeupOutside(wait Cause) goroutines.Wakeup {
+	if wait == Network {
+		return goroutines.WakeupNetwork
+	}
+	return goroutines.WakeupTimer
 }
 
 // enter begins a state of a goroutine.
@@ -223,17 +227,13 @@ func (t *tracker) enter(g *tracked, s *trace.StateTransition, to trace.GoState) 
 		}
 		return
 	}
-	g.kind = waitKindOfReason(s.Reason)
-	if g.kind == waitRuntime {
+	g.cause = t.stacks.causeOf(s)
+	if g.cause.byRuntime() {
 		return
 	}
 	g.wait, g.timer = s.Stack, false
 	if g.unclear { // assume a loop that waits for the same thing again
-		g.unclear = false
-		g.wakeup = goroutines.WakeupTimer
-		if g.kind == waitNetwork {
-			g.wakeup = goroutines.WakeupNetwork
-		}
+		g.unclear, g.wakeup = false, wakeupOutside(g.cause)
 	}
 }
 

@@ -245,7 +245,7 @@ func TestCheckMemory(t *testing.T) {
 	if err := checkMemory(1 << 36); err != nil {
 		t.Errorf("a quarter of the limit less: %v", err)
 	}
-	if err := checkMemory(1 << 38); !errors.Is(err, ErrMemory) {
+	if err := checkMemory(1 << 38); !errors.Is(err, ErrTooMany) {
 		t.Errorf("a quarter of the limit: %v", err)
 	}
 }

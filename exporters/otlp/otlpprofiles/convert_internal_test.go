@@ -257,7 +257,7 @@ func TestMemoryOfConversion(t *testing.T) {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
-		size := unpacked(b.Bytes())
+		size := profiles.Size(b.Bytes())
 		used := int64(after.TotalAlloc - before.TotalAlloc)
 		t.Logf("%s: %d KB, allocated %.1f times that", kind, size>>10, float64(used)/float64(size))
 		if used > expansion*size+2<<20 { // and the gzip writer

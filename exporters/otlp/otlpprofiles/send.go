@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -150,7 +149,7 @@ func (e *Exporter) abandon() {
 // send makes one attempt to send a profile. It converts the profile at the first attempt.
 func (e *Exporter) send(ctx context.Context, x *item) error {
 	if x.body == nil {
-		if err := headroom.Check(expansion * unpacked(x.data)); err != nil {
+		if err := headroom.Check(expansion * profiles.Size(x.data)); err != nil {
 			return err
 		}
 		if err := guard.Do(func() error { return e.encode(x) }); err != nil { //nolint:contextcheck // the attributes of the SDK need no context
@@ -208,14 +207,6 @@ func resourceOf(s *runtimeinfo.Snapshot) *pb.ResourceProfiles {
 // expansion is how many bytes decoding and conversion allocate for each byte of an uncompressed profile, at most
 // (TestMemoryOfConversion).
 const expansion = 64
-
-// unpacked returns the decompressed size of a profile.
-func unpacked(data []byte) int64 {
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
-		return int64(binary.LittleEndian.Uint32(data[max(0, len(data)-4):]))
-	}
-	return int64(len(data))
-}
 
 // packed returns data in the format of gzip.
 func packed(data []byte) []byte {
