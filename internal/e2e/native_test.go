@@ -18,6 +18,7 @@ import (
 // growingHistogram serves a histogram that grows with each of the first ten scrapes of /native. /classic
 // serves it as text.
 func growingHistogram(t *testing.T, e *prom.Exporter) http.Handler {
+	t.Helper()
 	h := runtimeinfo.Histogram{Bounds: make([]float64, 9), Sum: 1}
 	for i := range h.Bounds {
 		h.Bounds[i] = 16384e-9 * math.Pow(4, float64(i))

@@ -81,14 +81,19 @@ func (t *groupTracker) findings(top int) (f findings) {
 		if i >= top && (o == nil || !o.Kind.Suspect()) {
 			continue
 		}
-		large := largeGroup{wait: g.Class.String(), site: g.Site.String(), entry: g.Entry, goroutines: g.Count}
-		if o != nil {
-			large.verdict = string(o.Kind)
-			if o.incident != nil {
-				large.incidentSite, large.incidentRoot = o.incident.site, o.incident.root
-			}
-		}
-		f.groups = append(f.groups, large)
+		f.groups = append(f.groups, newLargeGroup(g, o))
 	}
 	return f
+}
+
+// newLargeGroup returns what is published of a group. o is nil if the group has no verdict.
+func newLargeGroup(g *Group, o *openVerdict) largeGroup {
+	l := largeGroup{wait: g.Class.String(), site: g.Site.String(), entry: g.Entry, goroutines: g.Count}
+	if o != nil {
+		l.verdict = string(o.Kind)
+		if o.incident != nil {
+			l.incidentSite, l.incidentRoot = o.incident.site, o.incident.root
+		}
+	}
+	return l
 }

@@ -98,7 +98,7 @@ func (r *Recorder) recordWindow(ctx context.Context, start time.Time, fresh bool
 
 // period returns the time in which MaxShare covers the cost of recording at a rate and of
 // reading, at least Every.
-func (c *Config) period(rate float64, recorded, reading time.Duration) time.Duration {
+func (c Config) period(rate float64, recorded, reading time.Duration) time.Duration {
 	cost := rate/bytesPerEvent*costPerEvent.Seconds()*recorded.Seconds() + reading.Seconds()
 	return max(c.Every, time.Duration(min(cost/c.MaxShare, maxPause.Seconds())*float64(time.Second)))
 }
