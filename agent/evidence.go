@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/gmpulse/gmpulse/exporters/evidence"
 	"github.com/gmpulse/gmpulse/runtimeinfo"
@@ -42,16 +43,29 @@ func checkDir(dir string, logger *slog.Logger) {
 	}
 }
 
-// tryDir creates the directory and a file in it, and removes the file.
+// checkName is the file with which tryDir tries a directory.
+const checkName = ".gmpulse-check"
+
+// tryDir creates the directory and a file in it, and removes the file. It removes the file, too, that
+// a process left which was killed in between.
 func tryDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".gmpulse-check-*")
-	if err != nil {
+	path := filepath.Join(dir, checkName)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case !errors.Is(err, fs.ErrExist):
 		return err
+	default:
+		err = nil // a file that can be removed shows as much as one that can be created
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) { // by another process that tries it now
+		err = errors.Join(err, removed)
+	}
+	return err
 }
 
 // errNoEvidence is the error of Capture if evidence is off.
