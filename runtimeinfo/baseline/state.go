@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/gmpulse/gmpulse/internal/disk"
@@ -51,6 +52,10 @@ type stored struct {
 }
 
 var errState = errors.New("damaged, or of another version")
+
+// unusableSuffix is appended to the name of a state file that this version cannot use. After a
+// rollback it is the file of a newer version, which may be renamed back.
+const unusableSuffix = ".unusable"
 
 // Run writes the state file every five minutes and when ctx is done. Without a state file it
 // returns at once.
@@ -93,7 +98,26 @@ func (w *Watch) save() error {
 	if err != nil {
 		return err
 	}
+	if w.unusable {
+		if err := w.keepUnusable(); err != nil {
+			return err
+		}
+	}
 	return replaceFile(w.config.StateFile, b)
+}
+
+// keepUnusable renames the state file.
+func (w *Watch) keepUnusable() error {
+	kept := w.config.StateFile + unusableSuffix
+	err := os.Rename(w.config.StateFile, kept)
+	if err == nil {
+		w.config.Logger.Warn("gmpulse: the baselines of another version, or damaged ones, are kept in another file", slog.String("file", kept))
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		w.unusable = false
+		return nil
+	}
+	return err
 }
 
 // copyState copies the state, so that a tick waits for a copy and not for the disk.
@@ -122,7 +146,7 @@ type stateRead struct {
 
 // restore reads the state file and passes its contents to the trackers. A read that does not end in
 // time goes on, and the next restore uses its result. Then, or if the disk fails, unread is true.
-// A file that is damaged or missing has no contents.
+// A file that is damaged, of another version or missing has no contents.
 func (w *Watch) restore() error {
 	r, err := w.reader.Poll(stateTimeout, func() stateRead {
 		all, err := readState(w.config.StateFile, time.Now())
@@ -134,6 +158,7 @@ func (w *Watch) restore() error {
 	}
 	_, failed := errors.AsType[*fs.PathError](err)
 	w.unread = failed || errors.Is(err, guard.ErrPending)
+	w.unusable = errors.Is(err, errState)
 	if err != nil {
 		return err
 	}

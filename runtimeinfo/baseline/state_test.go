@@ -108,6 +108,38 @@ func TestEveryDamagedByteIsDetected(t *testing.T) {
 	}
 }
 
+// A release that cannot use a state file keeps it: after a rollback it is that of a newer release.
+func TestUnusableStateFileIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	b, err := encodeState(knowledge(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := sealed(bytes.Replace(b, []byte(stateMagic), []byte("gmpulse baselines 9\n"), 1))
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	w, err := New(Config{StateFile: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second save replaces the file of this release
+		if err := w.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept, err := os.ReadFile(path + unusableSuffix); !bytes.Equal(kept, newer) {
+		t.Errorf("the file of the newer release is lost: %d bytes, %v", len(kept), err)
+	}
+	if all, err := readState(path, time.Now()); err != nil {
+		t.Errorf("%d signals saved, %v", len(all), err)
+	}
+	if !strings.Contains(log.String(), path+unusableSuffix) {
+		t.Errorf("the log does not name the kept file: %s", log.String())
+	}
+}
+
 func TestStateFileKeepsWhatWasLearned(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	var log strings.Builder

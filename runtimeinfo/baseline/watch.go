@@ -44,6 +44,7 @@ type Watch struct {
 	began           time.Time // of the first snapshot
 	ceilingsChecked bool      // by warnUnusedCeilings
 	unread          bool      // the contents of the state file are unknown; only New and Run use it
+	unusable        bool      // the state file is damaged or of another version; as unread
 }
 
 // root is a watched root-span name.
