@@ -92,14 +92,22 @@ func ExampleWithBaselines() {
 func ExampleAgent_Gauge() {
 	queue := make(chan int, 8)
 	queue <- 1
-	a := startQuietly()
+	a := startQuietly(agent.WithInterval(20 * time.Millisecond))
+	defer stopQuietly(a)
 	err := a.Gauge("queue.depth", "{item}", "Number of items in the queue.", func() float64 { return float64(len(queue)) })
 	if err != nil {
 		log.Fatal(err)
 	}
-	stopQuietly(a)
-	fmt.Println(a.Snapshot().Number("queue.depth"))
-	// Output: 1 true
+	for range 500 { // each tick calls the function, but waits for it for 10 ms only
+		time.Sleep(10 * time.Millisecond)
+		if s := a.Snapshot(); s != nil {
+			if depth, ok := s.Number("queue.depth"); ok {
+				fmt.Println(depth)
+				break
+			}
+		}
+	}
+	// Output: 1
 }
 
 // Handler serves the agent's routes on the server of the application.

@@ -70,7 +70,7 @@ func ExampleEngine_Stop() {
 func ExampleEngine_Gauge() {
 	queue := make(chan int, 8)
 	queue <- 1
-	e, err := engine.New()
+	e, err := engine.New(engine.WithInterval(20 * time.Millisecond))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -81,12 +81,19 @@ func ExampleEngine_Gauge() {
 	if err := e.Start(context.Background()); err != nil {
 		log.Fatal(err)
 	}
+	for range 500 { // each tick calls the function, but waits for it for 10 ms only
+		time.Sleep(10 * time.Millisecond)
+		if s := e.Snapshot(); s != nil {
+			if depth, ok := s.Number("queue.depth"); ok {
+				fmt.Println(depth)
+				break
+			}
+		}
+	}
 	if err := e.Stop(context.Background()); err != nil {
 		log.Fatal(err)
 	}
-	depth, ok := e.Snapshot().Number("queue.depth")
-	fmt.Println(depth, ok)
-	// Output: 1 true
+	// Output: 1
 }
 
 // requests is an analyzer that publishes the number of requests.
