@@ -157,6 +157,6 @@ func soak(length time.Duration, s *service) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	err = errors.Join(s.errors(), checkGrowth(first, last), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), paced.check(a.Stats().Ticks), server.close(), s.checkKept())
+	err = errors.Join(s.errors(), checkGrowth(first, last, length), s.checkLimits(), watch.checkLateness(), a.Stop(ctx), checkCounts(a.Stats().Exporters, true), paced.check(a.Stats().Ticks), server.close(), s.checkKept())
 	return errors.Join(err, checkLeaks())
 }
