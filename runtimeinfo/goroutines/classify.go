@@ -4,6 +4,7 @@ package goroutines
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -213,11 +214,15 @@ func (c *classifier) full() bool {
 	if w == nil || !c.g.labelled() || c.watched() < 2*recently {
 		return false
 	}
-	ended := 0.0
-	for _, r := range c.labels.roots {
+	names := map[string]bool{}
+	for _, r := range c.labels.labels {
 		if mainRoot*r.Count >= c.g.Count {
-			ended += float64(c.t.spans.endedWithin(r.Name, c.in.at, recently))
+			maps.Copy(names, r.all)
 		}
+	}
+	ended := 0.0
+	for name := range names {
+		ended += float64(c.t.spans.endedWithin(name, c.in.at, recently))
 	}
 	all, joined := c.t.loadOf(c.g, c.in.spans)-w.ended, 0
 	for _, x := range c.g.Origins {

@@ -86,6 +86,7 @@ func (h *hints) waitOf(g *Group) hintID {
 	if id := poolHint(g); id != "" {
 		return id
 	}
+	purposes := primitives()
 	waits := true // the group waits in this frame
 	for i := range g.Stack {
 		f := g.Stack[i].Function
@@ -95,7 +96,7 @@ func (h *hints) waitOf(g *Group) hintID {
 		if h.program.ownerOf(f) == ofApplication {
 			break
 		}
-		if id := primitives()[f]; waits && id != "" {
+		if id := purposes[f]; waits && id != "" {
 			return id
 		}
 		waits = false

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gmpulse/gmpulse/runtimeinfo"
 )
 
 // Tests of cases at the limits of the rules.
@@ -113,6 +115,33 @@ func TestAlarmOnASetIsClosedWhenItIsFull(t *testing.T) {
 			t.Errorf("%s: closed after %v, verdicts %s, want one leak", name, closed, kinds(last))
 		}
 		checkTexts(t, p)
+	}
+}
+
+// A label that is too long is cut and stands for the names of several root spans. The alarm is closed
+// while any of them goes on.
+func TestAlarmOnASetWithACutLabelIsClosed(t *testing.T) {
+	p := newProcess(t)
+	names := []string{"GET /quota/of/a", "GET /quota/of/b"}
+	p.tracker.lookup = func(root, epoch string) (runtimeinfo.Origin, bool) {
+		o, ok := p.Origin(root, epoch)
+		o.Names = names
+		return o, ok
+	}
+	closed := false
+	p.run(12*time.Minute, func(at time.Duration) {
+		for _, e := range p.events {
+			closed = closed || e.Name == "goroutine.verdict.closed"
+		}
+		for _, name := range names {
+			p.span(name).end(20, time.Millisecond)
+		}
+		if at < 4*time.Minute {
+			p.add(5, fakeGoroutine{key: key(SelectForever, "cache.loop"), root: "GET /quota/of/..."})
+		}
+	})
+	if !closed {
+		t.Error("the alarm stays open")
 	}
 }
 

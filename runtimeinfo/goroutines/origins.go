@@ -18,6 +18,8 @@ type labelFacts struct {
 	names []string // of the root spans, most members first
 	roots []Root
 	ages  []Age
+
+	labels []*labelledRoot // most members first
 }
 
 // ageSteps are the ages that verdicts report.
@@ -137,6 +139,7 @@ func (t *groupTracker) addRoots(f *labelFacts, byLabel map[string]*labelledRoot,
 	all := slices.SortedFunc(maps.Values(byLabel), func(a, b *labelledRoot) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
 	})
+	f.labels = all
 	for _, r := range all {
 		if t.isBatch(r, in) {
 			f.open += r.covered

@@ -55,9 +55,11 @@ func (d *Detector) Record(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	accepted, failed := d.config.Accepted()
-	if failed != nil {
-		accepted = -1
+	accepted := -1
+	if err == nil {
+		if n, failed := d.config.Accepted(); failed == nil {
+			accepted = n
+		}
 	}
 	d.work.Lock()
 	if err == nil {
