@@ -43,11 +43,11 @@ func checkDir(dir string, logger *slog.Logger) {
 	}
 }
 
-// checkName is the file with which tryDir tries a directory.
+// checkName is the name of the file that tryDir creates.
 const checkName = ".gmpulse-check"
 
-// tryDir creates the directory and a file in it, and removes the file. It removes the file, too, that
-// a process left which was killed in between.
+// tryDir returns an error if the directory cannot be created or is not writable. It creates a file in it
+// and removes the file, or removes the file of a process that was killed before it could.
 func tryDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -60,9 +60,9 @@ func tryDir(dir string) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	default:
-		err = nil // a file that can be removed shows as much as one that can be created
+		err = nil // whether the file can be removed shows whether the directory is writable
 	}
-	if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) { // by another process that tries it now
+	if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) { // another process may have removed it
 		err = errors.Join(err, removed)
 	}
 	return err

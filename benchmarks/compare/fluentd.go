@@ -50,13 +50,13 @@ func printFluentd(e effort) error {
 	if err := errors.Join(err0, err1, err2, err3); err != nil {
 		return err
 	}
-	export := sidebyside.Must("**gmpulse**: fluent-logger with gmpulse's encoding, acknowledged", func() error {
+	export := sidebyside.Must("**gmpulse**, acknowledged", func() error {
 		return exporter.Export(context.Background(), s)
 	})
 	fmt.Printf("A record has %d fields.\n\n", len(record()))
 	printTurns("plain fluent-logger", sidebyside.Turns(e.turns, []sidebyside.Case{
 		plain, acked, export,
-		sidebyside.Must("of this, fluent-logger: an encoded record, acknowledged", func() error {
+		sidebyside.Must("fluent-logger, an encoded record, acknowledged", func() error {
 			return bare.PostWithTime("compare", s.Time, encoded)
 		}),
 	}))

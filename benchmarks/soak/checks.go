@@ -109,9 +109,9 @@ func diskUse(dir string) (n int64, err error) {
 }
 
 // checkGrowth reports the resources of which the process uses more at the end than
-// after a quarter of the time. It allows for the page's history, which grows to 2 MB
+// after a quarter of the length. It allows for the page's history, which grows to 2 MB
 // within an hour, for the spool's file, which doubles up to 1 MiB, for the evidence store, which
-// keeps one snapshot a second of up to 64 KB until it has those of 15 minutes, and for noise.
+// keeps one snapshot a second of up to 64 KB until it has 15 minutes of them, and for noise.
 func checkGrowth(first, last usage, length time.Duration) error {
 	kept := min(length, 15*time.Minute) - min(length/4, 15*time.Minute)
 	allowed := [4]int64{4<<20 + int64(kept/time.Second)<<16, 3, 3, 768 << 10}

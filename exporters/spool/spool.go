@@ -47,10 +47,10 @@
 //
 // The spool stores whole snapshots, for any exporter and for full records too. A snapshot
 // of numbers only is about 1.6 KB, one of a service with spans, bands and labels 8 to 13 KB.
-// While the backend keeps up, a snapshot with histograms and labels costs about
-// 0.14 ms of CPU, 68 KB and 290 allocations, and no disk access. During an outage it costs
-// 0.3 ms of CPU and a transaction with fsync (BenchmarkSpool, two shared cores). The index of the records on
-// disk takes about 130 bytes a snapshot: 0.7 MB for 64 MiB of 12 KB records.
+// While the backend keeps up, a snapshot with histograms and labels costs about 0.14 ms of
+// CPU, 68 KB and 290 allocations, and no disk access. During an outage it costs 0.3 ms of
+// CPU and a transaction with fsync (BenchmarkSpool, two shared cores). The index of the
+// records on disk takes about 130 bytes a snapshot: 0.7 MB for 64 MiB of 12 KB records.
 package spool
 
 import (

@@ -33,7 +33,7 @@ func spooled(summary func(testing.TB) *runtimeinfo.Snapshot) func(testing.TB) fl
 	}
 }
 
-// claim is what a text says of the spool. A field of a text that does not say it is zero.
+// claim has the figures of the spool in a text. A figure that the text does not have is zero.
 type claim struct {
 	low, high float64 // size of a snapshot in KB
 	minutes   float64 // that the spool holds in memory at one snapshot every ten seconds of size high

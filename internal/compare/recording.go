@@ -152,7 +152,7 @@ func (r *Recording) read(from io.Reader) error {
 // events and of kinds that a later version may write. It reports whether the record is newer than the last one.
 func (r *Recording) Add(record map[string]any) bool {
 	at, err := time.Parse(time.RFC3339Nano, text(record["@timestamp"]))
-	if kind := record["record"]; err != nil || kind != nil && kind != "runtime" { // those of a bundle have no kind
+	if kind := record["record"]; err != nil || kind != nil && kind != "runtime" { // the records of a bundle have no kind
 		return false
 	}
 	s := sample{at: at, values: map[string]float64{}}

@@ -5,14 +5,16 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/gmpulse/gmpulse/internal/testutil"
 )
 
 // Each explosion gets the right verdict, with its line and span, and exits with status 0.
 // ramp is harmless and gets none.
 func TestExplosionsGetTheirVerdicts(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes five minutes")
+	if testing.Short() || testutil.RaceEnabled {
+		t.Skip("takes five minutes; the gate runs it without the race detector, beside other steps")
 	}
 	program := build(t, "./examples/explosion")
 	wants := map[string][]string{

@@ -76,7 +76,7 @@ func checkEvidence(t *testing.T, dir string, o *outcome) {
 		}
 	}
 	made := o.has("made")
-	if len(found) < 2 { // that of prepareEvidence and the new one
+	if len(found) < 2 { // the bundle of prepareEvidence and the new one
 		t.Errorf("old bundles are lost: %v", entries)
 	}
 	inMemory := o.has("memory")

@@ -12,7 +12,7 @@ import (
 )
 
 // waitGroup imitates moby/moby#25384: a worker returns without Done on one path, which
-// one in four takes, and the request that waits for it is never answered.
+// one in four takes, and the request that waits for the worker is never answered.
 func waitGroup() kit.Program {
 	return kit.Program{Name: "waitgroup-never-done", Library: "sync", Want: kit.Hang("GET /merge", "heldout.mergeAll"), Run: func(w *kit.World) {
 		var n atomic.Int64
